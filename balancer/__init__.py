@@ -30,11 +30,11 @@ from balancer.errors import (
     WaitInCoroutine,
 )
 from balancer.pool.pool import Pool
-from balancer.settings.ranges import expand_range
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+from balancer.values.ranges import expand_range
 
 if TYPE_CHECKING:
-    from balancer.pool.async_pool import AsyncPool
+    from balancer.pool.aio import AsyncPool
     from balancer.settings.config import Config, load_config
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.request_options import prompt_key, prompt_tokens
@@ -86,7 +86,7 @@ __all__ = [
 
 _LATER = {
     "AsyncBalancedTransport": "balancer.transports.tasks",
-    "AsyncPool": "balancer.pool.async_pool",
+    "AsyncPool": "balancer.pool.aio",
     "BalancedTransport": "balancer.transports.sync",
     "Config": "balancer.settings.config",
     "aopenai": "balancer.transports.clients",

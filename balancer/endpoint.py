@@ -15,9 +15,9 @@ from typing import Any, NoReturn, Protocol, Self
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, says_spent, status_of
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
-from balancer.settings.headers import Headers
-from balancer.settings.numbers import checked, finite_seconds, positive, whole
-from balancer.settings.urls import checked_url, has_credentials, host_of, identity_of
+from balancer.values.headers import Headers
+from balancer.values.numbers import checked, finite_seconds, positive, whole
+from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = ["Endpoint", "Hint", "Lease", "LeaseTerms", "Lender", "Outcome", "hint_of", "may_go_elsewhere", "outcome_of"]
 

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict
 
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.load import Load
-from balancer.settings.urls import identity_of
+from balancer.values.urls import identity_of
 
 __all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 

@@ -20,7 +20,7 @@ settings.register_profile("stress", _COMMON, max_examples=2000)
 _REAL = ("tests/integration/", "tests/ray/")
 _TRIES_MORE = 2
 
-# The pages of one result are the same whenever they are made (balancer.reporting.made).
+# The pages of one result are the same whenever they are made (balancer.reporting.html).
 os.environ.setdefault("SOURCE_DATE_EPOCH", "1795694580")
 
 settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")

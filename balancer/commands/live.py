@@ -45,10 +45,10 @@ class LiveConfig:
         self, server: PoolServer, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
     ) -> None:
         self._server = server
-        self._core: Core = pool._core
-        self._random: Random = pool._random
+        self._core: Core = pool.engine.core
+        self._random: Random = pool.rng
         self._config = config
-        self._redactions = {config._redaction: None}  # what has left the config may be out, and be shown, for long
+        self._redactions = {config.redaction: None}  # what has left the config may be out, and be shown, for long
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class LiveConfig:
         except ConfigError as error:
             raise fresh.located("pool", error) from None
         pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
-        self._redactions[fresh._redaction] = None  # before anybody hears of what is in it
+        self._redactions[fresh.redaction] = None  # before anybody hears of what is in it
         acts = [*self._acts(found, strategy)]
         if acts:
             self._server.act(lambda: self._server.coordinator.change(acts, clock()))

@@ -5,20 +5,24 @@ must not know what holders and owner say to each other.
 """
 
 import asyncio
+import errno
+import logging
+import math
 import os
+import resource
 import signal
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from balancer.cluster.protocol import ClusterTimes
 from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer
-from balancer.commands.files import most_connections, no_files_left, raise_limit
 from balancer.commands.live import LiveConfig
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
@@ -28,12 +32,12 @@ from balancer.pool.connected import TOKEN_VARIABLE
 from balancer.pool.pool import Pool
 from balancer.reporting.words import count
 from balancer.settings.config import Config
-from balancer.settings.wording import why_not_listening
+from balancer.values.wording import why_not_listening
 
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "no_files_left", "serve", "tls_of", "token_of"]
 
 _SHORTEST = 16  # characters of a token that nobody guesses
 
@@ -76,111 +80,104 @@ def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     return context
 
 
-def serve(
-    config: Config,
-    registry: Registry,
-    *,
-    host: str,
-    port: int,
-    state: Path,
-    ttl_s: float,
-    token: str,
-    tls: ssl.SSLContext | None,
-    say: Callable[[str], None],
-    again: Callable[[], Config] | None = None,
-    page: tuple[str, int] | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """Where and how a pool is served.
+
+    Attributes:
+        host, port: where to listen; 0: a free port.
+        state: the file that says who holds leases.
+        ttl_s: after so many seconds a process that is not heard of has lost its leases.
+        token: that processes must have; "" for none.
+        tls: how TLS is spoken; None: it is not.
+        page: address and port of the page that shows the pool and who holds what; None: there is none.
+        say: is told what is to be known, in lines.
+        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
+    """
+
+    host: str
+    port: int
+    state: Path
+    ttl_s: float
+    token: str
+    tls: ssl.SSLContext | None
+    page: tuple[str, int] | None = None
+    say: Callable[[str], None]
+    again: Callable[[], Config] | None = None
+
+
+def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     """Serve until it is stopped. What is out then stays out: holders tell the next server.
 
     The limit of open files of this process is raised to the most that it may have: each holder is a file.
-
-    Args:
-        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
-        page: address and port of the page that shows the pool and who holds what; None: there is none.
 
     Raises:
         ConfigError: others than this machine could connect without a token; or another server has the state.
         OSError: it cannot listen, or the state cannot be written.
         CommandStopped: at SIGINT and SIGTERM.
     """
-    raise_limit()
-    if not token and not is_loopback(host):
+    _raise_limit()
+    if not options.token and not is_loopback(options.host):
         raise ConfigError(
-            f"--host {host}: other machines could connect without a token; set {TOKEN_VARIABLE}, or give --token-file"
+            f"--host {options.host}: other machines could connect without a token; "
+            f"set {TOKEN_VARIABLE}, or give --token-file"
         )
     try:
-        times = ClusterTimes(ttl_s)
+        times = ClusterTimes(options.ttl_s)
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
         raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
-    keeper = RecordFile(state)
+    keeper = RecordFile(options.state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            pool._clock = clock  # the one that its core is driven by
-            number = asyncio.run(
-                _serve(pool, config, registry, keeper, times, host, port, token, tls, say, again, page)
-            )
+            pool.engine.clock = clock  # the one that its core is driven by
+            number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
         keeper.close()
 
 
 async def _serve(
-    pool: Pool,
-    config: Config,
-    registry: Registry,
-    keeper: RecordFile,
-    times: ClusterTimes,
-    host: str,
-    port: int,
-    token: str,
-    tls: ssl.SSLContext | None,
-    say: Callable[[str], None],
-    again: Callable[[], Config] | None,
-    page: tuple[str, int] | None,
+    pool: Pool, config: Config, registry: Registry, options: ServeOptions, keeper: RecordFile, times: ClusterTimes
 ) -> int:
     """Serve until a signal says that it is enough, and return its number."""
     stopped = told_to_stop()  # not raised wherever the loop happens to be: what is connected has to be left in order
     no_files_left(asyncio.get_running_loop())
 
     def guard(step: Callable[[], None]) -> None:
-        with pool._lock:  # whoever looks at the pool meanwhile sees a whole one
+        with pool.engine.lock:  # whoever looks at the pool meanwhile sees a whole one
             step()
 
     def told() -> None:
-        if pool._happened:
-            pool._delivery.deliver()
+        if pool.engine.happened:
+            pool.engine.delivery.deliver()
 
     server = PoolServer(
-        pool._core,
+        pool.engine.core,
         times=times,
         last=keeper.last,
         keep=keeper.keep,
-        token=token,
+        token=options.token,
         guard=guard,
         told=told,
-        most=most_connections(),
+        most=_most_connections(),
     )
-    live = LiveConfig(server, pool, config, registry, say)
-    pool._hide(live.redact)
-    seen = None if page is None else _page_of(pool, server, live, *page)  # what cannot be is told before any lease
-    if again is not None:
-        live.mind(signal.SIGHUP, again)
-    try:
-        listening = await server.listen(host, port, tls)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
-    address = Address(host, listening.sockets[0].getsockname()[1], tls is not None)
+    live = LiveConfig(server, pool, config, registry, options.say)
+    pool.hide(live.redact)
+    # What cannot be is told before any lease.
+    seen = None if options.page is None else _page_of(pool, server, live, *options.page)
+    if options.again is not None:
+        live.mind(signal.SIGHUP, options.again)
+    address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    grace = (
-        f"; grants after {times.grace_s:g} s, or once all known holders have told" if server.coordinator.grace else ""
-    )
-    say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
-    if not is_loopback(host) and tls is None:
-        say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+    told_all = f"; grants after {times.grace_s:g} s, or once all known holders have told"
+    grace = told_all if server.coordinator.grace else ""
+    options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
+    if not is_loopback(options.host) and options.tls is None:
+        options.say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
     if seen is not None:
-        say(f"page at {seen.url}")
+        options.say(f"page at {seen.url}")
     sys.stdout.flush()
     try:
         async with live:
@@ -189,8 +186,66 @@ async def _serve(
         await server.end()
 
 
+async def _listen(server: PoolServer, options: ServeOptions) -> Address:
+    host, port = options.host, options.port
+    try:
+        listening = await server.listen(host, port, options.tls)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
+    return Address(host, listening.sockets[0].getsockname()[1], options.tls is not None)
+
+
 def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: int) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.tokens import token_of_environment
 
     return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)
+
+
+# -- open files: each connection is one ----------------------------------------------------------------
+
+_log = logging.getLogger("balancer.serve")
+
+_KEPT_FILES: Final = (
+    400  # files for all else: the page's 256 connections, the state, pings, TLS that is being agreed on
+)
+_LEAST_FILES: Final = 16
+_SELDOM_S: Final = 60.0
+
+
+def _raise_limit() -> int | float:
+    """Raise this process's limit of open files to the most that it may have, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):  # macOS says "infinity" and does not mean it
+            pass
+    return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def _most_connections() -> int | float:
+    """Return how many connections leave files for all else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else max(_LEAST_FILES, soft - _KEPT_FILES, soft // 2)
+
+
+def no_files_left(loop: asyncio.AbstractEventLoop) -> None:
+    """Say in one line a minute that no files are left, where asyncio would print a traceback each time."""
+    last_s = -math.inf
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal last_s
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif loop.time() >= last_s + _SELDOM_S:
+            last_s = loop.time()
+            _log.error(
+                "no files are left (%s), so nobody new is let in; start the server where `ulimit -n` says more "
+                "(of systemd: LimitNOFILE=)",
+                error.strerror,
+            )
+
+    loop.set_exception_handler(handle)

@@ -11,7 +11,7 @@ from functools import partial
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Waiter
-from balancer.core.account import MembershipState
+from balancer.core.states import MembershipState
 from balancer.errors import DuplicateEndpoint
 from balancer.observing.page.pool_tables import MemberLeases
 from balancer.observing.page.serving import Page, PageContents, open_page
@@ -34,7 +34,7 @@ def page_of(
         MissingExtra: the extra `page` is not installed.
     """
     loop = asyncio.get_running_loop()
-    core = pool._core
+    core = pool.engine.core
 
     def members() -> list[MemberLeases]:
         return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.coordinator.sessions()]
@@ -60,5 +60,5 @@ def page_of(
     buttons = {"drain": drain, "restore": restore}
     contents = PageContents(members=members, buttons=buttons)
     page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
-    pool._pages = (page,)
+    pool.attach(page)
     return page

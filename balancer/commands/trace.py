@@ -13,7 +13,7 @@ from balancer.observing.traces.reading import Trace, read_trace
 from balancer.observing.traces.rows import Attempt
 from balancer.observing.traces.summary import summary_lines, summary_of
 from balancer.observing.traces.writing import write_trace
-from balancer.settings.wording import did_you_mean
+from balancer.values.wording import did_you_mean
 
 __all__ = ["trace_data", "trace_lines"]
 

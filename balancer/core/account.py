@@ -3,25 +3,16 @@
 Decides nothing: it is what the ledger and the rules know of one endpoint, and what of that a strategy is shown.
 """
 
-from enum import Enum
 from math import inf
 from typing import Any
 
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
-from balancer.core.states import Health, HealthRecord
+from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Endpoint
 from balancer.strategy import Node
 
-__all__ = ["Account", "MembershipState"]
-
-
-class MembershipState(Enum):
-    """Whether an endpoint takes new leases, and what happens to it afterwards."""
-
-    ACTIVE = "active"
-    DRAINING = "draining"  # no new leases; stays listed until it is added back or removed
-    RETIRING = "retiring"  # no new leases; gone when the last one ends
+__all__ = ["Account"]
 
 
 class Account:
@@ -77,7 +68,7 @@ class Account:
         self.weight = endpoint.weight
         self.node = Node(endpoint)
         self.shown: dict[str, Any] = vars(self.node)
-        self.state = MembershipState.ACTIVE
+        self.state = MembershipState.GONE
         self.leases = 0
         self.failures = 0
         self.overloads = 0

@@ -16,9 +16,9 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
-from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import QuotaSettings
 from balancer.strategy import ANY, Request
+from balancer.values.numbers import checked, seconds
 
 __all__ = ["AdmissionFilters"]
 
@@ -132,6 +132,10 @@ class AdmissionFilters:
                     lease.charge = meter.take(request.tokens, now)
                 return lease
         return None
+
+    def is_late(self, now: float) -> bool:
+        """Return whether time alone would let somebody in by now, and nobody has looked yet."""
+        return now >= self.due_s
 
     def observe(self, now: float) -> None:
         """See who is full; to be called when a change is over."""

@@ -1,42 +1,59 @@
 """The core that a shell drives: ledger, rules, queue and strategy behind one set of calls.
 
-Decides what becomes of the waiters when endpoints come, change and go, and when the pool is closed; who is served
-and when is decided in `Serving`, on which it is built. The core must not know clocks, threads or sockets; it is not
-thread-safe, and calls nothing but the strategy's methods.
+Decides what a lease needs besides the ledger, and what becomes of the waiters when leases end and endpoints come,
+change and go. The core must not know clocks, threads or sockets; it is not thread-safe, and calls nothing but the
+strategy's methods.
 
 Methods that can end waiters return those that ended. Their `lease` or `error` is set; the shell wakes
 them once it has let go of its lock.
 """
 
 import random
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from types import MappingProxyType
 
-from balancer.core.account import MembershipState
+from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
-from balancer.core.events import Event, Hedged, Journal, Retried, StrategyChanged
+from balancer.core.events import (
+    Abandoned,
+    Ended,
+    Event,
+    Expired,
+    Granted,
+    Hedged,
+    Journal,
+    Leaked,
+    Retried,
+    StrategyChanged,
+)
+from balancer.core.hand_off import EndedWaiters, HandOff
+from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
-from balancer.core.portrait import portrait
-from balancer.core.readings import endpoint_stats, lease_rows
+from balancer.core.quotas import Charge
+from balancer.core.readings import endpoint_stats, lease_rows, summary
+from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
-from balancer.core.serving import EndedWaiters, Serving
-from balancer.core.timing import CountedWaits, LeaseTimes
+from balancer.core.states import MembershipEvent
+from balancer.core.timing import CountedWaits, LeaseTimes, count_hold, holds_of
 from balancer.core.waiters import Waiter
-from balancer.endpoint import Endpoint, Lease, Lender, Outcome
+from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
-from balancer.settings.numbers import checked, whole
+from balancer.load import Load
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
+from balancer.values.numbers import checked, whole
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
 _NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
+_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
-class Core(Serving):
+class Core:
     """Ledger, waiters and strategy behind one set of calls.
 
     Args:
@@ -51,7 +68,13 @@ class Core(Serving):
         now: the shell's clock.
 
     Attributes:
-        due_s, journal, kept: those of `Serving`.
+        due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
+        journal: what has happened, for a shell to tell; see `listen`.
+        ledger: which leases are out; to look at, not to change.
+        admission: the failover groups and quotas; likewise.
+        reservations: the slots that are set aside for those who wait for several; likewise.
+        recordings: those who keep leases that have ended, for traces.
+        closed: True after `close`.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -75,21 +98,173 @@ class Core(Serving):
     ) -> None:
         if max_waiters is not None:
             checked("max_waiters", max_waiters, partial(whole, least=0))
-        journal = Journal()
-        rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
-        ledger = Ledger(endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._mind, now=now)
-        super().__init__(ledger, rules, journal, max_waiters, AdmissionFilters(ledger, quotas, spill_after_s))
+        self.closed = False
+        self.journal = journal = Journal()
+        self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
+        self._timers = LeaseTimers()
+        self._times = False  # how long leases are held
+        self._by_rules = rules.any  # or leases end by time: the ends of all are looked at
+        self.ledger = ledger = Ledger(
+            endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, now=now
+        )
+        if rules.times_probes:
+            ledger.look = self._look_at_the_clock
+        self.recordings = Recordings(ledger)
+        self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
+        self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self._look_at_the_clock)
+        self._waiters = self._queue.waiters
+        self.reservations = self._queue.reservations
         for account in ledger.accounts():
-            self.gates.check(account.endpoint)
-        self.arrange(now)
+            self.admission.check(account.endpoint)
+        self.admission.arrange(now)
         self._retries = self._hedges = 0
+        self.due_s = rules.due_s
+        self._choose_paths()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Write down what happens, of these kinds, in `journal.happened`; of others nothing. It costs nothing else."""
         self.journal.wanted = frozenset(kinds)
-        self._bind()
+        self._choose_paths()
+
+    def time_leases(self) -> None:
+        """Count from now on how long leases are waited for and held, if that is not done already; see `times`."""
+        if not self._times:
+            self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
+            self._times = True
+        self._choose_paths()
 
     # -- leases ------------------------------------------------------------------------------------
+
+    def acquire(self, request: Request, now: float) -> Lease | None:
+        """Return a lease at once, or None if it takes waiting (see `wait`).
+
+        Nobody waits for a slot that is free, so to acquire is to take.
+
+        Raises:
+            PoolClosed: it is closed.
+            StrategyError: the strategy's choice cannot serve `request`.
+        """
+        if now < self._plain_until_s:
+            return self.ledger.take(request, now)
+        return self._acquire_attended(request, now)
+
+    def release(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
+        """End a lease and hand its slot on.
+
+        Raises:
+            LeaseError: it is not out. Nothing is changed.
+        """
+        if self._ends_plainly and not self._waiters.size:
+            return self.ledger.end(lease, outcome, now)
+        account: Account | None = lease.account
+        learned = False
+        try:
+            if self._is_told:
+                self._end_told(lease, outcome, now)
+            else:
+                self.ledger.end(lease, outcome, now)
+        finally:  # a strategy may raise when the lease has ended already
+            if self._by_rules and account is not None and lease.account is None:
+                record = account.record
+                if outcome is _SUCCESS and record is not None and now < record.look_s:
+                    record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
+                else:
+                    learned = True
+                    self._learn(account, lease, outcome, now)
+            if self._filters and not self._waiters.size:
+                self.admission.observe(now)
+        if now >= self.due_s and self._by_rules:
+            return self.tick(now)
+        if not self._waiters.size:
+            return ()
+        return self._queue.serve(now) if learned else self._queue.hand_on(lease, now)
+
+    def wait(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> Waiter:
+        """Queue a request that `acquire` could not serve.
+
+        It may have ended already when it is returned: its claim may be older than that of one for whom slots are
+        reserved.
+
+        Raises:
+            NoEndpoint: nobody in service could ever serve it.
+            TooManyWaiters: the queue is full.
+        """
+        return self._queue.push(request, now, deadline_s, priority, wake)
+
+    def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
+        """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
+
+        Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
+
+        Raises:
+            NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
+        """
+        return self._queue.serve(now) if self._queue.amend(waiter, request) else ()
+
+    def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> EndedWaiters:
+        """Let `waiter` give up, because its time ran out or because its caller is gone.
+
+        Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
+        that this served: slots may have been reserved for it.
+        """
+        return self._queue.serve(now) if self._queue.cancel(waiter, now, timed_out=timed_out) else ()
+
+    def adopt(self, name: str, slots: int, terms: LeaseTerms | None, tokens: int | None, now: float) -> Lease | None:
+        """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
+
+        For a coordinator that comes back after its death and is told what is out; see `balancer.cluster.protocol`.
+        Nobody may wait yet.
+        """
+        lease = self.ledger.adopt(name, slots, terms, now)
+        if lease is None:
+            return None
+        account: Account = lease.account
+        if account.meter is not None:
+            lease.charge = account.meter.take(tokens, now)
+        if self.admission.any:
+            self.admission.observe(now)
+        self.journal.note_lease(Granted, now, lease, 0.0)
+        self._look_at_the_clock()
+        return lease
+
+    def used(self, lease: Lease, tokens: int, now: float) -> EndedWaiters:
+        """Learn how many tokens the call of `lease`, which is out, has used so far; of a quota, these count then.
+
+        Raises:
+            LeaseError: it is not out. Nothing is changed.
+        """
+        self.ledger.check_out(lease)
+        charge: Charge | None = getattr(lease, "charge", None)
+        if charge is None:
+            return ()
+        charge.meter.settle(charge, tokens, now)
+        return self._queue.serve(now) if self._waiters.size else ()
+
+    def told(self, lease: Lease, load: Load, now: float) -> EndedWaiters:
+        """Learn what the endpoint of `lease`, which is out, has said of its load. LeaseError if it is not out."""
+        self.ledger.told(lease, load, now)
+        return ()
+
+    def tick(self, now: float) -> EndedWaiters:
+        """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
+        for lease, is_over in self._timers.take_due(now):
+            if is_over:
+                self._expire(lease, now)
+            else:
+                self._leaked(lease, now)
+        self.ledger.tick(now)
+        return self._queue.serve(now)
+
+    def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:
+        """End those of `leases` that are out: nobody has them any more to give them back."""
+        for lease in leases:
+            if not lease.ended:
+                lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
+                self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
+                self._end_ignored(lease, now)
+        return self._queue.serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
         """End the lease that is out under this id, whoever holds it; a later return of it is refused.
@@ -97,7 +272,7 @@ class Core(Serving):
         Raises:
             LeaseError: there is none.
         """
-        lease = self._ledger.lease(id)
+        lease = self.ledger.lease(id)
         lease.fate = f"{lease!r} was ended by its id; a lease ends once"
         return self.release(lease, outcome, now)
 
@@ -108,8 +283,8 @@ class Core(Serving):
 
         A `conclusive` one ran a program: it can bring back an endpoint whose cooldown is over.
         """
-        self._ledger.pinged(name, ok, now, conclusive=conclusive)
-        return self._hand_off(now)
+        self.ledger.pinged(name, ok, now, conclusive=conclusive)
+        return self._queue.serve(now)
 
     def retried(self, name: str, now: float) -> EndedWaiters:
         """Learn that a call that failed at endpoint `name` is made again."""
@@ -130,10 +305,10 @@ class Core(Serving):
 
         Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
         """
-        self._ledger.recount(now)
-        self.gates.recount()
+        self.ledger.recount(now)
+        self.admission.recount()
         self._waiters.mend(waiting)
-        return self._fail(list(self._waiters), PoolClosed) if self._closed else self._hand_off(now)
+        return self._queue.close(now) if self.closed else self._queue.serve(now)
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -144,54 +319,43 @@ class Core(Serving):
             DuplicateEndpoint: it is active already.
             ValueError: it names a quota that there is not.
         """
-        self.gates.check(endpoint)
-        self._ledger.add(endpoint, now)
-        self._arrange_for(endpoint, now)
-        return self._hand_off(now)
+        self.admission.check(endpoint)
+        self.ledger.add(endpoint, now)
+        self._arrange(endpoint, now)
+        return self._queue.serve(now)
 
     def update(self, endpoint: Endpoint, now: float) -> EndedWaiters:
         """Replace the spec of the endpoint with this name. Raises UnknownEndpoint if there is none."""
-        self.gates.check(endpoint)
-        self._ledger.update(endpoint, now)
-        self._arrange_for(endpoint, now)
-        return self._fail_stranded(now) + self._hand_off(now)
+        self.admission.check(endpoint)
+        self.ledger.update(endpoint, now)
+        self._arrange(endpoint, now)
+        return self._queue.fail_stranded() + self._queue.serve(now)
 
     def drain(self, name: str, now: float) -> EndedWaiters:
         """Grant no new lease of endpoint `name`, but keep it listed. Raises UnknownEndpoint if there is none."""
-        self._ledger.stop(name, MembershipState.DRAINING, now)
-        self._arrange_for(None, now)
-        return self._fail_stranded(now) + self._hand_off(now)
+        self.ledger.leave(name, MembershipEvent.DRAIN, now)
+        self._arrange(None, now)
+        return self._queue.fail_stranded() + self._queue.serve(now)
 
     def remove(self, name: str, now: float) -> EndedWaiters:
         """Grant no new lease of endpoint `name` and forget it once idle. Raises UnknownEndpoint if there is none."""
-        self._ledger.stop(name, MembershipState.RETIRING, now)
-        self._arrange_for(None, now)
-        return self._fail_stranded(now) + self._hand_off(now)
+        self.ledger.leave(name, MembershipEvent.REMOVE, now)
+        self._arrange(None, now)
+        return self._queue.fail_stranded() + self._queue.serve(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
         """Let a fresh `strategy` choose from now on; leases and waiters carry over."""
-        self._ledger.use(strategy, now)
+        self.ledger.use(strategy, now)
         self.journal.note(StrategyChanged, now, strategy.name)
-        return self._hand_off(now)
+        return self._queue.serve(now)
 
     def close(self, now: float) -> EndedWaiters:
         """Fail every waiter and every later acquire; leases out may still be returned."""
-        self._closed = True
-        self.acquire = _refuse
-        self.kept.free(now)
-        self.gates.free()
-        return self._fail(list(self._waiters), PoolClosed)
-
-    def _arrange_for(self, endpoint: Endpoint | None, now: float) -> None:
-        if self.gates.any or (endpoint is not None and self.gates.concerns(endpoint)):
-            self.arrange(now)
+        self.closed = True
+        self._choose_paths()
+        return self._queue.close(now)
 
     # -- looking -----------------------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._closed
 
     @property
     def waiting(self) -> int:
@@ -199,59 +363,134 @@ class Core(Serving):
         return self._waiters.size
 
     @property
-    def ledger(self) -> Ledger:
-        """Who holds what; to look at, not to change."""
-        return self._ledger
-
-    @property
     def lapse_s(self) -> float:
         """When the time of a lease is over: a shell calls `tick` then, even if nobody waits."""
-        return self._tenures.due_s
+        return self._timers.due_s
 
     def out_of_service(self) -> frozenset[str]:
         """Return the names of those that serve nobody for now, for their health or because nobody pays for them.
 
         O(those that are out); O(N) once an account had nothing left.
         """
-        return self._rules.out_of_service() | self._ledger.spent()
+        return self._rules.out_of_service() | self.ledger.spent()
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return what there is to see of the leases that are out, oldest first; O(those)."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
-        return lease_rows(self._ledger, now)
+        return lease_rows(self.ledger, now)
 
     def quotas(self, now: float) -> list[QuotaStats]:
         """Return how much of each quota is used; nothing in a pool that has none."""
-        return self.gates.usage(now)
+        return self.admission.usage(now)
 
     def times(self) -> LeaseTimes | None:
         """Return how long leases were waited for and held, copied; None: nobody has called `time_leases`."""
-        if self._timing is None or not isinstance(self._waits, CountedWaits):
+        waits = self._queue.waits
+        if not isinstance(waits, CountedWaits):
             return None
-        return LeaseTimes(self._waits.counted(self._ledger.granted), self._timing.holds(self._ledger.accounts()))
+        return LeaseTimes(waits.counted(self.ledger.granted), holds_of(self.ledger.accounts()))
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         totals = {
-            "acquired": self._ledger.granted,
-            "timed_out": self._timed_out,
+            "acquired": self.ledger.granted,
+            "timed_out": self._queue.timed_out,
             "waiting": self._waiters.size,
-            "calls": self._ledger.calls,
-            "failures": self._ledger.failures,
-            "overloads": self._ledger.overloads,
+            "calls": self.ledger.calls,
+            "failures": self.ledger.failures,
+            "overloads": self.ledger.overloads,
             "retries": self._retries,
             "hedges": self._hedges,
             "ejections": self._rules.ejections,
         }
-        return endpoint_stats(self._ledger, now), totals, self._waits.copy()
+        return endpoint_stats(self.ledger, now), totals, self._queue.waits.copy()
 
     def __repr__(self) -> str:
-        waiting, panic = self._waiters.size, self._rules.panic
-        return portrait(self._ledger, waiting=waiting, panic=panic, closed=self._closed)
+        return summary(self.ledger, waiting=self._waiters.size, panic=self._rules.panic, closed=self.closed)
 
+    # -- inside ------------------------------------------------------------------------------------
 
-def _refuse(request: Request, now: float) -> Lease | None:
-    raise PoolClosed
+    def _choose_paths(self) -> None:
+        """Say what acquires and releases need besides the ledger, so that those that need nothing ask once."""
+        wanted = self.journal.wanted
+        self._is_told = Ended in wanted or self._times
+        self._filters = self.admission.any
+        self._ends_plainly = not (self._by_rules or self._is_told or self._filters)
+        self._look_at_the_clock()
+
+    def _look_at_the_clock(self) -> None:
+        self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
+        attended = self.closed or self.admission.any or Granted in self.journal.wanted
+        self._plain_until_s = -inf if attended else self.due_s
+
+    def _acquire_attended(self, request: Request, now: float) -> Lease | None:
+        """Acquire where time may have something to do first, or where there is more to do than to take."""
+        if self.closed:
+            raise PoolClosed
+        # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
+        if now >= self.due_s and not self._waiters.size:
+            self.tick(now)
+        if not self.admission.any:
+            lease = self.ledger.take(request, now)
+        elif self._waiters.size and self.admission.is_late(now):
+            return None  # somebody else may be served who was there before
+        else:
+            lease = self.admission.take(self.ledger.take, request, now, now)
+            self.admission.observe(now)
+        if lease is not None:
+            self.journal.note_lease(Granted, now, lease, 0.0)
+        return lease
+
+    def _end_told(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        """End a lease where somebody wants to hear of it, or to know how long it was held."""
+        account: Account | None = lease.account
+        held_s = now - lease.granted_s
+        # Made before, and told without a call of Python's: an interrupt comes at such a call.
+        events = self.journal.of_lease(Ended, now, lease, outcome, held_s)
+        try:
+            self.ledger.end(lease, outcome, now)
+        finally:  # a strategy may raise when the lease has ended already
+            if account is not None and lease.account is None:
+                self.journal.happened.extend(events)
+                if self._times:
+                    count_hold(account, held_s)
+
+    def _expire(self, lease: Lease, now: float) -> None:
+        lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+        self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
+        self._end_ignored(lease, now)
+
+    def _leaked(self, lease: Lease, now: float) -> None:
+        self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
+
+    def _end_ignored(self, lease: Lease, now: float) -> None:
+        account: Account | None = lease.account
+        try:
+            if self._is_told:
+                self._end_told(lease, Outcome.IGNORED, now)
+            else:
+                self.ledger.end(lease, Outcome.IGNORED, now)
+        finally:  # as above
+            if account is not None and lease.account is None:
+                self._learn(account, lease, Outcome.IGNORED, now)
+
+    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
+        self.ledger.learn(account, lease, outcome, now)
+        self._look_at_the_clock()
+
+    def _time(self, lease: Lease, now: float) -> None:
+        """Schedule the lease's expiry. From the first such lease on the ends of all are looked at."""
+        self._timers.add(lease, now)
+        self._look_at_the_clock()
+        if not self._by_rules:
+            self._by_rules = True
+            self._choose_paths()
+
+    def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
+        """Learn that the endpoints are others: there may be groups and quotas now, or none any more."""
+        if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
+            self.admission.arrange(now)
+            self._choose_paths()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, ParamSpec
 
-from balancer.endpoint import Outcome
+from balancer.endpoint import Lease, Outcome
 
 __all__ = [
     "KINDS",
@@ -231,3 +231,14 @@ class Journal:
         """Write down that something happened, if anybody wants to know."""
         if kind in self.wanted:
             self.happened.append(kind(*facts, **more))
+
+    def note_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> None:
+        """Write down what happened to a lease, likewise."""
+        if kind in self.wanted:
+            self.happened.append(kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts))
+
+    def of_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> tuple[Event, ...]:
+        """Return what `note_lease` would write down, to be written when it has happened; nothing if nobody wants it."""
+        if kind not in self.wanted:
+            return ()
+        return (kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts),)

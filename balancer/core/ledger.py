@@ -10,14 +10,15 @@ from contextlib import suppress
 from math import inf
 from typing import Protocol
 
-from balancer.core.account import Account, MembershipState
+from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
 from balancer.core.rules import Rules
+from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.load import Load
-from balancer.settings.urls import identity_of
 from balancer.strategy import Request, Strategy
+from balancer.values.urls import identity_of
 
 __all__ = ["LeaseSink", "Ledger"]
 
@@ -44,7 +45,7 @@ class Ledger:
         look: called when time may have something to do that it had not before: a probe began; None: it never has.
         spends: True once some endpoint was out of service for good.
         stranded: True once an endpoint is out of service for good, until somebody has seen to those who wait for it.
-        kept: where leases are put when they have ended, for a trace; None while none is written. See `recording`.
+        sink: where leases are put when they have ended, for a trace; None while none is written. See `recording`.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Ledger:
         self.failures = self.overloads = self.ignored = 0
         self.stranded = self.spends = False
         self.look: Callable[[], object] | None = None
-        self.kept: LeaseSink | None = None
+        self.sink: LeaseSink | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
@@ -148,10 +149,10 @@ class Ledger:
         else:
             account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
             account.busy_s += held_s * lease.slots
-        kept = self.kept
-        if kept is not None:
+        sink = self.sink
+        if sink is not None:
             lease.over = (outcome, now, self.granted)
-            kept.append(lease)
+            sink.append(lease)
         if account.state is _ACTIVE:
             self._strategy.finish(account.node, outcome, held_s, now)
         elif account.state is MembershipState.RETIRING and not account.in_flight:
@@ -264,10 +265,11 @@ class Ledger:
         account = self._accounts.get(endpoint.identity)
         if account is None:
             account = self._accounts[endpoint.identity] = Account(endpoint)
-        elif account.state is MembershipState.ACTIVE:
+        state = MEMBERSHIP.get((account.state, MembershipEvent.ADD))
+        if state is None:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
-        account.state = MembershipState.ACTIVE
+        account.state = state
         self._slots = None
         account.spent = False
         account.full_s = inf
@@ -299,14 +301,13 @@ class Ledger:
         self._strategy.change(account.node, now)
         self.refresh(moved, now)
 
-    def stop(self, name: str, state: MembershipState, now: float) -> None:
-        """Grant no new lease of the endpoint `name`: `DRAINING` keeps it listed, `RETIRING` forgets it when idle."""
+    def leave(self, name: str, event: MembershipEvent, now: float) -> None:
+        """Grant no new lease of the endpoint `name`: `DRAIN` keeps it listed, `REMOVE` forgets it when idle."""
         account = self.account(name)
-        was_active = account.state is MembershipState.ACTIVE
-        if was_active or state is MembershipState.RETIRING:
-            account.state = state
-            self._slots = None
+        was_active = account.state is _ACTIVE
+        account.state = MEMBERSHIP[account.state, event]
         if was_active:
+            self._slots = None
             if not account.ceiling:
                 account.out_s += now
             account.limit = account.ceiling = 0
@@ -314,7 +315,7 @@ class Ledger:
             self._lent.pop(account.node, None)
             self._strategy.leave(account.node, now)
             self.refresh(self._rules.leave(account, now), now)
-        self._journal.note(Removed if state is MembershipState.RETIRING else Drained, now, account.endpoint.name)
+        self._journal.note(Removed if event is MembershipEvent.REMOVE else Drained, now, account.endpoint.name)
         if account.state is MembershipState.RETIRING and not account.in_flight:
             self._forget(account)
 
@@ -455,6 +456,7 @@ class Ledger:
         self.refresh(those, now)
 
     def _forget(self, account: Account) -> None:
+        account.state = MEMBERSHIP[account.state, MembershipEvent.IDLE]
         del self._accounts[account.endpoint.identity]
         self._rules.forget(account)
 

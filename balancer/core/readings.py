@@ -3,14 +3,15 @@
 Decides how the entries of the ledger become rows. It changes nothing, and must not know where the rows are shown.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
-from balancer.core.account import MembershipState
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
+from balancer.core.states import MembershipState
 from balancer.core.timing import LeaseTimes
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary"]
 
 _SPENT = "spent"
 
@@ -83,3 +84,22 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
         )
         for a in accounts
     ]
+
+
+def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
+    """Return how the endpoints stand, what is in flight, who waits, and what became of the calls."""
+    accounts = ledger.accounts()
+    counts = Counter(account.state for account in accounts)
+    states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])
+    busy = sum(account.in_flight for account in accounts)
+    slots = sum(account.limit for account in accounts)
+    out = ledger.unfit()
+    facts = [f"{busy}/{slots} in flight", f"{waiting} waiting", f"{ledger.granted} granted"]
+    if ledger.calls:
+        failed = ledger.failures
+        facts += [f"{ledger.calls} calls", f"{failed} failed ({failed / ledger.calls:.1%})"]
+    if ledger.overloads:
+        facts.append(f"{ledger.overloads} overloaded")
+    facts += ["panic"] * panic + ["closed"] * closed
+    states += f", {out} of them out of service" if out else ""
+    return f"{ledger.strategy.name}: {states or 'no endpoints'}; {', '.join(facts)}"

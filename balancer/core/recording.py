@@ -15,7 +15,7 @@ from balancer.core.ledger import Ledger
 from balancer.endpoint import Endpoint, Lease
 from balancer.strategy import Request
 
-__all__ = ["Collected", "Grant", "Recording", "Several", "grant_of"]
+__all__ = ["Collected", "Grant", "Recording", "Recordings", "Several", "grant_of"]
 
 
 class Grant(NamedTuple):
@@ -109,6 +109,32 @@ class Several:
         """Keep it for each."""
         for kept in self._all:
             kept.append(lease)
+
+
+class Recordings:
+    """All who keep the leases of one ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._all: tuple[Recording, ...] = ()
+
+    def begin(self, most: int) -> Recording:
+        """Return what keeps leases that end from now on, so many at once, until `end`."""
+        recording = Recording(most, self._ledger)
+        self._record_by((*self._all, recording))
+        return recording
+
+    def end(self, recording: Recording) -> None:
+        """Let `recording` keep no more."""
+        self._record_by(tuple(other for other in self._all if other is not recording))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def _record_by(self, recordings: tuple[Recording, ...]) -> None:
+        self._all = recordings
+        one = recordings[0].kept if recordings else None
+        self._ledger.sink = Several(recordings) if len(recordings) > 1 else one
 
 
 def grant_of(lease: Lease) -> Grant:

@@ -10,14 +10,14 @@ from math import inf
 from typing import cast
 from weakref import WeakValueDictionary
 
-from balancer.core.account import Account, MembershipState
+from balancer.core.account import Account
 from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
-from balancer.core.states import Health, HealthRecord
+from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.numbers import checked, whole
 from balancer.settings.rules import HealthSettings, LimitSettings
+from balancer.values.numbers import checked, whole
 
 __all__ = ["Rules"]
 

@@ -1,4 +1,4 @@
-"""Health states of an endpoint and their transitions, as a table.
+"""States of an endpoint, in the pool and of its health, and their transitions, as tables.
 
 Decides which changes there are, as a table. It must not know when one comes about: that is `balancer.core.health`.
 """
@@ -7,7 +7,40 @@ from collections.abc import Hashable
 from enum import Enum
 from math import inf
 
-__all__ = ["TRANSITIONS", "Health", "HealthEvent", "HealthRecord"]
+__all__ = ["MEMBERSHIP", "TRANSITIONS", "Health", "HealthEvent", "HealthRecord", "MembershipEvent", "MembershipState"]
+
+
+class MembershipState(Enum):
+    """Whether an endpoint takes new leases, and what happens to it afterwards."""
+
+    GONE = "gone"  # not in the pool
+    ACTIVE = "active"
+    DRAINING = "draining"  # no new leases; stays listed until it is added back or removed
+    RETIRING = "retiring"  # no new leases; gone when the last one ends
+
+
+class MembershipEvent(Enum):
+    """What makes an endpoint come and go."""
+
+    ADD = "it is added"
+    DRAIN = "it is drained"
+    REMOVE = "it is removed"
+    IDLE = "its last lease ends"
+
+
+MEMBERSHIP: dict[tuple[MembershipState, MembershipEvent], MembershipState] = {
+    (MembershipState.GONE, MembershipEvent.ADD): MembershipState.ACTIVE,
+    (MembershipState.ACTIVE, MembershipEvent.DRAIN): MembershipState.DRAINING,
+    (MembershipState.ACTIVE, MembershipEvent.REMOVE): MembershipState.RETIRING,
+    (MembershipState.DRAINING, MembershipEvent.ADD): MembershipState.ACTIVE,
+    (MembershipState.DRAINING, MembershipEvent.DRAIN): MembershipState.DRAINING,
+    (MembershipState.DRAINING, MembershipEvent.REMOVE): MembershipState.RETIRING,
+    (MembershipState.RETIRING, MembershipEvent.ADD): MembershipState.ACTIVE,
+    (MembershipState.RETIRING, MembershipEvent.DRAIN): MembershipState.RETIRING,
+    (MembershipState.RETIRING, MembershipEvent.REMOVE): MembershipState.RETIRING,
+    (MembershipState.RETIRING, MembershipEvent.IDLE): MembershipState.GONE,
+}
+"""What is not here does not happen, or is refused: an endpoint that is active cannot be added."""
 
 
 class Health(Enum):

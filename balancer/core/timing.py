@@ -1,19 +1,18 @@
 """Lease durations: histograms of how long leases were waited for and held.
 
-Decides which buckets there are and what is counted of a lease. As `telling` does, `Timing` stands before the ledger
-only from when somebody wants to know, so a pool that nobody asks pays nothing. It must not know who asks.
+Decides which buckets there are and what is counted of a lease. Leases are counted only
+from when somebody wants to know, so a pool that nobody asks pays nothing. It must not know who asks.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from balancer.core.account import Account
 from balancer.core.metrics import WaitHistogram
-from balancer.endpoint import Lease, Outcome
 
-__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "Timing", "counts_of_none"]
+__all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "counts_of_none", "holds_of"]
 
 BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """The upper bounds of the buckets, in seconds, each one included; what is longer is in a last one."""
@@ -83,36 +82,16 @@ class CountedWaits(WaitHistogram):
         return Buckets((self._counts[0] + at_once, *self._counts[1:]), self._total_s - self._since_s)
 
 
-class Timing:
-    """A ledger's `end`, timed."""
+def count_hold(account: Account, held_s: float) -> None:
+    """Count a lease of `account` that was held for so long."""
+    if account.holds is None:
+        account.holds = counts_of_none()
+    account.held_s += held_s
+    account.holds[bisect_left(BOUNDS_S, held_s)] += 1
 
-    __slots__ = ("_end",)
 
-    def __init__(self) -> None:
-        self._end: Callable[[Lease, Outcome, float], tuple[()]]
-
-    def stand_before(self, end: Callable[[Lease, Outcome, float], tuple[()]]) -> None:
-        """Time what this ends from now on."""
-        self._end = end
-
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
-        """Do what stands behind, and count how long the lease was held."""
-        account: Account | None = lease.account
-        held_s = now - lease.granted_s
-        try:
-            served = self._end(lease, outcome, now)
-        finally:  # a strategy may raise when the lease has ended already
-            if account is not None and lease.account is None:
-                if account.holds is None:
-                    account.holds = counts_of_none()
-                account.held_s += held_s
-                account.holds[bisect_left(BOUNDS_S, held_s)] += 1
-        return served  # not in the block, as in `Telling.end`
-
-    @staticmethod
-    def holds(accounts: Iterable[Account]) -> dict[str, Buckets]:
-        """Return what was counted, by the name of the endpoint."""
-        return {
-            account.endpoint.name: Buckets(tuple(account.holds or counts_of_none()), account.held_s)
-            for account in accounts
-        }
+def holds_of(accounts: Iterable[Account]) -> dict[str, Buckets]:
+    """Return what was counted, by the name of the endpoint."""
+    return {
+        account.endpoint.name: Buckets(tuple(account.holds or counts_of_none()), account.held_s) for account in accounts
+    }

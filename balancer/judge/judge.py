@@ -23,15 +23,15 @@ from balancer.judge.resources import JudgeResources
 from balancer.judging.options import RunnerOptions
 from balancer.judging.pending import PendingRuns, Stopped
 from balancer.plugins.registry import Registry
+from balancer.pool.aio import TaskPool
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
 from balancer.settings.config import Config
-from balancer.settings.headers import secrets_of
-from balancer.settings.numbers import checked, whole
-from balancer.settings.redaction import Redaction
-from balancer.shells.driver import LeaseRequest
-from balancer.shells.tasks.face import TaskPool
+from balancer.shells.lease_request import LeaseRequest
+from balancer.values.headers import secrets_of
+from balancer.values.numbers import checked, whole
+from balancer.values.redaction import Redaction
 
 __all__ = ["Judge"]
 

@@ -14,6 +14,7 @@ from balancer.judging.options import RunnerOptions
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner
 from balancer.plugins.registry import Registry, default_registry
+from balancer.pool.aio import TaskPool
 from balancer.pool.pool import Pool
 from balancer.program import Executor
 from balancer.sandbox.executors import executor_maker, make_executors
@@ -22,7 +23,6 @@ from balancer.sandbox.pings import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
 from balancer.shells.prober import Prober
-from balancer.shells.tasks.face import TaskPool
 
 __all__ = ["JudgeResources"]
 
@@ -67,7 +67,7 @@ class JudgeResources:
                 for executor in executors.values():
                     made.callback(executor.close)
             make = executor_maker(registry, cache, config)
-            live = LiveExecutors(self.pool, options.asked.labels, make, executors)
+            live = LiveExecutors(self.pool, frozenset(options.asked.labels), make, executors)
             made.callback(live.close)
             verify = None if config is None or on_one_machine(self.pool.endpoints()) else config.verify
             self.runner = Runner(self.pool, live, replace(options, verify=verify, clock=self.pool.clock))

@@ -20,7 +20,7 @@ from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor
 from balancer.sandbox.trial import runs
-from balancer.shells.driver import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ProgramAttempts"]
 
@@ -77,18 +77,19 @@ class ProgramAttempts:
         if pending.only is not None:
             out |= self.executors.keys() - pending.only
         able = len(self.executors) - len(out & self.executors.keys())
+        engine = self.pool.engine
         policy = CallPolicy(
             # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
             attempts=min(self._attempts, _VERIFYING_TRIES) if brief else max(self._attempts, able),
             owed=able,
             persists=not brief,
-            retries=self.pool.retries,
-            wait_s=min(self.pool.acquire_timeout_s, _VERIFYING_WAIT_S) if brief else self.pool.acquire_timeout_s,
+            retries=engine.retries,
+            wait_s=min(engine.acquire_timeout_s, _VERIFYING_WAIT_S) if brief else engine.acquire_timeout_s,
             prefers=pending.prefers,
             shuns=pending.shuns,
         )
         outage = None if brief else self._outage
-        plan = AttemptPlan(policy, budget=self.pool.budget, rng=self.pool.jitter, outage=outage)
+        plan = AttemptPlan(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
         wanted = pending.wanted
         asked = replace(
             self._asked,

@@ -9,7 +9,7 @@ from balancer.judging.pending import ProgramRun, Span
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.program import Program
 from balancer.settings.pipeline import VerifySettings
-from balancer.shells.driver import LeaseRequest
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["RunnerHooks", "RunnerOptions", "VerificationStore"]
 

@@ -100,7 +100,7 @@ class Runner:
         attempts, wanted = self.attempts, pending.wanted
         plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool, plan, self._pool.budget, make, asked, sleep=self.pause, clock=attempts.clock)
+        drive = ThreadDriver(self._pool.engine, plan, asked, make, sleep=self.pause, clock=attempts.clock)
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:

@@ -17,9 +17,9 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, LeaseError
 from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.pending import PendingRun, PendingRuns, ProgramResult, ProgramRun
+from balancer.pool.aio import TaskPool
 from balancer.program import Execution
 from balancer.shells.tasks.driver import TaskDriver
-from balancer.shells.tasks.face import TaskPool
 from balancer.shells.tasks.parking import spot
 
 __all__ = ["TaskRunner"]
@@ -68,7 +68,7 @@ class TaskRunner:
         async def make(run: Run, hand: list[Lease]) -> Execution:
             return await self._make(wanted, hand)
 
-        drive = TaskDriver(self._tasks, plan, attempts.pool.budget, make, asked)
+        drive = TaskDriver(self._tasks.pool.engine, plan, asked, make)
         try:
             return ProgramResult(await drive.run(), at=drive.at)
         except BalancerError as error:
@@ -84,13 +84,12 @@ class TaskRunner:
     async def _make(self, wanted: ProgramRun, hand: list[Lease]) -> Execution:
         """Make one try, in a thread that ends the lease."""
         lease = hand.pop()
-        lease.entered = True
         future = self._threads.submit(self._attempts.make, wanted, lease)
         return await _ended(future, partial(self._drop, lease))
 
     def _drop(self, lease: Lease) -> None:
         """Give back a lease whose run was never begun; if that cannot be done just now, it is found to be nobody's."""
-        if not self._attempts.pool.is_inside:
+        if not self._attempts.pool.engine.is_inside:
             with suppress(LeaseError):
                 lease.release(Outcome.IGNORED)
 

@@ -15,7 +15,7 @@ from balancer.core.events import Ended, Event, Granted
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 
 require("otel", "balancer.observing.otel")
 

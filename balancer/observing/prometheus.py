@@ -8,13 +8,12 @@ figures travel. docs/live.md lists the names.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol, TypeVar
 
-from balancer.core.account import MembershipState
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.readings import Snapshot
-from balancer.core.states import Health
+from balancer.core.states import Health, MembershipState
 from balancer.core.timing import BOUNDS_S, Buckets
 from balancer.plugins.extras import require
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 
 require("prometheus", "balancer.observing.prometheus")
 
@@ -26,7 +25,7 @@ __all__ = ["Collector", "MetricsSource"]
 F = TypeVar("F", bound=Metric)
 
 _HEALTH: Final = (*(each.value for each in Health), "spent")
-_STATES: Final = tuple(each.value for each in MembershipState)
+_STATES: Final = tuple(each.value for each in MembershipState if each is not MembershipState.GONE)
 
 
 class MetricsSource(Protocol):

@@ -9,6 +9,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pkgutil import iter_modules
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,7 +19,6 @@ from pydantic import ValidationError
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
-from balancer.plugins.built_ins import built_ins
 from balancer.plugins.loading import Broken, HookKind, Loaded, Registered, guarded, load_plugins
 from balancer.plugins.vetting import (
     names_of_executor,
@@ -25,13 +27,13 @@ from balancer.plugins.vetting import (
     names_of_language,
     names_of_strategy,
 )
-from balancer.settings.wording import describe, did_you_mean
 from balancer.strategy import Strategy
+from balancer.values.wording import describe, did_you_mean
 
 if TYPE_CHECKING:
     from balancer.language import Language
 
-__all__ = ["Broken", "Registered", "Registry", "default_registry"]
+__all__ = ["Broken", "Registered", "Registry", "built_ins", "default_registry"]
 
 _STRATEGIES: Final[HookKind[type[Strategy]]] = HookKind("balancer_strategies", names_of_strategy)
 _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_of_generator)
@@ -211,3 +213,45 @@ def _entry_points(group: str | None) -> Iterator[tuple[str, Callable[[], object]
 def default_registry() -> Registry:
     """Return the registry of everything installed."""
     return Registry()
+
+
+# -- the built-ins: found by where their files lie, so that a new one is one file, and no list names it ---------
+
+_COMMAND_MODULES = ("balancer.sandbox.server.command", "balancer_simulator.commands")
+
+
+def built_ins(hook: str) -> tuple[str, ...]:
+    """Return the dotted names of the modules that implement `hook`, in order; none is imported, only their packages."""
+    return tuple(_FOUND[hook]())
+
+
+def _modules_of(package: str) -> Iterator[str]:
+    """Each module that lies directly in `package`."""
+    for module in iter_modules(_spec(package).submodule_search_locations):
+        if not module.ispkg:
+            yield f"{package}.{module.name}"
+
+
+def _rooms_of(package: str, module: str) -> Iterator[str]:
+    """Each room in `package` that has a `module`."""
+    for folder in _spec(package).submodule_search_locations or ():
+        for room in iter_modules([folder]):
+            if room.ispkg and any(each.name == module for each in iter_modules([f"{folder}/{room.name}"])):
+                yield f"{package}.{room.name}"
+
+
+def _spec(package: str) -> ModuleSpec:
+    found = find_spec(package)
+    if found is None:
+        raise ModuleNotFoundError(f"No module named {package!r}; install balancer again", name=package)
+    return found
+
+
+_FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
+    "balancer_strategies": partial(_modules_of, "balancer_strategies"),
+    "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
+    "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
+    "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
+    "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_commands": partial(iter, _COMMAND_MODULES),
+}

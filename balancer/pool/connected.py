@@ -28,17 +28,11 @@ from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.settings.rules import RetrySettings
-from balancer.shells.abandoned import AbandonedLeaseScan
-from balancer.shells.alarm import Alarm
-from balancer.shells.arguments import terms_of
-from balancer.shells.delivery import Delivery
-from balancer.shells.forks import notify_of_forks
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.engine import CallerDefaults, Engine
 from balancer.shells.logs import Log
-from balancer.shells.waiting import ParkedTask
-from balancer.strategy import ANY, Request
+from balancer.strategy import Request
+from balancer.values.numbers import checked, seconds, whole
 
 if TYPE_CHECKING:
     import ssl
@@ -83,7 +77,7 @@ def connected_as(config: "Config", *, within_s: float = 10.0) -> "ConnectedPool"
         )
     except ConfigError as error:
         raise config.located("pool", error) from None
-    pool._hide(config.redact)
+    pool.hide(config.redact)
     return pool
 
 
@@ -119,31 +113,15 @@ class ConnectedPool(Pool):
         from balancer.cluster.tcp.connection import MemberConnection
 
         address = address_of(url)
-        self._retries = retries or RetrySettings()
-        timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
-        self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
         self._url = str(address)
-        self._clock = clock
-        self._random = self._jitter = random.Random()
-        self._leak_after_s = leak_after_s
-        terms = terms_of("", ttl_s, leak_after_s)
-        self._any = Request(terms=terms) if terms else ANY
-        self._budget = SharedBudget(self._retries, self._clock)
-        self._lock = threading.RLock()
-        self._enter, self._leave = self._lock.acquire, self._lock.release
+        self.rng = random.Random()
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
-        self._seat = _Seat(who, lender=self, block=block, stirred=self._stir, now=self._clock())
-        self._core = cast(Core, self._seat)  # it has what a shell calls
-        self._sleeping: dict[Waiter, None] = {}
-        self._places: dict[ParkedTask, Waiter] = {}
-        self._lookout = AbandonedLeaseScan()
-        self._attends = False
-        self._alarm = Alarm(self._tick, self._clock)
-        self._rounds, self._round_s = Alarm(self._look_round, self._clock), 0.0
-        self._happened = self._seat.journal.happened
-        self._delivery = Delivery(self._happened, self._set_aside)
+
+        self._seat = _Seat(who, lender=self, block=block, stirred=self._stir, now=clock())
+        defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
+        self.engine = Engine(cast(Core, self._seat), clock, defaults, jitter=self.rng)  # it has what an engine calls
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
 
@@ -153,10 +131,10 @@ class ConnectedPool(Pool):
             return address_of(url), token
 
         tls = _tls(ca) if address.tls else None
-        self._line = MemberConnection(address, tls, given, who, _Party(self), found if seek is not None else None)
+        party = _Party(self.engine, self._seat, self._in)
+        self._line = MemberConnection(address, tls, given, who, party, found if seek is not None else None)
         self._log = Log()
         self.observe(self._log)
-        notify_of_forks(self)
         self._line.start()
         self._await(within_s)
 
@@ -210,38 +188,35 @@ class ConnectedPool(Pool):
 
 
 class _Party:
-    """A holder, behind the lock of its pool."""
+    """A member of a cluster, behind the lock of its pool's engine."""
 
-    def __init__(self, pool: ConnectedPool) -> None:
-        self._pool = pool
+    def __init__(self, engine: Engine, seat: "_Seat", let_in: threading.Event) -> None:
+        self._engine = engine
+        self._seat = seat
+        self._in = let_in
 
     @property
     def over(self) -> bool:
-        return self._pool._seat.gone
+        return self._seat.gone
 
     @property
     def silence_s(self) -> float:
-        return _TAIL_S * self._pool._seat.ttl_s
+        return _TAIL_S * self._seat.ttl_s
 
     def heard(self, messages: Sequence[FromCoordinator]) -> None:
-        seat = self._pool._seat
-
-        def hear(now: float) -> list[Waiter]:
-            return [waiter for message in messages for waiter in seat.receive(message, now)]
-
-        self._pool._change(hear)
-        if seat.inside and not self._pool._in.is_set():
-            self._pool._in.set()
+        seat = self._seat
+        self._engine.change(lambda now: [waiter for message in messages for waiter in seat.receive(message, now)])
+        if seat.inside and not self._in.is_set():
+            self._in.set()
 
     def due(self) -> None:
-        self._pool._change(self._pool._seat.tick)
+        self._engine.change(self._seat.tick)
 
     def out(self, again: bool) -> tuple[list[FromMember], float]:
-        pool = self._pool
-        with pool._lock:
-            now = pool._clock()
-            pool._seat.tick(now)
-            return pool._seat.take_out(now, again=again), pool._seat.next_s
+        with self._engine.lock:
+            now = self._engine.clock()
+            self._seat.tick(now)
+            return self._seat.take_out(now, again=again), self._seat.next_s
 
 
 class _Seat(ClusterMember):
@@ -274,9 +249,9 @@ class _Seat(ClusterMember):
         return self.tally.times(self.endpoints)
 
     @property
-    def gates(self) -> "_Gates":
+    def admission(self) -> "_Admission":
         """Groups and quotas: the server's."""
-        return _GATES
+        return _ADMISSION
 
     def wait(
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
@@ -310,14 +285,14 @@ class _Books(NamedTuple):
     strategy: _Named
 
 
-class _Gates:
-    """What a pool asks of the gates of its core."""
+class _Admission:
+    """What an engine asks of the admission filters of its core."""
 
     any = False
     has_quotas = True  # it may have: whoever counts tokens says how many, and the server knows
 
 
-_GATES = _Gates()
+_ADMISSION = _Admission()
 
 
 def _tls(ca: "str | PathLike[str] | ssl.SSLContext | None") -> "ssl.SSLContext":

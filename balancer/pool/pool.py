@@ -1,31 +1,30 @@
 """The pool: endpoints, leased one call at a time to threads and tasks.
 
-A shell: it serialises the calls to the core, reads the clock, and wakes those whose wait has ended after
-it has let go of its lock. It must not decide who is next; the core and the strategy do. How a thread waits
-is said in `balancer.shells.waiting`.
+What a user has in hand. Decides what callers may give, and which parts a pool is made of; each call is one call of its
+engine (`balancer.shells.engine`), and who watches it attaches itself (`observe`, `Engine.record`, `snapshot`). It must
+not decide who is next; the core and the strategy do.
 """
 
-import math
 import random
-import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, update_wrapper
+from math import inf
 from os import PathLike
-from traceback import clear_frames
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
+from types import FunctionType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack, cast
 
-from balancer.core import Core, Waiter
-from balancer.core.attempt_plan import AttemptPlan
-from balancer.core.decisions import Ask
-from balancer.core.retry_polls import RetryPolls
+from balancer.core import Core
+from balancer.core.events import Event
+from balancer.core.metrics import LeaseRow, PoolStats
+from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import BalancerError, ConfigError, LeaseError, PoolForked
+from balancer.errors import ConfigError, LeaseError, PoolClosed, PoolForked
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.numbers import checked, seconds
 from balancer.settings.rules import (
     DEFAULT_STRATEGY,
     LONG_TTL_S,
@@ -34,44 +33,54 @@ from balancer.settings.rules import (
     QuotaSettings,
     RetrySettings,
 )
-from balancer.shells.abandoned import AbandonedLeaseScan
-from balancer.shells.alarm import Alarm
-from balancer.shells.arguments import (
-    Wanted,
-    any_whole,
-    asked_for,
-    each_of,
-    shows_what_may_be_asked,
-    terms_of,
-    wanting,
-    with_defaults,
-)
-from balancer.shells.calls import call
-from balancer.shells.delivery import Delivery, Observer
-from balancer.shells.forks import notify_of_forks
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.calls import CallArguments, CallRequest, call
+from balancer.shells.delivery import Observation, Observer
+from balancer.shells.engine import CallerDefaults, Engine
+from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout, shows_arguments
 from balancer.shells.logs import Log
-from balancer.shells.waiting import ParkedTask, Waiting
-from balancer.strategy import ANY, Request, Strategy
+from balancer.strategy import ANY, Strategy
+from balancer.values.numbers import checked
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from balancer.observing.page.serving import Page
+    from balancer.observing.traces.sinks import Sink
+    from balancer.observing.traces.tracing import TraceWriter
+    from balancer.pool.aio import TaskPool
     from balancer.pool.connected import ConnectedPool
     from balancer.settings.config import Config
-    from balancer.shells.tasks.face import TaskPool
 
 __all__ = ["Pool"]
 
 _WATCHED = HealthSettings()  # the defaults
 
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_NEVER = math.inf  # looked up once
 _NUMBERS = (float, int)  # looked up by class, for this is on the path of every lease; True is neither
 
 
-class Pool(Waiting):
+class Watcher(Protocol):
+    """What watches a pool until that is closed, such as a page or a trace."""
+
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Take secrets, by `redact`, out of the names of endpoints from now on."""
+        ...
+
+    def close(self) -> None:
+        """Watch no more. May be called twice."""
+        ...
+
+
+def _with_defaults(function: F, *defaults: object) -> F:
+    """Return `function` with these defaults for what is given by position: the same code, and called as quickly."""
+    made = cast(FunctionType, function)
+    other = FunctionType(made.__code__, made.__globals__, made.__name__, defaults, made.__closure__)
+    return cast(F, update_wrapper(other, function))
+
+
+class Pool:
     """Endpoints, leased one call at a time to whichever thread needs one.
 
     Args:
@@ -98,12 +107,19 @@ class Pool(Waiting):
         clock: returns the time in seconds; must never go back.
         registry: where strategies are looked up; default: everything installed.
 
+    Attributes:
+        engine: what serialises the calls, keeps time, and waits; for parts that are built on a pool.
+
     Raises:
         ConfigError: unknown strategy or wrong option.
         DuplicateEndpoint: two endpoints have one name.
         ValueError: a number is out of range.
         TypeError: `endpoints` is no list of endpoints, or `health`, `limits` or `retries` is something else.
     """
+
+    engine: Engine
+    _redact: Callable[[str], str] = str
+    _watchers: tuple[Watcher, ...] = ()
 
     def __init__(
         self,
@@ -135,23 +151,13 @@ class Pool(Waiting):
                 raise TypeError(f"{name} is {given!r}; it takes balancer.{kind.__name__}(...), or None")
         self._registry = registry or default_registry()
         if seed is not None:
-            checked("seed", seed, any_whole)
-        self._random = random.Random(seed)
-        timeout_s = math.inf if acquire_timeout_s is None else acquire_timeout_s
-        self._timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
-        self._clock = clock
-        self._retries = retries or RetrySettings()
-        self._leak_after_s = leak_after_s
-        terms = terms_of("", ttl_s, leak_after_s)
-        self._any = Request(terms=terms) if terms else ANY  # what most acquires ask for
-        self._budget = SharedBudget(self._retries, clock)
-        # Re-entrant, because only then can `_let_go` tell whether this thread holds it.
-        self._lock = threading.RLock()
-        # `with` costs twice as much as these two, which is felt on the path of every lease.
-        self._enter, self._leave = self._lock.acquire, self._lock.release
-        chosen = self._registry.strategy(strategy, options, self._random)
-        self._core = Core(
-            each_of(endpoints),
+            checked("seed", seed, _any_whole)
+        self.rng = random.Random(seed)
+        chosen = self._registry.strategy(strategy, options, self.rng)
+        specs = _each_of(endpoints)
+
+        core = Core(
+            specs,
             chosen,
             lender=self,
             max_waiters=max_waiters,
@@ -163,20 +169,16 @@ class Pool(Waiting):
             rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
             now=clock(),
         )
-        self._sleeping: dict[Waiter, None] = {}
-        self._places: dict[ParkedTask, Waiter] = {}
-        self._lookout = AbandonedLeaseScan()
-        # True if there is more to do after a call than to wake: something goes by the clock, or a lease is told of.
-        self._attends = bool(health or limits or host_caps or terms or self._core.gates.any)
-        self._jitter = random.Random(None if seed is None else f"jitter {seed}")  # apart from both
-        self._alarm = Alarm(self._tick, clock)
-        self._rounds, self._round_s = Alarm(self._look_round, clock), 0.0
-        self._happened = self._core.journal.happened
-        self._delivery = Delivery(self._happened, self._set_aside)
+        self.engine = Engine(
+            core,
+            clock,
+            CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s),
+            jitter=random.Random(None if seed is None else f"jitter {seed}"),  # apart from both
+            attends=bool(health or limits or host_caps),
+        )
         self._log = Log()
         for observer in (self._log, *observers):
             self.observe(observer)
-        notify_of_forks(self)
 
     @classmethod
     def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
@@ -218,7 +220,7 @@ class Pool(Waiting):
             )
         except ConfigError as error:
             raise config.located("pool", error) from None
-        pool._hide(config.redact)
+        pool.hide(config.redact)
         if config.trace is not None:
             pool.trace(config.trace.path)
         return pool
@@ -272,15 +274,15 @@ class Pool(Waiting):
     @cached_property
     def aio(self) -> "TaskPool":
         """The same pool for tasks of asyncio and trio: they wait without stopping their loop, in the same queue."""
-        from balancer.shells.tasks.face import TaskPool  # a pool of threads needs no event loop
+        from balancer.pool.aio import TaskPool  # a pool of threads needs no event loop
 
         return TaskPool(self)
 
     # -- leases ------------------------------------------------------------------------------------
 
     # Python fills in each default that is only known by its name with a look-up; without them a lease costs 8% less.
-    @shows_what_may_be_asked
-    def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[Wanted]) -> Lease:
+    @shows_arguments()
+    def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[LeaseArguments]) -> Lease:
         """Take an endpoint; the lease must be released once, or used in a `with` block.
 
         Args:
@@ -303,28 +305,27 @@ class Pool(Waiting):
             PoolClosed: the pool is closed, or was while this call waited.
             WaitInCoroutine: a coroutine asks, and would have to wait.
         """
+        engine = self.engine
         if asked:
-            request, priority = asked_for(self._any, **asked)
+            wanted = LeaseRequest(**asked)
+            request, priority = wanted.of_core(engine.usual), wanted.priority
         else:
-            request, priority = self._any, 0
+            request, priority = engine.usual, 0
         if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
-            timeout = checked("timeout", timeout, seconds)
+            timeout = checked_timeout(timeout)
+        # As `Engine.acquire`, which would be one call more for every lease.
         lease: Lease | None = None
         try:
-            self._enter()
-            lease = self._core.acquire(request, now := self._clock())
+            engine.enter()
+            lease = engine.core.acquire(request, now := engine.clock())
             if lease is None:
-                lease = self._queue(request, now, timeout, priority)
+                lease = engine.waits.in_thread(request, now, timeout, priority)
             else:
-                self._leave()
-            if request is not ANY or (self._attends and self._happened):
-                self._see_to(lease)
-        except BalancerError:
-            self._let_go_and_tell()
-            raise
-        except BaseException as error:  # e.g. KeyboardInterrupt while an observer hears of it: the caller won't get it
-            clear_frames(error.__traceback__)  # the core may have granted it: then nobody is to have it
-            self._recover(lease)
+                engine.leave()
+            if request is not ANY or (engine.attends and engine.happened):
+                engine.see_to(lease)
+        except BaseException as error:
+            engine.cut_short(error, lease)
             raise
         if priority:
             lease.priority = priority
@@ -334,64 +335,7 @@ class Pool(Waiting):
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block. Of one that is taken by
     # this name it is known that nobody means to give it back by its id: see `balancer.shells.abandoned`.
-    lease = with_defaults(acquire, None, True)
-
-    def acquire_again(
-        self,
-        course: AttemptPlan,
-        ask: Ask,
-        *,
-        labels: Iterable[str] = (),
-        exclude: Iterable[str] = (),
-        priority: int = 0,
-        slots: int = 1,
-        key: str | None = None,
-        holder: str = "",
-        ttl_s: float | None = None,
-        tokens: int | None = None,
-    ) -> Lease:
-        """Take an endpoint for a retry: as `course` asks, and as it asks later on while this waits, at one place.
-
-        Args:
-            course: says at each look what to ask for from then on; see `balancer.core.attempt_plan`.
-            ask: what it asks for now.
-            labels, exclude, priority, slots, key, holder, ttl_s, tokens: as for `acquire`, besides what the course asks
-                for.
-
-        Raises:
-            AcquireTimeout, NoEndpoint, TooManyWaiters, PoolClosed: as `acquire` does.
-        """
-        wanted = wanting(
-            self._any,
-            labels=labels,
-            exclude=exclude,
-            slots=slots,
-            key=key,
-            holder=holder,
-            ttl_s=ttl_s,
-            tokens=tokens,
-        )
-        request = wanted(ask)
-        lease: Lease | None = None
-        try:
-            self._enter()
-            lease = self._core.acquire(request, now := self._clock())
-            if lease is None:
-                lease = self._queue(request, now, ask.within_s, priority, RetryPolls(course, wanted, now, ask))
-            else:
-                self._leave()
-            self._see_to(lease)
-        except BalancerError:
-            self._let_go_and_tell()
-            raise
-        except BaseException as error:
-            clear_frames(error.__traceback__)
-            self._recover(lease)
-            raise
-        if priority:
-            lease.priority = priority
-        lease.entered = True
-        return lease
+    lease = _with_defaults(acquire, None, True)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and hand its slot to whoever waits longest for it.
@@ -399,24 +343,25 @@ class Pool(Waiting):
         Raises:
             LeaseError: it was given back already, or is another pool's. Nothing is changed.
         """
+        engine = self.engine
         try:
-            self._enter()
-            ended = self._core.release(lease, outcome, self._clock())
-            if self._attends and (self._happened or self._core.due_s != _NEVER):
-                self._leave_and_attend(ended)
+            engine.enter()
+            ended = engine.core.release(lease, outcome, engine.clock())
+            if engine.attends and (engine.happened or engine.core.due_s != inf):
+                engine.leave_and_attend(ended)
             else:
-                self._leave()
+                engine.leave()
                 if ended:  # hardly ever, and an empty loop is slower than this look
                     for waiter in ended:
                         waiter.wake()
         except (LeaseError, PoolForked):
-            self._let_go()
+            engine.let_go()
             raise
         except Exception:
-            self._recover()
+            engine.recover()
             raise
         except BaseException:  # e.g. KeyboardInterrupt: the caller has done its part, so the lease ends all the same
-            self._recover(lease, outcome)
+            engine.recover(lease, outcome)
             raise
 
     def used(self, lease: Lease, tokens: int) -> None:
@@ -425,7 +370,7 @@ class Pool(Waiting):
         Raises:
             LeaseError: it was given back already, or is another pool's. Nothing is changed.
         """
-        self._change(lambda now: self._core.used(lease, tokens, now))
+        self.engine.change(lambda now: self.engine.core.used(lease, tokens, now))
 
     def told(self, lease: Lease, load: Load) -> None:
         """Learn what the endpoint of `lease` has said of its load; see `Lease.told`, which calls this.
@@ -433,7 +378,7 @@ class Pool(Waiting):
         Raises:
             LeaseError: it was given back already, or is another pool's. Nothing is changed.
         """
-        self._change(lambda now: self._core.told(lease, load, now))
+        self.engine.change(lambda now: self.engine.core.told(lease, load, now))
 
     def release_by_id(self, id: int, outcome: Outcome = Outcome.IGNORED) -> None:
         """End the lease that is out under `id`, whoever holds it; a later return of it raises `LeaseError`.
@@ -441,54 +386,232 @@ class Pool(Waiting):
         Raises:
             LeaseError: there is none: it has ended, or was never granted. Nothing is changed.
         """
-        self._change(lambda now: self._core.release_by_id(id, outcome, now))
+        self.engine.change(lambda now: self.engine.core.release_by_id(id, outcome, now))
 
-    def call(
-        self,
-        fn: Callable[[Lease], T],
-        *,
-        attempts: int = 3,
-        deadline_s: float | None = None,
-        budget: SharedBudget | None = None,
-        labels: Iterable[str] = (),
-        exclude: Iterable[str] = (),
-        priority: int = 0,
-        slots: int = 1,
-        key: str | None = None,
-        holder: str = "",
-        ttl_s: float | None = None,
-        tokens: int | None = None,
-        hedge_after_s: float | None = None,
-    ) -> T:
+    @shows_arguments(CallRequest)
+    def call(self, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
         """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
 
         Args and errors are those of `balancer.shells.calls.call`.
         """
-        return call(
-            self,
-            fn,
-            attempts=attempts,
-            deadline_s=deadline_s,
-            budget=budget,
-            labels=labels,
-            exclude=exclude,
-            priority=priority,
-            slots=slots,
-            key=key,
-            holder=holder,
-            ttl_s=ttl_s,
-            tokens=tokens,
-            hedge_after_s=hedge_after_s,
+        return call(self.engine, fn, **asked)
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take `endpoint`, or the one of this URL, into service; one that is draining comes back under this spec.
+
+        Raises:
+            DuplicateEndpoint: an active endpoint has this name.
+        """
+        spec = Endpoint.of(endpoint)
+        self.engine.change_endpoints(lambda core, now: core.add(spec, now))
+
+    def drain(self, url: str) -> None:
+        """Grant no new lease of the endpoint with this URL, or name. It stays listed until it is removed, or added.
+
+        Waiters that only it could have served get `NoEndpoint`.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self.engine.change_endpoints(lambda core, now: core.drain(url, now))
+
+    def remove(self, url: str) -> None:
+        """Grant no new lease of the endpoint with this URL, or name; forget it when its last lease ends, or now.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        self.engine.change_endpoints(lambda core, now: core.remove(url, now))
+
+    def update(
+        self,
+        url: str,
+        *,
+        capacity: int | None = None,
+        weight: float | None = None,
+        labels: Iterable[str] | None = None,
+        group: int | None = None,
+    ) -> None:
+        """Change what is given. A smaller capacity takes effect as leases end.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+            ValueError: a value is out of range; nothing is changed.
+        """
+        if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
+            labels = frozenset(labels)
+        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self.engine.change_endpoints(
+            lambda core, now: core.update(replace(core.ledger.account(url).endpoint, **changes), now)
         )
+
+    def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:
+        """Let another strategy choose from now on; leases out and waiters carry over.
+
+        Raises:
+            ConfigError: unknown strategy or wrong option; nothing is changed.
+        """
+        chosen = self._registry.strategy(name, options, self.rng)
+        self.engine.change_endpoints(lambda core, now: core.set_strategy(chosen, now))
+
+    def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
+        """Tell the outcome of an active probe of endpoint `name`, which may have gone.
+
+        `conclusive`: True if a program was run; then a good one brings back an endpoint that is on trial.
+        """
+        self.engine.pinged(name, ok, conclusive=conclusive)
+
+    # -- who watches -------------------------------------------------------------------------------
+
+    def observe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Observation:
+        """Let `observer` hear what happens from now on, until the observation that is returned ends.
+
+        It is called with each event in order, by one thread at a time, when the pool's lock is free again; it may call
+        the pool. One that raises hears no more, and the log says so.
+
+        Args:
+            observer: called with an event, see `balancer.core.events`.
+            kinds: which events; None: its attribute `kinds`, and without one all of them.
+
+        Raises:
+            TypeError, ValueError: it cannot be called, or one of `kinds` is no kind of event.
+        """
+        return self.engine.observe(observer, kinds)
+
+    def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
+        """Call `mark` with each lease that is granted from now on, in the thread or task that asked for it.
+
+        It is called before whoever asked has the lease, and must neither raise nor end it. What is returned ends this.
+        """
+        return self.engine.mark_leases(mark)
+
+    def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
+        """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
+
+        A line for each call and for each change; docs/traces.md has the format. A file that is there is appended to.
+        Instead of a path it takes anything that rows can be put into: see `balancer.observing.traces.Sink`.
+
+        Raises:
+            ConfigError: the file cannot be written.
+            PoolClosed: the pool is closed.
+        """
+        from balancer.observing.traces.tracing import write_trace  # a pool that writes none loads none
+
+        if self.engine.core.closed:
+            raise PoolClosed
+        mine = weakref.ref(self)
+
+        def ended(writer: "TraceWriter") -> None:
+            if (pool := mine()) is not None:
+                pool._watchers = tuple(other for other in pool._watchers if other is not writer)
+
+        writer = write_trace(self.engine, path, strategy=self.stats().strategy, redact=self._redact, ended=ended)
+        self.attach(writer)
+        return writer
+
+    def serve_page(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        token: str | None = None,
+        *,
+        redact: Callable[[str], str] | None = None,
+    ) -> "Page":
+        """Serve a page that shows this pool while it works, until the pool, or what is returned, is closed.
+
+        What is returned has the `url`. Beside the page there are `/state`, the same as JSON, and `/metrics` for
+        Prometheus. The pool is looked at once a second while somebody reads, and else never. docs/live.md has the rest.
+
+        Args:
+            port: 0 picks a free one.
+            host: address to listen on. Whoever can reach it sees the pool.
+            token: whoever shows this may drain and restore endpoints, by buttons; None: nobody may.
+            redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
+
+        Raises:
+            ConfigError: it cannot listen there, or the token has fewer than 16 characters.
+            MissingExtra: the extra `page` is not installed.
+        """
+        from balancer.observing.page.serving import open_page  # a pool without a page needs no web framework
+
+        page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact)
+        self.attach(page)
+        return page
+
+    def attach(self, watcher: Watcher) -> None:
+        """Close `watcher` when the pool is closed."""
+        self._watchers = (*self._watchers, watcher)
+
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Take secrets, by `redact`, out of the names in the log and in traces, and in pages that begin later."""
+        self._redact = self._log.redact = redact
+        for watcher in self._watchers:
+            watcher.hide(redact)
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are listed: those in service and those that are draining, as they are now."""
+        return self.engine.endpoints()
+
+    def out_of_service(self) -> frozenset[str]:
+        """Return the names of those that serve nobody for now: ejected, at rest, or of an account with nothing left."""
+        return self.engine.out_of_service()
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Returns the time in seconds; never goes back."""
+        return self.engine.clock
+
+    def stats(self) -> PoolStats:
+        """Return the counters of the pool and of each endpoint, all at one instant.
+
+        Leasing stops only while the counters are copied; the sums are done afterwards. Leases that nobody has any more
+        are ended first.
+        """
+        return self.snapshot().stats
+
+    def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
+        """Return what `stats` says, and more, all at one instant.
+
+        Args:
+            leases: whether there is to be a row for each that is out.
+            also: called under the pool's lock, for what is to be of the same instant; it must be quick.
+        """
+        return self.engine.snapshot(leases=leases, also=also)
+
+    def time_leases(self) -> None:
+        """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
+
+        A lease costs a little more from then on. `balancer.observing.prometheus.Collector` calls this.
+        """
+        with self.engine.lock:  # nobody's wait can end by this
+            self.engine.core.time_leases()
+
+    def leases(self) -> tuple[LeaseRow, ...]:
+        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.
+
+        Those that nobody has any more are ended first.
+        """
+        return self.snapshot(leases=True).leases
 
     def close(self) -> None:
         """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
         with suppress(PoolForked):  # it is the parent's to close
-            self._change(self._core.close)
-        self._alarm.cancel()
-        self._rounds.cancel()
-        self._close_traces()
-        self._close_pages()
+            self.engine.change(self.engine.core.close)
+        self.engine.stop()
+        for watcher in self._watchers:
+            watcher.close()
+
+    def __repr__(self) -> str:
+        try:
+            with self.engine.lock:
+                return f"<Pool {self.engine.core!r}>"
+        except PoolForked as error:
+            return f"<Pool of process {error.parent}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pool cannot be pickled: it serves the threads of one process; make one in each process")
@@ -500,3 +623,19 @@ class Pool(Waiting):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
+    """Return the endpoints that a list of them, or of their URLs, stands for."""
+    if isinstance(endpoints, str | Endpoint):
+        raise TypeError(f"endpoints is {endpoints!r}, one alone; give a list of them: [{endpoints!r}]")
+    if not isinstance(endpoints, Iterable):
+        raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
+    return [Endpoint.of(each) for each in endpoints]
+
+
+def _any_whole(seed: Any) -> int:
+    """Return a seed."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ValueError("it must be a whole number, or None")
+    return seed

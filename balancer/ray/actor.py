@@ -92,7 +92,7 @@ class PoolActor:
         times = leader_times(given.ttl_s)
         self._given = given
         self._pool = Pool.from_config(given.config)
-        self._pool._clock = clock  # the one that its core is driven by
+        self._pool.engine.clock = clock  # the one that its core is driven by
         self._token = secrets.token_hex(16)
         self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
@@ -132,7 +132,7 @@ class PoolActor:
         known = tuple(each.name for each in self._pool.endpoints())
         if endpoint not in known:
             return known
-        core, coordinator = self._pool._core, self._server.coordinator
+        core, coordinator = self._pool.engine.core, self._server.coordinator
 
         def step() -> None:
             now = clock()
@@ -163,15 +163,15 @@ class PoolActor:
         pool = self._pool
 
         def guard(step: Callable[[], None]) -> None:
-            with pool._lock:  # `drain` comes from another thread
+            with pool.engine.lock:  # `drain` comes from another thread
                 step()
 
         def told() -> None:
-            if pool._happened:
-                pool._delivery.deliver()
+            if pool.engine.happened:
+                pool.engine.delivery.deliver()
 
         self._server = PoolServer(
-            pool._core,
+            pool.engine.core,
             times=leader_times(self._given.ttl_s),
             last=self._claim.last,
             keep=self._claim.keep,

@@ -1,13 +1,9 @@
-"""What any report is made of, whatever it reports on.
+"""Reports: documents as data, the renderers of four media, and the drawings in them.
 
-- `words`: how numbers and names are worded.
-- `terminal`: names in a terminal, whatever its encoding.
+- `document`: sections, tables, figures, tiles; `terminal`, `html`, `markdown` and `data` (for JSON) write them.
+- `words`: how numbers and names are worded; `files`: texts into a folder, so that nobody ever sees half of one.
 - `progress`, `time_left`: how far a piece of work is, and how much longer it takes.
 - `schedule`: from spans of time to what can be drawn of them.
-- `files`: texts into a folder, so that nobody ever sees half of one.
-- `made`: when a page was made, and by what, its last line.
-- `tile`, `chart`: a headline figure and a drawing, as a page takes them.
-- `html`: the template engine that pages are made with, and `page.html.j2`, which they extend.
 - `style`, `svg`: the look of all drawings, and how one becomes a part of a page; `rows`, `lines`, `heat`: the drawings.
 
 Nothing is imported here: matplotlib and the template engine take half a second, and most commands write no report.

@@ -1,49 +1,157 @@
-"""The template engine of all pages: a page stands alone, to be read, mailed and printed.
+"""HTML output: a document as a page that stands alone, to be read, mailed and printed.
 
-Decides that every string from data is escaped, and made visible (see `words.visible`) on the way; that a name
-that does not exist is an error; and where templates are. The templates decide how a page looks. It must not know
-matplotlib, nor what a page says.
-
-A page's template extends `page.html.j2` (blocks: `title`, `marks` for styles of its own, `body`, and `footer` for
-what follows on when it was made), and may import
-from `parts.html.j2` what reports have in common: `name`, `tile_list`, `figures`.
+Every string of a document is escaped, and made visible (see `words.visible`) on the way; the only markup that comes
+from outside are the drawings of charts. `page.html.j2` decides how a page is built, the style sheets how it looks. It
+must not know matplotlib, nor what a page says.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from balancer.reporting import words
-from balancer.reporting.chart import Chart
-from balancer.reporting.made import made_by
+from balancer.reporting import document as doc
+from balancer.reporting.words import visible
 
-__all__ = ["drawn", "environment"]
+__all__ = ["bare_table", "made_by", "page"]
+
+_TAGS: Final = {
+    doc.WordStyle.CODE: Markup("<code>{}</code>"),
+    doc.WordStyle.STRONG: Markup("<strong>{}</strong>"),
+    doc.WordStyle.EMPHASIS: Markup("<em>{}</em>"),
+    doc.WordStyle.SOFT: Markup('<span class="soft">{}</span>'),
+}
+_PIECE: Final = re.compile(r" (?=[\u00b1(])")  # of a measure: value, interval, part
 
 
-def environment(package: str) -> Environment:
-    """Return an engine that takes templates from the folder of `package`, and those in common from this one.
+def page(document: doc.Document, *, styles: str = "") -> str:
+    """Return a document as a page.
 
-    Templates may call all that is in `words`.
+    Args:
+        styles: CSS beyond what all pages have.
     """
+    template = _environment().get_template("page.html.j2")
+    made = template.render(document=document, styles=Markup(styles), made_by=made_by())  # our own, no data
+    return made.lstrip()
+
+
+def made_by() -> str:
+    """Return e.g. "Made by balancer 1.0 on 2026-11-26 at 12:03 UTC.".
+
+    The variable SOURCE_DATE_EPOCH of the environment (reproducible-builds.org), seconds since 1970, stands for the
+    clock, so that the same result can give the same bytes.
+    """
+    number = ""
+    with suppress(PackageNotFoundError):
+        number = f" {version('balancer')}"
+    return f"Made by balancer{number} on {_now():%Y-%m-%d at %H:%M} UTC."
+
+
+def bare_table(table: doc.Table) -> str:
+    """Return a table for where no style sheet is, as in a cell of a notebook."""
+    sides = ["right" if column.is_number else "left" for column in table.columns]
+    cell = Markup('<{0} style="text-align: {1}">{2}</{0}>')
+
+    def line(kind: str, words: Iterable[doc.Words]) -> Markup:
+        cells = (cell.format(kind, side, visible(doc.plain(each))) for side, each in zip(sides, words, strict=True))
+        return Markup("<tr>{}</tr>").format(Markup("").join(cells))
+
+    heads = line("th", (column.head for column in table.columns))
+    rows = [line("td", (doc.cell_of(each).words for each in row)) for row in table.rows]
+    return Markup("<table>{}</table>").format(Markup("").join([heads, *rows]))
+
+
+def _now() -> datetime:
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    with suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(int(given), UTC)
+    return datetime.now(UTC)
+
+
+def _environment() -> Environment:
     made = Environment(
-        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("balancer.reporting", ".")]),
+        loader=PackageLoader("balancer.reporting", "."),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["words"] = words
-    made.globals["made_by"] = made_by
+    filters: dict[str, Callable[..., Any]] = {
+        "above": _above,
+        "cells": _cells,
+        "classes": _classes,
+        "contents": _contents,
+        "heading": _heading,
+        "lines": lambda lines: Markup("\n").join(escape(visible(line)) for line in lines),
+        "drawing": lambda chart: Markup(chart.svg),  # drawn by us, escaped by matplotlib
+        "shown": lambda text: visible(text) or None,
+        "words": _words,
+    }
+    made.filters.update(filters)
     return made
 
 
-def drawn(charts: Sequence[Chart]) -> list[tuple[Chart, Markup]]:
-    """Return each chart with its drawing, for the macro `figures`: the only markup that templates are given."""
-    return [(chart, Markup(chart.svg)) for chart in charts]  # drawn by us, escaped by matplotlib
-
-
 def _shown(value: Any) -> Any:
-    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+# -- words ---------------------------------------------------------------------------------------------
+
+
+def _words(words: doc.Words) -> Markup:
+    return Markup("").join(map(_written, doc.spans(words)))
+
+
+def _heading(words: doc.Words) -> Markup:
+    lines = doc.plain(words).split("\n")
+    return Markup("<br>").join(lines) if lines[1:] else _words(words)
+
+
+def _written(each: doc.Written) -> Markup:
+    text = escape(visible(each.text))
+    if each.style is doc.WordStyle.IDENTIFIER:
+        return _TAGS[doc.WordStyle.CODE].format(Markup("_<wbr>").join(text.split("_")))
+    return _TAGS[each.style].format(text) if each.style in _TAGS else text
+
+
+# -- tables --------------------------------------------------------------------------------------------
+
+
+def _contents(cell: doc.Cell, column: doc.Column) -> Markup:
+    """Return what stands in a cell; a measure in pieces between which a narrow column may break it."""
+    said = _words(cell.words)
+    if column.kind is doc.ColumnKind.MEASURE:
+        pieces = _PIECE.split(doc.plain(cell.words)) if cell.words else ()
+        said = Markup(" ").join(Markup('<span class="whole">{}</span>').format(visible(piece)) for piece in pieces)
+    return said + Markup('<br><span class="soft">{}</span>').format(_words(cell.below)) if cell.below else said
+
+
+def _cells(row: doc.Row, table: doc.Table) -> Iterator[tuple[doc.Cell, doc.Column, bool]]:
+    """Yield each cell with its column, and whether it is what the row is about."""
+    about = next((column for column in table.columns if column.kind is doc.ColumnKind.NAME), None)
+    for each, column in zip(row, table.columns, strict=True):
+        yield doc.cell_of(each), column, column is about
+
+
+def _classes(column: doc.Column, table: doc.Table, cell: doc.Cell | None = None) -> str | None:
+    """Return the classes of a cell, or of a heading: numbers are to the right, neighbours that share one set off."""
+    first = column.over and next(each for each in table.columns if each.over == column.over) is column
+    found = [*(["number"] if column.is_number else []), *(["first"] if first else [])]
+    if cell is not None:
+        found += [column.kind.value] if column.kind in (doc.ColumnKind.NAME, doc.ColumnKind.RATE) else []
+        found += ["alert"] if cell.tone in (doc.Tone.BAD, doc.Tone.DOUBTFUL) else []
+    return " ".join(found) or None
+
+
+def _above(table: doc.Table) -> list[tuple[str, list[doc.Column]]]:
+    """Return the headings that neighbours share, and those neighbours; [] if none do."""
+    shared = [(over, list(columns)) for over, columns in groupby(table.columns, key=lambda column: column.over)]
+    return shared if any(over for over, _ in shared) else []

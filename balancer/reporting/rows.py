@@ -14,7 +14,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
-from balancer.reporting.style import FAINT, INK, LETTERS, ORANGE, PAPER, ROW_IN, WIDE_IN, blank, drawable, dress
+from balancer.reporting.legend import legend
+from balancer.reporting.style import (
+    FAINT,
+    HALF_IN,
+    INK,
+    LETTERS,
+    ORANGE,
+    PAPER,
+    ROW_IN,
+    SKY,
+    WIDE_IN,
+    blank,
+    drawable,
+    dress,
+)
 
 __all__ = [
     "FRAME_IN",
@@ -25,6 +39,7 @@ __all__ = [
     "dress_rows",
     "remark",
     "rows",
+    "share_bars",
     "slot_rows",
     "swatch",
     "tick_entry",
@@ -61,6 +76,20 @@ def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) 
     ax.hlines([row + 0.5 for row in range(len(labels) - 1)], 0, length, color=FAINT, alpha=0.35, linewidth=0.5)
     ax.set_xlim(0, length)
     return drawing, ax
+
+
+def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Figure:
+    """Return a figure with a row for each label: its share as a bar, and what is due to it by weight as a stroke.
+
+    Args:
+        shares, due: parts of all, 0..1; drawn in percent.
+    """
+    drawing, ax = rows(labels, width_in=HALF_IN, xlabel=f"{xlabel} (%)")
+    boxes(ax, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
+    ticks(ax, [100 * part for part in due])
+    ax.set_xlim(0, 108 * max(*shares, *due))
+    legend(drawing, (swatch("share", SKY), tick_entry("by weight")))
+    return drawing
 
 
 def dress_rows(ax: Axes, labels: Sequence[str], *, xlabel: str) -> None:

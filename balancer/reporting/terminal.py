@@ -1,20 +1,44 @@
-"""Terminal output: names and tables in any encoding."""
+"""Terminal output: names and tables in any encoding.
 
-from collections.abc import Callable
+Decides what is left out where there is little room: columns that are wide, the middle of long names, the last of many
+rows. It must not know what is reported.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from balancer.reporting import document as doc
 from balancer.reporting.words import NOTHING, shorten, visible
 
-__all__ = ["Clean", "cleaner", "plain_table"]
+__all__ = ["Clean", "cleaner", "plain_table", "print_sections"]
 
 # Where an encoding has none of these, it has something like them.
-_ASCII_SIGNS = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x"})
+_ASCII_SIGNS: Final = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
+_TONES: Final = {doc.Tone.PLAIN: "", doc.Tone.GOOD: "green", doc.Tone.DOUBTFUL: "bold yellow", doc.Tone.BAD: "bold red"}
+_STYLES: Final = {doc.WordStyle.STRONG: "bold", doc.WordStyle.SOFT: "dim"}
+_LEAST_NAME: Final = 12
+_MOST_SAID: Final = 44  # letters beside a name, before the name is shortened for their sake
 
 Clean = Callable[..., Text]  # clean(text, most=1000, style="")
+
+
+def print_sections(sections: Sequence[doc.Section], console: Console) -> None:
+    """Print the sections, a blank line between them; without colours where `console` has none."""
+    clean = cleaner(console)
+    for number, section in enumerate(sections):
+        if number:
+            console.print()
+        if section.title:
+            console.print(clean(section.title, style="bold"))
+        for block in section.blocks:
+            for part in _rendered(block, clean, console.width):
+                console.print(part)
 
 
 def cleaner(console: Console) -> Clean:
@@ -30,10 +54,10 @@ def cleaner(console: Console) -> Clean:
     return clean
 
 
-def plain_table(title: Text | str) -> Table:
+def plain_table(title: Text | str = "") -> RichTable:
     """Return a table with a title at the left, a line under its head, and no other lines."""
-    return Table(
-        title=title,
+    return RichTable(
+        title=title or None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -41,3 +65,117 @@ def plain_table(title: Text | str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
+
+
+def _rendered(block: doc.Block, clean: Clean, width: int) -> Iterator[RenderableType]:
+    if isinstance(block, doc.Table):
+        if block.title:
+            yield clean(block.title, style="bold")
+        yield _facts(block, clean, width) if block.look == "facts" else _table(block, clean, width)
+    elif isinstance(block, doc.Paragraph):
+        yield _words(block.words, clean, style=_TONES[block.tone])
+    elif isinstance(block, doc.Bullets):
+        yield from ([clean(block.title, style="bold")] if block.title else [])
+        yield from (_words(item, clean) for item in block.items)
+    elif isinstance(block, doc.Preformatted):
+        yield from map(clean, block.lines)
+    else:
+        raise TypeError(f"found {block.block}; a terminal shows tables, text and lists")
+
+
+def _words(words: doc.Words, clean: Clean, *, style: str = "", most: int = 1000) -> Text:
+    parts = (clean(each.text, most, _STYLES.get(each.style, style)) for each in doc.spans(words))
+    return Text("", style=style).join(parts)
+
+
+# -- tables --------------------------------------------------------------------------------------------
+
+
+def _table(table: doc.Table, clean: Clean, width: int) -> RichTable:
+    shown = [number for number, column in enumerate(table.columns) if not column.wide]
+    columns = [table.columns[number] for number in shown]
+    totals = [_shown(table.totals, shown)] if table.totals else []
+    rows = [_shown(row, shown) for row in table.rows]
+    most = _most_of_name(columns, [*rows, *totals], width)
+    made = plain_table()
+    made.show_footer = bool(totals)
+    for number, column in enumerate(columns):
+        said = [doc.plain(row[number].words) for row in (*rows, *totals)]
+        made.add_column(
+            Text("\n").join(map(clean, _folded(column, said))),
+            _words(totals[0][number].words, clean) if totals else "",
+            justify="right" if column.is_number else "left",
+            no_wrap=not _wraps(column),
+            overflow="fold",
+        )
+    left = table.most or len(rows)
+    for group in table.groups:
+        if group.heading and left:
+            made.add_row(_words(group.heading, clean, style="bold", most=most))
+        for row in group.rows[:left]:
+            cells = _shown(row, shown)
+            made.add_row(*(_cell(cell, column, clean, most) for cell, column in zip(cells, columns, strict=True)))
+            if any(cell.below for cell in cells):
+                made.add_row(*(_words(cell.below, clean, style="dim") for cell in cells))
+        left -= min(left, len(group.rows))
+    if 0 < table.most < len(rows):
+        made.add_row(f"... and {len(rows) - table.most} more")
+    return made
+
+
+def _shown(row: doc.Row, numbers: Sequence[int]) -> list[doc.Cell]:
+    return [doc.cell_of(row[number]) for number in numbers]
+
+
+def _cell(cell: doc.Cell, column: doc.Column, clean: Clean, most: int) -> Text:
+    name = column.kind is doc.ColumnKind.NAME
+    return _words(cell.words, clean, style=_TONES[cell.tone], most=most if name else 1000)
+
+
+def _facts(table: doc.Table, clean: Clean, width: int) -> RichTable:
+    """Return names and what is said of each, without headings."""
+    made = RichTable.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column()
+    rows = [(doc.cell_of(first), doc.cell_of(second)) for first, second in table.rows]
+    beside = min(_MOST_SAID, max((len(doc.plain(said.words)) for _, said in rows), default=0))
+    for name, said in rows[: table.most or len(rows)]:
+        style = _TONES[said.tone]
+        made.add_row(
+            _words(name.words, clean, most=max(_LEAST_NAME, width - beside - 2)), _words(said.words, clean, style=style)
+        )
+    if 0 < table.most < len(rows):
+        made.add_row(f"... and {len(rows) - table.most} more")
+    return made
+
+
+def _most_of_name(columns: Sequence[doc.Column], rows: Sequence[Sequence[doc.Cell]], width: int) -> int:
+    """Return how many letters a name may have, so that the other columns fit beside it."""
+    others = 0
+    for number, column in enumerate(columns):
+        if column.kind is not doc.ColumnKind.NAME:
+            said = [doc.plain(part) for row in rows for part in (row[number].words, row[number].below)]
+            pieces = [piece for each in said for piece in (each.split(" \u00b1") if _wraps(column) else (each,))]
+            others += 2 + max(map(len, [*_folded(column, pieces), *pieces]))  # padding and a gap
+    names = max(1, sum(column.kind is doc.ColumnKind.NAME for column in columns))
+    return max(_LEAST_NAME, (width - others) // names - 1)
+
+
+def _wraps(column: doc.Column) -> bool:
+    """Return whether a cell may be several lines."""
+    if column.unbroken is not None:
+        return not column.unbroken
+    return column.kind in (doc.ColumnKind.TEXT, doc.ColumnKind.MEASURE)
+
+
+def _folded(column: doc.Column, said: Iterable[str]) -> list[str]:
+    """Return the lines of a heading: a number is no wider for it than need be."""
+    head = doc.plain(column.head)
+    if "\n" in head or not column.is_number:
+        return head.split("\n")
+    room = max(map(len, said), default=0)
+    if any(each.style is doc.WordStyle.IDENTIFIER for each in doc.spans(column.head)):
+        return head.replace("_", "_ ").split() if len(head) > room else [head]
+    words = head.replace("utilisation", "utili- sation" if room < len("utilisation") else "utilisation")
+    words = words.replace("/", " /")
+    return textwrap.wrap(words, max(room, *map(len, words.split())), break_on_hyphens=False) if words else [""]

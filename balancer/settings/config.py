@@ -5,13 +5,14 @@ A config is data: nothing in it is executed. It must not know whether a strategy
 registry) and must never show a value that came from the environment: `Config.redact` is for those who print.
 """
 
+import copy
 import os
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from os import PathLike
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,12 +22,11 @@ from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.redaction import Redaction
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
-from balancer.settings.salvage import STAND_IN, without
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
-from balancer.settings.urls import identity_of
-from balancer.settings.wording import did_you_mean
+from balancer.values.redaction import Redaction
+from balancer.values.urls import identity_of
+from balancer.values.wording import did_you_mean
 
 __all__ = ["Config", "load_config", "load_usable_part", "on_one_machine"]
 
@@ -76,6 +76,11 @@ class Config(Settings):
     def file(self) -> str:
         """Where it was read from."""
         return self._file
+
+    @property
+    def redaction(self) -> Redaction:
+        """What takes the place of each value that came from the environment."""
+        return self._redaction
 
     def located(self, key: str, error: ConfigError) -> ConfigError:
         """Return `error`, redacted, with the file and the key that each of its lines is about."""
@@ -171,10 +176,10 @@ def load_usable_part(
             if not round_:
                 problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
             wrong = [details["loc"] for details in error.errors()]
-            filled = without(filled, wrong)
+            filled = _without(filled, wrong)
             marred |= {str(place[1]) for place in wrong if place[:1] == ("quotas",) and len(place) > 1}
     if config is not None:
-        usable = [entry for entry in config.endpoints if not entry.url.startswith(STAND_IN)]
+        usable = [entry for entry in config.endpoints if not entry.url.startswith(_STAND_IN)]
         problems += _duplicates(config, environment.filled) + _beside_a_server(config)
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
@@ -188,6 +193,45 @@ def load_usable_part(
 
 _ROUNDS = 5  # what is left of a file may have a mistake of its own, e.g. a table that lacks what was taken out
 _LEAST_SECRET = 4
+
+
+# -- what is left of a file without its mistakes --------------------------------------------------------
+
+_STAND_IN: Final = "unusable://"
+"""Begins the URLs of endpoints that stand where one with a wrong URL stood, so that the others keep their numbers."""
+
+
+def _without(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
+    """Return a copy of `data` without what stands at each of `places`; a required text that is missing is empty."""
+    left = copy.deepcopy(data)
+    for place in places:
+        _take_out(left, place)
+    return left
+
+
+def _take_out(data: dict[str, Any], place: Place) -> None:
+    if place == ("pipeline", "problems"):
+        data["pipeline"]["problems"] = ""
+        return
+    if place[:1] == ("endpoints",) and len(place) > 1 and place[2:3] in ((), ("url",)):
+        data["endpoints"][place[1]] = {"url": f"{_STAND_IN}{place[1]}"}
+        return
+    inner: Any = data
+    for part in place[:-1]:
+        if not _has(inner, part):
+            return  # an earlier place has taken it out
+        inner = inner[part]
+    if place and _has(inner, place[-1]):
+        del inner[place[-1]]
+
+
+def _has(inner: Any, part: str | int) -> bool:
+    if isinstance(inner, dict):
+        return part in inner
+    return isinstance(inner, list) and isinstance(part, int) and part < len(inner)
+
+
+# -- mistakes that are about several entries ------------------------------------------------------------
 
 
 def _hidden(secret: set[Place], place: Place, details: ErrorDetails) -> bool:

@@ -9,10 +9,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from balancer.settings.numbers import positive, whole
-from balancer.settings.ranges import expand_range
 from balancer.settings.tables import Settings
-from balancer.settings.urls import checked_url, has_credentials
+from balancer.values.numbers import positive, whole
+from balancer.values.ranges import expand_range
+from balancer.values.urls import checked_url, has_credentials
 
 __all__ = ["Capacity", "EndpointTable", "Weight"]
 

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 from balancer.settings.pool import EndpointSettings, PoolSettings
 from balancer.settings.rules import HealthSection, LimitSettings, RetrySettings
 from balancer.settings.tables import Settings
-from balancer.settings.urls import identity_of
-from balancer.settings.wording import QUOTES_NOTHING
+from balancer.values.urls import identity_of
+from balancer.values.wording import QUOTES_NOTHING
 
 __all__ = ["LlmBudget", "LlmPrices", "LlmSettings"]
 

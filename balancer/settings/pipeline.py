@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from balancer.settings.rows import RowSettings
 from balancer.settings.tables import Settings
 
-__all__ = ["AimSettings", "PipelineSettings", "VerifySettings"]
-
+__all__ = ["AimSettings", "PipelineSettings", "RowSettings", "VerifySettings"]
 
 Workers = Annotated[int, Field(ge=1, le=1000)]
+_Kind = Literal["public", "private", "generated"]
+_Some = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class AimSettings(Settings):
@@ -26,6 +26,30 @@ class AimSettings(Settings):
 
     seconds: Annotated[float, Field(ge=0, le=86400)] = 20.0
     runs: Annotated[int, Field(ge=0)] = 100_000
+
+
+class RowSettings(Settings):
+    """`[pipeline.rows]`.
+
+    Attributes:
+        split: the part of a data set that has several.
+        offset: rows to skip.
+        limit: rows to look at after that; None: all.
+        ids: only the rows of these names; empty: all.
+        right: how many right solutions of a row are used, or "all".
+        wrong: how many wrong ones.
+        seed: which ones.
+        tests: the kinds of known tests that count as the row's own data.
+    """
+
+    split: str = "train"
+    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1)] | None = None
+    ids: list[str] = Field(default_factory=list)
+    right: _Some = 4
+    wrong: _Some = 8
+    seed: int = 1
+    tests: Annotated[list[_Kind], Field(min_length=1)] = Field(default=["public", "private"])
 
 
 class VerifySettings(Settings):

@@ -10,11 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.settings.endpoints import EndpointTable
-from balancer.settings.headers import Headers
-from balancer.settings.ranges import expand_range
 from balancer.settings.rules import DEFAULT_STRATEGY
 from balancer.settings.tables import Settings
-from balancer.settings.urls import checked_server_url
+from balancer.values.headers import Headers
+from balancer.values.ranges import expand_range
+from balancer.values.urls import checked_server_url
 
 __all__ = ["EndpointSettings", "PoolSection", "PoolSettings"]
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from balancer.errors import ConfigError
-from balancer.settings.wording import describe
+from balancer.values.wording import describe
 
 __all__ = ["CheckedInPython", "Place", "Settings", "key_of", "problems_of", "read_toml"]
 

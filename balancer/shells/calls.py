@@ -1,90 +1,77 @@
 """`Pool.call`: call an endpoint, and another one if that fails.
 
 Decides what a call may be given, and how its two runs are made if it is hedged. Where and when it is tried again is
-decided by the course (`balancer.core.attempt_plan`). It must not know what a call does, nor how the pool chooses. What
-`agreed` and `SecondRuns` do is the same for threads and for tasks (`balancer.shells.tasks.calls`).
+decided by the attempt plan (`balancer.core.attempt_plan`). It must not know what a call does, nor how the pool chooses.
+What `CallRequest` and `HedgeControl` do is the same for threads and for tasks (`balancer.shells.tasks.calls`).
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import sleep
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar, Unpack
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import CallPolicy, Hedge, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
-from balancer.settings.numbers import checked, seconds, whole
 from balancer.shells.coroutines import at_once
-from balancer.shells.driver import LeaseRequest, ThreadDriver
+from balancer.shells.driver import CallDriver, ThreadDriver
+from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged
-from balancer.shells.leasing import Leasing, RetryContext, SharedBudget
+from balancer.shells.lease_request import LeaseArguments, LeaseRequest, shows_arguments
+from balancer.shells.shared_budget import SharedBudget
+from balancer.values.numbers import checked, seconds, whole
 
-__all__ = ["Agreed", "SecondRuns", "agreed", "call"]
+__all__ = ["CallArguments", "CallRequest", "HedgeControl", "call"]
 
 T = TypeVar("T")
 
 
-class Agreed(NamedTuple):
-    """What a call was given, checked: its course, the budget of that, and what it asks the pool for."""
+class CallArguments(LeaseArguments, total=False):
+    """A `CallRequest` as keyword arguments; see `call`."""
 
-    course: AttemptPlan
-    budget: SharedBudget
-    asked: LeaseRequest
-
-
-def agreed(
-    pool: RetryContext,
-    *,
-    attempts: int = 3,
-    deadline_s: float | None = None,
-    budget: SharedBudget | None = None,
-    labels: Iterable[str] = (),
-    exclude: Iterable[str] = (),
-    priority: int = 0,
-    slots: int = 1,
-    key: str | None = None,
-    holder: str = "",
-    ttl_s: float | None = None,
-    tokens: int | None = None,
-    hedge_after_s: float | None = None,
-) -> Agreed:
-    """Return what `call` is given, checked, but for what the pool itself checks. Raises TypeError, ValueError."""
-    checked("attempts", attempts, whole)
-    for name, value in (("deadline_s", deadline_s), ("hedge_after_s", hedge_after_s)):
-        if value is not None:
-            checked(name, value, seconds)
-    if isinstance(labels, str) or isinstance(exclude, str):
-        raise TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
-    terms = CallPolicy(
-        attempts=attempts,
-        retries=pool.retries,
-        wait_s=pool.acquire_timeout_s if deadline_s is None else math.inf,
-        deadline_s=math.inf if deadline_s is None else deadline_s,
-        hedge_after_s=hedge_after_s,
-    )
-    asked = LeaseRequest(frozenset(labels), frozenset(exclude), priority, slots, key, holder, ttl_s, tokens)
-    budget = budget or pool.budget
-    return Agreed(AttemptPlan(terms, budget=budget, rng=pool.jitter), budget, asked)
+    attempts: int
+    deadline_s: float | None
+    budget: SharedBudget | None
+    hedge_after_s: float | None
 
 
-def call(
-    pool: Leasing,
-    fn: Callable[[Lease], T],
-    *,
-    attempts: int = 3,
-    deadline_s: float | None = None,
-    budget: SharedBudget | None = None,
-    labels: Iterable[str] = (),
-    exclude: Iterable[str] = (),
-    priority: int = 0,
-    slots: int = 1,
-    key: str | None = None,
-    holder: str = "",
-    ttl_s: float | None = None,
-    tokens: int | None = None,
-    hedge_after_s: float | None = None,
-) -> T:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest(LeaseRequest):
+    """What a call asks for; see `call`."""
+
+    attempts: int = 3
+    deadline_s: float | None = None
+    budget: SharedBudget | None = None
+    hedge_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.labels, str) or isinstance(self.exclude, str):
+            raise TypeError(
+                f"labels={self.labels!r}, exclude={self.exclude!r}: each takes a collection of strings, such as {{'a'}}"
+            )
+        object.__setattr__(self, "labels", frozenset(self.labels))  # each attempt asks for them anew
+        object.__setattr__(self, "exclude", frozenset(self.exclude))
+
+    def plan(self, engine: Engine) -> AttemptPlan:
+        """Return the plan of such a call. Raises ValueError if a number is out of range."""
+        checked("attempts", self.attempts, whole)
+        for name, value in (("deadline_s", self.deadline_s), ("hedge_after_s", self.hedge_after_s)):
+            if value is not None:
+                checked(name, value, seconds)
+        policy = CallPolicy(
+            attempts=self.attempts,
+            retries=engine.retries,
+            wait_s=engine.acquire_timeout_s if self.deadline_s is None else math.inf,
+            deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
+            hedge_after_s=self.hedge_after_s,
+        )
+        return AttemptPlan(policy, budget=self.budget or engine.budget, rng=engine.jitter)
+
+
+@shows_arguments(CallRequest)
+def call(engine: Engine, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
     """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
 
     What counts as an endpoint's failure is what counts against it: transport errors, time-outs and `EndpointError`.
@@ -94,7 +81,7 @@ def call(
     even if that is where it just failed.
 
     Args:
-        pool: leases the endpoints.
+        engine: of the pool that leases the endpoints.
         fn: the call; its lease ends with it. No coroutine and no generator: their work begins when `fn` has returned.
         attempts: how often at most, the first included (>= 1).
         deadline_s: seconds from now for all waits, pauses and attempts. What is left is how long a lease is waited
@@ -117,76 +104,58 @@ def call(
         ValueError: a number is out of range.
     """
     fn = at_once(fn)
-    given = agreed(
-        pool,
-        attempts=attempts,
-        deadline_s=deadline_s,
-        budget=budget,
-        labels=labels,
-        exclude=exclude,
-        priority=priority,
-        slots=slots,
-        key=key,
-        holder=holder,
-        ttl_s=ttl_s,
-        tokens=tokens,
-        hedge_after_s=hedge_after_s,
-    )
-    return _Call(pool, fn, given).run()
+    return _Call(engine, fn, CallRequest(**asked)).run()
 
 
-class SecondRuns:
+class HedgeControl:
     """Where the second run of an attempt that is slow is made, if anywhere, and what is told of the loser of the two.
 
     Args:
-        pool: is told.
-        course: says whether there is a second run.
-        take: puts a lease of another endpoint than these into hand without waiting, and returns its name.
-        drop: gives back what is in hand.
+        engine: is told.
+        plan: says whether there is a second run.
+        driver: leases the endpoint for it.
     """
 
-    def __init__(
-        self, pool: RetryContext, course: AttemptPlan, take: Callable[[frozenset[str]], str], drop: Callable[[], object]
-    ) -> None:
-        self._pool = pool
-        self._course = course
-        self._take = take
-        self._drop = drop
+    def __init__(self, engine: Engine, plan: AttemptPlan, driver: CallDriver) -> None:
+        self._engine = engine
+        self._plan = plan
+        self._driver = driver
 
     def another(self) -> bool:
-        """Lease another endpoint for a second run, if the course wants one and a slot is free."""
-        decision = self._course.slow(self._pool.clock())
+        """Lease another endpoint for a second run, if the plan wants one and a slot is free."""
+        decision = self._plan.slow(self._engine.clock())
         if not isinstance(decision, Hedge):
             return False
         try:
-            name = self._take(decision.avoid)
+            name = self._driver.take_at_once(decision.avoid)
         except BalancerError:
             return False
-        if not self._course.hedged(name, self._pool.clock()):
-            self._drop()
+        if not self._plan.hedged(name, self._engine.clock()):
+            self._driver.drop()
             return False
-        self._pool.hedged(name)
+        self._engine.hedged(name)
         return True
 
     def failed_late(self, lease: Lease) -> None:
         """Tell the pool of a loser that fails after all, by its endpoint's fault."""
-        self._pool.pinged(lease.endpoint.name, False)
+        self._engine.pinged(lease.endpoint.name, False)
 
 
 class _Call(Generic[T]):
-    """One call: a drive along its course, and the second run of an attempt that is slow."""
+    """One call: a driver along its plan, and the second run of an attempt that is slow."""
 
-    def __init__(self, pool: Leasing, fn: Callable[[Lease], T], given: Agreed) -> None:
+    def __init__(self, engine: Engine, fn: Callable[[Lease], T], asked: CallRequest) -> None:
         self._fn = fn
-        drive: ThreadDriver[T] = ThreadDriver(pool, given.course, given.budget, self._make, given.asked, sleep=_sleep)
-        self._second = SecondRuns(pool, given.course, lambda avoid: drive.take(0, avoid), drive.drop)
-        self.run = drive.run
+        plan = asked.plan(engine)
+        driver = ThreadDriver(engine, plan, asked, self._make, sleep=_sleep, budget=asked.budget)
+        self._hedge = HedgeControl(engine, plan, driver)
+        self.run = driver.run
 
     def _make(self, run: Run, hand: list[Lease]) -> T:
         """Make one attempt with the lease in `hand`."""
         if run.hedge_s < math.inf:
-            second = self._second
-            return hedged(self._fn, hand, after_s=run.hedge_s, another=second.another, failed_late=second.failed_late)
+            hedge = self._hedge
+            return hedged(self._fn, hand, after_s=run.hedge_s, another=hedge.another, failed_late=hedge.failed_late)
         with hand[0] as lease:
             return self._fn(lease)
 

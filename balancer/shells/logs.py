@@ -18,8 +18,8 @@ from balancer.core.events import (
     Restored,
     Spent,
 )
-from balancer.settings.redaction import plain_name
 from balancer.shells.delivery import Observation
+from balancer.values.redaction import plain_name
 
 __all__ = ["Log", "log_broken"]
 

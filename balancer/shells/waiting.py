@@ -1,8 +1,8 @@
-"""The pool's engine: lock the core, wait, wake, and recover from an interrupt.
+"""How callers wait: threads asleep at a lock of their own, tasks parked in their loops.
 
-Decides in what order the lock is let go, waiters are woken, the timer is started and observers are told, and what is
-made good when an interrupt cuts this short. It must not know how a lease is asked for, nor decide who is next. Threads
-wait here; how a task waits is said in `balancer.shells.tasks`, and all but the waiting itself is the same for both.
+Decides when whoever waits looks for something: its deadline, a retry poll, leases that nobody has any more. It must not
+know how a lease is asked for, nor decide who is next. How a task waits is said in `balancer.shells.tasks`; all but the
+waiting itself is the same for threads and tasks.
 """
 
 import math
@@ -10,21 +10,20 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from balancer.core import Waiter
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import BalancerError, LeaseError, PoolForked, WaitInCoroutine
-from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.errors import LeaseError, WaitInCoroutine
 from balancer.shells.alarm import Alarm
-from balancer.shells.callers import place_of_call
 from balancer.shells.coroutines import in_coroutine
-from balancer.shells.forks import ForkedLock
-from balancer.shells.managed import Managed
 from balancer.strategy import Request
 
-__all__ = ["ParkedTask", "Waiting", "granted_to"]
+if TYPE_CHECKING:
+    from balancer.shells.engine import Engine
+
+__all__ = ["ParkedTask", "Waits", "granted_to", "nothing"]
 
 _NEVER = math.inf  # looked up once
 # Whoever waits looks for leases that nobody has any more, first after so long and then twice as long each time. For
@@ -45,281 +44,154 @@ class ParkedTask(Protocol):
         ...
 
 
-class Waiting(Managed):
-    """What a pool does around each call of its core: lock, wait, wake, and recover from what cuts it short."""
+class Waits:
+    """Those who wait for the leases of one engine, which may be iterated over.
 
-    _lock: "threading.RLock | ForkedLock"
-    _enter: Callable[[], bool]
-    _leave: Callable[[], None]
-    _sleeping: dict[Waiter, None]
-    _places: dict[ParkedTask, Waiter]  # those of tasks, until they are told
-    _alarm: Alarm
-    _lookout: AbandonedLeaseScan
-    _rounds: Alarm
-    _round_s: float  # how long until the next one; 0 while no task waits
-    _leak_after_s: float | None
-    _any: Request  # what most acquires ask for; `ANY` itself if there is nothing to see to after a grant
-    _marks: "tuple[Callable[[Lease], object], ...]" = ()
+    Attributes:
+        sleeping: the waiters of threads.
+        parked: those of tasks, until they are told.
+        round_s: how long until the next look for abandoned leases on behalf of tasks; 0 while no task waits.
+    """
 
-    # -- a call of the core ------------------------------------------------------------------------
+    def __init__(self, engine: "Engine") -> None:
+        self.sleeping: dict[Waiter, None] = {}
+        self.parked: dict[ParkedTask, Waiter] = {}
+        self.round_s = 0.0
+        self._engine = engine
+        self._rounds = Alarm(self._look_round, engine.clock)
 
-    def _change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
-        try:
-            with self._lock:
-                ended = act(self._clock())
-                timer = self._arm()
-            for waiter in ended:
-                waiter.wake()
-            if timer is not None:
-                self._start(timer)
-            if self._happened:
-                self._delivery.deliver()
-        except BalancerError:  # nothing was changed
-            raise
-        except BaseException:
-            self._recover()
-            raise
+    def __iter__(self) -> Iterator[Waiter]:
+        return iter((*self.sleeping, *self.parked.values()))
 
-    def _recover(self, lease: Lease | None = None, outcome: Outcome = Outcome.IGNORED) -> None:
-        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt.
-
-        Give back `lease`, which the caller will not get, or has given back just now.
-        """
-        self._let_go()
-        with self._lock, suppress(Exception):  # whatever is wrong has been raised already
-            self._core.recover(self._clock(), {*self._sleeping, *self._places.values()})
-            self._core.abandon(abandoned(self._core.ledger.out, math.inf), self._clock())
-        if lease is not None:
-            with suppress(LeaseError):
-                lease.release(outcome)
-        for waiter in (*self._sleeping, *self._places.values()):
-            if waiter.ended:
-                waiter.wake()
-        self._delivery.deliver()
-
-    def _give_back_abandoned(self, *, at_once: bool = False) -> None:
-        """End the leases that nobody has any more, if it is time to look for them, or `at_once`."""
-        with self._lock:
-            out = self._core.ledger.out
-            now = self._clock()
-            found = abandoned(out, now) if at_once or self._lookout.is_due(len(out), now) else ()
-        if found:
-            self._change(partial(self._core.abandon, found))
-
-    def forked(self, parent: int) -> None:
-        """Be of no use, in a forked child: the leases are the parent's, and so are the threads that wait."""
-        self._lock = barred = ForkedLock(parent)
-        self._enter, self._leave = barred.acquire, barred.release
-        self._sleeping.clear()
-        self._places.clear()
-        self._happened.clear()
-        self._delivery.observations = ()
-
-    def _see_to(self, lease: Lease) -> None:
-        """Do for a lease that was just granted what can wait until the lock is free."""
-        if self._leak_after_s is not None:
-            lease.where = place_of_call()
-        for mark in self._marks:
-            mark(lease)
-        if lease.terms is not None and lease.terms.timed:
-            self._attends = True
-            self._change(_nothing)  # sees to a timer
-        self._delivery.deliver()
-
-    def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
-        """Call `mark` with each lease that is granted from now on, in the thread or task that asked for it.
-
-        It is called before whoever asked has the lease, and must neither raise nor end it. What is returned ends this.
-        """
-        with self._lock:
-            self._marks = (*self._marks, mark)
-            self._any = Request(terms=self._any.terms)
-
-        def unmark() -> None:
-            with suppress(PoolForked), self._lock:
-                self._marks = tuple(other for other in self._marks if other is not mark)
-
-        return unmark
-
-    def _leave_and_attend(self, ended: Sequence[Waiter]) -> None:
-        """Let go of the lock, and do what there is to do after a call."""
-        timer = None if self._core.due_s == math.inf else self._arm()
-        self._leave()
-        for waiter in ended:
-            waiter.wake()
-        if timer is not None:
-            self._start(timer)
-        if self._happened:
-            self._delivery.deliver()
-
-    def _let_go_and_tell(self) -> None:
-        """Let go of the lock after a call that was refused; time may have done what was due, which is told."""
-        self._let_go()
-        if self._happened:
-            self._delivery.deliver()
-
-    def _let_go(self) -> None:
-        """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
-        with suppress(RuntimeError):
-            self._leave()
-
-    # -- waiting -----------------------------------------------------------------------------------
-
-    def _queue(
-        self, request: Request, now: float, timeout: float | None, priority: int, looks: RetryPolls | None = None
+    def in_thread(
+        self,
+        request: Request,
+        now: float,
+        timeout: float | None,
+        priority: int,
+        polls: Callable[[float], RetryPolls] | None = None,
     ) -> Lease:
-        """Queue, let go of the lock, and wait; `looks` are those of a retry."""
-        lease, now = self._once_more(request, now)
+        """Queue `request`, let go of the engine's lock, and wait in this thread."""
+        engine = self._engine
+        lease, now = engine.once_more(request, now)
         if lease is not None:
-            self._leave()
+            engine.leave()
             return lease
-        deadline_s = now + (self._timeout_s if timeout is None else timeout)
+        deadline_s = now + (engine.acquire_timeout_s if timeout is None else timeout)
         if deadline_s > now and in_coroutine(above=2):
             raise WaitInCoroutine
         gate = threading.Lock()
         gate.acquire()
-        waiter = self._core.wait(request, now, deadline_s, priority, partial(_open, gate))
+        waiter = engine.core.wait(request, now, deadline_s, priority, partial(_open, gate))
         try:
-            self._sleeping[waiter] = None
-            self._leave()
-            if self._happened:
-                self._delivery.deliver()
-            self._wait(waiter, gate, looks)
-            self._sleeping.pop(waiter, None)
+            self.sleeping[waiter] = None
+            engine.leave()
+            if engine.happened:
+                engine.delivery.deliver()
+            self._sleep(waiter, gate, polls and polls(now))
+            self.sleeping.pop(waiter, None)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
             try:
-                self._abandon(waiter)
+                self.abandon(waiter)
             finally:
-                self._sleeping.pop(waiter, None)
+                self.sleeping.pop(waiter, None)
             raise
         return granted_to(waiter)
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: RetryPolls | None) -> None:
-        """Wait at `gate` until `waiter` has ended, at its deadline at the latest."""
-        for nap_s in self._naps(waiter, looks):
-            gate.acquire(timeout=nap_s)
-
-    def _once_more(self, request: Request, now: float) -> tuple[Lease | None, float]:
-        """End the leases that nobody has any more, if it is time to look for them, and ask once more if there were any.
-
-        The lock is held. Return also what time it is then.
-        """
-        if not (self._lookout.is_due(len(self._core.ledger.out), now) and abandoned(self._core.ledger.out, now)):
-            return None, now
-        self._leave()
-        self._give_back_abandoned(at_once=True)
-        self._enter()
-        now = self._clock()
-        return self._core.acquire(request, now), now
-
-    def _naps(self, waiter: Waiter, looks: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
+    def naps(self, waiter: Waiter, polls: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
         """Yield for how many seconds to wait at most, until `waiter` has ended; do in between what there is to do.
 
         It has ended when there are no more. Whoever waits may come back sooner, and has to if it has ended. `alone`: it
-        looks for forgotten leases itself.
+        looks for abandoned leases itself.
         """
-        if self._attends and not waiter.ended:
-            self._change(_nothing)  # sees to a timer
-        while looks is not None and looks.at_s < waiter.deadline_s:
-            yield from self._naps_until(looks.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
+        engine = self._engine
+        if engine.attends and not waiter.ended:
+            engine.change(nothing)  # sees to a timer
+        while polls is not None and polls.at_s < waiter.deadline_s:
+            yield from self._naps_until(polls.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
             if waiter.ended:
                 return
-            self._change(partial(looks.look, self._core, waiter))
+            engine.change(partial(polls.look, engine.core, waiter))
         yield from self._naps_until(waiter.deadline_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
         if not waiter.ended:
-            self._change(lambda now: self._core.cancel(waiter, now, timed_out=True))
+            engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
+
+    def _sleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
+        for nap_s in self.naps(waiter, polls):
+            gate.acquire(timeout=nap_s)
 
     def _naps_until(self, until_s: float, waiter: Waiter, look_s: float) -> Iterator[float]:
-        left_s = until_s - self._clock()
+        engine = self._engine
+        left_s = until_s - engine.clock()
         while not waiter.ended:
             nap_s = min(left_s, look_s)
             if nap_s <= 0:
                 return
             yield nap_s
             # The clock may stand still, as those of tests do.
-            left_s = min(left_s - nap_s, until_s - self._clock())
+            left_s = min(left_s - nap_s, until_s - engine.clock())
             if left_s > 0 and not waiter.ended:
-                self._give_back_abandoned()
+                engine.give_back_abandoned()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def _abandon(self, waiter: Waiter) -> None:
-        self._change(lambda now: self._core.cancel(waiter, now, timed_out=False))
+    def abandon(self, waiter: Waiter) -> None:
+        """Give up for a caller that is gone, and give back what it was granted."""
+        core = self._engine.core
+        self._engine.change(lambda now: core.cancel(waiter, now, timed_out=False))
         if waiter.lease is not None:
             with suppress(LeaseError):  # its time ran out just now
                 waiter.lease.release(Outcome.IGNORED)
 
-    @property
-    def is_inside(self) -> bool:
-        """True if this thread is in the midst of a call of the core, as it may be when something is collected."""
-        is_owned: bool = self._lock._is_owned()  # type: ignore[union-attr]  # what `threading.Condition` goes by
-        return is_owned
+    # -- tasks -------------------------------------------------------------------------------------
 
-    @property
-    def has_quotas(self) -> bool:
-        """True if some endpoint has a quota; else nobody need count tokens."""
-        return self._core.gates.has_quotas
+    def look_for_tasks(self) -> None:
+        """Look for abandoned leases again and again, in a thread of its own, for as long as tasks wait."""
+        if not self.round_s:
+            self._go_round()
 
-    def _go_round(self) -> None:
-        """Look for forgotten leases again and again, in a thread of its own, for as long as tasks wait."""
-        with self._lock:
-            round_s = min(2 * self._round_s, _LAST_LOOK_S) if self._round_s else _FIRST_LOOK_S
-            timer = self._rounds.arm(self._clock() + round_s)
-        if timer is not None:
-            self._start(timer)
-            if timer.ident is None:  # it was not started, so that the next task that waits tries again
-                round_s = 0.0
-        self._round_s = round_s
-
-    def _look_round(self) -> None:
-        with self._lock:
-            if not self._rounds.rings():
-                return
-            if not self._places:
-                self._round_s = 0.0
-                return
-        self._give_back_abandoned(at_once=True)
-        self._go_round()
-
-    def _strike_off(self) -> None:
+    def strike_off(self) -> None:
         """End the waits of tasks that nobody runs any more, and give back what they were granted: nobody comes for it.
 
         All of them at once, for each would be granted what the one before it has not come for.
         """
-        with self._lock:
-            places = list(self._places.items())
-        gone = [(at, waiter) for at, waiter in places if at.is_over]
-        self._change(lambda now: [each for _, one in gone for each in self._core.cancel(one, now, timed_out=False)])
+        core = self._engine.core
+        with self._engine.lock:
+            parked = list(self.parked.items())
+        gone = [(at, waiter) for at, waiter in parked if at.is_over]
+        self._engine.change(lambda now: [each for _, one in gone for each in core.cancel(one, now, timed_out=False)])
         for at, waiter in gone:
-            self._places.pop(at, None)
-            self._abandon(waiter)
+            self.parked.pop(at, None)
+            self.abandon(waiter)
 
-    # -- time --------------------------------------------------------------------------------------
+    def forget(self) -> None:
+        """Forget all, in a forked child: they wait in the parent."""
+        self.sleeping.clear()
+        self.parked.clear()
 
-    def _arm(self) -> threading.Timer | None:
-        """Return a timer, to be started, for what is due next. None: there is one, or none is needed.
+    def stop(self) -> None:
+        """Look for abandoned leases no more."""
+        self._rounds.cancel()
 
-        While nobody waits the next call is early enough, but for leases that are over.
-        """
-        due_s = self._core.due_s
-        if due_s == math.inf or (not self._core.waiting and (due_s := self._core.lapse_s) == math.inf):
-            return None
-        return self._alarm.arm(due_s)
+    def _go_round(self) -> None:
+        engine = self._engine
+        with engine.lock:
+            round_s = min(2 * self.round_s, _LAST_LOOK_S) if self.round_s else _FIRST_LOOK_S
+            timer = self._rounds.arm(engine.clock() + round_s)
+        if timer is not None:
+            engine.start(timer)
+            if timer.ident is None:  # it was not started, so that the next task that waits tries again
+                round_s = 0.0
+        self.round_s = round_s
 
-    def _start(self, timer: threading.Timer) -> None:
-        """Start what `_arm` returned. If the machine has no more threads, the next call to the pool tries again."""
-        try:
-            timer.start()
-        except RuntimeError:
-            return
-        except BaseException:  # e.g. KeyboardInterrupt: this thread goes, but others may wait
-            self._change(_nothing)
-            raise
-
-    def _tick(self) -> None:
-        with self._lock:
-            if not self._alarm.rings():
+    def _look_round(self) -> None:
+        with self._engine.lock:
+            if not self._rounds.rings():
                 return
-        self._change(lambda now: self._core.tick(now) if now >= self._core.due_s else ())
+            if not self.parked:
+                self.round_s = 0.0
+                return
+        self._engine.give_back_abandoned(at_once=True)
+        self._go_round()
 
 
 def granted_to(waiter: Waiter) -> Lease:
@@ -330,7 +202,8 @@ def granted_to(waiter: Waiter) -> Lease:
     raise waiter.error
 
 
-def _nothing(now: float) -> Sequence[Waiter]:
+def nothing(now: float) -> Sequence[Waiter]:
+    """Change nothing: for `Engine.change`, which then sees to a timer."""
     return ()
 
 

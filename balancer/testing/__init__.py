@@ -2,13 +2,13 @@
 
 - `clock`: a clock that moves only when told to.
 - `nodes`: a node that can be written to, to drive a strategy by hand.
-- `model`, `standing`: a naive model of the pool, and of what its rules (health, limits, caps of hosts) leave.
-- `shadow`, `referee`, `agreement`: what holds the real core against it; `told`, `stranger`: what they need for that.
+- `model`, `model_health`: a naive model of the pool, and of what its rules (health, limits, caps of hosts) leave.
+- `reference_check`, `referee`, `agreement`: what holds the real core against it; `doubles`: what they need for that.
 - `walk`, `draws`: a long random walk over both, under any rules; does without Hypothesis.
 - `checks`: what must hold of a strategy by itself.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
-- `story`, `shorten`: what it found, as calls that a person can read, and as few of them as show it.
-- `faults`: a server that misbehaves by a schedule, in front of any other; `exchange`, `misdeeds`, `door`: how.
+- `call_sequence`, `shrinking`: what it found, as calls that a person can read, and as few of them as show it.
+- `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`, `fault_listener`: how.
 
 Nothing in production imports this package.
 """

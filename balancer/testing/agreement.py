@@ -12,8 +12,8 @@ from balancer.core import Core
 from balancer.core.metrics import EndpointStats, WaitHistogram, WaitStats
 from balancer.endpoint import Outcome
 from balancer.strategy import Node
+from balancer.testing.doubles import RecordingStrategy
 from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
-from balancer.testing.recording import RecordingStrategy
 
 __all__ = [
     "check_counters",
@@ -124,7 +124,7 @@ def check_time(model: ModelPool, now: float) -> None:
 def check_told(core: Core, model: ModelPool) -> None:
     """Check that the strategy was told how every node stands, and that each has the slots that it should."""
     strategy = core.ledger.strategy
-    assert isinstance(strategy, RecordingStrategy), "the shadow wraps every strategy"
+    assert isinstance(strategy, RecordingStrategy), "the reference check wraps every strategy"
     stand: dict[Node, tuple[int, int, float]] = {
         account.node: (account.ceiling, account.limit, account.weight) for account in core.ledger.active()
     }

@@ -52,54 +52,54 @@ class CallSequence:
 
 @dataclass(frozen=True, slots=True)
 class SequencePlayer:
-    """Plays stories with the strategy that the first of `makers` makes; the others take over when a call says so."""
+    """Plays sequences with the strategy that the first of `makers` makes; the others take over when a call says so."""
 
     makers: tuple[StrategyFactory, ...]
     law: GrantRule | None
 
-    def open(self, story: CallSequence) -> ReferenceCheck:
+    def open(self, sequence: CallSequence) -> ReferenceCheck:
         """Return the pool as it is before the first call."""
         return ReferenceCheck(
             self.makers[0],
-            story.specs,
-            max_waiters=story.max_waiters,
+            sequence.specs,
+            max_waiters=sequence.max_waiters,
             rules=FULL_HOSTS,
-            seed=story.seed,
+            seed=sequence.seed,
             law=self.law,
         )
 
-    def play(self, shadow: ReferenceCheck, call: Call) -> None:
+    def play(self, reference: ReferenceCheck, call: Call) -> None:
         """Make one call; none if it is about something of which there is nothing now."""
-        about = self._about(shadow, call)
+        about = self._about(reference, call)
         if call.which is None:
-            getattr(shadow, call.name)(**call.arguments)
+            getattr(reference, call.name)(**call.arguments)
         elif about:
-            getattr(shadow, call.name)(about[call.which % len(about)], **call.arguments)
+            getattr(reference, call.name)(about[call.which % len(about)], **call.arguments)
 
-    def breach(self, story: CallSequence) -> tuple[Exception, int] | None:
-        """Return what the story ends with, if not well, and after how many of its calls; None if all is well."""
+    def breach(self, sequence: CallSequence) -> tuple[Exception, int] | None:
+        """Return what the sequence ends with, if not well, and after how many of its calls; None if all is well."""
         done = 0
         try:
-            shadow = self.open(story)
-            shadow.check()
-            for call in story.calls:
+            reference = self.open(sequence)
+            reference.check()
+            for call in sequence.calls:
                 done += 1
-                self.play(shadow, call)
-                shadow.check()
+                self.play(reference, call)
+                reference.check()
             done += 1
-            shadow.finish()
+            reference.finish()
         except Exception as error:
             return error, done
         return None
 
-    def _about(self, shadow: ReferenceCheck, call: Call) -> Sequence[Any]:
+    def _about(self, reference: ReferenceCheck, call: Call) -> Sequence[Any]:
         match call.name:
             case "release":
-                return shadow.out
+                return reference.out
             case "release_again":
-                return shadow.ended
+                return reference.ended
             case "cancel" | "amend":
-                return shadow.waiting
+                return reference.waiting
             case _:
                 return self.makers
 
@@ -113,12 +113,14 @@ _NOUNS = {
 }
 
 
-def describe(story: CallSequence) -> list[str]:
-    """Return the story in words, a line for the pool and one for each call."""
-    waiters = [] if story.max_waiters is None else [f"max_waiters={story.max_waiters}"]
-    caps = {str(spec.host): HOST_CAPS[str(spec.host)] for spec in story.specs if spec.host in HOST_CAPS}
-    pool = ", ".join([f"[{', '.join(map(_brief, story.specs))}]", *waiters, *([f"host_caps={caps}"] if caps else [])])
-    return [f"Pool({pool})", *map(_told, story.calls)]
+def describe(sequence: CallSequence) -> list[str]:
+    """Return the sequence in words, a line for the pool and one for each call."""
+    waiters = [] if sequence.max_waiters is None else [f"max_waiters={sequence.max_waiters}"]
+    caps = {str(spec.host): HOST_CAPS[str(spec.host)] for spec in sequence.specs if spec.host in HOST_CAPS}
+    pool = ", ".join(
+        [f"[{', '.join(map(_brief, sequence.specs))}]", *waiters, *([f"host_caps={caps}"] if caps else [])]
+    )
+    return [f"Pool({pool})", *map(_told, sequence.calls)]
 
 
 def words_of(error: Exception) -> str:

@@ -13,9 +13,9 @@ from balancer.endpoint import Endpoint, Outcome
 from balancer.plugins.vetting import names_of_strategy
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import ANY, Strategy
+from balancer.testing.doubles import StrategyFactory
 from balancer.testing.model_health import RulesInForce
 from balancer.testing.nodes import WritableNode
-from balancer.testing.recording import StrategyFactory
 from balancer.testing.walk import FULL_HOSTS, random_walk
 
 __all__ = ["check_forgets", "check_name", "check_repeatable"]

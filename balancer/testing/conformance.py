@@ -10,10 +10,9 @@ business (`balancer.testing.referee`). Hypothesis is needed by this module alone
 `balancer.testing.checks` do without.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from itertools import chain
+from typing import Any
 from unittest import TestCase
 
 from balancer.endpoint import Endpoint, Outcome
@@ -29,14 +28,6 @@ try:
     import hypothesis
     from hypothesis import HealthCheck, Phase
     from hypothesis import strategies as st
-    from hypothesis.stateful import (
-        RuleBasedStateMachine,
-        initialize,
-        invariant,
-        precondition,
-        rule,
-        run_state_machine_as_test,
-    )
 except ImportError as error:
     raise ImportError(
         "balancer.testing.conformance needs Hypothesis: install balancer with the extra 'testing', or hypothesis itself"
@@ -79,11 +70,10 @@ def check_strategy(
     __tracebackhide__ = True
     makers = (maker_of(kind, options), *map(maker_of, others))
     _judge(kind, lambda: check_name(kind))
-    machine = _machine_of(SequencePlayer(makers, law))
-    try:
-        run_state_machine_as_test(machine, settings=settings)
-    except Exception as error:
-        raise AssertionError(_counterexample(kind, machine, error)) from None
+    player = SequencePlayer(makers, law)
+    found = _find_breach(player, settings)
+    if found is not None:
+        raise AssertionError(_counterexample(kind, player, *found)) from None
     _judge(kind, lambda: check_repeatable(makers[0]))
     _judge(kind, lambda: check_forgets(makers[0]))
 
@@ -103,27 +93,22 @@ def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> 
     return lambda rng: kind(chosen, rng)
 
 
-def _machine_of(player: SequencePlayer) -> "type[_PoolMachine]":
-    return type("PoolMachine", (_PoolMachine,), {"player": player})
-
-
-def _counterexample(kind: type[Strategy], machine: "type[_PoolMachine]", error: Exception) -> str:
-    """Return the last thing that the machine did, as short as it can be, and what was wrong."""
-    player, story = machine.player, machine.story
-    last = player.breach(story)
+def _counterexample(kind: type[Strategy], player: SequencePlayer, found: CallSequence, error: Exception) -> str:
+    """Return the calls that were found, as few as they can be, and what was wrong."""
+    last = player.breach(found)
     if last is None:  # it depends on more than the calls; tell at least which these were
-        return _verdict(kind, describe(story), error)
+        return _verdict(kind, describe(found), error)
 
     def shows(shorter: CallSequence) -> bool:
         nonlocal last
-        found = player.breach(shorter)
-        last = found or last
-        return found is not None
+        breach = player.breach(shorter)
+        last = breach or last
+        return breach is not None
 
-    story = shrink(story, shows)
-    error, done = last  # of the story that was kept last; to play it again might be to draw otherwise
-    lines = describe(story)
-    if done > len(story.calls):
+    fewest = shrink(found, shows)
+    error, done = last  # of the calls that were kept last; to play it again might be to draw otherwise
+    lines = describe(fewest)
+    if done > len(fewest.calls):
         lines.append("(in the end each lease is given back, and each slot leased once more)")
     return _verdict(kind, lines, error)
 
@@ -159,99 +144,75 @@ _pauses_s = st.sampled_from((0.01, 0.5, 5.0, 60.0))
 _which = st.integers(0, 99)  # of those there are, counted round
 
 
-class _PoolMachine(RuleBasedStateMachine):
-    """Chooses the calls; keeps the story of the last run."""
+def _calls(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Call, ...]]:
+    return st.builds(lambda **given: (Call(name, given.pop("which", None), given),), **arguments)
 
-    player: ClassVar[SequencePlayer]
-    story: ClassVar[CallSequence]
 
-    @initialize(
+_acquires = _calls("acquire", request=_requests, timeout_s=_timeouts_s, priority=st.integers(-1, 2))
+_some_acquires = st.integers(1, 3).map(lambda often: (Call("acquire", None, {}),) * often)
+_releases = _calls("release", which=_which, outcome=st.sampled_from(Outcome))
+_pauses = st.builds(
+    lambda seconds, notice: (Call("pass_time", None, {"seconds": seconds}), *([Call("time_out", None, {})] * notice)),
+    _pauses_s,
+    st.booleans(),
+)
+_KINDS = (
+    _some_acquires,
+    _releases,
+    _calls("release_again", which=_which),
+    _calls("release_foreign"),
+    _calls("amend", which=_which, request=_requests),
+    _calls("cancel", which=_which),
+    _pauses,
+    _calls("add", spec=_specs),
+    _calls("update", url=_urls, capacity=_capacities),
+    _calls("update", url=_urls, weight=_weights, labels=_labels),
+    _calls("drain", url=_urls),
+    _calls("remove", url=_urls),
+    _calls("set_strategy", which=_which),
+)
+_few_kinds = st.lists(st.sampled_from(_KINDS), min_size=1, max_size=len(_KINDS), unique_by=id)
+_ENDS = (Call("close", None, {}),)
+
+
+def _sequences(steps: int) -> st.SearchStrategy[CallSequence]:
+    """Return what draws pools, each with about so many steps on it.
+
+    Each has some of the kinds of steps only: what takes many of one kind would else be rare (swarm testing).
+    """
+    return _few_kinds.flatmap(lambda kinds: _sequences_of(st.one_of(_acquires, _releases, *kinds), steps))
+
+
+def _sequences_of(step: st.SearchStrategy[tuple[Call, ...]], steps: int) -> st.SearchStrategy[CallSequence]:
+    return st.builds(
+        lambda specs, max_waiters, seed, before, end, after: CallSequence(
+            tuple(specs), max_waiters, seed, tuple(chain(*before, end, *(after if end else ())))
+        ),
         specs=st.lists(_specs, max_size=4, unique_by=lambda spec: spec.name),
         max_waiters=st.sampled_from((None, 3, 0)),
         seed=st.integers(0, 2**16),
+        before=st.lists(step, min_size=steps // 2, max_size=steps),
+        end=st.sampled_from(((), _ENDS)),  # a closed pool does little more, so it is closed late or not at all
+        after=st.lists(step, max_size=5),
     )
-    def start(self, specs: list[Endpoint], max_waiters: int | None, seed: int) -> None:
-        type(self).story = CallSequence(tuple(specs), max_waiters, seed)
-        self.shadow = self.player.open(self.story)
 
-    def _call(self, name: str, which: int | None = None, **arguments: Any) -> None:
-        call = Call(name, which, arguments)
-        type(self).story = replace(self.story, calls=(*self.story.calls, call))
-        self.player.play(self.shadow, call)
 
-    @rule(request=_requests, timeout_s=_timeouts_s, priority=st.integers(-1, 2))
-    def acquire(self, request: Request, timeout_s: float, priority: int) -> None:
-        self._call("acquire", request=request, timeout_s=timeout_s, priority=priority)
+def _find_breach(player: SequencePlayer, settings: hypothesis.settings) -> tuple[CallSequence, Exception] | None:
+    """Return calls that end badly, and how; None: none were found."""
+    found: tuple[CallSequence, Exception] | None = None
 
-    @rule(often=st.integers(1, 3))
-    def acquire_more(self, often: int) -> None:
-        for _ in range(often):
-            self._call("acquire")
+    @settings
+    @hypothesis.given(_sequences(settings.stateful_step_count))
+    def play(sequence: CallSequence) -> None:
+        nonlocal found
+        breach = player.breach(sequence)
+        if breach is not None:
+            found = sequence, breach[0]
+            raise breach[0]
 
-    @precondition(lambda self: self.shadow.out)
-    @rule(which=_which, outcome=st.sampled_from(Outcome))
-    def release(self, which: int, outcome: Outcome) -> None:
-        self._call("release", which, outcome=outcome)
-
-    @precondition(lambda self: self.shadow.ended)
-    @rule(which=_which)
-    def release_again(self, which: int) -> None:
-        self._call("release_again", which)
-
-    @rule()
-    def release_foreign(self) -> None:
-        self._call("release_foreign")
-
-    @precondition(lambda self: self.shadow.waiting)
-    @rule(which=_which, request=_requests)
-    def amend(self, which: int, request: Request) -> None:
-        self._call("amend", which, request=request)
-
-    @precondition(lambda self: self.shadow.waiting)
-    @rule(which=_which)
-    def cancel(self, which: int) -> None:
-        self._call("cancel", which)
-
-    @rule(seconds=_pauses_s, notice=st.booleans())
-    def pass_time(self, seconds: float, notice: bool) -> None:
-        self._call("pass_time", seconds=seconds)
-        if notice:
-            self._call("time_out")
-
-    @rule(spec=_specs)
-    def add(self, spec: Endpoint) -> None:
-        self._call("add", spec=spec)
-
-    @rule(url=_urls, capacity=_capacities)
-    def update_capacity(self, url: str, capacity: int) -> None:
-        self._call("update", url=url, capacity=capacity)
-
-    @rule(url=_urls, weight=_weights, labels=_labels)
-    def update_weight_and_labels(self, url: str, weight: float, labels: frozenset[str]) -> None:
-        self._call("update", url=url, weight=weight, labels=labels)
-
-    @rule(url=_urls)
-    def drain(self, url: str) -> None:
-        self._call("drain", url=url)
-
-    @rule(url=_urls)
-    def remove(self, url: str) -> None:
-        self._call("remove", url=url)
-
-    @rule(which=_which)
-    def set_strategy(self, which: int) -> None:
-        self._call("set_strategy", which % len(self.player.makers))
-
-    # A closed pool does little more, so it is closed late or not at all.
-    @precondition(lambda self: len(self.shadow.ended) > 5)
-    @rule()
-    def close(self) -> None:
-        self._call("close")
-
-    @invariant()
-    def agrees(self) -> None:
-        self.shadow.check()
-
-    def teardown(self) -> None:
-        if sys.exc_info()[0] is None:  # else a step has failed, and that is the error to be shown
-            self.shadow.finish()
+    try:
+        play()
+    except Exception:
+        if found is None:  # of Hypothesis itself
+            raise
+    return found

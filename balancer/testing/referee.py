@@ -249,7 +249,7 @@ class Referee:
         """Return for whom the quotas of which endpoints are kept, by the names of these."""
         heads = self._heads()
         short: dict[str, ModelWaiter] = {}
-        for meter, whom in self._core.gates.kept.items():
+        for meter, whom in self._core.admission.kept.items():
             for endpoint in self._model.endpoints:
                 if endpoint.spec.identity in meter.names:
                     short[endpoint.spec.name] = heads[whom]
@@ -257,7 +257,7 @@ class Referee:
 
     def _keepers(self) -> dict[str, ModelWaiter]:
         """Return for whom the slots of which endpoint are kept, by name, checked."""
-        heads, kept = self._heads(), self._core.kept.accounts
+        heads, kept = self._heads(), self._core.reservations.accounts
         self.most_kept = max(self.most_kept, len(kept))
         keepers: dict[str, ModelWaiter] = {}
         for whom, account in kept.items():

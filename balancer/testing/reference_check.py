@@ -25,10 +25,9 @@ from balancer.errors import (
 )
 from balancer.strategy import ANY, Request
 from balancer.testing.clock import ManualClock
+from balancer.testing.doubles import FakeLender, RecordingStrategy, StrategyFactory, other_pool
 from balancer.testing.model import ModelPool
 from balancer.testing.model_health import RulesInForce
-from balancer.testing.other_pool import FakeLender, other_pool
-from balancer.testing.recording import RecordingStrategy, StrategyFactory
 from balancer.testing.referee import GrantRule, Referee
 
 __all__ = ["ReferenceCheck", "StrategyFactory"]

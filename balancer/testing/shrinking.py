@@ -1,7 +1,7 @@
 """Shrinking of a counterexample: fewer and plainer calls that still show it.
 
 Decides what counts as shorter: fewer calls, then fewer endpoints, then arguments that are as usual. It must not know
-what is wrong with a strategy: it is told whether a story still shows it.
+what is wrong with a strategy: it is told whether a sequence still shows it.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,52 +16,52 @@ from balancer.testing.reference_check import ReferenceCheck
 
 __all__ = ["shrink"]
 
-_MOST_TRIES: Final = 3_000  # each plays a story, in a millisecond or a few
+_MOST_TRIES: Final = 3_000  # each plays a sequence, in a millisecond or a few
 
 
-def shrink(story: CallSequence, shows: Callable[[CallSequence], bool]) -> CallSequence:
-    """Return a shorter story that `shows` still holds of; `story` itself if there is none.
+def shrink(sequence: CallSequence, shows: Callable[[CallSequence], bool]) -> CallSequence:
+    """Return a shorter sequence that `shows` still holds of; `sequence` itself if there is none.
 
-    A change is kept if the story still shows it; it is over when no single change is kept.
+    A change is kept if the sequence still shows it; it is over when no single change is kept.
     """
     tries = 0
     changed = True
     while changed:
         changed = False
-        for simpler in _simpler(story):
+        for simpler in _simpler(sequence):
             tries += 1
             if tries > _MOST_TRIES:
-                return story
+                return sequence
             if shows(simpler):
-                story, changed = simpler, True
+                sequence, changed = simpler, True
                 break
-    return story
+    return sequence
 
 
-def _simpler(story: CallSequence) -> Iterator[CallSequence]:
-    """Yield stories that are a little simpler, those first that are most likely to save the most."""
-    calls = story.calls
+def _simpler(sequence: CallSequence) -> Iterator[CallSequence]:
+    """Yield sequences that are a little simpler, those first that are most likely to save the most."""
+    calls = sequence.calls
     size = (len(calls) + 1) // 2
     while size:
         for start in range(len(calls) - size, -1, -size):
-            yield replace(story, calls=calls[:start] + calls[start + size :])
+            yield replace(sequence, calls=calls[:start] + calls[start + size :])
         size = size // 2
     for number, call in enumerate(calls):
-        if call.name == "add" and not any(spec.url == call.arguments["spec"].url for spec in story.specs):
+        if call.name == "add" and not any(spec.url == call.arguments["spec"].url for spec in sequence.specs):
             others = calls[:number] + calls[number + 1 :]
-            yield replace(story, specs=(*story.specs, call.arguments["spec"]), calls=others)
-    for number in range(len(story.specs)):
-        yield replace(story, specs=story.specs[:number] + story.specs[number + 1 :])
-    if story.max_waiters is not None:
-        yield replace(story, max_waiters=None)
-    if story.seed:
-        yield replace(story, seed=0)
-    for number, spec in enumerate(story.specs):
+            yield replace(sequence, specs=(*sequence.specs, call.arguments["spec"]), calls=others)
+    for number in range(len(sequence.specs)):
+        yield replace(sequence, specs=sequence.specs[:number] + sequence.specs[number + 1 :])
+    if sequence.max_waiters is not None:
+        yield replace(sequence, max_waiters=None)
+    if sequence.seed:
+        yield replace(sequence, seed=0)
+    for number, spec in enumerate(sequence.specs):
         for plainer in _plainer(spec):
-            yield replace(story, specs=(*story.specs[:number], plainer, *story.specs[number + 1 :]))
+            yield replace(sequence, specs=(*sequence.specs[:number], plainer, *sequence.specs[number + 1 :]))
     for number, call in enumerate(calls):
         for usual in _more_usual(call):
-            yield replace(story, calls=(*calls[:number], usual, *calls[number + 1 :]))
+            yield replace(sequence, calls=(*calls[:number], usual, *calls[number + 1 :]))
 
 
 def _more_usual(call: Call) -> Iterator[Call]:

@@ -86,12 +86,12 @@ def random_walk(
             ways[name][1](walker)
             moves[name] += 1
             if step % thorough_every == 0:
-                walker.shadow.check()
-        walker.shadow.finish()
+                walker.reference.check()
+        walker.reference.finish()
     except AssertionError as error:
         raise AssertionError(f"seed {seed}, {endpoints} endpoints: {error}") from error
-    shadow = walker.shadow
-    return Walk(moves, tuple(shadow.grants), shadow.ends(), frozenset(shadow.model.seen), shadow.most_kept)
+    reference = walker.reference
+    return Walk(moves, tuple(reference.grants), reference.ends(), frozenset(reference.model.seen), reference.most_kept)
 
 
 class _Walker:
@@ -111,66 +111,66 @@ class _Walker:
         urls = urls_of(endpoints)
         self._draws = Draws(self.random, urls, rules)
         specs = [self._draws.spec(url) for url in urls]
-        self.shadow = ReferenceCheck(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed, law=law)
+        self.reference = ReferenceCheck(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed, law=law)
 
     def acquire(self) -> None:
         timeout_s, priority = self.random.choice(TIMEOUTS_S), self.random.choice((0, 0, 0, 1, -2, 3))
-        self.shadow.acquire(self._draws.request(), timeout_s=timeout_s, priority=priority)
+        self.reference.acquire(self._draws.request(), timeout_s=timeout_s, priority=priority)
 
     def release(self) -> None:
-        if self.shadow.out:
-            lease = self.random.choice(self.shadow.out)
-            self.shadow.release(lease, *self._draws.ending(lease.endpoint.url))
+        if self.reference.out:
+            lease = self.random.choice(self.reference.out)
+            self.reference.release(lease, *self._draws.ending(lease.endpoint.url))
 
     def release_by_id(self) -> None:
-        if self.shadow.out:
-            self.shadow.release_by_id(self.random.choice(self.shadow.out), self.random.choice(list(Outcome)))
+        if self.reference.out:
+            self.reference.release_by_id(self.random.choice(self.reference.out), self.random.choice(list(Outcome)))
 
     def release_wrongly(self) -> None:
-        self.shadow.release_foreign()
-        if self.shadow.ended:
-            self.shadow.release_again(self.random.choice(self.shadow.ended[-50:]))
+        self.reference.release_foreign()
+        if self.reference.ended:
+            self.reference.release_again(self.random.choice(self.reference.ended[-50:]))
 
     def amend(self) -> None:
-        if self.shadow.waiting:
-            self.shadow.amend(self.random.choice(self.shadow.waiting), self._draws.request())
+        if self.reference.waiting:
+            self.reference.amend(self.random.choice(self.reference.waiting), self._draws.request())
 
     def cancel(self) -> None:
-        if self.shadow.waiting:
-            self.shadow.cancel(self.random.choice(self.shadow.waiting))
+        if self.reference.waiting:
+            self.reference.cancel(self.random.choice(self.reference.waiting))
 
     def pass_time(self) -> None:
-        self.shadow.pass_time(self.random.choice(PAUSES_S), late=self.random.random() < 0.3)
+        self.reference.pass_time(self.random.choice(PAUSES_S), late=self.random.random() < 0.3)
 
     def time_out(self) -> None:
-        self.shadow.time_out()
+        self.reference.time_out()
 
     def used(self) -> None:
-        if self.shadow.out:
-            self.shadow.used(self.random.choice(self.shadow.out), self._draws.tokens())
+        if self.reference.out:
+            self.reference.used(self.random.choice(self.reference.out), self._draws.tokens())
 
     def ping(self) -> None:
         ok, conclusive = self.random.random() < 0.6, self.random.random() < 0.3
-        self.shadow.ping(self._draws.url(), ok, conclusive=conclusive)
+        self.reference.ping(self._draws.url(), ok, conclusive=conclusive)
 
     def add(self) -> None:
-        self.shadow.add(self._draws.spec(self._draws.url()))
+        self.reference.add(self._draws.spec(self._draws.url()))
 
     def update(self) -> None:
         url = self._draws.url()
         field = self.random.choice(("capacity", "capacity", "weight", "labels", "host"))
-        known = self.shadow.model.find(url)
+        known = self.reference.model.find(url)
         if field != "host" or (known and known.state == "active"):  # out of service, one moves when it comes back
-            self.shadow.update(url, **{field: getattr(self._draws.spec(url), field)})
+            self.reference.update(url, **{field: getattr(self._draws.spec(url), field)})
 
     def drain(self) -> None:
-        self.shadow.drain(self._draws.url())
+        self.reference.drain(self._draws.url())
 
     def remove(self) -> None:
-        self.shadow.remove(self._draws.url())
+        self.reference.remove(self._draws.url())
 
     def set_strategy(self) -> None:
-        self.shadow.set_strategy(self.random.choice(self._makers))
+        self.reference.set_strategy(self.random.choice(self._makers))
 
 
 # How often each move comes, out of the sum of all. There are slightly more acquires than releases, so that

@@ -70,8 +70,8 @@ class BalancedAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
         pool = self._pool
-        asked = self._options.asked(request, counted=pool.has_quotas)
-        plan = AttemptPlan(self._options.terms(pool, None), budget=pool.budget, rng=pool.jitter)
+        asked = self._options.asked(request, counted=pool.engine.has_quotas)
+        plan = AttemptPlan(self._options.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
 
         def attempt(lease: Lease, run: Run) -> Response:
             try:

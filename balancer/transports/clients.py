@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.settings.wording import did_you_mean
 from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
+from balancer.values.wording import did_you_mean
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI

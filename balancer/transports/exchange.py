@@ -34,7 +34,7 @@ from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
 
 if TYPE_CHECKING:
-    from balancer.shells.tasks.face import TaskPool
+    from balancer.pool.aio import TaskPool
 
 __all__ = ["RequestExchange", "TransportBase", "reads_more"]
 
@@ -79,8 +79,9 @@ class RequestExchange:
 
     def __init__(self, pool: Pool, options: RequestOptions, http: ModuleType, request: Any) -> None:
         self.http = http
-        self.asked = options.asked(request, counted=pool.has_quotas)
-        self.plan = AttemptPlan(options.terms(pool, pool_timeout_of(request)), budget=pool.budget, rng=pool.jitter)
+        self.asked = options.asked(request, counted=pool.engine.has_quotas)
+        policy = options.terms(pool.engine, pool_timeout_of(request))
+        self.plan = AttemptPlan(policy, budget=pool.engine.budget, rng=pool.engine.jitter)
         self._request = request
         self._asks_load = options.load
         self._clock = pool.clock

@@ -13,7 +13,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
-from balancer.settings.redaction import Redaction
+from balancer.values.redaction import Redaction
 
 __all__ = ["RequestBody", "forwarded", "headers_of", "joined", "without_secrets"]
 

@@ -102,7 +102,7 @@ class LeasedBody:
         lender: Any = lease.lender if lease is not None else None
         # Within a call of the pool an owner of the body was collected, which closes it. Then the lease is let go of,
         # and its pool finds it.
-        if lease is not None and not lender.is_inside:
+        if lease is not None and not lender.engine.is_inside:
             end_lease(lease, error, outcome, tokens)
 
     def _fail(self, error: BaseException) -> None:

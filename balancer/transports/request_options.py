@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, TypedDict
 
 from balancer.core.decisions import CallPolicy
-from balancer.settings.numbers import checked, seconds, whole
-from balancer.shells.driver import LeaseRequest
-from balancer.shells.leasing import RetryContext
+from balancer.shells.engine import Engine
+from balancer.shells.lease_request import LeaseRequest
+from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 
@@ -104,16 +104,16 @@ class RequestOptions:
             tokens=_of(self.tokens, request) if counted else None,
         )
 
-    def terms(self, pool: RetryContext, wait_s: float | None) -> CallPolicy:
+    def terms(self, engine: Engine, wait_s: float | None) -> CallPolicy:
         """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said.
 
         Of what the client and the pool say the less counts: clients have a limit that nobody asked for, that of OpenAI
         ten minutes, those of httpx five seconds. A transport that is told one means it.
         """
-        said_s = pool.acquire_timeout_s if wait_s is None else min(wait_s, pool.acquire_timeout_s)
+        said_s = engine.acquire_timeout_s if wait_s is None else min(wait_s, engine.acquire_timeout_s)
         return CallPolicy(
             attempts=self.attempts,
-            retries=pool.retries,
+            retries=engine.retries,
             wait_s=said_s if self.acquire_timeout_s is None else self.acquire_timeout_s,
             deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
         )

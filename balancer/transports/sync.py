@@ -15,7 +15,8 @@ from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, outcome_of
 from balancer.pool.pool import Pool
-from balancer.shells.driver import LeaseRequest, ThreadDriver
+from balancer.shells.driver import ThreadDriver
+from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.errors import MOST_BYTES
 from balancer.transports.exchange import RequestExchange, TransportBase, reads_more
 
@@ -118,12 +119,11 @@ def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callab
 
     def make(run: Run, hand: list[Lease]) -> T:
         lease = hand[0]
-        lease.entered = True  # nobody means to give it back by its id
         answer = attempt(lease, run)
         hand.clear()  # the body has it from now on
         return answer
 
-    driver: ThreadDriver[T] = ThreadDriver(pool, plan, pool.budget, make, asked, sleep=time.sleep)
+    driver: ThreadDriver[T] = ThreadDriver(pool.engine, plan, asked, make, sleep=time.sleep)
     return driver.run()
 
 

@@ -45,12 +45,11 @@ class AsyncBalancedTransport(TransportBase, _Both):
 
         async def make(run: Run, hand: list[Lease]) -> Any:
             lease = hand[0]
-            lease.entered = True  # nobody means to give it back by its id
             answer = await _attempt(exchange, inner, lease, drive.counts_as)
             hand.clear()  # the body has it from now on
             return answer
 
-        drive: TaskDriver[Any] = TaskDriver(self._pool.aio, exchange.plan, self._pool.budget, make, exchange.asked)
+        drive: TaskDriver[Any] = TaskDriver(self._pool.engine, exchange.plan, exchange.asked, make)
         try:
             return await drive.run()
         except Exception as error:

@@ -127,7 +127,7 @@ def simulate(
     require("simulator", '"balancer simulate"')
     _check_writable(out)
     with saying(_NOTHING):
-        from balancer_simulator.report.table import print_study
+        from balancer_simulator.report.terminal import print_study
 
         study = _study(scenario, _Options(strategy, replications, within, seed, jobs))
         if not as_json:
@@ -165,7 +165,7 @@ def compare(
         raise ConfigError("--markdown: it is for the table of several scenarios, and there is one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
-        from balancer_simulator.report.table import print_ranking
+        from balancer_simulator.report.terminal import print_ranking
         from balancer_simulator.studies.figures import ranking_figure
 
         by = ranking_figure(by).key if by else None
@@ -181,7 +181,7 @@ def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as
     with saying(_NOTHING):
         from balancer_simulator.report.export import to_data
         from balancer_simulator.report.matrix import cells_of, markdown_matrix
-        from balancer_simulator.report.table import print_matrix
+        from balancer_simulator.report.terminal import print_matrix
 
         # Curves over loads have no place in a table of one figure each.
         scenarios = {path: _scenario(path, options).changed(loads=[]) for path in paths}
@@ -242,7 +242,7 @@ def _end(study: "Study", out: Path | None, by: str | None, *, as_json: bool) -> 
 
 def _write(study: "Study", out: Path) -> Path:
     with saying(f"the report in {out} may not be complete"):
-        from balancer_simulator.report.files import write_report
+        from balancer_simulator.report.page import write_report
 
         try:
             return write_report(study, out)

@@ -30,7 +30,7 @@ from tests.benchmarks.yield_runs import copy_samples_only, find
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tests/problems", "examples/problems")
-SHORT = ("dev/crate-product", "held_out/milk-round", "problems/undo-log")
+SHORT = ("dev/crate-product", "problems/undo-log")
 _FEW = Amounts(proposed=10, again=4, small=8, every=6, climb_s=0.3, climbed=1, large=2)
 _SWITCHED = Amounts(proposed=20, again=8, large=2)
 _KINDS = ("part", "stream", "small", "way", "step", "extent", "file", "function")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from balancer.reporting.chart import Chart
+from balancer.reporting.document import Chart
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import count, part_of, percent, seconds

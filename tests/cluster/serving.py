@@ -48,11 +48,11 @@ class Serving:
 
     async def _run(self, ttl_s: float, token: str, tls: ssl.SSLContext | None, last: CoordinatorRecord) -> None:
         def guard(step: Callable[[], None]) -> None:
-            with self.pool._lock:
+            with self.pool.engine.lock:
                 step()
 
         self.server = PoolServer(
-            self.pool._core,
+            self.pool.engine.core,
             times=ClusterTimes(ttl_s),
             last=last,
             keep=self.records.append,
@@ -75,7 +75,7 @@ class Serving:
 
         def step() -> None:
             now = clock()
-            self.server.act(lambda: self.server.coordinator.change([lambda: act(self.pool._core, now)], now))
+            self.server.act(lambda: self.server.coordinator.change([lambda: act(self.pool.engine.core, now)], now))
             done.set()
 
         self._loop.call_soon_threadsafe(step)

@@ -38,7 +38,7 @@ from balancer.cluster.tcp.address import Address, address_of
 from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read_from_coordinator, read_from_member
 from balancer.cluster.tcp.liveness import has_died, is_visible, own_identity
 from balancer.cluster.tcp.record_file import RecordFile
-from balancer.commands.serve import serve, tls_of, token_of
+from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.judge import Judge
 from balancer.load import Load
@@ -467,18 +467,17 @@ def test_a_record_is_kept_and_only_one_server_has_it(tmp_path: Path) -> None:
 def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config.model_validate({"endpoints": [{"url": "http://a/"}]})
     registry = default_registry()
+    options = ServeOptions(
+        host="0.0.0.0",
+        port=0,
+        state=tmp_path / "s",
+        ttl_s=1.0,
+        token="",
+        tls=None,
+        say=print,
+    )
     with pytest.raises(ConfigError, match="could connect without a token"):
-        serve(
-            config,
-            registry,
-            host="0.0.0.0",
-            port=0,
-            state=tmp_path / "s",
-            ttl_s=1.0,
-            token="",
-            tls=None,
-            say=print,
-        )
+        serve(config, registry, options)
     monkeypatch.setenv("BALANCER_SERVE_TOKEN", "short")
     with pytest.raises(ConfigError, match="has 5 characters; it must have 16 at least"):
         token_of(None)
@@ -495,15 +494,14 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
         token_of(tmp_path / "text")
     with pytest.raises(ConfigError, match=r"--state .*: is a folder; give --state a file"):
         RecordFile(tmp_path)
+    options = ServeOptions(
+        host="192.0.2.1",
+        port=0,
+        state=tmp_path / "s",
+        ttl_s=1.0,
+        token="0123456789abcdef",
+        tls=None,
+        say=print,
+    )
     with pytest.raises(ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is no address of this machine"):
-        serve(
-            config,
-            registry,
-            host="192.0.2.1",
-            port=0,
-            state=tmp_path / "s",
-            ttl_s=1.0,
-            token="0123456789abcdef",
-            tls=None,
-            say=print,
-        )
+        serve(config, registry, options)

@@ -18,7 +18,7 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
-from balancer.commands.files import no_files_left
+from balancer.commands.serve import no_files_left
 from balancer.core import Core
 from tests.cluster.serving import Command, Serving
 from tests.patience import PATIENCE_S
@@ -61,7 +61,7 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def run() -> None:
         with Pool(["http://a/"]) as pool:
-            core: Core = pool._core
+            core: Core = pool.engine.core
             server = PoolServer(
                 core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
             )

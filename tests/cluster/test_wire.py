@@ -125,7 +125,7 @@ def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() 
 def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> None:
     last = CoordinatorRecord(int(time.time() * 1000) + 10**9, 3.0, frozenset())
     with Pool(["http://a/"]) as pool:
-        server = PoolServer(pool._core, times=ClusterTimes(3.0), last=last, keep=lambda record: None)
+        server = PoolServer(pool.engine.core, times=ClusterTimes(3.0), last=last, keep=lambda record: None)
     assert server.coordinator.record.epoch == last.epoch + 1
 
 

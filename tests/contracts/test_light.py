@@ -15,8 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from balancer.plugins.built_ins import built_ins
 from balancer.plugins.extras import EXTRAS
+from balancer.plugins.registry import built_ins
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 
@@ -90,7 +90,7 @@ def test_a_pool_loads_pluggy_and_pydantic_and_of_itself_what_leases_an_endpoint(
     assert rooms <= {
         "balancer.client_errors", "balancer.core", "balancer.endpoint", "balancer.errors", "balancer.hookspecs",
         "balancer.kit", "balancer.load", "balancer.plugins", "balancer.pool", "balancer.settings", "balancer.shells",
-        "balancer.strategy",
+        "balancer.strategy", "balancer.values",
     }  # fmt: skip
     assert not loaded & {"balancer.settings.config", "tomllib", "balancer.shells.tasks", "asyncio", "trio"}
 
@@ -99,7 +99,7 @@ def test_a_face_for_tasks_loads_asyncio_and_nothing_that_is_not_the_standard_lib
     loaded = _loaded(
         _POOL + "import asyncio\nasync def main():\n    async with pool.aio.lease(): pass\nasyncio.run(main())"
     )
-    assert "balancer.shells.tasks.face" in loaded
+    assert "balancer.shells.tasks.leasing" in loaded
     assert not loaded & {"trio", "anyio", "sniffio", "balancer.shells.tasks.on_trio"}
 
 

@@ -18,9 +18,8 @@ from balancer.plugins.registry import default_registry
 from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
-from balancer.settings.pipeline import AimSettings, PipelineSettings, VerifySettings
+from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.rows import RowSettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
@@ -54,6 +53,7 @@ def _defines_something(module: ModuleType) -> bool:
     return any(not isinstance(statement, ast.Expr) for statement in tree.body)
 
 
+@pytest.mark.filterwarnings("ignore:balancer:DeprecationWarning")  # an old name says what it is called now
 @pytest.mark.parametrize("name", _modules())
 def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
     module = importlib.import_module(name)

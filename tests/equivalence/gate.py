@@ -164,13 +164,16 @@ class HandTimedPool(Pool):
         self.caller, self.after, self.woken = caller, after, woken
         self.timers: list[HandTimer] = []
         super().__init__(*args, **values)
-        self._jitter = jitter
+        self.engine.jitter = jitter
+        self._armed, self._slept = self.engine._arm, self.engine.waits._sleep
+        self.engine._arm = self._arm  # type: ignore[method-assign]
+        self.engine.waits._sleep = self._sleep  # type: ignore[method-assign]
 
     def _arm(self) -> threading.Timer | None:
         timer = partial(HandTimer, self.timers.append)
         with patch("balancer.shells.alarm.threading.Timer", timer), patch("balancer.shells.alarm._SOONEST_S", 0.0):
-            return super()._arm()
+            return self._armed()
 
-    def _wait(self, waiter: Waiter, gate: threading.Lock, looks: RetryPolls | None) -> None:
+    def _sleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
         by_hand = _Gate(waiter, self.caller(), self.after, self.woken)
-        super()._wait(waiter, cast(threading.Lock, by_hand), looks)
+        self._slept(waiter, cast(threading.Lock, by_hand), polls)

@@ -58,7 +58,7 @@ class _HandSpot(Spot):
     def wake(self) -> None:
         assert not self._woken, "the pool wakes a waiter twice"
         self._woken = True
-        self._driver.pool.woken(self._driver.pool._places.pop(self))
+        self._driver.pool.woken(self._driver.pool.engine.waits.parked.pop(self))
         if self._waits:
             self._go_on(late=False)
 
@@ -107,7 +107,7 @@ class TaskDriver(Driver):
 
     def _by_hand(self) -> AbstractContextManager[object]:
         driver = self
-        self._pool._round_s = 1.0  # nothing is forgotten here, so nobody need look
+        self._pool.engine.waits.round_s = 1.0  # nothing is forgotten here, so nobody need look
 
         class Pause:
             async def wait(self, seconds: float) -> None:
@@ -115,7 +115,7 @@ class TaskDriver(Driver):
                 await driver._rest(seconds)
 
         stack = ExitStack()
-        stack.enter_context(patch("balancer.shells.tasks.face.spot", partial(_HandSpot, self)))
+        stack.enter_context(patch("balancer.shells.tasks.leasing.spot", partial(_HandSpot, self)))
         stack.enter_context(patch("balancer.shells.tasks.driver.spot", Pause))
         return stack
 

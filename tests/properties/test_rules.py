@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.core import Core, Waiter
+from balancer.core.hand_off import HandOff
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.reservations import Reservations
@@ -21,9 +22,9 @@ from balancer.errors import AcquireTimeout, StrategyError
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import check_strategy, maker_of
+from balancer.testing.doubles import StrategyFactory
 from balancer.testing.draws import rules_of
 from balancer.testing.model_health import RulesInForce
-from balancer.testing.recording import StrategyFactory
 from balancer.testing.walk import Walk, random_walk
 from tests.registered import MAKERS, NAMES, few_first
 from tests.unit.ruled import Scan
@@ -125,14 +126,14 @@ def _quit(core: Core, waiter: Waiter, now: float, *, timed_out: bool) -> tuple[(
     return ()
 
 
-def _too_late(core: Core, lease: Lease, now: float) -> Sequence[Waiter]:
-    head = core._waiters.sole_head()
-    if head is None or lease.slots > 1 or core.kept.accounts:
-        return core._hand_off(now)
-    core._serve(head, now)
+def _too_late(queue: HandOff, lease: Lease, now: float) -> Sequence[Waiter]:
+    head = queue.waiters.sole_head()
+    if head is None or lease.slots > 1 or queue.reservations.accounts:
+        return queue.serve(now)
+    queue._grant(head, now)
     if head.lease is None:
-        return core._hand_off(now)
-    core._waiters.discard(head)
+        return queue.serve(now)
+    queue.waiters.discard(head)
     return [head]
 
 
@@ -153,7 +154,7 @@ _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "one host is not told of a move": (Rules, "_change_host", _nothing),
     "nothing is kept": (Reservations, "keep", _nothing),
     "what is kept is never free again": (Reservations, "free", lambda self, now: {}),
-    "an urgent one gets nothing of what is kept": (Core, "_keep_anew", _nothing),
+    "an urgent one gets nothing of what is kept": (HandOff, "_reserve_anew", _nothing),
     "who gives up leaves slots kept": (Core, "cancel", _quit),
 }
 
@@ -177,7 +178,7 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
         lambda self: next(iter(reversed(list(self))), None),
     ),
     "whoever comes next overtakes": (WaitQueue, "candidates", lambda self: iter(())),
-    "the head is served too late": (Core, "_hand_on_one", _too_late),
+    "the head is served too late": (HandOff, "hand_on", _too_late),
 }
 
 

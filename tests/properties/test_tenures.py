@@ -7,7 +7,6 @@ from unittest.mock import patch
 import pytest
 
 from balancer.core.core import Core
-from balancer.core.event_log import LeaseEventLog
 from balancer.core.lease_timers import LeaseTimers
 from balancer.endpoint import Lease, Outcome
 from balancer.testing.walk import random_walk
@@ -25,11 +24,11 @@ def _too_early(tenures: LeaseTimers, lease: Lease, now: float) -> None:
 
 
 def _as_a_failure(core: Core, lease: Lease, now: float) -> None:
-    core._end(lease, Outcome.FAILURE, now)
+    core.ledger.end(lease, Outcome.FAILURE, now)
 
 
-def _for_good(telling: LeaseEventLog, lease: Lease, now: float) -> None:
-    telling.end(lease, Outcome.IGNORED, now)
+def _for_good(core: Core, lease: Lease, now: float) -> None:
+    core.ledger.end(lease, Outcome.IGNORED, now)
 
 
 def _but_one(core: Core, now: float) -> list[Any]:
@@ -39,10 +38,10 @@ def _but_one(core: Core, now: float) -> list[Any]:
 @pytest.mark.parametrize(
     ("where", "what", "wrong"),
     [
-        (Core, "_expire_lease", _nothing),
-        (Core, "_expire_lease", _as_a_failure),
+        (Core, "_expire", _nothing),
+        (Core, "_expire", _as_a_failure),
         (LeaseTimers, "add", _too_early),
-        (LeaseEventLog, "leaked", _for_good),
+        (Core, "_leaked", _for_good),
         (Core, "leases", _but_one),
     ],
     ids=["never ends", "ends as a failure", "ends too early", "a leak ends it", "the table misses one"],

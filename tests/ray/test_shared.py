@@ -128,8 +128,8 @@ def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool: Shared
 def test_settings_of_the_config_are_everybodys(cluster: str) -> None:
     config = _config(pool={"acquire_timeout_s": 0.25}, retries={"base_s": 0.07})
     with SharedPool("settings", config=config), SharedPool("settings") as other:
-        assert other.acquire_timeout_s == 0.25
-        assert other.retries.base_s == 0.07
+        assert other.engine.acquire_timeout_s == 0.25
+        assert other.engine.retries.base_s == 0.07
     stop("settings")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import balancer_simulator
 import pytest
 from balancer_simulator import ClusterModel, Record, Scenario, load_scenario, run_study
-from balancer_simulator.report.table import print_study
+from balancer_simulator.report.terminal import print_study
 from rich.console import Console
 
 from balancer.errors import ConfigError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
 from balancer_simulator.report.export import to_data, to_json
-from balancer_simulator.report.html import page
-from balancer_simulator.report.table import print_study
+from balancer_simulator.report.page import page
+from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.studies.quantiles import pooled, quantile_difference

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.files import write_report
-from balancer_simulator.report.html import page
-from balancer_simulator.report.table import print_ranking, print_study
+from balancer_simulator.report.page import page, write_report
+from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.figures import FIGURES, checked_figure
 from balancer_simulator.studies.study import Study, run_study

@@ -28,7 +28,7 @@ from balancer import (
     Pool,
     RetrySettings,
 )
-from balancer.shells.arguments import Wanted
+from balancer.shells.lease_request import LeaseArguments
 from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
@@ -186,7 +186,7 @@ def _outcome(rng: random.Random) -> Outcome | None:
     return rng.choice((None, None, None, *Outcome))
 
 
-def _asked(rng: random.Random) -> Wanted:
+def _asked(rng: random.Random) -> LeaseArguments:
     return {"priority": rng.randint(-1, 1), "slots": rng.choice((1, 1, 2))}
 
 

@@ -25,7 +25,8 @@ _UNDER_THE_LOCK = (
     "balancer/shells/waiting.py",
     "balancer/shells/delivery.py",
     "balancer/shells/alarm.py",
-    "balancer/shells/tasks/face.py",
+    "balancer/shells/engine.py",
+    "balancer/shells/tasks/leasing.py",
     "balancer/endpoint.py",
     "_strategies/",
 )
@@ -34,7 +35,7 @@ _OF_A_CALL = (
     "balancer/shells/calls.py",
     "balancer/shells/driver.py",
     # Not how a task waits: asyncio swallows what its callbacks raise, unless it is a KeyboardInterrupt.
-    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driving", "face", "hedging", "parking", "pool")),
+    *(f"balancer/shells/tasks/{name}.py" for name in ("calls", "driver", "leasing", "hedging", "parking")),
 )
 _RULES = pytest.mark.parametrize(
     "health",
@@ -114,7 +115,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
                 await pool.aio.acquire(timeout=0.001)
 
         def check(where: str) -> None:
-            assert (pool.stats().waiting, len(pool._places)) == (0, 0), where
+            assert (pool.stats().waiting, len(pool.engine.waits.parked)) == (0, 0), where
             lease.release()
             assert_nothing_lost(pool, 1)
 
@@ -185,7 +186,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
         def check(where: str) -> None:
             with suppress(LeaseError):
                 busy.release()
-            assert pool.budget._lock.acquire(timeout=2), f"{where}: the budget is locked"
+            assert pool.engine.budget._lock.acquire(timeout=2), f"{where}: the budget is locked"
             assert pool.stats().waiting == 0, where
             until(lambda: not any(each.in_flight for each in pool.stats().endpoints), within_s=60)
 

@@ -72,7 +72,7 @@ def test_a_grant_to_tasks_whose_loop_is_closed_goes_to_the_next(waiting: int, lo
     thread.join(60)
     assert (alive, got) == (["a"], [])
     assert pool.stats().waiting == 0
-    assert not pool._places
+    assert not pool.engine.waits.parked
     for task in tasks:  # else each is reported as destroyed while it was pending
         task._log_destroy_pending = False  # type: ignore[attr-defined]
 
@@ -212,13 +212,13 @@ def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pyte
                 return lease.endpoint.name
 
         tasks = [asyncio.create_task(name()) for _ in range(3)]
-        while pool._core.waiting < 3:
+        while pool.engine.core.waiting < 3:
             await asyncio.sleep(0)
         held.clear()
         return "".join(await asyncio.gather(*tasks))
 
     assert asyncio.run(asyncio.wait_for(main(), PATIENCE_S)) == "aaa"
-    until(lambda: not pool._round_s)  # nobody waits any more, so nobody looks
+    until(lambda: not pool.engine.waits.round_s)  # nobody waits any more, so nobody looks
     assert_nothing_lost(pool, 1)
 
 
@@ -248,9 +248,9 @@ def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_ca
         for lease in (first, other):
             if not lease.ended:
                 lease.release()
-        if pool._core.waiting:  # it is told by who wakes it
+        if pool.engine.core.waiting:  # it is told by who wakes it
             pool.acquire(0).release()
-        assert not pool._places, where
+        assert not pool.engine.waits.parked, where
         pool.add(Endpoint("c"))
         stats = pool.stats()
         assert [each.in_flight for each in stats.endpoints] == [0, 0, 0], f"{state}, collected at {where}: {pool!r}"
@@ -313,4 +313,4 @@ def test_a_pool_whose_tasks_time_out_forgets_them(library: type[Library]) -> Non
         await task_until(library, lambda: True)
 
     library.run(main)
-    assert not pool._places
+    assert not pool.engine.waits.parked

@@ -97,9 +97,9 @@ def release_by_id(pool: _Tried) -> None:
 
 def tick(pool: _Tried) -> None:
     time.sleep(_SHORT_S)
-    with pool._lock:  # it is the timer in force, and early enough for all that is due
-        pool._alarm._timer, pool._alarm._due_s = threading.current_thread(), -math.inf  # type: ignore[assignment]
-    pool._tick()
+    with pool.engine.lock:  # it is the timer in force, and early enough for all that is due
+        pool.engine._alarm._timer, pool.engine._alarm._due_s = threading.current_thread(), -math.inf  # type: ignore[assignment]
+    pool.engine._tick()
 
 
 def drain(pool: _Tried) -> None:
@@ -157,17 +157,17 @@ def nothing_is_lost(pool: _Tried, moves: Sequence[Move]) -> bool:
     if pool.stuck and not _OF_TIME & set(moves) and _ENDS_A_WAIT & set(moves):
         return False
     stats = pool.stats()
-    if stats.waiting or pool._sleeping or pool.leases() or any(each.in_flight for each in stats.endpoints):
+    if stats.waiting or pool.engine.waits.sleeping or pool.leases() or any(each.in_flight for each in stats.endpoints):
         return False
     for endpoint in stats.endpoints:
-        spec = pool._core.ledger.account(endpoint.url).endpoint
+        spec = pool.engine.core.ledger.account(endpoint.url).endpoint
         told = 1 + (update in moves), 1.0 + (reweigh in moves)
         if endpoint.state == "active" and come_back not in moves and (spec.capacity, spec.weight) != told:
             return False
     with suppress(PoolClosed):  # raised by the first, if at all
         for _ in range(sum(endpoint.limit for endpoint in stats.endpoints)):
             pool.acquire(timeout=0)
-    return not pool._happened and not pool._delivery._calls
+    return not pool.engine.happened and not pool.engine.delivery._calls
 
 
 _WAITS = {acquire, timeout, cancel}

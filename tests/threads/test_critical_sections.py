@@ -14,7 +14,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, EndpointOverloaded, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.alarm import Alarm
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.shared_budget import SharedBudget
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
@@ -42,7 +42,7 @@ class _Overtaken:
 
 def test_two_updates_at_once_are_both_kept() -> None:
     pool = Pool([Endpoint("a")])
-    pool._lock = _Overtaken(pool._lock, lambda: pool.update("a", weight=2.0))  # type: ignore[assignment]
+    pool.engine.lock = _Overtaken(pool.engine.lock, lambda: pool.update("a", weight=2.0))  # type: ignore[assignment]
     pool.update("a", capacity=3)
     endpoint = pool.acquire(timeout=0).endpoint
     assert (endpoint.capacity, endpoint.weight) == (3, 2.0)
@@ -55,7 +55,7 @@ def test_an_update_of_an_endpoint_that_came_back_under_another_spec_keeps_the_re
         pool.drain("a")
         pool.add(Endpoint("a", labels=frozenset({"new"})))
 
-    pool._lock = _Overtaken(pool._lock, come_back)  # type: ignore[assignment]
+    pool.engine.lock = _Overtaken(pool.engine.lock, come_back)  # type: ignore[assignment]
     pool.update("a", capacity=2)
     assert pool.acquire(timeout=0).endpoint.labels == {"new"}
 
@@ -77,18 +77,18 @@ def test_only_the_timer_in_force_does_what_is_due() -> None:
     pool = _resting(clock)
     thread = threading.Thread(target=lambda: pool.lease(timeout=PATIENCE_S).release(), daemon=True)
     thread.start()
-    until(lambda: pool.stats().waiting == 1 and pool._alarm._timer is not None)
-    timer = pool._alarm._timer
+    until(lambda: pool.stats().waiting == 1 and pool.engine._alarm._timer is not None)
+    timer = pool.engine._alarm._timer
     assert timer is not None
     timer.cancel()  # the clock stands still for it as well
     clock.advance(2.0)
-    pool._tick()  # as a thread that is not the timer of now
+    pool.engine._tick()  # as a thread that is not the timer of now
     assert pool.stats().waiting == 1
-    assert pool._alarm._timer is timer
+    assert pool.engine._alarm._timer is timer
     timer.function()  # nor is this one
     assert pool.stats().waiting == 1
-    pool._alarm._timer = threading.current_thread()  # type: ignore[assignment]
-    pool._tick()
+    pool.engine._alarm._timer = threading.current_thread()  # type: ignore[assignment]
+    pool.engine._tick()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
 

@@ -121,7 +121,7 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> Non
         if where is None and number > 0:
             break
         ended = lease.ended
-        until(lambda pool=pool: len(pool._happened) == len(pool._delivery._calls) == 0)
+        until(lambda pool=pool: len(pool.engine.happened) == len(pool.engine.delivery._calls) == 0)
         time.sleep(0.001)
         told = len(heard), len(others)
         assert told in ((2, 2), (2, 1), (1, 2)) if ended else told == (1, 1), f"interrupted at {where}: {told}"

@@ -143,14 +143,14 @@ def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint() -> None:
 def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(["a"])
     lease = pool.acquire()
-    real, calls = pool._core.release, iter([1])
+    real, calls = pool.engine.core.release, iter([1])
 
     def interrupted(*given: object) -> object:
         if next(calls, None):
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pool._core, "release", interrupted)
+    monkeypatch.setattr(pool.engine.core, "release", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lease.release(Outcome.FAILURE)
     assert lease.ended
@@ -286,7 +286,7 @@ def test_only_what_nobody_refers_to_is_abandoned() -> None:
     pool = Pool([Endpoint("a", capacity=4)])
     first, _, third = pool.lease(), pool.lease(), [pool.lease()]
     del _
-    out = pool._core.ledger.out
+    out = pool.engine.core.ledger.out
     assert [lease.id for lease in abandoned(out, 0.0)] == [2]
     del first
     assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2]

@@ -80,7 +80,7 @@ def test_every_call_says_so_in_the_child(name: str, locked: bool) -> None:
     go, has = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pool._lock, pool.budget._lock, pool._delivery._turn:
+        with pool.engine.lock, pool.engine.budget._lock, pool.engine.delivery._turn:
             has.set()
             go.wait(30)
 

@@ -12,7 +12,7 @@ import pytest
 from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.shared_budget import SharedBudget
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import interrupted_at
 
@@ -73,14 +73,14 @@ def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[ob
 
 def test_a_quick_call_is_made_once() -> None:
     pool = pool_of("a", "b")
-    assert call(pool, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
+    assert call(pool.engine, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (0, 0, 0)}
 
 
 @pytest.mark.parametrize(("winner", "loser"), ["ab", "ba"])
 def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, loser: str) -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
     assert stage.started["a"].wait(10)
     assert stage.started["b"].wait(10)
     assert not stage.leases[loser].ended
@@ -100,7 +100,7 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
 def test_one_failure_is_not_the_end_while_the_other_runs() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = EndpointError("down")
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
     assert stage.started["b"].wait(10)
     stage.go["a"].set()
     until(lambda: stage.leases["a"].ended)
@@ -124,7 +124,7 @@ def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
         raise EndpointError("down")
 
     with pool.lease(exclude=["a", "b"]):
-        thread, came = in_background(lambda: call(pool, fn, attempts=2, hedge_after_s=0))
+        thread, came = in_background(lambda: call(pool.engine, fn, attempts=2, hedge_after_s=0))
         until(lambda: pool.stats().waiting == 1)  # for c, although a and b are free
     thread.join(10)
     assert came == ["done"]
@@ -141,14 +141,14 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
         raise EndpointError("down", endpoint=lease.endpoint.url)
 
     with pytest.raises(EndpointError, match="down"):
-        call(pool, fn, attempts=1, hedge_after_s=0)
+        call(pool.engine, fn, attempts=1, hedge_after_s=0)
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0)}
 
 
 def test_one_that_cannot_tell_is_not_the_end_while_the_other_runs() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["a"] = CannotTell("its limit is lower")
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0.01))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0.01))
     assert all(started.wait(_NEVER_S) for started in stage.started.values())
     stage.go["a"].set()
     until(lambda: stage.leases["a"].ended)
@@ -161,7 +161,7 @@ def test_one_that_cannot_tell_is_not_the_end_while_the_other_runs() -> None:
 def test_an_error_of_the_caller_s_own_ends_both() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["b"] = KeyError("mine")
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
     assert stage.started["b"].wait(10)
     assert stage.started["a"].wait(10)
     stage.go["b"].set()
@@ -179,7 +179,7 @@ def _loses_on_a(pool: Pool, error: Exception) -> None:
     """Make a call that b wins, and let the loser on a raise `error` afterwards."""
     stage = Stage("a", "b")
     stage.fails["a"] = error
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
     assert stage.started["a"].wait(10)
     assert stage.started["b"].wait(10)
     stage.go["b"].set()
@@ -215,7 +215,7 @@ def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.Monk
         told.append((url, ok))
         raise RuntimeError("not at home")
 
-    monkeypatch.setattr(pool, "pinged", pinged)
+    monkeypatch.setattr(pool.engine, "pinged", pinged)
     _loses_on_a(pool, TimeoutError())
     assert told == [("a", False)]
 
@@ -241,7 +241,7 @@ def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", starts_few)
-    assert call(pool, stage.fn, hedge_after_s=0) == "a"
+    assert call(pool.engine, stage.fn, hedge_after_s=0) == "a"
     assert len(starts) == missing
     assert stage.through == ["a"]
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (missing - 1, 0, 0)}
@@ -255,7 +255,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
             lease.release(Outcome.SUCCESS)
         return stage.fn(lease)
 
-    thread, came = in_background(lambda: call(pool, fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, fn, hedge_after_s=0))
     assert stage.started["a"].wait(10)
     assert stage.started["b"].wait(10)
     stage.go["b"].set()
@@ -272,13 +272,13 @@ _AROUND_THE_LEASE = (
     "balancer/shells/calls.py",
     "balancer/shells/driver.py",
     "balancer/shells/hedging.py",
-    "balancer/shells/leasing.py",
+    "balancer/shells/shared_budget.py",
     "balancer/core/budget.py",
     "balancer/core/attempt_plan.py",
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.
-_IN_NO_HAND = ("Drive.take, ", "Drive._lease, ")
+_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:
@@ -290,7 +290,7 @@ def _made_twice(pool: Pool, go: threading.Event) -> str:
         assert go.wait(_NEVER_S)
         return "done"
 
-    return call(pool, fn, hedge_after_s=0)
+    return call(pool.engine, fn, hedge_after_s=0)
 
 
 def _made_again(pool: Pool, go: threading.Event) -> str:
@@ -303,7 +303,7 @@ def _made_again(pool: Pool, go: threading.Event) -> str:
             raise EndpointError("down")
         return "done"
 
-    return call(pool, fn)
+    return call(pool.engine, fn)
 
 
 @pytest.mark.parametrize(("made", "points"), [(_made_twice, 60), (_made_again, 60)])
@@ -323,7 +323,7 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
             in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
             continue
         assert not any(each.in_flight for each in pool.stats().endpoints), f"interrupted at {where}"
-        thread, came = in_background(pool.budget.try_spend)
+        thread, came = in_background(pool.engine.budget.try_spend)
         thread.join(10)
         assert came == [True], f"interrupted at {where}, the budget is locked for good"
     assert number > points, "there were fewer points than a call has"
@@ -337,7 +337,7 @@ def _goes_on_alone(pool: Pool, budget: SharedBudget | None = None, urls: str = "
     """Check that a slow call on `a` gets no company."""
     stage = Stage(*urls)
     before = pool.stats().acquired
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0, budget=budget))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0, budget=budget))
     assert stage.started["a"].wait(10)
     until(lambda: pool.stats().timed_out > 0 or pool.stats().acquired == before + 1)
     stage.go["a"].set()
@@ -357,7 +357,7 @@ def test_a_busy_pool_costs_the_budget_nothing() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     with pool.lease(exclude=["a"]):
         _goes_on_alone(pool)
-    assert pool.budget.try_spend()
+    assert pool.engine.budget.try_spend()
 
 
 def test_there_is_no_second_call_without_a_budget() -> None:
@@ -369,31 +369,31 @@ def test_there_is_no_second_call_without_a_budget() -> None:
 def test_a_second_call_takes_a_retry_out_of_the_budget() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     stage = Stage("a", "b")
-    thread, came = in_background(lambda: call(pool, stage.fn, hedge_after_s=0))
+    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
     assert stage.started["b"].wait(10)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
-    assert not pool.budget.try_spend()
+    assert not pool.engine.budget.try_spend()
     stage.go["a"].set()
 
 
 def test_it_is_never_made_twice_on_the_same_endpoint() -> None:
     pool = pool_of("a", capacity=2)
-    assert call(pool, lambda lease: time.sleep(0.1), hedge_after_s=0) is None
+    assert call(pool.engine, lambda lease: time.sleep(0.1), hedge_after_s=0) is None
     assert ended_as(pool)["a"] == (1, 0, 0)
 
 
 def test_a_call_sees_the_context_of_its_caller() -> None:
     request: ContextVar[str] = ContextVar("request")
     request.set("mine")
-    assert call(pool_of("a"), lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
+    assert call(pool_of("a").engine, lambda lease: request.get(), hedge_after_s=_NEVER_S) == "mine"
 
 
 def test_a_call_that_gives_its_lease_back_is_told_so() -> None:
     pool = pool_of("a")
     with pytest.raises(Exception, match="given back already"):
-        call(pool, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
+        call(pool.engine, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
     assert_nothing_lost(pool, 1)
 
 
@@ -413,7 +413,7 @@ def test_nothing_is_lost_however_threads_take_turns() -> None:
 
         for _ in range(60):
             try:
-                wins[call(pool, fn, attempts=2, hedge_after_s=rng.uniform(0, 1e-3))] += 1
+                wins[call(pool.engine, fn, attempts=2, hedge_after_s=rng.uniform(0, 1e-3))] += 1
             except EndpointError:
                 wins["failed"] += 1
 

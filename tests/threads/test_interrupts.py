@@ -24,7 +24,7 @@ _UNDER_THE_LOCK = (
     "balancer/kit/",
     "balancer/pool/pool.py",
     "balancer/shells/waiting.py",
-    "balancer/shells/managed.py",
+    "balancer/shells/engine.py",
     "balancer/shells/delivery.py",
     "balancer/shells/alarm.py",
     "balancer/endpoint.py",
@@ -186,7 +186,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
 # count that as a point as after any call; CPython looks for signals only after calls of functions in C.
-_ON_THE_WAY = ("Drive.take, ", "Drive._lease, ")
+_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
         if free.ident is None:
             free.start()
         free.join(10)
-        assert pool.budget._lock.acquire(timeout=2), f"interrupted at {where}: the budget is locked"
+        assert pool.engine.budget._lock.acquire(timeout=2), f"interrupted at {where}: the budget is locked"
         stats = pool.stats()
         assert stats.waiting == 0, f"interrupted at {where}"
         if any(endpoint.in_flight for endpoint in stats.endpoints):

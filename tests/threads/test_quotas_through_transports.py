@@ -113,7 +113,7 @@ def test_a_quota_holds_to_the_unit_and_what_answers_say_settles_it(run: Callable
     assert max(map(len, minutes)) <= _CALLS
     assert max(map(sum, minutes)) <= _TOKENS
     assert any(len(within) == _CALLS or sum(within) > _TOKENS - 16 for within in minutes), "else nothing was tried"
-    meter = pool._core.gates._named["key"]
+    meter = pool.engine.core.admission._named["key"]
     assert pool.leases() == ()
     now = clock()
     meter.has_room(0, now)

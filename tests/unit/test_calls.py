@@ -24,10 +24,9 @@ from balancer import (
     TooManyWaiters,
 )
 from balancer.core import Waiter
-from balancer.core.decisions import Ask
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.shared_budget import SharedBudget
 from balancer.strategy import Request
 from balancer.testing import ManualClock
 
@@ -101,14 +100,14 @@ def test_a_pool_calls_with_the_same_arguments(clock: ManualClock, slept: list[fl
 
 def test_a_call_is_one_lease_that_succeeds(clock: ManualClock) -> None:
     place = Place("a", "b", clock=clock)
-    assert call(place.pool, place.fn("done")) == "done"
+    assert call(place.pool.engine, place.fn("done")) == "done"
     assert place.counts() == {"a": (1, 0, 0), "b": (0, 0, 0)}
 
 
 @pytest.mark.parametrize("error", [down(), TimeoutError(), ConnectionResetError(), EndpointOverloaded("busy")])
 def test_what_an_endpoint_fails_is_done_by_another(error: Exception, clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", "b", clock=clock)
-    assert call(place.pool, place.fn(error, "done")) == "done"
+    assert call(place.pool.engine, place.fn(error, "done")) == "done"
     assert place.went == ["a", "b"]
     overload = isinstance(error, EndpointOverloaded)
     assert place.counts() == {"a": (1, not overload, overload), "b": (1, 0, 0)}
@@ -120,19 +119,19 @@ def test_what_an_endpoint_cannot_tell_is_asked_of_another_and_blames_nobody(
     retries = RetrySettings(base_s=0.0, budget_ratio=1.0)
     place = Place("a", "b", clock=clock, retries=retries, health=HealthSettings(consecutive_failures=1))
     for _ in range(20):
-        assert call(place.pool, place.fn(CannotTell("its limit is lower"), "done"), attempts=2) == "done"
+        assert call(place.pool.engine, place.fn(CannotTell("its limit is lower"), "done"), attempts=2) == "done"
     assert {went: place.went.count(went) for went in "ab"} == {"a": 20, "b": 20}
     assert place.counts() == {"a": (20, 0, 0), "b": (20, 0, 0)}
     assert place.pool.out_of_service() == frozenset()
     with pytest.raises(CannotTell, match="the last word"):
-        call(place.pool, place.fn(CannotTell("its limit is lower"), CannotTell("the last word")), attempts=2)
+        call(place.pool.engine, place.fn(CannotTell("its limit is lower"), CannotTell("the last word")), attempts=2)
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("bad"), AcquireTimeout(1.0, 1.0)])
 def test_another_error_is_raised_at_once_and_blames_nobody(error: Exception, clock: ManualClock) -> None:
     place = Place("a", "b", clock=clock)
     with pytest.raises(type(error)) as caught:
-        call(place.pool, place.fn(error))
+        call(place.pool.engine, place.fn(error))
     assert caught.value is error
     assert not hasattr(error, "__notes__")
     assert place.counts() == {"a": (1, 0, 0), "b": (0, 0, 0)}
@@ -142,7 +141,7 @@ def test_the_last_error_is_raised_when_the_attempts_are_used_up(clock: ManualClo
     place = Place("a", "b", "c", "d", clock=clock)
     errors = [down(n) for n in range(4)]
     with pytest.raises(EndpointError) as caught:
-        call(place.pool, place.fn(*errors), attempts=3)
+        call(place.pool.engine, place.fn(*errors), attempts=3)
     assert caught.value is errors[2]
     assert not hasattr(errors[2], "__notes__")
     assert place.went == ["a", "b", "c"]
@@ -151,19 +150,19 @@ def test_the_last_error_is_raised_when_the_attempts_are_used_up(clock: ManualClo
 def test_one_attempt_is_never_repeated(clock: ManualClock) -> None:
     place = Place("a", "b", clock=clock)
     with pytest.raises(EndpointError):
-        call(place.pool, place.fn(down()), attempts=1)
+        call(place.pool.engine, place.fn(down()), attempts=1)
     assert place.went == ["a"]
 
 
 def test_a_single_endpoint_is_tried_again(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", clock=clock)
-    assert call(place.pool, place.fn(down(), down(), "done")) == "done"
+    assert call(place.pool.engine, place.fn(down(), down(), "done")) == "done"
     assert place.went == ["a"] * 3
 
 
 def test_of_two_that_failed_the_other_one_is_next(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", "b", clock=clock)
-    assert call(place.pool, place.fn(down(), down(), down(), "done"), attempts=4) == "done"
+    assert call(place.pool.engine, place.fn(down(), down(), down(), "done"), attempts=4) == "done"
     assert place.went == ["a", "b", "a", "b"]
 
 
@@ -173,7 +172,7 @@ def test_it_goes_only_where_it_may(clock: ManualClock, slept: list[float]) -> No
     place.pool.update("b", labels=["x"])
     place.pool.update("c", labels=["x"])
     with pytest.raises(EndpointError):
-        call(place.pool, place.fn(*map(down, range(4))), attempts=4, labels=["x"], exclude=["b"])
+        call(place.pool.engine, place.fn(*map(down, range(4))), attempts=4, labels=["x"], exclude=["b"])
     assert place.went == ["a", "c", "a", "c"]
 
 
@@ -193,7 +192,7 @@ def test_it_never_goes_back_while_another_can_serve(data: st.DataObject) -> None
     }
     attempts = data.draw(st.integers(1, 5))
     try:
-        ended = call(place.pool, place.fn(*[kinds[step] for step in script]), attempts=attempts)
+        ended = call(place.pool.engine, place.fn(*[kinds[step] for step in script]), attempts=attempts)
     except Exception as error:
         ended = "mine" if isinstance(error, KeyError) else "failed"
     went = place.went
@@ -212,7 +211,7 @@ def test_an_ejected_endpoint_is_not_waited_for(clock: ManualClock, slept: list[f
     with pytest.raises(EndpointError), place.pool.lease(exclude=["b"]):
         raise down()
     assert place.pool.out_of_service() == {"a"}
-    assert call(place.pool, place.fn(down(), "done"), deadline_s=50.0) == "done"
+    assert call(place.pool.engine, place.fn(down(), "done"), deadline_s=50.0) == "done"
     assert place.went == ["b", "b"]
 
 
@@ -222,15 +221,15 @@ def test_an_ejected_endpoint_is_not_waited_for(clock: ManualClock, slept: list[f
 def test_what_the_pool_says_to_the_first_attempt_is_raised(clock: ManualClock) -> None:
     place = Place("a", clock=clock, max_waiters=0)
     with pytest.raises(NoEndpoint):
-        call(place.pool, place.fn(), exclude=["a"])
+        call(place.pool.engine, place.fn(), exclude=["a"])
     with place.pool.lease():
         with pytest.raises(AcquireTimeout):
-            call(place.pool, place.fn(), deadline_s=0.0)
+            call(place.pool.engine, place.fn(), deadline_s=0.0)
         with pytest.raises(TooManyWaiters):
-            call(place.pool, place.fn())
+            call(place.pool.engine, place.fn())
     place.pool.close()
     with pytest.raises(PoolClosed):
-        call(place.pool, place.fn())
+        call(place.pool.engine, place.fn())
     assert place.went == []
 
 
@@ -255,7 +254,7 @@ def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised(
         raise error
 
     with pytest.raises(EndpointError) as caught:
-        call(place.pool, fn)
+        call(place.pool.engine, fn)
     assert caught.value is error
     assert len(error.__notes__) == 1
     assert error.__notes__[0].startswith(note)
@@ -269,7 +268,7 @@ def test_an_error_keeps_its_cause(clock: ManualClock, slept: list[float]) -> Non
         raise down() from OSError("reset")
 
     with pytest.raises(EndpointError) as caught:
-        call(place.pool, fn)
+        call(place.pool.engine, fn)
     assert isinstance(caught.value.__cause__, OSError)
 
 
@@ -283,7 +282,7 @@ def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[fl
     notes = []
     for number in range(10):
         with pytest.raises(EndpointError) as caught:
-            call(place.pool, place.fn(down(number), down(number)), attempts=2)
+            call(place.pool.engine, place.fn(down(number), down(number)), attempts=2)
         notes.append(getattr(caught.value, "__notes__", []))
     empty = ["it was not tried again: the retry budget is empty, because too many calls fail"]
     assert notes == [empty, []] * 5
@@ -293,10 +292,10 @@ def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[fl
 def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", "b", clock=clock)
     own = SharedBudget(RetrySettings(budget_ratio=0.0, budget_per_s=0.1), clock)
-    assert call(place.pool, place.fn(down(), "done"), budget=own) == "done"
+    assert call(place.pool.engine, place.fn(down(), "done"), budget=own) == "done"
     with pytest.raises(EndpointError):
-        call(place.pool, place.fn(down()), budget=own)
-    assert call(place.pool, place.fn(down(), "done")) == "done"
+        call(place.pool.engine, place.fn(down()), budget=own)
+    assert call(place.pool.engine, place.fn(down(), "done")) == "done"
     assert own.wait_s() > 0
     clock.advance(own.wait_s())
     assert own.try_spend()
@@ -304,16 +303,16 @@ def test_a_budget_of_one_s_own(clock: ManualClock, slept: list[float]) -> None:
 
 def test_pools_share_no_budget(clock: ManualClock) -> None:
     one, other = Pool(clock=clock), Pool(clock=clock)
-    assert one.budget is one.budget
-    assert one.budget is not other.budget
+    assert one.engine.budget is one.engine.budget
+    assert one.engine.budget is not other.engine.budget
 
 
 def test_who_got_no_lease_earns_no_retry(clock: ManualClock) -> None:
     retries = RetrySettings(budget_ratio=1.0, budget_per_s=0.0, base_s=0.0)
     place = Place("a", clock=clock, retries=retries)
     with place.pool.lease(), pytest.raises(AcquireTimeout):
-        call(place.pool, place.fn(), deadline_s=0.0)
-    assert not place.pool.budget.try_spend()
+        call(place.pool.engine, place.fn(), deadline_s=0.0)
+    assert not place.pool.engine.budget.try_spend()
 
 
 # -- pauses and the deadline ---------------------------------------------------------------------------
@@ -323,7 +322,7 @@ def test_pauses_are_as_the_pool_s_settings_say(clock: ManualClock, slept: list[f
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.5, max_pause_s=3.0))
     for _ in range(20):
         with pytest.raises(EndpointError):
-            call(place.pool, place.fn(*map(down, range(5))), attempts=5)
+            call(place.pool.engine, place.fn(*map(down, range(5))), attempts=5)
     rounds = [slept[n::4] for n in range(4)]
     assert all(0 <= pause <= most for most, pauses in zip((1, 2, 3, 3), rounds, strict=True) for pause in pauses)
     assert [max(pauses) > most / 2 for most, pauses in zip((1, 2, 3, 3), rounds, strict=True)] == [True] * 4
@@ -334,7 +333,7 @@ def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[f
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=0.2, max_pause_s=0.4))
     started_s = clock()
     with pytest.raises(EndpointError) as caught:
-        call(place.pool, place.fn(*map(down, range(100)), call_s=1.0), attempts=100, deadline_s=5.5)
+        call(place.pool.engine, place.fn(*map(down, range(100)), call_s=1.0), attempts=100, deadline_s=5.5)
     assert 5.5 <= clock() - started_s < 6.5  # no attempt starts after the deadline; each takes a second
     assert caught.value.__notes__ == ["it was not tried again: the deadline of 5.5 s has passed"]
 
@@ -342,7 +341,7 @@ def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[f
 def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", "b", clock=clock, retries=RetrySettings(base_s=1000.0, max_pause_s=1000.0))
     started_s = clock()
-    assert call(place.pool, place.fn(down(), down(), "done"), deadline_s=8.0) == "done"
+    assert call(place.pool.engine, place.fn(down(), down(), "done"), deadline_s=8.0) == "done"
     assert clock() - started_s < 8.0
     assert all(pause <= most for pause, most in zip(slept, (4.0, 6.0), strict=True))
 
@@ -353,22 +352,20 @@ def test_what_is_left_is_how_long_a_lease_is_waited_for(clock: ManualClock, monk
 
     def spy(method: Callable[..., Lease]) -> Callable[..., Lease]:
         def spied(*arguments: Any, **request: Any) -> Lease:
-            last = arguments[-1]
-            within.append(last.within_s if isinstance(last, Ask) else last)
+            within.append(arguments[1])
             return method(*arguments, **request)
 
         return spied
 
-    monkeypatch.setattr(place.pool, "acquire", spy(place.pool.acquire))
-    monkeypatch.setattr(place.pool, "acquire_again", spy(place.pool.acquire_again))
-    call(place.pool, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
-    call(place.pool, place.fn(down(), "done"))
+    monkeypatch.setattr(place.pool.engine, "acquire", spy(place.pool.engine.acquire))
+    call(place.pool.engine, place.fn(down(), "done", call_s=3.0), deadline_s=10.0)
+    call(place.pool.engine, place.fn(down(), "done"))
     assert within == [10.0, 7.0, 4.0, 4.0]
 
 
 def test_retry_after_is_kept_if_nobody_else_can_serve(clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", clock=clock)
-    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
+    assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
     assert sum(slept) == 7.0
 
 
@@ -376,7 +373,7 @@ def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve(
     clock: ManualClock, slept: list[float]
 ) -> None:
     place = Place("a", "b", clock=clock)
-    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
+    assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done")) == "done"
     assert place.went == ["a", "b"]
     assert sum(slept) == 0.0
 
@@ -384,7 +381,7 @@ def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve(
 @pytest.mark.parametrize("asked_s", [86_400.0, float("inf")])
 def test_no_endpoint_can_hold_a_call_up_for_ever(asked_s: float, clock: ManualClock, slept: list[float]) -> None:
     place = Place("a", clock=clock)
-    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=asked_s), "done")) == "done"
+    assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=asked_s), "done")) == "done"
     assert sum(slept) == 60.0
 
 
@@ -392,7 +389,7 @@ def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept:
     place = Place("a", clock=clock)
     error = EndpointOverloaded("busy", retry_after_s=7.0)
     with pytest.raises(EndpointOverloaded) as caught:
-        call(place.pool, place.fn(error), deadline_s=5.0)
+        call(place.pool.engine, place.fn(error), deadline_s=5.0)
     assert caught.value is error
     assert error.__notes__ == ["it was not tried again: it asks for 7 s, and 5 s are left"]
     assert sum(slept) == 0.0
@@ -417,7 +414,7 @@ class Waits:
         self._began_s = place.clock()
         self.slices: list[float] = []
         self.then: dict[float, Callable[[], object]] = {}
-        monkeypatch.setattr(place.pool, "_naps_until", self.naps_until)
+        monkeypatch.setattr(place.pool.engine.waits, "_naps_until", self.naps_until)
 
     @property
     def passed_s(self) -> float:
@@ -430,13 +427,13 @@ class Waits:
             self._clock.advance(min(self.STEP_S, until_s - self._clock()))
             for at_s in [at_s for at_s in self.then if at_s <= self.passed_s]:
                 self.then.pop(at_s)()
-            self._pool._change(self._do_what_is_due)
+            self._pool.engine.change(self._do_what_is_due)
         if self._clock() > began_s:
             self.slices.append(self._clock() - began_s)
         return iter(())
 
     def _do_what_is_due(self, now: float) -> Sequence[Waiter]:
-        core = self._pool._core
+        core = self._pool.engine.core
         return core.tick(now) if now >= core.due_s else ()
 
 
@@ -449,7 +446,7 @@ def test_one_that_is_ejected_during_the_wait_is_waited_for_no_longer(
     other = place.pool.acquire(exclude=["a"])
     waits = Waits(place, monkeypatch)
     waits.then[0.5] = lambda: other.release(Outcome.FAILURE)
-    assert call(place.pool, place.fn(down(), "done"), deadline_s=deadline_s) == "done"
+    assert call(place.pool.engine, place.fn(down(), "done"), deadline_s=deadline_s) == "done"
     assert place.went == ["a", "a"]
     assert waits.passed_s == 1.0
 
@@ -477,7 +474,7 @@ def test_one_that_is_back_sooner_is_taken_before_one_that_asks_for_rest(
     place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
     waits = Waits(place, monkeypatch)
     fn = place.fn(EndpointOverloaded("busy", retry_after_s=60.0), "done")
-    assert call(place.pool, fn, deadline_s=deadline_s) == "done"
+    assert call(place.pool.engine, fn, deadline_s=deadline_s) == "done"
     assert place.went == ["a", "b"]
     assert 2.0 <= waits.passed_s <= 4.0  # a cooldown is cut to between half and all of it
     assert sum(slept) == 0.0
@@ -489,7 +486,7 @@ def test_the_one_that_asked_for_rest_is_taken_if_it_is_back_sooner(
     place = Place("a", "b", clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=300.0))
     place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
     waits = Waits(place, monkeypatch)
-    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
+    assert call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=6.0), "done")) == "done"
     assert place.went == ["a", "a"]
     assert waits.slices == [1.0, 2.0, 3.0]
     assert waits.passed_s == 6.0
@@ -502,7 +499,7 @@ def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
     place.pool.acquire(exclude=["a"]).release(Outcome.FAILURE)
     waits = Waits(place, monkeypatch)
     with pytest.raises(EndpointOverloaded) as caught:
-        call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
+        call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
     assert waits.slices == [1.0, 2.0, 4.0, 3.0]
     (note,) = caught.value.__notes__
     assert note.startswith("it was not tried again: no endpoint came free within 10 s (waited 10.000 s); 2 are out of")
@@ -515,7 +512,7 @@ def test_without_a_deadline_a_busy_one_is_waited_for_as_long_as_the_pool_was_tol
     place.pool.acquire(exclude=["a"])
     waits = Waits(place, monkeypatch)
     with pytest.raises(EndpointError):
-        call(place.pool, place.fn(down(), "done"))
+        call(place.pool.engine, place.fn(down(), "done"))
     assert place.went == ["a"]
     assert waits.slices == [1.0, 2.0, 4.0, 3.0]
     assert place.pool.stats().timed_out == 1  # the wait, not each look
@@ -528,12 +525,12 @@ def test_a_retry_that_waits_keeps_its_place_in_the_queue(
     place = Place("a", "b", clock=clock)
     other = place.pool.acquire(exclude=["a"])
     waits = Waits(place, monkeypatch)
-    core, later = place.pool._core, []
+    core, later = place.pool.engine.core, []
     waits.then[0.5] = lambda: later.append(
         core.wait(Request(exclude=frozenset("a")), clock(), 2000.0, 0, lambda: None)  # what it itself asks for
     )
     waits.then[3.5] = lambda: other.release()
-    assert call(place.pool, place.fn(down(), "done")) == "done"
+    assert call(place.pool.engine, place.fn(down(), "done")) == "done"
     assert waits.slices == [1.0, 2.0, 0.5]
     assert place.went == ["a", "b"]
     assert [waiter.lease.granted_s - waiter.since_s for waiter in later] == [3.0]  # when the call has ended
@@ -545,7 +542,10 @@ def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, mon
     place = Place("a", clock=clock)
     pauses: list[float] = []
     monkeypatch.setattr("balancer.shells.calls.sleep", pauses.append)
-    assert call(place.pool, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0) == "done"
+    assert (
+        call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=7.0), "done"), deadline_s=9.0)
+        == "done"
+    )
     assert sum(pauses) == 7.0
 
 
@@ -568,7 +568,7 @@ def test_a_deadline_is_kept_by_a_clock_that_stands_still(clock: ManualClock, mon
 def test_a_number_out_of_range_is_refused(arguments: dict[str, Any], clock: ManualClock) -> None:
     place = Place("a", clock=clock)
     with pytest.raises(ValueError, match=next(iter(arguments))):
-        call(place.pool, place.fn(), **arguments)
+        call(place.pool.engine, place.fn(), **arguments)
 
 
 @pytest.mark.parametrize("arguments", [{"labels": "gpu"}, {"exclude": "http://a/"}])
@@ -580,7 +580,7 @@ def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any], clock: 
 def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock: ManualClock) -> None:
     place = Place("a", clock=clock)
     with pytest.raises(Exception, match="given back already"):
-        call(place.pool, lambda lease: lease.release(Outcome.SUCCESS))
+        call(place.pool.engine, lambda lease: lease.release(Outcome.SUCCESS))
 
 
 async def _coroutine(lease: Lease) -> None: ...
@@ -602,11 +602,11 @@ class _Caller:
 def test_a_function_that_would_work_after_its_lease_is_refused(fn: Callable[[Lease], Any], clock: ManualClock) -> None:
     place = Place("a", clock=clock)
     with pytest.raises(TypeError, match=r"a coroutine or generator function; pass a plain one") as caught:
-        call(place.pool, fn)
+        call(place.pool.engine, fn)
     assert "\n" not in str(caught.value)
     assert place.counts() == {"a": (0, 0, 0)}
 
 
 @pytest.mark.parametrize("fn", [partial(str), str, lambda lease: str(lease)])
 def test_any_other_callable_will_do(fn: Callable[[Lease], str], clock: ManualClock) -> None:
-    assert "of a, out" in call(Place("a", clock=clock).pool, fn)
+    assert "of a, out" in call(Place("a", clock=clock).pool.engine, fn)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer import DuplicateEndpoint, Endpoint, NoEndpoint, Pool, UnknownEndpoint
-from balancer.settings.urls import identity_of
+from balancer.values.urls import identity_of
 
 _ONE = "http://h:1"
 _SAME = ["http://h:1/", "HTTP://h:1", "http://H:1/"]

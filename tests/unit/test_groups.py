@@ -12,7 +12,7 @@ from balancer.errors import AcquireTimeout
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.other_pool import FakeLender
+from balancer.testing.doubles import FakeLender
 
 LOW, HIGH = "http://low/", "http://high/"
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from balancer import ConfigError, Endpoint, Lease, NoEndpoint, Pool, UnknownEndpoint, load_config
-from balancer.settings.headers import Headers
+from balancer.values.headers import Headers
 
 _CANARY = "c4n4ry-Zq9"
 _BEARER = f"Bearer {_CANARY}"

@@ -219,7 +219,7 @@ def test_a_book_of_many_ended_leases_stays_small() -> None:
     pool = pool_of(ttl_s=1000.0)
     for _ in range(5000):
         pool.acquire().release()
-    assert len(pool._core._tenures._due) < 200
+    assert len(pool.engine.core._timers._due) < 200
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(ruled.core._telling, "expired", interrupted)
+        patched.setattr(ruled.core, "_expire", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ruled.core.tick(6.0)
     assert not lease.ended
@@ -294,7 +294,7 @@ def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
     stay = [lease(1000.0 - number) for number in range(100)]
     for _ in range(2000):
         ruled.give(lease(5000.0))
-        assert len(ruled.core._tenures._due) <= 2 * 101 + 64
+        assert len(ruled.core._timers._due) <= 2 * 101 + 64
     assert ruled.core.due_s == 901.0
     ruled.at(950.0)
     assert [each.ended for each in stay] == [False] * 50 + [True] * 50

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import pytest
@@ -160,13 +161,14 @@ def test_an_observation_ends() -> None:
 def test_nothing_is_made_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     pool = pool_of("a", health=None)
-    before = pool._core.acquire, pool._core.release
+    core = pool.engine.core
+    before = core._plain_until_s, core._ends_plainly
+    assert before == (inf, True), "what nobody hears of costs nothing"
     with pool.observe(heard, {Granted}):
-        assert pool._core.acquire != before[0], "grants are told by another method, so that others cost nothing"
-        assert pool._core.release == before[1]
+        assert (core._plain_until_s, core._ends_plainly) == (-inf, True)
         pool.acquire().release()
         assert heard.names == ["Granted"]
-    assert (pool._core.acquire, pool._core.release) == before
+    assert (core._plain_until_s, core._ends_plainly) == before
     assert not {Granted, Ended, Queued} & Log.kinds, "the log must cost a lease nothing"
 
 

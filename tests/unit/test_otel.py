@@ -137,7 +137,7 @@ def test_tasks_and_hedges_have_their_calls() -> None:
 
 def test_a_pool_marks_nothing_unless_it_is_asked_and_nothing_more_afterwards() -> None:
     pool = Pool(["http://a/"], health=None)
-    assert pool._any is ANY
+    assert pool.engine.usual is ANY
     spans = Spans(pool, tracer_provider=TRACERS)
     pool.acquire().release()
     spans.close()

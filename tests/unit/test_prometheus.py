@@ -16,9 +16,9 @@ from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outco
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.prometheus import Collector
-from balancer.settings.redaction import ShownNames
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 from balancer.testing.clock import ManualClock
+from balancer.values.redaction import ShownNames
 from tests.contracts.documents import ROOT, rows
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -103,8 +103,8 @@ def test_a_scrape_says_what_stats_say() -> None:
         lease = pool.acquire(timeout=0)
         clock.advance(0.5)
         lease.release(outcome)
-    pool.retried("http://a/")
-    pool.hedged("http://b/")
+    pool.engine.retried("http://a/")
+    pool.engine.hedged("http://b/")
     pool.drain("http://b/")
     with pytest.raises(AcquireTimeout):
         fill(pool)
@@ -143,7 +143,7 @@ def test_under_64_threads_a_scrape_is_one_instant_and_equal_to_stats() -> None:
     try:
         for number in range(40):
             if number % 2:  # nobody but this thread can change anything between the two
-                with pool._lock:
+                with pool.engine.lock:
                     seen, stats = scraped(collector), pool.stats()
                 expected = of_pool(stats)
                 assert stats.waiting > 0 or stats.acquired
@@ -208,8 +208,7 @@ def test_waits_count_those_who_did_not_wait_as_nothing() -> None:
 def test_nothing_is_timed_until_somebody_asks() -> None:
     pool = Pool(["http://a/"], health=None)
     assert pool.snapshot().times is None
-    before = pool._core._end
-    assert "Timing" not in repr(before)
+    assert pool.engine.core._ends_plainly
     Collector(pool)
     Collector(pool)
     pool.acquire(timeout=0).release()

@@ -17,7 +17,7 @@ from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
-from balancer.testing.other_pool import FakeLender
+from balancer.testing.doubles import FakeLender
 
 _KEY = "http://a/", "http://b/"
 
@@ -211,10 +211,10 @@ def test_where_slots_are_what_is_missing_no_quota_is_named() -> None:
 def test_a_quota_that_is_kept_for_an_older_claim_is_said_to_be() -> None:
     pool, clock = _full(tokens_per_min=100)
     pool.acquire(0, tokens=60).release()
-    older = pool._core.wait(Request(tokens=80), clock(), 1e9, 0, lambda: None)
+    older = pool.engine.core.wait(Request(tokens=80), clock(), 1e9, 0, lambda: None)
     with pytest.raises(AcquireTimeout, match="60 of 100 tokens used in this minute, kept for calls that have waited"):
         pool.acquire(0, tokens=10, holder="another")
-    pool._abandon(older)
+    pool.engine.waits.abandon(older)
 
 
 def test_stats_say_how_much_of_a_quota_is_used() -> None:

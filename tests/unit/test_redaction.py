@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.settings.redaction import Redaction
+from balancer.values.redaction import Redaction
 
 _letters = "aAbé1{}. \n\\\"'"
 

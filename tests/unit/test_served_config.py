@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from balancer import BalancerError, ConfigError, LeaseError, Pool
-from balancer.commands.app import _shared, _with
 from balancer.commands.changes import changes
 from balancer.commands.check import check_config
-from balancer.commands.warnings import left_to_server
+from balancer.commands.options import over_pool, with_options
+from balancer.commands.policies import left_to_server
 from balancer.core.events import Leaked
 from balancer.judge import Judge
 from balancer.plugins.registry import default_registry
@@ -42,7 +42,7 @@ def test_what_is_the_servers_to_say_is_no_matter_of_a_config_that_names_one(tmp_
 def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\n", encoding="utf-8")
     mine = _config(tmp_path, f"{_TWO}[health]\nenabled = true\n")
-    config = _shared(mine, "balancer://h:1", tmp_path / "token", None)
+    config = over_pool(mine, "balancer://h:1", tmp_path / "token", None)
     assert (config.pool.connect, config.pool.token_file) == ("balancer://h:1", str(tmp_path / "token"))
     (line,) = left_to_server(config)
     assert line == (
@@ -50,9 +50,9 @@ def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(
         "and isolation count, by name"
     )
     with pytest.raises(ConfigError, match="--strategy fifo: the server of the pool chooses"):
-        _with(config, "fifo", None)
+        with_options(config, "fifo", None)
     with pytest.raises(ConfigError, match="give --pool as well"):
-        _shared(Config(), None, None, Path("ca.pem"))
+        over_pool(Config(), None, None, Path("ca.pem"))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_mistake_in_an_option_is_blamed_on_the_option(
     Path("text").write_text("hello", encoding="utf-8")
     config = _config(tmp_path, '[pool]\nconnect = "balancers://here"\n')
     with pytest.raises(ConfigError, match=f"^{line}$"):
-        _shared(config, url, token_file and Path(token_file), ca and Path(ca))  # type: ignore[arg-type]
+        over_pool(config, url, token_file and Path(token_file), ca and Path(ca))  # type: ignore[arg-type]
 
 
 def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_pool_by_a_config_is_the_servers(tmp_path: Path) -> None:
         text = f'[pool]\nconnect = "{serving.url}"\ntoken_file = "{secret}"\nacquire_timeout_s = 2.0\n'
         with Pool.from_config(_config(tmp_path, text)) as pool, pool.lease() as lease:
             assert lease.endpoint.url == "http://a/"
-            assert pool.acquire_timeout_s == 2.0
+            assert pool.engine.acquire_timeout_s == 2.0
             with pytest.raises(BalancerError, match=r"put \[trace\] into its config"):
                 pool.trace(tmp_path / "trace")
     with pytest.raises(ConfigError, match=r"c\.toml: pool: token file .*none"):
@@ -129,7 +129,7 @@ def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path: Path) ->
 def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path: Path) -> None:
     config = '[[endpoints]]\nurl = "local://1"\nlanguages = ["python"]\n'
     with Serving("local://1") as serving:
-        shared = _shared(_config(tmp_path, config), serving.url, None, None)
+        shared = over_pool(_config(tmp_path, config), serving.url, None, None)
         with Judge(shared) as judge:
             assert judge.run("```python\nprint(2 * int(input()))\n```", [("1\n", "2\n")]).score == 1.0
             assert judge.pool.endpoints() == serving.pool.endpoints()
@@ -142,7 +142,7 @@ def test_a_judge_by_a_config_uses_the_servers_slots(tmp_path: Path) -> None:
 
 def test_a_check_says_who_the_server_is_and_what_it_has(tmp_path: Path) -> None:
     with Serving("tcp://127.0.0.1:9/", ttl_s=3.0) as serving:
-        config = _shared(_config(tmp_path, _TWO), serving.url, None, None)
+        config = over_pool(_config(tmp_path, _TWO), serving.url, None, None)
         checked = check_config(config, default_registry(), offline=False)
         said = "\n".join(checked.lines)
         assert f"server     {serving.url} answers: since 20" in said

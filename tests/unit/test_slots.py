@@ -138,7 +138,7 @@ def test_who_gives_up_leaves_what_was_kept_to_the_others() -> None:
         ruled.at(5.0)
         assert list(ruled.core.cancel(several, 5.0, timed_out=timed_out)) == [first, second]
         assert isinstance(several.error, AcquireTimeout) is timed_out
-        assert not ruled.core.kept.accounts
+        assert not ruled.core.reservations.accounts
 
 
 def test_a_release_tells_one_whose_time_is_up_and_keeps_nothing_for_it() -> None:

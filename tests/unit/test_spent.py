@@ -123,7 +123,7 @@ def test_of_many_some_are_named() -> None:
 def test_whoever_waits_for_them_is_told_and_they_serve_when_they_are_added_again() -> None:
     pool = Pool(["http://a/"], clock=ManualClock())
     lease = pool.acquire()
-    waiter = pool._core.wait(pool._any, 0.0, 1e9, 0, lambda: None)
+    waiter = pool.engine.core.wait(pool.engine.usual, 0.0, 1e9, 0, lambda: None)
     lease.release_after(_Answered(429, _BODY))
     assert isinstance(waiter.error, NoEndpoint)
     assert pool.stats().endpoints[0].limit == 0

@@ -155,7 +155,7 @@ def _other() -> Pool:
 
 
 def _of_another_pool(strategy: _Scan, node: Node) -> object:
-    return _other()._core.ledger.strategy.nodes[0]  # type: ignore[attr-defined]  # it is a _Scan
+    return _other().engine.core.ledger.strategy.nodes[0]  # type: ignore[attr-defined]  # it is a _Scan
 
 
 @pytest.mark.parametrize(

@@ -402,12 +402,12 @@ def test_a_trace_that_cannot_begin_leaves_nothing_behind(path: Path) -> None:
     for wrong in ("/dev/full", "a\0b"):
         with pytest.raises(ConfigError, match=r"^trace: .*: cannot be written: .*; choose another path$"):
             pool.trace(wrong)
-    assert (pool._core._recordings, pool._traces, len(os.listdir("/proc/self/fd"))) == ((), (), before)
+    assert (len(pool.engine.core.recordings), pool._watchers, len(os.listdir("/proc/self/fd"))) == (0, (), before)
     sink = _Raises()
     sink.error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
         pool.trace(sink)
-    assert pool._core._recordings == ()
+    assert len(pool.engine.core.recordings) == 0
     pool.close()
     with pytest.raises(PoolClosed):
         pool.trace(path)

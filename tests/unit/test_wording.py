@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import pytest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from balancer.settings.wording import describe, did_you_mean, why_not_listening
+from balancer.values.wording import describe, did_you_mean, why_not_listening
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from balancer.cluster.protocol.messages import (
 from balancer.cluster.protocol.session import MemberSession
 from balancer.cluster.protocol.times import ClusterTimes
 from balancer.core import Core, Waiter
-from balancer.core.account import MembershipState
+from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint, Lease
 
 __all__ = ["Coordinator"]

@@ -5,7 +5,7 @@ Decides by how much a member stops before its coordinator gives it up. It must n
 
 from dataclasses import dataclass
 
-from balancer.settings.numbers import checked, positive
+from balancer.values.numbers import checked, positive
 
 __all__ = ["EXPIRY_SHARE", "ClusterTimes"]
 

@@ -27,7 +27,7 @@ from balancer.core.metrics import LeaseRow, WaitHistogram, WaitStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
 from balancer.observing.page.deltas import Tables
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 
 __all__ = [
     "HasSnapshot",

@@ -20,8 +20,8 @@ from balancer.observing.page.deltas import Tables
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents
 from balancer.observing.page.tokens import checked_token, token_of_environment
 from balancer.plugins.extras import has, require
-from balancer.settings.redaction import ShownNames
-from balancer.settings.wording import why_not_listening
+from balancer.values.redaction import ShownNames
+from balancer.values.wording import why_not_listening
 
 __all__ = ["Page", "PageContents", "PageSource", "open_page", "token_of_environment"]
 
@@ -79,6 +79,9 @@ class Page:
         """Learn how the server is told to stop; called by its thread."""
         self._stop = stop
         self._begun.set()
+
+    def hide(self, redact: Callable[[str], str]) -> None:
+        """Do nothing: what a page hides is said when it begins."""
 
     def close(self) -> None:
         """Serve no more. May be called twice."""

@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from os import PathLike
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from balancer.core.events import (
     Added,
@@ -41,8 +42,8 @@ from balancer.core.events import (
 from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
-from balancer.observing.traces.sinks import Sink, Unwritten
-from balancer.settings.redaction import plain_name
+from balancer.observing.traces.sinks import LineFile, Sink, Unwritten, cannot_be_written
+from balancer.values.redaction import plain_name
 
 __all__ = ["MOST", "TraceWriter"]
 
@@ -66,18 +67,49 @@ _PLAIN: Final[dict[type[Event], str]] = {
 }
 
 
+class Observed(Protocol):
+    """That an observer hears of a pool."""
+
+    def end(self) -> None:
+        """Let it hear no more."""
+        ...
+
+
+class TraceSource(Protocol):
+    """What a trace is written of: a pool's engine."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds; never goes back."""
+        ...
+
+    def record(self, most: int) -> Recording:
+        """Keep leases that end from now on, so many at once."""
+        ...
+
+    def collect(self, recording: Recording, *, is_last: bool) -> Collected:
+        """Take out what `recording` has kept."""
+        ...
+
+    def observe(self, observer: Callable[[Event], object]) -> Observed:
+        """Let an observer hear what happens."""
+        ...
+
+    def endpoints(self) -> Iterable[Endpoint]:
+        """Return the endpoints that are listed."""
+        ...
+
+
 class TraceWriter:
     """An observer that writes a trace, until `close` or the end of a `with` block.
 
     Args:
         sink: where the rows go.
+        source: the pool that it is of. It is not kept alive by this.
         recording: what the pool keeps of its leases.
-        collect: takes that out, under the pool's lock; if it is told so, for the last time. None: there is no pool any
-            more.
-        endpoints: returns the pool's endpoints; None likewise.
-        clock: the pool's.
-        strategy: its name.
+        strategy: the name of the pool's strategy.
         redact: takes further secrets out of the names of endpoints.
+        ended: is told of this when it is closed.
 
     Attributes:
         run: what tells this run apart in the file.
@@ -89,22 +121,22 @@ class TraceWriter:
     def __init__(
         self,
         sink: Sink,
-        *,
+        source: TraceSource,
         recording: Recording,
-        collect: Callable[[bool], Collected | None],
-        endpoints: Callable[[], Iterable[Endpoint] | None],
-        clock: Callable[[], float],
+        *,
         strategy: str,
         redact: Callable[[str], str] = str,
+        ended: Callable[["TraceWriter"], object] = lambda writer: None,
     ) -> None:
         self.run = secrets.token_hex(6)
         self.recording = recording
         self.lost = 0
         self._has_said = False
         self._sink = sink
-        self._collect = collect
-        self._endpoints = endpoints
-        self._clock = clock
+        self._source = weakref.ref(source)
+        self._observation: Observed | None = None
+        self._ended = ended
+        self._clock = source.clock
         self._redact = redact
         self._names: dict[str, str] = {}
         self._salt = secrets.token_bytes(16)  # nobody can find out a key by trying, not even from two traces
@@ -138,6 +170,10 @@ class TraceWriter:
         else:
             self.lost += 1
 
+    def watch(self, observation: Observed) -> None:
+        """Learn by what it hears of the pool, to be ended when it is closed."""
+        self._observation = observation
+
     def hide(self, redact: Callable[[str], str]) -> None:
         """Take secrets, by `redact`, out of the names of endpoints from now on."""
         self._redact = redact
@@ -149,7 +185,7 @@ class TraceWriter:
             return
         with self._turn:
             if not self._closed:
-                self._write(self._rows(self._collect(False)))
+                self._write(self._rows(self._collect()))
 
     def close(self) -> None:
         """Write the rest, calls that are under way as open ones, and the last row. May be called twice.
@@ -164,7 +200,7 @@ class TraceWriter:
                 return
             self._closed = True
             try:
-                self._write(self._rows(self._collect(True)))
+                self._write(self._rows(self._collect(is_last=True)))
                 now = self._clock()
                 self._write(self._still_open(now))
                 self._write([{"row": "end", "run": self.run, "at_s": now, "lost": self.lost}])
@@ -355,9 +391,24 @@ class TraceWriter:
             return [Happening(self.run, event.at_s, "joined", shown, capacity, text_of(host))]
         return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
 
+    def _collect(self, *, is_last: bool = False) -> Collected | None:
+        """Take out what the pool has kept; None: there is no pool any more."""
+        source = self._source()
+        if source is None:
+            return None
+        if is_last:
+            if self._observation is not None:
+                self._observation.end()
+            self._ended(self)
+        return source.collect(self.recording, is_last=is_last)
+
+    def _listed(self) -> Iterable[Endpoint]:
+        source = self._source()
+        return () if source is None else source.endpoints()
+
     def _look(self) -> None:
         """See which endpoints there are; those that have gone stay known, as calls there may still end."""
-        self._known.update({each.name: each for each in self._endpoints() or ()})
+        self._known.update({each.name: each for each in self._listed()})
 
     def _like_now(self, event: Event) -> Endpoint | None:
         self._look()
@@ -386,6 +437,30 @@ def _write_on(writer: "weakref.ref[TraceWriter]", stop: threading.Event) -> None
             return
         mine.flush()
         del mine
+
+
+def write_trace(
+    source: TraceSource,
+    path: "str | PathLike[str] | Sink",
+    *,
+    strategy: str,
+    redact: Callable[[str], str],
+    ended: Callable[[TraceWriter], object],
+) -> TraceWriter:
+    """Write what happens to `source` from now on; see `balancer.Pool.trace`. Raises ConfigError."""
+    sink = path if isinstance(path, Sink) else LineFile(path)
+    recording = source.record(MOST)
+    try:
+        writer = TraceWriter(sink, source, recording, strategy=strategy, redact=redact, ended=ended)
+    except BaseException as error:  # e.g. the first row does not fit on the disk
+        source.collect(recording, is_last=True)
+        if sink is not path:
+            sink.close()
+        if isinstance(error, OSError):
+            raise cannot_be_written(path, error) from None
+        raise
+    writer.watch(source.observe(writer))
+    return writer
 
 
 def _close(writer: "weakref.ref[TraceWriter]") -> None:

@@ -26,9 +26,9 @@ from balancer.client_errors import BUSY_STATUSES, retry_after_s
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.pipeline.llm.answer import answer_schema
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
-from balancer.settings.headers import checked_headers, secrets_of
 from balancer.settings.llm import LlmSettings
-from balancer.settings.redaction import Redaction
+from balancer.values.headers import checked_headers, secrets_of
+from balancer.values.redaction import Redaction
 
 __all__ = ["Declined", "ModelClient", "ModelReply", "ServerUnusable", "most_tokens"]
 

@@ -15,7 +15,8 @@ from balancer.errors import BalancerError
 from balancer.judging.outage import SharedOutage
 from balancer.pipeline.llm.client import Declined, ModelClient, ModelReply, ServerUnusable
 from balancer.pool.pool import Pool
-from balancer.shells.driver import LeaseRequest, ThreadDriver
+from balancer.shells.driver import ThreadDriver
+from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ModelServers", "NotAnswered"]
 
@@ -84,17 +85,17 @@ class ModelServers:
             attempts=max(_TRIES, able),
             owed=able,
             persists=True,
-            retries=self._pool.retries,
-            wait_s=self._pool.acquire_timeout_s,
+            retries=self._pool.engine.retries,
+            wait_s=self._pool.engine.acquire_timeout_s,
         )
-        course = AttemptPlan(terms, budget=self._pool.budget, rng=self._pool.jitter, outage=self._outage)
+        course = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
 
         def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # whoever was told to stop begins nothing
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return ThreadDriver(self._pool, course, self._pool.budget, make, LeaseRequest(exclude=spent), sleep=pause)
+        return ThreadDriver(self._pool.engine, course, LeaseRequest(exclude=spent), make, sleep=pause)
 
     def _give_up(self, name: str, error: ServerUnusable) -> None:
         with self._lock:

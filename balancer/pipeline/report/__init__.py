@@ -1,7 +1,37 @@
-"""What a run found, for people and for programs: a table in the terminal, `summary.json`, `report.html`."""
+"""What a run found, for people and for programs: a summary in the terminal, `summary.json`, `report.html`."""
 
-from balancer.pipeline.report.files import write_report
+from collections.abc import Sequence
+from pathlib import Path
+
+from balancer.pipeline.report.document import report_document
 from balancer.pipeline.report.headline import nothing_judged
-from balancer.pipeline.report.table import print_summary
+from balancer.pipeline.report.summary import print_summary
+from balancer.pipeline.results.run_result import RunResult
+from balancer.reporting.document import Chart
+from balancer.reporting.files import json_text, put_text
 
-__all__ = ["nothing_judged", "print_summary", "write_report"]
+__all__ = ["nothing_judged", "page", "print_summary", "write_report"]
+
+
+def write_report(result: RunResult, folder: Path) -> Path:
+    """Write `summary.json` and `report.html` into `folder`, and return the path of the latter.
+
+    Each replaces what was there in one step. The same result gives the same bytes, but for the
+    date on the page.
+
+    Raises:
+        OSError: `folder` cannot be made or written to.
+    """
+    # Here, because matplotlib takes half a second to import and most commands write no report.
+    from balancer.pipeline.report.charts import draw_charts
+
+    put_text(folder / "summary.json", json_text(result.summary()))
+    return put_text(folder / "report.html", page(result, draw_charts(result)))
+
+
+def page(result: RunResult, charts: Sequence[Chart]) -> str:
+    """Return the page as text: it stands alone, to be read, mailed and printed."""
+    from balancer.reporting import html  # so does the template engine, for a while
+
+    styles = Path(__file__).with_name("verdicts.css").read_text(encoding="utf-8")
+    return html.page(report_document(result, charts), styles=styles)

@@ -4,28 +4,26 @@ Each chart chooses what to show and what to leave out when there is too much, an
 charts; a chart knows no page, and leaves the style of a drawing to `balancer.reporting`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
-from balancer.pipeline.report.course import kills_over_time
 from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.rates import moment
-from balancer.pipeline.results.run_result import ProblemResult, RunResult, RunStage, Span
+from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult, RunStage, Span
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style
-from balancer.reporting.chart import Chart
+from balancer.reporting.document import Chart
 from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
-from balancer.reporting.shares import share_bars
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
 
-__all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts"]
+__all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
 
 MOST_ROWS = 40  # more would not fit on a printed page
 MOST_SPANS = 2000  # 576 units wide: beyond this neighbours cannot be told apart
@@ -190,7 +188,7 @@ def _colour(span: Span) -> str:
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     labels = [line.label(_SHORT_LABEL) for line in lines]
     shares = [line.share for line in lines]
-    drawing = share_bars(labels, shares, [line.due for line in lines], xlabel="part of all leases")
+    drawing = rows.share_bars(labels, shares, [line.due for line in lines], xlabel="part of all leases")
     caption = f"From {percent(min(shares), digits=1)} to {percent(max(shares), digits=1)}.{left_out}"
     return Chart("Share of leases against weight", caption, to_svg(drawing, "shares"), wide=False)
 
@@ -204,3 +202,51 @@ def _waits(waits: WaitStats) -> Chart:
         rows.remark(ax, scale * (value_s + 0.015 * waits.max), row, seconds(value_s))
     ax.set_xlim(0, 1.3 * scale * waits.max)
     return Chart("Waits", "Over all leases that were granted.", to_svg(drawing, "waits"), wide=False)
+
+
+_MOST_GENERATORS = 5  # with a line of their own
+_LEAST_S = 0.01
+_OWN = "own data"
+
+
+def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
+    """Return the chart: wrong submissions killed against the seconds for which their problem had been at work.
+
+    Args:
+        kills: by time; at least one.
+    """
+    by = Counter(_by(kill) for kill in kills)
+    shown = [name for name, _ in sorted(by.items(), key=lambda each: (-each[1], each[0]))[:_MOST_GENERATORS]]
+    end_s = 1.05 * max(_LEAST_S, kills[-1].at_s)  # so that the last step is seen
+    lines = [_steps("all", kills, end_s)]
+    if len(by) > 1:
+        lines += [_steps(name, [kill for kill in kills if _by(kill) == name], end_s) for name in shown]
+    drawing, ax = line_chart(
+        lines,
+        xlabel="time that the problem had been at work (s)",
+        ylabel="wrong submissions killed",
+        width_in=style.WIDE_IN,
+        height_in=2.6,
+        xscale="log",
+    )
+    ax.set_ylim(bottom=0)
+    left_out = f" Shown are the {_MOST_GENERATORS} of {len(by)} that killed most." if len(by) > _MOST_GENERATORS else ""
+    caption = (
+        "Of all problems together, each by its own clock; a kill belongs to whoever made the first case that "
+        f"rejects the submission.{left_out}"
+    )
+    return Chart("Kills over time", caption, to_svg(drawing, "course"))
+
+
+def _by(kill: FirstKill) -> str:
+    return _OWN if kill.sample else kill.generator
+
+
+def _steps(name: str, kills: Sequence[FirstKill], end_s: float) -> ChartLine:
+    xs: list[float] = []
+    ys: list[float] = []
+    for number, kill in enumerate(kills):
+        at_s = max(_LEAST_S, kill.at_s)
+        xs += [at_s, at_s]
+        ys += [number, number + 1]
+    return ChartLine(name, [*xs, end_s], [*ys, len(kills)])

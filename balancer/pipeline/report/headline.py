@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from balancer.pipeline.results.run_result import RunResult
-from balancer.reporting.tile import Tile, Tone
+from balancer.reporting.document import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
 __all__ = ["NOT_JUDGED", "left_out_lines", "lost", "nothing_judged", "tiles", "troubles", "warnings"]

@@ -1,30 +1,20 @@
 """The kill matrix of a problem: which submission failed on which case.
 
 Here are the order of rows and columns, the letters, and what is left out of a matrix that would be too wide to be
-read. Pure; the template draws it.
+read. Pure.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from balancer.pipeline.results.run_result import CaseResult, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
+from balancer.reporting import document as doc
 from balancer.reporting.words import seconds, shorten, size, visible
 
-__all__ = [
-    "BAND",
-    "LETTERS",
-    "MOST_COLUMNS",
-    "KillMatrix",
-    "MatrixBand",
-    "MatrixCell",
-    "MatrixColumn",
-    "MatrixGroup",
-    "MatrixRow",
-    "matrix",
-]
+__all__ = ["BAND", "LEGEND", "LETTERS", "MOST_COLUMNS", "kill_matrix", "matrix_bands"]
 
 LETTERS: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -36,76 +26,41 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.UNJUDGED: "?",
     }
 )
-MOST_COLUMNS = 120  # three bands: beyond this nobody compares columns
-BAND = 40  # columns side by side: what an A4 page and a screen of 1000 px have room for
-_MOST_DETAIL = 80
+MOST_COLUMNS: Final = 120  # three bands: beyond this nobody compares columns
+BAND: Final = 40  # columns side by side: what an A4 page and a screen of 1000 px have room for
+_MOST_DETAIL: Final = 80
+_TALL: Final = 100  # from this number on those of cases are upright
+_NARROW, _WIDE = 30, 48  # letters of a name beside many columns, and beside few
+_MANY: Final = 25
+_NEVER: Final = "\u00b7"
 
-
-@dataclass(frozen=True, slots=True)
-class MatrixColumn:
-    """A case. Attributes: its `id`, what a tooltip says, whether it is sample data, whether it kills."""
-
-    id: int
-    title: str
-    sample: bool
-    kept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixCell:
-    """A verdict: its `kind` (a value of `Verdict`, or "none" if it was never run), letter and tooltip."""
-
-    kind: str
-    letter: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixRow:
-    """A submission and its verdicts, one for each column; `kills` counts all cases, also those not shown."""
-
-    name: str
-    kills: int
-    cells: tuple[MatrixCell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixGroup:
-    """Submissions of one kind, under one heading."""
-
-    heading: str
-    rows: tuple[MatrixRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixBand:
-    """Some of the cases, for all submissions."""
-
-    columns: tuple[MatrixColumn, ...]
-    groups: tuple[MatrixGroup, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KillMatrix:
-    """All of it, in bands of columns. `shown` of its `cases` are shown, all unless there were too many."""
-
-    problem: str
-    bands: tuple[MatrixBand, ...]
-    cases: int
-    shown: int
-
-
-def matrix(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> KillMatrix:
-    """Return the matrix of `problem`, with at most `most` cases: first those that kill, then its own data."""
-    kept = {case.id for case in problem.killers}
-    shown = _most_telling(problem.ready, kept, most)
-    bands = _bands(shown) if problem.submissions else ()
-    return KillMatrix(
-        problem=problem.id,
-        bands=tuple(MatrixBand(tuple(_column(c, kept) for c in cases), _groups(problem, cases)) for cases in bands),
-        cases=len(problem.ready),
-        shown=len(shown),
+LEGEND: Final = doc.Legend(
+    (
+        *((verdict.value, letter, verdict.value.replace("_", " ")) for verdict, letter in LETTERS.items()),
+        ("none", _NEVER, "never run"),
     )
+)
+
+
+def kill_matrix(problem: ProblemResult) -> Iterator[doc.Block]:
+    """Yield the matrix of `problem` under its name, and what was left out of it."""
+    bands = matrix_bands(problem)
+    shown, cases = sum(len(band.columns) - 2 for band in bands), len(problem.ready)
+    yield doc.Heading(doc.code(problem.id))
+    if bands and shown < cases:
+        yield doc.Paragraph(
+            f"Shown are {shown} of {cases} cases: first those that kill, then the problem\u2019s own data.", soft=True
+        )
+    yield from bands
+    if not bands:
+        yield doc.Paragraph("No submissions." if cases else "No case that counts.")
+
+
+def matrix_bands(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> list[doc.Table]:
+    """Return the matrix in bands of columns, with at most `most` cases: first those that kill, then its own data."""
+    kept = {case.id for case in problem.killers}
+    shown = _most_telling(problem.ready, kept, most) if problem.submissions else []
+    return [_band(problem, cases, kept) for cases in _bands(shown)]
 
 
 def _bands(cases: Sequence[CaseResult]) -> Iterator[Sequence[CaseResult]]:
@@ -122,35 +77,59 @@ def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> lis
     return [case for case in cases if case.id in chosen]
 
 
-def _groups(problem: ProblemResult, cases: Sequence[CaseResult]) -> tuple[MatrixGroup, ...]:
+def _band(problem: ProblemResult, cases: Sequence[CaseResult], kept: set[int]) -> doc.Table:
     uncompiled = tuple(s for s in problem.submissions if not s.compiles)
-    groups = (
+    kinds = (
         ("accepted", problem.accepted),
         ("wrong", problem.wrong),
         ("does not compile: not counted", uncompiled),
     )
-    return tuple(MatrixGroup(heading, tuple(_row(s, problem, cases) for s in rows)) for heading, rows in groups if rows)
+    tall = any(case.id >= _TALL for case in cases)
+    marks = ["kept" if case.id in kept else "" for case in cases]
+    numbers = [
+        doc.Cell(str(case.id), meaning=_meaning(case, kept), mark=mark) for case, mark in zip(cases, marks, strict=True)
+    ]
+    letters = [
+        doc.Cell(f"{'S' if case.sample else ''}{'K' if mark else ''}", mark=mark)
+        for case, mark in zip(cases, marks, strict=True)
+    ]
+    return doc.Table(
+        columns=(
+            doc.Column("submission", doc.ColumnKind.NAME),
+            doc.Column("failed"),
+            *(doc.Column(str(case.id)) for case in cases),
+        ),
+        groups=tuple(
+            doc.RowGroup(heading, tuple(_row(each, problem, cases) for each in several))
+            for heading, several in kinds
+            if several
+        ),
+        look="matrix tall" if tall else "matrix",
+        marks=(("case", "", *numbers), ("own data, kept", "failed", *letters)),
+    )
 
 
-def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> MatrixRow:
+def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> doc.Row:
+    """Return a row: the number of kills is of all cases, also of those not shown."""
+    most = _NARROW if len(cases) > _MANY else _WIDE
+    name = doc.Cell(doc.code(shorten(submission.name, most)), meaning=submission.name)
     kills = len(submission.killed_by(problem.ready))
-    return MatrixRow(submission.name, kills, tuple(_cell(submission, case) for case in cases))
+    return (name, str(kills), *(_cell(submission, case) for case in cases))
 
 
-def _column(case: CaseResult, kept: set[int]) -> MatrixColumn:
+def _meaning(case: CaseResult, kept: set[int]) -> str:
     marks = [mark for mark, is_so in (("the problem's own data", case.sample), ("kept", case.id in kept)) if is_so]
-    title = " \u00b7 ".join([f"case {case.id}", _origin(case), size(case.size), *marks])
-    return MatrixColumn(case.id, title, case.sample, case.id in kept)
+    return " \u00b7 ".join([f"case {case.id}", _origin(case), size(case.size), *marks])
 
 
-def _cell(submission: SubmissionResult, case: CaseResult) -> MatrixCell:
+def _cell(submission: SubmissionResult, case: CaseResult) -> doc.Cell:
     verdict = submission.verdicts.get(case.id)
     if verdict is None:
-        return MatrixCell("none", "\u00b7", f"case {case.id} \u00b7 never run")
+        return doc.Cell(_NEVER, meaning=f"case {case.id} \u00b7 never run", mark="none")
     words = [f"case {case.id}", verdict.value.replace("_", " ")]
     if case.id in submission.times_s:
         words.append(seconds(submission.times_s[case.id]))
-    return MatrixCell(verdict.value, LETTERS[verdict], " \u00b7 ".join([*words, _origin(case)]))
+    return doc.Cell(LETTERS[verdict], meaning=" \u00b7 ".join([*words, _origin(case)]), mark=verdict.value)
 
 
 def _origin(case: CaseResult) -> str:

@@ -17,7 +17,7 @@ from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
 from balancer.pipeline.rows.raw import RawRow, raw_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
-from balancer.settings.rows import RowSettings
+from balancer.settings.pipeline import RowSettings
 
 __all__ = ["BadRow", "number_of_rows", "read_rows"]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balancer.errors import ConfigError
-from balancer.pipeline.report.export import export_cases
-from balancer.pipeline.report.training import write_rows
+from balancer.pipeline.report.export import export_cases, write_rows
 from balancer.pipeline.results.collect import MOST_DETAILED, collect
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store

@@ -27,7 +27,7 @@ from balancer.program import Executor
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 
-__all__ = ["Engine", "RemoteJudge", "RemoteResult", "RemoteTask", "RemoteWorkers", "run_remote_task"]
+__all__ = ["RemoteEngine", "RemoteJudge", "RemoteResult", "RemoteTask", "RemoteWorkers", "run_remote_task"]
 
 _TELL_S = 0.5
 
@@ -80,7 +80,7 @@ class RemoteWorkers(Protocol):
         ...
 
 
-class Engine(Protocol):
+class RemoteEngine(Protocol):
     """What brings workers up."""
 
     def open(self, config: Config) -> AbstractContextManager[RemoteWorkers]:

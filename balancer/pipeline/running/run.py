@@ -30,7 +30,7 @@ from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.forecast import USUAL, EndForecaster, ForecastPlan
 from balancer.pipeline.running.languages import languages_in, lines_on_missing
 from balancer.pipeline.running.problem_source import ProblemSource, find_packages, open_problem_source
-from balancer.pipeline.running.remote import Engine, RemoteJudge, RemoteWorkers
+from balancer.pipeline.running.remote import RemoteEngine, RemoteJudge, RemoteWorkers
 from balancer.pipeline.running.setting_up import (
     LocalJudge,
     SessionRecord,
@@ -70,7 +70,7 @@ class RunOptions:
     fresh: bool = False
     shard: Shard = ALL
     live: int | None = None
-    engine: Engine | None = None
+    engine: RemoteEngine | None = None
 
 
 _USUAL_OPTIONS = RunOptions()

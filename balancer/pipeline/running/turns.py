@@ -1,4 +1,4 @@
-"""Turns of problems: all are judged, some at a time, each within its own budget of time, and some of them again.
+"""Turns of problems: all are judged, some at a time, each within its own time budget, and some of them again.
 
 Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
 leave over, and what is left to the next session. It must not know how a problem is judged.
@@ -134,7 +134,7 @@ class ProblemTurns:
         self._lost = True
 
 
-# -- time that is left over ----------------------------------------------------------------------------
+# -- time budgets ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.http.builds import utf8_text
 from balancer.sandbox.http.script import INPUT, OUTPUT, RESERVED, WORDS, ScriptEnd, ScriptOptions, script_for
 from balancer.sandbox.languages.layout import ProgramLayout, check_name
-from balancer.sandbox.local.status import died_of_memory_limit
+from balancer.sandbox.languages.memory import died_of_memory_limit
 
 __all__ = [
     "TRUSTED_BYTES",

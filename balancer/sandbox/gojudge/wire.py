@@ -24,7 +24,7 @@ from balancer.errors import EndpointOverloaded
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.http.builds import PROGRAM, Build
-from balancer.sandbox.local.status import died_of_memory_limit
+from balancer.sandbox.languages.memory import died_of_memory_limit
 
 __all__ = [
     "PRINTED_BYTES",

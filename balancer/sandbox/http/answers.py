@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.local.status import died_of_memory_limit
+from balancer.sandbox.languages.memory import died_of_memory_limit
 
 __all__ = ["AnswerContext", "RunReport", "execution_of_report"]
 
@@ -69,7 +69,7 @@ class AnswerContext:
 
     def compile_error(self, messages: bytes) -> Execution:
         """Return the end of a program that the compiler refuses with `messages`. Raises CannotTell if it is not fit."""
-        if doubt := unfit_compiler(messages):
+        if doubt := _unfit_compiler(messages):
             raise self.cannot_tell(f"cannot compile: {doubt}")
         return Execution(Status.COMPILE_ERROR, stderr=messages)
 
@@ -151,7 +151,7 @@ def _status(report: RunReport, code: int | None, context: AnswerContext, memory_
     return Status.FINISHED
 
 
-def unfit_compiler(messages: bytes) -> str:
+def _unfit_compiler(messages: bytes) -> str:
     """Return why the compiler, or the script that starts a program, could not do its part; "" if nothing says so."""
     found = _UNFIT.search(messages[-_TAIL_BYTES:])
     return found[0].decode("utf-8", "replace").strip() if found else ""
@@ -181,4 +181,4 @@ def _doubt_of_death(report: RunReport, execution: Execution) -> str:
         return "it has neither an exit code nor a signal"
     if execution.exit_code == -signal.SIGKILL:
         return "it was killed, and not for its time or memory; is the machine out of memory?"
-    return unfit_compiler(report.stderr) if execution.exit_code in (126, 127) else ""
+    return _unfit_compiler(report.stderr) if execution.exit_code in (126, 127) else ""

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from balancer.client_errors import BUSY_STATUSES, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
-from balancer.settings.headers import checked_headers, secrets_of
-from balancer.settings.redaction import Redaction
+from balancer.values.headers import checked_headers, secrets_of
+from balancer.values.redaction import Redaction
 
 __all__ = ["Body", "ServerClient", "UnexpectedStatus"]
 

@@ -1,31 +1,17 @@
 """Classify how a program ended: from exit code, outputs and measured times to a `Status`.
 
-The one place that decides it, for local and for remote runs. Pure. It prefers to say `FINISHED` with the exit
-code over a guess: a limit is named only where the end shows it.
+Pure. It prefers to say `FINISHED` with the exit code over a guess: a limit is named only where the end shows it.
 """
 
 import signal
 
 from balancer.program import Execution, Limits, Status
+from balancer.sandbox.languages.memory import died_of_memory_limit
 from balancer.sandbox.local.command import ProcessResult, StopReason
 
-__all__ = ["died_of_memory_limit", "execution_of"]
+__all__ = ["execution_of"]
 
-# The last words of other runtimes.
-_MEMORY_WORDS = {
-    "csharp": (b"System.OutOfMemoryException", b"Out of memory"),
-    "go": (b"fatal error: runtime: out of memory", b"runtime: cannot allocate memory"),
-    "haskell": (b"heap exhausted", b"Heap exhausted", b"unable to allocate memory"),
-    "javascript": (b"JavaScript heap out of memory", b"Array buffer allocation failed"),
-    "lua": (b"not enough memory",),
-    "ocaml": (b"Out of memory", b"Out_of_memory"),
-    "perl": (b"Out of memory",),
-    "php": (b"Allowed memory size of", b"Out of memory"),
-    "ruby": (b"NoMemoryError", b"failed to allocate memory"),
-    "rust": (b"memory allocation of",),
-}
 _CROWDED = 0.25  # of its wall time; a program that sleeps waits for no core
-_TAIL_BYTES = 4096  # how much of stderr is looked at; the last words are what counts
 
 
 def execution_of(ended: ProcessResult, language: str, limits: Limits) -> Execution:
@@ -73,27 +59,6 @@ def _status(ended: ProcessResult, language: str, limits: Limits) -> tuple[Status
     if ended.exit_code == -signal.SIGXFSZ:
         return Status.FINISHED, "killed for writing too large a file"
     return Status.FINISHED, _death(ended.exit_code)
-
-
-def died_of_memory_limit(language: str, exit_code: int, stderr: bytes) -> bool:
-    """Tell whether a program died of a memory limit, by its last words.
-
-    Python's traceback ends with MemoryError and the exit code is 1; where memory does not even suffice for the
-    traceback, Python names the error in a dump that ends with "lost sys.stderr". The C++ runtime says std::bad_alloc
-    and aborts. Java's last words name an OutOfMemoryError. Any other death (a crash after `malloc` returned null, a
-    stack that could not grow) looks like any other crash and is not counted. A program may forge this, to its own
-    cost only.
-    """
-    tail = stderr[-_TAIL_BYTES:].rstrip()
-    if language in ("python", "pypy"):
-        last = tail.rpartition(b"\n")[2]
-        lost = last == b"lost sys.stderr" and b"object type name: MemoryError\n" in tail
-        return exit_code == 1 and (lost or last.startswith(b"MemoryError"))
-    if language == "cpp":
-        return exit_code == -signal.SIGABRT and b"'std::bad_alloc'" in tail
-    if language in ("java", "kotlin"):
-        return exit_code in (1, 3) and b"java.lang.OutOfMemoryError" in tail
-    return exit_code != 0 and any(words in tail for words in _MEMORY_WORDS.get(language, ()))
 
 
 def _death(exit_code: int | None) -> str:

@@ -13,7 +13,7 @@ import typer
 from balancer.errors import BalancerError
 from balancer.hookspecs import hookimpl
 from balancer.plugins.extras import require
-from balancer.settings.wording import why_not_listening
+from balancer.values.wording import why_not_listening
 
 __all__ = ["balancer_commands"]
 

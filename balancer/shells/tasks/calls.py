@@ -6,61 +6,47 @@ where and when it is tried again in the core.
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, TypeVar, Unpack
+from typing import Generic, TypeVar, Unpack
 
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease
-from balancer.shells.arguments import Wanted
-from balancer.shells.calls import Agreed, SecondRuns, agreed
+from balancer.shells.calls import CallArguments, CallRequest, HedgeControl
 from balancer.shells.coroutines import awaited
-from balancer.shells.leasing import SharedBudget
+from balancer.shells.engine import Engine
 from balancer.shells.tasks.driver import TaskDriver
 from balancer.shells.tasks.hedging import hedged
 
-if TYPE_CHECKING:
-    from balancer.shells.tasks.face import TaskPool
-
-__all__ = ["CallWanted", "call"]
+__all__ = ["call"]
 
 T = TypeVar("T")
 
 
-class CallWanted(Wanted, total=False):
-    """What a call may be given; see `balancer.shells.calls.call`."""
-
-    attempts: int
-    deadline_s: float | None
-    budget: SharedBudget | None
-    hedge_after_s: float | None
-
-
-async def call(tasks: "TaskPool", fn: Callable[[Lease], Awaitable[T]], **wanted: Unpack[CallWanted]) -> T:
-    """Return `await fn(lease)`, over all the attempts that it takes; see `TaskPool.call`."""
-    fn = awaited(fn)
-    return await _Call(tasks, fn, agreed(tasks.pool, **wanted)).run()
+async def call(engine: Engine, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> T:
+    """Return `await fn(lease)`, over all the attempts that it takes; see `balancer.pool.aio.TaskPool.call`."""
+    return await _Call(engine, awaited(fn), CallRequest(**asked)).run()
 
 
 class _Call(Generic[T]):
-    """One call: a drive along its course, and the second run of an attempt that is slow."""
+    """One call: a driver along its plan, and the second run of an attempt that is slow."""
 
-    def __init__(self, tasks: "TaskPool", fn: Callable[[Lease], Awaitable[T]], given: Agreed) -> None:
+    def __init__(self, engine: Engine, fn: Callable[[Lease], Awaitable[T]], asked: CallRequest) -> None:
         self._fn = fn
-        self._pool = tasks.pool
-        drive: TaskDriver[T] = TaskDriver(tasks, given.course, given.budget, self._make, given.asked)
-        self._counts_as = drive.counts_as
-        self._second = SecondRuns(tasks.pool, given.course, drive.take_at_once, drive.drop)
-        self.run = drive.run
+        plan = asked.plan(engine)
+        driver = TaskDriver(engine, plan, asked, self._make, budget=asked.budget)
+        self._counts_as = driver.counts_as
+        self._hedge = HedgeControl(engine, plan, driver)
+        self.run = driver.run
 
     async def _make(self, run: Run, hand: list[Lease]) -> T:
         """Make one attempt with the lease in `hand`."""
         if run.hedge_s < math.inf:
-            second = self._second
+            hedge = self._hedge
             return await hedged(
                 self._fn,
                 hand,
                 after_s=run.hedge_s,
-                another=second.another,
-                failed_late=second.failed_late,
+                another=hedge.another,
+                failed_late=hedge.failed_late,
                 counts_as=self._counts_as,
             )
         lease = hand[0]

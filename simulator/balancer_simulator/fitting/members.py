@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from balancer.settings.urls import checked_url
+from balancer.values.urls import checked_url
 from balancer_simulator.fitting.behaviour import most_of
 from balancer_simulator.fitting.calls import Calls, PreparedTrace
 

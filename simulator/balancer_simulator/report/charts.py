@@ -15,12 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from balancer.reporting import rows, style
-from balancer.reporting.chart import Chart
+from balancer.reporting.document import Chart
 from balancer.reporting.heat import heat_map
 from balancer.reporting.legend import legend
 from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
 from balancer.reporting.schedule import TimeBlock, blocks, lanes
-from balancer.reporting.shares import share_bars
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import percent, seconds, shorten
 from balancer_simulator.run.histogram import CensoredHistogram
@@ -31,7 +30,7 @@ from balancer_simulator.studies.quantiles import QUANTILES
 from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.wording import worded
 
-__all__ = ["beside_best", "curves", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
+__all__ = ["beside_best", "curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
 _MOST_ROWS: Final = 50  # more would not fit on a printed page
 _MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
@@ -45,6 +44,32 @@ _LOAD_ROOM: Final = 0.03
 _BY_LOAD: Final = "offered load (part of what all slots could do)"
 _FAR_LINES: Final = 3.0  # times what most lines reach: a line that goes beyond is cut
 _PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
+
+
+def draw_charts(study: Study) -> tuple[Chart, ...]:
+    """Return the charts that have something to show, in the order they are read."""
+    return tuple(_charts(study))
+
+
+def _charts(study: Study) -> Iterator[Chart]:
+    if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
+        yield ranking(study)
+    if study.curves:
+        yield curves(study)
+        if len(study.policies) > 1:
+            yield beside_best(study)
+    if any(record.sojourn.count for records in study.records.values() for record in records):
+        yield tails(study, "sojourn")
+    if any(record.wait.most > 0 for records in study.records.values() for record in records):
+        yield tails(study, "wait")
+    for policy in study.policies:
+        yield utilisation(study, policy)
+    if study.scenario.is_batch:
+        for policy in study.policies:
+            yield gantt(study, policy)
+    if len(study.scenario.by_url) > 1:
+        for policy in study.policies:
+            yield shares(study, policy)
 
 
 def ranking(study: Study, name: str | None = None) -> Chart:
@@ -255,7 +280,7 @@ def shares(study: Study, policy: str) -> Chart:
     weights = sum(e.weight for e in records[0].endpoints)
     found = [sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
     labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
-    drawing = share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="part of all calls")
+    drawing = rows.share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="part of all calls")
     failed = [r.metrics.get("failed_calls", 0.0) for r in records]
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."

@@ -1,6 +1,6 @@
 """The report of a fit: `fit.html`, one page that stands alone, with a picture for each endpoint.
 
-Decides what the page is made from; the template decides how it looks. Importing this imports matplotlib.
+Decides what the page is made from; a renderer decides how it looks. Importing this imports matplotlib.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,14 @@ from zlib import crc32
 import numpy as np
 
 from balancer.reporting import style
-from balancer.reporting.chart import Chart
-from balancer.reporting.files import put_text
-from balancer.reporting.html import drawn, environment
+from balancer.reporting.document import Bullets, Chart, Document, Figures, Section
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.goodness import GoodnessOfFit
-from balancer_simulator.report.settings import settings_lines
+from balancer_simulator.report.document import scenario_section
+from balancer_simulator.report.page import put_page
 
 __all__ = ["quantile_chart", "write_fit_report"]
 
@@ -48,13 +47,12 @@ def write_fit_report(fit: Fit, held: Sequence[GoodnessOfFit], folder: Path) -> P
     Raises:
         OSError: `folder` cannot be made or written to.
     """
-    template = environment("balancer_simulator.report").get_template("fit.html.j2")
     lost = set(unknown(fit))
     found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
-    page = template.render(
-        lines=found,
-        unknown=list(unknown(fit)),
-        charts=drawn([quantile_chart(each) for each in held]),
-        settings=settings_lines(fit.scenario()),
+    sections = (
+        Section("What could not be known", (Bullets(tuple(unknown(fit))),)),
+        Section("What calls took, measured and fitted", (Figures(tuple(map(quantile_chart, held))),)),
+        scenario_section(fit.scenario(), "The scenario that was fitted"),
     )
-    return put_text(folder / "fit.html", page)
+    title = "What was fitted"
+    return put_page(Document(title, title, sections, blocks=(Bullets(tuple(found)),)), folder / "fit.html")

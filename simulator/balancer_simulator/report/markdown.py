@@ -3,27 +3,12 @@
 A table and a sentence, written; which policy is best is found before.
 """
 
-from collections.abc import Iterable, Sequence
-
+from balancer.reporting.markdown import markdown_table
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.wording import worded
 
 __all__ = ["best_in_words", "markdown_table"]
-
-
-def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table: the first column to the left, the others to the right.
-
-    Raises:
-        ValueError: a row has not as many cells as there are headings.
-    """
-    lines = [_line(headings), _line([":--", *["--:"] * (len(headings) - 1)])]
-    for row in rows:
-        if len(row) != len(headings):
-            raise ValueError(f"found a row of {len(row)} cells under {len(headings)} headings; give as many")
-        lines.append(_line([cell.replace("|", "\\|") for cell in row]))
-    return "\n".join(lines)
 
 
 def best_in_words(study: Study, name: str | None = None) -> str:
@@ -43,7 +28,3 @@ def best_in_words(study: Study, name: str | None = None) -> str:
         return found
     names = ", ".join(f"`{policy}`" for policy in alike)
     return f"{found}, not distinguishable from {names}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,16 +1,17 @@
 """Several scenarios beside each other: how far each policy is from the best one, in each of them.
 
 A cell says how far a policy is from the best one, or why it has no place in that order. The terminal and Markdown
-show the same cells.
+show the same table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from balancer_simulator.report.markdown import markdown_table
+from balancer.reporting.document import Column, ColumnKind, Table, code, strong, table
+from balancer.reporting.markdown import table_text
 from balancer_simulator.studies.study import Study
 
-__all__ = ["BEST", "cells_of", "markdown_matrix"]
+__all__ = ["BEST", "cells_of", "markdown_matrix", "matrix_table"]
 
 BEST: Final = "1.00"
 _LEAST: Final = 1.01  # whoever is clearly behind the best is not written like it
@@ -27,13 +28,19 @@ def cells_of(studies: Mapping[str, Study]) -> dict[str, list[str]]:
     return {policy: [_cell(study, policy) for study in studies.values()] for policy in policies}
 
 
-def markdown_matrix(studies: Mapping[str, Study]) -> str:
-    """Return the cells as a table in Markdown, policies down, scenarios across; the best of each in bold."""
-    rows = [
-        [f"`{policy}`", *(f"**{cell}**" if cell == BEST else cell for cell in cells)]
+def matrix_table(studies: Mapping[str, Study], heads: Iterable[str], *, about: str = "strategy") -> Table:
+    """Return the cells as a table, policies down, scenarios across, under `heads`; the best of each are strong."""
+    columns = (Column(about, ColumnKind.TEXT, unbroken=True), *(Column(head, ColumnKind.MEASURE) for head in heads))
+    rows = (
+        (code(policy), *(strong(cell) if cell == BEST else cell for cell in cells))
         for policy, cells in cells_of(studies).items()
-    ]
-    return markdown_table(["strategy", *studies], rows)
+    )
+    return table(columns, rows)
+
+
+def markdown_matrix(studies: Mapping[str, Study]) -> str:
+    """Return the table in Markdown."""
+    return table_text(matrix_table(studies, studies))
 
 
 def _cell(study: Study, policy: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
-from balancer.reporting.chart import Chart
-from balancer_simulator.report.markdown import markdown_table
+from balancer.reporting.document import Chart
+from balancer.reporting.markdown import markdown_table
 from balancer_simulator.studies.cell import study_html
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study

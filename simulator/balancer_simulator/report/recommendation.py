@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from balancer.reporting import style
-from balancer.reporting.chart import Chart
-from balancer.reporting.files import put_text
-from balancer.reporting.html import drawn, environment
+from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, table
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.svg import to_svg
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
-from balancer_simulator.report.settings import settings_lines
+from balancer_simulator.report.document import scenario_section
+from balancer_simulator.report.page import put_page
 
 __all__ = [
     "end_chart",
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 _HEADINGS = (
-    "setting",
     "endpoints",
     "slots",
     "workers",
@@ -152,12 +150,13 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
     Raises:
         OSError: `folder` cannot be made or written to.
     """
-    template = environment("balancer_simulator.report").get_template("recommendation.html.j2")
-    rows = [(name, *_cells(found, outlook)) for name, outlook in _lines(found)]
-    page = template.render(verdict=verdict(found), headings=_HEADINGS, rows=rows, charts=drawn([end_chart(found)]),
-        asked=asked_for(found), settings=settings_lines(found.present.scenario),
-    )  # fmt: skip
-    return put_text(folder / "recommendation.html", page)
+    columns = (Column("setting", ColumnKind.NAME), *(Column(head, ColumnKind.MEASURE) for head in _HEADINGS))
+    rows = ((name, *_cells(found, outlook)) for name, outlook in _lines(found))
+    asked = Paragraph(f"Asked for: {asked_for(found)}", soft=True)
+    blocks = (Paragraph(verdict(found)), asked, table(columns, rows), Figures((end_chart(found),)))
+    scenario = scenario_section(found.present.scenario, "The scenario as it is")
+    title = "What is recommended"
+    return put_page(Document(title, title, (scenario,), blocks=blocks), folder / "recommendation.html")
 
 
 def _lines(found: Recommendation) -> Iterator[tuple[str, SettingForecast]]:

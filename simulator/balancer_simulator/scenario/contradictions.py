@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final
 
-from balancer.settings.urls import identity_of
+from balancer.values.urls import identity_of
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, TimedFault
 from balancer_simulator.scenario.fields import ScenarioFields, twice

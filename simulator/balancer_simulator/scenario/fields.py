@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.settings.ranges import expand_range
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import CheckedInPython
-from balancer.settings.urls import identity_of
+from balancer.values.ranges import expand_range
+from balancer.values.urls import identity_of
 from balancer_simulator.scenario.cluster import ClusterModel, renamed
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive

@@ -3,12 +3,11 @@
 Decides how it looks there. Charts and pages are for `report`.
 """
 
-from collections.abc import Iterable, Sequence
-
 from markupsafe import Markup, escape
 
+from balancer.reporting.html import bare_table
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import ranked
+from balancer_simulator.studies.ranking import ranking_table
 from balancer_simulator.studies.remarks import of_the_runs
 from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.winner import winner_of
@@ -18,13 +17,10 @@ __all__ = ["study_html"]
 
 def study_html(study: Study) -> str:
     """Return the ranking of a study as a cell of a notebook shows it."""
-    name = study.default_metric
-    figure = figure_of(name)
     winner = winner_of(study)
-    head = ("policy", figure.heading, "more than the first", "lost", "")
     lines = [
-        escape(f"{study.scenario.name}: {figure.meaning}"),
-        _html_table(head, ranked(study)),
+        escape(f"{study.scenario.name}: {figure_of(study.default_metric).meaning}"),
+        Markup(bare_table(ranking_table(study))),  # escaped already
     ]
     if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
         lines.append(escape(f"{sentence[0].upper()}{sentence[1:]}."))
@@ -39,15 +35,3 @@ def _intervals(study: Study) -> str:
         "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
     )
     return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"
-
-
-def _html_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    sides = ["left", *["right"] * (len(headings) - 2), "left"]
-    cells = Markup('<{0} style="text-align: {1}">{2}</{0}>')
-    lines = [
-        Markup("<tr>{}</tr>").format(
-            Markup("").join(cells.format(kind, side, text) for side, text in zip(sides, row, strict=True))
-        )
-        for kind, row in (("th", headings), *(("td", row) for row in rows))
-    ]
-    return Markup("<table>{}</table>").format(Markup("").join(lines))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from balancer.errors import ConfigError
-from balancer.settings.wording import did_you_mean
+from balancer.values.wording import did_you_mean
 
 __all__ = ["FIGURES", "Figure", "Unit", "checked_figure", "figure_of", "ranking_figure"]
 

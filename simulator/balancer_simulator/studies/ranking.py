@@ -1,4 +1,4 @@
-"""Ranking of a study in words: a row for each policy.
+"""The ranking of a study in words, a line for each policy, for a page and for a notebook.
 
 Decides what is remarked on a policy. It must not know how a line is shown.
 """
@@ -6,12 +6,13 @@ Decides what is remarked on a policy. It must not know how a line is shown.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.wording import worded, worded_difference
 
-__all__ = ["Ranked", "ranked"]
+__all__ = ["Ranked", "ranked", "ranking_table"]
 
 
 class Ranked(NamedTuple):
@@ -44,3 +45,18 @@ def ranked(study: Study) -> Iterator[Ranked]:
         value = worded(metrics[name], unit) if name in metrics else NOTHING
         lost = worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
         yield Ranked(policy, value, difference, lost, remark)
+
+
+def ranking_table(study: Study) -> Table:
+    """Return the ranking as a table."""
+    columns = (
+        Column("policy", ColumnKind.NAME),
+        *(
+            Column(head, ColumnKind.MEASURE)
+            for head in (figure_of(study.default_metric).heading, "more than the first")
+        ),
+        Column("lost", ColumnKind.MEASURE),
+        Column("", ColumnKind.TEXT),
+    )
+    rows = ((identifier(line.policy), line.value, line.difference, line.lost, line.remark) for line in ranked(study))
+    return table(columns, rows)

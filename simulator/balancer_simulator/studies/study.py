@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer.settings.wording import did_you_mean
+from balancer.values.wording import did_you_mean
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import KindRecord, Record
 from balancer_simulator.scenario.policy import Policy

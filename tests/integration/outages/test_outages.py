@@ -73,7 +73,7 @@ def test_a_black_hole_takes_two_percent_at_most(
     hole = servers[0]
     hole.down = True
     pool = pool_of(servers, strategy=strategy, health=HealthSettings())
-    done = by_many(lambda: call(pool, running(executors)).stdout == b"pong\n")
+    done = by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n")
     assert done == {True: _CALLS}
     assert _share(hole, servers) <= 0.02
     assert hole.failed == hole.asked > 0
@@ -87,7 +87,7 @@ def test_without_health_it_takes_a_multiple_of_that(
     """What the test above would find if nothing were ejected."""
     servers[0].down = True
     pool = pool_of(servers, health=None, retries=RetrySettings(budget_ratio=10.0))
-    done = by_many(lambda: call(pool, running(executors)).stdout == b"pong\n")
+    done = by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n")
     assert done == {True: _CALLS}
     assert _share(servers[0], servers) > 0.1
 
@@ -119,7 +119,7 @@ def test_pings_take_a_black_hole_out_before_anybody_calls_it(
     pool = pool_of(servers, health=HealthSettings(cooldown_s=300.0))
     with Prober(pool, pings_of(executors, "ping"), every_s=0.01):
         until(lambda: pool.out_of_service() == {hole.url})
-    assert by_many(lambda: call(pool, running(executors)).stdout == b"pong\n", 60) == {True: 60}
+    assert by_many(lambda: call(pool.engine, running(executors)).stdout == b"pong\n", 60) == {True: 60}
     assert hole.asked == 0
 
 
@@ -136,7 +136,7 @@ def test_an_outage_is_no_storm(servers: list[FlakyServer], executors: Mapping[st
 
     def fails() -> bool:
         with pytest.raises(EndpointError, match="out of order"):
-            call(pool, running(executors), attempts=10)
+            call(pool.engine, running(executors), attempts=10)
         return True
 
     assert by_many(fails, 300) == {True: 300}
@@ -157,7 +157,7 @@ def test_the_first_recovery_is_used_within_one_cooldown(
     pool = pool_of(servers, health=health, clock=clock, retries=RetrySettings(base_s=0.0))
     for _ in range(40):
         with pytest.raises(EndpointError):
-            call(pool, running(executors), attempts=1)
+            call(pool.engine, running(executors), attempts=1)
     out = pool.out_of_service()
     assert len(out) == 2  # as many as may be
     healed = next(server for server in servers if server.url in out)
@@ -167,10 +167,10 @@ def test_the_first_recovery_is_used_within_one_cooldown(
 
     clock.advance(3.9)
     with pytest.raises(AcquireTimeout):
-        call(pool, running(executors), exclude=others, deadline_s=0.0)
+        call(pool.engine, running(executors), exclude=others, deadline_s=0.0)
     assert healed.asked == before
     clock.advance(4.1)
-    assert call(pool, running(executors), exclude=others, deadline_s=0.0).stdout == b"pong\n"
+    assert call(pool.engine, running(executors), exclude=others, deadline_s=0.0).stdout == b"pong\n"
     assert healed.asked == before + 1
     assert healed.url not in pool.out_of_service()
 
@@ -185,11 +185,11 @@ def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
     exclude = {server.url for server in others}
     for _ in range(5):
         with pytest.raises(EndpointError):
-            call(pool, running(executors), attempts=1, exclude=exclude)
+            call(pool.engine, running(executors), attempts=1, exclude=exclude)
     assert pool.out_of_service() == {hole.url}
     hole.down = False
     done = by_many(
-        lambda: call(pool, running(executors), attempts=1, exclude=exclude, deadline_s=60.0).exit_code == 0, 16
+        lambda: call(pool.engine, running(executors), attempts=1, exclude=exclude, deadline_s=60.0).exit_code == 0, 16
     )
     assert done == {True: 16}
     assert hole.failed == 5

@@ -45,10 +45,10 @@ def test_an_answer_settles_its_estimate_and_tells_the_load(later: bool, more: di
         pool = _pool(server)
         assert _ask(pool, later=later, **more) == 42
         assert server.seen[0][1]["endpoint-load-metrics-format"] == "TEXT"
-    core = pool._core
+    core = pool.engine.core
     load = core.ledger.account("model").node.load
     assert load is not None
-    assert (core.gates._named["model"].tokens, load.used) == (42, 0.25)
+    assert (core.admission._named["model"].tokens, load.used) == (42, 0.25)
     assert pool.leases() == ()
 
 

@@ -24,7 +24,7 @@ from balancer.core.events import Ejected
 from balancer.observing.page.deltas import Tables, apply
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents
 from balancer.observing.page.serving import Page
-from balancer.settings.redaction import ShownNames
+from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 from tests.unit.test_prometheus import at, figures_in
@@ -121,7 +121,7 @@ def test_under_64_threads_the_page_is_one_instant_and_equal_to_stats() -> None:
         with pool.serve_page() as page:
             for number in range(20):
                 if number % 2:  # nobody but this thread can change anything between the two
-                    with pool._lock:
+                    with pool.engine.lock:
                         (_, tables), stats = scene.look(), pool.stats()
                     seen, shown = tables["pool"][""], list(tables["endpoints"].values())
                     assert (seen["acquired"], seen["waiting"]) == (stats.acquired, stats.waiting)

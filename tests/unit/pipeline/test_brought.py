@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.report.course import kills_over_time
-from balancer.pipeline.report.html import page
+from balancer.pipeline.report import page
+from balancer.pipeline.report.charts import kills_over_time
 from balancer.pipeline.results.collect import collect, settle
 from balancer.pipeline.results.run_result import FirstKill, RunResult
 from balancer.pipeline.round.rounds import judge_problem

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from balancer.commands.app import _tell_of_run
+from balancer.commands.run import tell_of_run
 from balancer.errors import ConfigError, PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.packages.read import read_problem
@@ -396,7 +396,7 @@ def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judge
     (told,) = [each for each in said if "next session" in each]
     assert told == f"zeroing is left for the next session: problems/zeroing: {line}"
     assert {span.problem for span in found.spans} == {"doubling", "tripling"}
-    _tell_of_run(found, Path("report.html"), bench.config, as_json=False)
+    tell_of_run(found, Path("report.html"), bench.config, as_json=False)
     assert capsys.readouterr().out.endswith("some problems are left; the same command goes on with them\n")
     file.write_text("25\n")
     bench.new = FakeExecutor

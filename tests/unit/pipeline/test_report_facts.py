@@ -6,13 +6,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
-from balancer.pipeline.report.matrix import BAND, LETTERS, matrix
-from balancer.pipeline.report.notes import Note, notes
+from balancer.pipeline.report.matrix import BAND, LETTERS, matrix_bands
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.problem import Verdict
-from balancer.reporting.tile import Tone
+from balancer.reporting.document import RowGroup, Table, Tone, cell_of, plain
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
 
 _A, _W, _Q = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
@@ -120,24 +120,37 @@ def test_endpoints_with_the_same_short_name_have_different_labels() -> None:
     assert all(len(line.label(28)) == 28 for line in lines)
 
 
-def test_a_matrix_has_a_letter_for_each_run() -> None:
-    (band,) = matrix(_problem()).bands
-    assert [(c.id, c.sample, c.kept) for c in band.columns] == [(0, True, False), (1, False, False), (2, False, True)]
-    assert [(g.heading, [(r.name, r.kills) for r in g.rows]) for g in band.groups] == [
-        ("accepted", [("good", 0)]),
-        ("wrong", [("late", 1), ("alive", 0)]),
+def _letters(group: RowGroup) -> list[list[str]]:
+    """Return the letters of each row, behind its name and the number of its kills."""
+    return [[plain(cell_of(each).words) for each in row] for row in group.rows]
+
+
+def _columns(band: Table) -> list[tuple[int, bool, bool]]:
+    """Return the number of each case of a matrix, whether it is the problem's own data, and whether it is kept."""
+    numbers, letters = ([cell_of(each) for each in row[2:]] for row in band.marks)
+    return [
+        (int(plain(n.words)), "S" in plain(each.words), n.mark == "kept")
+        for n, each in zip(numbers, letters, strict=True)
     ]
-    assert [cell.letter for cell in band.groups[1].rows[0].cells] == ["A", "A", "W"]
-    first = band.groups[1].rows[0].cells[0].title
+
+
+def test_a_matrix_has_a_letter_for_each_run() -> None:
+    (band,) = matrix_bands(_problem())
+    assert _columns(band) == [(0, True, False), (1, False, False), (2, False, True)]
+    assert [(plain(group.heading), _letters(group)) for group in band.groups] == [
+        ("accepted", [["good", "0", "A", "A", "A"]]),
+        ("wrong", [["late", "1", "A", "A", "W"], ["alive", "0", "A", "A", "A"]]),
+    ]
+    first = cell_of(band.groups[1].rows[0][2]).meaning
     assert [part in first for part in ("case 0", "accepted", "12.3 ms", "data: sample/0.in")] == [True] * 4
 
 
 def test_runs_that_never_were_and_programs_that_do_not_compile_are_told_apart() -> None:
     broken = submission("broken", [Verdict.COMPILE_ERROR] * 3)
-    (band,) = matrix(_problem(submissions=(submission("short", [_A]), broken))).bands
-    assert [cell.kind for cell in band.groups[0].rows[0].cells] == ["accepted", "none", "none"]
-    assert band.groups[1].heading.startswith("does not compile")
-    assert Note("sum", "broken", "does not compile: not counted") in notes(_run(_problem(submissions=(broken,))))
+    (band,) = matrix_bands(_problem(submissions=(submission("short", [_A]), broken)))
+    assert [cell_of(each).mark for each in band.groups[0].rows[0][2:]] == ["accepted", "none", "none"]
+    assert plain(band.groups[1].heading).startswith("does not compile")
+    assert ("sum", "broken", "does not compile: not counted") in _notes(_run(_problem(submissions=(broken,))))
 
 
 def test_every_verdict_has_a_letter_of_its_own() -> None:
@@ -148,20 +161,24 @@ def test_every_verdict_has_a_letter_of_its_own() -> None:
 @given(st.integers(0, 200), st.integers(0, 130))
 def test_a_wide_matrix_keeps_what_tells_most(cases: int, most: int) -> None:
     problem = made_up_problem("p", Random(cases), cases=cases)
-    found = matrix(problem, most=most)
-    columns = [column for band in found.bands for column in band.columns]
-    assert len(columns) == found.shown == min(cases, most)
-    assert [column.id for column in columns] == sorted(column.id for column in columns)
-    assert all(len(band.columns) <= BAND for band in found.bands)
-    widths = [len(band.columns) for band in found.bands]
+    bands = matrix_bands(problem, most=most)
+    columns = [column for band in bands for column in _columns(band)]
+    assert len(columns) == min(cases, most)
+    assert columns == sorted(columns)
+    widths = [len(_columns(band)) for band in bands]
+    assert all(width <= BAND for width in widths)
     assert len(widths) == -(-len(columns) // BAND)
     kept = len(problem.killers)
-    assert sum(column.kept for column in columns) == min(kept, most)
+    assert sum(kept for *_, kept in columns) == min(kept, most)
+
+
+def _notes(result: RunResult) -> list[tuple[str, ...]]:
+    return [tuple(plain(each) for each in row) for row in notes(result)]
 
 
 def test_left_out_and_notes_are_listed_by_problem() -> None:
     problem = _problem(left_out={"old.rb": "unknown language"}, notes=("slow",))
-    assert notes(_run(problem)) == (Note("sum", "old.rb", "left out: unknown language"), Note("sum", "", "slow"))
+    assert _notes(_run(problem)) == [("sum", "old.rb", "left out: unknown language"), ("sum", "note", "slow")]
 
 
 def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> None:
@@ -178,8 +195,8 @@ def test_a_language_that_no_endpoint_runs_is_told_once_with_what_it_costs() -> N
         "rust runs on none of 0 endpoints: 5 submissions of 2 problems left out.",
         "cobol runs on none of 0 endpoints: 1 submission of 1 problem left out.",
     ]
-    told = [note for note in notes(result) if "left out" in note.words]
-    assert told == [Note("a", "slow", "left out: too slow"), Note("a", "v", f"left out: {runs}")]
+    told = [note for note in _notes(result) if "left out" in note[2]]
+    assert told == [("a", "slow", "left out: too slow"), ("a", "v", f"left out: {runs}")]
     assert result.summary()["languages_missing"] == {"rust": 5, "cobol": 1}
 
 

@@ -17,7 +17,7 @@ from balancer.pipeline.rows.columns import Solution
 from balancer.pipeline.rows.raw import are_rows, count_rows, raw_rows
 from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
 from balancer.problem import Problem
-from balancer.settings.rows import RowSettings
+from balancer.settings.pipeline import RowSettings
 from tests.contracts.documents import ROOT
 
 _ROWS = ROOT / "examples" / "rows" / "rows.jsonl"

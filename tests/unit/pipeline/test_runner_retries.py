@@ -89,7 +89,7 @@ def test_first_tries_earn_retries() -> None:
     runner = Timed({"a": FakeExecutor(script=[None] * 5 + [DOWN])}, RetrySettings(budget_per_s=0.0, base_s=0.0))
     assert [runner.run(DOUBLING) for _ in range(6)] == [GOOD] * 6
     assert sum(runner.slept) == 0.0
-    assert runner.pool.budget.wait_s() > 0
+    assert runner.pool.engine.budget.wait_s() > 0
 
 
 def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
@@ -97,7 +97,7 @@ def test_a_try_that_found_no_endpoint_costs_no_retry() -> None:
     runner = Timed({"a": FakeExecutor()}, retries, attempts=3, acquire_timeout_s=0.0)
     with runner.pool.acquire():
         assert runner.run(DOUBLING).execution is None
-    assert runner.pool.budget.try_spend()
+    assert runner.pool.engine.budget.try_spend()
 
 
 def test_attempts_are_used_up_however_long_the_budget_makes_them_wait() -> None:

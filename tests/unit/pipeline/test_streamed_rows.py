@@ -21,7 +21,7 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing.feedback import Feedback
 from balancer.pipeline.report import write_report
-from balancer.pipeline.report.training import minimal
+from balancer.pipeline.report.export import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store

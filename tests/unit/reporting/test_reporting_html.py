@@ -1,28 +1,34 @@
-"""The template engine: nothing from data is markup, and no name is missing in silence."""
+"""Pages: nothing from data is markup, and every part of a document has its place."""
 
 import re
 from pathlib import Path
 
-import jinja2
 import pytest
 
 import balancer.reporting
-from balancer.reporting.chart import Chart
-from balancer.reporting.html import drawn, environment
-from balancer.reporting.tile import Tile, Tone
-
-_PAGE = """{% extends "page.html.j2" %}
-{% from "parts.html.j2" import figures, name, tile_list %}
-{% block title %}{{ title }}{% endblock %}
-{% block body %}
-{{ name(title) }}{{ tile_list(tiles) }}{{ figures(charts) }}{{ words.count(2, "case") }}
-{% endblock %}
-"""
+from balancer.reporting.document import (
+    Bullets,
+    Cell,
+    Chart,
+    Column,
+    ColumnKind,
+    Document,
+    Figures,
+    Paragraph,
+    Section,
+    Tile,
+    Tiles,
+    Tone,
+    code,
+    identifier,
+    table,
+)
+from balancer.reporting.html import made_by, page
 
 
 def _page(title: str = "A title", tiles: tuple[Tile, ...] = (), charts: tuple[Chart, ...] = ()) -> str:
-    made = environment("balancer.reporting").from_string(_PAGE)
-    return made.render(title=title, tiles=tiles, charts=drawn(charts))
+    section = Section(title, (Paragraph((code(title), " twice")), Figures(charts)), "first", "First")
+    return page(Document(title, title, (section,), blocks=(Tiles(tiles),)), styles=".own { color: red; }")
 
 
 def test_a_page_is_whole_and_has_its_styles() -> None:
@@ -30,8 +36,9 @@ def test_a_page_is_whole_and_has_its_styles() -> None:
     assert html.startswith("<!DOCTYPE html>\n<html")
     assert html.endswith("</html>")
     assert "<title>A title</title>" in html
-    assert all(rule in html for rule in ("--ink:", ".tiles {", ".charts {", "@page {"))
-    assert "2 cases" in html
+    assert all(rule in html for rule in ("--ink:", ".tiles {", ".charts {", "@page {", ".own {"))
+    assert '<a href="#first">First</a>' in html
+    assert '<section id="first">' in html
 
 
 def test_strings_are_escaped_and_visible() -> None:
@@ -56,15 +63,32 @@ def test_a_tile_has_its_tone() -> None:
     assert '<dd class="value long">least_in_flight</dd>' in html
 
 
-def test_a_name_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(jinja2.UndefinedError):
-        environment("balancer.reporting").from_string("{{ nobody }}").render()
+def test_a_table_has_headings_that_are_shared_and_cells_of_their_kind() -> None:
+    columns = (
+        Column("who", ColumnKind.NAME),
+        Column("count", over="calls", meaning="of <all>"),
+        Column("rate", ColumnKind.RATE, over="calls"),
+        Column("took", ColumnKind.MEASURE),
+    )
+    rows = [(identifier("a_<b>"), Cell("3", tone=Tone.BAD, below="of 4"), "75%", "1 s \u00b12")]
+    html = page(Document("t", "t", (Section("", (table(columns, rows, totals=("all", "", "", "")),)),)))
+    assert '<th rowspan="2">who</th><th colspan="2" class="over"><span>calls</span></th>' in html
+    assert '<th class="number first" title="of &lt;all&gt;">count</th><th class="number">rate</th>' in html
+    assert '<th scope="row" class="name"><code>a_<wbr>&lt;b&gt;</code></th>' in html
+    assert '<td class="number first alert">3<br><span class="soft">of 4</span></td><td class="number rate">75%' in html
+    assert '<span class="whole">1 s</span> <span class="whole">\u00b12</span>' in html
+    assert "<tfoot>" in html
 
 
-def test_a_page_must_have_a_title_and_a_body() -> None:
-    made = environment("balancer.reporting").from_string('{% extends "page.html.j2" %}')
-    with pytest.raises(jinja2.TemplateRuntimeError, match="title"):
-        made.render()
+def test_a_row_of_another_length_is_an_error() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        page(Document("t", "t", (Section("", (table((Column("a"),), [("1", "2")]),)),)))
+
+
+def test_a_list_may_be_of_data() -> None:
+    html = page(Document("t", "t", (Section("", (Bullets(("<a>", (code("b"), ": c")), "What"),)),)))
+    assert "<li>&lt;a&gt;</li>" in html
+    assert "<li><code>b</code>: c</li>" in html
 
 
 def test_templates_mark_nothing_as_safe() -> None:
@@ -73,3 +97,17 @@ def test_templates_mark_nothing_as_safe() -> None:
     assert templates
     for template in templates:
         assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text(encoding="utf-8"))
+
+
+def test_a_page_says_when_it_was_made_and_by_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert re.fullmatch(r"Made by balancer \S+ on 1970-01-01 at 00:00 UTC\.", made_by())
+    assert f"<footer>{made_by()}</footer>" in _page()
+
+
+@pytest.mark.parametrize("given", ["", "soon", "1e9", "99999999999999999999"])
+def test_without_a_date_that_can_be_read_it_is_now(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
+    found = re.search(r"on (\d{4})-", made_by())
+    assert found
+    assert int(found[1]) >= 2026

@@ -155,7 +155,7 @@ _SPENT = b'{"error": {"code": "insufficient_quota"}}'
 
 
 def _counts(pool: Any) -> int:
-    return pool._core.gates._named["key"].tokens  # type: ignore[no-any-return]
+    return pool.engine.core.admission._named["key"].tokens  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -168,7 +168,7 @@ def test_what_an_answer_says_of_tokens_and_load_is_told(stream: bool) -> None:
                 assert b"one" in answer.content
             closed = session.post("http://pool/", json={"stream": True}, stream=True)
             closed.close()
-        load = pool._core.ledger.account("a").node.load
+        load = pool.engine.core.ledger.account("a").node.load
         assert model.seen[0][1]["endpoint-load-metrics-format"] == "TEXT"
     assert (_counts(pool), load.used, ends) == (260, 0.5, ["a success", "a ignored"])
 

@@ -28,7 +28,7 @@ def _counted(*hosts: str, tokens: int = 1000, **settings: Any) -> tuple[Pool, li
 
 
 def _counts(pool: Pool) -> int:
-    return pool._core.gates._named["key"].tokens
+    return pool.engine.core.admission._named["key"].tokens
 
 
 # -- nothing left --------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_without_quotas_nothing_is_counted_nor_read(face: Face, monkeypatch: pyt
 
 
 def _load(pool: Pool) -> Any:
-    return pool._core.ledger.account("a").node.load
+    return pool.engine.core.ledger.account("a").node.load
 
 
 @pytest.mark.parametrize("status", [200, 404, 429])

@@ -102,9 +102,9 @@ def test_a_body_that_is_closed_within_a_call_of_the_pool_does_not_call_it(face: 
     pool, ends = pool_of("a")
     answer = face.handle(face.transport(pool, _answers(face, a=_OK)), face.http.Request("GET", "http://pool/"))
     granted = pool.stats().acquired
-    with pool._lock:
+    with pool.engine.lock:
         face.close(answer)
-        assert (pool._core.ledger.out != {}, ends) == (True, [])
+        assert (pool.engine.core.ledger.out != {}, ends) == (True, [])
     assert (pool.leases(), ends, pool.stats().acquired) == ((), ["a ignored"], granted)
 
 
@@ -216,7 +216,7 @@ def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
 def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
     pool, ends = pool_of("a", "b")
     now = [0.0]
-    pool._clock = lambda: now[0]
+    pool.engine.clock = lambda: now[0]
 
     def slow(request: Any) -> Exception:
         now[0] += 10.0

@@ -1,0 +1,129 @@
+"""`balancer run`: judge the problems of a config, and say what came of it.
+
+Decides what is said of a run and with which exit code. It must not know how a run is made.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+from balancer.commands.options import (
+    CaOption,
+    ConfigArgument,
+    PoolOption,
+    StrategyOption,
+    TokenOption,
+    over_pool,
+    print_errors,
+    redacted,
+    with_options,
+)
+from balancer.commands.output import JsonOption, print_json
+from balancer.errors import ConfigError
+from balancer.plugins.extras import require
+from balancer.settings.config import Config, load_config
+
+if TYPE_CHECKING:
+    from balancer.pipeline.results.run_result import RunResult
+    from balancer.pipeline.running.remote import RemoteEngine
+
+__all__ = ["run", "tell_of_run"]
+
+_DONE: Final = 0
+_NOTHING_JUDGED: Final = 3
+_STOPPED: Final = 128  # and the signal's number, as shells count
+
+
+def run(
+    context: typer.Context,
+    config: ConfigArgument,
+    strategy: StrategyOption = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", metavar="DIR", help="Write here instead of where the config says.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
+    ] = None,
+    live: Annotated[
+        int | None,
+        typer.Option(
+            "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run; 0: a free port."
+        ),
+    ] = None,
+    pool: PoolOption = None,
+    token_file: TokenOption = None,
+    ca: CaOption = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar="NAME", help="Have problems judged by other processes: ray."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
+    require("pipeline", '"balancer run"')
+    if live is not None:
+        require("page", '"balancer run --live"')
+    from balancer.commands.policies import left_to_server
+    from balancer.pipeline.report import write_report
+    from balancer.pipeline.rows.choice import ALL, parse_shard
+    from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
+
+    try:
+        share = ALL if shard is None else parse_shard(shard)
+    except ValueError as error:
+        raise ConfigError(f"--shard: {error}") from None
+    loaded = over_pool(load_config(config), pool, token_file, ca)
+    workers = None if engine is None else _engine(engine, loaded)
+    settings = with_options(loaded, strategy, results)
+    console = Console(stderr=True)
+    with redacted(settings):
+        print_errors(left_to_server(settings))
+        found = run_pipeline(settings, context.obj, console, RunOptions(fresh, share, live, workers))
+        report = write_report(found, Path(settings_of(settings).results))
+    tell_of_run(found, Path(settings.redact(str(report))), settings, as_json=as_json)
+    raise typer.Exit(_exit_code(found))
+
+
+def _engine(name: str, config: Config) -> "RemoteEngine":
+    """Return what judges the problems of a run in other processes. Raises ConfigError, MissingExtra."""
+    if name != "ray":
+        raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
+    require("ray", '"balancer run --engine ray"')
+    if config.pool.connect is not None:
+        raise ConfigError("--engine: its workers share a pool of their own; leave out --pool and pool.connect")
+    from balancer.ray.engine import RayEngine
+
+    return RayEngine()
+
+
+def tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:
+    """Print what a run found, and how it goes on if it did not come to its end."""
+    from balancer.pipeline.report import nothing_judged, print_summary
+
+    said = ""
+    if found.stopped_by:
+        said = "stopped; the same command goes on from here"
+    elif not found.complete:
+        left, nothing = (
+            "some problems are left; the same command goes on with them",
+            "nothing was judged; the same command tries again",
+        )
+        said = left if found.judged else nothing
+    if as_json:
+        errors = [nothing_judged(found) or said] if said else []
+        print_json({**found.summary(), "report": str(report)}, errors=errors, redact=settings.redact)
+        return
+    console = Console()
+    print_summary(found, console, report=report)
+    if said:
+        console.print(said, markup=False)
+
+
+def _exit_code(found: "RunResult") -> int:
+    if found.complete:
+        return _DONE
+    return _STOPPED + found.stopped_by if found.stopped_by else _NOTHING_JUDGED

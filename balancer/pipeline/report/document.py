@@ -1,0 +1,344 @@
+"""The report of a run as a document: what was found, whom to believe, what became of whom.
+
+Decides what is told and in which order. It must not know how a document is shown.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, warnings
+from balancer.pipeline.report.matrix import LEGEND, kill_matrix
+from balancer.pipeline.report.rates import looks_said, spent_said
+from balancer.pipeline.report.tables import brought_table, endpoint_table, pool_table, round_table
+from balancer.pipeline.results.missing_languages import left_out_for
+from balancer.pipeline.results.predictions import prediction_lines
+from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult, SurvivorReading
+from balancer.problem import Verdict
+from balancer.reporting import document as doc
+from balancer.reporting.words import count, part_of, percent, shorten
+
+__all__ = ["notes", "report_document"]
+
+_NAME, _TEXT, _RATE = doc.ColumnKind.NAME, doc.ColumnKind.TEXT, doc.ColumnKind.RATE
+_MOST: Final = 400  # letters of a reason
+
+_LEAD: Final[doc.Words] = (
+    "Do the cases tell right programs from wrong ones? ",
+    doc.emphasis("Accepted"),
+    " submissions should pass every case, ",
+    doc.emphasis("wrong"),
+    " ones should fail at least one (be ",
+    doc.emphasis("killed"),
+    "). ",
+    doc.emphasis("Before"),
+    ": with the problem\u2019s own data. ",
+    doc.emphasis("After"),
+    ": with the generated cases as well.",
+)
+
+
+def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Document:
+    """Return the whole report."""
+    first = (*left_out_lines(result, most=len(result.packages_left_out)), *troubles(result))
+    return doc.Document(
+        title=f"Judging report: {count(result.totals.problems, 'problem')}",
+        heading="Judging report",
+        lead=_LEAD,
+        blocks=(*_warned(first), doc.Tiles(tiles(result)), *_warned(warnings(result))),
+        sections=tuple(_sections(result, charts)),
+    )
+
+
+def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
+    return (doc.Paragraph(line, doc.Tone.BAD) for line in lines)
+
+
+def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
+    yield doc.Section("Problems", tuple(_problems(result)), "problems", "Problems")
+    yield doc.Section("Round by round", tuple(_rounds(result)), "rounds", "Rounds")
+    yield doc.Section("Wrong submissions that survive", tuple(_survivors(result)), "survivors", "Survivors")
+    title = "Disagreements among accepted submissions"
+    yield doc.Section(title, (_disagreements(result),), "disagreements", "Disagreements")
+    yield doc.Section("Left out, and notes", (_noted(result),), "notes", "Notes")
+    if result.rows_left_out:
+        yield doc.Section("Rows left out", (_rows_left_out(result),), "rows")
+    yield doc.Section("Kill matrices", tuple(_matrices(result)), "matrices", "Kill matrices")
+    yield doc.Section("Endpoints", tuple(_endpoints(result)), "endpoints", "Endpoints")
+    yield doc.Section("Pool", (pool_table(result),), "pool", "Pool")
+    drawn = doc.Figures(tuple(charts)) if charts else doc.Paragraph("There is nothing to draw.")
+    yield doc.Section("Charts", (drawn,), "charts", "Charts")
+
+
+# -- problems ------------------------------------------------------------------------------------------
+
+_PROBLEM_COLUMNS: Final = (
+    doc.Column("problem", _NAME),
+    doc.Column("used", over="cases", meaning="cases that submissions are judged on"),
+    doc.Column("kept", over="cases", meaning="cases that kill a wrong submission"),
+    doc.Column("refused", over="cases", meaning="proposed inputs that an input validator refused"),
+    doc.Column("contested", over="cases", meaning="cases on which accepted submissions disagree"),
+    *(
+        column
+        for over in ("accepted kept", "wrong killed before", "after")
+        for column in (doc.Column("count", over=over), doc.Column("rate", _RATE, over=over))
+    ),
+    doc.Column("unjudged"),
+)
+
+
+def _problems(result: RunResult) -> Iterator[doc.Block]:
+    if not result.problems:
+        yield doc.Paragraph("No problems.")
+    else:
+        yield doc.table(_PROBLEM_COLUMNS, map(_problem, result.problems), totals=_all_problems(result))
+    if rejected := lost(result):
+        items = tuple((doc.code(problem), ": ", doc.code(submission)) for problem, submission in rejected)
+        yield doc.Bullets(items, "Accepted submissions that a case rejects")
+    if any(problem.not_judged for problem in result.problems):
+        yield doc.table(
+            (
+                doc.Column("problem", _NAME),
+                doc.Column("submission", _NAME),
+                doc.Column("expected", _TEXT),
+                doc.Column("cases judged"),
+            ),
+            (
+                (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(judged, len(problem.ready)))
+                for problem in result.problems
+                for each in problem.not_judged
+                for judged in [sum(verdict is not Verdict.UNJUDGED for verdict in each.verdicts.values())]
+            ),
+            title="Submissions not judged on every case",
+            note="No case kills them so far, and some verdict is missing, or there is no case. They are neither kept "
+            "nor survivors, and no rate counts them.",
+        )
+
+
+def _problem(problem: ProblemResult) -> doc.Row:
+    contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
+    name = doc.soft(problem.name) if _bare(problem.name) != _bare(problem.id) else ""
+    judged, wrong = len(problem.wrong_judged), len(problem.wrong)
+    return (
+        doc.Cell(doc.code(problem.id), below=name),
+        str(len(problem.ready)),
+        str(len(problem.killers)),
+        str(problem.invalid),
+        _alert(contested),
+        *_rate(len(problem.kept), len(problem.accepted_judged), len(problem.accepted), bad=bool(problem.rejected)),
+        *_rate(len(problem.killed_before), judged, wrong),
+        *_rate(len(problem.killed), judged, wrong),
+        _alert(problem.unjudged),
+    )
+
+
+def _all_problems(result: RunResult) -> doc.Row:
+    totals, counts = result.totals, result.summary()["counts"]
+    judged, wrong = counts["wrong_judged"], counts["wrong"]
+    kept = (counts["accepted_kept"], counts["accepted_judged"], counts["accepted"])
+    return (
+        f"all {totals.problems}" if totals.problems > len(result.problems) else "all",
+        *map(str, (totals.cases, counts["cases_kept"], counts["invalid_inputs"], counts["contested"])),
+        *_rate(*kept, bad=bool(totals.rejected)),
+        *_rate(counts["wrong_killed_before"], judged, wrong),
+        *_rate(counts["wrong_killed"], judged, wrong),
+        str(totals.unjudged),
+    )
+
+
+def _rate(part: int, judged: int, whole: int, *, bad: bool = False) -> tuple[doc.Cell, str]:
+    said = NOT_JUDGED if whole and not judged else part_of(part, judged)
+    return doc.Cell(said, tone=doc.Tone.BAD if bad else doc.Tone.PLAIN), percent(part, judged) if judged else ""
+
+
+def _alert(number: int) -> doc.Cell:
+    return doc.Cell(str(number), tone=doc.Tone.BAD if number else doc.Tone.PLAIN)
+
+
+def _bare(name: str) -> str:
+    """Return only what makes a name another name: "Pair Sum" is "pair-sum"."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _spaced(text: str) -> str:
+    return text.replace("_", " ")
+
+
+# -- rounds --------------------------------------------------------------------------------------------
+
+
+def _rounds(result: RunResult) -> Iterator[doc.Block]:
+    if not result.scores:
+        yield doc.Paragraph("No problem has been judged.")
+    else:
+        yield doc.Paragraph(
+            "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
+            "after each round. Below a rate is the interval that holds it 95 times of 100, if other problems of the "
+            "same kind were drawn.",
+            soft=True,
+        )
+        yield round_table(result)
+        yield doc.Paragraph(
+            "The first of two columns pools all submissions, \u201cper problem\u201d averages over problems. Verifier "
+            "accuracy: the part of the problems whose cases keep every accepted and reject every wrong submission.",
+            soft=True,
+        )
+    if result.brought:
+        note = (
+            "A kill is a case and a wrong submission that it rejects; the first kill of a submission belongs to the "
+            "case that was the first to reject it. Submissions that are killed are not run in later rounds."
+        )
+        yield replace(brought_table(result.brought), note=note)
+    if spent := spent_said(result):
+        yield doc.Paragraph(f"A model was asked: {spent}.")
+    if result.predictions:
+        yield doc.Bullets(tuple(prediction_lines(result.predictions)), "What it predicted of its own end")
+    if looks := looks_said(result):
+        yield doc.Bullets(looks, "Time limits that an overload may have caused")
+
+
+# -- survivors -----------------------------------------------------------------------------------------
+
+
+def _survivors(result: RunResult) -> Iterator[doc.Block]:
+    counts = result.summary()["counts"]
+    if counts["wrong_killed"] >= counts["wrong_judged"]:
+        if not counts["wrong"]:
+            yield doc.Paragraph("There are no wrong submissions to kill.")
+        elif not counts["wrong_judged"]:
+            yield doc.Paragraph("Not known: no wrong submission was judged.")
+        else:
+            judged = " that was judged" if counts["wrong_judged"] < counts["wrong"] else ""
+            yield doc.Paragraph(f"None: some case kills each of them{judged}.")
+        return
+    yield doc.table(
+        (
+            doc.Column("problem", _NAME),
+            doc.Column("submission", _NAME),
+            doc.Column("expected", _TEXT),
+            doc.Column("cases it passed"),
+        ),
+        (
+            (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(passed, len(problem.ready)))
+            for problem in result.problems
+            for each in problem.survivors
+            for passed in [sum(verdict is Verdict.ACCEPTED for verdict in each.verdicts.values())]
+        ),
+    )
+    shown, survivors = sum(len(problem.survivors) for problem in result.problems), counts["survivors"]
+    if survivors > shown:
+        where = count(result.totals.surviving, "problem")
+        yield doc.Paragraph(f"These are {shown} of {survivors}, in {where}.", soft=True)
+    if result.readings:
+        yield doc.Heading("To be read: programs that survive, beside the cases that came nearest")
+        many = len(result.readings)
+        some = f" These are {many} of {survivors}." if many < survivors else ""
+        yield doc.Paragraph(
+            f"Nearest are the cases that reject most of the other wrong submissions of the problem.{some}", soft=True
+        )
+        yield from map(_reading, result.readings)
+
+
+def _reading(each: SurvivorReading) -> doc.Details:
+    program = (doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n"))))
+    nearest: list[doc.Block] = []
+    for case in each.nearest:
+        origin = shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
+        nearest += [
+            doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {origin}", 4),
+            doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True),
+            doc.Preformatted(tuple(case.input.split("\n"))),
+            doc.Paragraph("expected", soft=True),
+            doc.Preformatted(tuple(case.answer.split("\n"))),
+        ]
+    beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
+    return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((program, beside), "beside"))
+
+
+# -- what is not among the figures ---------------------------------------------------------------------
+
+
+def _disagreements(result: RunResult) -> doc.Block:
+    if not any(problem.disagreements for problem in result.problems):
+        return doc.Paragraph("None.")
+    columns = (
+        doc.Column("problem", _NAME),
+        doc.Column("case"),
+        doc.Column("from", _NAME),
+        doc.Column("submission", _NAME),
+        doc.Column("verdict", _TEXT),
+        doc.Column("note", _NAME),
+    )
+    rows = (
+        (
+            doc.code(problem.id),
+            str(found.case),
+            f"{found.origin.generator}: {shorten(found.origin.detail, 120)}",
+            doc.code(found.submission),
+            _spaced(found.verdict.value),
+            shorten(found.note, _MOST),
+        )
+        for problem in result.problems
+        for found in problem.disagreements
+    )
+    note = "These cases are not used: an accepted submission contradicts the expected output."
+    return doc.table(columns, rows, note=note)
+
+
+def _noted(result: RunResult) -> doc.Block:
+    rows = notes(result)
+    if not rows:
+        return doc.Paragraph("Nothing.")
+    return doc.table((doc.Column("problem", _NAME), doc.Column("what", _NAME), doc.Column("why", _NAME)), rows)
+
+
+def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
+    """Return what else is to be known of each problem: of which, of what of it, and what."""
+    return [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
+
+
+def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
+    """Yield what else is to be known of a problem: of what of it, and what; left out submissions first."""
+    for subject, why in problem.left_out.items():
+        if not left_out_for(why):  # these are told once for the whole run, in the headline
+            yield doc.code(subject), shorten(f"left out: {why}", _MOST)
+    for submission in problem.submissions:
+        if not submission.compiles:
+            yield doc.code(submission.name), "does not compile: not counted"
+    for words in problem.notes:
+        yield "note", shorten(words, _MOST)
+
+
+def _rows_left_out(result: RunResult) -> doc.Block:
+    shown = len(result.left_out_rows)
+    first = f"; these are the first {shown}" if shown < result.rows_left_out else ""
+    return doc.table(
+        (doc.Column("row"), doc.Column("why", _NAME)),
+        ((str(row.number), shorten(row.why, _MOST)) for row in result.left_out_rows),
+        note=f"{count(result.rows_left_out, 'row')} could not be used{first}. Rows are counted from 0.",
+    )
+
+
+def _matrices(result: RunResult) -> Iterator[doc.Block]:
+    yield doc.Paragraph(
+        "A row is a submission, a column is a case; the number before the cells says how many cases the submission "
+        "failed. Above a case: S for the problem\u2019s own (sample) data, K for kept, because it kills a wrong "
+        "submission.",
+        soft=True,
+    )
+    yield LEGEND
+    if result.problems:
+        yield doc.Panes(tuple(tuple(kill_matrix(problem)) for problem in result.problems), "matrices")
+    else:
+        yield doc.Paragraph("No problems.")
+
+
+# -- endpoints -----------------------------------------------------------------------------------------
+
+
+def _endpoints(result: RunResult) -> Iterator[doc.Block]:
+    lines = endpoint_lines(result)
+    yield endpoint_table(lines) if lines else doc.Paragraph("No endpoints.")
+    for url, leases in gone_endpoints(result).items():
+        yield doc.Paragraph((f"{count(leases, 'lease')} on ", doc.code(url), ", which has left the pool."))

@@ -1,0 +1,98 @@
+"""Test doubles of a reference check: a strategy that records, a lender, and another pool whose leases must be refused.
+
+Decides nothing of the pool under test.
+"""
+
+import random
+from collections.abc import Callable
+
+from balancer.core import Core
+from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.load import Load
+from balancer.strategy import Node, Request, Strategy
+
+__all__ = ["FakeLender", "RecordingStrategy", "StrategyFactory", "other_pool"]
+
+StrategyFactory = Callable[[random.Random], Strategy]
+"""Makes a fresh strategy."""
+
+
+class RecordingStrategy(Strategy):
+    """A strategy that keeps a record of what it is told.
+
+    Attributes:
+        told: ceiling, limit and weight of each node in service.
+    """
+
+    def __init__(self, make: StrategyFactory, rng: random.Random) -> None:
+        self._inner = make(rng)
+        self.name = self._inner.name
+        self.told: dict[Node, tuple[int, int, float]] = {}
+
+    def join(self, node: Node, now: float) -> None:
+        """Note how a node stands that joins."""
+        self.told[node] = node.ceiling, node.limit, node.weight
+        self._inner.join(node, now)
+
+    def leave(self, node: Node, now: float) -> None:
+        """Forget a node."""
+        del self.told[node]
+        self._inner.leave(node, now)
+
+    def change(self, node: Node, now: float) -> None:
+        """Note how a node stands that has changed."""
+        self.told[node] = node.ceiling, node.limit, node.weight
+        self._inner.change(node, now)
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        """Choose as the strategy inside does."""
+        return self._inner.pick(request, now)
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """Let the strategy inside learn."""
+        self._inner.finish(node, outcome, elapsed_s, now)
+
+
+class FakeLender:
+    """Stands for a shell: all that a lease needs of it is that it is somebody."""
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        """Refuse: whoever drives the core gives leases back to it directly."""
+        raise AssertionError("the reference check gives leases back by itself")
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Refuse; likewise."""
+        raise AssertionError("the reference check tells the core by itself")
+
+    def told(self, lease: Lease, load: Load) -> None:
+        """Refuse; likewise."""
+        raise AssertionError("the reference check tells the core by itself")
+
+
+class _Only(Strategy):
+    """Chooses the only endpoint of another pool, which is not under test."""
+
+    name = "only"
+
+    def __init__(self) -> None:
+        self._node: Node | None = None
+
+    def join(self, node: Node, now: float) -> None:
+        self._node = node
+
+    def leave(self, node: Node, now: float) -> None:
+        self._node = None
+
+    def change(self, node: Node, now: float) -> None:
+        pass
+
+    def pick(self, request: Request, now: float) -> Node | None:
+        return self._node if self._node is not None and request.fits(self._node) else None
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        pass
+
+
+def other_pool() -> Core:
+    """Return a pool of one endpoint with one slot, which is not under test."""
+    return Core([Endpoint("other")], _Only(), lender=FakeLender(), now=0.0)

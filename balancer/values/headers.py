@@ -1,0 +1,67 @@
+"""The headers of an endpoint: read like any mapping by the caller who sends them, and shown to nobody else.
+
+Decides which headers can be sent, and that no text made of them has a value in it: any may be a secret. So an error
+names a header and never quotes its value. It must not know HTTP beyond that.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from balancer.errors import ConfigError
+
+__all__ = ["Headers", "checked_headers", "secrets_of"]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")  # RFC 9110, without its obsolete parts
+
+
+class Headers(Mapping[str, str]):
+    """Names and values, read-only. What it prints as has the names only; a copy or a pickle has the values, too.
+
+    Args:
+        given: names and values, both plain texts.
+
+    Raises:
+        ValueError: a header cannot be sent.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, given: Any = ()) -> None:
+        if not isinstance(given, Mapping) and given != ():
+            raise ValueError('headers takes a mapping of names to texts, e.g. {"Authorization": "Bearer ..."}')
+        self._values: dict[str, str] = dict(given)
+        for name, value in self._values.items():
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no header name; allowed are letters, digits and hyphens")
+            if not isinstance(value, str) or not _VALUE.fullmatch(value):
+                raise ValueError(f"header {name!r} has a value that cannot be sent; a text of plain ASCII can")
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self._values)}; values are not shown>" if self._values else "<no headers>"
+
+
+def checked_headers(headers: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the `headers` of the endpoint `url` if they can be sent. Raises ConfigError."""
+    try:
+        return dict(Headers(headers))
+    except ValueError as error:
+        raise ConfigError(f"endpoint {url}: {error}") from None
+
+
+def secrets_of(headers: Mapping[str, str]) -> list[str]:
+    """Return the values, and what follows the scheme in each ("Bearer ", "Basic ")."""
+    return [text for value in headers.values() for text in (value, value.partition(" ")[2].strip()) if text]

@@ -1,0 +1,97 @@
+"""Secrets out of texts: what must not be shown, and what stands there instead.
+
+Decides where a secret is recognised. It must not know where secrets come from nor who reads the texts.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+__all__ = ["Redaction", "ShownNames", "plain_name"]
+
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*")
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Puts a stand-in in the place of each secret."""
+
+    _pattern: re.Pattern[str] | None = None
+    _stand_ins: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, secrets: Iterable[tuple[str, str]], *, least: int = 1) -> Self:
+        """Return what hides `secrets`, each with its stand-in.
+
+        A secret is found in any case, with any white space for its own, as `repr` and JSON write it, and with any
+        number where it has a range such as {1..4}.
+
+        Args:
+            secrets: a secret and what is shown instead; an empty one is ignored.
+            least: one with fewer characters, ranges not counted, is hidden only where it is the whole text.
+        """
+        longest_first = sorted({(text, shown) for text, shown in secrets if text}, key=lambda pair: -len(pair[0]))
+        if not longest_first:
+            return cls()
+        groups = [_group(text, whole=len(_RANGE.sub("", text)) < least) for text, _ in longest_first]
+        pattern = re.compile("|".join(groups), re.IGNORECASE)
+        return cls(pattern, tuple(shown for _, shown in longest_first))
+
+    def __call__(self, text: str) -> str:
+        """Return `text` without the secrets."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda match: self._stand_ins[(match.lastindex or 1) - 1], text)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of an endpoint, of a URL without user and query, which may be secrets."""
+    return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
+
+
+class ShownNames:
+    """What endpoints are called where others look: URLs without user and query, and no two alike.
+
+    Args:
+        redact: takes further secrets out of a name.
+    """
+
+    def __init__(self, redact: Callable[[str], str] | None = None) -> None:
+        self._redact = redact or str
+        self._shown: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """Return what `name` is called, always the same."""
+        shown = self._shown.get(name)
+        if shown is None:
+            plain = self._redact(plain_name(name))
+            shown, number = plain, 1
+            while shown in self._taken:
+                number += 1
+                shown = f"{plain} ({number})"
+            self._taken.add(shown)
+            self._shown[name] = shown
+        return shown
+
+
+def _group(secret: str, *, whole: bool) -> str:
+    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+    either = "|".join(map(_as_pattern, sorted(forms, key=len, reverse=True)))
+    return rf"(\A(?:{either})\Z)" if whole else f"({either})"
+
+
+def _as_pattern(text: str) -> str:
+    """Return a pattern for `text`, its white space being any and its ranges also any number."""
+    pieces = re.split(r"(\s+|\{\d+\.\.\d+\})", text)
+    return "".join(_piece(piece) for piece in pieces)
+
+
+def _piece(piece: str) -> str:
+    if piece.isspace():
+        return r"\s+"
+    return rf"(?:{re.escape(piece)}|\d+)" if _RANGE.fullmatch(piece) else re.escape(piece)

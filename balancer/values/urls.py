@@ -1,0 +1,125 @@
+"""What the URL of an endpoint may look like, and when two URLs are one endpoint.
+
+Decides both for Python, for configs and for scenarios alike. A plain name such as "gpu-1" is as good as a URL, and
+any scheme will do. It must not know endpoints, nor files: it says what is wrong, and the reader of it says where.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+__all__ = ["checked_server_url", "checked_url", "has_credentials", "host_of", "identity_of"]
+
+_MOST_PORT: Final = 65535
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_RANGE = re.compile(r"\{\d+\.\.\d+\}")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#\[\]]+):\d+(/.*)?")
+_KNOWN_BY_HEART: Final = 16_384  # names, so that the exclusions of a retry cost no parsing
+
+
+def checked_url(url: object) -> str:
+    """Return `url`, a URL or a plain name, if an endpoint can have it.
+
+    Raises:
+        ValueError: it cannot; the message says why and what to write, and does not quote a password.
+    """
+    if not isinstance(url, str) or not url.strip():
+        raise ValueError("it must be a non-empty string")
+    if _password_in(url):
+        raise ValueError("it holds a password, which every log would show; give it in headers instead")
+    if _RANGE.search(url):
+        raise ValueError(
+            "a range is expanded in config files only; in Python write one endpoint for each URL: "
+            "[Endpoint(url) for url in expand_range(...)], with expand_range from balancer"
+        )
+    scheme, found, rest = url.partition("://")
+    if not found:
+        if _HOST_AND_PORT.fullmatch(url):
+            raise ValueError(f"it has a port and no scheme; write {'http://' + url!r}")
+        return url
+    port = _port_in(rest, strict=_default_port(scheme) is not None)
+    if port is not None and not (port.isascii() and port.isdecimal() and 1 <= int(port[:9]) <= _MOST_PORT):
+        raise ValueError(f"its port is {port!r}; a port is a whole number from 1 to {_MOST_PORT}")
+    return url
+
+
+def checked_server_url(url: str) -> str:
+    """Return `url` if a file can have it: beyond what `checked_url` asks, it needs a scheme and what the scheme is of.
+
+    Raises:
+        ValueError: it cannot, and why.
+    """
+    scheme, found, rest = checked_url(url).partition("://")
+    if not found or not scheme or not rest.strip("/ "):
+        raise ValueError('it must look like "http://host:port/" or "local://name"')
+    return url
+
+
+def has_credentials(url: str) -> bool:
+    """Return whether `url` names a user, perhaps with a password: then no message should quote it."""
+    return "@" in _authority(url.partition("://")[2] or url)
+
+
+def identity_of(name: str) -> str:
+    """Return what tells endpoints apart: equal for two names or URLs if they are one endpoint.
+
+    The scheme and the host of a URL may be written in any case, the port of its scheme may be left out, and so may a
+    slash at its end. "judge0+http" is http as well. Whatever is no http or https URL is taken as it is.
+
+    Raises:
+        TypeError: `name` is no string.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"found {name!r}; an endpoint is named by a string, its name or its URL")
+    return _canonical(name) if "://" in name else name
+
+
+def host_of(url: str) -> str:
+    """Return the host part of `url`, or all of it if it has none."""
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # e.g. an unclosed "[": a name is a name, whatever it looks like
+        return url
+
+
+@lru_cache(_KNOWN_BY_HEART)
+def _canonical(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    default = _default_port(scheme)
+    if default is None:
+        return url
+    authority = _authority(rest)
+    path = rest[len(authority) :]
+    user, at, place = authority.rpartition("@")
+    place = place.lower().removesuffix(f":{default}").removesuffix(":")
+    if "?" not in path and "#" not in path:
+        path = path.removesuffix("/")
+    return f"{scheme.lower()}://{user}{at}{place}{path}"
+
+
+def _default_port(scheme: str) -> int | None:
+    """Return the port of an http or https scheme, whatever API is named before a "+"; None of any other."""
+    return _DEFAULT_PORTS.get(scheme.lower().rpartition("+")[2])
+
+
+def _authority(rest: str) -> str:
+    """Return the part of what follows "://" that names the server."""
+    return re.split(r"[/?#]", rest, maxsplit=1)[0]
+
+
+def _password_in(url: str) -> bool:
+    user, at, _ = _authority(url.partition("://")[2] or url).rpartition("@")
+    return bool(at) and ":" in user
+
+
+def _port_in(rest: str, *, strict: bool) -> str | None:
+    """Return the port as it is written, if there is one. Unless `strict`, only digits are a port."""
+    place = _authority(rest).rpartition("@")[2]
+    if "[" in place and "]" not in place:  # a name is a name, whatever it looks like
+        return None
+    after_host = place.rpartition("]")[2]
+    _, found, port = after_host.partition(":")
+    if not found or not port:
+        return None
+    return port if strict or port.isdecimal() else None

@@ -1,0 +1,157 @@
+"""The report of a study as a document: who is best, every figure, the charts, the scenario.
+
+Decides what is told and in which order. It must not know how a document is shown.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from balancer.reporting import document as doc
+from balancer.reporting.files import json_text
+from balancer.reporting.words import NOTHING, count
+from balancer_simulator.report.tables import compared_tables, kind_table
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.ranking import ranking_table
+from balancer_simulator.studies.remarks import behind, of_the_runs, unsure
+from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import winner_of
+from balancer_simulator.studies.wording import worded
+
+__all__ = ["scenario_section", "settings_lines", "study_document"]
+
+_MOST_ALIKE: Final = 4  # policies on the card
+
+
+def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
+    """Return the whole report."""
+    scenario = study.scenario
+    certainty = "One replication says nothing about chance: there are no intervals."
+    if scenario.replications > 1:
+        certainty = "\u00b1 is half a 95% interval over the replications."
+    return doc.Document(
+        title=f"Simulation: {scenario.name}",
+        heading=scenario.name,
+        lead=f"A simulation: {count(len(study.policies), 'policy', 'policies')}, "
+        f"{count(scenario.replications, 'replication')} each, on the same requests and faults. {certainty}",
+        blocks=(doc.Tiles(tuple(_tiles(study))), *_warnings(study)),
+        sections=tuple(_sections(study, charts)),
+        footer=(
+            "The numbers are in ",
+            doc.code("results.json"),
+            ", ",
+            doc.code("runs.csv"),
+            " and ",
+            doc.code("endpoints.csv"),
+            " beside this page.",
+        ),
+    )
+
+
+def scenario_section(
+    scenario: Scenario, title: str = "Scenario", note: str = "All that is not as usual."
+) -> doc.Section:
+    """Return a scenario as lines of JSON, under a title: with it the report can be made again."""
+    return doc.Section(
+        title, (doc.Paragraph(note, soft=True), doc.Preformatted(tuple(settings_lines(scenario)))), "scenario"
+    )
+
+
+def _warnings(study: Study) -> Iterator[doc.Block]:
+    if policies := behind(study):
+        yield _warning("Requests come faster than they end, so the times grow with the horizon: ", policies)
+    if policies := unsure(study):
+        words = "May not keep up: as many requests wait as at a load of 1, and no run of this length can tell; raise "
+        yield _warning(f"{words}horizon_s. ", policies)
+
+
+def _warning(words: str, policies: Sequence[str]) -> doc.Paragraph:
+    named = [part for policy in policies for part in (", ", doc.identifier(policy))][1:]
+    return doc.Paragraph((words, *named), doc.Tone.BAD)
+
+
+def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
+    figure = figure_of(study.default_metric)
+    yield doc.Section(f"Ranking by {figure.heading}", tuple(_ranking(study)), "ranking", "Ranking")
+    yield doc.Section("Figures", tuple(compared_tables(study)), "figures", "Figures")
+    if len(study.scenario.requests.kinds) > 1:
+        yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
+    yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
+    note = "All that is not as usual; with it, this report can be made again."
+    yield replace(scenario_section(study.scenario, note=note), label="Scenario")
+
+
+def _ranking(study: Study) -> Iterator[doc.Block]:
+    winner = winner_of(study)
+    verdict: tuple[str | doc.Written, ...] = ()
+    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
+        verdict = (" ", doc.strong(_capital(sentence)), ".")
+    meaning = figure_of(study.default_metric).meaning
+    yield doc.Paragraph(
+        (f"{_capital(meaning)}. Differences are taken replication by replication.", *verdict), soft=True
+    )
+    yield ranking_table(study)
+    yield from (doc.Paragraph(f"{_capital(line)}.", soft=True) for line in of_the_runs(study))
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"
+
+
+def _tiles(study: Study) -> Iterator[doc.Tile]:
+    best = study.ranking()[0]
+    name = study.default_metric
+    metrics = study.metrics(best)
+    figure = figure_of(name)
+    yield _crown(study)
+    if name in metrics:
+        yield doc.Tile(figure.heading, worded(metrics[name], figure.unit), f"{best}: {figure.meaning}")
+    yield doc.Tile("utilisation", worded(metrics["utilisation"], "part"), best)
+    if "lost" in metrics:
+        sound = metrics["lost"].mean == 0 and study.keeps_up(best)
+        tone = doc.Tone.GOOD if sound else doc.Tone.BAD
+        yield doc.Tile("lost", worded(metrics["lost"], "part"), f"{best}: requests without success", tone)
+    if not study.keeps_up(best):
+        yield doc.Tile(
+            "cannot keep up", f"{study.unfinished(best):.1%}", f"{best}: unfinished at the end", doc.Tone.BAD
+        )
+    yield doc.Tile("replications", str(study.scenario.replications), f"seed {study.scenario.seed}")
+
+
+def _crown(study: Study) -> doc.Tile:
+    """Return the largest card: the best policy only if it has won."""
+    winner, many = winner_of(study), len(study.policies)
+    if many == 1:
+        return doc.Tile("policy", study.policies[0], "the only one, so there is nothing to compare")
+    if winner is None:
+        return doc.Tile("best policy", NOTHING, f"of {many}: none has the figure", doc.Tone.BAD)
+    if winner.is_certain:
+        return doc.Tile("best policy", winner.first, f"of {many}, by more than chance explains")
+    if study.scenario.replications == 1:
+        return doc.Tile(
+            "best policy", "not known", f"{winner.first} is first of {many}, but one replication says nothing"
+        )
+    alike = [winner.first, *winner.alike]
+    named = ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
+    return doc.Tile("best policy", "cannot be told apart", f"{named}, of {many}")
+
+
+# -- the scenario --------------------------------------------------------------------------------------
+
+_MOST_VALUES: Final = 24  # of a list of numbers; a record has thousands
+
+
+def settings_lines(scenario: Scenario) -> list[str]:
+    """Return the scenario as lines of JSON; of a long list of numbers the first few, and how many there are."""
+    return json_text(_cut(scenario.to_data())).splitlines()
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(item) for key, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    if len(value) > _MOST_VALUES and all(isinstance(item, int | float) for item in value):
+        return [*value[:3], f"... {len(value)} values"]
+    return [_cut(item) for item in value]

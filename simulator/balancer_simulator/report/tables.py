@@ -1,0 +1,138 @@
+"""The tables of a study: figures, rankings, kinds of requests, shares, and several scenarios beside each other.
+
+Decides what stands in each. Pure; no number is computed here, and a renderer decides how a table looks.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from balancer.reporting.document import Column, ColumnKind, Row, RowGroup, Table, Words, identifier, soft, table
+from balancer.reporting.words import NOTHING
+from balancer_simulator.studies.figures import FIGURES, Figure, figure_of
+from balancer_simulator.studies.intervals import Interval
+from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import Winner
+from balancer_simulator.studies.wording import worded, worded_difference
+
+__all__ = [
+    "cluster_table",
+    "compared_tables",
+    "figure_table",
+    "kind_table",
+    "place_table",
+    "share_table",
+]
+
+_NAME, _TEXT, _MEASURE = ColumnKind.NAME, ColumnKind.TEXT, ColumnKind.MEASURE
+_COMMON: Final = ("wait_p99_s", "sojourn_mean_s", "sojourn_p99_s")
+_OF_A_BATCH: Final = ("makespan_s", "makespan_by_bound", "wait_p99_s", "utilisation", "jain_workers", "lost")
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "closed": ("throughput_per_s", *_COMMON, "jain_workers", "lost"),
+    "batch": _OF_A_BATCH,
+    "tasks": _OF_A_BATCH,
+}
+_OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
+_OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
+_OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
+_MOST_ENDPOINTS: Final = 12
+_MOST_BESIDE: Final = 6  # policies in one table; on paper more would not have the room for a figure
+
+
+def figure_table(study: Study) -> Table:
+    """Return the main figures of each policy."""
+    there = {key for policy in study.policies for key in study.metrics(policy)}
+    return _by_policy(study, [key for key in _COLUMNS.get(study.scenario.workload.kind, _OPEN) if key in there])
+
+
+def cluster_table(study: Study) -> Table:
+    """Return what the wait of a lease is made of, under each policy."""
+    return _by_policy(study, _OF_A_CLUSTER)
+
+
+def _by_policy(study: Study, keys: Sequence[str]) -> Table:
+    columns = (Column("policy", _NAME), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
+    return table(columns, ((policy, *_cells(study.metrics(policy), keys)) for policy in study.policies))
+
+
+def kind_table(study: Study) -> Table:
+    """Return the times of each kind of request, under each policy."""
+    columns = (
+        Column("policy", _NAME),
+        Column("kind", _TEXT, unbroken=True),
+        *(Column(figure_of(key).heading, _MEASURE) for key in _OF_KINDS),
+    )
+    rows: Iterator[Row] = (
+        (identifier(policy), kind, *_cells(metrics, _OF_KINDS))
+        for policy in study.policies
+        for kind, metrics in study.by_kind(policy).items()
+    )
+    return table(columns, rows)
+
+
+def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str]:
+    return (worded(metrics[key], figure_of(key).unit) if key in metrics else NOTHING for key in keys)
+
+
+def compared_tables(study: Study) -> Iterator[Table]:
+    """Yield every figure of every policy, a few policies beside each other in a table: as many in each."""
+    figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
+    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
+    for start in range(0, len(study.policies), beside):
+        policies = [*study.policies[start : start + beside], *[""] * beside][:beside]
+        columns = tuple(Column(identifier(policy) if policy else "", _MEASURE) for policy in policies)
+        groups = (RowGroup(_explained(each), (_figure_row(study, policies, each),)) for each in figures)
+        yield Table(columns, tuple(groups), look="compared")
+
+
+def _explained(figure: Figure) -> Words:
+    return (f"{figure.heading} ", soft(figure.meaning))
+
+
+def _figure_row(study: Study, policies: Sequence[str], figure: Figure) -> Row:
+    return tuple(next(_cells(study.metrics(policy), [figure.key])) if policy else "" for policy in policies)
+
+
+def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinished: bool) -> Table:
+    """Return the policies, the best first, each with its paired difference to the best.
+
+    Args:
+        by: the figure they are ranked by; default: the study's own.
+        winner: who has won: policies that are alike share the first place.
+        unfinished: whether it is told how much of what began did not end.
+    """
+    name, ranking = by or study.default_metric, study.ranking(by)
+    figure = figure_of(name)
+    more = "beside the first" if figure.better == "more" else "more than the first"
+    columns = [Column("", unbroken=True), Column("policy", _TEXT)]
+    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more, "lost")]
+    columns += [Column("un-\nfin-\nished")] if unfinished else []  # narrow, or a name beside it would be cut
+    rows = []
+    for place, policy in enumerate(ranking, start=1):
+        shared = 1 if winner and policy in winner.alike else place
+        share = [f"{study.unfinished(policy):.1%}"] if unfinished else []
+        rows.append((str(shared), policy, *_ranked(study, ranking[0], policy, name), *share))
+    return table(columns, rows)
+
+
+def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
+    metrics, unit = study.metrics(policy), figure_of(name).unit
+    yield worded(metrics[name], unit) if name in metrics else NOTHING
+    if policy == best or name not in metrics or name not in study.metrics(best):
+        yield ""
+    else:
+        difference = study.difference(policy, best, name)
+        yield worded_difference(difference, study.metric(best, name).mean, unit) + ("" if difference.is_clear else " ~")
+    yield worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
+
+
+def share_table(study: Study) -> Table:
+    """Return the part of all calls that each endpoint had, the mean over the replications."""
+    columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in study.policies))
+    rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in study.policies)) for url in study.scenario.by_url)
+    return table(columns, rows, most=_MOST_ENDPOINTS)
+
+
+def _share(study: Study, policy: str, url: str) -> float:
+    records = study.records[policy]
+    return sum(record.shares[url] for record in records) / len(records)

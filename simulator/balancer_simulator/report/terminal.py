@@ -1,0 +1,108 @@
+"""A study in the terminal: figures, a ranking, several scenarios beside each other.
+
+Decides what is said beside each table. Files and charts are made elsewhere.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Console
+
+from balancer.reporting.document import Block, Paragraph, Section
+from balancer.reporting.terminal import print_sections
+from balancer_simulator.report.matrix import BEST, matrix_table
+from balancer_simulator.report.tables import cluster_table, figure_table, kind_table, place_table, share_table
+from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.remarks import UNSURE, behind, of_the_runs, unsure
+from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.winner import Winner, winner_of
+
+__all__ = ["print_matrix", "print_ranking", "print_study"]
+
+
+def print_study(study: Study, console: Console) -> None:
+    """Print the main figures of each policy, and the share of each endpoint."""
+    said = (*_verdict(study, winner_of(study)), *_behind(study), *of_the_runs(study))
+    sections = [_with_lines(study.scenario.name, figure_table(study), said)]
+    if len(study.scenario.requests.kinds) > 1:
+        sections.append(Section("by kind of request", (kind_table(study),)))
+    if study.scenario.cluster is not None:
+        title = "of a lease's wait, where callers are in several processes"
+        sections.append(Section(title, (cluster_table(study),)))
+    sections.append(Section("share of all calls, by endpoint", (share_table(study),)))
+    print_sections(sections, console)
+
+
+def print_ranking(study: Study, console: Console, *, by: str | None = None) -> None:
+    """Print the policies, the best first, each with its paired difference to the best.
+
+    Raises:
+        ConfigError: there is no figure `by`, or neither of its ends is better.
+    """
+    name = by or study.default_metric
+    ranking = study.ranking(by)
+    figure = figure_of(name)
+    end = ", more is better" if figure.better == "more" else ""
+    winner = winner_of(study, by)
+    places = place_table(study, by, winner, unfinished=bool(behind(study)))
+    heading = Paragraph(f"ranked by {figure.heading}{end}: {figure.meaning}")
+    said = (*_verdict(study, winner), *_remarks(study, ranking, name))
+    print_sections([Section(study.scenario.name, (heading, places, *map(Paragraph, said)))], console)
+
+
+def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
+    """Print how far each policy is from the best one in each study; those that are best are bold."""
+    numbers = list(map(str, range(1, len(studies) + 1)))
+    said = [f"{n}: {study.scenario.name} ({path})" for n, (path, study) in zip(numbers, studies.items(), strict=True)]
+    said.append(f"{BEST}: the best, or cannot be told apart from it")
+    for number, study in zip(numbers, studies.values(), strict=True):
+        if names := unsure(study):
+            said.append(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}")
+    title = "mean sojourn, of a batch the makespan, by that of the best policy"
+    print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
+
+
+def _with_lines(title: str, table: Block, lines: Sequence[str]) -> Section:
+    return Section(title, (table, *map(Paragraph, lines)))
+
+
+def _verdict(study: Study, winner: Winner | None) -> Iterator[str]:
+    """Yield who has won; with one replication nothing, as nobody can have."""
+    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
+        yield sentence
+
+
+def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
+    count = study.scenario.replications
+    if not any(name in study.metrics(policy) for policy in ranking):
+        yield _nothing(study)
+    if count == 1:
+        yield "one replication: nothing can be said about chance; ask for more with --replications"
+    else:
+        yield f"\u00b1: 95% intervals over {count} replications; differences are paired (the same requests and faults)"
+        compared = [p for p in ranking[1:] if name in study.metrics(p) and name in study.metrics(ranking[0])]
+        if any(not study.difference(p, ranking[0], name).is_clear for p in compared):
+            yield "~: cannot be told apart from the first: the interval of the difference holds 0"
+    losers = [policy for policy in ranking if study.loses_more(policy)]
+    if losers:
+        unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
+        yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
+    yield from _behind(study)
+    yield from of_the_runs(study)
+
+
+def _behind(study: Study) -> Iterator[str]:
+    if found := [f"{p} ({_unfinished(study, p)} unfinished)" for p in behind(study)]:
+        yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
+    if names := unsure(study):
+        yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
+
+
+def _unfinished(study: Study, policy: str) -> str:
+    return f"{study.unfinished(policy):.1%}"
+
+
+def _nothing(study: Study) -> str:
+    horizon = f"{study.scenario.horizon_s:g} s"
+    if study.scenario.is_batch:
+        return f"no batch was done within horizon_s, {horizon}: raise it, or see with `simulate` what holds it up"
+    return f"in no replication did a request succeed within horizon_s, {horizon}: raise it, or see what fails"
