@@ -5,16 +5,16 @@ Decides that once, for every shell: it is told what happened and `now`, and answ
 
 What a shell keeps (threads, a simulator, tasks of asyncio alike):
 
-- It carries out each decision and tells the course what came of it, one call at a time, with a `now` of one clock.
+- It carries out each decision and tells the plan what came of it, one call at a time, with a `now` of one clock.
 - `begin` comes first. An `Ask` ends with `granted`, `no_endpoint` (nobody in service could ever serve it, or can any
   more) or `no_lease` (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers
   is asked for at the same place in the queue (`Core.amend`; `balancer.core.retry_polls` does both).
 - A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
-  An error of the caller's own ends the course without a word. A shell that can end an attempt does so at `cut_s`, and
+  An error of the caller's own ends the plan without a word. A shell that can end an attempt does so at `cut_s`, and
   says `cut`; one that cannot lets it run.
 - After a `Hedge`, `hedged` says where the second call may begin; if no slot is free at once, nothing is said.
 - A first attempt is counted in the budget when its lease is granted (`RetryBudget.attempted`), by the shell, so that a
-  shell may make the course no sooner than something fails.
+  shell may make the plan no sooner than something fails.
 - `out` is who serves nobody for now (`Core.out_of_service`).
 """
 
@@ -245,7 +245,7 @@ class AttemptPlan:
 
     def _expect(self, phase: _Phase) -> None:
         if self._phase is not phase:
-            raise RuntimeError(f"a course that {self._phase.value} was told what one hears that {phase.value}")
+            raise RuntimeError(f"a plan that {self._phase.value} was told what one hears that {phase.value}")
 
     def _pass(self, now: float) -> None:
         if now > self._now:

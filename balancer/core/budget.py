@@ -26,7 +26,7 @@ _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
 class Budget(Protocol):
-    """What a course needs of a budget; a shell with threads gives one that they can share."""
+    """What a plan needs of a budget; a shell with threads gives one that they can share."""
 
     def try_spend(self, now: float) -> bool:
         """Take one retry out of the budget, if there is one."""

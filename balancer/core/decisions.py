@@ -1,6 +1,6 @@
 """The decisions of an attempt plan, and the policy that a call is made by. Data.
 
-The five decisions are all that a course ever answers: see `balancer.core.attempt_plan`. All times are in seconds from
+The five decisions are all that a plan ever answers: see `balancer.core.attempt_plan`. All times are in seconds from
 the `now` that the shell gave. Nothing here knows pools, clocks or threads.
 """
 
@@ -17,7 +17,7 @@ _NONE = frozenset[str]()
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """How far a call may go. What differs between users of the course is said here, and nowhere else.
+    """How far a call may go. What differs between users of the plan is said here, and nowhere else.
 
     Args:
         attempts: tries at most, the first included.

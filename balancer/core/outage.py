@@ -10,7 +10,7 @@ __all__ = ["Patience", "PoolOutage"]
 
 
 class Patience(Protocol):
-    """What a course needs of an outage; a shell with threads gives one that they can share."""
+    """What a plan needs of an outage; a shell with threads gives one that they can share."""
 
     def succeeded(self) -> None:
         """Count a call that succeeded."""

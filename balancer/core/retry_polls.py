@@ -1,6 +1,6 @@
 """Retry polls: a retry that waits asks again, from time to time, which endpoints it may use.
 
-Decides nothing: it asks the course what to ask for now, and has the core change that at the waiter's place in the
+Decides nothing: it asks the plan what to ask for now, and has the core change that at the waiter's place in the
 queue. Pure, like both; the shell calls it under its lock, when its time has come.
 """
 
@@ -20,7 +20,7 @@ class RetryPolls:
     """The looks of one retry while it waits.
 
     Args:
-        course: its own.
+        plan: its own.
         request: what it asks the core for, given a decision to ask.
         now: when it began to wait.
         ask: what it waits for to begin with.
@@ -29,25 +29,25 @@ class RetryPolls:
         at_s: when it looks next; inf: never.
     """
 
-    __slots__ = ("_course", "_request", "at_s")
+    __slots__ = ("_plan", "_request", "at_s")
 
-    def __init__(self, course: AttemptPlan, request: Callable[[Ask], Request], now: float, ask: Ask) -> None:
-        self._course = course
+    def __init__(self, plan: AttemptPlan, request: Callable[[Ask], Request], now: float, ask: Ask) -> None:
+        self._plan = plan
         self._request = request
         self.at_s = now + ask.look_s
 
     def look(self, core: Core, waiter: Waiter, now: float) -> Sequence[Waiter]:
-        """Let `waiter` ask for what the course says now. Return those whose wait has ended by that."""
-        if waiter.ended:  # since its time to look came; its course hears only of what it waits for
+        """Let `waiter` ask for what the plan says now. Return those whose wait has ended by that."""
+        if waiter.ended:  # since its time to look came; its plan hears only of what it waits for
             return ()
         out = core.out_of_service()
-        decision = self._course.look(now, out)
+        decision = self._plan.look(now, out)
         self.at_s = now + decision.look_s
         while True:
             try:
                 return core.amend(waiter, self._request(decision), now)
             except NoEndpoint:
-                further = self._course.no_endpoint(now, out)
+                further = self._plan.no_endpoint(now, out)
                 # Whatever can serve what it waits for can serve the last of its wishes, which avoids the least.
                 assert isinstance(further, Ask), f"a waiter that can be served is told {further}"
                 decision = further

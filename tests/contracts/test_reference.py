@@ -173,4 +173,5 @@ def test_every_term_of_the_glossary_is_used_on_another_page_or_in_the_code() -> 
 def test_a_decision_is_a_heading_and_a_short_reason() -> None:
     for file in sorted((_DOCS / "decisions").glob("[!R]*.md")):
         for decision in file.read_text(encoding="utf-8").split("\n## ")[1:]:
-            assert len(decision.split()) <= 130, f"{file.name}: {decision.splitlines()[0]!r} is too long"
+            told = [line for line in decision.splitlines() if not line.startswith("|")]  # a table is for looking up
+            assert len(" ".join(told).split()) <= 200, f"{file.name}: {told[0]!r} is too long"

@@ -219,13 +219,13 @@ def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
 def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
     down = _FREE.model_copy(update={"faults": [FastFail(from_s=2.0, to_s=2.5, after_s=0.01)]})
     troubles = fit_trace(made_trace(_scenario(down, _LINES, workers=6, calls=900))).endpoints["http://free/"].troubles
-    (spell,) = troubles.spells
+    (spell,) = troubles.outages
     assert (spell.from_s, spell.to_s, spell.over) == (pytest.approx(2.0, abs=0.2), pytest.approx(2.5, abs=0.2), True)
     assert troubles.quick_part == 0.0
     flaky = _FREE.model_copy(update={"faults": [FailWithin(probability=0.1)]})
     fit = fit_trace(made_trace(_scenario(flaky, calls=800)))
     found = fit.endpoints["http://free/"].troubles
-    assert found.spells == ()
+    assert found.outages == ()
     assert found.slow_part == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 800))
     assert fit.scenario().endpoints[0].faults == [FailWithin(probability=found.slow_part)]
 
@@ -234,7 +234,7 @@ def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_
     down = _FREE.model_copy(update={"faults": [FastFail(from_s=1.0, after_s=0.01)]})
     trace = until(made_trace(_scenario(down, _LINES, workers=6, calls=900)), 2.0)
     fit = fit_trace(trace)
-    (spell,) = fit.endpoints["http://free/"].troubles.spells
+    (spell,) = fit.endpoints["http://free/"].troubles.outages
     assert not spell.over
     assert spell.to_s == pytest.approx(2.0, abs=0.05)
 

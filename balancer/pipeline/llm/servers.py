@@ -88,14 +88,14 @@ class ModelServers:
             retries=self._pool.engine.retries,
             wait_s=self._pool.engine.acquire_timeout_s,
         )
-        course = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
+        plan = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
 
         def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # whoever was told to stop begins nothing
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return ThreadDriver(self._pool.engine, course, LeaseRequest(exclude=spent), make, sleep=pause)
+        return ThreadDriver(self._pool.engine, plan, LeaseRequest(exclude=spent), make, sleep=pause)
 
     def _give_up(self, name: str, error: ServerUnusable) -> None:
         with self._lock:

@@ -106,7 +106,7 @@ class _Crew:
 
 
 def task_group() -> _Crew:
-    """Return a crew of the loop that runs."""
+    """Return a task group of the loop that runs."""
     return _Crew()
 
 

@@ -73,7 +73,7 @@ class _Crew:
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[_Crew]:
-    """Return a crew of the run of trio that is under way."""
+    """Return a task group of the run of trio that is under way."""
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         try:

@@ -104,7 +104,7 @@ def spot(told: Told = _nothing, lost: Callable[[], object] = _nothing) -> Spot:
 
 
 def task_group() -> AbstractAsyncContextManager[TaskGroup]:
-    """Return a crew of the library of the task that asks."""
+    """Return a task group of the library of the task that asks."""
     made: AbstractAsyncContextManager[TaskGroup] = _library().task_group()
     return made
 

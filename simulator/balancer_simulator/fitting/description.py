@@ -92,7 +92,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                     for place, kind in enumerate(fit.prepared.kinds)
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
-                "outages": len(each.troubles.spells),
+                "outages": len(each.troubles.outages),
                 "failures": each.troubles.quick_part + each.troubles.slow_part,
             }
             for member in fit.members
@@ -148,12 +148,12 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
     if part > 0.01:
         yield f"how long the longest {part:.1%} of its calls take: they had not ended"
-    if not found.troubles.spells:
+    if not found.troubles.outages:
         watched_s = found.troubles.watched_s
         once_s = watched_s / _THREE
         yield f"how often it is down: never in {watched_s:.3g} s, so less often than once in {once_s:.3g} s (95%)"
-    elif len(found.troubles.spells) < 5:
-        yield f"how often it is down: {len(found.troubles.spells)} seen, and so few say little"
+    elif len(found.troubles.outages) < 5:
+        yield f"how often it is down: {len(found.troubles.outages)} seen, and so few say little"
 
 
 def _fewest(found: EndpointFit) -> int:
@@ -195,8 +195,8 @@ def _endpoint(fit: Fit, member: Member) -> str:
         named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
         parts.append(f"as likely, by so many calls: {named}")
     troubles = found.troubles
-    if troubles.spells:
-        many = len(troubles.spells)
+    if troubles.outages:
+        many = len(troubles.outages)
         parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")
     if failing := troubles.quick_part + troubles.slow_part:
         parts.append(f"{failing:.1%} of its calls fail")

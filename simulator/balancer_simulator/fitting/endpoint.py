@@ -121,9 +121,9 @@ def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
     """Return what `calls`, all of one endpoint, say of it; of `few` not how it works on several at once."""
     troubles, inside = observed_faults_of(calls)
     sound = calls.only(calls.worked & ~inside)
-    # What is open for longer than a spell has begun is the spell's, not the work's.
-    if any(not spell.over for spell in troubles.spells):
-        began_s = troubles.spells[-1].from_s
+    # What is open for longer than an outage has begun is the outage's, not the work's.
+    if any(not outage.over for outage in troubles.outages):
+        began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
     sound, away_s = _apart(sound)
     found = tried(sound, [FREE]) if few or sound.open.all() else tried(sound)

@@ -221,13 +221,13 @@ class Fit:
         troubles = self.endpoints[name].troubles
         found: list[dict[str, Any]] = []
         mttr_s = troubles.mttr_s
-        if ongoing and mttr_s is not None and not troubles.spells[-1].over:
-            ago_s = self.prepared.lasts_s - troubles.spells[-1].to_s  # it was last seen to fail, and may be over
+        if ongoing and mttr_s is not None and not troubles.outages[-1].over:
+            ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # it was last seen to fail, and may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
                 found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
-        if mttr_s is not None and (not ongoing or len(troubles.spells) >= _AGAIN):
-            rate = rate_of(len(troubles.spells), troubles.watched_s, draw)
+        if mttr_s is not None and (not ongoing or len(troubles.outages) >= _AGAIN):
+            rate = rate_of(len(troubles.outages), troubles.watched_s, draw)
             crash = {
                 "mtbf_s": max(1 / max(rate, 1e-9), 1e-3),
                 "mttr_s": max(mttr_s, 1e-3),

@@ -1,6 +1,6 @@
 """Observed faults of an endpoint: single failures, and outages.
 
-Decides when failures in a row are a spell and not chance. How often spells come is only known as well as so few can
+Decides when failures in a row are an outage and not chance. How often outages come is only known as well as so few can
 tell: the rate has a Gamma distribution (Jeffreys' prior), also where none was seen.
 """
 
@@ -15,7 +15,7 @@ __all__ = ["ObservedFaults", "ObservedOutage", "observed_faults_of", "rate_of"]
 
 _LEAST: Final = 3  # failures in a row
 _BY_CHANCE: Final = 0.05  # runs of failures of that length that independent ones would make in the whole trace
-_PRIOR: Final = 0.5  # of spells: Jeffreys' prior of a rate
+_PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class ObservedFaults:
     """What goes wrong at an endpoint.
 
     Attributes:
-        spells: in which all calls failed.
+        outages: in which all calls failed.
         watched_s: for how long it was seen.
-        quick_part, slow_part: part of the calls outside of spells that fail at once, and after their work.
+        quick_part, slow_part: part of the calls outside of outages that fail at once, and after their work.
         quick_s: how long a call takes that fails at once.
     """
 
-    spells: tuple[ObservedOutage, ...]
+    outages: tuple[ObservedOutage, ...]
     watched_s: float
     quick_part: float
     slow_part: float
@@ -51,25 +51,25 @@ class ObservedFaults:
 
     @property
     def mttr_s(self) -> float | None:
-        """The mean length of spells, those that go on counted as exponential ones; None if none was seen."""
-        if not self.spells:
+        """The mean length of outages, those that go on counted as exponential ones; None if none was seen."""
+        if not self.outages:
             return None
-        return sum(each.to_s - each.from_s for each in self.spells) / max(1, sum(each.over for each in self.spells))
+        return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
 
 
 def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
-    """Return what went wrong, and which calls were in a spell."""
+    """Return what went wrong, and which calls were in an outage."""
     ended = ~calls.open
     order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
     failed = calls.failed[order]
-    spells, inside = [], np.zeros(len(calls), dtype=np.bool_)
+    outages, inside = [], np.zeros(len(calls), dtype=np.bool_)
     for first, last in _runs(failed, _length(failed)):
         places = order[first : last + 1]
         over = last + 1 < len(order)
         to_s = float(calls.ended_s[places].max())
         if over:  # between the last failure and the next call, nobody knows when: a pool may have waited with that
             to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
-        spells.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
+        outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
         inside[places] = True
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
@@ -77,12 +77,12 @@ def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
     quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
     watched_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
     slow_part = int((calls.failed & ~quick & outside).sum()) / many
-    return ObservedFaults(tuple(spells), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
+    return ObservedFaults(tuple(outages), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
 
 
-def rate_of(spells: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
-    """Return how many spells begin in a second: the mean of what is believed, or one drawn from it."""
-    shape = spells + _PRIOR
+def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
+    """Return how many outages begin in a second: the mean of what is believed, or one drawn from it."""
+    shape = outages + _PRIOR
     return float(draw.gamma(shape) if draw else shape) / max(watched_s, 1e-9)
 
 

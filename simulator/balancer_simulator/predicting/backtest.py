@@ -13,7 +13,7 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import fit_trace
-from balancer_simulator.predicting.predict import DRAWS, FIGURES, Draws, RunPrediction, predict_rest
+from balancer_simulator.predicting.predict import DRAWS, FIGURES, FitDraws, RunPrediction, predict_rest
 
 __all__ = ["FEWEST", "PARTS", "Backtest", "BacktestCut", "backtest"]
 
@@ -106,7 +106,7 @@ def backtest(
     tests, left_out = [], {}
     for part in parts:
         try:
-            tests.append(_test(one, part, Draws(draws, seed, jobs), outages))
+            tests.append(_test(one, part, FitDraws(draws, seed, jobs), outages))
         except ConfigError as error:
             left_out[part] = str(error)
     if not tests:
@@ -133,7 +133,7 @@ def longest_run(trace: Trace) -> Trace:
     )
 
 
-def _test(trace: Trace, part: float, draws: Draws, outages: bool) -> BacktestCut:
+def _test(trace: Trace, part: float, draws: FitDraws, outages: bool) -> BacktestCut:
     began_s = min(each.asked_s for each in trace.attempts)
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))

@@ -19,7 +19,7 @@ from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.run.record import Record
 from balancer_simulator.studies.parallel import Order, run_each, run_orders
 
-__all__ = ["DRAWS", "FIGURES", "Draws", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of"]
+__all__ = ["DRAWS", "FIGURES", "FitDraws", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of"]
 
 FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
 """What is predicted: of the whole run when it is over, of the rest what it does."""
@@ -61,7 +61,7 @@ class RunPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class FitDraws:
     """How many fits are drawn again, by which random numbers, and run by how many processes."""
 
     count: int = DRAWS
@@ -93,7 +93,9 @@ def predict(
     if remaining < 0:
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     fit = fit_trace(rows_so_far)
-    found = predict_rest(fit, remaining, Draws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s)
+    found = predict_rest(
+        fit, remaining, FitDraws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s
+    )
     if "makespan_s" not in found.figures:
         raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
     return found.figures["makespan_s"]
@@ -102,7 +104,7 @@ def predict(
 def predict_rest(
     fit: Fit,
     remaining: int,
-    draws: Draws,
+    draws: FitDraws,
     *,
     at_s: float,
     lasts_s: float | None = None,
@@ -189,7 +191,7 @@ def _figure(record: Record, name: str, at_s: float) -> float | None:
     return record.metrics.get(name)
 
 
-def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: Draws) -> tuple[float, dict[str, float]]:
+def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: FitDraws) -> tuple[float, dict[str, float]]:
     """Return how long an outage is taken to be, and by how much it would delay the end, by endpoint.
 
     As long as those that were seen; else a tenth of what is left.
@@ -201,7 +203,7 @@ def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: Draws
         1 if fit.caller_pattern.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
     )
     outage_s = float(np.mean(seen)) if seen else left_s / 10
-    spared = [name for name, each in fit.endpoints.items() if not each.troubles.spells]
+    spared = [name for name, each in fit.endpoints.items() if not each.troubles.outages]
     horizon_s = _horizon_s(fit, remaining, at_s, lasts_s)
     cases: list[tuple[PlannedOutage, ...]] = [
         (),

@@ -163,7 +163,7 @@ class Record:
         wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success. What is under way at
             the end counts as longer than it has been so far.
         endpoints: in the order of the scenario.
-        crews: calls of each worker, for each crew that worked together; empty where requests come from nobody.
+        crews: calls of each worker, for each group that worked together; empty where requests come from nobody.
         makespan_s: of a workload that has an end, which was reached: when the last request was over; else None.
         bound_s: of a batch: what no schedule can beat; else None.
         timeline: how busy the endpoints were.
@@ -255,9 +255,9 @@ class Record:
         return self.makespan_s / self.bound_s
 
     def _jain_of_workers(self) -> float | None:
-        """Return Jain's index over workers, of their calls by what their crew had on average."""
-        means = [sum(crew) / len(crew) for crew in self.crews]
-        found = [calls / mean for crew, mean in zip(self.crews, means, strict=True) if mean for calls in crew]
+        """Return Jain's index over workers, of their calls by what their group had on average."""
+        means = [sum(group) / len(group) for group in self.crews]
+        found = [calls / mean for group, mean in zip(self.crews, means, strict=True) if mean for calls in group]
         return jain_index(found) if found else None
 
     def _utilisation(self) -> float:

@@ -54,7 +54,11 @@ FIGURES: Final = (
     Figure("servers_busy", "servers at work", "part", "more", "work that servers did, of what they could have done"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),
     Figure(
-        "jain_workers", "Jain, workers", "number", "more", "Jain's index of calls over the workers of a crew: 1 is even"
+        "jain_workers",
+        "Jain, workers",
+        "number",
+        "more",
+        "Jain's index of calls over workers that work together: 1 is even",
     ),
     Figure("balance_score", "balance score", "number", "more", "1 / (1 + variance of calls per endpoint)"),
     Figure("calls", "calls", "count", "none", "calls to endpoints"),

@@ -185,17 +185,17 @@ class BatchSource:
 
     def _begin_stage(self, sample: _Sample) -> None:
         stage = self._batch.stages[sample.stage]
-        crew = [Worker(f"sample {sample.number + 1}: {stage.name}", index) for index in range(stage.workers)]
-        self.workers += crew
-        sample.busy = len(crew)
-        self._of.update(dict.fromkeys(crew, sample))
+        workers = [Worker(f"sample {sample.number + 1}: {stage.name}", index) for index in range(stage.workers)]
+        self.workers += workers
+        sample.busy = len(workers)
+        self._of.update(dict.fromkeys(workers, sample))
         if stage.think is not None:
-            for worker in crew:
+            for worker in workers:
                 rng = self._streams.numbers(Purpose.THINK, sample.number, sample.stage, worker.index)
                 self._thinks[worker] = durations(stage.think, rng, 16)
                 self._think(worker)
             return
-        for worker in crew:
+        for worker in workers:
             self._work(worker)
 
     def _think(self, worker: Worker) -> None:

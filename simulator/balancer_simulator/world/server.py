@@ -117,7 +117,7 @@ class SimulatedServer:
         self.busy_s -= now * slots
 
 
-class _Call(StationJob):
+class _ServerCall(StationJob):
     """A call on its way through a faulty server."""
 
     __slots__ = ("entered", "fails", "server", "task")
@@ -168,7 +168,7 @@ class FaultyServer(SimulatedServer):
         self._services = parts.services
         self._network = parts.network
         self._call_timeout_s = parts.call_timeout_s
-        self._calls: dict[_Call, None] = {}  # under way, oldest first
+        self._calls: dict[_ServerCall, None] = {}  # under way, oldest first
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
@@ -180,7 +180,7 @@ class FaultyServer(SimulatedServer):
         effect = self._effects.on_call(now)
         own = self._services.get(task.demand.name, self._service) if self._services else self._service
         work_s = task.work_s if own is None else next(own)
-        call = _Call(self, task, work_s * effect.factor / self.speed, effect.fails)
+        call = _ServerCall(self, task, work_s * effect.factor / self.speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0
         if effect.quick_s is not None:
@@ -196,7 +196,7 @@ class FaultyServer(SimulatedServer):
         """Return seconds of work so far, as its station counts them."""
         return self._station.worked_until(now)
 
-    def end(self, call: _Call, outcome: Outcome) -> None:
+    def end(self, call: _ServerCall, outcome: Outcome) -> None:
         """End a call that is under way."""
         del self._calls[call]
         call.dropped = True  # whoever still has it must not end it again
@@ -208,15 +208,15 @@ class FaultyServer(SimulatedServer):
             if call in self._calls:  # the end of one may have consequences for another
                 self._abort(call)
 
-    def _enter(self, call: _Call) -> None:
+    def _enter(self, call: _ServerCall) -> None:
         call.entered = True
         self._station.enter(call)
 
-    def _arrive(self, call: _Call) -> None:
+    def _arrive(self, call: _ServerCall) -> None:
         if call in self._calls:
             self._enter(call)
 
-    def _over(self, call: _Call) -> None:
+    def _over(self, call: _ServerCall) -> None:
         if call in self._calls:
             self.end(call, Outcome.FAILURE)
 
@@ -224,12 +224,12 @@ class FaultyServer(SimulatedServer):
         task.lease.hint = Hint(retry_after_s=self.model.retry_after_s)
         self.served(task, Outcome.OVERLOAD)
 
-    def _give_up(self, call: _Call) -> None:
+    def _give_up(self, call: _ServerCall) -> None:
         if call in self._calls:
             call.task.lease.hint = Hint(timed_out=True)
             self._abort(call)
 
-    def _abort(self, call: _Call) -> None:
+    def _abort(self, call: _ServerCall) -> None:
         if call.entered:
             self._station.drop(call)
         self.end(call, Outcome.FAILURE)
