@@ -331,7 +331,8 @@ def test_wall_time_that_ran_out_for_want_of_a_core_is_doubtful(isolated: LocalEx
     burns = [sys.executable, "-c", "while True: pass"]
     limits = Limits(cpu_s=60.0, wall_s=1.0)
     long = Limits(cpu_s=60.0, wall_s=4.0)  # on such a machine to start takes its time
-    others = [subprocess.Popen(burns) for _ in range(8 * (os.cpu_count() or 1))]
+    # Each in a session of its own: a kernel that shares cores between sessions would count all of them as one.
+    others = [subprocess.Popen(burns, start_new_session=True) for _ in range(8 * (os.cpu_count() or 1))]
     try:
         crowded = python(isolated, "while True: pass", limits=limits)
         asleep = python(isolated, "import time; time.sleep(60)", limits=long)
