@@ -39,6 +39,7 @@ from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.report import write_report
 from balancer.pipeline.results import collect
 from balancer.pipeline.running import run as running
+from balancer.pipeline.running import turns
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.config import parse_config
@@ -163,7 +164,7 @@ def bench(folder: Path, rows: int, url: str | None) -> Sequence[tuple[str, str]]
         environ={},
     )
     watch = Watch()
-    running.settle = watch.finished  # type: ignore[assignment]
+    turns.settle = watch.finished  # type: ignore[assignment]
     found = running.run_pipeline(config, registry, Console(file=StringIO()))
     judged_s, judged_mb = time.monotonic() - watch.began_s, peak_mb()
     report = write_report(found, folder / "results")
