@@ -30,6 +30,7 @@ from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
+from balancer.sandbox.fusion.wire import FusionRun
 from balancer.settings.rules import LimitSettings
 from tests.fusion_like import fusion_like
 
@@ -44,7 +45,7 @@ class _Natively(FusionExecutor):
     """Runs as the server would by itself, as everything did before there was a script."""
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        return self._run_natively(program, stdin, limits, files)
+        return self._run_natively(FusionRun(program, stdin, limits, files))
 
 
 @dataclass(slots=True)
