@@ -155,15 +155,12 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        if self._ends_plainly and not self._waiters.size:
-            return self.ledger.end(lease, outcome, now)
+        if self._ends_attended:
+            return self._release_attended(lease, outcome, now)
         account: Account | None = lease.account
         learned = False
         try:
-            if self._is_told:
-                self._end_told(lease, outcome, now)
-            else:
-                self.ledger.end(lease, outcome, now)
+            self.ledger.end(lease, outcome, now)
         finally:  # a strategy may raise when the lease has ended already
             if self._by_rules and lease.account is None and account is not None:
                 record = account.record
@@ -172,9 +169,7 @@ class Core:
                 else:
                     learned = True
                     self._learn(account, lease, outcome, now)
-            if self._filters and not self._waiters.size:
-                self.admission.observe(now)
-        if now >= self.due_s and self._by_rules:
+        if now >= self.due_s:
             return self.tick(now)
         if not self._waiters.size:
             return ()
@@ -418,8 +413,7 @@ class Core:
         """Say what acquires and releases need besides the ledger, so that those that need nothing ask once."""
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
-        self._filters = self.admission.any
-        self._ends_plainly = not (self._by_rules or self._is_told or self._filters)
+        self._ends_attended = self._is_told or self.admission.any
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
@@ -444,6 +438,28 @@ class Core:
         if lease is not None:
             self.journal.note_lease(Granted, now, lease, 0.0)
         return lease
+
+    def _release_attended(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
+        """Release where somebody hears of it, or where quotas or failover groups have to see what is free."""
+        account: Account | None = lease.account
+        learned = False
+        try:
+            if self._is_told:
+                self._end_told(lease, outcome, now)
+            else:
+                self.ledger.end(lease, outcome, now)
+        finally:  # as above
+            if self._by_rules and lease.account is None and account is not None:
+                learned = not _is_usual(account, outcome, now)
+                if learned:
+                    self._learn(account, lease, outcome, now)
+            if self.admission.any and not self._waiters.size:
+                self.admission.observe(now)
+        if now >= self.due_s and self._by_rules:
+            return self.tick(now)
+        if not self._waiters.size:
+            return ()
+        return self._queue.serve(now) if learned else self._queue.hand_on(lease, now)
 
     def _end_told(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """End a lease where somebody wants to hear of it, or to know how long it was held."""
@@ -495,3 +511,12 @@ class Core:
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
             self._choose_paths()
+
+
+def _is_usual(account: Account, outcome: Outcome, now: float) -> bool:
+    """Count a success of which the rules need to know no more, as in `Core.release`; False: it is none."""
+    record = account.record
+    if outcome is _SUCCESS and record is not None and now < record.look_s:
+        record.fresh += 1
+        return True
+    return False

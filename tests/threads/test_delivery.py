@@ -3,13 +3,16 @@
 import random
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, LeaseError, Outcome, Pool
-from balancer.core.events import Ejected, Ended, Event, Expired, Granted, Probing, Restored
+from balancer.core.events import Ejected, Ended, Event, Expired, Granted, Probing, Restored, Retried
 from balancer.settings.rules import HealthSettings
+from balancer.shells.delivery import Delivery, Observation
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import Interrupted, interrupted_at
@@ -84,6 +87,41 @@ def test_with_health_too_each_lease_is_granted_before_it_ends_and_each_ejection_
     assert not out
     assert sum(isinstance(event, Granted) for event in heard) == 4000
     assert sum(isinstance(event, Ejected) for event in heard) == pool.stats().ejections > 0
+
+
+class _TurnThatEnds:
+    """A lock as the turn of a delivery, which tells the test that it is about to be let go."""
+
+    def __init__(self, ends: Callable[[], object]) -> None:
+        self._lock = threading.RLock()
+        self._ends = ends
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return self._lock.acquire(blocking=blocking)
+
+    def release(self) -> None:
+        self._ends()
+        self._lock.release()
+
+
+def test_what_happens_after_the_last_look_of_who_tells_is_told_as_well() -> None:
+    heard: list[Event] = []
+    happened: deque[Event] = deque([Retried(0.0, "a")])
+    late = [Retried(1.0, "a")]
+    delivery = Delivery(happened, lambda observation, error: None)
+    delivery.observations = (Observation(heard.append, None, lambda observation: None),)
+
+    def happens_now() -> None:  # another thread finds the turn taken, and goes its way
+        if late:
+            happened.append(late.pop())
+            other = threading.Thread(target=delivery.deliver)
+            other.start()
+            other.join(60)
+            assert not other.is_alive(), "leasing waits for an observer"
+
+    delivery._turn = _TurnThatEnds(happens_now)  # type: ignore[assignment]
+    delivery.deliver()
+    assert [event.at_s for event in heard] == [0.0, 1.0]
 
 
 def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
