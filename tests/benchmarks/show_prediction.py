@@ -1,4 +1,4 @@
-"""Predicted from the first tenth of a run, beside what came: the tables of docs/prediction.md.
+"""Predicted from the first tenth of a run, beside what came: the tables of docs/measurements.md.
 
     python -m tests.benchmarks.show_prediction            # five minutes of runs, then predictions
     python -m tests.benchmarks.show_prediction --recommend    # a run that is too slow, and what to do
