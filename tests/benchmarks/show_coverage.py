@@ -1,4 +1,4 @@
-"""How often the intervals of a study cover the truth, and how many overloads are found: tables for docs/measurements.md.
+"""How often the intervals of a study cover the truth, and which overloads are found: for docs/measurements.md.
 
     python tests/benchmarks/show_coverage.py            # minutes
     python tests/benchmarks/show_coverage.py --short    # for CI: fails if over 10% of studies mislead
