@@ -9,7 +9,7 @@ March 2026) were put on PyPI by somebody else, to steal keys. The one that is pi
 
 What is printed are ratios, of what was measured in one run: the time of a request to that of the SDK alone, taken in
 turns; the share of the busiest server to a fair one; the time of all requests to the shortest possible. With `--write`
-the table goes into docs/llm-servers.md.
+the table goes into docs/measurements.md.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.model_server import ModelServer, model_server
 __all__ = ["BEGIN", "END", "LITELLM", "PAGE"]
 
 LITELLM = "litellm==1.109.3"
-PAGE = ROOT / "docs" / "llm-servers.md"
+PAGE = ROOT / "docs" / "measurements.md"
 BEGIN = "<!-- written by `python -m tests.benchmarks.compare_routers --write`; do not edit -->\n"
 END = "<!-- end of what was written -->\n"
 

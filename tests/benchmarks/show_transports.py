@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.show_transports [--only WORD] [--write]
 
-With `--write` the table goes into docs/transports.md, in the place of the one that is there.
+With `--write` the table goes into docs/measurements.md, in the place of the one that is there.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tests.model_server import ModelServer, model_server
 
 __all__ = ["BEGIN", "END", "PAGE"]
 
-PAGE = ROOT / "docs" / "transports.md"
+PAGE = ROOT / "docs" / "measurements.md"
 BEGIN = "<!-- written by `python -m tests.benchmarks.show_transports --write`; do not edit -->\n"
 END = "<!-- end of what was written -->\n"
 _HEAD = [
