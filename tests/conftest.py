@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis profiles, and that a failure is named when it happens."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,10 @@ _TRIES_MORE = 2
 
 # The pages of one result are the same whenever they are made (balancer.reporting.html).
 os.environ.setdefault("SOURCE_DATE_EPOCH", "1795694580")
+
+# Under `nohup ... &` SIGINT is ignored, also by all programs that tests start: then tests of ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("stress" if os.environ.get("BALANCER_STRESS") == "1" else "normal")
 
