@@ -40,7 +40,7 @@ def test_every_option_is_named_with_its_default() -> None:
 
 def test_what_prints_json_is_said() -> None:
     (line,) = re.findall(
-        r"^With `--json`, the commands (.+?) print", _PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE
+        r"^With `--json`, the commands (.+?)\sprint", _PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
     prints = [
         name for name, each in _COMMAND.commands.items() if any("--json" in option.opts for option in each.params)

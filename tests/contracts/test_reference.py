@@ -130,7 +130,7 @@ def test_every_strategy_is_on_its_page_with_its_options(name: str) -> None:
 
 def test_every_verdict_and_case_state_is_on_the_pipeline_page() -> None:
     assert _names("pipeline.md", "Verdicts") == [verdict.value for verdict in Verdict]
-    assert _names("pipeline.md", "What becomes of an input") == [state.value for state in CaseState]
+    assert _names("pipeline.md", "Input states") == [state.value for state in CaseState]
 
 
 def _summary() -> dict[str, Any]:

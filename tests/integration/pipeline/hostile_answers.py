@@ -1,4 +1,4 @@
-"""Answers of a model that are wrong or hostile, by the name that docs/loop.md gives them."""
+"""Answers of a model that are wrong or hostile, by the name that hostile_answers.md gives them."""
 
 import json
 from typing import Any

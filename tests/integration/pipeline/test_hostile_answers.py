@@ -134,7 +134,8 @@ def test_a_checker_that_is_no_use_leaves_the_row_as_if_there_was_none(found: Fou
 
 
 def _in_the_page() -> dict[str, str]:
-    return {row[0]: row[1].strip("`") for row in rows(ROOT / "docs/loop.md", "Hostile answers")}
+    page = ROOT / "tests" / "integration" / "pipeline" / "hostile_answers.md"
+    return {row[0]: row[1].strip("`") for row in rows(page, "The lines")}
 
 
 def test_the_page_names_each() -> None:
