@@ -2,13 +2,15 @@
 
     python -m tests.benchmarks.show_faults [--only WORD] [--write]
 
-With `--write` the tables go into docs/faults.md, in the place of those that are there; with `--only` as
-well, only the rows of these faults are new.
+With `--write` every row goes into faults.json beside this file, and the tables that sum it up into docs/faults.md;
+with `--only` as well, only the rows of these faults are new.
 """
 
 import argparse
+import json
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -20,12 +22,13 @@ from urllib.parse import urlsplit
 from balancer.endpoint import Outcome
 from balancer.errors import EndpointError
 from balancer.testing.faults import FAULTS
-from tests.contracts.documents import ROOT, rows
+from tests.contracts.documents import ROOT
 from tests.integration.pipeline.fault_matrix import KINDS, Matrix, Met, Ran, impatient
 
-__all__ = ["BEGIN", "END", "LIE", "PAGE", "VERIFIED"]
+__all__ = ["BEGIN", "END", "LIE", "PAGE", "VERIFIED", "read", "written"]
 
 PAGE = ROOT / "docs" / "faults.md"
+_RECORD = ROOT / "tests" / "benchmarks" / "faults.json"
 BEGIN = "<!-- written by `python -m tests.benchmarks.show_faults --write`; do not edit -->\n"
 _TRIES = 5
 END = "<!-- end of what was written -->\n"
@@ -34,7 +37,7 @@ END = "<!-- end of what was written -->\n"
 LIE = "swapped"
 VERIFIED = "Swapped answers, verified"
 _MOST_CHARS = 120
-_SAME = "as quiet"
+_SAME = "unchanged"
 Row = Sequence[str]
 Found = TypeVar("Found")
 
@@ -101,7 +104,7 @@ def _row(fault: str, met: Sequence[Met], ran: Ran, quiet: Ran) -> Row:
 
 def _same(ran: Ran, quiet: Ran) -> str:
     differs = ran.differs(quiet)
-    return f"**{differs} of {len(quiet.verdicts)} others**" if differs else _SAME
+    return f"**{differs} of {len(quiet.verdicts)} differ**" if differs else _SAME
 
 
 def _short(text: str) -> str:
@@ -110,48 +113,82 @@ def _short(text: str) -> str:
     return plain if len(plain) <= _MOST_CHARS else f"{plain[:_MOST_CHARS]} ..."
 
 
+def _gist(words: str) -> str:
+    """Return what kind of end `words` tell, without what a server or a parser said of this one."""
+    return "; then ".join(dict.fromkeys(part.split(": ")[0].split(";")[0] for part in words.split("; then ")))
+
+
+def _of_all(cells: Mapping[str, str]) -> str:
+    """Return the cell that most servers have, and after it the others by the name of their server."""
+    most, _ = Counter(cells.values()).most_common(1)[0]
+    others = [f"{name}: {cell}" for name, cell in cells.items() if cell != most]
+    return f"{most} ({'; '.join(others)})" if others else most
+
+
 def _summary(told: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
     for name, fault in FAULTS.items():
-        of = [table[name] for table in told.values() if name in table]
+        of = {kind: table[name] for kind, table in told.items() if name in table}
         if of:
-            same = f"{sum(row[5] == _SAME for row in of)} of {len(of)} servers"
-            yield f"`{name}`", fault.says, same, str(sum(int(row[6]) for row in of))
+            same = f"{sum(row[5] == _SAME for row in of.values())} of {len(of)} servers"
+            run = _of_all({kind: _gist(row[1]) for kind, row in of.items()})
+            lease = _of_all({kind: row[2] for kind, row in of.items()})
+            met, lost = (str(sum(int(row[n]) for row in of.values())) for n in (3, 6))
+            yield f"`{name}`", fault.says, run, lease, met, same, lost
 
 
 def _table(*head: str, table: Iterable[Row]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *table)]
 
 
-def _text(told: Mapping[str, Mapping[str, Row]]) -> str:
-    lines = ["## In sum", ""]
-    lines += _table("fault", "what the client meets", "verdicts as in a quiet run", "tasks lost", table=_summary(told))
-    for kind, of in told.items():
-        head = ("fault", "a run", "its lease", "faults in the pipeline", "leases there", "verdicts", "lost")
-        lines += ["", f"## {kind}", "", *_table(*head, table=(of[name] for name in FAULTS if name in of))]
-    verified = [of[VERIFIED] for of in told.values() if VERIFIED in of]
-    lines += ["", f"## {VERIFIED}", "", *_table("server", "faults", "verdicts", "lost", table=verified)]
+def written(told: Mapping[str, Mapping[str, Row]]) -> str:
+    """Return what stands in the page between the marks, of rows as the record has them."""
+    head = (
+        "fault",
+        "what the client meets",
+        "a run ends with",
+        "its lease",
+        "faults",
+        "verdicts unchanged",
+        "tasks lost",
+    )
+    lines = ["## Results", "", *_table(*head, table=_summary(told))]
+    verified = [(kind, of[LIE][5], *of[VERIFIED][1:]) for kind, of in told.items() if LIE in of and VERIFIED in of]
+    head = ("server", "verdicts without `[verify]`", "faults with it", "verdicts with it", "tasks lost")
+    lines += ["", f"## {VERIFIED}", "", *_table(*head, table=verified)]
     return "\n".join(lines)
 
 
-def _in_the_page(kind: str) -> dict[str, Row]:
-    return {row[0].strip("`"): row for row in rows(PAGE, kind)}
+def read() -> dict[str, dict[str, Row]]:
+    """Return the rows of the record, by server and fault."""
+    found: dict[str, dict[str, Row]] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+def _recorded(told: Mapping[str, Mapping[str, Row]]) -> str:
+    """Return the record as JSON, a row on each line."""
+    servers = []
+    for kind, of in told.items():
+        table = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in of.items())
+        servers.append(f" {json.dumps(kind)}: {{\n{table}\n }}")
+    return "{\n" + ",\n".join(servers) + "\n}\n"
 
 
 def main() -> None:
     """Print the tables; write them if told to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help=f"faults whose name has this in it; with --write {LIE!r} as well")
-    parser.add_argument("--write", action="store_true", help="write them into docs/faults.md")
+    parser.add_argument("--write", action="store_true", help="write them into docs/faults.md and faults.json")
     options = parser.parse_args()
     faults = [fault for fault in FAULTS if options.only in fault or (options.write and fault == LIE)]
     with ProcessPoolExecutor(len(KINDS)) as processes:  # a pipeline wants the main thread of its process
         told = dict(zip(KINDS, processes.map(_cells, KINDS, [faults] * len(KINDS)), strict=True))
     if options.write:
         if options.only:
-            told = {kind: {**_in_the_page(kind), **new} for kind, new in told.items()}
+            told = {kind: {**of, **told[kind]} for kind, of in read().items()}
+        _RECORD.write_text(_recorded(told), encoding="utf-8")
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{_text(told)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    print(_text(told))
+        PAGE.write_text(f"{before}{BEGIN}\n{written(told)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(written(told))
 
 
 if __name__ == "__main__":
