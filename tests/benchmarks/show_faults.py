@@ -142,19 +142,11 @@ def _table(*head: str, table: Iterable[Row]) -> list[str]:
 
 def written(told: Mapping[str, Mapping[str, Row]]) -> str:
     """Return what stands in the page between the marks, of rows as the record has them."""
-    head = (
-        "fault",
-        "what the client meets",
-        "a run ends with",
-        "its lease",
-        "faults",
-        "verdicts unchanged",
-        "tasks lost",
-    )
-    lines = ["## Results", "", *_table(*head, table=_summary(told))]
+    head = "fault | what the client meets | a run ends with | lease | faults | verdicts unchanged | tasks lost"
+    lines = ["## Results", "", *_table(*head.split(" | "), table=_summary(told))]
     verified = [(kind, of[LIE][5], *of[VERIFIED][1:]) for kind, of in told.items() if LIE in of and VERIFIED in of]
-    head = ("server", "verdicts without `[verify]`", "faults with it", "verdicts with it", "tasks lost")
-    lines += ["", f"## {VERIFIED}", "", *_table(*head, table=verified)]
+    head = "server | verdicts without `[verify]` | faults with it | verdicts with it | tasks lost"
+    lines += ["", f"## {VERIFIED}", "", *_table(*head.split(" | "), table=verified)]
     return "\n".join(lines)
 
 
