@@ -1,4 +1,4 @@
-"""Each promise of docs/promises.md has a test that exists, and says what was last measured."""
+"""Each promise of docs/promises.md has a test that exists, and says its result."""
 
 import ast
 import re
