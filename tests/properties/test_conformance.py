@@ -192,6 +192,9 @@ def test_a_name_that_no_config_can_hold_is_found_out(name: object) -> None:
     kind = type("_Named", (_Scan,), {"name": name})
     with pytest.raises(AssertionError, match=r"so that a config, a command line and a table can hold it$"):
         check_strategy(kind, settings=_FEW)
+
+
+def test_a_name_that_a_config_can_hold_will_do() -> None:
     check_strategy(type("_Named", (_Scan,), {"name": "my-scan_2.0"}), settings=settings(max_examples=1))
 
 
