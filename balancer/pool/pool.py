@@ -73,11 +73,18 @@ class Watcher(Protocol):
         ...
 
 
-def _with_defaults(function: F, *defaults: object) -> F:
-    """Return `function` with these defaults for what is given by position: the same code, and called as quickly."""
+def _runs(function: Callable[..., Any], *defaults: object) -> Callable[[F], F]:
+    """Let a method run the code of `function`, with these defaults for what is given by position, and as quickly.
+
+    The method that is decorated has the name, the arguments and the docstring that are shown; its body is not used.
+    """
     made = cast(FunctionType, function)
-    other = FunctionType(made.__code__, made.__globals__, made.__name__, defaults, made.__closure__)
-    return cast(F, update_wrapper(other, function))
+
+    def with_code(shown: F) -> F:
+        other = FunctionType(made.__code__, made.__globals__, made.__name__, defaults, made.__closure__)
+        return cast(F, update_wrapper(other, shown))
+
+    return with_code
 
 
 class Pool:
@@ -283,27 +290,29 @@ class Pool:
     # Python fills in each default that is only known by its name with a look-up; without them a lease costs 8% less.
     @shows_arguments()
     def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[LeaseArguments]) -> Lease:
-        """Take an endpoint; the lease must be released once, or used in a `with` block.
+        """Take a slot of an endpoint. Release the lease once, with `lease.release()`, or use it as a `with` block.
 
         Args:
-            timeout: seconds to wait at most; 0: do not wait; None: as the pool was told.
-            labels: the endpoint must have all of these.
-            exclude: names of endpoints that will not do; by default these are the URLs.
-            priority: each level is worth 10 s of waiting, so a higher one goes first and none starves.
-            slots: how many slots of one endpoint to take, for a call that runs several programs at once. Where a limit
-                is in force that is less, all that there are.
-            key: calls of one key like to go to the same endpoint, for strategies that know affinity (`rendezvous`).
-            holder: whose the lease is, a text that `leases` and the log show, e.g. "sample 7".
-            ttl_s: seconds after which the pool ends the lease; `inf`: never; None: as the pool was told.
-            tokens: how many tokens of a quota the call will take, by an estimate; `Lease.used` says how many it took.
+            timeout: seconds to wait at most. 0: do not wait. None: the pool's `acquire_timeout_s`.
+            labels: the endpoint must have all of these labels.
+            exclude: names of endpoints that must not be used. An endpoint without a name has its URL as its name.
+            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves.
+            slots: how many slots of one endpoint to take, for a call that runs several programs at once. If a lower
+                limit is in force, the lease takes as many as the limit allows.
+            key: for affinity. Strategies such as `rendezvous` send calls with one key to the same endpoint.
+            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it.
+            ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
+            tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
 
         Raises:
-            AcquireTimeout: none came free in time.
-            NoEndpoint: no endpoint in service could ever serve this request; `QuotaExceeded`, one of these, if that is
-                because it reserves more tokens than a whole quota has.
+            AcquireTimeout: no slot came free in time.
+            NoEndpoint: no endpoint in service could ever serve this request.
+            QuotaExceeded: a `NoEndpoint`. The request needs more tokens than the whole quota has.
             TooManyWaiters: `max_waiters` callers wait already.
-            PoolClosed: the pool is closed, or was while this call waited.
-            WaitInCoroutine: a coroutine asks, and would have to wait.
+            PoolClosed: the pool is closed, or was closed during the wait.
+            PoolForked: the pool belongs to the parent of this process.
+            WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
+            TypeError, ValueError: an argument has the wrong type, or is out of range.
         """
         engine = self.engine
         if asked:
@@ -337,7 +346,37 @@ class Pool:
 
     # A lease is its own context manager: nothing stands between the grant and the `with` block. Of one that is taken by
     # this name it is known that nobody means to give it back by its id: see `balancer.shells.abandoned`.
-    lease = _with_defaults(acquire, None, True)
+    @_runs(acquire, None, True)
+    @shows_arguments()
+    def lease(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
+        """Take a slot of an endpoint for a block: `with pool.lease(timeout=5.0) as lease:`.
+
+        The end of the block releases the lease. An error in it decides the outcome, unless `lease.outcome` is set.
+
+        Args:
+            timeout: seconds to wait at most. 0: do not wait. None: the pool's `acquire_timeout_s`.
+            labels: the endpoint must have all of these labels.
+            exclude: names of endpoints that must not be used. An endpoint without a name has its URL as its name.
+            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves.
+            slots: how many slots of one endpoint to take, for a call that runs several programs at once. If a lower
+                limit is in force, the lease takes as many as the limit allows.
+            key: for affinity. Strategies such as `rendezvous` send calls with one key to the same endpoint.
+            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it.
+            ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
+            tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
+
+        Raises:
+            AcquireTimeout: no slot came free in time.
+            NoEndpoint: no endpoint in service could ever serve this request.
+            QuotaExceeded: a `NoEndpoint`. The request needs more tokens than the whole quota has.
+            TooManyWaiters: `max_waiters` callers wait already.
+            PoolClosed: the pool is closed, or was closed during the wait.
+            PoolForked: the pool belongs to the parent of this process.
+            WaitInCoroutine: a coroutine called this, and no slot is free. Use `pool.aio`.
+            TypeError, ValueError: an argument has the wrong type, or is out of range.
+            LeaseError: at the end of the block, if the lease was over: released before, or its `ttl_s` had passed.
+        """
+        raise NotImplementedError  # it runs the code of `acquire`
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and hand its slot to whoever waits longest for it.
@@ -393,9 +432,33 @@ class Pool:
 
     @shows_arguments(CallRequest)
     def call(self, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
-        """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
+        """Take a lease, return `fn(lease)`, release the lease. If the endpoint fails, try again, elsewhere if possible.
 
-        Args and errors are those of `balancer.shells.calls.call`.
+        Tried again: transport errors, timeouts and `EndpointError`, `CannotTell` among them. Any other exception is the
+        caller's own and is raised at once. Pauses are random and double (`[retries]`). A `Retry-After` of an endpoint
+        is kept if no other one can serve. A retry does not wait for an ejected endpoint while another can serve.
+
+        Args:
+            fn: the call. Its lease ends with it. It must not be a coroutine or a generator function (see `pool.aio`).
+            attempts: how many attempts at most, the first included (>= 1).
+            deadline_s: seconds for all waits, pauses and attempts. No attempt starts after it. One that runs is not
+                cut, so give `fn` a timeout of its own (`pool.aio.call` does cut it). None: no deadline; each attempt
+                waits for a lease as long as the pool's `acquire_timeout_s`.
+            budget: limits the retries. None: the budget that all calls of this pool share.
+            hedge_after_s: for idempotent calls only. An attempt that takes longer is made a second time, on another
+                free endpoint, if the budget has a retry left. The first success counts. `fn` runs in threads of its
+                own. The loser's lease ends at once, as neither success nor failure, and its `lease.ended` is true; the
+                loser itself may run on. If it then fails by its endpoint's fault, that counts as a failed ping
+                (`Pool.pinged`). None: never.
+            labels, exclude, priority, slots, key, holder, ttl_s, tokens: as in `acquire`, for each attempt.
+
+        Raises:
+            AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters, WaitInCoroutine: no lease for the first attempt.
+            LeaseError: `fn` returned, but its lease was over: `fn` released it, or its `ttl_s` had passed.
+            Exception: the last error of `fn`. It has a note if attempts were left but no retry was made.
+            TypeError: `fn` is a coroutine or generator function, or returns a coroutine or generator; a string where a
+                collection is needed.
+            ValueError: a number is out of range.
         """
         return call(self.engine, fn, **asked)
 

@@ -72,36 +72,9 @@ class CallRequest(LeaseRequest):
 
 @shows_arguments(CallRequest)
 def call(engine: Engine, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
-    """Return `fn(lease)`; if an endpoint fails, try again, never where it just failed while another can serve.
+    """Return `fn(lease)` for a lease of the pool of `engine`; if an endpoint fails, try again.
 
-    What counts as an endpoint's failure is what counts against it: transport errors, time-outs and `EndpointError`.
-    What an endpoint cannot tell (`CannotTell`) is tried again likewise, and held against nobody. Any other exception is
-    the caller's own and is raised at once. Pauses are drawn at random and double (`[retries]`); a `Retry-After` is kept
-    as well if nobody else can serve. An endpoint that is ejected is not waited for while another one can serve, not
-    even if that is where it just failed.
-
-    Args:
-        engine: of the pool that leases the endpoints.
-        fn: the call; its lease ends with it. No coroutine and no generator: their work begins when `fn` has returned.
-        attempts: how often at most, the first included (>= 1).
-        deadline_s: seconds from now for all waits, pauses and attempts. What is left is how long a lease is waited
-            for; no attempt starts after it. One that runs is not cut, for a thread cannot be ended from outside: give
-            `fn` a time limit of its own (`pool.aio.call` ends it). Without one, each attempt waits for a lease as the
-            pool was told.
-        budget: bounds the retries; default: one that all calls over this pool share.
-        labels, exclude, priority, slots, key, holder, ttl_s, tokens: as in `Pool.acquire`, for each attempt.
-        hedge_after_s: for idempotent calls: an attempt that takes longer than so many seconds is made a second time,
-            on another endpoint that is free, if the budget has a retry left. The first success counts. `fn` runs in
-            threads of its own; the loser's lease ends at once, as neither success nor failure, and `lease.ended` tells
-            its `fn`, which may run on. If it fails after all by its endpoint's fault, that counts as a failed ping
-            (`Pool.pinged`): one that always hangs is ejected, however often it loses. None: never.
-
-    Raises:
-        AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters: there was no endpoint for the first attempt.
-        LeaseError: `fn` returned, but its lease was over: it gave that back itself, or the lease's `ttl_s` had passed.
-        Exception: the last error of `fn`, with a note if it was not tried again although `attempts` were left.
-        TypeError: `fn` is a coroutine or generator function, or returns what one does; a string for a collection.
-        ValueError: a number is out of range.
+    `balancer.Pool.call` says what the arguments mean and which errors there are.
     """
     fn = at_once(fn)
     return _Call(engine, fn, CallRequest(**asked)).run()

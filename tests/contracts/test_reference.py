@@ -39,6 +39,14 @@ def test_the_public_names_are_those_that_the_library_page_lists() -> None:
     assert sorted(_names("library.md", "Public names")) == sorted(balancer.__all__)
 
 
+def test_the_reference_shows_the_public_names_the_pool_first() -> None:
+    shown = re.findall(
+        r"^        - (\w+)$", (_DOCS / "reference" / "pool.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(shown) == sorted(balancer.__all__)
+    assert shown[0] == "Pool"
+
+
 def _code() -> list[Path]:
     return [file for room in ("balancer", "strategies", "simulator") for file in sorted((ROOT / room).rglob("*.py"))]
 
