@@ -24,7 +24,7 @@ _TRIES_MORE = 2
 # The pages of one result are the same whenever they are made (balancer.reporting.html).
 os.environ.setdefault("SOURCE_DATE_EPOCH", "1795694580")
 
-# Under `nohup ... &` SIGINT is ignored, also by all programs that tests start: then tests of ctrl-C would wait for ever.
+# Under `nohup ... &` SIGINT is ignored, also by programs that tests start: tests of ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
