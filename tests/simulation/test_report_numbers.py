@@ -7,7 +7,7 @@ import pytest
 from balancer_simulator.studies.figures import Unit
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.wording import worded, worded_difference
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -51,6 +51,7 @@ def test_a_difference_is_a_part_or_a_multiple_of_its_base(mean: float, half: flo
 
 
 @given(st.floats(-1e7, 1e7), st.floats(0, 1e7), st.sampled_from(["s", "part", "number", "count"]))
+@example(0.0, 5e-324, "number")
 def test_a_figure_and_its_interval_have_the_same_decimals(mean: float, half: float, unit: Unit) -> None:
     found = re.fullmatch(
         r"\(?-?([\d\u2009]+)(\.\d+)?( ms| s| h|%)? \u00b1<?([\d\u2009]+)(\.\d+)?(\)e-\d+( ms| s|%)?)?",

@@ -8,6 +8,7 @@ at most two significant digits, and its figure the same decimals).
 """
 
 import math
+import sys
 from typing import Final
 
 from balancer_simulator.studies.figures import Unit
@@ -109,7 +110,7 @@ def _scale(size: float, unit: Unit) -> tuple[float, str]:
 
 
 def _rounded_off(value: float, unit: Unit) -> float:
-    return 0.0 if unit == "s" and abs(value) < _NOISE_S else value
+    return 0.0 if abs(value) < (_NOISE_S if unit == "s" else sys.float_info.min) else value
 
 
 def _half(interval: Interval) -> float:
