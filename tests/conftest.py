@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.failures import FailuresAtOnce
+from tests.sampled import leave_to_more
 
 # A run leaves nothing behind in the tree.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"balancer-hypothesis-{os.getuid()}")
@@ -37,8 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FailuresAtOnce(config), "failures-at-once")
 
 
+@pytest.hookimpl(tryfirst=True)  # before those are left out that are marked `more`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try again what is about real programs on a machine that has other things to do (0041); all else has one try."""
+    """Leave what takes long to `make more`, and retry tests of real programs."""
+    leave_to_more(items)
     for item in items:
         if item.nodeid.startswith(_REAL):
             item.add_marker(pytest.mark.flaky(reruns=_TRIES_MORE))

@@ -49,6 +49,7 @@ def test_python_that_takes_long_runs(name: str, tmp_path: Path) -> None:
     _run(ROOT / name, _script(ROOT / name), tmp_path)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("document", _WITH_PYTHON, ids=name_of)
 def test_python_runs(document: Path, tmp_path: Path) -> None:
     code = _script(document)

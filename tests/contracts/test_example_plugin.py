@@ -43,6 +43,7 @@ def sticky(monkeypatch: pytest.MonkeyPatch) -> type[Strategy]:
 # -- the strategy itself ------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [{}, {"patience": 3}])
 def test_it_keeps_the_contract(sticky: type[Strategy], options: dict[str, int]) -> None:
     check_strategy(sticky, options=options, others=list(KINDS.values()), settings=settings(max_examples=40))
@@ -142,6 +143,7 @@ def test_a_wrong_option_is_one_line_that_names_the_right_one(site: Path, tmp_pat
     assert "strategy 'sticky', option patiense: unknown key; did you mean 'patience'?" in said
 
 
+@pytest.mark.more
 def test_an_unknown_strategy_is_answered_with_the_plugin_that_may_have_had_it(site: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(_CONFIG.replace("sticky", "stiky"))

@@ -164,6 +164,7 @@ def test_a_plain_install_asks_for_these_distributions_and_no_other() -> None:
     assert plain <= _PLAIN
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_an_extra_brings_the_modules_that_are_looked_for(extra: str) -> None:
     if "ray" in EXTRAS[extra] and "ray" not in _modules():
@@ -181,6 +182,7 @@ def test_every_extra_is_in_all() -> None:
     assert all_of.extras >= EXTRAS.keys() - {"ray"} | {"testing"}
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("arguments", "what", "extra"),
     [
@@ -209,6 +211,7 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("code", "says"),
     [
@@ -225,6 +228,7 @@ def test_what_a_client_goes_through_says_which_extra_is_missing(code: str, says:
     assert says in ran.stderr.splitlines()[-1]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("strategies",), ("simulate", "--help")])
 def test_other_commands_work_in_a_plain_install(arguments: tuple[str, ...], tmp_path: Path) -> None:
     said = _command(*arguments, folder=tmp_path)

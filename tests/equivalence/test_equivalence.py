@@ -68,11 +68,13 @@ def threads() -> Iterator[Executor]:
         yield executor
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_the_pool_and_the_simulator_make_the_same_history_of_a_plan(name: str, threads: Executor) -> None:
     assert _unseen(name, plans(), partial(Driver, threads=threads), 150, _WORTH_SEEING) == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads: Executor) -> None:
     assert _unseen(name, ruled_plans(), partial(Driver, threads=threads), 150, _WITH_RULES) == []
@@ -81,11 +83,13 @@ def test_so_they_do_with_health_limits_caps_and_several_slots(name: str, threads
 _IN_TASKS = partial(TaskDriver, threads=None)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("generated", "worth_seeing"), [(plans(), _WORTH_SEEING), (ruled_plans(), _WITH_RULES)])
 def test_tasks_make_the_same_history_of_a_plan(generated: SearchStrategy[Plan], worth_seeing: list[str]) -> None:
     assert _unseen("least_in_flight", generated, _IN_TASKS, 100, worth_seeing) == []
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_so_do_tasks_by_any_strategy(name: str) -> None:
     """Few plans of each: which shell asks is nothing to a strategy."""
@@ -93,6 +97,7 @@ def test_so_do_tasks_by_any_strategy(name: str) -> None:
         assert _unseen(name, generated, _IN_TASKS, 8, []) == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_failover_groups_and_quotas(name: str, threads: Executor) -> None:
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []

@@ -20,6 +20,7 @@ _ATTEMPTS = 5
 _RETRIES = RetrySettings(base_s=0.0, budget_ratio=10.0)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("strategy", NAMES)
 def test_in_the_simulator(strategy: str) -> None:
     went: defaultdict[int, list[str]] = defaultdict(list)

@@ -18,6 +18,7 @@ from balancer.testing.walk import random_walk
 from tests.registered import MAKERS, NAMES
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_groups_and_quotas_hold_around_every_strategy(name: str) -> None:
     make = MAKERS[name]

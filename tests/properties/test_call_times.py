@@ -285,6 +285,7 @@ def test_options_are_checked(name: str, options: dict[str, object]) -> None:
         default_registry().strategy(name, options, random.Random(0))
 
 
+@pytest.mark.sampled(1)
 @each
 @pytest.mark.parametrize("options", [{"choices": 1, "decay_s": 1e-9}, {"choices": 9, "decay_s": 1e9}])
 def test_the_contract_is_kept_with_unusual_options(name: str, options: dict[str, float]) -> None:

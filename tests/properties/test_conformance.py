@@ -26,6 +26,7 @@ _ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bu
 _FEW = settings(max_examples=25)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> None:
     others = [KINDS[other] for other in NAMES if other != name]
@@ -34,6 +35,7 @@ def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> N
     )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "options",
     [
@@ -163,6 +165,7 @@ _BROKEN = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", _BROKEN, ids=lambda kind: kind.__name__)
 def test_a_strategy_that_breaks_the_contract_is_found_out_in_few_lines_with_what_is_wrong_in_the_last(
     kind: type[Strategy],
@@ -181,6 +184,7 @@ def test_a_strategy_that_breaks_the_contract_is_found_out_in_few_lines_with_what
     assert re.search(_BROKEN[kind], sentence)
 
 
+@pytest.mark.more
 def test_a_leave_that_forgets_nobody_is_found_out() -> None:
     with pytest.raises(AssertionError, match=r"still holds 2000 of their nodes; leave must forget a node$"):
         check_strategy(_ForgetsNobody, settings=_FEW)
@@ -265,6 +269,7 @@ def test_a_breach_that_does_not_come_again_at_will_is_told_all_the_same() -> Non
         assert "which cannot serve Request(" in str(caught.value).splitlines()[-1]
 
 
+@pytest.mark.more
 def test_the_contract_can_be_had_as_a_test_case() -> None:
     passed, failed = unittest.TestResult(), unittest.TestResult()
     as_test_case(_Scan, settings=_FEW)().run(passed)

@@ -76,6 +76,7 @@ def _do(books: Books, move: str, argument: Any) -> None:
             books.leave(known)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=150)
 @given(

@@ -48,6 +48,7 @@ def least_of(choices: int) -> GrantRule:
     return law
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("choices", [1, 2, 3, 100])
 def test_nobody_is_chosen_who_cannot_have_been_the_least_of_the_draws(choices: int) -> None:
     """With 100 choices all are drawn, and the law is that of `least_in_flight`."""

@@ -51,6 +51,7 @@ def test_what_does_not_fit_is_not_drawn() -> None:
     assert found == pytest.approx([0.0, 0.75, 0.25], abs=0.018)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [{"replacement": True}, {"weights": "draw"}])
 def test_it_keeps_the_contract(options: dict[str, Any]) -> None:
     check_strategy(P2c, options=options, settings=settings(max_examples=3))

@@ -43,6 +43,7 @@ def test_a_key_has_one_endpoint_whatever_the_seed_and_the_order_of_joining() -> 
     assert homes(books_of(dict(reversed(_WEIGHTS.items())), seed=2)) == first
 
 
+@pytest.mark.more
 def test_other_processes_agree() -> None:
     program = "from tests.properties.test_rendezvous import *; print(homes(books_of(), _KEYS[:40]))"
     found = [

@@ -39,17 +39,20 @@ def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, others: 
     return random_walk(make, steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_around_every_strategy(name: str) -> None:
     for seed, endpoints in enumerate(_SIZES):
         _walk(MAKERS[name], 500, seed, endpoints, _OTHERS)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_among_fifty_endpoints(name: str) -> None:
     _walk(MAKERS[name], 150, 1, 50, _OTHERS)
 
 
+@pytest.mark.more
 @settings(max_examples=50, deadline=None, database=None)
 @given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
 def test_the_rules_hold_under_any_seed(seed: int, endpoints: int) -> None:
@@ -166,6 +169,7 @@ def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.M
     assert _fails()
 
 
+@pytest.mark.more
 def test_a_core_that_keeps_them_is_not() -> None:
     assert not _fails()
 

@@ -195,6 +195,7 @@ def test_options_are_checked(options: dict[str, float]) -> None:
         default_registry().strategy(_NAME, options, random.Random(0))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("options", [{"bias": 0.0}, {"bias": 10.0}, {"by": "turns"}, {"by": "turns", "bias": 10.0}])
 def test_the_contract_is_kept_with_unusual_options(options: dict[str, object]) -> None:
     check_strategy(WeightedLeastRequest, options=options, others=[KINDS["fifo"]], settings=settings(max_examples=30))

@@ -801,6 +801,7 @@ def _by_task(record: Record) -> dict[int, list[CallSpan]]:
     return tasks
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 @given(
     arrivals=st.lists(st.tuples(_eighths, _works), min_size=1, max_size=30).map(sorted),
@@ -824,6 +825,7 @@ def test_every_request_ends_once_or_is_unfinished(
         check_counts(scenario, record)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=20)
 @given(
@@ -870,6 +872,7 @@ _batches = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 @given(stages=_stages, cluster=_clusters(), shape=_batches, failing=st.booleans())
 def test_no_batch_beats_its_bound_and_stages_come_in_order(

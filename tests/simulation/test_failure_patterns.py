@@ -19,6 +19,7 @@ _NEAR = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("pattern", _NEAR)
 def test_an_endpoint_that_comes_back_is_used_again_soon(pattern: str) -> None:
     """Of three runs: a single crash that ends just after a probe costs a tenth of one run."""
@@ -38,6 +39,7 @@ def test_an_endpoint_that_does_not_come_back_costs_next_to_nothing(pattern: str,
     assert 0.0 < lost <= 0.005
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("pattern", ["fails 60% of its calls in 10 ms", "fails 60% of its calls, slowly"])
 def test_one_that_fails_most_of_its_calls_does_not_profit_from_probes_that_are_good(pattern: str) -> None:
     _, lost = cost(pattern, HealthSettings())

@@ -60,6 +60,7 @@ def cut(scenario: Scenario, part: float) -> tuple[Trace, WorkLeft, float]:
     return trace, WorkLeft(done.total(), (left,) * _GUESSES, 2), record.makespan_s - at_s
 
 
+@pytest.mark.more
 def test_the_end_of_a_batch_is_forecast_from_what_is_left_of_each_problem() -> None:
     found: list[tuple[Forecast, float]] = []
     for seed in range(1, 5):
@@ -94,6 +95,7 @@ def test_a_long_rest_is_in_proportion() -> None:
     assert long.left_s == pytest.approx(100 * short.left_s, rel=0.1)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.more), 10])
 def test_a_rest_of_many_small_problems_is_in_proportion(size: int) -> None:
     trace, left, _ = cut(batch(1), 0.3)

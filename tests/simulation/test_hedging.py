@@ -221,6 +221,7 @@ def test_it_does_not_matter_in_how_many_processes_it_runs() -> None:
     assert to_json(here) == to_json(elsewhere)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("policy", NAMES)
 @settings(max_examples=60)
 @given(

@@ -48,6 +48,7 @@ def _written(trace: Trace, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.more
 def test_most_intervals_hold_what_came_and_most_errors_are_small() -> None:
     held, errors = [], []
     for replication in range(6):
@@ -79,6 +80,7 @@ def test_callers_who_come_anyway_are_predicted_by_their_rate() -> None:
     assert test.prediction.figures["wait_mean_s"].value < 0.05
 
 
+@pytest.mark.more
 def test_callers_who_come_faster_than_they_are_served_have_no_end() -> None:
     scenario = _RUN.changed(workload=Poisson(rate_per_s=400.0), horizon_s=3.0)
     with pytest.raises(ConfigError, match="no end can be predicted"):

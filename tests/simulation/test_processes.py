@@ -43,6 +43,7 @@ def refuse_peculiarly(number: int) -> None:
     raise Peculiar("no", "principle")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_task_has_its_answer(processes: int) -> None:
     assert dict(map_in_processes(range(7), negative, processes=processes)) == {n: -n for n in range(7)}

@@ -133,6 +133,7 @@ def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
     assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
 
 
+@pytest.mark.more
 def test_the_page_says_so_too_and_marks_no_loss_as_good(overloaded: Study) -> None:
     assert f"cannot keep up: {overloaded.unfinished('always_first'):.0%} unfinished" in page(overloaded)
     alone = page(_of({"always_first": overloaded.records["always_first"]}))

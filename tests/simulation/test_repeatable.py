@@ -89,6 +89,7 @@ def bytes_of(record: Record) -> bytes:
 # -- the same again ---------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(23)
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("policy", ALL)
 def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
@@ -97,6 +98,7 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
     assert first.completed > 20
 
 
+@pytest.mark.sampled(25)
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("policy", ALL)
 def test_the_same_run_with_all_rules_gives_the_same_bytes(policy: str, workload: str) -> None:
@@ -105,6 +107,7 @@ def test_the_same_run_with_all_rules_gives_the_same_bytes(policy: str, workload:
     assert first.completed > 20
 
 
+@pytest.mark.more
 def test_the_same_study_gives_the_same_bytes() -> None:
     first, second = (run_study(troubled(), ALL) for _ in range(2))
     for export in (to_json, runs_csv, endpoints_csv):
@@ -117,6 +120,7 @@ def test_a_policy_does_not_depend_on_its_company() -> None:
     assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
 def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:
     scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5], **rules)
@@ -253,6 +257,7 @@ def see_nth_of_worker(found: Seen, task: Task) -> None:
     works[task.number] = (task.work_s, task.demand.name)
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
 def test_every_policy_meets_the_same_requests(policy: str, rules: dict[str, Any]) -> None:
@@ -294,6 +299,7 @@ def test_every_policy_meets_the_same_batch(policy: str) -> None:
     assert works(policy) == works("fifo")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 def test_crashes_do_not_depend_on_the_policy(policy: str) -> None:
     """Calls longer than the run end at the crashes only, and those are the same whoever makes the calls."""
@@ -348,6 +354,7 @@ def peak_bytes(count: int, **values: Any) -> int:
     return peak
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "values",
     [

@@ -94,6 +94,7 @@ def pages(studies: dict[str, Study]) -> Callable[[str], str]:
 KINDS = ("open", "batch", "loads", "one", "nothing", "unfinished")
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: str, encoding: str) -> None:
@@ -123,6 +124,7 @@ def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
     assert "no batch was done within horizon_s, 1 s" in printed(studies["unfinished"])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_stands_alone_and_escapes_names(
     studies: dict[str, Study], pages: Callable[[str], str], kind: str
@@ -158,6 +160,7 @@ def test_the_page_has_the_charts_that_its_study_is_about(
     assert {"Times of requests: the tail", "Waits: the tail"} <= set(titles("open"))
 
 
+@pytest.mark.more
 def test_the_files_have_every_figure(studies: dict[str, Study], tmp_path: Path) -> None:
     study = studies["open"]
     assert write_report(study, tmp_path / "new" / "folder") == tmp_path / "new" / "folder" / "report.html"

@@ -184,6 +184,7 @@ def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, axes:
     assert more > 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("policies", "tables"), [(1, [1]), (6, [6]), (7, [4, 4]), (14, [5, 5, 5])])
 def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, tables: list[int]) -> None:
     names = [f"policy_{n}" for n in range(policies)]

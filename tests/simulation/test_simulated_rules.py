@@ -179,6 +179,7 @@ def test_a_retry_that_rests_does_not_count_as_one_that_waits() -> None:
 # -- limits and caps --------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("initial", [1, 20])
 @pytest.mark.parametrize("policy", ["fifo", "p2c"])
 def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: int) -> None:
@@ -254,6 +255,7 @@ _SINGLES_AND_TRIPLES: dict[str, Any] = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(NAMES))
 def test_three_slots_do_not_starve_behind_single_ones_at_90_per_cent_load(policy: str) -> None:
     out = Out()
@@ -438,6 +440,7 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
     return at(instants, works, *endpoints, requests=requests, horizon_s=1000.0, **values)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
 @settings(max_examples=80)
 @given(scenario=_scenarios())

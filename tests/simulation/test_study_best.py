@@ -65,6 +65,7 @@ def _told(study: Study, show: Callable[[Study, Console], None]) -> str:
     return out.getvalue()
 
 
+@pytest.mark.more
 def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_WON, monkeypatch)
     assert _card(study).startswith("best policy p of 3")
@@ -74,6 +75,7 @@ def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert to_data(study)["ranking"]["best"] == ["p"]
 
 
+@pytest.mark.more
 def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_ALIKE, monkeypatch)
     assert _card(study).startswith("best policy cannot be told apart p, q, of 3")

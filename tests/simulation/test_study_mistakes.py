@@ -153,6 +153,7 @@ run_study(scenario, ["fifo"], jobs=2)
 """
 
 
+@pytest.mark.more
 def test_a_script_without_a_guard_is_told_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text(_SCRIPT, encoding="utf-8")

@@ -122,6 +122,7 @@ def test_utilisation_and_throughput_are_those_of_the_arrivals() -> None:
     hold([record.metrics["throughput_per_s"] for record in records], lambda s: 5.6 / s, error=0.01)
 
 
+@pytest.mark.more
 def test_one_server_is_the_textbooks() -> None:
     # The asymptotic variance of the mean wait is rho (2 + 5 rho - 4 rho^2 + rho^3) / (1 - rho)^4 = 336 at 0.7, so
     # 280 000 customers give a standard error of 0.035, which is 1.5% of 2.33.
@@ -140,6 +141,7 @@ if _IN_FULL:
     _SERVICES.append(({"kind": "lognormal", "mean_s": 1.0, "cv": 2.0}, 4.0, 0.5, 100_000, 0.04))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("work", "scv", "rho", "requests", "error"), _SERVICES, ids=[str(work["kind"]) for work, *_ in _SERVICES]
 )
@@ -150,6 +152,7 @@ def test_one_server_with_any_service_is_pollaczeks(
     hold(waits(records), lambda s: mg1(rho * s, s, scv=scv).wait_s, error=error)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "work",
     [
@@ -209,6 +212,7 @@ def test_two_choices_are_the_supermarket_model(
     hold(sojourns_of_all(records), theory, error=error, bias=0.004)
 
 
+@pytest.mark.more
 def test_more_knowledge_is_less_waiting() -> None:
     """One line for all <= the shortest line <= the shorter of two lines <= any line, on the same random numbers."""
     servers, rho = 10, 0.7
@@ -250,6 +254,7 @@ def busy_part(spans: Sequence[CallSpan], from_s: float, to_s: float) -> float:
     return total / (to_s - from_s)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("think_s", [0.0, 2.0])
 def test_workers_that_choose_at_random_are_a_closed_network(think_s: float) -> None:
     chances, speeds, workers = (0.2, 0.3, 0.5), (1.0, 1.5, 2.0), 5
@@ -307,6 +312,7 @@ def test_bursts_come_at_their_mean_rate() -> None:
     hold(rates, lambda s: (10.0 * 2.0 + 1.0 * 3.0) / 5.0 / s, error=0.011)
 
 
+@pytest.mark.more
 def test_an_endpoint_is_up_as_much_as_its_faults_say() -> None:
     # 8 runs of 2500 s with 10 endpoints are 8000 failures: the part of the time that is lost to them has a standard
     # error of 0.8 x sqrt(2 / 8000) = 1.3% of itself; sampling at 200 000 instants adds sqrt(4 / 200 000) = 0.4%.

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.stress, pytest.mark.timeout(1200)]
 _SIZES = (1, 2, 3, 4, 5, 8)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_nothing_drifts_in_a_long_walk(name: str, in_full: bool) -> None:
     """One walk of 100 000 steps among four endpoints; then others under other rules, and among fifty."""

@@ -25,6 +25,7 @@ def fresh_seed(in_full: bool) -> int:
     return random.SystemRandom().randrange(2**32) if in_full else 1
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     steps, seed = (100_000 if in_full else 5_000), fresh_seed(in_full)
@@ -34,6 +35,7 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     assert walk.handed_off > steps / 50
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_128_threads_may_do_anything(name: str, in_full: bool) -> None:
     """Members come and go, labels and exclusions differ, waits end early; in the end nothing is lost."""

@@ -85,6 +85,7 @@ def _at_each_point(loop: asyncio.AbstractEventLoop, files: tuple[str, ...], prep
         check(f"interrupted at {where}")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["least_in_flight", "fifo", "weighted_health"])
 def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyncio.AbstractEventLoop) -> None:
     def prepare() -> Prepared:
@@ -124,6 +125,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
     assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 20
 
 
+@pytest.mark.more
 @_RULES
 def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
     health: HealthSettings | None, loop: asyncio.AbstractEventLoop
@@ -158,6 +160,7 @@ def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
     assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 10
 
 
+@pytest.mark.more
 @_RULES
 def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
     health: HealthSettings | None, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch

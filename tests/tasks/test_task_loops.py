@@ -139,6 +139,7 @@ def test_a_loop_that_stands_still_for_a_while_has_its_slot_when_it_goes_on(loop:
 # -- who has a lease -------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_a_lease_of_a_task_stays_out_whatever_became_of_threads() -> None:
     """Another thread takes up the loop, and the task goes on there. That the first one is gone says nothing."""
     pool, loop = Pool(["a"], leak_after_s=0.01), asyncio.new_event_loop()
@@ -168,6 +169,7 @@ def test_a_leak_is_logged_with_the_line_of_the_task(caplog: pytest.LogCaptureFix
     asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
 
 
+@pytest.mark.sampled(1)
 @_BY_REFERENCES
 @pytest.mark.parametrize("way", ["lease", "acquire", "call"])
 def test_the_lease_of_a_task_that_was_dropped_comes_back(way: str) -> None:

@@ -31,6 +31,7 @@ def _in_flight(pool: Pool) -> int:
     return sum(endpoint.in_flight for endpoint in pool.stats().endpoints)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("strategy", ["least_in_flight", "fifo", "weighted_health"])
 def test_no_interrupted_block_leaves_its_slot_out(strategy: str) -> None:
     count = count_interrupts(150, strategy=strategy)
@@ -119,6 +120,7 @@ def test_the_strategy_learns_of_it(name: str) -> None:
     assert sorted(lease.endpoint.name for lease in leases) == ["a", "a", "b"]
 
 
+@pytest.mark.more
 def test_a_cycle_comes_back_when_it_is_collected() -> None:
     pool = Pool(["a"])
     ring: list[object] = [pool.lease()]
@@ -172,6 +174,7 @@ def test_a_lease_that_was_handed_to_another_thread_stays_out_when_its_own_is_gon
     assert _in_flight(pool) == 0
 
 
+@pytest.mark.more
 def test_a_block_of_a_suspended_generator_stays_out_when_the_thread_that_began_it_is_gone() -> None:
     """As in web frameworks that enter a dependency in one worker thread and leave it in another."""
     pool = Pool(["a"])

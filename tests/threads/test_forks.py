@@ -73,6 +73,7 @@ _CALLS: dict[str, Callable[[Pool], object]] = {
 }
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", _CALLS)
 @pytest.mark.parametrize("locked", [False, True], ids=["idle", "locked by another thread"])
 def test_every_call_says_so_in_the_child(name: str, locked: bool) -> None:

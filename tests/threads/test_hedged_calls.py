@@ -306,6 +306,7 @@ def _made_again(pool: Pool, go: threading.Event) -> str:
     return call(pool.engine, fn)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("made", "points"), [(_made_twice, 60), (_made_again, 60)])
 def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
     made: Callable[[Pool, threading.Event], str], points: int

@@ -138,6 +138,7 @@ def is_locked(pool: Pool) -> bool:
     return thread.is_alive()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
     number = -1  # once in vain, see `interrupted_at`
@@ -189,6 +190,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 _ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "health", [pytest.param(None, id="plain", marks=pytest.mark.more), pytest.param(HealthSettings(), id="ruled")]
 )
@@ -263,6 +265,7 @@ def _wait_in_vain(pool: Pool) -> None:
         pool.acquire(timeout=0.001)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
     """Neither by the pool's figures, nor by the books of the strategy."""

@@ -112,6 +112,7 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     assert_nothing_lost(pool, 2)
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
     pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)

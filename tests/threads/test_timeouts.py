@@ -57,6 +57,7 @@ def test_a_timeout_is_kept_while_the_slot_goes_from_hand_to_hand() -> None:
     assert statistics.median(over_s) < stretched(0.05)
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_slot_is_lost_when_a_wait_ends_at_the_moment_of_a_release(name: str) -> None:
     pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)

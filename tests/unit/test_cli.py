@@ -253,6 +253,7 @@ def test_run_needs_a_pipeline(balancer: Balancer) -> None:
 # -- mistakes in packages ------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("command", ["check", "run"])
 @pytest.mark.parametrize("odd", ODD_PACKAGES)
 def test_a_package_that_cannot_be_used_is_a_line(balancer: Balancer, command: str, odd: str) -> None:
@@ -265,6 +266,7 @@ def test_a_package_that_cannot_be_used_is_a_line(balancer: Balancer, command: st
     assert not Path("results").exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("odd", ODD_PACKAGES)
 def test_a_package_that_cannot_be_used_is_left_out_beside_others(balancer: Balancer, odd: str) -> None:
     changes, line = ODD_PACKAGES[odd]

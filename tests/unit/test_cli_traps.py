@@ -199,6 +199,7 @@ url = "http://{1..2}/"
 """
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("args", "keys"),
     [
@@ -397,6 +398,7 @@ def completed(words: str, place: int, cwd: Path) -> list[str]:
     return ended.stdout.split()
 
 
+@pytest.mark.more
 def test_the_shell_completes_strategies_and_configs(tmp_path: Path) -> None:
     for name in ("one.toml", "two.toml", "notes.txt"):
         (tmp_path / name).write_text("")

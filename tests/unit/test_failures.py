@@ -22,6 +22,7 @@ def test_no_fixture(broken): pass
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_a_failure_is_named_before_the_run_is_over(tmp_path: Path, processes: str) -> None:
     (tmp_path / "test_it.py").write_text(_TESTS, encoding="utf-8")

@@ -30,6 +30,7 @@ def _install(folder: Path, name: str, code: str) -> None:
     (info / "entry_points.txt").write_text(f"[balancer]\n{name} = {name}\n")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", _PLUGINS)
 @pytest.mark.parametrize("json", [False, True], ids=["words", "json"])
 def test_a_plugin_that(what: str, json: bool, tmp_path: Path) -> None:

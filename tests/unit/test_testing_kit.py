@@ -80,6 +80,7 @@ def test_the_model_counts_what_happened() -> None:
     assert (model.endpoints[0].overloads, model.endpoints[0].in_flight, model.acquired) == (1, 1, 2)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
     walk = random_walk(MAKERS[name], 3000, seed=1, thorough_every=100)
@@ -98,6 +99,7 @@ print([random_walk(make, 1500, seed=3, thorough_every=500).grants for _, make in
 """
 
 
+@pytest.mark.more
 def test_a_walk_is_the_same_in_another_process_whatever_its_hash_seed() -> None:
     runs = {
         subprocess.run(

@@ -66,6 +66,7 @@ def _share(server: FlakyServer, servers: list[FlakyServer]) -> float:
 # -- a black hole among four ---------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("strategy", few_first(NAMES))
 def test_a_black_hole_takes_two_percent_at_most(
     strategy: str, servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]

@@ -53,6 +53,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield place
 
 
+@pytest.mark.more
 def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
     with running_server(workers=1) as doomed:
         place.write([*servers, doomed.url])
@@ -69,6 +70,7 @@ def test_a_server_is_killed_amid_its_work(place: Place, servers: list[str], undi
     assert set(failures.values()) == {0}
 
 
+@pytest.mark.more
 def test_the_command_is_killed_three_times(place: Place, servers: list[str], undisturbed: tuple[End, int]) -> None:
     end, leases = undisturbed
     place.write(servers)
@@ -97,6 +99,7 @@ def _at_least(place: Place, leases: int) -> bool:
     return place.leases() >= leases
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("signals", [1, pytest.param(2, marks=pytest.mark.more)])
 def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int], signals: int) -> None:
     """One stops cleanly, two at once; both go to the whole process group, as from a terminal."""
@@ -166,6 +169,7 @@ def test_a_hostile_server_changes_no_verdict(place: Place, servers: list[str], u
     assert good["failures"] == 0
 
 
+@pytest.mark.more
 def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) -> None:
     place.write(servers)
     with place.running() as first:

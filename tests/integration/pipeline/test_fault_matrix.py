@@ -39,6 +39,7 @@ def quiet(quick: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return ran
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None:
     again = 2 if fault in ("refused", "then-hang", "short-length") else 1
@@ -54,6 +55,7 @@ def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None
             assert met.outcome == "failure"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", KINDS)
 def test_three_faults_change_no_verdict(name: str, quiet: Ran, tmp_path: Path) -> None:
     kind = KINDS[name]
@@ -66,6 +68,7 @@ def test_three_faults_change_no_verdict(name: str, quiet: Ran, tmp_path: Path) -
         assert ran.ends["failure"] + ran.ends["overload"] >= 1
 
 
+@pytest.mark.more
 def test_swapped_answers_are_found_out_by_verify(quick: Matrix, quiet: Ran, tmp_path: Path) -> None:
     ran = quick.pipeline(tmp_path / "run", "swapped", verified=True)
     assert ran.faults >= 1

@@ -81,6 +81,7 @@ def _echo_escaped(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> Non
 _QUOTES = f"Incorrect API key provided: {_KEY}. You sent 'Bearer {_KEY}'."
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "deed",
     [
@@ -100,6 +101,7 @@ def test_a_server_that_quotes_the_key(place: Place, monkeypatch: pytest.MonkeyPa
     assert notes, "and people are told"
 
 
+@pytest.mark.more
 def test_a_good_server(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving_model([], always=says('{"inputs": ["3 4\\n"]}')) as server:
         ran = _run(place, monkeypatch, [server.url])
@@ -108,6 +110,7 @@ def test_a_good_server(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     _assert_nowhere(place, ran)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("urls", "words"),
     [

@@ -92,6 +92,7 @@ def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
     assert {"python", "cpp", "bash"} <= executor.languages
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22", b"20 22\r\n \xc3\xa4\xff"])
 @pytest.mark.parametrize("language", SUM)
 def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
@@ -125,6 +126,7 @@ def test_other_files_of_a_program(executor: Executor) -> None:
     assert execution.stdout == b"42\n", execution
 
 
+@pytest.mark.sampled(1)
 def test_compile_errors(executor: Executor) -> None:
     for args in ((), ("x",)):
         execution = executor.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})
@@ -132,6 +134,7 @@ def test_compile_errors(executor: Executor) -> None:
         assert b"main.cpp:1:21: error" in execution.stderr
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize(
     ("source", "limits", "status", "exit_code"),
     [

@@ -219,6 +219,7 @@ def test_a_program_in_bash_is_not_taken_for_the_script_that_runs_it(fusion: Fusi
     assert (execution.status, execution.stdout, execution.cpu_measured) == (Status.FINISHED, b"42\n", True)
 
 
+@pytest.mark.more
 def test_languages_are_tried_once(url: str) -> None:
     executor = FusionExecutor(url)
     assert executor.runs("cpp")
@@ -231,6 +232,7 @@ def test_languages_are_tried_once(url: str) -> None:
     executor.close()
 
 
+@pytest.mark.more
 def test_languages_of_the_config_are_believed(url: str) -> None:
     executor = FusionExecutor(url, ExecutorOptions(languages=frozenset({"cpp", "cobol"})))
     assert executor.languages == {"cpp", "cobol"}

@@ -44,6 +44,7 @@ def here() -> LocalExecutor:
     return LocalExecutor("local://languages")
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language: Language) -> None:
     found = find_toolchain(LANGUAGES)
@@ -95,6 +96,7 @@ MANY: dict[str, tuple[str, tuple[tuple[str, bytes], ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", MANY)
 def test_programs_of_many_files(name: str) -> None:
     if not here().runs(name):

@@ -137,6 +137,7 @@ def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path: Path
     assert key() == key()
 
 
+@pytest.mark.more
 def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = f"int main() {{ return {local.isolation}; }}"
     first, second = run(local, source), run(local, source)
@@ -146,6 +147,7 @@ def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Isola
     assert compilations(jobs) == 2  # and once as old compilers would have it
 
 
+@pytest.mark.more
 def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
     words = []
     for comment in ("// 1\n", "// 2\n"):
@@ -157,6 +159,7 @@ def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
     assert b"/tmp/" not in words[0]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline"]
 )
@@ -200,6 +203,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BOMBS)
 def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
     execution = run(isolated, BOMBS[name], Limits(compile_s=1.0))
@@ -221,6 +225,7 @@ def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
         assert compilations(jobs) == number
 
 
+@pytest.mark.more
 def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
     local: LocalExecutor, jobs: list[IsolatedCommand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +277,7 @@ def test_what_a_compiler_died_of(words: str, message: str, doubtful: bool, lasti
     assert bool(compiled.message) is bool(message)
 
 
+@pytest.mark.more
 def test_what_forgets_a_header_compiles_all_the_same(local: LocalExecutor) -> None:
     """Old compilers had it in another header; validators of real packages rely on that."""
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'

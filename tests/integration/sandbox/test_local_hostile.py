@@ -21,6 +21,7 @@ from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
 
 
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize(
     ("sandbox", "attack"),
     [

@@ -63,6 +63,7 @@ def shown(executions: list[Execution]) -> list[tuple[Status, int | None, bytes]]
     return [(each.status, each.exit_code, each.stdout) for each in executions]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("language", "source"), [("cpp", CPP), ("python", PYTHON)])
 def test_each_input_ends_as_it_does_alone(local: LocalExecutor, language: str, source: str) -> None:
     program = Program(language, source, args=("one", "two"))

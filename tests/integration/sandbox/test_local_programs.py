@@ -79,6 +79,7 @@ def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
     assert execution.stderr == b"" or exit_code == 1
 
 
+@pytest.mark.sampled(1)
 def test_arguments_and_files(local: LocalExecutor) -> None:
     args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
     source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
@@ -155,6 +156,7 @@ def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
     assert (execution.exit_code, execution.message) == (100000 % 7, "")
 
 
+@pytest.mark.sampled(1)
 def test_peak_memory_is_told_where_it_is_above_our_own(local: LocalExecutor) -> None:
     wanted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10 + 100 * 2**20
     limits = replace(LIMITS, memory_bytes=4 * wanted)

@@ -183,6 +183,7 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_cleanly(number: signal.Signals, marker: str, folder: Path) -> None:
     caught: list[EndpointError] = []

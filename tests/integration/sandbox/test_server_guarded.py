@@ -161,6 +161,7 @@ def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
         assert time.monotonic() - began_s < stretched(3)
 
 
+@pytest.mark.more
 def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays() -> None:
     """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
     code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'
@@ -321,6 +322,7 @@ def test_what_cannot_be_laid_out_is_the_clients_fault(
     assert answer.json()["detail"][0]["msg"]
 
 
+@pytest.mark.more
 def test_a_small_storm() -> None:
     """More connections than it holds, more bodies than fit, and programs that nobody waits for."""
     storm = Storm(half_open=300, bodies=4, abandoned=40, body_bytes=6_000_000, over_s=4.0)

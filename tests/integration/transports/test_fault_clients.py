@@ -37,6 +37,7 @@ def _id(given: Client | str) -> str:
     return given if isinstance(given, str) else given.name
 
 
+@pytest.mark.sampled(13)
 @pytest.mark.parametrize("fault", _ELSEWHERE)
 @pytest.mark.parametrize("client", _SOME, ids=_id)
 def test_before_the_first_byte_the_request_goes_elsewhere(client: Client, fault: str, model: ModelServer) -> None:

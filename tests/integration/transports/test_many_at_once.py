@@ -88,6 +88,7 @@ def _shares(answered: Counter[str]) -> dict[str, float]:
     return {name: count / answered.total() for name, count in answered.items()}
 
 
+@pytest.mark.more
 def test_no_request_of_an_unchanged_client_is_lost_when_a_server_dies_and_shares_are_by_weight() -> None:
     weights = {"a": 1.0, "b": 2.0, "c": 3.0}
     answered: Counter[str] = Counter()

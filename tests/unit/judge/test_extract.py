@@ -289,6 +289,7 @@ _HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", _HOSTILE)
 def test_it_takes_no_longer_for_being_hostile(name: str) -> None:
     """What took time by the square of these lengths would take minutes here, and the patience of whoever waits."""

@@ -182,6 +182,7 @@ def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(
     assert len(shy.heard) == 3, "once a round"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", range(5))
 def test_a_death_between_batches_comes_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int

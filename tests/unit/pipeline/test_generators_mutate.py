@@ -49,6 +49,7 @@ line = st.lists(token, max_size=4).map(" ".join)
 any_input = st.binary(max_size=40) | st.lists(line, max_size=5).map(lambda lines: "\n".join(lines).encode())
 
 
+@pytest.mark.more
 @given(st.lists(any_input, max_size=3), st.integers(0, 12), st.integers(0, 10**6))
 def test_any_known_inputs_give_distinct_new_inputs_within_the_budget(
     inputs: list[bytes], budget: int, seed: int
@@ -59,6 +60,7 @@ def test_any_known_inputs_give_distinct_new_inputs_within_the_budget(
     assert not set(found) & set(inputs)
 
 
+@pytest.mark.more
 @settings(max_examples=40)
 @given(st.lists(any_input, min_size=1, max_size=3), st.integers(0, 10**6))
 def test_the_same_problem_and_seed_give_the_same_inputs(inputs: list[bytes], seed: int) -> None:
@@ -160,6 +162,7 @@ def test_sizes_of_known_inputs_are_changed() -> None:
     assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details
 
 
+@pytest.mark.more
 def test_inputs_stay_within_their_room(in_full: bool) -> None:
     """Of the first five inputs two are as large as they may be; `make stress` makes forty."""
     what = problem(
@@ -296,6 +299,7 @@ def is_valid(check: Callable[[Reader], None], text: bytes) -> bool:
     return True
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(FORMATS)), ids=[check.__name__ for _, _, check, _ in FORMATS])
 def test_most_inputs_are_valid(index: int) -> None:
     inputs, _, check, share = FORMATS[index]
@@ -305,6 +309,7 @@ def test_most_inputs_are_valid(index: int) -> None:
     assert sum(valid for _, valid in found) >= share * len(found)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_corners_of_a_list_come_early(seed: int) -> None:
     """Within a budget of 40: one element, the most, extremes, ties, order, and many small ones."""

@@ -213,6 +213,7 @@ def known(setter: Callable[[random.Random], str], seed: int) -> tuple[Knowledge,
     return found, inputs
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
 @given(seed=st.integers(0, 10**6))
 def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random], str], seed: int) -> None:
@@ -222,6 +223,7 @@ def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random
     assert sorted(written) == sorted(inputs)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("setter", SETTERS, ids=lambda setter: setter.__name__)
 @given(seed=st.integers(0, 10**6), low=st.integers(0, 30), extra=st.integers(0, 30))
 def test_a_made_up_input_has_the_template(

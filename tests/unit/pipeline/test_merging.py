@@ -49,6 +49,7 @@ def test_a_share_that_was_stopped_makes_the_whole_incomplete(bench: Bench) -> No
         assert [session.complete for session in merged.sessions()] == [True, False]
 
 
+@pytest.mark.more
 def test_shares_of_packages_and_the_command(balancer: Balancer) -> None:
     for name in ("one", "two", "three"):
         package(name)

@@ -35,6 +35,7 @@ def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     assert write_report(made_up_run(problems=2, cases=4), tmp_path / "b").read_bytes() == first
 
 
+@pytest.mark.more
 def test_a_big_run_is_less_than_2_mb(tmp_path: Path) -> None:
     path = write_report(made_up_run(problems=14, cases=40, wrong=4, endpoints=32), tmp_path)
     assert path.stat().st_size < 2_000_000

@@ -119,6 +119,7 @@ def test_every_string_of_the_results_is_on_the_page() -> None:
         assert word in text
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "result",
     [

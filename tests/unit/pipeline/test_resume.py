@@ -111,6 +111,7 @@ def stop(bench: Bench, writes: int) -> None:
         judge_problem(sample)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("disturb", [die, stop])
 def test_wherever_it_is_disturbed_it_comes_to_the_same_end(

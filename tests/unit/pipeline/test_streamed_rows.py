@@ -299,6 +299,7 @@ def test_what_is_left_behind_can_be_made_again_without_any_endpoint(bench: Bench
 # -- many ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench) -> None:
     wrong = ("right after all", "fat at 7", "square")
     bench.write(*(row(f"r{n}", wrong=wrong if n % 2 else wrong[1:]) for n in range(MOST_DETAILED + 20)))

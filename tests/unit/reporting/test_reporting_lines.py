@@ -166,6 +166,7 @@ _VALUES = st.floats(-1e9, 1e9) | st.sampled_from(_ODD)
 _SCALES = st.sampled_from(["linear", "log"])
 
 
+@pytest.mark.more
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.tuples(_VALUES, _VALUES, _VALUES, _VALUES), max_size=4), max_size=3), _SCALES, _SCALES)
 def test_nothing_warns_whatever_is_drawn(

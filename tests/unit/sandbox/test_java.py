@@ -30,6 +30,7 @@ def test_a_source_without_main_names_its_first_class() -> None:
     assert java_files(b"nothing")["entry"] == b"Main"
 
 
+@pytest.mark.more
 @pytest.mark.skipif("java" not in find_toolchain([LANGUAGE]).languages, reason="there is no JDK here")
 def test_programs_run_within_their_limits() -> None:
     executor = LocalExecutor("local://java")

@@ -63,6 +63,7 @@ def test_a_stream_holds_its_lease_until_it_ends(model: ModelServer) -> None:
         assert ends == ["a success"]
 
 
+@pytest.mark.more
 def test_a_stream_that_is_closed_or_dropped_says_nothing(model: ModelServer) -> None:
     pool, ends = pool_of(Endpoint(model.url, name="a"))
     with _session(pool) as session:

@@ -86,6 +86,7 @@ def test_an_answer_without_a_body(face: Face) -> None:
     assert ends == ["a success"]
 
 
+@pytest.mark.sampled(1)
 def test_a_response_that_is_dropped_gives_its_lease_back(face: Face) -> None:
     pool, ends = pool_of("a")
     transport = face.transport(pool, _answers(face, a=_OK))

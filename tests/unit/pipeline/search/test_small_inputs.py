@@ -156,6 +156,7 @@ def test_each_survivor_gets_an_input_that_tells_it_apart(plugin: Any) -> None:
         assert any(does(each.data) != total(each.data) for each in found)
 
 
+@pytest.mark.sampled(1)
 @BOTH
 def test_what_a_validator_refuses_or_does_not_judge_is_never_proposed(plugin: Any) -> None:
     def accepts(data: bytes) -> bool | None:
