@@ -122,11 +122,11 @@ def _bound_s(requests: int, runs_s: Sequence[float]) -> float:
 
 HEAD = [
     "router",
-    "time of a request, to the SDK alone",
-    "busiest server, to a fair share",
-    "one of three dead: requests lost, time to the bound",
-    "one of three ten times as slow: time to the bound, p95 in runs of a fast one",
-    "of them sent to the slow one",
+    "request time / SDK alone",
+    "busiest server / fair share",
+    "one of three dead: requests lost, time / bound",
+    "one of three 10 times as slow: time / bound, p95 / a fast request",
+    "sent to the slow one",
 ]
 
 

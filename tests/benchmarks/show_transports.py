@@ -2,30 +2,37 @@
 
     python -m tests.benchmarks.show_transports [--only WORD] [--write]
 
-With `--write` the table goes into docs/measurements.md, in the place of the one that is there.
+With `--write` every row goes into transports.json beside this file, and the table that sums it up, a row for each
+fault, into docs/measurements.md.
 """
 
 import argparse
+import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tests.contracts.documents import ROOT
 from tests.integration.transports.fault_clients import CLIENTS, FAULTS_MET, Client, Met, meet, quick_retries
 from tests.model_server import ModelServer, model_server
 
-__all__ = ["BEGIN", "END", "PAGE"]
+__all__ = ["BEGIN", "END", "PAGE", "Row", "read", "written"]
 
 PAGE = ROOT / "docs" / "measurements.md"
+_RECORD = ROOT / "tests" / "benchmarks" / "transports.json"
 BEGIN = "<!-- written by `python -m tests.benchmarks.show_transports --write`; do not edit -->\n"
 END = "<!-- end of what was written -->\n"
 _HEAD = [
-    *("fault", "clients"),
-    *("beside a sound one: its caller sees", "sent", "leases there and at the sound one"),
-    *("alone: its caller sees", "sent", "leases"),
+    *("fault", "the bad server sends"),
+    *("beside a good server", "requests: bad+good"),
+    *("alone", "requests"),
+    "lease at the bad server",
 ]
+Row = Sequence[str]
+"""Clients that met a fault alike. Beside a sound server: what a caller saw, requests to both, ends of leases at both;
+alone: what it saw, requests, ends of leases."""
 
 
-def _rows(fault: str, model: ModelServer) -> Iterable[list[str]]:
+def _rows(fault: str, model: ModelServer) -> Iterable[Row]:
     """Yield a row for all clients that meet `fault` alike."""
     alike: dict[tuple[Met, Met], list[Client]] = {}
     for client in CLIENTS:
@@ -34,16 +41,7 @@ def _rows(fault: str, model: ModelServer) -> Iterable[list[str]]:
     for (beside, alone), clients in alike.items():
         sent = " + ".join(map(str, beside.sent))
         counted = "; ".join(beside.counted)
-        yield [
-            f"`{fault}`",
-            _named(clients),
-            beside.sees,
-            sent,
-            counted,
-            alone.sees,
-            str(alone.sent[0]),
-            alone.counted[0],
-        ]
+        yield [_named(clients), beside.sees, sent, counted, alone.sees, str(alone.sent[0]), alone.counted[0]]
 
 
 def _named(clients: Sequence[Client]) -> str:
@@ -61,29 +59,74 @@ def _named(clients: Sequence[Client]) -> str:
     return "; ".join(named)
 
 
+def _together(named: Iterable[str]) -> str:
+    """Return names of clients as one; a kind in both of its forms is the kind."""
+    forms: dict[str, list[str]] = {}
+    for name in "; ".join(named).split("; "):
+        kind, _, form = name.partition(", ")
+        forms.setdefault(kind, []).append(form)
+    return "; ".join(f"{kind}, {of[0]}" if of[0] and len(of) == 1 else kind for kind, of in forms.items())
+
+
+def _of_all(cells: Sequence[tuple[str, str]]) -> str:
+    """Return what the first clients have, and after it what others have, by their names."""
+    first = cells[0][1]
+    others: dict[str, list[str]] = {}
+    for clients, cell in cells:
+        if cell != first:
+            others.setdefault(cell, []).append(clients)
+    differ = "; ".join(f"{_together(clients)}: {cell}" for cell, clients in others.items())
+    return f"{first} ({differ})" if differ else first
+
+
+def _summary(record: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
+    """Yield a row for each fault."""
+    for name, table in record.items():
+        sees, sent, _, alone, asked, _ = (_of_all([(row[0], row[at]) for row in table]) for at in range(1, 7))
+        (outcome,) = {row[6].split()[1] for row in table}
+        yield f"`{name}`", FAULTS_MET[name].says, sees, sent.replace(" + ", "+"), alone, asked, outcome
+
+
+def written(record: Mapping[str, Sequence[Row]]) -> str:
+    """Return what stands in the page between the marks, of rows as the record has them."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *_summary(record)))
+
+
+def read() -> dict[str, list[Row]]:
+    """Return the rows of the record, by fault."""
+    found: dict[str, list[Row]] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+def _recorded(record: Mapping[str, Sequence[Row]]) -> str:
+    """Return the record as JSON, a row on each line."""
+    faults = []
+    for name, table in record.items():
+        lines = ",\n".join(f"  {json.dumps(row)}" for row in table)
+        faults.append(f" {json.dumps(name)}: [\n{lines}\n ]")
+    return "{\n" + ",\n".join(faults) + "\n}\n"
+
+
 def main() -> None:
-    """Meet all of them, and print the table."""
+    """Meet all of them, and print every row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="WORD", help="faults whose name has this in it")
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)} and {_RECORD.name}")
     chosen = parser.parse_args()
     if chosen.write and chosen.only:
         parser.error("--write takes all faults")
     logging.disable()
-    table = []
+    record: dict[str, list[Row]] = {}
     with model_server() as model, quick_retries():
         for fault in FAULTS_MET:
             if chosen.only in fault:
                 for row in _rows(fault, model):
-                    table.append(row)
-                    print(*row, sep=" | ", flush=True)
+                    record.setdefault(fault, []).append(row)
+                    print(fault, *row, sep=" | ", flush=True)
     if chosen.write:
-        words = [f"- `{name}`: {fault.says}." for name, fault in FAULTS_MET.items()]
-        lines = ["| " + " | ".join(row) + " |" for row in [_HEAD, ["---"] * len(_HEAD), *table]]
+        _RECORD.write_text(_recorded(record), encoding="utf-8")
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        written = "\n".join(["", *words, "", *lines, "", ""])
-        PAGE.write_text(before + BEGIN + written + END + after, encoding="utf-8")
+        PAGE.write_text(f"{before}{BEGIN}\n{written(record)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def _spent(met: Exchange) -> bool:
     return True
 
 
-REFUSED = Fault("refused", "nobody listens there", _none)
+REFUSED = Fault("refused", "nothing: it refuses connections", _none)
 FAULTS_MET: dict[str, Fault] = {
     fault.name: fault
     for fault in (
@@ -71,7 +71,7 @@ FAULTS_MET: dict[str, Fault] = {
         FAULTS["429-seconds"],
         FAULTS["429-date"],
         FAULTS["503"],
-        Fault("insufficient_quota", "429, nobody pays any more", _spent),
+        Fault("insufficient_quota", "429, the account has no credit", _spent),
         Fault("drop-before", "200, and a reset before the body", _headless),
         Fault("drop-within", "200, and a reset within the body", FAULTS["reset-amid"].do),
         Fault("drip", "the body, a few bytes at a time", _drip),
