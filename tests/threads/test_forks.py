@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -195,8 +196,10 @@ def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned() -> None:
 
 
 def test_a_pool_that_was_not_kept_is_not_minded() -> None:
+    before = set(forks._minding)
+    pool = Pool(["a"])
+    mine = [weakref.ref(each) for each in forks._minding if each not in before]
+    assert mine
+    del pool
     gc.collect()
-    before = len(forks._minding)
-    Pool(["a"])
-    gc.collect()
-    assert len(forks._minding) == before
+    assert [each() for each in mine] == [None] * len(mine)
