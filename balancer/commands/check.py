@@ -339,7 +339,7 @@ def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> 
 
 def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], dict[str, str]]:
     """Return the problems that can be read, and the packages that are left out, name -> why."""
-    from balancer.pipeline.packages.collection import read_packages  # it needs the extra
+    from balancer.pipeline.packages.read import read_packages  # it needs the extra
 
     if not settings.problems:  # its absence has been told
         return [], {}

@@ -69,7 +69,7 @@ def run(
         require("page", '"balancer run --live"')
     from balancer.commands.policies import left_to_server
     from balancer.pipeline.report import write_report
-    from balancer.pipeline.rows.choice import ALL, parse_shard
+    from balancer.pipeline.rows.read import ALL, parse_shard
     from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
 
     try:

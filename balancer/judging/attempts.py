@@ -2,7 +2,9 @@
 
 Decides the policy of a run: a retry that the budget refuses is late here, not lost, and each endpoint is owed a try.
 Where and when it is tried again is the attempt plan's business (`balancer.core.attempt_plan`). Threads and tasks share
-one object of this kind; it waits for nothing but the executor. It must not know what a program's output means.
+one object of this kind; it waits for nothing but the executor.
+
+An outage that all threads of a run share: a lock around `balancer.core.outage`, which decides what an outage is.
 """
 
 import threading
@@ -11,10 +13,10 @@ from dataclasses import replace
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import CallPolicy
+from balancer.core.outage import PoolOutage
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
 from balancer.judging.options import RunnerHooks, RunnerOptions
-from balancer.judging.outage import SharedOutage
 from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Span, Stopped
 from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
@@ -22,7 +24,7 @@ from balancer.program import Execution, Executor
 from balancer.sandbox.trial import runs
 from balancer.shells.lease_request import LeaseRequest
 
-__all__ = ["ProgramAttempts"]
+__all__ = ["ProgramAttempts", "SharedOutage"]
 
 _VERIFYING_TRIES = 2  # tries on other endpoints, to verify what one said
 _VERIFYING_WAIT_S = 60.0
@@ -187,3 +189,26 @@ def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, ou
         ended_s=ended_s,
         outcome=outcome.value,
     )
+
+
+class SharedOutage:
+    """An outage that threads share. See `PoolOutage`."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._outage = PoolOutage(patience_s)
+        self._lock = threading.Lock()
+
+    def succeeded(self) -> None:
+        """Count a call that succeeded."""
+        with self._lock:
+            self._outage.succeeded()
+
+    def failed(self, now: float) -> int:
+        """Count a call that failed at `now`, and return how many succeeded before it."""
+        with self._lock:
+            return self._outage.failed(now)
+
+    def excuses(self, successes: int, tried_s: float) -> bool:
+        """Return whether a failure may be due to an outage that is still waited for."""
+        with self._lock:
+            return self._outage.excuses(successes, tried_s)

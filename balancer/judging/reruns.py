@@ -1,22 +1,52 @@
 """Rerun rules: a program is run once, again where a busy server may be why, and elsewhere for a vote.
 
 Decides that, and makes none: it yields pending runs, and whoever waits for them in a thread or in a task sends what
-came of each. `suspicion` says which ends are doubted, `verifier` which runs are made again elsewhere. It must not know
-what a program's output means.
+came of each. `suspicion` says which ends are doubted.
+
+Verification by rerun: runs made again on other endpoints, and endpoints that lie taken out of service. Who is believed
+is decided by `balancer.judging.trust`; this yields the runs that ask the endpoints, for whoever waits for the run, and
+says what follows.
 """
 
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
+from balancer.errors import UnknownEndpoint
 from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.options import RunnerOptions
 from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun
 from balancer.judging.suspicion import Recheck, Suspicion, second_limits, settled, suspicion_of
-from balancer.judging.verifier import Verifier
+from balancer.judging.trust import (
+    LIMITS,
+    NO_COMPILE,
+    AskAgain,
+    AskElsewhere,
+    Settled,
+    Trust,
+    Unsettled,
+    Vote,
+    next_check,
+    said,
+)
+from balancer.program import Execution
+from balancer.sandbox.pings import KnownAnswer, known_answer
 from balancer.sandbox.trial import runs
+from balancer.settings.pipeline import VerifySettings
 
-__all__ = ["Reruns"]
+__all__ = ["Reruns", "Verifier"]
 
 _LAST_RECHECKS = 3  # with an endpoint to itself, which others than we may keep busy
+_LOGGER = logging.getLogger("balancer")
+_CHALLENGES = 20  # programs whose answer is known: one that lies once in ten passes with 12%
+_MOST_CHALLENGED = 5  # times that an endpoint is asked them: one that passed as often passes again
+_STUCK = 5  # such programs that must all meet a limit; one that is only slow gets one of them done
+_REPEATED = 5  # times that a program must say the same again before its word counts against an endpoint
 
 
 class Reruns:
@@ -113,3 +143,225 @@ class Reruns:
         endpoints = self._attempts.pool.stats().endpoints
         able = [each for each in endpoints if each.name in executors and runs(executors[each.name], language)]
         return max((endpoint.capacity for endpoint in able), default=1)
+
+
+class Verifier:
+    """Verifies the runs of one session. Thread-safe.
+
+    Args:
+        settings: which runs are made again.
+        attempts: has the executors and the pool, from which liars are drained, and the hooks that are told of them.
+        run: makes a run as if for the first time.
+        rerun: makes a run once more, on one of these endpoints.
+    """
+
+    def __init__(
+        self,
+        settings: VerifySettings,
+        attempts: ProgramAttempts,
+        *,
+        run: Callable[[ProgramRun], PendingRuns[ProgramResult]],
+        rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
+    ) -> None:
+        self._settings = settings
+        self._executors = attempts.executors
+        self._pool = attempts.pool
+        self._hooks = attempts.hooks
+        self._store = attempts.hooks.verification
+        self._run = run
+        self._rerun = rerun
+        self._lock = threading.Lock()
+        self._trust = Trust(settings, attempts.executors)
+        self._accusations = Accusations(attempts, self._trust, self._lock, rerun)
+        self._rng = random.Random()  # not to be foreseen by a server
+
+    @property
+    def ejected(self) -> frozenset[str]:
+        """The endpoints that were taken out of service, for they lied."""
+        return self._trust.ejected
+
+    def heard(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Return `ran`, or what others say against it if it is made again."""
+        if ran.execution is None:
+            return ran
+        word = said(ran.execution)
+        with self._lock:
+            verifies = word is not None and self._trust.verifies(ran.at, self._rng.random())
+            stuck = self._trust.is_stuck(ran.at, ran.execution.status)
+        if stuck:
+            yield from self._accusations.ask_whether_stuck(ran.at, wanted)
+        return (yield from (self._verified(wanted, ran) if verifies else self._believed(wanted, ran)))
+
+    def surprised(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Return `ran`, or what others say against it: it is made again, whatever the share."""
+        if ran.verified or ran.execution is None or not self._settings.surprises:
+            return ran
+        return (yield from self._verified(wanted, ran))
+
+    # -- one run -------------------------------------------------------------------------------------
+
+    def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Let `ran` count unverified, unless its endpoint was ejected meanwhile."""
+        with self._lock:
+            if ran.at not in self._trust.ejected:
+                if self._store is not None:
+                    self._store.believed(ran.at, wanted.problem)
+                return ran
+        return (yield from self._run(wanted))
+
+    def _verified(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
+        """Ask others until `ran` is settled, and return what is right."""
+        assert ran.execution is not None
+        wanted = replace(wanted, odd=None)
+        words, answers = [Vote(ran.at, said(ran.execution))], [ran]
+        failed = False
+        while True:
+            able = self._able(wanted, {word.endpoint for word in words})
+            step = next_check(words, more=bool(able) and not failed)
+            if isinstance(step, Settled):
+                return (yield from self._settled(wanted, step, words, answers))
+            if isinstance(step, Unsettled):
+                return (yield from self._unsettled(wanted, step, answers))
+            only = able if isinstance(step, AskElsewhere) else frozenset({step.endpoint})
+            again = yield from self._rerun(wanted, only)
+            self._hooks.made_again("again")
+            if again.execution is None:
+                failed = True
+                if isinstance(step, AskAgain):
+                    words.append(Vote(step.endpoint, None))
+                    answers.append(again)
+                continue
+            words.append(Vote(again.at, said(again.execution)))
+            answers.append(again)
+
+    def _able(self, wanted: ProgramRun, asked: set[str]) -> frozenset[str]:
+        others = self._executors.keys() - asked - self._trust.ejected - self._pool.out_of_service()
+        return frozenset(name for name in others if runs(self._executors[name], wanted.program.language))
+
+    def _settled(
+        self, wanted: ProgramRun, found: Settled, words: list[Vote], answers: list[ProgramResult]
+    ) -> PendingRuns[ProgramResult]:
+        with self._lock:
+            for name in sorted(found.agreed):
+                if self._trust.agreed(name) and self._store is not None:
+                    self._store.trusted(name)
+        if found.outvoted:
+            self._hooks.made_again("differed")
+        # A compiler that refuses what others take is another compiler, and no lie: nobody is a witness to that.
+        speaks = wanted.witness and bool(found.outvoted) and all(word.said != NO_COMPILE for word in words)
+        repeats = speaks and (yield from self._repeats(wanted, found))
+        witness = _witness(wanted) if repeats else None
+        for name in sorted(found.outvoted):
+            yield from self._accusations.outvoted(name, wanted, witness)
+        right = next(ran for word, ran in zip(words, answers, strict=True) if word.said == found.said)
+        return replace(right, verified=True)
+
+    def _repeats(self, wanted: ProgramRun, found: Settled) -> PendingRuns[bool]:
+        """Return whether the program says the same each time: one that tosses a coin is no witness."""
+        for _ in range(_REPEATED):
+            again = (yield from self._rerun(wanted, found.agreed)).execution
+            self._hooks.made_again("again")
+            if again is None or said(again) != found.said:
+                with self._lock:
+                    self._trust.unsteady(_witness(wanted))
+                return False
+        return True
+
+    def _unsettled(
+        self, wanted: ProgramRun, found: Unsettled, answers: list[ProgramResult]
+    ) -> PendingRuns[ProgramResult]:
+        if found.differ:
+            self._hooks.made_again("unsettled")
+            if len(found.differ) > 2:
+                with self._lock:
+                    self._trust.unsteady(_witness(wanted))
+            for name in sorted(found.differ):
+                yield from self._accusations.challenge(name, wanted)
+        sound = [ran for ran in answers if ran.execution is not None and ran.at not in self._trust.ejected]
+        return (yield from self._believed(wanted, sound[0] if sound else answers[0]))
+
+
+def _witness(wanted: ProgramRun) -> tuple[str, str]:
+    return wanted.problem, wanted.program.name
+
+
+class Accusations:
+    """What becomes of endpoints that are accused: they are asked for what is known, and those that lie must go.
+
+    Thread-safe.
+
+    Args:
+        attempts: as for `Verifier`.
+        trust: what is known of the endpoints.
+        lock: guards it.
+        rerun: as for `Verifier`.
+    """
+
+    def __init__(
+        self,
+        attempts: ProgramAttempts,
+        trust: Trust,
+        lock: threading.Lock,
+        rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
+    ) -> None:
+        self._attempts = attempts
+        self._trust = trust
+        self._lock = lock
+        self._rerun = rerun
+        self._challenged: Counter[str] = Counter()
+
+    def outvoted(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
+        """Hear that others said otherwise than `name`; `witness` is a program whose word counts, if it does."""
+        why = f"other endpoints said otherwise of several programs, {wanted.program.name or 'one'} the last"
+        goes = self._ejects(name, why, partial(self._trust.outvoted, name, witness))
+        if not goes and name not in self._trust.ejected:
+            yield from self.challenge(name, wanted)
+
+    def challenge(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+        """Ask it for what is known; one wrong answer is enough."""
+        with self._lock:
+            self._challenged[name] += 1
+            if self._challenged[name] > _MOST_CHALLENGED:
+                return
+        for _ in range(_CHALLENGES):
+            known, done = yield from self._asked(name, wanted)
+            if known is None:
+                return
+            if done is not None and known.is_wrong(done):
+                self._fail(name, f"it said {done.stdout[:40]!r} of a program that prints {known.output.decode()}")
+                return
+
+    def ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
+        """Ask it for what is known; if all of it meets a limit, nothing that it says of limits counts."""
+        for _ in range(_STUCK):
+            _, done = yield from self._asked(name, wanted)
+            if done is None or done.status not in LIMITS:
+                return
+        self._fail(name, f"it said that {_STUCK} programs that only print a number meet a limit")
+
+    def _asked(self, name: str, wanted: ProgramRun) -> PendingRuns[tuple[KnownAnswer | None, Execution | None]]:
+        """Ask it for what is known, if it is still there and can run it; return what was asked, and what came."""
+        known = known_answer(self._attempts.executors[name])
+        if known is None or name in self._trust.ejected:
+            return None, None
+        asked = ProgramRun(known.program, known.stdin, known.limits, wanted.problem, wanted.stage, "known answer", 0)
+        done = (yield from self._rerun(asked, frozenset({name}))).execution
+        self._attempts.hooks.made_again("again")
+        return known, done
+
+    def _fail(self, name: str, why: str) -> None:
+        self._ejects(name, why, partial(self._trust.failed, name))
+
+    def _ejects(self, name: str, why: str, ejects: Callable[[], bool]) -> bool:
+        """Take `name` out of service if its trust `ejects` it; whatever it said is remembered before, or refused."""
+        hooks = self._attempts.hooks
+        with self._lock:
+            goes = ejects()
+            problems = hooks.verification.eject(name, why) if goes and hooks.verification is not None else 0
+        if goes:
+            with suppress(UnknownEndpoint):
+                self._attempts.pool.drain(name)
+            line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
+            _LOGGER.warning("%s", line)
+            hooks.say(line)
+        return goes

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.progress.progress import WorkerProgress
+from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.plugins.extras import require
 from balancer.plugins.registry import default_registry

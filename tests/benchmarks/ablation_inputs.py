@@ -18,16 +18,15 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer.pipeline.generators.draw.styles import stream_of, style_of
-from balancer.pipeline.generators.learn.hints import Hints
+from balancer.pipeline.generators.learn.bounds import Hints
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget
-from balancer.pipeline.generators.search.every_input import EveryInput
 from balancer.pipeline.generators.search.hill_climb import HillClimb
-from balancer.pipeline.generators.search.small_inputs import SmallInputs
-from balancer.pipeline.proposing.feedback import UnusedInput, ValidatorFeedback
+from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
+from balancer.pipeline.proposing.toolbox import UnusedInput, ValidatorFeedback
 from balancer.problem import Problem, Proposal
 from tests.benchmarks.ablation_runs import PackageJudge
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from balancer.errors import BalancerError
-from balancer.pipeline.packages.collection import read_packages
+from balancer.pipeline.packages.read import read_packages
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry

@@ -19,7 +19,7 @@ from balancer.observing.traces.rows import VERSION, Attempt, Happening, mistake_
 
 __all__ = ["Trace", "read_trace"]
 
-_DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.folder names it, which this room does not know
+_DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.database names it, which this room does not know
 _LONGEST: Final = 2**25  # characters of a line; the first one of 10 000 endpoints takes some two million
 
 

@@ -18,8 +18,7 @@ from balancer.settings.llm import LlmSettings
 from balancer.settings.pool import EndpointSettings
 
 if TYPE_CHECKING:
-    from balancer.pipeline.llm.asker import Asker
-    from balancer.pipeline.llm.prompts import Prompts
+    from balancer.pipeline.llm.asker import Asker, Prompts
 
 __all__ = ["LlmPlugin", "balancer_generators"]
 
@@ -38,10 +37,8 @@ class LlmPlugin:
         """
         require("llm", 'the generator "llm"')
         # Imported here: whoever asks no model must not pay for its client library.
-        from balancer.pipeline.llm.asker import Asker
-        from balancer.pipeline.llm.client import ModelClient
-        from balancer.pipeline.llm.prompts import Prompts
-        from balancer.pipeline.llm.servers import ModelServers
+        from balancer.pipeline.llm.asker import Asker, Prompts
+        from balancer.pipeline.llm.client import ModelClient, ModelServers
         from balancer.pipeline.proposing.budget import ModelAccount
         from balancer.pool.pool import Pool
 

@@ -10,8 +10,7 @@ from itertools import cycle
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.toolbox import PutOff, Toolbox, ended
+from balancer.pipeline.proposing.toolbox import Feedback, PutOff, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal, Recipe
 from balancer.program import Program, Status
 

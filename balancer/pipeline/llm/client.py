@@ -1,36 +1,41 @@
 """Model client: ask one server that speaks OpenAI's API, within bounds on time and size, whatever it does.
 
 Decides how an answer is kept to its form on a server that knows more or less of it, and what an error means: that the
-server failed, that it will never answer, or that it declines this question. It must not know other servers, nor when a
-question is asked again. Headers may hold the key: their values are in no error and no answer.
+server failed, that it will never answer, or that it declines this question. Headers may hold the key: their values are
+in no error and no answer.
+
+Model servers: a question goes to one of them, and to another one if that fails. Decides how long an outage of all
+servers is waited for, and that a server which will never answer is not asked again. A shell: it knows the pool and the
+clients.
 """
 
 import re
 import ssl
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, cast
 
 import httpx2
-from openai import (
-    APIConnectionError,
-    APIStatusError,
-    AuthenticationError,
-    NotFoundError,
-    OpenAI,
-    OpenAIError,
-)
+from openai import APIConnectionError, APIStatusError, AuthenticationError, NotFoundError, OpenAI, OpenAIError
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s
+from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.decisions import CallPolicy, Run
+from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
+from balancer.judging.attempts import SharedOutage
 from balancer.pipeline.llm.answer import answer_schema
+from balancer.pool.pool import Pool
 from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.settings.llm import LlmSettings
+from balancer.shells.driver import ThreadDriver
+from balancer.shells.lease_request import LeaseRequest
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction
 
-__all__ = ["Declined", "ModelClient", "ModelReply", "ServerUnusable", "most_tokens"]
+__all__ = ["Declined", "ModelClient", "ModelReply", "ModelServers", "NotAnswered", "ServerUnusable", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
 _SLOW_REQUEST = 408
@@ -41,6 +46,9 @@ _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _Form = Literal["schema", "json", "text"]
 _FORMS: tuple[_Form, ...] = ("schema", "json", "text")
 _Limit = Literal["max_tokens", "max_completion_tokens"]
+# Servers of models say that they are busy as a matter of course. Five tries over one that is dead and one that was busy
+# two times of three were not enough for each question: an unlucky one met no answer while others did.
+_TRIES = 20
 
 
 class ServerUnusable(BalancerError):
@@ -269,3 +277,90 @@ class _Short(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._inner.close()
+
+
+class NotAnswered(BalancerError):
+    """No server answered, for no fault of the question's: it may be asked again some other day."""
+
+
+class ModelServers:
+    """The servers. Thread-safe.
+
+    Args:
+        pool: leases them.
+        clients: one for each, by the name of its endpoint.
+        outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
+        say: told of each server that will never answer, and of the first question that nobody answers.
+    """
+
+    def __init__(
+        self, pool: Pool, clients: Mapping[str, ModelClient], *, outage_s: float, say: Callable[[str], object]
+    ) -> None:
+        self._pool = pool
+        self._clients = clients
+        self._outage = SharedOutage(outage_s)
+        self._say = say
+        self._lock = threading.Lock()
+        self._told = False
+        self._spent: dict[str, str] = {}  # a server that will never answer, and its words
+
+    def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> ModelReply:
+        """Return the answer of some server to `messages`.
+
+        Args:
+            messages: with a role and a content each.
+            pause: waits so many seconds, between tries; what it raises ends the call.
+
+        Raises:
+            NotAnswered: no server did.
+            Declined: one would not answer this.
+        """
+        while True:
+            with self._lock:
+                spent = dict(self._spent)
+            if len(spent) == len(self._clients):
+                raise self._not_answered("; ".join(spent.values()))
+            drive = self._drive(messages, frozenset(spent), pause)
+            try:
+                return drive.run()
+            except ServerUnusable as error:
+                self._give_up(drive.at, error)
+            except Declined:
+                raise
+            except BalancerError as error:
+                raise self._not_answered("; ".join([str(error), *getattr(error, "__notes__", ())])) from None
+
+    def _drive(
+        self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
+    ) -> ThreadDriver[ModelReply]:
+        able = len(self._clients) - len(spent)
+        # Dead servers must not use up the tries that a sound one is owed; an outage is waited for.
+        terms = CallPolicy(
+            attempts=max(_TRIES, able),
+            owed=able,
+            persists=True,
+            retries=self._pool.engine.retries,
+            wait_s=self._pool.engine.acquire_timeout_s,
+        )
+        plan = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
+
+        def make(run: Run, hand: list[Lease]) -> ModelReply:
+            pause(0)  # whoever was told to stop begins nothing
+            with hand[0] as lease:
+                return self._clients[lease.endpoint.name].ask(messages)
+
+        return ThreadDriver(self._pool.engine, plan, LeaseRequest(exclude=spent), make, sleep=pause)
+
+    def _give_up(self, name: str, error: ServerUnusable) -> None:
+        with self._lock:
+            known = name in self._spent
+            self._spent[name] = str(error)
+        if not known:
+            self._say(f"{error}; it is not asked again in this run")
+
+    def _not_answered(self, why: str) -> NotAnswered:
+        with self._lock:
+            first, self._told = not self._told, True
+        if first:
+            self._say(f"no server of the model answers: {why}; what it was to propose is left to the next run")
+        return NotAnswered(why)

@@ -11,11 +11,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
-from balancer.pipeline.llm.asker import Asker
-from balancer.pipeline.llm.prompts import Prompts
-from balancer.pipeline.llm.servers import NotAnswered
-from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.toolbox import ProgramRole, PutOff, Toolbox, ended
+from balancer.pipeline.llm.asker import Asker, Prompts
+from balancer.pipeline.llm.client import NotAnswered
+from balancer.pipeline.proposing.toolbox import Feedback, ProgramRole, PutOff, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 

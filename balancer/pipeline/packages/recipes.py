@@ -2,22 +2,26 @@
 
 Decides the inputs' names, as the package's own tools number them, and their seeds, so that a recipe gives what its
 authors have. Facts of the file are those of BAPCtools' documentation. It must not run anything.
+
+Generator programs of a package: which one each recipe means, and what can be tried without recipes.
 """
 
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.flags import CaseFlags, flags_in_mapping
-from balancer.pipeline.packages.folder import Folder, describe
+from balancer.pipeline.packages.data import CaseFlags, flags_in_mapping
+from balancer.pipeline.packages.folder import Folder, UnusableProgram, describe
+from balancer.pipeline.packages.programs import program_of, read_program
 from balancer.problem import Recipe
+from balancer.program import Program
 
-__all__ = ["TestcaseRule", "read_recipes"]
+__all__ = ["TestcaseRule", "read_recipes", "with_programs"]
 
 _FILE = "generators/generators.yaml"
 _PLACES = ("sample", "secret")
@@ -28,6 +32,7 @@ _MOST = 2000  # recipes of a package
 _MOST_COUNT = 100
 _MOST_VISITED = 100_000  # groups and inputs that are looked at: aliases can nest without end
 _LARGEST = 10**12
+_PLACE = "generators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +206,52 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:  # a quote without an end
         return command.split()
+
+
+def with_programs(folder: Folder, rules: Sequence[TestcaseRule]) -> list[TestcaseRule]:
+    """Return the recipes with their programs; those whose program cannot be used are left out, with it.
+
+    A package that has generators and no recipes has no arguments either: each program is tried with a seed alone.
+    """
+    if not rules and not folder.has(_FILE):
+        return _without_recipes(folder)
+    parts = _parts(folder)
+    programs = {name: _program(folder, name, parts) for name in {rule.generator for rule in rules}}
+    return [
+        replace(rule, recipe=replace(rule.recipe, program=programs[rule.generator]))
+        for rule in rules
+        if not rule.generator or programs[rule.generator] is not None
+    ]
+
+
+def _without_recipes(folder: Folder) -> list[TestcaseRule]:
+    found: list[TestcaseRule] = []
+    with folder.findings.leaving_out(_PLACE):
+        for path in folder.entries(_PLACE):
+            with folder.findings.leaving_out(path):
+                try:
+                    program = read_program(folder, path, scripts=True)
+                except UnusableProgram:  # there may be anything: notes, scripts that call the programs
+                    continue
+                found.append(TestcaseRule(Recipe(path, program, ("{seed}",)), path, CaseFlags()))
+    return found
+
+
+def _parts(folder: Folder) -> Mapping[Any, Any]:
+    """Return which files make a generator, by its name, where generators.yaml says so."""
+    found = folder.optional_mapping(_FILE).get("generators")
+    return found if isinstance(found, dict) else {}
+
+
+def _program(folder: Folder, name: str, parts: Mapping[Any, Any]) -> Program | None:
+    if not name:
+        return None
+    path = f"{_PLACE}/{name.strip('/')}"
+    with folder.findings.leaving_out(path):
+        if isinstance(parts.get(name), list):
+            files = {str(part): folder.data(f"{_PLACE}/{part}") for part in parts[name]}
+            return program_of(folder, path, files, entry=next(iter(files), None))
+        if not folder.has(path):
+            raise folder.error(path, "missing, and generators.yaml calls it; put it there")
+        return read_program(folder, path, scripts=True)
+    return None

@@ -1,26 +1,53 @@
 """Submissions of a package: which can be used, and what each is said to be.
 
 Decides what is left out and why, and that a package needs one that is right. It must not run anything.
+
+Expected results of submissions: right, wrong, or neither. Decides it from the folder it lies in, from submissions.yaml
+(a table of patterns, format of 2023-07 and later), and from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which
+counts where the folder says nothing. A submission that may get anything is no help: it is left out. Pure, and bounded:
+the file is somebody else's.
+
+In a pattern `*`, `?` and `[abc]` match within a name, `{a,b}` is either; it matches a submission if it matches its
+whole path, or that of a folder it lies in.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.expectations import OFFICIAL, expected_of
 from balancer.pipeline.packages.folder import Folder
 from balancer.pipeline.packages.programs import read_program
 from balancer.problem import Submission
 from balancer.program import Program
 
-__all__ = ["read_submissions"]
+__all__ = ["OFFICIAL", "Expectation", "expected_of", "matches", "read_submissions"]
 
 _PLACE = "submissions"
 _RULES = ("submissions.yaml", "expectations.yaml")
 _ENTRIES = "submissions.json"  # DOMjudge's, beside problem.yaml
 _SPOKEN = {"python3": "python", "python3numpy": "python", "cppgmp": "cpp", "cgmp": "c", "javaalgs4": "java"}
+_OK = "AC"
+_ALL = frozenset({"AC", "WA", "TLE", "RTE"})
+OFFICIAL = ("accepted", "wrong_answer", "time_limit_exceeded", "run_time_error")
+
+# Folder -> verdicts that some case must give, and all may give. Beside those of the format, what is met in archives.
+_FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "accepted": (_ALL, frozenset({_OK})),
+    "wrong_answer": (frozenset({"WA"}), _ALL),
+    "time_limit_exceeded": (frozenset({"TLE"}), _ALL),
+    "run_time_error": (frozenset({"RTE"}), _ALL),
+    "rejected": (_ALL - {_OK}, _ALL),
+    "brute_force": (frozenset({"RTE", "TLE"}), _ALL),
+    "memory_limit_exceeded": (frozenset({"RTE"}), _ALL),
+    "output_limit_exceeded": (frozenset({"WA"}), _ALL),
+    "no_output": (frozenset({"WA"}), _ALL),
+}
 
 
 def read_submissions(folder: Folder) -> tuple[Submission, ...]:
@@ -111,3 +138,188 @@ def _no_accepted(folder: Folder, left_out: Mapping[str, str]) -> PackageError:
     reasons = [f"{name}: {why}" for name, why in left_out.items() if name.startswith("accepted")]
     found = f" ({'; '.join(reasons)})" if reasons else ""
     return folder.error("submissions/accepted", f"no submission that can be used{found}; add one that is right")
+
+
+_ALIASES = {
+    "ac": "accepted",
+    "correct": "accepted",
+    "wa": "wrong_answer",
+    "wrong": "wrong_answer",
+    "tle": "time_limit_exceeded",
+    "timelimit": "time_limit_exceeded",
+    "time_limit": "time_limit_exceeded",
+    "too_slow": "time_limit_exceeded",
+    "rte": "run_time_error",
+    "run_error": "run_time_error",
+    "runtime_error": "run_time_error",
+    "mle": "memory_limit_exceeded",
+    "memory_limit": "memory_limit_exceeded",
+    "ole": "output_limit_exceeded",
+    "output_limit": "output_limit_exceeded",
+}
+_UNCLEAR = {
+    "slow_accepted": "right, but perhaps too slow",
+    "partially_accepted": "some of a score",
+    "partial": "some of a score",
+    "compiler_error": "it need not compile",
+    "compile_error": "it need not compile",
+    "check_manually": "a person must look",
+}
+_MOST_FORMS = 1000  # of one pattern, once its braces are spelt out
+_MOST_BRACES = 40
+_ATOM = re.compile(r"\[[^\]]+\]|.", re.DOTALL)
+_TAG = re.compile(r"@EXPECTED_RESULTS@:[ \t]*([A-Za-z_, \t-]*[A-Za-z_-])")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a submission is said to be.
+
+    Attributes:
+        accepted: True: right; False: wrong; None: that is not said.
+        label: the kind, e.g. "wrong_answer"; see `Submission.expected`.
+        why: what was said, for people.
+    """
+
+    accepted: bool | None
+    label: str
+    why: str
+
+
+def expected_of(name: str, rules: Mapping[str, Any], texts: Iterable[str]) -> Expectation:
+    """Return what a package says of the submission `name`, e.g. "mixed/a.cpp".
+
+    Args:
+        rules: submissions.yaml: pattern -> what it says; {} if there is none.
+        texts: of the submission's files, for the tag.
+    """
+    folder = name.split("/")[0] if "/" in name else ""
+    meant = _meaning(folder)
+    said = [rule for pattern, rule in rules.items() if isinstance(rule, Mapping) and matches(str(pattern), name)]
+    ruled = _by_rules(meant, said, rules.get(folder)) if any(_speaks(rule) for rule in said) else None
+    if ruled is not None and ruled.accepted is not None:
+        return ruled
+    if ruled is None and meant in OFFICIAL:
+        return _by_folder(meant)
+    tags = {tag for text in texts for tag in _TAG.findall(text)}
+    if tags:
+        return _by_tags(tags)
+    if ruled is not None:
+        return ruled
+    if meant in _FOLDERS:
+        return _by_folder(meant)
+    unclear = _UNCLEAR.get(meant)
+    what = f"folder {folder or 'submissions'}"
+    return Expectation(None, meant, f"{what} does not say right or wrong{f' ({unclear})' if unclear else ''}")
+
+
+def _meaning(folder: str) -> str:
+    plain = folder.lower().replace("-", "_")
+    return _ALIASES.get(plain, plain)
+
+
+def _by_folder(meant: str) -> Expectation:
+    required, _ = _FOLDERS[meant]
+    return Expectation(_OK in required, meant, f"folder {meant}")
+
+
+def _speaks(rule: Mapping[str, Any]) -> bool:
+    return any(key in rule for key in ("permitted", "required")) or any(
+        isinstance(value, Mapping) and _speaks(value) for value in rule.values()
+    )
+
+
+def _by_rules(meant: str, said: list[Mapping[str, Any]], own: object) -> Expectation:
+    """Weigh the rules of submissions.yaml; `own`, the folder's, stands for what the folder means otherwise."""
+    demands = [demand for rule in said for demand in _demands(rule)]
+    if meant in _FOLDERS:
+        required, permitted = _FOLDERS[meant]
+        if isinstance(own, Mapping):  # what it does not say is inherited
+            required = _ALL if "required" in own else required
+            permitted = _ALL if "permitted" in own else permitted
+        demands.append((required, permitted, True))
+    wrong = any(_OK not in required or _OK not in permitted for required, permitted, _ in demands)
+    right = any(permitted == {_OK} and everywhere for _, permitted, everywhere in demands)
+    label = meant if meant in _FOLDERS else "rejected" if wrong else "accepted" if right else meant
+    if right and wrong:
+        return Expectation(None, label, "submissions.yaml says both right and wrong")
+    if right or wrong:
+        return Expectation(right, label, "submissions.yaml")
+    return Expectation(None, label, "submissions.yaml says neither right nor wrong")
+
+
+def _demands(rule: Mapping[str, Any], *, everywhere: bool = True) -> list[tuple[frozenset[str], frozenset[str], bool]]:
+    """Return what some case must give, what all cases may give, and whether that is of all cases, for each part."""
+    found = [(_verdicts(rule.get("required")), _verdicts(rule.get("permitted")), everywhere)]
+    parts = (value for key, value in rule.items() if key not in ("required", "permitted"))
+    return found + [each for part in parts if isinstance(part, Mapping) for each in _demands(part, everywhere=False)]
+
+
+def _verdicts(found: object) -> frozenset[str]:
+    listed = found if isinstance(found, list) else [found]
+    return frozenset(word for word in listed if isinstance(word, str) and word in _ALL) or _ALL
+
+
+def _by_tags(tags: set[str]) -> Expectation:
+    if len(tags) > 1:
+        return Expectation(None, "mixed", "it has several @EXPECTED_RESULTS@ that differ")
+    (tag,) = tags
+    said = f"@EXPECTED_RESULTS@: {' '.join(tag.split())}"
+    kinds = [_meaning(word.strip()) for word in tag.split(",") if word.strip()]
+    if any(kind not in _FOLDERS for kind in kinds):
+        return Expectation(None, kinds[0], f"{said} does not say right or wrong")
+    right = [kind == "accepted" for kind in kinds]
+    if any(right) and not all(right):
+        return Expectation(None, "mixed", f"{said} may be right or wrong")
+    return Expectation(all(right), kinds[0], said)
+
+
+# -- patterns of submissions.yaml ----------------------------------------------------------------------
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Return whether `pattern` is meant for the submission at `path`, relative to submissions/."""
+    parts = path.split("/")
+    return any(_match(form.strip("/").split("/"), parts) for form in _forms(pattern))
+
+
+@cache
+def _forms(pattern: str) -> tuple[str, ...]:
+    return tuple(islice(_spelt_out(pattern), _MOST_FORMS)) if pattern.count("{") <= _MOST_BRACES else (pattern,)
+
+
+def _spelt_out(pattern: str) -> Iterator[str]:
+    """Yield the pattern with each choice of its braces; nested ones from the inside out."""
+    inner = re.search(r"\{([^{}]*)\}", pattern)
+    if inner is None:
+        yield pattern
+        return
+    for choice in inner[1].split(","):
+        yield from _spelt_out(pattern[: inner.start()] + choice + pattern[inner.end() :])
+
+
+def _match(pattern: list[str], parts: list[str]) -> bool:
+    return len(pattern) <= len(parts) and all(map(_name_matches, pattern, parts))
+
+
+def _name_matches(pattern: str, name: str) -> bool:
+    """Match one name, in time linear in both for each `*`: a pattern of a package must not take for ever."""
+    position, mark, star = 0, 0, -1
+    atoms = _atoms(pattern)
+    here = 0
+    while position < len(name):
+        if here < len(atoms) and atoms[here] != "*" and (atoms[here] == "?" or name[position] in atoms[here]):
+            position, here = position + 1, here + 1
+        elif here < len(atoms) and atoms[here] == "*":
+            star, mark, here = here, position, here + 1
+        elif star >= 0:
+            mark += 1
+            position, here = mark, star + 1
+        else:
+            return False
+    return all(atom == "*" for atom in atoms[here:])
+
+
+def _atoms(pattern: str) -> list[str]:
+    """Split a pattern into "*", "?", and sets of characters that are allowed at a place."""
+    return [atom[1:-1] if atom.startswith("[") and len(atom) > 2 else atom for atom in _ATOM.findall(pattern)]

@@ -2,27 +2,33 @@
 
 Decides which are used, and what a package cannot be judged without. `answer_validators` look at expected outputs, which
 nobody makes up here: they are not read. It must not run anything.
+
+Checktestdata grammars (`.ctd`), made into programs, so that they are run where all programs of a package are. The
+grammar is somebody else's, and its regular expressions may take for ever: nothing of it is looked at here. The program
+is the library `checktestdata` (PyPI), module by module, and the grammar, in one Python source that any endpoint can
+run. It exits with 42 and 43, as a validator does; with 2 if the grammar itself is wrong.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from pathlib import PurePosixPath
 
-from balancer.pipeline.packages.checktestdata import checktestdata_program
-from balancer.pipeline.packages.flags import CaseFlags
+from balancer.pipeline.packages.data import CaseFlags
 from balancer.pipeline.packages.folder import Folder, UnusableProgram
-from balancer.pipeline.packages.languages import extension_of, language_of
-from balancer.pipeline.packages.programs import headers_in, read_program
+from balancer.pipeline.packages.programs import extension_of, headers_in, language_of, read_program
 from balancer.pipeline.packages.settings import ProblemSettings
 from balancer.program import Program
 
-__all__ = ["InputValidators", "read_input_validators", "read_output_validator"]
+__all__ = ["InputValidators", "checktestdata_program", "read_input_validators", "read_output_validator"]
 
 _INPUT = ("input_validators", "input_validator", "input_format_validators")
 _OUTPUT = ("output_validators", "output_validator")
 _ONE = "output_validator"  # in the format of 2023-07 and later this folder is one program
 _GRAMMARS = (".ctd", ".viva")
 _HEADED = ("c", "cpp")
+_MODULES = ("lib", "tokenizer", "parser")  # in the order in which they import each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +118,59 @@ def _read(folder: Folder, place: str, path: str) -> Program:
     if program.language not in _HEADED or folder.is_folder(path):
         return program
     return replace(program, extras=tuple(sorted({**headers_in(folder, place), **dict(program.extras)}.items())))
+
+
+_LAUNCHER = """\
+import sys
+import types
+
+MODULES = {modules!r}
+GRAMMAR = {grammar!r}
+
+
+def load():
+    package = sys.modules["checktestdata"] = types.ModuleType("checktestdata")
+    package.__path__ = []
+    for name, source in MODULES:
+        module = types.ModuleType("checktestdata." + name)
+        sys.modules[module.__name__] = module
+        setattr(package, name, module)
+        exec(compile(source, name + ".py", "exec"), module.__dict__)
+    return package
+
+
+def main():
+    checktestdata = load()
+    sys.argv[1:] = []
+    sys.setrecursionlimit(10**6)
+    try:
+        parser = checktestdata.parser.parse(checktestdata.tokenizer.tokenize(GRAMMAR))
+        program = compile(parser.python_code(), "grammar", "exec")
+        names = parser.python_globals()
+    except Exception as error:
+        print("the grammar is wrong: %s" % error, file=sys.stderr)
+        return 2
+    try:
+        exec(program, names)
+    except checktestdata.lib.ValidationError as error:
+        print(error, file=sys.stderr)
+        return 43
+    except Exception as error:
+        print("the grammar cannot be followed: %s" % error, file=sys.stderr)
+        return 2
+    return 42
+
+
+sys.exit(main())
+"""
+
+
+def checktestdata_program(name: str, grammar: bytes) -> Program:
+    """Return the input validator that holds its input against `grammar`."""
+    return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar), name)
+
+
+@cache
+def _modules() -> tuple[tuple[str, str], ...]:
+    package = files("checktestdata")
+    return tuple((name, package.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES)

@@ -10,8 +10,7 @@ from dataclasses import fields
 
 from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
-from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
-from balancer.pipeline.report.rates import moment
+from balancer.pipeline.report.tables import EndpointLine, endpoint_lines, moment
 from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult, RunStage, Span
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style

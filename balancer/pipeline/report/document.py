@@ -7,11 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, warnings
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
-from balancer.pipeline.report.rates import looks_said, spent_said
-from balancer.pipeline.report.tables import brought_table, endpoint_table, pool_table, round_table
+from balancer.pipeline.report.tables import (
+    brought_table,
+    endpoint_lines,
+    endpoint_table,
+    gone_endpoints,
+    looks_said,
+    pool_table,
+    round_table,
+    spent_said,
+)
 from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult, SurvivorReading

@@ -10,10 +10,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from balancer.pipeline.report.endpoints import EndpointLine, endpoint_lines
 from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, troubles, warnings
-from balancer.pipeline.report.rates import looks_said, spent_said
-from balancer.pipeline.report.tables import brought_table, endpoint_table, facts, pool_table, round_table
+from balancer.pipeline.report.tables import (
+    EndpointLine,
+    brought_table,
+    endpoint_lines,
+    endpoint_table,
+    facts,
+    looks_said,
+    pool_table,
+    round_table,
+    spent_said,
+)
 from balancer.pipeline.results.predictions import prediction_lines
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.reporting import document as doc

@@ -1,20 +1,139 @@
 """The tables of a run's report that the terminal and the page share: rounds, generators, endpoints.
 
 Decides what each column is called and means. Pure; columns that are wide are left out in a terminal.
+
+Endpoint lines of the report: what each was asked to do and what it did. The leases of a run are matched with the pool's
+counters, also for endpoints that have left the pool since. Pure; the table and the page show these lines, each in its
+own way.
+
+The rates of a run, round by round, as words. Decides what each moment is called, and how a rate and its interval are
+written. Pure.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from balancer.pipeline.report.endpoints import EndpointLine
-from balancer.pipeline.report.rates import RATES, moment, rate_cells, spent_cells, spent_said
-from balancer.pipeline.results.run_result import GeneratorYield, RunResult
+from balancer.pipeline.results.run_result import GeneratorYield, RunResult, Span
+from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import document as doc
-from balancer.reporting.words import number, percent, seconds, times
+from balancer.reporting.document import Cell
+from balancer.reporting.words import NOTHING, count, number, percent, seconds, shorten, times, visible
 
-__all__ = ["brought_table", "endpoint_table", "facts", "pool_table", "round_table"]
+__all__ = [
+    "RATES",
+    "EndpointLine",
+    "brought_table",
+    "endpoint_lines",
+    "endpoint_table",
+    "facts",
+    "gone_endpoints",
+    "looks_said",
+    "moment",
+    "pool_table",
+    "rate_cells",
+    "round_table",
+    "spent_cells",
+    "spent_said",
+]
 
 _NAME = doc.ColumnKind.NAME
 _MODEL = ("questions", "tokens", "cost", "seconds")
+# An attribute of the scores, its heading and its meaning, and whether it is only for where there is room.
+RATES = (
+    ("tpr_micro", "accepted kept", "of all problems pooled (TPR, micro)", False),
+    ("tpr_macro", "per problem", "of each problem, averaged (TPR, macro)", True),
+    ("tnr_micro", "wrong rejected", "of all problems pooled (TNR, micro)", False),
+    ("tnr_macro", "per problem", "of each problem, averaged (TNR, macro)", False),
+    (
+        "accuracy",
+        "verifier accuracy",
+        "problems whose cases keep every accepted and reject every wrong submission",
+        False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLine:
+    """One endpoint in a report.
+
+    Attributes:
+        number: from 1, in the order they were added: tells two apart whose short names are the same.
+        name, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
+        share: its part of all leases, 0..1.
+        due: its part of all weights, 0..1.
+        utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
+        answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
+        spans: its leases, or some of them.
+    """
+
+    number: int
+    name: str
+    state: str
+    capacity: int
+    leases: int
+    failures: int
+    overloads: int
+    health: str
+    ejections: int
+    share: float
+    due: float
+    utilisation: float
+    answered: bool
+    spans: tuple[Span, ...]
+
+    @property
+    def standing(self) -> str:
+        """How it stood at the end; "not known" of one that passes for healthy because nothing was heard from it."""
+        return "not known" if self.health == "healthy" and not self.answered else self.health.replace("_", " ")
+
+    def label(self, most: int) -> str:
+        """Return a name of at most `most` characters; the scheme, which all have, is left out."""
+        name = visible(self.name).removeprefix("http://").removeprefix("https://").rstrip("/")
+        return shorten(f"{self.number}  {name}", most)
+
+
+def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
+    """Return a line for each endpoint of the pool, in the pool's order."""
+    spans, work = _by_endpoint(result), result.work
+    weights = sum(stats.weight for stats in result.pool.endpoints)
+    return tuple(
+        EndpointLine(
+            number=number,
+            name=stats.name,
+            state=stats.state,
+            capacity=stats.capacity,
+            leases=stats.leases,
+            failures=stats.failures,
+            overloads=stats.overloads,
+            health=stats.health,
+            ejections=stats.ejections,
+            share=stats.share,
+            due=stats.weight / weights if weights else 0.0,
+            utilisation=_utilisation(work.at(stats.name).busy_s, stats.capacity * result.makespan_s),
+            answered=work.at(stats.name).answers > 0,
+            spans=tuple(spans[stats.name]),
+        )
+        for number, stats in enumerate(result.pool.endpoints, start=1)
+    )
+
+
+def gone_endpoints(result: RunResult) -> Mapping[str, int]:
+    """Return the endpoints that ran something and are not in the pool any more, and how many leases they had."""
+    known = {stats.name for stats in result.pool.endpoints}
+    return {name: work.leases for name, work in result.work.endpoints.items() if name not in known}
+
+
+def _by_endpoint(result: RunResult) -> Mapping[str, list[Span]]:
+    spans: defaultdict[str, list[Span]] = defaultdict(list)
+    for span in result.spans:
+        spans[span.endpoint].append(span)
+    return spans
+
+
+def _utilisation(busy_s: float, offered_s: float) -> float:
+    return busy_s / offered_s if offered_s > 0 else 0.0
 
 
 def round_table(result: RunResult) -> doc.Table:
@@ -104,3 +223,46 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
     yield "makespan", f"{seconds(result.makespan_s)}; {bound}" if bound_s else "nothing was run"
     if bound_s:
         yield "utilisation", percent(result.utilisation)
+
+
+def rate_cells(scores: RoundScores) -> Iterator[Cell]:
+    """Yield each rate of a moment as a percentage, its interval below."""
+    for name, *_ in RATES:
+        rate: Rate | None = getattr(scores, name)
+        if rate is None:
+            yield Cell(NOTHING)
+        else:
+            yield Cell(f"{100 * rate.value:.1f}%", below=f"{100 * rate.low:.1f} to {100 * rate.high:.1f}")
+
+
+def spent_cells(scores: RoundScores) -> tuple[str, str, str, str]:
+    """Return questions, tokens, cost and seconds of waiting for a model, in the last round."""
+    spent = scores.spent
+    if not spent.questions:
+        return (NOTHING,) * 4
+    cost = f"{spent.cost:.4g}" if spent.cost else NOTHING
+    return str(spent.questions), str(spent.asked + spent.answered), cost, f"{spent.seconds:.3g}"
+
+
+def moment(rounds: int) -> str:
+    """Return the name of the moment when so many rounds are over; rounds are counted from 0, as origins name them."""
+    return f"round {rounds - 1}" if rounds else "own data"
+
+
+def spent_said(result: RunResult) -> str:
+    """Return what the run used of a model in all; "" if it asked none."""
+    spent = [each.spent for each in result.scores]
+    questions = sum(each.questions for each in spent)
+    if not questions:
+        return ""
+    asked, answered = sum(each.asked for each in spent), sum(each.answered for each in spent)
+    cost = sum(each.cost for each in spent)
+    words = f"{count(questions, 'question')}, {asked + answered} tokens ({asked} asked, {answered} answered)"
+    return f"{words}{f', cost {cost:.4g}' if cost else ''}, {sum(each.seconds for each in spent):.3g} s of waiting"
+
+
+def looks_said(result: RunResult) -> tuple[str, ...]:
+    """Return a line for each kind of time limit that was looked at twice."""
+    return tuple(
+        f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
+    )

@@ -13,7 +13,7 @@ from balancer.judging.pending import RunStage, Span
 from balancer.observing.traces.tables import SCHEMA as TRACE_SCHEMA
 from balancer.observing.traces.tables import insert_rows
 from balancer.pipeline.results.database import Database
-from balancer.pipeline.results.lease_totals import ANSWERS, EndpointTotals, LeaseTotals
+from balancer.pipeline.results.run_result import ANSWERS, EndpointTotals, LeaseTotals
 
 __all__ = ["SCHEMA", "Leases", "TraceTables"]
 

@@ -14,12 +14,11 @@ from balancer.errors import ConfigError
 from balancer.pipeline.results import answers, judges, leases, problem_times, problems, rounds, trust
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.database import Database, RecentCache
-from balancer.pipeline.results.generator_yield import GeneratorYield, generator_yields
 from balancer.pipeline.results.judges import Judges
 from balancer.pipeline.results.leases import Leases, TraceTables
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import CaseState
-from balancer.pipeline.results.problem_times import FirstKill, ProblemTimes
+from balancer.pipeline.results.problem_times import FirstKill, GeneratorYield, ProblemTimes, generator_yields
 from balancer.pipeline.results.problems import Problems, SeenBefore
 from balancer.pipeline.results.rounds import Rounds, Shrunk
 from balancer.pipeline.results.trust import Rechecks, TrustStore

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from balancer.errors import BalancerError, ConfigError
-from balancer.pipeline.results.folder import DATABASE
+from balancer.pipeline.results.database import DATABASE
 from balancer.pipeline.results.problems import OF_A_PROBLEM
 from balancer.pipeline.results.store import Store
 

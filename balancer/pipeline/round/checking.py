@@ -1,26 +1,29 @@
-"""Input validators of a problem: ask them, and find out what is wrong with one that does not answer.
+"""Validators of a problem: ask them, and find out what is wrong with one that does not answer.
 
 Decides what the end of a validator means. Exit code 42 accepts and 43 refuses; all else says nothing of the input, and
 is tried elsewhere. Validators that are older than these codes are found out by showing them what is known: one that
 ends with 0 on the problem's own data, and with something else on nonsense, accepts with 0; and the code with which one
 turns down nonsense refuses. One that says nothing of any known input is left out, and that is told at once.
-It must not know rounds, nor what becomes of an input.
+
+Output validators: whether a problem's own can judge at all, once it has ended oddly. Decides when it cannot: if it
+does not compile, or says nothing of any known answer. Then nothing of the problem can be judged, which is told at once.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from balancer.errors import BalancerError
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
-from balancer.judging.verdict import ACCEPT, REJECT
+from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_odd, checker_program
 from balancer.pipeline.proposing.toolbox import ended
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import Store, StoredCase
-from balancer.problem import CaseOptions, Problem
+from balancer.problem import CaseOptions, Checker, Problem
 from balancer.program import Execution, Program, Status
 
-__all__ = ["Validators", "compile_words", "exit_code"]
+__all__ = ["CannotJudge", "CheckerTrial", "Validators", "compile_words", "exit_code"]
 
 _PROBES = 5  # known inputs that a validator is tried on
 _NONSENSE = (b"no input of this problem \x01\n", b"")
@@ -29,6 +32,7 @@ _OLD_ACCEPT = 0
 _MOST_LINES = 3
 _MOST_LINE = 120
 _MOST_PRINTED = 4096  # bytes at the end of what it printed
+_KNOWN_ANSWERS = 3  # known answers that it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +242,68 @@ def _refusal(program: Program, execution: Execution) -> str:
     lines = [line.strip() for line in printed[-_MOST_PRINTED:].decode(errors="replace").splitlines() if line.strip()]
     words = " / ".join(line[:_MOST_LINE] for line in lines[-_MOST_LINES:])
     return f"{program.name} refuses it{f': {words}' if words else ''}"
+
+
+class CannotJudge(BalancerError):
+    """Nothing of a problem can be judged, for its output validator does not work."""
+
+
+@dataclass(slots=True)
+class CheckerTrial:
+    """The trial of the output validator of one problem. Thread-safe.
+
+    Args:
+        problem: with its own data.
+        runner: runs the validator.
+        store: remembers what a person must know first of all.
+        say: is told of it at once.
+    """
+
+    problem: Problem
+    runner: Runner
+    store: Store
+    say: Callable[[str], object]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _works: bool = False
+    _why: str = ""
+
+    def hold(self, checker: Checker, first: Execution) -> None:
+        """Try a validator whose run ended oddly, as `first` says, unless it was tried.
+
+        Raises:
+            CannotJudge: it cannot judge.
+        """
+        with self._lock:
+            if not self._works and not self._why:
+                self._why = self._wrong(checker, first)
+                self._works = not self._why
+                if self._why:
+                    line = f"nothing can be judged: the output validator {_name(checker)}: {self._why}"
+                    self.store.judges.add_trouble(self.problem.id, line)
+                    self.say(f"{self.problem.id}: {line}")
+            if self._why:
+                raise CannotJudge(self._why)
+
+    def _wrong(self, checker: Checker, first: Execution) -> str:
+        program = checker_program(checker)
+        known = [case for case in self.problem.data if case.answer is not None][:_KNOWN_ANSWERS]
+        ends = [first]
+        for case in known:
+            assert program is not None
+            assert case.answer is not None
+            ran = self.runner.run_twice(
+                ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, RunStage.REFERENCE, program.name, 0,
+                           checker_files(case.data, case.answer), odd=checker_odd)
+            )  # fmt: skip
+            if ran.execution is None or not checker_odd(ran.execution):
+                return ""
+            ends.append(ran.execution)
+        if all(end.status is Status.COMPILE_ERROR for end in ends):
+            return compile_words(first)
+        return f"it says nothing of any known answer that it was tried on ({len(known)}): {ended(ends[-1])}" * bool(
+            known
+        )
+
+
+def _name(checker: Checker) -> str:
+    return checker.program.name if checker.program else "-"

@@ -20,8 +20,8 @@ from balancer.judging.verdict import (
     judge_output,
 )
 from balancer.pipeline.results.run_result import RunStage
+from balancer.pipeline.round.batched import BatchedInput, outcomes, records, taking_many
 from balancer.pipeline.round.checking import exit_code
-from balancer.pipeline.round.many.batched import BatchedInput, outcomes, records, taking_many
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
 from balancer.program import Execution, Limits, Program

@@ -16,8 +16,14 @@ from itertools import chain, islice, zip_longest
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.feedback import Feedback, UnusedInput, ValidatorFeedback
-from balancer.pipeline.proposing.toolbox import AskableAgain, EquippedGenerator, PutOff
+from balancer.pipeline.proposing.toolbox import (
+    AskableAgain,
+    EquippedGenerator,
+    Feedback,
+    PutOff,
+    UnusedInput,
+    ValidatorFeedback,
+)
 from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.sample import Sample

@@ -2,34 +2,41 @@
 
 Decides what a round begins with, when it has enough, and whether there is another one: while some wrong submission
 survives, some generator has something to add, and rounds and time are not over. What killed stays, so no round kills
-fewer than the one before. It must not know how an input is checked, a submission judged, or a generator asked.
+fewer than the one before.
+
+Feedback for generators, read from the store: what they are told of the rounds so far. It decides nothing.
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
-from balancer.pipeline.proposing.feedback import Feedback
-from balancer.pipeline.proposing.toolbox import PutOff
+from balancer.pipeline.progress import ProblemStatus
+from balancer.pipeline.proposing.toolbox import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
+from balancer.pipeline.results.rounds import replaced_by
 from balancer.pipeline.results.run_result import CaseState
-from balancer.pipeline.round.checker_trial import CannotJudge
-from balancer.pipeline.round.clock import chunk
-from balancer.pipeline.round.feedback import feedback_before, killers_of, status_after
-from balancer.pipeline.round.own_data import OwnDataVerdict, settle_own_data, settle_own_tests
+from balancer.pipeline.results.store import StoredCase, StoredVerdict
+from balancer.pipeline.round.checking import CannotJudge
 from balancer.pipeline.round.proposal_batches import ProposalBatches
-from balancer.pipeline.round.sample import Sample
+from balancer.pipeline.round.sample import Sample, chunk
 from balancer.pipeline.round.shrinking import shrink_cases
 from balancer.pipeline.round.steps import (
     CHOSEN,
+    OwnDataVerdict,
     generate_test_outputs,
+    settle_own_data,
+    settle_own_tests,
     surviving,
     validate_inputs,
     validate_solutions,
 )
 from balancer.pipeline.round.toolbox import SampleToolbox
+from balancer.problem import Verdict
 
-__all__ = ["begin_round", "judge_problem"]
+__all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "status_after"]
 
 _DATA = "data"  # the generator that proposes a problem's own data
 _MOST_ROUNDS = 100  # where time is the measure
@@ -207,3 +214,103 @@ class _Rounds:
         killers = killers_of(sample)
         ready = sample.store.cases(sample.problem.id, CaseState.READY)
         return [case.id for case in ready if not case.sample and case.id not in killers]
+
+
+def killers_of(sample: Sample) -> set[int]:
+    """Return the ids of the ready cases that kill a wrong submission."""
+    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
+    wrong = {submission.name for submission in sample.usable(accepted=False)}
+    verdicts = sample.store.verdicts(sample.problem.id)
+    return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
+
+
+def status_after(sample: Sample, number: int) -> ProblemStatus:
+    """Return how the problem stands after round `number`."""
+    wrong = len(sample.usable(accepted=False))
+    ready = len(sample.store.cases(sample.problem.id, CaseState.READY))
+    return ProblemStatus(number, ready, len(surviving(sample)), wrong)
+
+
+def feedback_before(sample: Sample, number: int) -> Feedback:
+    """Return what is known as round `number` is about to begin."""
+    problem, store = sample.problem, sample.store
+    verdicts = store.verdicts(problem.id)
+    wrong = [submission.name for submission in sample.usable(accepted=False)]
+    right = [submission.name for submission in sample.usable(accepted=True)]
+    ready = _ready_before(sample, number)
+    rejected: dict[int, list[str]] = defaultdict(list)
+    passed: dict[int, list[str]] = defaultdict(list)
+    for case in ready:
+        for name in wrong:
+            stored = verdicts.get((name, case.id))
+            if stored is not None and stored.verdict is not Verdict.UNJUDGED:
+                (rejected if stored.verdict.kills else passed)[case.id].append(name)
+    killed = {name for names in rejected.values() for name in names}
+    failed, disagreed = _contested(sample, verdicts, number)
+
+    def slowest(names: Iterable[str], case: int) -> float:
+        return max((verdicts[name, case].time_s for name in names if (name, case) in verdicts), default=0.0)
+
+    return Feedback(
+        round=number,
+        cases=tuple(
+            CaseFeedback(
+                case.id,
+                case.origin,
+                case.data,
+                tuple(rejected[case.id]),
+                tuple(passed[case.id]),
+                slowest(right, case.id),
+                slowest(passed[case.id], case.id),
+            )
+            for case in ready
+        ),
+        failed=failed,
+        disagreed=disagreed,
+        refused=tuple(
+            UnusedInput(case.origin, case.data, case.note)
+            for case in store.cases(problem.id, CaseState.INVALID)
+            if case.round < number
+        ),
+        complaints=tuple(store.rounds.notes(problem.id, number - 1)),
+        survivors=tuple(
+            submission
+            for submission in sample.usable(accepted=False)
+            if submission.name not in killed and any(submission.name in names for names in passed.values())
+        ),
+        limit_s=sample.limits.cpu_s,
+    )
+
+
+def _ready_before(sample: Sample, number: int) -> list[StoredCase]:
+    """Return the cases that were ready as round `number` began: also those that have made room for it."""
+    cases = sample.store.cases(sample.problem.id, CaseState.READY, CaseState.REPLACED)
+    made_room = replaced_by(number)
+    return [
+        case
+        for case in cases
+        if (case.sample or case.round < number) and (case.state is CaseState.READY or case.note == made_room)
+    ]
+
+
+def _contested(
+    sample: Sample, verdicts: dict[tuple[str, int], StoredVerdict], number: int
+) -> tuple[tuple[UnusedInput, ...], tuple[UnusedInput, ...]]:
+    """Return the inputs on which the reference solution fails, and those on which too few right solutions agree."""
+    accepted = [submission.name for submission in sample.usable(accepted=True)]
+    failed, disagreed = [], []
+    for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
+        if case.round >= number:
+            continue
+        said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}
+        against = {name: stored for name, stored in said.items() if stored.verdict.kills}
+        if accepted and accepted[0] in against:
+            failed.append(_unused(case, {accepted[0]: against[accepted[0]]}))
+        else:
+            disagreed.append(_unused(case, against))
+    return tuple(failed), tuple(disagreed)
+
+
+def _unused(case: StoredCase, against: dict[str, StoredVerdict]) -> UnusedInput:
+    words = (f"{name}: {v.verdict.value}{f' ({v.note})' if v.note else ''}" for name, v in against.items())
+    return UnusedInput(case.origin, case.data, "; ".join(words))

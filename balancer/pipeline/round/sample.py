@@ -1,12 +1,17 @@
 """A sample: one problem at work, with all that every step of the pipeline needs to know and to do.
 
-Decides the limits of a run and how a submission is judged on a case. It must not know in which order
-the steps come, which endpoints there are, nor how a report looks.
+Decides the limits of a run and how a submission is judged on a case.
+
+Clock of a problem: how long it has been at work, how much of that went to made-up inputs, and when to look again. A
+shell: it reads the clock.
 """
 
+import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,22 +20,81 @@ from balancer.judging.judgements import OutputCheck, checked, judgement_of, limi
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing.toolbox import EquippedGenerator
+from balancer.pipeline.results.problem_times import ProblemTimes
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict
-from balancer.pipeline.round.checker_trial import CheckerTrial
-from balancer.pipeline.round.checking import Validators
-from balancer.pipeline.round.clock import ProblemClock
+from balancer.pipeline.round.checking import CheckerTrial, Validators
 from balancer.problem import CaseOptions, Checker, Problem, Submission, Verdict
 from balancer.program import Limits, Program
 from balancer.settings.pipeline import PipelineSettings
 
-__all__ = ["Sample"]
+__all__ = ["ProblemClock", "Sample", "chunk"]
 
+_FIRST, _LEAST = 8, 4  # inputs between two looks at the clock
+_HALF = 2  # of the time that is left, at most, until the next look
 Item = TypeVar("Item")
 
 _MOST_BYTES = 4096  # an output that is longer is not kept: memory is dearer than a look
+
+
+class ProblemClock:
+    """The clock of one problem, which goes on where an earlier session left it.
+
+    Args:
+        times: remembers it.
+        problem: its id.
+        clock: seconds.
+    """
+
+    def __init__(self, times: ProblemTimes, problem: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._times = times
+        self._problem = problem
+        self._clock = clock
+        self._before_s, self._spent_before_s = times.of(problem)
+        self._began_s = clock()
+        self._spending_since_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds for which the problem was at work."""
+        return self._before_s + self._clock() - self._began_s
+
+    @property
+    def spent_s(self) -> float:
+        """Those of them that went to made-up inputs."""
+        since_s = self._spending_since_s
+        return self._spent_before_s + (0.0 if since_s is None else self._clock() - since_s)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the time in the block as spent on made-up inputs."""
+        self._spending_since_s = self._clock()
+        try:
+            yield
+        finally:
+            self._spent_before_s, self._spending_since_s = self.spent_s, None
+
+    def keep(self) -> None:
+        """Remember both figures: what a process that dies has spent since is lost."""
+        self._times.keep(self._problem, self.elapsed_s, self.spent_s)
+
+
+def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
+    """Return how many more inputs to judge before the clock is looked at again.
+
+    Args:
+        left_s: seconds that are left; infinite without a budget.
+        spent_s: seconds that were spent on made-up inputs.
+        inputs: how many were judged in that time.
+        most: how many are wanted.
+    """
+    if math.isinf(left_s):
+        return most
+    if not inputs or spent_s <= 0:
+        return min(most, _FIRST)
+    return min(most, max(_LEAST, int(left_s / _HALF / (spent_s / inputs))))
 
 
 class UnconfirmedRuns:

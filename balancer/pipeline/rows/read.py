@@ -1,30 +1,85 @@
 """Read the problems of a data set, one at a time.
 
-Decides which rows are used, what each is called in a run, and that a bad row is named and left out. It must not know
-how rows lie on disk, nor run anything.
+Decides which rows are used, what each is called in a run, and that a bad row is named and left out.
+
+Row selection: which rows, and which of a row's solutions, are used. Decides by number, by name and by share; and draws
+solutions with a seed, spread over their languages.
 """
 
+import random
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from balancer.errors import PackageError
 from balancer.pipeline.results.missing_languages import left_out_of_row
-from balancer.pipeline.rows.choice import ALL, Shard, drawn
 from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
 from balancer.pipeline.rows.raw import RawRow, raw_rows
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 from balancer.settings.pipeline import RowSettings
 
-__all__ = ["BadRow", "number_of_rows", "read_rows"]
+__all__ = ["ALL", "BadRow", "Shard", "drawn", "number_of_rows", "parse_shard", "read_rows"]
 
 # How the answers of rows are compared: by token, numbers within a relative or absolute 1e-6, as Codeforces mostly does.
 _FLAGS = ("case_sensitive", "float_tolerance", "1e-6")
 _SUFFIXES = {"python": "py", "python2": "py2", "cpp": "cpp", "java": "java"}
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of the rows that one of several machines takes: those whose number is `index` modulo `of`."""
+
+    index: int = 0
+    of: int = 1
+
+    def takes(self, number: int) -> bool:
+        """Return whether row `number` is in it."""
+        return number % self.of == self.index
+
+
+ALL = Shard()
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the share that "i/n" names, i counted from 1.
+
+    Raises:
+        ValueError: it is none.
+    """
+    index, slash, of = text.partition("/")
+    if slash and index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of):
+        return Shard(int(index) - 1, int(of))
+    raise ValueError(f"{text!r} is no share; write i/n with 1 <= i <= n, e.g. 2/8 for the second of eight machines")
+
+
+def drawn(
+    solutions: Sequence[Solution], most: int | Literal["all"], languages: Collection[str], seed: str
+) -> tuple[Solution, ...]:
+    """Return at most `most` of the solutions in one of `languages`, as they stand in the row.
+
+    One of each language is drawn in turn, so that no language is forgotten because another has more. The same seed
+    draws the same ones; with a higher `most`, the same ones and more.
+    """
+    by_language: dict[str, list[Solution]] = defaultdict(list)
+    for solution in solutions:
+        if solution.language in languages:
+            by_language[solution.language].append(solution)
+    if most == "all":
+        chosen = [solution for group in by_language.values() for solution in group]
+    else:
+        rng = random.Random(zlib.crc32(seed.encode()))
+        for group in by_language.values():
+            rng.shuffle(group)
+        turns = max(map(len, by_language.values()), default=0)
+        in_turn = [group[turn] for turn in range(turns) for group in by_language.values() if turn < len(group)]
+        chosen = in_turn[:most]
+    return tuple(sorted(chosen, key=lambda solution: solution.number))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Forecast, ForecasterPlugin
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line
 from balancer.pool.pool import Pool
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.collection import Packages, read_package, read_packages
 from balancer.pipeline.packages.fingerprint import fingerprint, without_data
+from balancer.pipeline.packages.read import Packages, read_package, read_packages
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import Shard
 from balancer.pipeline.rows.raw import are_rows, count_rows, look_for_rows
-from balancer.pipeline.rows.read import BadRow, number_of_rows, read_rows
+from balancer.pipeline.rows.read import BadRow, Shard, number_of_rows, read_rows
 from balancer.pipeline.running.languages import with_python
 from balancer.problem import Problem
 from balancer.settings.pipeline import PipelineSettings

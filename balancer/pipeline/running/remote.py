@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from balancer.judging.runner import Runner, Stopped
-from balancer.pipeline.progress.progress import Progress, WorkerProgress
+from balancer.pipeline.progress import Progress, WorkerProgress
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.running.setting_up import LocalJudge, SessionRecord, find_generators, open_runner, settings_of

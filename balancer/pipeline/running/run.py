@@ -20,12 +20,12 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing.toolbox import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import ALL, Shard
+from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.forecast import USUAL, EndForecaster, ForecastPlan
 from balancer.pipeline.running.languages import languages_in, lines_on_missing

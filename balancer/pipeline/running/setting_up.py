@@ -11,7 +11,7 @@ from balancer.hookspecs import Generator
 from balancer.judging.options import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing.toolbox import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.packages.collection import find_packages
-from balancer.pipeline.packages.read import read_problem
+from balancer.pipeline.packages.read import find_packages, read_problem
 from balancer.program import Limits
 from balancer.sandbox.local.executor import LocalExecutor
 

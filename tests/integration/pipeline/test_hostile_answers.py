@@ -16,7 +16,7 @@ from rich.console import Console
 from balancer.judging import judgements
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round import checking, toolbox, trial
+from balancer.pipeline.round import checking, toolbox
 from balancer.pipeline.running.run import run_pipeline
 from balancer.plugins.registry import default_registry
 from balancer.program import Limits
@@ -72,7 +72,7 @@ class Found:
 def _short_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toolbox, "_LIMITS", Limits(cpu_s=1.0, wall_s=2.0))
-        for module in (trial, judgements, checking):
+        for module in (toolbox, judgements, checking):
             patch.setattr(module, "VALIDATOR_LIMITS", Limits(cpu_s=1.0, wall_s=2.0))
         yield
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from balancer.judge import CallCase, Job, Judged, Program
-from balancer.judge.calls import fed
-from balancer.judge.values import judge_value
+from balancer.judge.calls import fed, judge_value
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution
 from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from balancer.pipeline.llm.answer import ModelAnswer
-from balancer.pipeline.llm.asker import Asker
-from balancer.pipeline.llm.client import Declined, ModelReply
-from balancer.pipeline.llm.prompts import Prompts
-from balancer.pipeline.llm.servers import NotAnswered
+from balancer.pipeline.llm.asker import Asker, Prompts
+from balancer.pipeline.llm.client import Declined, ModelReply, NotAnswered
 from balancer.pipeline.proposing.budget import ModelAccount, TokenUsage
 from balancer.pipeline.proposing.toolbox import StoredAnswer
 from balancer.pipeline.results.store import Store

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
-from balancer.pipeline.llm.prompts import Prompts
+from balancer.pipeline.llm.asker import Prompts
 
 _PROPOSE: dict[str, Any] = {
     "name": "Sums",

@@ -7,8 +7,7 @@ import pytest
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.pipeline.llm.client import Declined, ModelReply, ServerUnusable
-from balancer.pipeline.llm.servers import ModelServers, NotAnswered
+from balancer.pipeline.llm.client import Declined, ModelReply, ModelServers, NotAnswered, ServerUnusable
 from balancer.pool.pool import Pool
 
 _REPLY = ModelReply("{}", None, False, 1, 1)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
 from balancer.observing.page.tokens import TOKEN_VARIABLE
-from balancer.pipeline.progress.progress import ProblemStatus, Progress
+from balancer.pipeline.progress import ProblemStatus, Progress
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.plugins.registry import Registered, Registry
 from balancer.program import ExecutorOptions

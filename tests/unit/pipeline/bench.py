@@ -11,7 +11,7 @@ from typing import ClassVar
 from rich.console import Console
 
 from balancer.hookspecs import Generator
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem

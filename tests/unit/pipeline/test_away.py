@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from balancer.errors import ConfigError
-from balancer.pipeline.progress.progress import WorkerProgress
+from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store

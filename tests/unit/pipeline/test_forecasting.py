@@ -13,8 +13,7 @@ from rich.console import Console
 
 from balancer import Pool
 from balancer.hookspecs import ForecasterPlugin
-from balancer.pipeline.progress.progress import Progress
-from balancer.pipeline.progress.remaining import ProblemWork, guesses_of
+from balancer.pipeline.progress import ProblemWork, Progress, guesses_of
 from balancer.pipeline.report import print_summary, write_report
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line, prediction_lines
 from balancer.pipeline.results.store import Store

@@ -16,8 +16,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.generators.write.commands import command_changes
-from balancer.pipeline.generators.write.orders import Needs, drawn_rows, needs_of
+from balancer.pipeline.generators.write.commands import Needs, command_changes, drawn_rows, needs_of
 from tests.unit.pipeline.search.comparing import make_problem
 
 STACK = ("6\npush 3\npush 4\npop\nquery\npop\npush 9\n", "4\npush 1\nquery\npop\npush 2\n")

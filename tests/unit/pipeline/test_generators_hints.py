@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
+from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators

@@ -22,9 +22,8 @@ from balancer.pipeline.generators.data import DataGenerator
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.write.changes import changes
-from balancer.pipeline.generators.write.text import text_changes
-from balancer.pipeline.proposing.feedback import CaseFeedback, Feedback, UnusedInput
+from balancer.pipeline.generators.write.changes import changes, text_changes
+from balancer.pipeline.proposing.toolbox import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 

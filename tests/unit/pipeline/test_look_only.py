@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.collection import read_packages
-from balancer.pipeline.packages.read import read_problem
+from balancer.pipeline.packages.read import read_packages, read_problem
 from tests.unit.pipeline.packages import write
 
 

@@ -8,7 +8,7 @@ from balancer.errors import ConfigError
 from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import merge
-from balancer.pipeline.rows.choice import parse_shard
+from balancer.pipeline.rows.read import parse_shard
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import Balancer, balancer, package, registry
 from tests.unit.pipeline.test_streamed_rows import Bench, bench, row

@@ -8,9 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from balancer.pipeline.packages.collection import find_packages, read_packages
 from balancer.pipeline.packages.fingerprint import fingerprint
-from balancer.pipeline.packages.read import read_problem
+from balancer.pipeline.packages.read import find_packages, read_packages, read_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages import archive
-from balancer.pipeline.packages.collection import read_packages
+from balancer.pipeline.packages import folder
 from balancer.pipeline.packages.fingerprint import fingerprint
-from balancer.pipeline.packages.read import read_problem
+from balancer.pipeline.packages.read import read_packages, read_problem
 from tests.unit.pipeline.packages import SMALL, Files, write
 
 
@@ -96,7 +95,7 @@ def test_nothing_is_written_through_a_link_that_comes_first(tmp_path: Path) -> N
 
 
 def test_a_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_MOST_BYTES", 3 * 2**20)
+    monkeypatch.setattr(folder, "_MOST_BYTES", 3 * 2**20)
     zeros = bytes(2 * 2**20)
     file = packed(tmp_path / "x.zip", {"data/secret/1.in": zeros, "data/secret/2.in": zeros})
     assert file.stat().st_size < 20_000
@@ -105,7 +104,7 @@ def test_a_bomb_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_file_that_is_larger_than_it_says_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 2**20)
+    monkeypatch.setattr(folder, "MAX_FILE_BYTES", 2**20)
     file = packed(tmp_path / "x.zip", {"data/secret/1.in": bytes(2 * 2**20)})
     assert list(read_problem(file).left_out) == ["data/secret/1.in"]  # it says so
     data = file.read_bytes()
@@ -117,7 +116,7 @@ def test_a_file_that_is_larger_than_it_says_is_not_believed(tmp_path: Path, monk
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_MOST_FILES", 3)
+    monkeypatch.setattr(folder, "_MOST_FILES", 3)
     with pytest.raises(PackageError, match="has 5 files; 3 are allowed"):
         read_problem(packed(tmp_path / "x.zip", {}))
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import PackageError
-from balancer.pipeline.packages.collection import read_packages
 from balancer.pipeline.packages.folder import MAX_FILE_BYTES
-from balancer.pipeline.packages.read import read_problem
+from balancer.pipeline.packages.read import read_packages, read_problem
 
 SMALL: dict[str, str | bytes] = {
     "problem.yaml": "name: Sum\n",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from balancer.pipeline.packages.expectations import expected_of, matches
+from balancer.pipeline.packages.submissions import expected_of, matches
 
 FOLDERS: list[tuple[str, bool | None]] = [
     ("accepted", True),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from balancer.pipeline.progress.progress import Progress
+from balancer.pipeline.progress import Progress
 
 
 class Clock:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.report.document import notes
-from balancer.pipeline.report.endpoints import endpoint_lines, gone_endpoints
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LETTERS, matrix_bands
+from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.problem import Verdict
 from balancer.reporting.document import RowGroup, Table, Tone, cell_of, plain

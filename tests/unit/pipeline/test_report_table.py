@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from balancer.pipeline.report.endpoints import endpoint_lines
 from balancer.pipeline.report.summary import print_summary
+from balancer.pipeline.report.tables import endpoint_lines
 from balancer.pipeline.results.run_result import RunResult
 from tests.unit.pipeline.report_results import empty_run, made_up_run, outage_run, watched
 from tests.unit.pipeline.test_report_html import hostile_run

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram
-from balancer.pipeline.results.lease_totals import longest_chain_s
 from balancer.pipeline.results.run_result import (
     CaseResult,
     CaseState,
@@ -18,6 +17,7 @@ from balancer.pipeline.results.run_result import (
     RunStage,
     Span,
     SubmissionResult,
+    longest_chain_s,
     rate,
 )
 from balancer.problem import Origin, Verdict

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.judging.pending import RunStage, Span
-from balancer.pipeline.results.lease_totals import LeaseTotals, lease_totals_of
+from balancer.pipeline.results.run_result import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.scores import RATES, ModelUsage, Rate, scores_of
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.tally import RoundHistory, totals_of

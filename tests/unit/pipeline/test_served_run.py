@@ -16,7 +16,7 @@ from balancer.pipeline.results.diff import difference
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import merge
-from balancer.pipeline.rows.choice import ALL, Shard
+from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pool.connected import connected_as
 from balancer.program import Execution

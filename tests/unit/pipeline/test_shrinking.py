@@ -18,7 +18,7 @@ from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round import shrinking
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.pipeline.round.smaller import smaller
+from balancer.pipeline.round.shrinking import smaller
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, Own, make_problem

@@ -10,7 +10,7 @@ import pytest
 
 from balancer.errors import ConfigError
 from balancer.pipeline.report.export import export_cases
-from balancer.pipeline.results.folder import lock_folder
+from balancer.pipeline.results.database import lock_folder
 from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store

@@ -19,13 +19,13 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.toolbox import Feedback
 from balancer.pipeline.report import write_report
 from balancer.pipeline.report.export import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.choice import ALL, Shard, parse_shard
+from balancer.pipeline.rows.read import ALL, Shard, parse_shard
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pipeline.running.turns import work_through

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.proposing.feedback import Feedback
+from balancer.pipeline.proposing.toolbox import Feedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.round.clock import ProblemClock, chunk
 from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.sample import ProblemClock, chunk
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from tests.unit.pipeline.bench import Bench, Own, make_problem

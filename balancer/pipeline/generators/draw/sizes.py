@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from balancer.pipeline.generators.draw.graphs import edges_wanted
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
-from balancer.pipeline.generators.learn.beliefs import bound_rule, distinct_rule, graph_rule, order_rule, tie_rule
 from balancer.pipeline.generators.learn.edges import EdgeTable
-from balancer.pipeline.generators.learn.facts import ListOrder, Relation, TokenKind
-from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.loads import CountedFields
+from balancer.pipeline.generators.learn.facts import CountedFields, ListOrder, Relation, TokenKind
+from balancer.pipeline.generators.learn.knowledge import (
+    Knowledge,
+    bound_rule,
+    distinct_rule,
+    graph_rule,
+    order_rule,
+    tie_rule,
+)
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [

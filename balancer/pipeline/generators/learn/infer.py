@@ -5,8 +5,7 @@ with what is left. The cheapest template that reads every input to its end wins:
 have proved themselves on several different lengths. The costs are a prior over input formats, not learned;
 only their order matters.
 
-Pure. It must not know what tokens mean, except that whole numbers can count. What may come next is proposed
-by `guess`.
+Pure. Guesses say what may come next in inputs that have been read up to some line.
 """
 
 import heapq
@@ -16,9 +15,9 @@ from dataclasses import dataclass
 from itertools import count as counter
 from itertools import pairwise
 
-from balancer.pipeline.generators.learn.guess import Front, next_nodes, possible_counts
 from balancer.pipeline.generators.learn.template import (
     Choice,
+    Count,
     LineNode,
     Mismatch,
     Node,
@@ -26,11 +25,16 @@ from balancer.pipeline.generators.learn.template import (
     TemplateReading,
     fields_of,
     read,
+    read_nodes,
     whole_number,
 )
 
-__all__ = ["infer"]
+__all__ = ["Front", "infer", "next_nodes", "possible_counts"]
 
+_MOST_FIELDS = 8  # a longer line is a list
+_MOST_KEYWORDS = 8
+_OFFSETS = (0, -1, 1)  # n - 1 edges of a tree, n + 1 posts of a fence
+_LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 # Nodes tried before the search gives up: in all, for what all blocks may be made of, and for one of them.
 # A node takes some 50 us on inputs of a few lines, so that the worst case stays near 0.3 s. With more than
 # so many lines in all inputs together, every node takes longer, and fewer are tried.
@@ -40,6 +44,141 @@ _NODES, _BLOCK_NODES = 12, 5
 _WAYS = 4  # ways to read up to the same lines that are followed up
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
 _HEADER = 2  # nodes before the first block: "t", or "n m" and a line more
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """How far one input has been read."""
+
+    lines: Sequence[list[str]]
+    at: int
+    reading: TemplateReading
+
+    @property
+    def ended(self) -> bool:
+        """True if no line is left."""
+        return self.at >= len(self.lines)
+
+    def step(self, node: Node) -> "Front":
+        """Read one more node; raises Mismatch."""
+        reading = TemplateReading(values=dict(self.reading.values))
+        return Front(self.lines, read_nodes((node,), self.lines, self.at, reading), reading)
+
+
+def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
+    """Yield nodes, with fields numbered from `first`, that may come next in every input.
+
+    Not every one fits: each is still to be read. Where an input is at its end, only nothing may come.
+    """
+    for count, rows in _counted_rows(fronts):
+        yield from (Repeat(count, (table,)) for table in _tables(rows, first))
+    if not any(front.ended for front in fronts):
+        yield from _lines(fronts, [front.lines[front.at] for front in fronts], first)
+    yield from _counted_list_rows(fronts, first)
+    rest = [row for front in fronts for row in front.lines[front.at :]]
+    if len(rest) > len(fronts):
+        yield from (Repeat(None, (table,)) for table in _tables(rest, first))
+
+
+def possible_counts(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[int]]]:
+    """Yield what may tell the number of the next blocks of lines, and what it comes to in each input."""
+    for count in _counts([front.reading.values for front in fronts]):
+        passes = [count.of(front.reading.values) for front in fronts]
+        pairs = zip(passes, fronts, strict=True)
+        enough = all(0 <= number <= len(front.lines) - front.at for number, front in pairs)
+        if enough and max(passes) > abs(count.plus):  # "t - 1 = 1 line" is chance
+            yield count, passes
+
+
+def _counts(values: Sequence[dict[int, int]], first_length: int | None = None) -> Iterator[Count]:
+    """Yield what may tell a number: each field that is a whole number in every input.
+
+    `first_length`, if known, is what it must come to in the first input.
+    """
+    for plus in _OFFSETS:
+        for number, value in values[0].items():
+            if first_length in (None, value + plus) and all(number in known for known in values):
+                yield Count(number, plus)
+
+
+def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[str]]]]:
+    for count, passes in possible_counts(fronts):
+        rows: list[list[str]] = []
+        for number, front in zip(passes, fronts, strict=True):
+            rows += front.lines[front.at : front.at + number]
+        yield count, rows
+
+
+def _tables(rows: list[list[str]], first: int) -> Iterator[LineNode | Choice]:
+    choice = _choice(rows, first)
+    if choice is not None:
+        yield choice
+    width = len(rows[0])
+    if 1 <= width <= _MOST_FIELDS and all(len(row) == width for row in rows):
+        yield LineNode(tuple(range(first, first + width)))
+
+
+def _choice(rows: list[list[str]], first: int) -> Choice | None:
+    """Return a choice by keyword, if the rows look like commands: few first words, each with its own arguments."""
+    widths: dict[str, int] = {}
+    for row in rows:
+        if not row or widths.setdefault(row[0], len(row)) != len(row):
+            return None
+    same_width = len(set(widths.values())) == 1
+    if not 2 <= len(widths) <= _MOST_KEYWORDS or len(rows) < 2 * len(widths):
+        return None
+    if same_width and (max(widths.values()) == 1 or any(whole_number(word) is not None for word in widths)):
+        return None
+    lines = []
+    number = first + 1
+    for word in sorted(widths):
+        lines.append((word, tuple(range(number, number + widths[word] - 1))))
+        number += widths[word] - 1
+    return Choice(first, tuple(lines))
+
+
+def _lines(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
+    lengths = {len(line) for line in lines}
+    yield from _counted_lists(fronts, lines, first)
+    if len(lengths) == 1:
+        only = lengths.pop()
+        if only <= _MOST_FIELDS:
+            yield LineNode(tuple(range(first, first + only)))
+        else:
+            yield LineNode((), first, Count(None, only))
+    else:
+        yield LineNode((), first)
+
+
+def _counted_lists(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
+    """Yield a line with a list whose length is told by an earlier field, or by one before it on the line."""
+    for lead in _LEADS:
+        if lead > min(len(line) for line in lines):
+            return
+        values = [_with_lead(front, line[:lead], first) for front, line in zip(fronts, lines, strict=True)]
+        for count in _counts(values, len(lines[0]) - lead):
+            if all(count.of(known) == len(line) - lead for known, line in zip(values, lines, strict=True)):
+                yield LineNode(tuple(range(first, first + lead)), first + lead, count)
+
+
+def _with_lead(front: Front, lead: list[str], first: int) -> dict[int, int]:
+    values = dict(front.reading.values)
+    for index, token in enumerate(lead):
+        value = whole_number(token)
+        if value is not None:
+            values[first + index] = value
+    return values
+
+
+def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
+    """Yield counted rows that are lists: a matrix, or rows that tell their own length."""
+    for count, passes in possible_counts(fronts):
+        inside = [front for number, front in zip(passes, fronts, strict=True) if number]
+        lines = [front.lines[front.at] for front in inside]
+        yield from (Repeat(count, (line,)) for line in _counted_lists(inside, lines, first))
+    for count, rows in _counted_rows(fronts):
+        if len({len(row) for row in rows}) > 1:
+            yield Repeat(count, (LineNode((), first),))
 
 
 def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:

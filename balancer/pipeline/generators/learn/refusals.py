@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from balancer.pipeline.generators.learn.bounds import Range
-from balancer.pipeline.generators.learn.holds import holds
 from balancer.pipeline.generators.learn.knowledge import Knowledge, gathered, ranges_apart
-from balancer.pipeline.generators.learn.rules import Rule
+from balancer.pipeline.generators.learn.rules import Rule, holds
 from balancer.pipeline.generators.learn.template import Instance
 from balancer.problem import Problem
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from balancer.pipeline.generators.learn.bounds import Bounds
 from balancer.pipeline.generators.learn.formula import Chain, Formula, chains, names_in, number_at_start, plain
-from balancer.pipeline.generators.learn.hints import Bounds
 
 __all__ = ["NamedBound", "read_statement", "told_bounds"]
 

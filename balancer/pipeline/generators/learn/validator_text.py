@@ -1,20 +1,21 @@
 """Hints at bounds in the source of an input validator. It is read as text; nothing is executed.
 
-A validator compares what it reads with constants: `1 <= n <= 2 * 10**5`, `readInt(1, MAX_N)`,
-`[a-z]{1,50}`. This module finds alphabets and words; `comparing` reads comparisons. It must not know the problem's
-inputs: `bounds` brings the two together.
+A validator compares what it reads with constants: `1 <= n <= 2 * 10**5`, `readInt(1, MAX_N)`, `[a-z]{1,50}`. This
+module finds alphabets and words, and the constants that what is read is compared with, as pairs where they come in
+pairs. Decides which constants bound something, in the order in which the names that they bound first appear.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, takewhile
+from keyword import iskeyword
 
-from balancer.pipeline.generators.learn.comparisons import find_pairs
-from balancer.pipeline.generators.learn.hints import Alphabet, Bounds, Hints
-from balancer.pipeline.generators.learn.source_tokens import lex
+from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
+from balancer.pipeline.generators.learn.source_tokens import SourceToken, lex
 from balancer.program import Program
 
-__all__ = ["alphabets_of", "read_validators", "vocabularies_of"]
+__all__ = ["alphabets_of", "find_pairs", "read_validators", "vocabularies_of"]
 
 _CLASS = re.compile(r"\[((?:\\.|[^\]\\^])+)\](?:\{(\d{1,8})(?:,(\d{0,8}))?\}|([+*]))?")
 _DIGITS = re.compile(r"(0\|)?(-\?)?\[1-9\](?:\[0-9\]|\\d)\{0,(\d{1,2})\}")
@@ -30,6 +31,14 @@ _MENTIONS = {
     "distinct": re.compile(r"\bset\b|distinct|unique|duplicat|permut|seen|used|twice"),
     "connected": re.compile(r"connect|union|parent|root|tree|reach|component|visit"),
 }
+_COMPARISONS = frozenset({"<", "<=", ">", ">="})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
+# Calls whose numbers bound nothing.
+_DEAF = frozenset({"exit", "_exit", "quit", "range", "split", "substr", "resize", "reserve", "assign", "setprecision"})
+_ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
+_PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
+_AGGREGATES = re.compile(r"(?:^|_)prod|(?:^|_)(?:sum|total|tot)|(?:sum|total|tot)(?:$|_)|^(?:sum|tot)", re.IGNORECASE)
+_WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
 
 
 def read_validators(validators: Sequence[Program]) -> Hints:
@@ -106,3 +115,99 @@ def _letters(inside: str) -> Iterator[str]:
             yield single
         elif first.isascii() and last.isascii():
             yield from (chr(code) for code in range(ord(first), ord(last) + 1))
+
+
+def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
+    """Return the pairs, ordered by where the name that they bound first appears; none of sums or products."""
+    first_seen: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        first_seen.setdefault(token.text, index)
+    found = []
+    bounds = [index for index, token in enumerate(tokens) if _is_bound(tokens, index)]
+    position = 0
+    while position < len(bounds):
+        index = bounds[position]
+        partner = bounds[position + 1] if position + 1 < len(bounds) else None
+        if partner is not None and _is_pair(tokens, index, partner):
+            last: int = partner
+            pair: Bounds | None = Bounds(tokens[index].value, tokens[partner].value)
+        else:
+            last, pair = index, _lone(tokens, index)
+        position += 1 if last == index else 2
+        if pair is not None and pair.high is not None and _is_aggregate(tokens, index, last):
+            continue
+        if pair is not None and _WORDS.search(tokens[index].call):
+            pair = replace(pair, of_words=True)
+        if pair is not None:
+            name = _bounded_name(tokens, index, last)
+            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, pair))
+    return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
+
+
+def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
+    """Say whether a token is a constant that may bound something."""
+    if tokens[index].value is None or tokens[index].subscript or tokens[index].call in _DEAF:
+        return False
+    before, after = _text(tokens, index - 1), _text(tokens, index + 1)
+    if before in _ARITHMETIC or after in _ARITHMETIC or before in ("return", "="):
+        return False
+    return before in _COMPARISONS or after in _COMPARISONS or "," in (before, after)
+
+
+def _is_aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> bool:
+    """Say whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"."""
+    if not {_text(tokens, one - 1), _text(tokens, one + 1)} & _COMPARISONS:
+        return False
+    nearby = [*tokens[one + 1 : last], *_statement(list(reversed(tokens[max(one - 24, 0) : one])))]
+    return any(_AGGREGATES.search(token.text) for token in nearby)
+
+
+def _is_pair(tokens: Sequence[SourceToken], one: int, other: int) -> bool:
+    low, high = tokens[one], tokens[other]
+    if low.value is None or high.value is None or low.value >= high.value or other - one > _PAIR_DISTANCE:
+        return False
+    between = {token.text for token in tokens[one + 1 : other]}
+    return between == {","} or (bool(between & _COMPARISONS) and not between & _ENDS)
+
+
+def _lone(tokens: Sequence[SourceToken], index: int) -> Bounds | None:
+    """Read a constant without a partner: a low bound beside a name, or a high bound."""
+    value = tokens[index].value
+    after = _text(tokens, index + 1), _text(tokens, index + 2), _text(tokens, index + 3)
+    chain = after[0] in ("<", "<=") and after[1].isidentifier() and after[2] in ("<", "<=")
+    listed = after[0] == "," and after[1].isidentifier() and after[2] in (")", ",")
+    if chain or (listed and tokens[index].call):
+        return Bounds(value, None)
+    if value is None or value < 3 or _text(tokens, index - 1) not in _COMPARISONS:
+        return None
+    absolute = any(token.text == "abs" for token in tokens[max(index - 12, 0) : index])
+    return Bounds(-value if absolute else None, value, weight=0.8)
+
+
+def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:
+    """Return the name that is bounded: after "1 <=", before "<= 9", or the first other one in the call."""
+    if last == one and _text(tokens, one + 1) in _COMPARISONS:
+        last = one + 8
+    nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
+    names = (token.text for token in nearby if token.value is None and not token.called)
+    return next((name for name in names if name.isidentifier() and not iskeyword(name)), "")
+
+
+def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
+    """Return where a table of bounds is used that the constant stands in: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}."""
+    start = index
+    while start > 0 and tokens[start - 1].text not in ("\n", ";"):
+        start -= 1
+    name = tokens[start].text
+    if tokens[index].call.isidentifier() or not name.isidentifier() or _text(tokens, start + 1) != "=":
+        return None
+    return next((later for later in range(index, len(tokens)) if tokens[later].text == name), None)
+
+
+def _statement(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
+    """Yield tokens up to the end of the statement."""
+    return takewhile(lambda token: token.text not in _ENDS, tokens)
+
+
+def _text(tokens: Sequence[SourceToken], index: int) -> str:
+    return tokens[index].text if 0 <= index < len(tokens) else ""

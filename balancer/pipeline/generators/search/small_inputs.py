@@ -1,27 +1,38 @@
-"""Small random inputs without end: drawn, changed from known ones, and changed again from those that were valid.
+"""Small inputs: random ones without end, and every one that there is, in order.
 
+Random ones are drawn, changed from known ones, and changed again from those that were valid.
 Decides how often each way is used: the more of its inputs are valid, the more often. So where relations are not known,
 and most of what is drawn is refused, the search goes on from what was accepted, a change at a time.
+
+Every small input, in order: all sizes up to some, all values out of a few. Decides which values count as few. What is
+small enough to be tried whole leaves nothing to luck; once it is not, random inputs do better. Pure: what is valid is
+not known here, but what a validator is sure to refuse is left out.
 """
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
 
+from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import How, Where
+from balancer.pipeline.generators.learn.bounds import trust
+from balancer.pipeline.generators.learn.edges import is_connected
+from balancer.pipeline.generators.learn.facts import Fact, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.template import whole_number
 from balancer.pipeline.generators.search.differences import MadeInput
-from balancer.pipeline.generators.write.build import build_changed, build_styled
-from balancer.pipeline.generators.write.changes import changes
+from balancer.pipeline.generators.write.build import build, build_changed, build_styled
+from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
-from balancer.pipeline.generators.write.text import text_changes
 
-__all__ = ["SmallInputs"]
+__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs"]
 
-_AT_ONCE = 250
+_DRAWN_AT_ONCE = 250
 _MOST_BYTES = 2**18  # of a batch
 _LARGE = 4096  # bytes of an input that is not changed any more
 _KEPT = 300  # valid inputs that are changed further
@@ -65,8 +76,8 @@ class SmallInputs:
         streams = {**self._drawn, **{kind: self._changed(kind, bases) for kind, bases in self._bases.items() if bases}}
         made: list[MadeInput] = []
         size = 0
-        for _ in range(_DRAWS * _AT_ONCE):
-            if not streams or len(made) == _AT_ONCE or size > _MOST_BYTES:
+        for _ in range(_DRAWS * _DRAWN_AT_ONCE):
+            if not streams or len(made) == _DRAWN_AT_ONCE or size > _MOST_BYTES:
                 break
             kinds = list(streams)
             (kind,) = self._rng.choices(kinds, [self._share(kind) for kind in kinds])
@@ -157,3 +168,235 @@ def _again(styles: Callable[[], Iterator[Style]]) -> Iterator[Style]:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=12).digest()
+
+
+class Odometer:
+    """The last wheel turns first; the wheels behind one that turned are taken off, as others may be needed there."""
+
+    def __init__(self) -> None:
+        self._wheels: list[list[int]] = []  # where each stands, and how many places it has
+        self._at = 0
+
+    def pick(self, count: int) -> int:
+        """Return a number from 0 to `count` - 1: the next choice of this sequence."""
+        if self._at == len(self._wheels):
+            self._wheels.append([0, count])
+        self._at += 1
+        return self._wheels[self._at - 1][0]
+
+    def advance(self) -> bool:
+        """Go on to the next sequence; False if there is none."""
+        del self._wheels[self._at :]
+        self._at = 0
+        while self._wheels:
+            self._wheels[-1][0] += 1
+            if self._wheels[-1][0] < self._wheels[-1][1]:
+                return True
+            self._wheels.pop()
+        return False
+
+
+_MOST = 20_000  # inputs of one extent; one with more is left out
+_TRIED = 3 * _MOST  # that are made for it: many come twice
+_IN_ORDER_AT_ONCE = 500
+_BARREN = 4  # batches without a valid input, after which there is no use
+_SURE = 0.5  # trust in what was seen of a list, from which other lists are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far values go.
+
+    Attributes:
+        size: the most of each counted thing.
+        width: how many different values, or letters.
+        ends: the greatest value is one of them.
+    """
+
+    size: int
+    width: int
+    ends: bool = False
+
+
+_EXTENTS = (
+    Extent(1, 3),
+    Extent(1, 2, ends=True),
+    Extent(2, 2),
+    Extent(2, 3),
+    Extent(2, 2, ends=True),
+    Extent(1, 12),
+    Extent(3, 2),
+    Extent(3, 3),
+    Extent(3, 4),
+    Extent(4, 2),
+    Extent(2, 8),
+    Extent(4, 3),
+    Extent(1, 200),
+    Extent(5, 2),
+    Extent(6, 2),
+    Extent(8, 2),
+    Extent(10, 2),
+    Extent(5, 3),
+)
+
+
+class EveryInput:
+    """All inputs of one extent after another, batch by batch."""
+
+    def __init__(self, found: Knowledge) -> None:
+        self._barren = _BARREN
+        self._made = _all(found, _EXTENTS)
+
+    def batch(self) -> list[MadeInput]:
+        """Return the next inputs."""
+        return list(islice(self._made, _IN_ORDER_AT_ONCE)) if self._barren else []
+
+    def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
+        """End it once batch after batch holds nothing that is valid: then a relation is not known."""
+        self._barren = _BARREN if any(valid) else self._barren - 1
+
+
+def _all(found: Knowledge, extents: Iterable[Extent]) -> Iterator[MadeInput]:
+    seen: set[bytes] = set()
+    too_large: list[Extent] = []
+    for extent in extents:
+        if any(extent.size >= other.size and extent.width >= other.width for other in too_large):
+            continue
+        inputs = _of(found, extent)
+        if inputs is None:
+            too_large.append(extent)
+            continue
+        new = [data for data in inputs if data not in seen]
+        seen.update(new)
+        most = (
+            f"every input of size {extent.size} and {extent.width} values{' and the greatest' if extent.ends else ''}"
+        )
+        yield from (MadeInput("every", most, data) for data in new)
+
+
+def _of(found: Knowledge, extent: Extent) -> list[bytes] | None:
+    """Return all inputs of an extent, shortest first; None if there are too many."""
+    made: dict[bytes, None] = {}
+    odometer = Odometer()
+    for tried in range(_TRIED + 1):
+        if tried == _TRIED or len(made) > _MOST:
+            return None
+        with suppress(TooLarge):
+            made[build(found, {}, _Every(found, extent, odometer))] = None
+        if not odometer.advance():
+            break
+    return sorted(made, key=len)
+
+
+def _is_double(rows: Sequence[tuple[int, int]]) -> bool:
+    *before, (left, right) = rows
+    return (left, right) in before or (right, left) in before
+
+
+class _Every:
+    """Takes each value of an input from the odometer."""
+
+    def __init__(self, found: Knowledge, extent: Extent, odometer: Odometer) -> None:
+        self._found = found
+        self._extent = extent
+        self._odometer = odometer
+
+    def length(self, number: int, values: Mapping[int, int]) -> int:
+        return self._odometer.pick(self._extent.size + 1)
+
+    def patches(self) -> tuple[tuple[int, int], ...]:
+        return ()  # what was written stays: another turn of the odometer has the fitting value
+
+    def columns(
+        self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
+    ) -> list[list[str]]:
+        known = dict(values)
+        columns: dict[int, list[str]] = {number: [] for number in fields}
+        for _ in range(count):
+            for number in fields:
+                token = self._token(number, count, columns[number], known)
+                columns[number].append(token)
+                value = whole_number(token)
+                if count == 1 and value is not None:
+                    known[number] = value
+            self._check_edges(columns, known, complete=False)
+        self._check_edges(columns, known, complete=True)
+        return [columns[number] for number in fields]
+
+    def _check_edges(self, columns: Mapping[int, list[str]], known: Mapping[int, int], *, complete: bool) -> None:
+        """Raise TooLarge if rows that are edges make another graph than those that were seen."""
+        for edges in self._found.edges:
+            if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
+                continue
+            rows = [
+                (int(left), int(right)) for left, right in zip(columns[edges.left], columns[edges.right], strict=True)
+            ]
+            if edges.simple and rows and (rows[-1][0] == rows[-1][1] or _is_double(rows)):
+                raise TooLarge
+            nodes = edges.bound.of(known) - edges.low + 1
+            numbered = [(left - edges.low, right - edges.low) for left, right in rows]
+            if complete and edges.connected and not is_connected(nodes, numbered):
+                raise TooLarge
+
+    def _token(self, number: int, count: int, before: Sequence[str], known: Mapping[int, int]) -> str:
+        fact = self._found.facts.fields[number]
+        if fact.kind is TokenKind.WORD:
+            options = self._trusted(fact, list(fact.words), before) if fact.words else None
+            return self._word(number, count, known) if options is None else self._pick(options)
+        if fact.kind is TokenKind.FLOAT:
+            return self._pick([f"{value:.{fact.decimals}f}" for value in self._floats(number)])
+        values = self._sizes(number) if number in self._found.sizes else self._numbers(number, count, known)
+        return self._pick(self._trusted(fact, [str(value) for value in values], before))
+
+    def _pick(self, options: Sequence[str]) -> str:
+        if not options:
+            raise TooLarge
+        return options[self._odometer.pick(len(options))]
+
+    def _sizes(self, number: int) -> Sequence[int]:
+        found = self._found.ranges[number]
+        least = max([found.low, *(load.least for load in self._found.loads.get(number, ()))])
+        if number in self._found.blocks:  # test cases: one at a time
+            return [least if least > 0 else 1]
+        return range(least, max(min(self._extent.size, max(found.highs)), least) + 1)
+
+    def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> Sequence[int]:
+        fact, found = self._found.facts.fields[number], self._found.ranges[number]
+        low, high = found.low, max(found.highs)
+        if found.bound is not None and found.bound.field in known:
+            high = min(high, found.bound.of(known))
+        if fact.permutation:
+            return range(fact.low, fact.low + count)
+        width = self._extent.width
+        first = max(low, -(width // 2)) if low < 0 else low
+        values = list(range(first, min(first + width - 1, high) + 1))
+        return [*values, high] if self._extent.ends and high > first + width - 1 else values
+
+    def _floats(self, number: int) -> Sequence[float]:
+        found = self._found.ranges[number]
+        halves = [found.low + step / 2 for step in range(self._extent.width)]
+        return [value for value in halves if value <= max(found.highs)] or [found.low]
+
+    def _word(self, number: int, count: int, known: Mapping[int, int]) -> str:
+        fact, found = self._found.facts.fields[number], self._found.ranges[number]
+        all_letters = fact.letters if fact.closed else found.letters or fact.letters
+        letters = all_letters if fact.closed else all_letters[: self._extent.width]
+        if fact.length is not None and fact.length.field in known:
+            length = fact.length.of(known)
+        else:
+            most = self._extent.size if count == 1 else min(self._extent.size, 2)
+            most = max(min(most, max(found.highs)), found.low)
+            length = found.low + self._odometer.pick(most - found.low + 1)
+        return "".join(letters[self._odometer.pick(len(letters))] for _ in range(length))
+
+    def _trusted(self, fact: Fact, options: list[str], before: Sequence[str]) -> list[str]:
+        """Leave out what makes a list another than those that were seen, as far as that is trusted."""
+        if not before:
+            return options
+        trusted = trust(fact, self._found.hints)
+        if fact.distinct or fact.permutation:
+            options = options if trusted["distinct"] < _SURE else [each for each in options if each not in before]
+        if fact.order is not ListOrder.NONE and trusted["order"] >= _SURE:
+            least = int(before[-1]) + (fact.order is ListOrder.STRICTLY_UP)
+            options = [each for each in options if int(each) >= least]
+        return options

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.every_input import EveryInput, Odometer
-from balancer.pipeline.generators.search.small_inputs import SmallInputs
+from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal
 from balancer.program import Execution
