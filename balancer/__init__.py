@@ -31,7 +31,7 @@ from balancer.errors import (
 )
 from balancer.pool.pool import Pool
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.values.ranges import expand_range
+from balancer.values.urls import expand_range
 
 if TYPE_CHECKING:
     from balancer.pool.aio import AsyncPool

@@ -41,8 +41,7 @@ from balancer_simulator.analytic import mmc
 from balancer_simulator.report.charts import shares, tails, trend, utilisation
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.report.notebook import more_than, say, show, table
-from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.wording import worded
+from balancer_simulator.studies.figures import figure_of, worded
 
 from balancer import Pool
 from balancer.endpoint import Outcome

@@ -45,8 +45,7 @@ from balancer_simulator import (
 from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.report.notebook import more_than, say, show, table
-from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.wording import worded
+from balancer_simulator.studies.figures import figure_of, worded
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 HORIZON_S, REPLICATIONS = (200.0, 3) if SHORT else (800.0, 8)

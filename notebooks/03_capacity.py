@@ -37,8 +37,8 @@ from balancer_simulator import (
 from balancer_simulator.report.charts import trend
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.report.notebook import say, show, table
+from balancer_simulator.studies.figures import worded, worded_difference
 from balancer_simulator.studies.intervals import at_most_of, difference_of, interval_of
-from balancer_simulator.studies.wording import worded, worded_difference
 
 SHORT = os.environ.get("BALANCER_NOTEBOOKS") == "short"
 PROBLEMS, REPLICATIONS, FEW, DEADLINE_H = (12, 3, 3, 0.36) if SHORT else (200, 5, 3, 3.6)

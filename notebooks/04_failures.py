@@ -53,11 +53,10 @@ from balancer_simulator import (
 from balancer_simulator.report.charts import ranking, tails, trend, utilisation
 from balancer_simulator.report.markdown import best_in_words
 from balancer_simulator.report.notebook import say, show, table
-from balancer_simulator.scenario.faults import Fault
+from balancer_simulator.scenario.endpoints import Fault
 from balancer_simulator.scenario.workload import Workload
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import figure_of, worded, worded_difference
 from balancer_simulator.studies.intervals import interval_of
-from balancer_simulator.studies.wording import worded, worded_difference
 
 from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
 

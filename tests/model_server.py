@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from balancer.testing.fault_listener import FaultListener
+from balancer.testing.faults import FaultListener
 
 __all__ = ["ModelServer", "events", "model_process", "model_server"]
 

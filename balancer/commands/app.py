@@ -1,8 +1,8 @@
 """The `balancer` command line: its options, exit codes and error lines.
 
-Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first,
-3 the config is right and the endpoints are not (a run judged nothing, an endpoint does not answer a check), 130 stopped
-by ctrl-C, 143 by SIGTERM. It must not know how anything is done; plugins add commands of their own.
+Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first, 3 the config is
+right and the endpoints are not (a run judged nothing, an endpoint does not answer a check), 130 stopped by ctrl-C, 143
+by SIGTERM.
 """
 
 import signal
@@ -17,10 +17,10 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
-from balancer.commands.completion import result_folders, without_clutter
 from balancer.commands.options import (
     CaOption,
     ConfigArgument,
+    JsonOption,
     PageOption,
     PoolOption,
     ResultsArgument,
@@ -29,10 +29,13 @@ from balancer.commands.options import (
     complain,
     over_pool,
     print_errors,
+    print_json,
     redacted,
+    result_folders,
+    wants_json,
     with_options,
+    without_clutter,
 )
-from balancer.commands.output import JsonOption, print_json, wants_json
 from balancer.commands.run import run
 from balancer.commands.stopping import raising_stopped
 from balancer.errors import BalancerError, CommandStopped, ConfigError

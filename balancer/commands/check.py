@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from balancer.commands.pings import connecting, unreached
 from balancer.commands.policies import policy_lines, warnings
-from balancer.commands.reach import connecting, unreached
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
 from balancer.plugins.extras import require

@@ -1,7 +1,7 @@
 """`balancer init`: a commented config with every section, key and default.
 
 Decides how it is laid out. The keys, defaults and meanings are those of the settings themselves, so what is written is
-never out of date. It must not know any key but the URL, without which there is no endpoint.
+never out of date.
 """
 
 import inspect

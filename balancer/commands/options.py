@@ -1,21 +1,28 @@
-"""Options that several commands have: a config, what takes the place of something in it, and how mistakes are told."""
+"""Options that several commands have: a config, what takes the place of something in it, JSON; how mistakes are told.
+
+Shell completion: names of strategies, TOML files, results folders. Decides what is offered for the word that was begun.
+
+JSON output of commands: one document on standard output. Decides the keys that every document has, whichever command it
+is of.
+"""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from balancer.commands.completion import result_folders, strategy_names, toml_files
-from balancer.commands.output import print_json, wants_json
 from balancer.errors import BalancerError, ConfigError
+from balancer.plugins.registry import default_registry
+from balancer.reporting.files import json_text
 from balancer.settings.config import Config
 
 __all__ = [
     "CaOption",
     "ConfigArgument",
+    "JsonOption",
     "PageOption",
     "PoolOption",
     "ResultsArgument",
@@ -24,11 +31,62 @@ __all__ = [
     "complain",
     "over_pool",
     "print_errors",
+    "print_json",
     "redacted",
+    "result_folders",
+    "strategy_names",
+    "toml_files",
+    "wants_json",
     "with_options",
+    "without_clutter",
 ]
 
+_HIDDEN = ("install_completion", "show_completion")
 _WRONG: Final = 2
+_OPTION = "--json"
+
+JsonOption = Annotated[
+    bool, typer.Option(_OPTION, help="Print one JSON document on standard output, and all else on standard error.")
+]
+
+
+def strategy_names(incomplete: str) -> list[str]:
+    """Return the strategies whose names begin like this."""
+    return [name for name in sorted(default_registry().strategies) if name.startswith(incomplete)]
+
+
+def toml_files(incomplete: str) -> list[str]:
+    """Return the TOML files, and the folders that may hold some, whose paths begin like this."""
+    return _paths(incomplete, ".toml")
+
+
+def result_folders(incomplete: str) -> list[str]:
+    """Return the folders whose paths begin like this."""
+    return _paths(incomplete, None)
+
+
+def _paths(incomplete: str, suffix: str | None) -> list[str]:
+    folder, _, begun = incomplete.rpartition("/")
+    where = Path(folder or ("/" if incomplete.startswith("/") else "."))
+    try:
+        entries = sorted(entry for entry in where.iterdir() if entry.name.startswith(begun))
+    except OSError:
+        return []
+    shown = incomplete[: len(incomplete) - len(begun)]
+    return [
+        f"{shown}{entry.name}{'/' if entry.is_dir() else ''}"
+        for entry in entries
+        if (entry.is_dir() or entry.suffix == suffix) and (begun or not entry.name.startswith("."))
+    ]
+
+
+def without_clutter(command: Any) -> Any:
+    """Return `command` whose help leaves out the two options that set up completion."""
+    for option in command.params:
+        if option.name in _HIDDEN:
+            option.hidden = True
+    return command
+
 
 ConfigArgument = Annotated[
     Path,
@@ -115,3 +173,28 @@ def print_errors(lines: Iterable[str]) -> None:
     """Print each line as an error of the program."""
     for line in lines:
         print(f"balancer: {line}", file=sys.stderr)
+
+
+def wants_json() -> bool:
+    """Return whether the command line asks for JSON, also one that is wrong otherwise."""
+    return _OPTION in sys.argv[1:]
+
+
+def print_json(
+    found: Mapping[str, Any], *, errors: Iterable[str] = (), redact: Callable[[str], str] | None = None
+) -> None:
+    """Print `found` as a document, with `errors`: a line for each thing that went wrong, none if all went well.
+
+    Args:
+        redact: applied to every text in it.
+    """
+    document = {**found, "errors": list(errors)}
+    print(json_text(_redacted(document, redact) if redact else document), end="")
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _redacted(item, redact) for key, item in value.items()}
+    return [_redacted(item, redact) for item in value] if isinstance(value, list | tuple) else value

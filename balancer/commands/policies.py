@@ -1,7 +1,4 @@
-"""Policies of a config in words: health, limits, caps and retries, and warnings on what may not do what was meant.
-
-It must not know how any of it is done, nor whether endpoints answer.
-"""
+"""Policies of a config in words: health, limits, caps and retries, and warnings on what may not do what was meant."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """`balancer report`, `merge` and `diff`: commands that read the results of earlier runs.
 
-Decides what they say on the terminal. It must not know how a run is made, nor what differs.
+Decides what they say on the terminal.
 """
 
 from collections.abc import Callable, Iterator, Sequence

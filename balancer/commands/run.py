@@ -1,6 +1,6 @@
 """`balancer run`: judge the problems of a config, and say what came of it.
 
-Decides what is said of a run and with which exit code. It must not know how a run is made.
+Decides what is said of a run and with which exit code.
 """
 
 from pathlib import Path
@@ -12,15 +12,16 @@ from rich.console import Console
 from balancer.commands.options import (
     CaOption,
     ConfigArgument,
+    JsonOption,
     PoolOption,
     StrategyOption,
     TokenOption,
     over_pool,
     print_errors,
+    print_json,
     redacted,
     with_options,
 )
-from balancer.commands.output import JsonOption, print_json
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 from balancer.settings.config import Config, load_config

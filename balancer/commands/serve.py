@@ -1,7 +1,6 @@
 """`balancer serve`: the pool of a config, served on one port.
 
-Decides who may listen to whom: this machine alone unless it is told otherwise, and nobody without a token beyond it. It
-must not know what holders and owner say to each other.
+Decides who may listen to whom: this machine alone unless it is told otherwise, and nobody without a token beyond it.
 """
 
 import asyncio
@@ -197,7 +196,7 @@ async def _listen(server: PoolServer, options: ServeOptions) -> Address:
 
 def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: int) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
-    from balancer.observing.page.tokens import token_of_environment
+    from balancer.observing.page.serving import token_of_environment
 
     return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)
 

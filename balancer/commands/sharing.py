@@ -1,6 +1,6 @@
 """Whether the options that name a served pool can be used: `--pool`, `--token-file` and `--ca`.
 
-Decides that a mistake in an option is blamed on it, not on the config's file. It must not know how one connects.
+Decides that a mistake in an option is blamed on it, not on the config's file.
 """
 
 import ssl

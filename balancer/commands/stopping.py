@@ -1,6 +1,6 @@
 """Signal handling: ctrl-C and SIGTERM as an exception, or as a future of the event loop.
 
-Decides what a signal means to a command that does not handle it otherwise. It must not know any command.
+Decides what a signal means to a command that does not handle it otherwise.
 """
 
 import signal

@@ -1,6 +1,6 @@
 """`balancer strategies`: the strategies that are installed, with their options.
 
-Decides what is said of each, in 80 columns. It must not know what a strategy does.
+Decides what is said of each, in 80 columns.
 """
 
 import textwrap

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from balancer.errors import ConfigError
+from balancer.observing.traces.files import Trace, read_trace, write_trace
 from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
-from balancer.observing.traces.reading import Trace, read_trace
 from balancer.observing.traces.rows import Attempt
 from balancer.observing.traces.summary import summary_lines, summary_of
-from balancer.observing.traces.writing import write_trace
 from balancer.values.wording import did_you_mean
 
 __all__ = ["trace_data", "trace_lines"]

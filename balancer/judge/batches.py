@@ -1,6 +1,6 @@
 """Batches of jobs: how many are judged at once, how many results are kept, and in which order they come.
 
-Decides that, for threads and for tasks of asyncio. It must not know how a job is judged.
+Decides that, for threads and for tasks of asyncio.
 """
 
 import asyncio

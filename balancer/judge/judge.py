@@ -25,8 +25,7 @@ from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
 from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
-from balancer.judging.options import RunnerOptions
-from balancer.judging.pending import PendingRuns, Stopped
+from balancer.judging.pending import PendingRuns, RunnerOptions, Stopped
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner
 from balancer.plugins.registry import Registry, default_registry
@@ -34,9 +33,8 @@ from balancer.pool.aio import TaskPool
 from balancer.pool.pool import Pool
 from balancer.problem import Checker
 from balancer.program import Executor, Limits, Program
-from balancer.sandbox.executors import executor_maker, make_executors
-from balancer.sandbox.live import LiveExecutors
-from balancer.sandbox.pings import pings_of
+from balancer.sandbox.executors import LiveExecutors, executor_maker, make_executors
+from balancer.sandbox.probes import pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config, load_config, on_one_machine
 from balancer.shells.lease_request import LeaseRequest

@@ -16,12 +16,20 @@ from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
 from balancer.errors import BalancerError, CannotTell, EndpointError, LeaseError, NoEndpoint, PoolClosed
-from balancer.judging.options import RunnerHooks, RunnerOptions
-from balancer.judging.pending import NOTHING, PendingRun, ProgramResult, ProgramRun, Span, Stopped
+from balancer.judging.pending import (
+    NOTHING,
+    PendingRun,
+    ProgramResult,
+    ProgramRun,
+    RunnerHooks,
+    RunnerOptions,
+    Span,
+    Stopped,
+)
 from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor
-from balancer.sandbox.trial import runs
+from balancer.sandbox.probes import runs
 from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ProgramAttempts", "SharedOutage"]

@@ -1,6 +1,6 @@
 """Output comparison, as the default output validator of Kattis and ICPC packages does it.
 
-Pure: bytes and flags in, a `Comparison` out. It must not know problems, files or programs.
+Pure: bytes and flags in, a `Comparison` out.
 
 The rules are those of `default_validator` in Kattis' problemtools: tokens are compared in order, white
 space only separates them, case is ignored, and with a tolerance flag every token of the *answer* that is a

@@ -1,8 +1,7 @@
 """Judgement of a program run: by its end, and by its output as the checker sees it, which may take a run as well.
 
-Decides what a run may use, and how a checker is asked. Judging itself is pure, and done in `balancer.judging`;
-this yields the runs that it takes. The pipeline and `balancer.judge` judge by this alone. It must not know stores,
-threads or tasks.
+Decides what a run may use, and how a checker is asked. Judging itself is pure, and done in `balancer.judging`; this
+yields the runs that it takes. The pipeline and `balancer.judge` judge by this alone.
 """
 
 from collections.abc import Callable

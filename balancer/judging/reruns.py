@@ -19,8 +19,7 @@ from functools import partial
 
 from balancer.errors import UnknownEndpoint
 from balancer.judging.attempts import ProgramAttempts
-from balancer.judging.options import RunnerOptions
-from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun
+from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun, RunnerOptions
 from balancer.judging.suspicion import Recheck, Suspicion, second_limits, settled, suspicion_of
 from balancer.judging.trust import (
     LIMITS,
@@ -35,8 +34,7 @@ from balancer.judging.trust import (
     said,
 )
 from balancer.program import Execution
-from balancer.sandbox.pings import KnownAnswer, known_answer
-from balancer.sandbox.trial import runs
+from balancer.sandbox.probes import KnownAnswer, known_answer, runs
 from balancer.settings.pipeline import VerifySettings
 
 __all__ = ["Reruns", "Verifier"]

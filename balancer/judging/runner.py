@@ -1,7 +1,7 @@
 """Program runner for threads: one lease per program run, on some endpoint of the pool.
 
 A shell: it waits in the pool and sleeps. Which runs are made is decided in `reruns`, what a try is in `attempts`, and
-where and when it is made again by its attempt plan. It must not know what a program's output means.
+where and when it is made again by its attempt plan.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,20 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError
 from balancer.judging.attempts import ProgramAttempts
-from balancer.judging.options import RunnerHooks, RunnerOptions
-from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun, Stopped
+from balancer.judging.pending import (
+    NOTHING,
+    PendingRun,
+    PendingRuns,
+    ProgramResult,
+    ProgramRun,
+    RunnerHooks,
+    RunnerOptions,
+    Stopped,
+)
 from balancer.judging.reruns import Reruns
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor
-from balancer.sandbox.trial import runs
+from balancer.sandbox.probes import runs
 from balancer.shells.driver import ThreadDriver
 
 __all__ = ["ProgramResult", "ProgramRun", "Runner", "Stopped"]

@@ -2,7 +2,7 @@
 
 A shell, as `runner` is for threads: it waits for leases and pauses in the task. Executors block, so each run is handed
 to a thread, which ends the lease as well; as no run is handed over without a lease, there are never more of them than
-slots. It must not know what a program's output means.
+slots.
 """
 
 import math

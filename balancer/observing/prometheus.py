@@ -1,8 +1,7 @@
 """Prometheus metrics of a pool: a collector over the official client.
 
-Decides what each figure is called and labelled. All of a scrape is of one instant, and equal to what `Pool.stats`
-would have said then. Endpoints are labelled by name, without what may be a secret in a URL. It must not know how the
-figures travel. docs/live.md lists the names.
+Decides what each figure is called and labelled. All of a scrape is of one instant, and equal to what `Pool.stats` would
+have said then. Endpoints are labelled by name, without what may be a secret in a URL. docs/live.md lists the names.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,24 +1,46 @@
 """Plugin loading: each plugin is checked on its own, and set aside whole if anything is wrong.
 
 Decides which plugin is broken, and which of two may have a name. Keeps nothing, so that an interrupted load leaves
-nothing half done. It must not know which plugins there are.
+nothing half done.
+
+Whatever is not as the hook asks is refused here,
+so that a bad plugin is found out when it is loaded and not when a lease is taken. The registry decides what becomes of
+it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import isabstract
 from typing import Any, Final, Generic, TypeVar, cast
 
 import pluggy
+from pydantic import BaseModel
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, HookSpecs
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs
 
-__all__ = ["Broken", "HookKind", "Loaded", "Plugin", "Registered", "guarded", "load_plugins"]
+__all__ = [
+    "Broken",
+    "HookKind",
+    "Loaded",
+    "Plugin",
+    "Registered",
+    "guarded",
+    "load_plugins",
+    "names_of_executor",
+    "names_of_forecaster",
+    "names_of_generator",
+    "names_of_language",
+    "names_of_strategy",
+]
 
 _RENAMED: Final = {"balancer_foretellers": "balancer_forecasters"}  # hooks of 0.1, gone in 0.3
 
 T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +168,76 @@ def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, 
                 raise ValueError(f"it offers {name!r} twice")
             offers[name] = item
     return offers
+
+
+def names_of_strategy(item: object) -> tuple[str]:
+    """Return the name of a strategy class. Raises TypeError if it is none."""
+    if not isinstance(item, type):
+        raise TypeError(f"it offers {item!r} as a strategy; that must be a class")
+    name = _name(item)
+    lacking = [method for method in _STRATEGY_METHODS if not callable(getattr(item, method, None))]
+    if lacking or isabstract(item):
+        lacking = lacking or sorted(item.__abstractmethods__)  # type: ignore[attr-defined]  # it is abstract
+        raise TypeError(f"its strategy {name!r} lacks {', '.join(lacking)}")
+    options: Any = getattr(item, "Options", None)
+    if not (isinstance(options, type) and issubclass(options, BaseModel)):
+        raise TypeError(f"its strategy {name!r} has the Options {options!r}; that must be a pydantic model")
+    return (name,)
+
+
+def names_of_generator(item: object) -> tuple[str]:
+    """Return the name of a generator object. Raises TypeError if it is none."""
+    name = _name(item)
+    able = any(callable(getattr(item, method, None)) for method in ("propose", "open", "equip"))
+    if not able or isinstance(item, type):
+        wanted = "an object with a method propose, open or equip"
+        raise TypeError(f"its generator {name!r} is {item!r}; that must be {wanted}")
+    return (name,)
+
+
+def names_of_executor(item: object) -> tuple[str, ...]:
+    """Return the schemes of an executor plugin. Raises TypeError if it is none."""
+    if not isinstance(item, ExecutorPlugin):
+        raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
+    if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
+        raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
+    return item.schemes
+
+
+def names_of_forecaster(item: object) -> tuple[str]:
+    """Return the name of a forecaster plugin. Raises TypeError if it is none."""
+    if not isinstance(item, ForecasterPlugin):
+        raise TypeError(f"it offers {item!r} as a forecaster; that must be a ForecasterPlugin")
+    name = _name(item)
+    module, _, function = item.function.partition(":") if isinstance(item.function, str) else ("", "", "")
+    if not (module and function.isidentifier()):
+        raise TypeError(f"its forecaster {name!r} has the function {item.function!r}; that must be 'module:function'")
+    return (name,)
+
+
+def names_of_language(item: object) -> tuple[str]:
+    """Return the name of a language. Raises TypeError if it is none."""
+    from balancer.language import Language  # whoever only leases must not pay for it
+
+    if not isinstance(item, Language):
+        raise TypeError(f"it offers {item!r} as a language; that must be a balancer.language.Language")
+    for key in ("file", "name"):
+        value = getattr(item, key)
+        if not (isinstance(value, str) and _NAME.fullmatch(value)):
+            raise TypeError(f"its language has the {key} {value!r}; that must be a plain word, e.g. 'main.zig'")
+    for command in (item.run, item.compile, item.pragmatic, item.extensions, item.tools):
+        if not (isinstance(command, tuple) and all(isinstance(part, str) for part in command)):
+            raise TypeError(f"its language {item.name!r} has {command!r}; commands and lists are tuples of strings")
+    if not item.run:
+        raise TypeError(f"its language {item.name!r} has no command to run a program")
+    return (item.name,)
+
+
+def _name(item: object) -> str:
+    name = getattr(item, "name", None)
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise TypeError(
+            f"it offers {item!r} under the name {name!r}; a name has letters, digits, '_', '-' and '.', and "
+            "begins with a letter or a digit, so that a config, a command line and a table can hold it"
+        )
+    return name

@@ -19,8 +19,13 @@ from pydantic import ValidationError
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
-from balancer.plugins.loading import Broken, HookKind, Loaded, Registered, guarded, load_plugins
-from balancer.plugins.vetting import (
+from balancer.plugins.loading import (
+    Broken,
+    HookKind,
+    Loaded,
+    Registered,
+    guarded,
+    load_plugins,
     names_of_executor,
     names_of_forecaster,
     names_of_generator,

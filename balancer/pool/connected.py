@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import ssl
 
     from balancer.cluster.tcp.address import Address
-    from balancer.observing.traces.sinks import Sink
+    from balancer.observing.traces.files import Sink
     from balancer.settings.config import Config
 
 __all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", "token_in"]

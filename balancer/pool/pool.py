@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from balancer.observing.page.serving import Page
-    from balancer.observing.traces.sinks import Sink
+    from balancer.observing.traces.files import Sink
     from balancer.observing.traces.tracing import TraceWriter
     from balancer.pool.aio import TaskPool
     from balancer.pool.connected import ConnectedPool

@@ -2,12 +2,11 @@
 
 - `document`: sections, tables, figures, tiles; `terminal`, `html`, `markdown` and `data` (for JSON) write them.
 - `words`: how numbers and names are worded; `files`: texts into a folder, so that nobody ever sees half of one.
-- `progress`, `time_left`: how far a piece of work is, and how much longer it takes.
+- `progress`: how far a piece of work is, and how much longer it takes.
 - `schedule`: from spans of time to what can be drawn of them.
-- `style`, `svg`: the look of all drawings, and how one becomes a part of a page; `rows`, `lines`, `heat`: the drawings.
+- `style`: the look of all drawings, and how one becomes a part of a page; `rows`, `lines`: the drawings.
 
 Nothing is imported here: matplotlib and the template engine take half a second, and most commands write no report.
-It must not know what is reported, nor any other room.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""JSON output: a document as plain data, for programs that read what people read. It must not know what is reported."""
+"""JSON output: a document as plain data, for programs that read what people read."""
 
 from dataclasses import fields, is_dataclass
 from enum import Enum

@@ -1,8 +1,7 @@
 """HTML output: a document as a page that stands alone, to be read, mailed and printed.
 
 Every string of a document is escaped, and made visible (see `words.visible`) on the way; the only markup that comes
-from outside are the drawings of charts. `page.html.j2` decides how a page is built, the style sheets how it looks. It
-must not know matplotlib, nor what a page says.
+from outside are the drawings of charts. `page.html.j2` decides how a page is built, the style sheets how it looks.
 """
 
 import os

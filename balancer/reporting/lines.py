@@ -15,12 +15,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from balancer.reporting.legend import LINE_IN, legend
 from balancer.reporting.style import (
     BLUE,
     GREEN,
     INK,
     LETTERS,
+    LINE_IN,
     ORANGE,
     PAPER,
     PURPLE,
@@ -29,6 +29,7 @@ from balancer.reporting.style import (
     blank,
     drawable,
     dress,
+    legend,
 )  # fmt: skip
 
 __all__ = ["MOST_LINES", "ChartLine", "Scale", "line_chart"]

@@ -1,4 +1,4 @@
-"""Markdown output: a document, or a table alone, as text. It must not know what is reported."""
+"""Markdown output: a document, or a table alone, as text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

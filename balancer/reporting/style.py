@@ -1,14 +1,22 @@
 """The style of all charts: fonts, colours, sizes, scales, and what the page's theme may change.
 
 Everything is said to the artists themselves: matplotlib's settings (`rcParams`) belong to the whole process, and
-reports are written in threads. Importing this imports matplotlib, so only what draws may import it. It must not
-know what is drawn.
+reports are written in threads. Importing this imports matplotlib, so only what draws may import it.
+
+The one kind of legend: above the axes, in as many columns as there is room for.
+
+SVG output: a matplotlib figure as an `<svg>` element, the same bytes for the same drawing. Decides what is taken out,
+so that the same drawing gives the same bytes, and what the page's theme colours.
 """
 
-from collections.abc import Mapping
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -25,6 +33,7 @@ __all__ = [
     "INK",
     "LETTERS",
     "LETTERS_PT",
+    "LINE_IN",
     "ORANGE",
     "PAPER",
     "PURPLE",
@@ -36,6 +45,8 @@ __all__ = [
     "blank",
     "drawable",
     "dress",
+    "legend",
+    "to_svg",
 ]
 
 # Placeholders: `to_svg` turns them into variables of the page, which knows whether it is light or dark.
@@ -68,6 +79,8 @@ FONT: Final = "DejaVu Sans"  # comes with matplotlib
 LETTERS: Final[Mapping[str, Any]] = MappingProxyType(
     {"fontfamily": FONT, "fontsize": LETTERS_PT, "parse_math": False, "usetex": False}
 )
+LINE_IN: Final = 0.17  # the height of one line of a legend
+_HANDLE, _HANDLE_PAD, _COLUMN_PAD = 1.2, 0.5, 1.4  # in letters
 
 
 def blank(width_in: float, height_in: float) -> Figure:
@@ -90,3 +103,75 @@ def drawable(text: str) -> str:
     """Return `text` with a sign for each character that the font lacks; matplotlib would warn of each."""
     font = get_font(findfont(FontProperties(family=FONT)))
     return "".join(c if font.get_char_index(ord(c)) else "\ufffd" for c in visible(shorten(text, 80)))
+
+
+def legend(drawing: Figure, entries: Sequence[Artist], *, handle: float = _HANDLE) -> int:
+    """Put a legend above the axes, made of artists whose labels are its words. Return how many lines it has.
+
+    Args:
+        handle: the width of the sign before each word, in letters.
+    """
+    names = [drawable(str(entry.get_label())) for entry in entries]
+    columns = _columns(drawing, names, handle)
+    made = drawing.legend(
+        handles=entries,
+        labels=["name"] * len(names),  # matplotlib leaves out a label that starts with "_"
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        prop=FontProperties(family=FONT, size=LETTERS_PT),
+        labelcolor=INK,
+        handlelength=handle,
+        handletextpad=_HANDLE_PAD,
+        columnspacing=_COLUMN_PAD,
+        borderpad=0.0,
+    )
+    for text, name in zip(made.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False, usetex=False)
+    return -(-len(names) // columns)
+
+
+def _columns(drawing: Figure, names: Sequence[str], handle: float) -> int:
+    """Return how many columns of the widest entry fit: all entries if their own widths do."""
+    around_pt = (handle + _HANDLE_PAD + _COLUMN_PAD) * LETTERS_PT
+    widths_pt = [_width_pt(name) + around_pt for name in names]
+    room_pt = 72 * drawing.get_figwidth()
+    if sum(widths_pt) <= room_pt:
+        return max(1, len(names))
+    return max(1, int(room_pt / max(widths_pt)))
+
+
+def _width_pt(text: str) -> float:
+    font = get_font(findfont(FontProperties(family=FONT)))
+    font.set_size(LETTERS_PT, 72)
+    font.set_text(text, 0.0)
+    width, _ = font.get_width_height()
+    return float(width) / 64  # FreeType counts in 64ths
+
+
+def to_svg(drawing: Figure, name: str) -> str:
+    """Return the drawing as an `<svg>` element: no comments, no metadata, the same bytes for the same drawing.
+
+    Args:
+        name: letters; makes ids that no other drawing of the page has. matplotlib's own are random unless a
+            setting of the whole process says otherwise.
+    """
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    drawing.savefig(buffer, format="svg", metadata=nothing, facecolor="none", edgecolor="none")
+    text = buffer.getvalue()
+    text = re.sub(r"<!--.*?-->\s*|<defs>\s*<style.*?</style>\s*</defs>\s*", "", text[text.index("<svg") :], flags=re.S)
+    text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text))
+    text = re.sub(r' d="[^"]*"', lambda d: re.sub(r"\s+", " ", re.sub(r"(\.\d\d)\d+", r"\1", d[0])), text)
+    for placeholder, variable in VARIABLES.items():
+        text = text.replace(placeholder, variable)
+    return _renamed(text, name).strip()
+
+
+def _renamed(text: str, name: str) -> str:
+    """Number the ids that something refers to, in the order they come, and drop the others."""
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    numbers: Iterator[int] = count(1)
+    ids = {old: f"{name}{next(numbers)}" for old in dict.fromkeys(re.findall(r' id="([^"]+)"', text)) if old in used}
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{ids[m[1]]}"' if m[1] in ids else "", text)
+    return re.sub(r'(href="#|url\(#)([^")]+)', lambda m: m[1] + ids.get(m[2], m[2]), text)

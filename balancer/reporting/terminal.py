@@ -1,7 +1,7 @@
 """Terminal output: names and tables in any encoding.
 
 Decides what is left out where there is little room: columns that are wide, the middle of long names, the last of many
-rows. It must not know what is reported.
+rows.
 """
 
 import textwrap

@@ -11,8 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from balancer.settings.tables import Settings
 from balancer.values.numbers import positive, whole
-from balancer.values.ranges import expand_range
-from balancer.values.urls import checked_url, has_credentials
+from balancer.values.urls import checked_url, expand_range, has_credentials
 
 __all__ = ["Capacity", "EndpointTable", "Weight"]
 

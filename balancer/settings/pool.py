@@ -13,8 +13,7 @@ from balancer.settings.endpoints import EndpointTable
 from balancer.settings.rules import DEFAULT_STRATEGY
 from balancer.settings.tables import Settings
 from balancer.values.headers import Headers
-from balancer.values.ranges import expand_range
-from balancer.values.urls import checked_server_url
+from balancer.values.urls import checked_server_url, expand_range
 
 __all__ = ["EndpointSettings", "PoolSection", "PoolSettings"]
 

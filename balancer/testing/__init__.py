@@ -7,8 +7,8 @@
 - `walk`, `draws`: a long random walk over both, under any rules; does without Hypothesis.
 - `checks`: what must hold of a strategy by itself.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
-- `call_sequence`, `shrinking`: what it found, as calls that a person can read, and as few of them as show it.
-- `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`, `fault_listener`: how.
+- `call_sequence`: what it found, as calls that a person can read, and as few of them as show it.
+- `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`: how.
 
 Nothing in production imports this package.
 """

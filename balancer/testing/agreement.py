@@ -1,7 +1,7 @@
 """Comparison of a core's figures with the naive model's, between two calls.
 
-Decides which figures must be the same, and which cannot be right whatever happened before. It must not know calls, nor
-change anything. Every difference is an AssertionError with one line that says what was found and what should have been.
+Decides which figures must be the same, and which cannot be right whatever happened before. Every difference is an
+AssertionError with one line that says what was found and what should have been.
 """
 
 from collections.abc import Mapping, Sequence

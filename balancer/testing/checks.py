@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.plugins.vetting import names_of_strategy
+from balancer.plugins.loading import names_of_strategy
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import ANY, Strategy
 from balancer.testing.doubles import StrategyFactory

@@ -17,12 +17,11 @@ from unittest import TestCase
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request, Strategy
-from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, describe, words_of
+from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, describe, shrink, words_of
 from balancer.testing.checks import check_forgets, check_name, check_repeatable
 from balancer.testing.draws import urls_of
 from balancer.testing.referee import GrantRule
 from balancer.testing.reference_check import StrategyFactory
-from balancer.testing.shrinking import shrink
 
 try:
     import hypothesis

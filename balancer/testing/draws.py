@@ -1,6 +1,6 @@
 """Random values of a walk: endpoints, requests, rules, pauses, and how calls end.
 
-Decides how likely each value is. It must not know which call is made next.
+Decides how likely each value is.
 """
 
 import random

@@ -1,6 +1,6 @@
 """One HTTP exchange with a faulty server: how bytes, silence and resets reach the client.
 
-Decides how bytes, silence and resets reach the client. It must not know any fault by name.
+Decides how bytes, silence and resets reach the client.
 """
 
 import socket

@@ -1,6 +1,6 @@
 """HTTP faults by name: what a faulty server does to one request.
 
-Decides what a client meets. It must not know when a fault is due, nor what the answers mean.
+Decides what a client meets.
 """
 
 import json

@@ -2,24 +2,29 @@
 
 Decides which request meets which fault, and counts. What a fault is stands in `misdeeds`. It needs the standard library
 only.
+
+Listener of a faulty server: on loopback, and closed while it refuses connections. Decides who is let in.
 """
 
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from balancer.testing.exchange import Answer, Exchange, Fault
 from balancer.testing.fault_kinds import FAULTS
-from balancer.testing.fault_listener import FaultListener
 
-__all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultProxy"]
+__all__ = ["FAULTS", "Answer", "Exchange", "Fault", "FaultListener", "FaultProxy"]
 
+_LOOK_S = 0.02
+_BACKLOG = 128
 _TARGET_S = 300.0
 _REMEMBERED = 16  # answers, for each path
 _PATHS = 64
@@ -27,6 +32,83 @@ _BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "tra
 _NOT_PASSED = _BY_HOP | {"content-length", "host"}
 
 Passing = Callable[[str, str], bool]
+
+
+class FaultListener(ThreadingHTTPServer):
+    """Listens on a port of its own, and can stop for a while without losing it: who comes then is refused.
+
+    Args:
+        handler: of the requests of one connection.
+
+    Attributes:
+        port: where it listens.
+        closing: set when it ends.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler, bind_and_activate=False)
+        self.closing = threading.Event()
+        self.socket.close()
+        self._place = _bound(0)  # never listens: what connects while nobody else does is refused
+        self.port: int = self._place.getsockname()[1]
+        self._shut_s: float | None = None
+        self._shutting, self._shut = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="balancer fault proxy", daemon=True)
+
+    def start(self) -> None:
+        """Listen."""
+        self._open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more, and let go of the port."""
+        self.closing.set()
+        self._thread.join()
+        self._place.close()
+
+    def refuse(self, seconds: float) -> None:
+        """Shut the door for so long; returns once it is shut."""
+        with self._shutting:
+            self._shut.clear()
+            self._shut_s = seconds
+            self._shut.wait(10 * _LOOK_S + seconds)
+
+    def _open(self) -> None:
+        self.socket = _bound(self.port)
+        self.socket.listen(_BACKLOG)
+        self.socket.settimeout(_LOOK_S)
+
+    def _listen(self) -> None:
+        while not self.closing.is_set():
+            if self._shut_s is not None:
+                self.socket.close()
+                seconds, self._shut_s = self._shut_s, None
+                self._shut.set()
+                self.closing.wait(seconds)
+                self._open()
+            with suppress(TimeoutError):
+                connection, place = self.socket.accept()
+                connection.settimeout(None)
+                self.process_request(connection, place)
+        self.socket.close()
+
+    def shutdown_request(self, request: object) -> None:
+        """End a connection: a close is enough, and a reset must not come after a polite word."""
+        assert isinstance(request, socket)
+        request.close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Be silent: a client that hangs up is no mistake here."""
+
+
+def _bound(port: int) -> socket:
+    made = socket()
+    made.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
 class FaultProxy:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
-    from balancer_simulator.scenario.cluster import ClusterModel, Outage
     from balancer_simulator.scenario.distributions import (
         BoundedPareto,
         Deterministic,
@@ -30,9 +29,17 @@ if TYPE_CHECKING:
         Lognormal,
         Pareto,
     )
-    from balancer_simulator.scenario.endpoints import Change, EndpointModel, Host
-    from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, SlowWithin, Warmup
-    from balancer_simulator.scenario.policy import Policy
+    from balancer_simulator.scenario.endpoints import (
+        Change,
+        CrashRepair,
+        EndpointModel,
+        FailWithin,
+        FastFail,
+        Host,
+        SlowWithin,
+        Warmup,
+    )
+    from balancer_simulator.scenario.fields import ClusterModel, Outage, Policy
     from balancer_simulator.scenario.scenario import Scenario, load_scenario
     from balancer_simulator.scenario.workload import (
         Arrivals,
@@ -113,13 +120,20 @@ _HOMES = {
         "Pareto",
     ),
     "run.engine": ("simulate_once",),
-    "scenario.faults": ("CrashRepair", "FailWithin", "FastFail", "SlowWithin", "Warmup"),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),
     "run.record": ("Record",),
-    "scenario.endpoints": ("Change", "EndpointModel", "Host"),
-    "scenario.cluster": ("ClusterModel", "Outage"),
-    "scenario.policy": ("Policy",),
+    "scenario.endpoints": (
+        "Change",
+        "CrashRepair",
+        "EndpointModel",
+        "FailWithin",
+        "FastFail",
+        "Host",
+        "SlowWithin",
+        "Warmup",
+    ),
+    "scenario.fields": ("ClusterModel", "Outage", "Policy"),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from balancer.commands.completion import strategy_names, toml_files
-from balancer.commands.output import JsonOption, print_json
+from balancer.commands.options import JsonOption, print_json, strategy_names, toml_files
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import ForecasterPlugin, hookimpl
@@ -180,7 +179,7 @@ def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as
         raise ConfigError(f"SCENARIO: {repeated[0]} is there twice; give each once")
     with saying(_NOTHING):
         from balancer_simulator.report.export import to_data
-        from balancer_simulator.report.matrix import cells_of, markdown_matrix
+        from balancer_simulator.report.tables import cells_of, markdown_matrix
         from balancer_simulator.report.terminal import print_matrix
 
         # Curves over loads have no place in a table of one figure each.
@@ -242,7 +241,7 @@ def _end(study: "Study", out: Path | None, by: str | None, *, as_json: bool) -> 
 
 def _write(study: "Study", out: Path) -> Path:
     with saying(f"the report in {out} may not be complete"):
-        from balancer_simulator.report.page import write_report
+        from balancer_simulator.report.document import write_report
 
         try:
             return write_report(study, out)

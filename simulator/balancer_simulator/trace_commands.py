@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from balancer.commands.output import JsonOption, print_json
+from balancer.commands.options import JsonOption, print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require

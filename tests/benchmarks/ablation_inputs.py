@@ -26,7 +26,7 @@ from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget
 from balancer.pipeline.generators.search.hill_climb import HillClimb
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
-from balancer.pipeline.proposing.toolbox import UnusedInput, ValidatorFeedback
+from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Problem, Proposal
 from tests.benchmarks.ablation_runs import PackageJudge
 

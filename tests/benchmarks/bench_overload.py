@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from balancer.endpoint import Endpoint
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool

@@ -27,7 +27,7 @@ import simpy
 from balancer_simulator.analytic import mmc
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
 from rich.console import Console

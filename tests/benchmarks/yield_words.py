@@ -14,7 +14,7 @@ from rich.table import Table
 
 from balancer.reporting.document import Chart
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import to_svg
 from balancer.reporting.words import count, part_of, percent, seconds
 from tests.benchmarks.yield_found import MadeUp, Own, Sum, sum_of
 

@@ -33,7 +33,7 @@ from balancer import (
 )
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol import messages as m
-from balancer.cluster.protocol.errors import error_of, facts_of
+from balancer.cluster.protocol.messages import error_of, facts_of
 from balancer.cluster.tcp.address import Address, address_of
 from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read_from_coordinator, read_from_member
 from balancer.cluster.tcp.liveness import has_died, is_visible, own_identity

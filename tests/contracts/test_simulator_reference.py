@@ -6,10 +6,9 @@ from typing import Any, get_args
 
 import balancer_simulator
 import pytest
-from balancer_simulator.scenario.cluster import ClusterModel
 from balancer_simulator.scenario.distributions import Distribution
-from balancer_simulator.scenario.endpoints import Change, EndpointModel
-from balancer_simulator.scenario.faults import Fault
+from balancer_simulator.scenario.endpoints import Change, EndpointModel, Fault
+from balancer_simulator.scenario.fields import ClusterModel
 from balancer_simulator.scenario.scenario import Scenario, load_scenario
 from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
 from balancer_simulator.studies.figures import FIGURES

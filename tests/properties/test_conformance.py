@@ -14,12 +14,11 @@ from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import ANY, Node, Request, Strategy
-from balancer.testing.call_sequence import Call, CallSequence, describe
+from balancer.testing.call_sequence import Call, CallSequence, describe, shrink
 from balancer.testing.checks import check_forgets, check_repeatable
 from balancer.testing.conformance import as_test_case, check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.reference_check import ReferenceCheck
-from balancer.testing.shrinking import shrink
 from tests.registered import KINDS, NAMES
 
 _ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bugs=False)

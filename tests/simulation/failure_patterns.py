@@ -10,7 +10,7 @@ from statistics import fmean
 
 from balancer_simulator import Closed, EndpointModel, Policy, Requests, Scenario, simulate_once
 from balancer_simulator.scenario.distributions import Deterministic
-from balancer_simulator.scenario.faults import CrashRepair, FailWithin, FastFail, Fault
+from balancer_simulator.scenario.endpoints import CrashRepair, FailWithin, FastFail, Fault
 
 from balancer.settings.rules import HealthSettings, RetrySettings
 

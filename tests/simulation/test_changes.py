@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.scenario.endpoints import Change, EndpointModel
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
 from hypothesis import given

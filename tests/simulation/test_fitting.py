@@ -21,11 +21,11 @@ from balancer_simulator import (
 from balancer_simulator.fitting.callers import caller_pattern_of
 from balancer_simulator.fitting.calls import prepare_trace, until
 from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
+from balancer_simulator.fitting.endpoint import rate_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
-from balancer_simulator.fitting.outages import rate_of
 from balancer_simulator.fitting.survival import beyond, quantile_means
 from balancer_simulator.scenario.distributions import Distribution, Empirical
-from balancer_simulator.scenario.faults import FailWithin, FastFail
+from balancer_simulator.scenario.endpoints import FailWithin, FastFail
 from balancer_simulator.scenario.workload import Kind
 
 from balancer.errors import ConfigError

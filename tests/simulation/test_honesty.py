@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from balancer_simulator import Record, Scenario, run_study, run_sweep, simulate_once
+from balancer_simulator.report.document import page
 from balancer_simulator.report.export import to_data, to_json
-from balancer_simulator.report.page import page
 from balancer_simulator.report.terminal import print_study
 from balancer_simulator.run.histogram import CensoredHistogram
-from balancer_simulator.scenario.policy import Policy
-from balancer_simulator.studies.quantiles import pooled, quantile_difference
-from balancer_simulator.studies.remarks import of_the_runs
+from balancer_simulator.scenario.fields import Policy
+from balancer_simulator.studies.figures import worded
+from balancer_simulator.studies.intervals import pooled, quantile_difference
+from balancer_simulator.studies.ranking import of_the_runs
 from balancer_simulator.studies.warmup import settled_after, settles
-from balancer_simulator.studies.wording import worded
 from rich.console import Console
 
 from balancer.errors import ConfigError

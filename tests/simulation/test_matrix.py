@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from balancer_simulator import Scenario, Study, run_study
-from balancer_simulator.report.matrix import cells_of, markdown_matrix
+from balancer_simulator.report.tables import cells_of, markdown_matrix
 from balancer_simulator.report.terminal import print_matrix
 from rich.console import Console
 

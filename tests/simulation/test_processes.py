@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies import parallel
-from balancer_simulator.studies.parallel import Order, run_orders
-from balancer_simulator.studies.processes import map_in_processes
+from balancer_simulator.studies.parallel import Order, map_in_processes, run_orders
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from balancer_simulator import Closed, EndpointModel, Poisson, Record, Scenario, Study, run_study
+from balancer_simulator.report.document import page
 from balancer_simulator.report.markdown import best_in_words
-from balancer_simulator.report.page import page
 from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.studies.figures import FIGURES, ranking_figure
 from rich.console import Console

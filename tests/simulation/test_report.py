@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from balancer_simulator.report.document import page, write_report
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.page import page, write_report
 from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.figures import FIGURES, checked_figure

@@ -4,9 +4,8 @@ import math
 import re
 
 import pytest
-from balancer_simulator.studies.figures import Unit
+from balancer_simulator.studies.figures import Unit, worded, worded_difference
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.wording import worded, worded_difference
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
-from balancer_simulator.report.document import settings_lines
-from balancer_simulator.report.page import page
+from balancer_simulator.report.document import page, settings_lines
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from balancer_simulator import Scenario, simulate_once
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 
 from balancer.errors import ConfigError
 

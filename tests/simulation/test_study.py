@@ -6,9 +6,8 @@ from collections.abc import Callable
 import pytest
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.scenario.distributions import Exponential
-from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.faults import FastFail
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.endpoints import EndpointModel, FastFail
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Batch, Closed, Poisson, Requests, Stage
 from balancer_simulator.studies.intervals import difference_of, interval_of

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, run_study
+from balancer_simulator.report.document import page
 from balancer_simulator.report.export import to_data
-from balancer_simulator.report.page import page
 from balancer_simulator.report.terminal import print_ranking, print_study
 from rich.console import Console
 

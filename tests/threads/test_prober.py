@@ -9,7 +9,7 @@ import pytest
 
 from balancer import Endpoint, EndpointError, Pool
 from balancer.program import Execution, Program, Status
-from balancer.sandbox.pings import pings_of
+from balancer.sandbox.probes import pings_of
 from balancer.settings.rules import HealthSettings
 from balancer.shells.prober import Prober, Schedule
 from tests.threads.crew import until

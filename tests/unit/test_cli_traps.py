@@ -16,7 +16,7 @@ from typing import Any, get_args
 import pytest
 
 from balancer.commands.init import commented_config
-from balancer.commands.reach import unreached
+from balancer.commands.pings import unreached
 from balancer.errors import EndpointError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.plugins.registry import Registered, Registry, default_registry

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.values.ranges import expand_range
+from balancer.values.urls import expand_range
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from balancer import BalancerError, ConfigError, LeaseError, Pool
-from balancer.commands.changes import changes
 from balancer.commands.check import check_config
+from balancer.commands.live import changes
 from balancer.commands.options import over_pool, with_options
 from balancer.commands.policies import left_to_server
 from balancer.core.events import Leaked

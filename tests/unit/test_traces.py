@@ -29,11 +29,11 @@ from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.endpoint import Hint
 from balancer.errors import MissingExtra, PoolClosed
-from balancer.observing.traces import Attempt, Happening, Trace, read_trace, reading, tracing, write_trace
+from balancer.observing.traces import Attempt, Happening, Trace, files, read_trace, tracing, write_trace
 from balancer.observing.traces import columns as parquet
+from balancer.observing.traces.files import LineFile, Unwritten
 from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
 from balancer.observing.traces.rows import data_of, line_of, row_of
-from balancer.observing.traces.sinks import LineFile, Unwritten
 from balancer.observing.traces.summary import summary_lines, summary_of
 from balancer.observing.traces.tables import SCHEMA, insert_rows
 from balancer.pipeline.results.store import Store
@@ -852,7 +852,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.M
             read_trace(pipe)
     with pytest.raises(ConfigError, match=r"cannot be read: .*null"):
         read_trace(f"{tmp_path}/a\0b")
-    monkeypatch.setattr(reading, "_LONGEST", 1000)
+    monkeypatch.setattr(files, "_LONGEST", 1000)
     (tmp_path / "t").write_text("x" * 1000)
     with pytest.raises(ConfigError, match=r"t:1: is longer than 1000 characters"):
         read_trace(tmp_path / "t")

@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from balancer.cluster.protocol.errors import facts_of
 from balancer.cluster.protocol.messages import (
     ClaimedLease,
     GrantedLease,
@@ -25,6 +24,7 @@ from balancer.cluster.protocol.messages import (
     RequestCancelled,
     RequestRefused,
     TokensUsed,
+    facts_of,
 )
 from balancer.cluster.protocol.session import MemberSession, QueuedAcquire
 from balancer.core import Core, Waiter

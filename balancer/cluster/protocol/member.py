@@ -14,9 +14,8 @@ from collections.abc import Callable, Container, Sequence
 from math import inf
 from typing import Any
 
-from balancer.cluster.protocol.caller_queue import CallerQueue
-from balancer.cluster.protocol.errors import error_of
 from balancer.cluster.protocol.member_leases import (
+    CallerQueue,
     LeaseTable,
     MemberLease,
     facts_of_lease,
@@ -44,6 +43,7 @@ from balancer.cluster.protocol.messages import (
     SessionAccepted,
     SessionOffer,
     TokensUsed,
+    error_of,
 )
 from balancer.cluster.protocol.times import ClusterTimes
 from balancer.core.events import Abandoned, Added, Hedged, Journal, Queued, Removed, Retried, TimedOut

@@ -1,24 +1,41 @@
-"""A member's leases: those in use, and idle ones of a block that nobody uses yet.
+"""A member's leases: those in use, idle ones of a block that nobody uses yet, and the callers that wait for one.
 
-Decides which idle one is next, whose time is over, and what an end says. It must not know who asks, nor how words
-travel.
+Decides which idle one is next, whose time is over, and what an end says.
+
+Counters of a member's own leases, for `Pool.stats`. Decides nothing. What all processes do together, the coordinator's
+core counts.
+
+Callers of a member that wait for a lease, by the number under which the coordinator knows them. Decides how an ask is
+said: as it stands now, with the time that is left.
 """
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from itertools import count
 from math import inf
 
-from balancer.cluster.protocol.counters import MemberCounters
-from balancer.cluster.protocol.messages import ClaimedLease, LeaseEnded, LeaseToken
+from balancer.cluster.protocol.messages import ClaimedLease, LeaseEnded, LeaseRequested, LeaseToken
 from balancer.core.events import Ended, Expired, Granted, Journal, Leaked
 from balancer.core.lease_timers import LeaseTimers
+from balancer.core.metrics import EndpointStats, WaitHistogram
+from balancer.core.timing import BOUNDS_S, Buckets, CountedWaits, LeaseTimes, counts_of_none
+from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
 from balancer.errors import LeaseError
 from balancer.strategy import Request
 
-__all__ = ["IdleLeases", "LeaseTable", "MemberLease", "facts_of_lease", "is_interchangeable", "without_times"]
+__all__ = [
+    "CallerQueue",
+    "IdleLeases",
+    "LeaseTable",
+    "MemberCounters",
+    "MemberLease",
+    "facts_of_lease",
+    "is_interchangeable",
+    "without_times",
+]
 
 _IGNORED = Outcome.IGNORED
 
@@ -217,3 +234,171 @@ def without_times(request: Request) -> Request:
 def facts_of_lease(lease: Lease) -> tuple[int, str, str, int]:
     """Return what every event of a lease says of it."""
     return lease.id, lease.endpoint.name, lease.holder, lease.slots
+
+
+class _Row:
+    """The leases of one endpoint."""
+
+    __slots__ = ("busy_s", "failures", "held_s", "holds", "ignored", "leases", "overloads", "successes")
+
+    def __init__(self) -> None:
+        self.leases = self.successes = self.failures = self.overloads = self.ignored = 0
+        self.busy_s = self.held_s = 0.0
+        self.holds = counts_of_none()
+
+
+class MemberCounters:
+    """Counters of one process.
+
+    Attributes:
+        granted, calls, timed_out, retries, hedges: so many so far; calls are leases whose end says something.
+        waits: how long those waited that had to.
+    """
+
+    def __init__(self) -> None:
+        self.granted = self.calls = self.timed_out = self.retries = self.hedges = 0
+        self.waits = CountedWaits(WaitHistogram(), 0)
+        self._rows: dict[str, _Row] = {}
+
+    def begun(self, lease: Lease, waited_s: float) -> None:
+        """Count a grant."""
+        self.granted += 1
+        self.waits.add(waited_s)
+        self._row(lease.endpoint.name).leases += 1
+
+    def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        """Count an end."""
+        row = self._row(lease.endpoint.name)
+        held_s = now - lease.granted_s
+        row.busy_s += held_s * lease.slots
+        row.held_s += held_s
+        row.holds[bisect_left(BOUNDS_S, held_s)] += 1
+        self.calls += outcome is not Outcome.IGNORED
+        row.ignored += outcome is Outcome.IGNORED
+        row.successes += outcome is Outcome.SUCCESS
+        row.failures += outcome is Outcome.FAILURE
+        row.overloads += outcome is Outcome.OVERLOAD
+
+    def times(self, endpoints: Iterable[Endpoint]) -> LeaseTimes:
+        """Return how long leases were waited for and held, from the beginning."""
+        rows = {endpoint.name: self._row(endpoint.name) for endpoint in endpoints}
+        holds = {name: Buckets(tuple(row.holds), row.held_s) for name, row in rows.items()}
+        return LeaseTimes(self.waits.counted(self.granted), holds)
+
+    def totals(self, waiting: int) -> dict[str, int]:
+        """Return what `PoolStats.of` takes by name."""
+        return {
+            "acquired": self.granted,
+            "timed_out": self.timed_out,
+            "waiting": waiting,
+            "calls": self.calls,
+            "failures": sum(row.failures for row in self._rows.values()),
+            "overloads": sum(row.overloads for row in self._rows.values()),
+            "retries": self.retries,
+            "hedges": self.hedges,
+        }
+
+    def rows(
+        self, endpoints: Iterable[Endpoint], out: Iterable[Lease], out_of_service: frozenset[str], now: float
+    ) -> list[EndpointStats]:
+        """Return a row for each endpoint: what this process has and had of it."""
+        held: dict[str, list[Lease]] = {}
+        for lease in out:
+            held.setdefault(lease.endpoint.name, []).append(lease)
+        total = sum(row.leases for row in self._rows.values()) or 1
+        found = []
+        for endpoint in endpoints:
+            row, mine = self._row(endpoint.name), held.get(endpoint.name, ())
+            found.append(
+                EndpointStats(
+                    url=endpoint.url,
+                    name=endpoint.name,
+                    state="active",
+                    in_flight=sum(lease.slots for lease in mine),
+                    limit=0 if endpoint.name in out_of_service else endpoint.capacity,
+                    leases=row.leases,
+                    failures=row.failures,
+                    share=row.leases / total,
+                    busy_s=row.busy_s + sum((now - lease.granted_s) * lease.slots for lease in mine),
+                    overloads=row.overloads,
+                    successes=row.successes,
+                    ignored=row.ignored,
+                    capacity=endpoint.capacity,
+                    weight=endpoint.weight,
+                )
+            )
+        return found
+
+    def _row(self, name: str) -> _Row:
+        row = self._rows.get(name)
+        if row is None:
+            row = self._rows[name] = _Row()
+        return row
+
+
+class CallerQueue:
+    """The callers who wait, by number. A number is used once, and kept from session to session."""
+
+    def __init__(self) -> None:
+        self._waiters = WaitQueue()
+        self._by_number: dict[int, tuple[Waiter, int]] = {}  # and its priority
+        self._numbers: dict[Waiter, int] = {}
+        self._fresh = count(1)
+
+    def __len__(self) -> int:
+        return self._waiters.size
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through the numbers of those that the coordinator is to answer."""
+        return iter(self._by_number)
+
+    def push(
+        self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
+    ) -> tuple[Waiter, int]:
+        """Queue a caller; return it, and its number."""
+        waiter = self._waiters.push(request, now, deadline_s, priority, wake)
+        number = next(self._fresh)
+        self._by_number[number] = waiter, priority
+        self._numbers[waiter] = number
+        return waiter, number
+
+    def of(self, number: int) -> Waiter | None:
+        """Return who waits by this number; None: nobody does any more."""
+        waiter, _ = self._by_number.get(number, (None, 0))
+        return waiter
+
+    def amend(self, waiter: Waiter, request: Request) -> int:
+        """Let it ask for this from now on; return its number."""
+        self._waiters.amend(waiter, request)
+        return self._numbers[waiter]
+
+    def dismiss(self, waiter: Waiter) -> int:
+        """Take a waiter that has ended out of the queue; return its number."""
+        number = self._numbers.pop(waiter)
+        self._by_number.pop(number, None)
+        self._waiters.discard(waiter)
+        return number
+
+    def keep(self, waiting: Container[Waiter]) -> None:
+        """Forget those that are not in `waiting`, and put the queue in order after an interrupt."""
+        for waiter in list(self._numbers):
+            if waiter not in waiting and not waiter.ended:
+                self._by_number.pop(self._numbers.pop(waiter), None)
+        self._waiters.mend(waiting)
+
+    def all(self) -> list[Waiter]:
+        """Return all who wait."""
+        return list(self._waiters)
+
+    def candidates(self) -> Iterator[Waiter]:
+        """Go through those that are next, one of each kind, as `WaitQueue.candidates` does."""
+        return iter(self._waiters.candidates())
+
+    def request(self, number: int, block: int, now: float) -> LeaseRequested:
+        """Return what the coordinator is asked by this number, for a block of so many where that can be."""
+        waiter, priority = self._by_number[number]
+        request = waiter.request
+        left_s, waited_s = max(0.0, waiter.deadline_s - now), now - waiter.since_s
+        return LeaseRequested(
+            number, without_times(request), priority, left_s, waited_s, block if is_interchangeable(request) else 1
+        )

@@ -8,12 +8,25 @@ heartbeat, and the answer to one.
 A session is (epoch, number). The coordinator gives the numbers and gives none twice in its epoch, so whatever was said
 in another session is known by that, however late it comes. `sent_s` is the member's own clock: the coordinator repeats
 the greatest that it has heard, as `heard_s`, so a member knows when it said the last thing that has certainly arrived.
+
+Errors as messages: a refusal travels to another process and is raised there. Decides which errors can be told. Any
+other one arrives as a `BalancerError` with its text.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
+from balancer.errors import (
+    AcquireTimeout,
+    BalancerError,
+    NoEndpoint,
+    PoolClosed,
+    QuotaExceeded,
+    StrategyError,
+    TooManyWaiters,
+)
 from balancer.load import Load
 from balancer.strategy import Request
 
@@ -46,6 +59,8 @@ __all__ = [
     "SessionOffer",
     "SessionStart",
     "TokensUsed",
+    "error_of",
+    "facts_of",
 ]
 
 
@@ -307,3 +322,37 @@ class IdleRecalled:
 
 FromMember: TypeAlias = JoinRequest | SessionStart | MemberFrame
 FromCoordinator: TypeAlias = SessionOffer | SessionAccepted | CoordinatorFrame
+
+
+def _told(error: StrategyError) -> tuple[Any, ...]:
+    whole, name = str(error), f"strategy {error.strategy!r} "
+    return error.strategy, whole.removeprefix(name)
+
+
+_FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
+    AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
+    QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
+    NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
+    TooManyWaiters: lambda e: (e.waiting, e.limit),
+    PoolClosed: lambda e: (),
+    StrategyError: _told,
+}
+_KINDS = {kind.__name__: kind for kind in _FACTS}
+_OF_SETS = (NoEndpoint, QuotaExceeded)  # their first two are sets
+
+
+def facts_of(error: BalancerError) -> tuple[str, tuple[Any, ...]]:
+    """Return the name of an error and its arguments."""
+    kind = type(error)
+    if kind in _FACTS:
+        return kind.__name__, _FACTS[kind](error)
+    return "BalancerError", (str(error),)
+
+
+def error_of(name: str, facts: tuple[Any, ...]) -> BalancerError:
+    """Return the error that these are the name and the arguments of."""
+    kind = _KINDS.get(name, BalancerError)
+    if kind in _OF_SETS:
+        labels, exclude, *rest = facts
+        return kind(frozenset(labels), frozenset(exclude), *rest)
+    return kind(*facts)

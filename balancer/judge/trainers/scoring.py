@@ -1,6 +1,6 @@
 """Rewards: from what is known of a program to a number, and how many have none.
 
-Decides what an unjudged sample scores: what its user said, and nothing else. It must not know any trainer.
+Decides what an unjudged sample scores: what its user said, and nothing else.
 """
 
 import logging

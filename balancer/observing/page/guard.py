@@ -1,7 +1,7 @@
 """Access control of the page: host names, cross-site requests, and the token of its buttons.
 
 Decides which requests are answered: not those of other web pages, nor those that know this machine by a name that was
-made to mean it (DNS rebinding), and buttons only with the token. It must not know what is shown.
+made to mean it (DNS rebinding), and buttons only with the token.
 """
 
 import hmac

@@ -1,6 +1,6 @@
 """HTTP server of the page: uvicorn, with few connections, no silent ones, and one log line a minute for each peer.
 
-Decides which connections are left, and what the log says of it. It must not know what is served.
+Decides which connections are left, and what the log says of it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 "use strict";
-// Tables come as changes (balancer/observing/page/deltas.py); what is drawn over time is remembered here, since the page was opened.
+// Tables come as changes (balancer/observing/page/pool_tables.py); what is drawn over time is remembered here, since the page was opened.
 const KEPT = 600, RATE_S = 10, FAILED_S = 60;
 const tables = {}, $ = id => document.getElementById(id);
 const past = []; // {at, pool figures, ends: {row: [used, mark, leases, failures, busy, ended]}}

@@ -1,6 +1,8 @@
 """Server of the live page: a thread of its own until it is closed.
 
-Decides how the server starts and stops. A shell: it has the thread and the socket. It must not know what is served.
+Decides how the server starts and stops. A shell: it has the thread and the socket.
+
+Token of the page's buttons: where it comes from, and what it must be like.
 """
 
 import asyncio
@@ -10,22 +12,22 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from balancer.core.events import Event
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError, UnknownEndpoint
-from balancer.observing.page.deltas import Tables
-from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents
-from balancer.observing.page.tokens import checked_token, token_of_environment
+from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
 
-__all__ = ["Page", "PageContents", "PageSource", "open_page", "token_of_environment"]
+__all__ = ["TOKEN_VARIABLE", "Page", "PageContents", "PageSource", "checked_token", "open_page", "token_of_environment"]
 
 _PATIENCE_S = 5.0
+TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
+_SHORTEST: Final = 16  # characters that nobody guesses
 
 
 class PageSource(Protocol):
@@ -161,8 +163,7 @@ def open_page(
     listener = _listener(host, port)
 
     async def run(page: Page) -> None:
-        from balancer.observing.page.app import build_app
-        from balancer.observing.page.feed import Feed
+        from balancer.observing.page.app import Feed, build_app
         from balancer.observing.page.guard import allowed_hosts
         from balancer.observing.page.http_server import serve_until
 
@@ -210,3 +211,21 @@ class _Scrape:
                 registry.register(Collector(self._pool, redact=self._redact))
                 self._registry = registry
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+def checked_token(token: str | None, where: str = "token") -> str:
+    """Return the token, or "" for None: then there are no buttons. Raises ConfigError, which does not quote it."""
+    if token is None:
+        return ""
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"{where}: the token has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
+            "characters without spaces, as `openssl rand -hex 16` makes them"
+        )
+    return token
+
+
+def token_of_environment() -> str | None:
+    """Return the token in the environment; None: there is none. Raises ConfigError."""
+    text = os.environ.get(TOKEN_VARIABLE, "").strip()
+    return checked_token(text, TOKEN_VARIABLE) if text else None

@@ -1,6 +1,6 @@
 """`balancer top`: the page of a pool, in a terminal. It reads the same events, and needs no more than a plain install.
 
-Decides what fits into a terminal, and in which order. It must not know how what it shows is measured.
+Decides what fits into a terminal, and in which order.
 """
 
 import http.client
@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from balancer.errors import ConfigError
-from balancer.observing.page.deltas import Tables, apply
+from balancer.observing.page.pool_tables import Tables, apply
 from balancer.reporting.terminal import cleaner, plain_table
 from balancer.reporting.words import NOTHING
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, fsum
 from typing import Any
 
-from balancer.observing.traces.reading import Trace
+from balancer.observing.traces.files import Trace
 from balancer.observing.traces.rows import Attempt
 
 __all__ = ["summary_lines", "summary_of"]

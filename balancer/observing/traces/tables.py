@@ -1,7 +1,6 @@
 """Traces in SQLite: the tables of a run's database, and how they are read.
 
-Decides the tables. A call that was written as an open one is replaced when it ends. It must not know what else is in
-the database.
+Decides the tables. A call that was written as an open one is replaced when it ends.
 """
 
 import json

@@ -4,7 +4,7 @@ Decides what is done where: of a lease, next to nothing as it comes and goes (`b
 its own makes rows and writes them, a fifth of a second later at most, so many at a time. What waits to be written is
 bounded: what is more is counted, not kept, so that a slow disk takes no memory. What cannot be made or written is
 counted as well, whatever the reason, and the writer goes on. No secret is written: of a URL neither user nor query, of
-a key a stand-in. Where rows go is a sink's business (`balancer.observing.traces.sinks`).
+a key a stand-in. Where rows go is a sink's business (`balancer.observing.traces.files`).
 """
 
 import atexit
@@ -41,8 +41,8 @@ from balancer.core.events import (
 )
 from balancer.core.recording import Collected, Grant, Recording
 from balancer.endpoint import Endpoint, Lease
+from balancer.observing.traces.files import LineFile, Sink, Unwritten, cannot_be_written
 from balancer.observing.traces.rows import VERSION, Happening, amount_of, data_of, text_of
-from balancer.observing.traces.sinks import LineFile, Sink, Unwritten, cannot_be_written
 from balancer.values.redaction import plain_name
 
 __all__ = ["MOST", "TraceWriter"]

@@ -1,7 +1,7 @@
 """The generator `llm`, as a plugin: for a run whose config has a table `[llm]`.
 
 Decides what is set up for a run, and put away after it: the pool of the model's servers, a client for each, what may be
-spent. It must not know what is asked.
+spent.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.proposing.toolbox import EquippedGenerator, RunServices, Toolbox
+from balancer.pipeline.proposing import EquippedGenerator, RunServices, Toolbox
 from balancer.plugins.extras import require
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pool import EndpointSettings
@@ -39,7 +39,7 @@ class LlmPlugin:
         # Imported here: whoever asks no model must not pay for its client library.
         from balancer.pipeline.llm.asker import Asker, Prompts
         from balancer.pipeline.llm.client import ModelClient, ModelServers
-        from balancer.pipeline.proposing.budget import ModelAccount
+        from balancer.pipeline.proposing import ModelAccount
         from balancer.pool.pool import Pool
 
         settings = services.llm

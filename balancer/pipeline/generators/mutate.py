@@ -28,7 +28,7 @@ from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refu
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
-from balancer.pipeline.proposing.toolbox import Feedback, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]

@@ -1,7 +1,7 @@
 """The generator `package`: inputs from the package's own generator programs, run in the sandbox.
 
 Decides which of a package's recipes are made: all that its own data lacks, as its own data, in the first round; then,
-in every round, recipes with other seeds, in turn. It must not know what a recipe was read from, nor judge anything.
+in every round, recipes with other seeds, in turn.
 """
 
 import random
@@ -10,7 +10,7 @@ from itertools import cycle
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.proposing.toolbox import Feedback, PutOff, Toolbox, ended
+from balancer.pipeline.proposing import Feedback, PutOff, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal, Recipe
 from balancer.program import Program, Status
 

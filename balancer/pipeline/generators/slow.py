@@ -17,7 +17,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import SearchBudget
 from balancer.pipeline.generators.search.hill_climb import HillClimb
-from balancer.pipeline.proposing.toolbox import Feedback, Toolbox
+from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["SlowPlugin", "balancer_generators"]

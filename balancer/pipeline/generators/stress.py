@@ -18,7 +18,7 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
-from balancer.pipeline.proposing.toolbox import Feedback, Toolbox
+from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]

@@ -1,7 +1,7 @@
 """Model answers: their form, and what of an answer is believed.
 
 Decides the form, and how much of anything there may be. An answer is a stranger's text: whatever it is, it costs one
-attempt and one line. It must not know who was asked.
+attempt and one line.
 """
 
 import json

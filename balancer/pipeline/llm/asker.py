@@ -21,8 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from balancer.errors import ConfigError
 from balancer.pipeline.llm.answer import MOST_ANSWER, BadAnswer, ModelAnswer, read_answer
 from balancer.pipeline.llm.client import Declined, ModelServers, most_tokens
-from balancer.pipeline.proposing.budget import ModelAccount, NoBudget
-from balancer.pipeline.proposing.toolbox import AnswerStore, StoredAnswer
+from balancer.pipeline.proposing import AnswerStore, ModelAccount, NoBudget, StoredAnswer
 from balancer.settings.llm import LlmSettings
 
 __all__ = ["AskResult", "Asker", "Prompts"]

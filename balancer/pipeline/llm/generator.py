@@ -1,7 +1,7 @@
 """The generator `llm`: a language model proposes inputs, sees what they did, and proposes others.
 
 Decides what a model is shown, and how its answer becomes inputs: programs of its are run in the sandbox, one input a
-run. It must not know servers or budgets, nor judge anything.
+run.
 """
 
 import random
@@ -13,7 +13,7 @@ from typing import ClassVar
 from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
 from balancer.pipeline.llm.asker import Asker, Prompts
 from balancer.pipeline.llm.client import NotAnswered
-from balancer.pipeline.proposing.toolbox import Feedback, ProgramRole, PutOff, Toolbox, ended
+from balancer.pipeline.proposing import Feedback, ProgramRole, PutOff, Toolbox, ended
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program, Status
 

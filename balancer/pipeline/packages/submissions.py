@@ -24,7 +24,6 @@ from balancer.errors import PackageError
 from balancer.pipeline.packages.folder import Folder
 from balancer.pipeline.packages.programs import read_program
 from balancer.problem import Submission
-from balancer.program import Program
 
 __all__ = ["OFFICIAL", "Expectation", "expected_of", "matches", "read_submissions"]
 
@@ -61,7 +60,9 @@ def read_submissions(folder: Folder) -> tuple[Submission, ...]:
         with folder.findings.leaving_out(path, name):
             language, entry = _told(name, rules, entries)
             program = read_program(folder, path, language=language, entry=entry, included=included)
-            expected = expected_of(name, rules, _texts(program))
+            expected = expected_of(
+                name, rules, [program.source, *(content.decode(errors="replace") for _, content in program.extras)]
+            )
             if expected.accepted is None:
                 folder.findings.left_out[name] = expected.why
             else:
@@ -124,10 +125,6 @@ def _included(folder: Folder) -> Callable[[str], Mapping[str, bytes]]:
         return {name: data for place in ("default", *named) for name, data in by_folder.get(place, {}).items()}
 
     return of
-
-
-def _texts(program: Program) -> list[str]:
-    return [program.source, *(content.decode(errors="replace") for _, content in program.extras)]
 
 
 def _rank(expected: str) -> int:

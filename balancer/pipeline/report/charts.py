@@ -11,15 +11,14 @@ from dataclasses import fields
 from balancer.core.metrics import WaitStats
 from balancer.endpoint import Outcome
 from balancer.pipeline.report.tables import EndpointLine, endpoint_lines, moment
-from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult, RunStage, Span
+from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunResult, RunStage
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
-from balancer.reporting.heat import heat_map
-from balancer.reporting.legend import legend
 from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.rows import heat_map
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import legend, to_svg
 from balancer.reporting.words import percent, seconds, shorten
 
 __all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
@@ -136,7 +135,10 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:
     drawing, _ = heat_map(
         [line.label(_LABEL) for line in lines],
-        [[min(1.0, one_in * level) for level in _levels(line, when)] for line in lines],
+        [
+            [min(1.0, one_in * level) for level in busy_levels(line.spans, when, _BINS, capacity=line.capacity)]
+            for line in lines
+        ],
         ends=(0.0, when.length_s),
         xlabel=_TIME,
         label="part of its slots that were leased",
@@ -145,10 +147,6 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one
     )
     caption = f"Over {_BINS} equal parts of the makespan; grey where none was.{left_out}"
     return Chart("Utilisation over time", caption, to_svg(drawing, "heat"))
-
-
-def _levels(line: EndpointLine, when: Window) -> list[float]:
-    return busy_levels(line.spans, when, _BINS, capacity=line.capacity)
 
 
 def _leases(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
@@ -176,12 +174,9 @@ def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[rows.Bo
             if id(span) in kept:
                 bottom = row - 0.43 + lane * height
                 left, right = span.started_s - when.start_s, span.ended_s - when.start_s
-                found[_colour(span)].append((left, right, bottom, bottom + 0.86 * height))
+                colour = style.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
+                found[colour].append((left, right, bottom, bottom + 0.86 * height))
     return found
-
-
-def _colour(span: Span) -> str:
-    return style.INK if span.outcome in _FAILED else _STAGES[span.stage][1]
 
 
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:

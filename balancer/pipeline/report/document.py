@@ -1,6 +1,6 @@
 """The report of a run as a document: what was found, whom to believe, what became of whom.
 
-Decides what is told and in which order. It must not know how a document is shown.
+Decides what is told and in which order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

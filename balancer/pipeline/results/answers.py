@@ -1,10 +1,9 @@
 """Answer table: what a model has answered, kept so that a run which dies does not ask, and pay, twice.
 
-Decides what is durable of an answer. It must not know what an answer is worth.
+Decides what is durable of an answer.
 """
 
-from balancer.pipeline.proposing.budget import TokenUsage
-from balancer.pipeline.proposing.toolbox import StoredAnswer
+from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.scores import ModelUsage
 

@@ -1,7 +1,7 @@
 """Difference between two runs: problems, cases, kill rates, verdicts.
 
 Decides what counts as the same in both: a problem by its name, a case by its input, a submission by its name. Only what
-both runs have judged can differ. It must not know how a difference is shown.
+both runs have judged can differ.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,6 @@
 """Judges table: a problem's validators and checkers, their exit codes, what is wrong with them, and who brought them.
 
-Decides what is durable of it: of the problem's own, and of the programs that a generator has brought. It must not know
-how it was found out.
+Decides what is durable of it: of the problem's own, and of the programs that a generator has brought.
 """
 
 import json

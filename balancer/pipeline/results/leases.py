@@ -1,7 +1,6 @@
 """Lease table: the leases of a run: there may be millions, so the database adds them up.
 
-Decides which of them are drawn. The trace of a run, which lies beside them, is written by the trace's own writer. It
-must not know what a lease is for.
+Decides which of them are drawn. The trace of a run, which lies beside them, is written by the trace's own writer.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Problem table: which problems a run has met, and what each came to, so that none of them need stay in memory.
 
 Decides what is durable of a problem beside its cases: its name and its programs' names, a fingerprint, a tally once it
-is done, and the sources of the wrong programs that survived. It must not know how a problem is judged.
+is done, and the sources of the wrong programs that survived.
 """
 
 import json

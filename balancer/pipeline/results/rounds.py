@@ -1,7 +1,6 @@
 """Round table: which rounds have begun, with what inputs, and which cases were made smaller after them.
 
-Decides what is durable of a round: its inputs come in batches, each of them whole or not at all. It must not know where
-inputs come from.
+Decides what is durable of a round: its inputs come in batches, each of them whole or not at all.
 """
 
 import json

@@ -1,7 +1,7 @@
 """How well cases tell right programs from wrong ones, round by round, and how sure that is.
 
 Decides what the rates of a run are, and their intervals: problems are drawn anew, with replacement, for they are what
-differs from one run to another; programs of one problem are alike. It must not know problems, only how they went.
+differs from one run to another; programs of one problem are alike.
 
 The bootstrap over clusters: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8. Problems
 that went alike are drawn together, by a multinomial distribution, so that its cost does not grow with their number.

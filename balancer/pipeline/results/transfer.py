@@ -1,7 +1,7 @@
 """Transfer between stores: one problem to another process and back, and the shards of one run into one folder.
 
 Decides which rows belong to a problem, and what two shards must have in common: nearly all belongs to a problem, and
-each problem to one shard. It must not know who judges, nor what was found.
+each problem to one shard.
 """
 
 import sqlite3

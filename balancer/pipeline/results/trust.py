@@ -2,7 +2,7 @@
 
 Decides what is durable of it: a problem that a liar had a part in is forgotten as soon as nobody works on it, or the
 next time the store is opened, so no verdict that is withdrawn outlives the process. Second runs after time limits are
-kept beside it. It must not know who is believed.
+kept beside it.
 """
 
 from collections.abc import Iterable

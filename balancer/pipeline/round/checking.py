@@ -17,7 +17,7 @@ from balancer.errors import BalancerError
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_odd, checker_program
-from balancer.pipeline.proposing.toolbox import ended
+from balancer.pipeline.proposing import ended
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import Store, StoredCase
 from balancer.problem import CaseOptions, Checker, Problem

@@ -2,7 +2,7 @@
 
 Decides who is asked for how many, and when a generator has nothing more to give: it is pulled from no further than a
 batch needs, so what a run does not need is never made. Each batch is stored as it is asked, so a run that was killed
-goes on within it, and comes to the same inputs if the generators do. It must not know how an input is checked.
+goes on within it, and comes to the same inputs if the generators do.
 """
 
 import math
@@ -16,7 +16,7 @@ from itertools import chain, islice, zip_longest
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.toolbox import (
+from balancer.pipeline.proposing import (
     AskableAgain,
     EquippedGenerator,
     Feedback,

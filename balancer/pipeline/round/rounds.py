@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from balancer.pipeline.progress import ProblemStatus
-from balancer.pipeline.proposing.toolbox import CaseFeedback, Feedback, PutOff, UnusedInput
+from balancer.pipeline.proposing import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
 from balancer.pipeline.results.rounds import replaced_by
 from balancer.pipeline.results.run_result import CaseState

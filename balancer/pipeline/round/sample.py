@@ -21,7 +21,7 @@ from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.trust import said
 from balancer.judging.verdict import Judgement
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.proposing.toolbox import EquippedGenerator
+from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.problem_times import ProblemTimes
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import Store, StoredCase, StoredVerdict

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from balancer.judging.judgements import VALIDATOR_LIMITS
 from balancer.judging.runner import ProgramRun
 from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_program
-from balancer.pipeline.proposing.toolbox import ProgramRole, ended
+from balancer.pipeline.proposing import ProgramRole, ended
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round.checking import exit_code
@@ -35,7 +35,7 @@ _Run = Callable[[Program, bytes, Mapping[str, bytes], Limits], tuple[Execution |
 
 
 class SampleToolbox:
-    """What a run offers to the generators of one problem. See `balancer.pipeline.proposing.toolbox.Toolbox`.
+    """What a run offers to the generators of one problem. See `balancer.pipeline.proposing.Toolbox`.
 
     Attributes:
         round: the round that is about to begin.

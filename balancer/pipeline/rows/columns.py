@@ -1,7 +1,6 @@
 """Row schemas: from a row to a problem, by CodeContests' columns, or a plain schema of ours.
 
-Decides how a row's schema is known, what each column means and what a row must have. It must not know files, nor which
-solutions are used in the end.
+Decides how a row's schema is known, what each column means and what a row must have.
 
 CodeContests: https://github.com/google-deepmind/code_contests (its `contest_problem.proto` names the columns).
 """

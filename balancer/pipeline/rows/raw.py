@@ -1,6 +1,6 @@
 """Row files: JSON lines, Parquet files, a folder that `datasets` has saved, or a data set by name.
 
-Decides how each is opened, and that one row is in memory at a time. It must not know what the columns mean.
+Decides how each is opened, and that one row is in memory at a time.
 """
 
 import glob

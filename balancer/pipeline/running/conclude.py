@@ -1,6 +1,6 @@
 """What a run leaves behind beside its report: made from the store alone, at the end of a run or whenever one likes.
 
-Decides which files there are. It must not know how they look.
+Decides which files there are.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The languages of a run: which it uses, which run submissions in Python, and what it costs that nobody runs one.
 
-Pure. It must not know how it is found out who runs what.
+Pure.
 """
 
 from collections import Counter

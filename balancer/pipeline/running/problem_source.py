@@ -1,7 +1,7 @@
 """Problem sources: packages, all read beforehand, or rows of a data set, read one at a time.
 
 Decides what a run must not go on with, if it was begun with something else, and what is kept in memory: the data of a
-package only while it is judged. It must not know how a problem is judged.
+package only while it is judged.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,7 +1,6 @@
 """Remote workers: problems that other processes judge, what goes there, what comes back, and how it is judged there.
 
-A worker has a store of its own with one problem in it; the run's one store takes back what came of it. It must not know
-how processes are started, nor how bytes travel.
+A worker has a store of its own with one problem in it; the run's one store takes back what came of it.
 """
 
 import io

@@ -21,7 +21,7 @@ from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.proposing.toolbox import OpenedGenerator
+from balancer.pipeline.proposing import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
@@ -43,9 +43,8 @@ from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.problem import Problem
 from balancer.program import Executor
-from balancer.sandbox.executors import executor_maker, languages_of, make_executors
-from balancer.sandbox.live import LiveExecutors
-from balancer.sandbox.pings import pings_of
+from balancer.sandbox.executors import LiveExecutors, executor_maker, languages_of, make_executors
+from balancer.sandbox.probes import pings_of
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings

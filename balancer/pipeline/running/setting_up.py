@@ -1,6 +1,6 @@
 """Setup of a process that judges problems: its generators, what makes its program runs, and what judges.
 
-Decides what of a run is recorded. It must not know which problems there are, nor in which order they are judged.
+Decides what of a run is recorded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.pipeline.progress import Progress
-from balancer.pipeline.proposing.toolbox import EquippedGenerator
+from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem

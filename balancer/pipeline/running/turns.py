@@ -1,7 +1,7 @@
 """Turns of problems: all are judged, some at a time, each within its own time budget, and some of them again.
 
 Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
-leave over, and what is left to the next session. It must not know how a problem is judged.
+leave over, and what is left to the next session.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -28,7 +28,7 @@ from balancer.sandbox.fusion.wire import (
 from balancer.sandbox.http.adapter import PING_BYTES, PING_S, ServerExecutor, json_bytes
 from balancer.sandbox.http.script import ScriptOptions, script_result_of
 from balancer.sandbox.languages.layout import ProgramLayout, lay_out
-from balancer.sandbox.trial import HELLO_LIMITS, Trials
+from balancer.sandbox.probes import HELLO_LIMITS, Trials
 
 __all__ = ["FusionExecutor"]
 

@@ -1,8 +1,8 @@
 """SandboxFusion's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
-Decides how a program is sent, and tells an `Execution` from an `EndpointError`. Pure. It must not know how requests are
-sent. An answer that does not fit the models is malformed. Fields that SandboxFusion does not have are ours: its servers
-ignore them in requests (their models allow extra fields) and leave them out of answers.
+Decides how a program is sent, and tells an `Execution` from an `EndpointError`. Pure. An answer that does not fit the
+models is malformed. Fields that SandboxFusion does not have are ours: its servers ignore them in requests (their models
+allow extra fields) and leave them out of answers.
 
 Our own servers take a program with all that belongs to it. To others a program goes as a "bash" script with everything
 in `files` (see `http.script`). A language that is not in our table, or whose tools are not on the server's path, can

@@ -1,7 +1,7 @@
 """go-judge's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
-Decides the commands that compile and run a program, and tells an `Execution` from an `EndpointError`. Pure. It must not
-know how requests are sent. An answer that does not fit the models is malformed. Times are nanoseconds, sizes bytes.
+Decides the commands that compile and run a program, and tells an `Execution` from an `EndpointError`. Pure. An answer
+that does not fit the models is malformed. Times are nanoseconds, sizes bytes.
 
 | status | of a program | of a compiler |
 |---|---|---|

@@ -1,8 +1,8 @@
 """Reading a server's answer: what came of the program, and when the end says nothing about it.
 
 Decides when the end of a run may be the server's own doing (a limit of its own, a compiler that is not fit), so that it
-never becomes a verdict. Pure. It must not know how an API writes an answer. A program may forge the words that are
-looked for, to its own cost only: it is not judged.
+never becomes a verdict. Pure. A program may forge the words that are looked for, to its own cost only: it is not
+judged.
 """
 
 import re

@@ -1,8 +1,7 @@
 """Builds: how a program of the table of languages is built and started on a server that takes commands or files.
 
 Decides which files a program is made of, what its commands are, in the words of the table, and which version of a
-language is used: what the URL of an endpoint chooses, "?cpp=105&python=109", else the newest. It must not know how they
-are sent, nor what a version is to a server.
+language is used: what the URL of an endpoint chooses, "?cpp=105&python=109", else the newest.
 """
 
 import re

@@ -1,8 +1,8 @@
 """An HTTP transport that keeps a deadline for the whole exchange, not for each read.
 
-The timeouts of HTTP clients start anew with every byte that arrives, so that a server which drips its headers
-or its body can hold a caller for ever. Here the request carries an instant, and every single operation on the
-socket gets what is left until then. It must not know what is asked or answered.
+The timeouts of HTTP clients start anew with every byte that arrives, so that a server which drips its headers or its
+body can hold a caller for ever. Here the request carries an instant, and every single operation on the socket gets what
+is left until then.
 
 Resolving the host name is left to the system's resolver and its own timeouts, and a host with several addresses
 may take the remaining time for each of them.

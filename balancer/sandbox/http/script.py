@@ -1,6 +1,6 @@
 """Run a program on a server by a shell script, which compiles, runs and measures it, and reports in words.
 
-Decides what the script does, and how far its words are believed. Pure. It must not know how scripts are sent.
+Decides what the script does, and how far its words are believed. Pure.
 
 Why a script, where the server could run the program by itself: SandboxFusion compiles C++ without -O2, measures the
 wall clock only, and reads no more than about 128 KiB of output, as text. A script has our flags, has the program's

@@ -1,8 +1,8 @@
 """Judge0's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
 Decides which of the server's languages stand for ours, what cannot be put into a submission, and tells an `Execution`
-from an `EndpointError`. Pure. It must not know how requests are sent. An answer that does not fit the models is
-malformed. Texts are base64, times are seconds, sizes are kilobytes of 1024 bytes.
+from an `EndpointError`. Pure. An answer that does not fit the models is malformed. Texts are base64, times are seconds,
+sizes are kilobytes of 1024 bytes.
 
 | status | means |
 |---|---|

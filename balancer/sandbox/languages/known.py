@@ -1,7 +1,6 @@
 """All known languages: the built-in ones and those of installed plugins.
 
-Decides which language a file's ending stands for: the first one that claims it. It must not know which of them some
-endpoint can run.
+Decides which language a file's ending stands for: the first one that claims it.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The files of a program: its source, under which name, and the other files it is made of.
 
-Decides who gives way where two files want one name: the source. It must not know where the program runs.
+Decides who gives way where two files want one name: the source.
 """
 
 import hashlib

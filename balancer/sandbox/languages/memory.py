@@ -1,6 +1,6 @@
 """The last words of a program that died of a memory limit, by its language.
 
-Decides it for local and for remote runs. It must not know how the limit is kept.
+Decides it for local and for remote runs.
 """
 
 import signal

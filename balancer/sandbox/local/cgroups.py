@@ -2,7 +2,7 @@
 
 Decides where groups can be made on this machine: below our own group, in the hierarchies of version 1 or in that of
 version 2, as root or where they were delegated to us; and which file of which version says what. What is not there is
-simply not counted here; rlimits and a look at /proc do what they can then. It must not know what is run.
+simply not counted here; rlimits and a look at /proc do what they can then.
 """
 
 import contextlib

@@ -1,7 +1,11 @@
 """A child process: start it, count its CPU time, kill all that belongs to it.
 
-Decides how a process is started and which processes have to be killed for it to be dead. It must not know for how long
-a command may run, nor what is told of its end.
+Decides how a process is started and which processes have to be killed for it to be dead.
+
+The process tree, as /proc tells it: who is below a process, and the CPU time they have used so far. Read-only, and
+never exact: processes come and go meanwhile.
+
+A pipe whose reading end is ours, with a memory of bounded size.
 """
 
 import contextlib
@@ -9,20 +13,194 @@ import os
 import resource
 import selectors
 import signal
+import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from balancer.sandbox.local.cgroups import ControlGroup
-from balancer.sandbox.local.command import SandboxCommand
-from balancer.sandbox.local.limits import set_rlimits
-from balancer.sandbox.local.pipes import BoundedPipe, BoundedSocket
-from balancer.sandbox.local.proctree import ProcessTreeCpu, children_of, processes_reading
+from balancer.sandbox.local.command import SandboxCommand, set_rlimits
 
-__all__ = ["ChildProcess", "start"]
+__all__ = [
+    "BoundedPipe",
+    "BoundedSocket",
+    "ChildProcess",
+    "ProcessTreeCpu",
+    "children_of",
+    "processes_reading",
+    "start",
+    "waited_for_cpu_s",
+]
 
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+_CHUNK = 2**16  # what a pipe holds by default
 _INNER = 2  # processes of a nested one that waits, see `isolation.script`
 _DEATH_S = 2.0  # how long a killed process gets to die before the whole group is killed
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the direct children of `pid`; empty if it is gone, or the kernel does not tell (CONFIG_PROC_CHILDREN)."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return children
+
+
+class ProcessTreeCpu:
+    """The CPU time of a process and all below it, looked at from time to time.
+
+    What was waited for is in the books of who waited. What nobody waits for (a process may ignore the death of its
+    children) is in nobody's; of it, what was seen counts.
+
+    Attributes:
+        seen_s: CPU seconds, as of the last look.
+    """
+
+    def __init__(self) -> None:
+        self.seen_s = 0.0
+        self._own: dict[tuple[int, int], int] = {}  # by process, which is told by its number and its start: clock ticks
+
+    def look(self, pid: int) -> float:
+        """Return the CPU seconds of `pid`, of what lives below it, and of what was seen there before.
+
+        The kernel rounds each figure down to a clock tick (10 ms), so this is never more than what was used.
+        """
+        ticks = 0
+        for process in _tree(pid):
+            if times := _times_of(process):
+                own, waited, start = times
+                ticks += own + waited
+                self._own[process, start] = own
+        self.seen_s = max(self.seen_s, ticks * _TICK_S, sum(self._own.values()) * _TICK_S)
+        return self.seen_s
+
+
+def waited_for_cpu_s(pid: int) -> float:
+    """Return for how many seconds `pid` and what lives below it were ready to run and had no core, all together.
+
+    Those that asked to be served after others (`nice`, another policy) waited by their own choice, and do not count.
+    """
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    waited_ns = 0
+    for process in _tree(pid):
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    folder = Path(f"/proc/{process}/task/{thread}")
+                    fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+                    if int(fields[16]) <= own and int(fields[38]) == os.SCHED_OTHER:
+                        waited_ns += int((folder / "schedstat").read_bytes().split()[1])
+    return waited_ns * 1e-9
+
+
+def processes_reading(inode: int) -> list[int]:
+    """Return the processes whose standard input is the pipe or socket with this inode, as far as we may know."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.readlink(f"/proc/{int(name)}/fd/0") in (f"pipe:[{inode}]", f"socket:[{inode}]"):
+                found.append(int(name))
+    return found
+
+
+def _tree(pid: int) -> Iterator[int]:
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting += children_of(current)
+
+
+def _times_of(pid: int) -> tuple[int, int, int] | None:
+    """Return what `pid` has used, what its dead children had, and when it began: see proc_pid_stat(5); clock ticks."""
+    with contextlib.suppress(OSError):
+        # The second field, the name, may hold anything, even ") "; the numbers follow its last parenthesis.
+        numbers = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        user, system, waited_user, waited_system = map(int, numbers[11:15])
+        return user + system, waited_user + waited_system, int(numbers[19])
+    return None
+
+
+class BoundedPipe:
+    """A pipe that keeps the first `limit` bytes written to it; at first these are few.
+
+    Args:
+        owner: user id that may reopen the writing end (as /dev/stdout), or None for our own.
+
+    Attributes:
+        limit: bytes to keep.
+        data: what has come so far.
+        over: whether more than `limit` bytes came.
+        reader, writer: the file descriptors.
+    """
+
+    def __init__(self, owner: int | None = None) -> None:
+        self.limit = _CHUNK
+        self.data = bytearray()
+        self.over = False
+        self.reader, self.writer = self._ends()
+        self._open = [self.reader, self.writer]
+        os.set_blocking(self.reader, False)
+        if owner is not None:
+            os.fchown(self.writer, owner, owner)
+
+    def _ends(self) -> tuple[int, int]:
+        return os.pipe()
+
+    def pull(self) -> bool:
+        """Take one chunk; return False at the end of the file.
+
+        Raises:
+            BlockingIOError: nothing is there now.
+        """
+        chunk = os.read(self.reader, _CHUNK)
+        room = self.limit - len(self.data)
+        self.data += chunk[:room]
+        self.over = self.over or len(chunk) > room
+        return bool(chunk)
+
+    def drain(self) -> None:
+        """Take all that is there, up to the limit."""
+        with contextlib.suppress(BlockingIOError):
+            while not self.over and self.pull():
+                pass
+
+    def close_writer(self) -> None:
+        """Close our copy of the writing end, so that the reader sees the end of the file."""
+        self._close(self.writer)
+
+    def close(self) -> None:
+        """Close both ends. May be called twice."""
+        for fd in tuple(self._open):
+            self._close(fd)
+
+    def _close(self, fd: int) -> None:
+        if fd in self._open:
+            self._open.remove(fd)
+            os.close(fd)
+
+
+class BoundedSocket(BoundedPipe):
+    """The same with a way back: both ends may be read and written. Nobody can open it by a name."""
+
+    def _ends(self) -> tuple[int, int]:
+        ours, theirs = socket.socketpair()
+        return ours.detach(), theirs.detach()
+
+    def pull(self) -> bool:
+        """Take one chunk; return False at the end: the other end is gone, perhaps without having heard our answer."""
+        try:
+            return super().pull()
+        except ConnectionResetError:
+            return False
+
+    def answer(self, word: bytes) -> None:
+        """Say `word` to the other end, if anybody is there still."""
+        with contextlib.suppress(OSError):
+            os.write(self.reader, word)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 Decides by trying which isolation works (the answer holds for the life of the process), which sandbox a command gets: a
 prepared one, or one that is made for it; and tells a broken set-up (`EndpointError`) from the command's own end
-(`ProcessResult`). It must not know languages, compilers or verdicts.
+(`ProcessResult`).
 """
 
 import functools
@@ -21,10 +21,15 @@ from balancer.sandbox.local.isolation.base import filters_calls
 from balancer.sandbox.local.isolation.calls import filter_of_calls
 from balancer.sandbox.local.isolation.script import guarded_shell
 from balancer.sandbox.local.isolation.view import SandboxSpec
-from balancer.sandbox.local.prepared import IsolatedCommand, PreparedSandbox, SandboxHost, prepare_sandbox
+from balancer.sandbox.local.prepared import (
+    IsolatedCommand,
+    PreparedSandbox,
+    SandboxHost,
+    WarmPool,
+    own_uids,
+    prepare_sandbox,
+)
 from balancer.sandbox.local.shutdown import RunAbandoned, either_readable, is_readable
-from balancer.sandbox.local.uids import own_uids
-from balancer.sandbox.local.warm_pool import WarmPool
 from balancer.scratch import Scratch
 
 __all__ = ["TRUE", "Jail", "choose_isolation", "open_to_others", "probe", "protections_of"]

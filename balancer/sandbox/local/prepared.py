@@ -1,33 +1,68 @@
-"""Prepared sandboxes: each has its private folder, user and control group before it is known what will run in it.
+"""Prepared sandboxes, and the warm pool that they wait in.
 
-Decides what lies where on the machine, and how a sandbox is told what to run. Each is used for one command. It must not
-know languages, compilers or verdicts.
+Each has its private folder, user and control group before it is known what will run in it,
+and is used for one command. Decides what lies where on the machine, and how a sandbox is told what to run.
+
+A warm pool: objects that take a while to make are made ahead of use, and cleared away after use, by a thread. Decides
+how many there are. Whoever finds none has one more made for the next time, up to a bound; what is taken is replaced;
+what was not asked for longest gives way.
+
+User ids for programs, when the balancer itself is root. Root is not bound by RLIMIT_NPROC, and may do more than a
+program should; so programs run as users that nobody else uses, one for each concurrent run, lest the processes of one
+run count for another. User ids are a resource of the machine, like ports, so there is one pool of them per process and
+ranges of processes differ.
 """
 
 import contextlib
+import functools
+import logging
 import os
+import queue
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
 
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import filled
 from balancer.sandbox.local.cgroups import Cgroups, ControlGroup
-from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand
+from balancer.sandbox.local.command import (
+    FILE_BYTES,
+    ProcessLimits,
+    ProcessResult,
+    SandboxCommand,
+    prlimit_arguments,
+    rlimits_of,
+)
 from balancer.sandbox.local.isolation.base import Isolation
 from balancer.sandbox.local.isolation.script import run_file
 from balancer.sandbox.local.isolation.view import SandboxLayout, SandboxSpec
-from balancer.sandbox.local.limits import FILE_BYTES, prlimit_arguments, rlimits_of
 from balancer.sandbox.local.process import Sandbox
 from balancer.sandbox.local.toolchain import SEARCH_PATH
-from balancer.sandbox.local.uids import UidPool
 from balancer.scratch import remove_tree
 
-__all__ = ["IsolatedCommand", "PreparedSandbox", "SandboxHost", "prepare_sandbox"]
+__all__ = [
+    "IsolatedCommand",
+    "PreparedSandbox",
+    "SandboxHost",
+    "UidPool",
+    "WarmPool",
+    "high_range",
+    "own_uids",
+    "prepare_sandbox",
+]
 
+_SLOTS = 256  # concurrent runs of one process
+# Above every range that distributions, systemd (up to 1 879 048 191) or containers hand out, and below 2^31:
+# bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
+_FIRST = 1_879_048_192
+_ROOM = 2**31 - _FIRST  # 2^28: the ranges of 2^20 processes
 # All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
 # output, the same every time.
 _ENVIRONMENT = MappingProxyType(
@@ -47,6 +82,62 @@ _SCRATCH = "/tmp"  # its own, but for "rlimits"
 # What the sandbox itself may use in the group of a run, beside the program and the files that it keeps in memory.
 _SHELL_BYTES = 16 * 2**20
 _SHELL_PROCESSES = 8
+_LOGGER = logging.getLogger("balancer")
+
+
+class UidPool:
+    """A pool of user ids, each lent to one run at a time. Thread-safe.
+
+    Args:
+        uids: what may be lent; the one returned longest ago is lent next.
+    """
+
+    def __init__(self, uids: range) -> None:
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for uid in uids:
+            self._free.put(uid)
+
+    @property
+    def free(self) -> int:
+        """How many are not out, about."""
+        return self._free.qsize()
+
+    @contextmanager
+    def lend(self) -> Iterator[int]:
+        """Lend a user id for the length of a `with` block; wait for one if all are out."""
+        uid = self._free.get()
+        try:
+            yield uid
+        finally:
+            self._free.put(uid)
+
+
+def high_range(uid_map: str, pid: int) -> range:
+    """Return the user ids that process `pid` may use for programs.
+
+    Args:
+        uid_map: text of /proc/self/uid_map: lines of (first id inside, first id outside, how many).
+        pid: tells processes apart, so that their ranges do not overlap where there is room for it.
+    """
+    last = max(int(first) + int(count) for first, _, count in map(str.split, uid_map.splitlines())) - 1
+    # Two processes have the same range only if their ids differ by a multiple of 2^20. That costs them a shared
+    # count of processes, and only without isolation or on kernels before 5.14.
+    first = _FIRST + pid * _SLOTS % _ROOM
+    if first + _SLOTS <= last:
+        return range(first, first + _SLOTS)
+    # Few ids are mapped, as in a container: take the top of what there is, at the same cost.
+    top = last - 1  # leave out 65534, "nobody", the usual last but one
+    return range(max(1, top - _SLOTS), top)
+
+
+@functools.lru_cache(maxsize=1)
+def _pool_of(pid: int) -> UidPool:
+    return UidPool(high_range(Path("/proc/self/uid_map").read_text(), pid))
+
+
+def own_uids() -> UidPool:
+    """Return this process's pool (a forked child gets its own)."""
+    return _pool_of(os.getpid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +314,104 @@ def _give(folder: Path, uid: int) -> None:
     """Make `uid` the owner of all below `folder`. Called before anything of that user runs."""
     for below in folder.rglob("*"):
         os.chown(below, uid, uid)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T", bound=_Closable)
+
+
+class WarmPool(Generic[K, T]):
+    """Things that are ready, by kind. Thread-safe.
+
+    Args:
+        make: makes one of a kind; None, or an OSError, if that cannot be done now. Called by a thread of the pool.
+        most: how many there are at most, of all kinds together; 0: none is ever kept.
+    """
+
+    def __init__(self, make: Callable[[K], T | None], most: int) -> None:
+        self._make = make
+        self._most = most
+        self._lock = threading.Lock()
+        self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind that was asked for last is last
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._due = 0
+        self._keeper: threading.Thread | None = None
+        self._closed = False
+
+    def take(self, kind: K) -> T | None:
+        """Return one of `kind` that is ready, or None; order another one."""
+        if not self._most:
+            return None
+        with self._lock:
+            ready = self._ready.setdefault(kind, deque())
+            self._ready.move_to_end(kind)
+            taken = ready.popleft() if ready else None
+            if not self._closed and len(ready) + self._due < self._most:
+                self._due += 1
+                self._do(partial(self._replace, kind))
+        return taken
+
+    def clear(self, used: T) -> None:
+        """Close `used`, soon; at once if the pool is behind with its work."""
+        with self._lock:
+            later = self._most > 0 and not self._closed and self._work.qsize() <= self._most
+            if later:
+                self._do(used.close)
+        if not later:
+            used.close()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        self._work.put(work)
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="balancer-warm-pool", daemon=True)
+            self._keeper.start()
+
+    def close(self) -> None:
+        """Close what is ready, and make no more. May be called twice."""
+        with self._lock:
+            self._closed = True
+            self._work.put(None)
+        if self._keeper is not None:
+            self._keeper.join()
+        for left in self._leftovers(0):
+            with contextlib.suppress(OSError):
+                left.close()
+
+    def _keep(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            except OSError:  # what cannot be made or cleared away must not keep the rest from it
+                pass
+            except Exception:
+                _LOGGER.exception("a sandbox could not be made ready or cleared away")
+
+    def _replace(self, kind: K) -> None:
+        made = None
+        try:
+            if not self._closed:
+                made = self._make(kind)
+        finally:  # whatever came of it, it is due no more
+            with self._lock:
+                self._due -= 1
+                if made is not None:
+                    self._ready.setdefault(kind, deque()).append(made)
+        for left in self._leftovers(self._most):
+            left.close()
+
+    def _leftovers(self, most: int) -> list[T]:
+        """Take out what is more than `most`, of the kinds first that were not asked for longest."""
+        left: list[T] = []
+        with self._lock:
+            more = sum(map(len, self._ready.values())) - most
+            for kind, ready in [*self._ready.items()]:
+                while ready and more > 0:
+                    left.append(ready.popleft())
+                    more -= 1
+                if not ready and more > 0:
+                    del self._ready[kind]
+        return left

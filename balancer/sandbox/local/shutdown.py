@@ -1,7 +1,7 @@
 """Graceful shutdown: work is admitted until it begins, then is told to stop and waited for.
 
-Decides who may still begin. The signal is a file descriptor, so that whoever waits for processes and pipes can
-wait for it as well. It must not know what the work is.
+Decides who may still begin. The signal is a file descriptor, so that whoever waits for processes and pipes can wait for
+it as well.
 """
 
 import os

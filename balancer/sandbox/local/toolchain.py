@@ -1,7 +1,6 @@
 """Which languages can be run on this machine: whose tools lie where programs can see them.
 
-Decides with which interpreter Python runs, and what identifies a compiler. It must not know how programs are isolated,
-nor what their limits are.
+Decides with which interpreter Python runs, and what identifies a compiler.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Piston's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
 
-Decides the files of a job and which inputs can be sent, and tells an `Execution` from an `EndpointError`. Pure. It must
-not know how requests are sent. An answer that does not fit the models is malformed. Times are in ms, sizes in bytes.
+Decides the files of a job and which inputs can be sent, and tells an `Execution` from an `EndpointError`. Pure. An
+answer that does not fit the models is malformed. Times are in ms, sizes in bytes.
 
 The server's packages compile with their own flags, which do not optimise. For C and C++ they name all sources by a
 pattern, and what the compiler finds in place of "@NAME" is what the file NAME holds: so ours are in such a file.

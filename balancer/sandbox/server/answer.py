@@ -1,7 +1,6 @@
 """Answer one run request: from SandboxFusion's request to an execution, and from that to its answer.
 
-Decides how limits of a request become limits here, and how an `Execution` is told. Pure but for running the
-program. It must not know HTTP.
+Decides how limits of a request become limits here, and how an `Execution` is told. Pure but for running the program.
 """
 
 import base64

@@ -2,37 +2,56 @@
 
 `GET /v1/ping` and `POST /run_code`, with the same fields and status names, and some of our own (see `fusion.wire`);
 `GET /v1/about`, `/v1/languages` and `/metrics`. Decides what is served where, and how the server starts and stops. Who
-may ask is decided in `access`, who waits in `handler`, and who stays connected in `connections`.
+waits is decided in `handler`.
+
+Access control: requests from web pages are refused, and where a token is set, requests without it. A page in somebody's
+browser can send requests to servers that only this machine reaches. It cannot do so without an `Origin` or
+`Sec-Fetch-Site`, and not with the name of another host: a name that was made to mean this machine (DNS rebinding)
+stays in `Host`. What a form can send without asking first has another content type than JSON.
+
+Limits on connections: how long one may be silent, and which one is closed when there are too many. uvicorn bounds only
+the time between requests. Here a connection whose request is not there in time is closed, so is one whose client does
+not read; and when one too many comes, the one that has been silent for longest is closed, of those who have not asked
+for anything yet or of those who send a body, whichever are more: never one whose request is being served. So no number
+of connections keeps anybody out.
 """
 
+import asyncio
 import dataclasses
+import os
 import resource
 import signal
 import socket
 import sys
 import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
+from typing import Any, ClassVar
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from balancer.observing.page.guard import allowed_hosts
+from balancer.errors import ConfigError
+from balancer.observing.page.guard import allowed_hosts, shows_token
 from balancer.program import ExecutorOptions
 from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.server.access import AccessMiddleware
 from balancer.sandbox.server.answer import FetchingExecutor
-from balancer.sandbox.server.connections import protocol_for
 from balancer.sandbox.server.handler import RunCodeHandler
 from balancer.sandbox.server.load import CONTENT_TYPE, ServerLoad
 from balancer.sandbox.server.settings import ServerSettings
 
-__all__ = ["build_app", "serve"]
+__all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "build_app", "protocol_for", "serve", "token_from"]
 
 _GRACE_S = 5  # for answers under way when the server is told to stop
 _FILES, _FILES_A_RUN = 128, 64  # open files of the server itself, and of one run
@@ -43,6 +62,10 @@ _AT_ONCE, _LINE = 32, 4096
 # A thread that sees to a run waits so long for the one that reads sockets, each time that it has waited for the system;
 # by Python's own 5 ms a run takes twice as long while there is much to read.
 _SWITCH_S = 0.0005
+TOKEN_VARIABLE = "BALANCER_SANDBOX_TOKEN"
+_SHORTEST = 16  # characters; a shorter one can be guessed
+_OWN_PAGES = ("none", "same-origin")
+_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished is taken for gone
 
 
 def build_app(executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
@@ -180,3 +203,169 @@ def _leave_by_exception() -> None:
 
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the token that clients must have, from a file or the environment; "" if there is to be none.
+
+    Raises:
+        ConfigError: the file cannot be read, or the token cannot be used.
+    """
+    where, text = TOKEN_VARIABLE, environment.get(TOKEN_VARIABLE)
+    if file is not None:
+        where = str(file)
+        try:
+            text = file.read_text("ascii")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+            raise ConfigError(f"cannot read the token from {where}: {reason}") from None  # it quotes what it read
+    if text is None:
+        return ""
+    token = text.strip()
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"the token from {where} has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
+            "characters without spaces, as `openssl rand -hex 32` makes them"
+        )
+    return token
+
+
+class AccessMiddleware:
+    """Middleware that lets through who may ask, and answers the others.
+
+    Args:
+        app: the application.
+        token: what must be shown, or "".
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") not in _OWN_PAGES:
+            return JSONResponse({"detail": "requests from web pages are refused"}, 403)
+        if self._token and not shows_token(self._token, headers):
+            detail = "a token is needed: the header Authorization with Bearer and the token"
+            return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
+        return None
+
+
+class _ConnectionLimiter:
+    """Counts who is in."""
+
+    def __init__(self, settings: ServerSettings, load: ServerLoad) -> None:
+        self.settings = settings
+        self._load = load
+        self._all: set[_WatchedConnection] = set()
+        self._quiet: OrderedDict[_WatchedConnection, None] = OrderedDict()  # have not asked; the most silent first
+        self._sending: OrderedDict[_WatchedConnection, None] = OrderedDict()  # their bodies are not there yet; likewise
+
+    def enter(self, who: "_WatchedConnection") -> None:
+        self._all.add(who)
+        self._quiet[who] = None
+        while len(self._all) > self.settings.connections:
+            crowd = max(self._quiet, self._sending, key=len)
+            self.close(next(iter(crowd), who), "room")
+        self._load.connections.set(len(self._all))
+
+    def note(self, who: "_WatchedConnection", *, asked: bool, served: bool) -> None:
+        """Note that somebody has just said something, and what he waits for."""
+        self._quiet.pop(who, None)
+        self._sending.pop(who, None)
+        if not served and who in self._all:
+            (self._sending if asked else self._quiet)[who] = None
+
+    def leave(self, who: "_WatchedConnection") -> None:
+        self._all.discard(who)
+        self._quiet.pop(who, None)
+        self._sending.pop(who, None)
+        self._load.connections.set(len(self._all))
+
+    def close(self, who: "_WatchedConnection", reason: str) -> None:
+        self._load.closed.labels(reason).inc()
+        self.leave(who)
+        who.transport.abort()
+
+
+class _WatchedConnection(H11Protocol):
+    """A connection under watch."""
+
+    door: ClassVar[_ConnectionLimiter]
+    _head_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        _probe(transport.get_extra_info("socket"))
+        self.door.enter(self)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _stop(self._head_timer)
+        _stop(self._answer_timer)
+        self.door.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._answer_timer = self._in(self.door.settings.answer_s, "answer")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _stop(self._answer_timer)
+
+    def _look(self) -> None:
+        """See what this connection waits for: a request, a body, which has times of its own (see `handler`), or us."""
+        asked = self.cycle is not None and not self.cycle.response_complete
+        served = asked and not self.cycle.more_body
+        self.door.note(self, asked=asked, served=served)
+        if not asked:
+            self._head_timer = self._head_timer or self._in(self.door.settings.head_s, "head")
+            return
+        _stop(self._head_timer)
+        self._head_timer = None
+        if served and self.conn.trailing_data[0]:
+            # Another request, before this one is answered: uvicorn would stop reading, and not see that he has gone.
+            self.door.close(self, "pipelined")
+
+    def _in(self, after_s: float, reason: str) -> asyncio.TimerHandle:
+        return self.loop.call_later(after_s, self.door.close, self, reason)
+
+
+def protocol_for(settings: ServerSettings, load: ServerLoad) -> type[asyncio.Protocol]:
+    """Return what uvicorn is to make of each connection."""
+
+    class Protocol(_WatchedConnection):
+        door = _ConnectionLimiter(settings, load)
+
+    return Protocol
+
+
+def _stop(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def _probe(connection: Any) -> None:
+    """Have the system find out when the machine at the other end has vanished."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, _PROBE_S),
+        (socket.TCP_KEEPINTVL, _PROBE_S),
+        (socket.TCP_KEEPCNT, _PROBES),
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)

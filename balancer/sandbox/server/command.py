@@ -37,8 +37,7 @@ def sandbox(
 ) -> None:
     """Serve isolated program runs over SandboxFusion's HTTP API."""
     require("server", '"balancer sandbox"')
-    from balancer.sandbox.server.access import token_from
-    from balancer.sandbox.server.app import serve
+    from balancer.sandbox.server.app import serve, token_from
     from balancer.sandbox.server.settings import ServerSettings
 
     try:

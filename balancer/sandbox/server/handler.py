@@ -1,14 +1,18 @@
 """The request handler of `POST /run_code`: admits so many programs at once to the executor.
 
 Decides who waits, who is told that the server is busy, and what becomes of a request whose client has gone: its program
-is killed. It must not know how programs are run, nor how their ends are told.
+is killed.
+
+A budget of bytes that are held for clients: when it is exceeded, the largest holder is cancelled. Decides that it is
+the largest one that may go: who holds little is not driven out by who holds much.
 """
 
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.to_thread
@@ -19,17 +23,84 @@ from starlette.types import Receive, Scope, Send
 
 from balancer.sandbox.fusion.wire import RunCodeAnswer, RunCodeRequest
 from balancer.sandbox.server.answer import FetchingExecutor, answer_to
-from balancer.sandbox.server.byte_budget import ByteBudget, HeldBytes
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import LARGE_BODY_BYTES, ServerSettings
 
-__all__ = ["RunCodeHandler", "json_values_in"]
+__all__ = ["ByteBudget", "HeldBytes", "RunCodeHandler", "json_values_in"]
 
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
 _MOST_VALUES = 50_000
 _FEW_BYTES = 2**18  # a body of this size cannot have so many that it matters
 _ANSWERS = TypeAdapter(RunCodeAnswer)
+
+
+@dataclass(eq=False, slots=True)
+class HeldBytes:
+    """What is held for one.
+
+    Attributes:
+        scope: cancelled when it has to go.
+        data: what is held; `size` goes on counting when it is given away.
+        fixed: it need not go any more.
+        gone: it had to go.
+    """
+
+    scope: anyio.CancelScope
+    data: bytearray = field(default_factory=bytearray)
+    fixed: bool = False
+    gone: bool = False
+    size: int = 0
+
+
+class ByteBudget:
+    """Everything that is held. Used from the event loop only.
+
+    Args:
+        most: bytes of all together.
+        report: called with the number of bytes that are held, whenever it changes.
+    """
+
+    def __init__(self, most: int, report: Callable[[float], None]) -> None:
+        self._most = most
+        self._report = report
+        self._all: set[HeldBytes] = set()
+        self._held = 0
+
+    @contextmanager
+    def hold(self) -> Iterator[HeldBytes]:
+        """Hold something for the length of a `with` block; it is cancelled, within `scope`, when it has to go."""
+        held = HeldBytes(anyio.CancelScope())
+        self._all.add(held)
+        try:
+            yield held
+        finally:
+            self._all.discard(held)
+            self._count(held, 0)
+            held.data = bytearray()
+
+    def add(self, to: HeldBytes, data: bytes, *, most: int | None = None) -> None:
+        """Hold more; see `grow`."""
+        to.data += data
+        self.grow(to, len(data), most=most)
+
+    def grow(self, to: HeldBytes, by: int, *, most: int | None = None) -> None:
+        """Count more; the largest ones go while all have more than `most` bytes, by default what there may be."""
+        self._count(to, to.size + by)
+        while self._held > (self._most if most is None else most):
+            movable = [each for each in self._all if each.size and not each.fixed]
+            if not movable:
+                return
+            largest = max(movable, key=lambda each: each.size)
+            largest.gone = True
+            largest.data = bytearray()
+            self._count(largest, 0)
+            largest.scope.cancel()
+
+    def _count(self, held: HeldBytes, size: int) -> None:
+        self._held += size - held.size
+        held.size = size
+        self._report(self._held)
 
 
 class RunCodeHandler:

@@ -1,6 +1,6 @@
 """The load of a sandbox server, for people, Prometheus and clients.
 
-Decides what is counted and how it is called. It must not know why something is refused.
+Decides what is counted and how it is called.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Calls of a trace as columns, by endpoint, on one axis of time.
 
 Decides what a row says about the time that a call takes: all of it; only that it took longer (it was open, was cut, or
-its caller's patience was over); or nothing, as where the endpoint refused it. It must not know what is made of that.
+its caller's patience was over); or nothing, as where the endpoint refused it.
 """
 
 from collections.abc import Sequence

@@ -12,9 +12,8 @@ import numpy as np
 
 from balancer_simulator.fitting.callers import have_several_at_once
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.endpoint import EndpointFit
+from balancer_simulator.fitting.endpoint import EndpointFit, Member
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.survival import beyond
 
 __all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]

@@ -1,15 +1,24 @@
 """Endpoint fit: how it works on several calls at once, and the work of each call; cores that a host's endpoints share.
 
 Decides which calls tell something of that: those that were at work, outside of outages.
+
+Observed faults of an endpoint: single failures, and outages. Decides when failures in a row are an outage and not
+chance. How often outages come is only known as well as so few can tell: the rate has a Gamma distribution (Jeffreys'
+prior), also where none was seen.
+
+Endpoints of a trace, as its pool knew them at the end. Decides what is taken for their capacity where no run says it:
+as many calls as were there at once. In a log whose times are rounded to milliseconds two calls that follow each other
+seem to be there at once, for a moment that is none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balancer.values.urls import checked_url
 from balancer_simulator.fitting.behaviour import (
     AHEAD,
     CLEARLY,
@@ -23,15 +32,205 @@ from balancer_simulator.fitting.behaviour import (
     shared,
     tried,
 )
-from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.members import Member
-from balancer_simulator.fitting.outages import ObservedFaults, observed_faults_of
+from balancer_simulator.fitting.calls import Bools, Calls, PreparedTrace
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["EndpointFit", "WorkSample", "fit_endpoint", "host_cores"]
+__all__ = [
+    "EndpointFit",
+    "Member",
+    "ObservedFaults",
+    "ObservedOutage",
+    "WorkSample",
+    "fit_endpoint",
+    "host_cores",
+    "members_of",
+    "observed_faults_of",
+    "rate_of",
+]
 
+_MS: Final = 1e-3
+_LEAST: Final = 3  # failures in a row
+_BY_CHANCE: Final = 0.05  # runs of failures of that length that independent ones would make in the whole trace
+_PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 _MOSTLY: Final = 0.8  # of the calls: as many must have what the server says
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An endpoint of a trace.
+
+    Attributes:
+        name, host: as the trace has them.
+        url: the same, as a scenario takes it.
+        capacity: slots, or how many were seen in use where `told` is False.
+        weight, labels: as the pool knew them.
+    """
+
+    name: str
+    url: str
+    host: str | None
+    capacity: int
+    weight: float
+    labels: tuple[str, ...]
+    told: bool
+
+    @property
+    def alone(self) -> str:
+        """A name for a machine that has this endpoint and no other."""
+        return self.url.split("://")[-1].strip("/").replace(":", "-").replace("/", "-")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The keys of an endpoint of a scenario."""
+        found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
+        if self.weight != 1.0:
+            found["weight"] = self.weight
+        if self.labels:
+            found["labels"] = list(self.labels)
+        if self.host:
+            found["host"] = self.host
+        return found
+
+
+def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
+    """Return the endpoints that were in the pool at the end, and those that had calls and of which no run tells."""
+    told: dict[str, dict[str, Any]] = {}
+    for run in prepared.trace.runs:
+        told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
+    known = set(told)
+    for event in prepared.trace.events:
+        if event.endpoint is None:
+            continue
+        if event.event == "joined":
+            told[event.endpoint] = {**told.get(event.endpoint, {}), "capacity": event.value, "host": event.name}
+        elif event.event == "capacity" and event.endpoint in told:
+            told[event.endpoint]["capacity"] = event.value
+        elif event.event in ("left", "drained"):
+            told.pop(event.endpoint, None)
+    hosts = {each.endpoint: each.host for each in prepared.attempts}
+    names = [*told, *(name for name in prepared.by_endpoint if name not in told and name not in known)]
+    return tuple(_members(prepared, names, told, hosts))
+
+
+def _members(
+    prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
+) -> Iterator[Member]:
+    moment_s = 2 * _MS if _is_rounded(prepared) else 0.0
+    for number, name in enumerate(names):
+        facts = told.get(name, {})
+        capacity = facts.get("capacity")
+        calls = prepared.by_endpoint.get(name)
+        seen = max(1, _most(calls, moment_s)) if calls is not None else 1
+        yield Member(
+            name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
+            float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), bool(capacity),
+        )  # fmt: skip
+
+
+def _most(calls: Calls, moment_s: float) -> int:
+    """Return how many calls were there at once, at most, for longer than a moment."""
+    begun_s = calls.begun_s[calls.worked]
+    return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
+
+
+def _is_rounded(prepared: PreparedTrace) -> bool:
+    """Return whether all times are whole milliseconds, as those of an access log."""
+    times = np.array([[each.granted_s, each.ended_s] for each in prepared.attempts]) / _MS
+    return bool((np.abs(times - np.round(times)) < 1e-2).all())
+
+
+def _url_of(name: str, number: int) -> str:
+    """Return a URL for an endpoint that may be called anything: an address, or what a log calls a server."""
+    for url in (name, f"http://{name.replace('/', '.')}/"):
+        try:
+            if "://" in url and not any(letter in url for letter in "{} "):
+                return checked_url(url)
+        except ValueError:
+            continue
+    return f"http://endpoint-{number + 1}/"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedOutage:
+    """From the first call that failed to when it was over, halfway from the last failure to the next success.
+
+    `over` is False if nothing has succeeded yet: then it is known until the last failure only, since a pool takes such
+    an endpoint out and does not try it for a while.
+    """
+
+    from_s: float
+    to_s: float
+    calls: int
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedFaults:
+    """What goes wrong at an endpoint.
+
+    Attributes:
+        outages: in which all calls failed.
+        watched_s: for how long it was seen.
+        quick_part, slow_part: part of the calls outside of outages that fail at once, and after their work.
+        quick_s: how long a call takes that fails at once.
+    """
+
+    outages: tuple[ObservedOutage, ...]
+    watched_s: float
+    quick_part: float
+    slow_part: float
+    quick_s: float
+
+    @property
+    def mttr_s(self) -> float | None:
+        """The mean length of outages, those that go on counted as exponential ones; None if none was seen."""
+        if not self.outages:
+            return None
+        return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
+
+
+def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
+    """Return what went wrong, and which calls were in an outage."""
+    ended = ~calls.open
+    order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
+    failed = calls.failed[order]
+    outages, inside = [], np.zeros(len(calls), dtype=np.bool_)
+    for first, last in _runs(failed, _length(failed)):
+        places = order[first : last + 1]
+        over = last + 1 < len(order)
+        to_s = float(calls.ended_s[places].max())
+        if over:  # between the last failure and the next call, nobody knows when: a pool may have waited with that
+            to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
+        outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
+        inside[places] = True
+    outside = ended & ~inside
+    many = max(1, int(outside.sum()))
+    quick = calls.quick
+    quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
+    watched_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
+    slow_part = int((calls.failed & ~quick & outside).sum()) / many
+    return ObservedFaults(tuple(outages), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
+
+
+def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
+    """Return how many outages begin in a second: the mean of what is believed, or one drawn from it."""
+    shape = outages + _PRIOR
+    return float(draw.gamma(shape) if draw else shape) / max(watched_s, 1e-9)
+
+
+def _length(failed: Bools) -> int:
+    """Return how many failures in a row are no chance, with as many failures as there are outside of long rows."""
+    part = 0.5 * float(failed.mean()) if len(failed) else 0.0
+    if not 0 < part < 1:
+        return _LEAST
+    return max(_LEAST, int(np.ceil(np.log(_BY_CHANCE / len(failed)) / np.log(part))))
+
+
+def _runs(failed: Bools, least: int) -> list[tuple[int, int]]:
+    """Return the first and last place of each row of at least so many failures."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], failed.astype(np.int8), [0]])))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,10 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
-from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores
-from balancer_simulator.fitting.members import Member, members_of
-from balancer_simulator.fitting.outages import rate_of
-from balancer_simulator.fitting.size_regression import SizeRegression, fit_sizes
+from balancer_simulator.fitting.endpoint import EndpointFit, Member, fit_endpoint, host_cores, members_of, rate_of
 from balancer_simulator.fitting.survival import quantile_means
-from balancer_simulator.fitting.times import FittedTimes, times_of
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 
 __all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]

@@ -20,7 +20,7 @@ from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.predicting.backtest import FEWEST
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.settings import STRATEGIES
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.parallel import run_each
 
@@ -53,7 +53,7 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     ended = sum(not each.open for each in trace.attempts)
     if ended < FEWEST:
         raise ConfigError(f"{ended} calls have ended, and it takes at least {FEWEST}")
-    fit = fit_trace(replace(trace, attempts=_latest(trace)))
+    fit = fit_trace(replace(trace, attempts=sorted(trace.attempts, key=lambda each: each.granted_s)[-_LATEST:]))
     each_s = ended / max(1, left.done)  # calls of a unit
     rng = np.random.default_rng(seed)
     samples = [_sample([units * each_s for units in guess], left.at_once, rng) for guess in left.left]
@@ -65,10 +65,6 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     found = prediction_of(known_s.tolist())
     advice = _advice(scenarios[:_COMPARED], ends_s[:_COMPARED], fit)
     return Forecast(found.value, found.low, found.high, ended, advice)
-
-
-def _latest(trace: Trace) -> list[Any]:
-    return sorted(trace.attempts, key=lambda each: each.granted_s)[-_LATEST:]
 
 
 def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple[list[float], float]:

@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 from balancer_simulator.predicting.predict import Predicted, prediction_of
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
 from balancer_simulator.studies.parallel import run_each

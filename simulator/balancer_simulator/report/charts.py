@@ -16,19 +16,16 @@ from matplotlib.ticker import MaxNLocator
 
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
-from balancer.reporting.heat import heat_map
-from balancer.reporting.legend import legend
 from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
+from balancer.reporting.rows import heat_map
 from balancer.reporting.schedule import TimeBlock, blocks, lanes
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import legend, to_svg
 from balancer.reporting.words import percent, seconds, shorten
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import CallSpan, Record
-from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.quantiles import QUANTILES
+from balancer_simulator.studies.figures import figure_of, worded
+from balancer_simulator.studies.intervals import QUANTILES, Interval
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.wording import worded
 
 __all__ = ["beside_best", "curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 

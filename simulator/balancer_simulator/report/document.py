@@ -1,25 +1,30 @@
 """The report of a study as a document: who is best, every figure, the charts, the scenario.
 
-Decides what is told and in which order. It must not know how a document is shown.
+Decides what is told and in which order.
+
+The files of a study's report: `report.html`, a page that stands alone, and its numbers. Importing this imports
+matplotlib and the template engine.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from balancer.reporting import document as doc
-from balancer.reporting.files import json_text
+from balancer.reporting import html
+from balancer.reporting.document import Document
+from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import NOTHING, count
+from balancer_simulator.report.charts import draw_charts
+from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
 from balancer_simulator.report.tables import compared_tables, kind_table
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import ranking_table
-from balancer_simulator.studies.remarks import behind, of_the_runs, unsure
+from balancer_simulator.studies.figures import figure_of, worded
+from balancer_simulator.studies.ranking import behind, of_the_runs, ranking_table, unsure, winner_of
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.winner import winner_of
-from balancer_simulator.studies.wording import worded
 
-__all__ = ["scenario_section", "settings_lines", "study_document"]
+__all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
 
 _MOST_ALIKE: Final = 4  # policies on the card
 
@@ -155,3 +160,32 @@ def _cut(value: Any) -> Any:
     if len(value) > _MOST_VALUES and all(isinstance(item, int | float) for item in value):
         return [*value[:3], f"... {len(value)} values"]
     return [_cut(item) for item in value]
+
+
+def write_report(study: Study, folder: Path) -> Path:
+    """Write `report.html`, `results.json`, `runs.csv` and `endpoints.csv` into `folder`; return the path of the page.
+
+    Each replaces what was there in one step. The same study gives the same bytes, but for the
+    date on the page.
+
+    Raises:
+        OSError: `folder` cannot be made or written to.
+    """
+    put_text(folder / "results.json", to_json(study))
+    put_text(folder / "runs.csv", runs_csv(study))
+    put_text(folder / "endpoints.csv", endpoints_csv(study))
+    return put_text(folder / "report.html", page(study))
+
+
+def page(study: Study) -> str:
+    """Return the page as text."""
+    return _page(study_document(study, draw_charts(study)))
+
+
+def put_page(document: Document, path: Path) -> Path:
+    """Write a document to `path` as a page, and return the path. Raises OSError."""
+    return put_text(path, _page(document))
+
+
+def _page(document: Document) -> str:
+    return html.page(document, styles=Path(__file__).with_name("study.css").read_text(encoding="utf-8"))

@@ -13,12 +13,11 @@ import numpy as np
 from balancer.reporting import style
 from balancer.reporting.document import Bullets, Chart, Document, Figures, Section
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import to_svg
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.goodness import GoodnessOfFit
-from balancer_simulator.report.document import scenario_section
-from balancer_simulator.report.page import put_page
+from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = ["quantile_chart", "write_fit_report"]
 

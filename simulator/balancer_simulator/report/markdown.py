@@ -4,9 +4,8 @@ A table and a sentence, written; which policy is best is found before.
 """
 
 from balancer.reporting.markdown import markdown_table
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import figure_of, worded
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.wording import worded
 
 __all__ = ["best_in_words", "markdown_table"]
 

@@ -11,9 +11,8 @@ from typing import Any
 from balancer.reporting.document import Chart
 from balancer.reporting.markdown import markdown_table
 from balancer_simulator.studies.cell import study_html
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded_difference
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.wording import TOO_SHORT, worded_difference
 
 __all__ = ["more_than", "say", "show", "study_html", "table"]
 

@@ -1,5 +1,5 @@
-"""Formatting of figures with their intervals, by its public path; see `balancer_simulator.studies.wording`."""
+"""Formatting of figures with their intervals, by its public path; see `balancer_simulator.studies.figures`."""
 
-from balancer_simulator.studies.wording import TOO_SHORT, worded, worded_difference
+from balancer_simulator.studies.figures import TOO_SHORT, worded, worded_difference
 
 __all__ = ["TOO_SHORT", "worded", "worded_difference"]

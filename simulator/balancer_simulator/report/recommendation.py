@@ -13,11 +13,10 @@ from typing import Any
 from balancer.reporting import style
 from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, table
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import to_svg
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
-from balancer_simulator.report.document import scenario_section
-from balancer_simulator.report.page import put_page
+from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = [
     "end_chart",

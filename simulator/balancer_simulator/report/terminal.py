@@ -9,12 +9,18 @@ from rich.console import Console
 
 from balancer.reporting.document import Block, Paragraph, Section
 from balancer.reporting.terminal import print_sections
-from balancer_simulator.report.matrix import BEST, matrix_table
-from balancer_simulator.report.tables import cluster_table, figure_table, kind_table, place_table, share_table
+from balancer_simulator.report.tables import (
+    BEST,
+    cluster_table,
+    figure_table,
+    kind_table,
+    matrix_table,
+    place_table,
+    share_table,
+)
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.remarks import UNSURE, behind, of_the_runs, unsure
+from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, unsure, winner_of
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.winner import Winner, winner_of
 
 __all__ = ["print_matrix", "print_ranking", "print_study"]
 
@@ -91,14 +97,10 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
 
 
 def _behind(study: Study) -> Iterator[str]:
-    if found := [f"{p} ({_unfinished(study, p)} unfinished)" for p in behind(study)]:
+    if found := [f"{p} ({study.unfinished(p):.1%} unfinished)" for p in behind(study)]:
         yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
     if names := unsure(study):
         yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
-
-
-def _unfinished(study: Study, policy: str) -> str:
-    return f"{study.unfinished(policy):.1%}"
 
 
 def _nothing(study: Study) -> str:

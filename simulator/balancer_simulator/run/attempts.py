@@ -1,8 +1,8 @@
 """Retries and hedges in virtual time, by the attempt plan of the core.
 
 A shell, like that for threads: it decides nothing about where and when a call is tried again, but asks, pauses and
-hedges in virtual time as the plan says. A request whose first call succeeds has no plan at all: it is made when it
-is needed first. It must not know how long calls take.
+hedges in virtual time as the plan says. A request whose first call succeeds has no plan at all: it is made when it is
+needed first.
 """
 
 import random

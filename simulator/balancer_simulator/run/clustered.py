@@ -1,8 +1,7 @@
 """Cluster of processes in virtual time: members, a coordinator, and messages between them.
 
 A shell around the coordinator and the members of production: it carries what they say and rings when something is due.
-Decides where the time goes that a lease took: the network, the coordinator's queue and work, or the wait for a slot. It
-must not know how long calls take.
+Decides where the time goes that a lease took: the network, the coordinator's queue and work, or the wait for a slot.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,6 @@
 """Client disciplines: how callers use the pool, and the baselines that the pool replaces.
 
-Decides what a task does to get an endpoint and when it gives it back. All three work on the production core. It
-must not know how long a call takes, nor what a task is for.
+Decides what a task does to get an endpoint and when it gives it back. All three work on the production core.
 """
 
 from dataclasses import replace

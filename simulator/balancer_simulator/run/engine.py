@@ -21,12 +21,11 @@ from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer_simulator.run.attempts import AttemptRunner
 from balancer_simulator.run.clustered import ClusteredLeasePerCall
-from balancer_simulator.run.counts import RequestCounts
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
-from balancer_simulator.run.measurement import Measurement
+from balancer_simulator.run.measurement import Measurement, RequestCounts
 from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.scenario.endpoints import Change
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
@@ -79,10 +78,6 @@ class _Kept:
     spans: int
     observer: Observer | None
     looks: int
-
-
-def _has_rules(scenario: Scenario) -> bool:
-    return bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
 
 
 class _Lender:
@@ -149,7 +144,8 @@ class Simulation:
         self._core = self._new_core(registry)
         self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
-        self._done = self._discipline.done_by_rules if _has_rules(scenario) else self._discipline.done
+        has_rules = scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated
+        self._done = self._discipline.done_by_rules if has_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())

@@ -2,8 +2,8 @@
 
 Decides how quantiles are told from counts: in buckets 2.2% wide, evenly filled, so a quantile is within 2.2% of the
 truth and mostly much nearer; mean and most are exact. Decides also what becomes of values that are only known to be
-larger than something, as of a request that is still under way: to leave them out would make everything look shorter,
-so they count by the estimator of Kaplan and Meier (1958). It must not know what is counted.
+larger than something, as of a request that is still under way: to leave them out would make everything look shorter, so
+they count by the estimator of Kaplan and Meier (1958).
 
 The buckets are as wide as those of a pool's waits (`WaitHistogram`), which are counted one at a time, without numpy,
 and are never open. A tally counts blocks of values at once, so a simulation of millions of requests stays fast.

@@ -8,8 +8,7 @@ from math import inf
 from typing import Final
 
 from balancer.values.urls import identity_of
-from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.faults import CrashRepair, FastFail, Fault, TimedFault
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, FastFail, Fault, TimedFault
 from balancer_simulator.scenario.fields import ScenarioFields, twice
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Tasks
 

@@ -1,12 +1,10 @@
 """Distributions of seconds, as data: exponential, lognormal, Pareto, empirical and others.
 
-Decides how a uniform number becomes a duration. One uniform number makes one duration, so two runs that are
-handed the same numbers differ only in what they do with them (common random numbers). It must not know what
-takes so long, nor where the numbers come from.
+Decides how a uniform number becomes a duration. One uniform number makes one duration, so two runs that are handed the
+same numbers differ only in what they do with them (common random numbers).
 """
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -187,12 +185,8 @@ class Empirical(CheckedInPython):
 
     def of(self, uniform: Floats) -> Floats:
         """Return a duration for each number in [0, 1)."""
-        values: Any = np.asarray(_sorted(self.values_s))
+        values: Any = np.asarray(sorted(self.values_s))
         return np.asarray(values[(uniform * len(values)).astype(np.intp)], dtype=np.float64)
-
-
-def _sorted(values: Sequence[float]) -> list[float]:
-    return sorted(values)  # so that a larger number is a longer duration, as in the other distributions
 
 
 Distribution = Annotated[

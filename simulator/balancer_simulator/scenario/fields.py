@@ -1,6 +1,9 @@
 """Scenario keys: what each may hold, and what follows from them.
 
 Decides what a single key allows. Whether the keys fit together is for `contradictions` to say, which reads them here.
+
+Two tables are here whole: the cluster (in how many processes the callers are, and how far their coordinator is), and a
+policy to compare (a strategy with its options, or a baseline).
 """
 
 import math
@@ -12,19 +15,71 @@ from pydantic import Field, field_validator, model_validator
 
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import CheckedInPython
-from balancer.values.ranges import expand_range
-from balancer.values.urls import identity_of
-from balancer_simulator.scenario.cluster import ClusterModel, renamed
+from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
-from balancer_simulator.scenario.policy import Policy
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
 
-__all__ = ["ScenarioFields", "twice"]
+__all__ = ["ClusterModel", "Outage", "Policy", "ScenarioFields", "renamed", "twice"]
 
-
+_OLD_CLUSTER_KEYS: Final = {"holders": "members", "owner_s": "coordinator_s"}
 _ROUNDING: Final = 1e-9  # of rates that are sums
 _OLD_KEYS: Final = {"house": "cluster"}
+
+
+class Outage(CheckedInPython):
+    """The coordinator is killed at an instant, and one that has only its record begins `for_s` seconds later."""
+
+    at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    for_s: Positive
+
+
+class ClusterModel(CheckedInPython):
+    """Callers in several processes, who lease from one coordinator.
+
+    Attributes:
+        members: processes that callers are spread over, evenly.
+        network: seconds that each message is on its way, either way; messages one way of one member stay in order.
+            None: no time.
+        loss: the part of all messages that get lost; what they said is said again after a twentieth of the TTL.
+        coordinator_s: seconds that the coordinator, which does one thing at a time, takes for each message.
+        block: how many leases a member asks for at once.
+        ttl_s: after how many seconds a member that is not heard of has lost its leases.
+        outages: of the coordinator.
+    """
+
+    members: Count
+    network: Distribution | None = None
+    loss: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    coordinator_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    block: Count = 1
+    ttl_s: Positive = 10.0
+    outages: list[Outage] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_keys(cls, data: Any) -> Any:
+        return renamed(data, _OLD_CLUSTER_KEYS)
+
+
+def renamed(data: Any, keys: Mapping[str, str]) -> Any:
+    """Return the table with the new names of keys that were renamed; the old ones go on for a version."""
+    return {keys.get(key, key): value for key, value in data.items()} if isinstance(data, Mapping) else data
+
+
+class Policy(CheckedInPython):
+    """A strategy with its options, or one of the baselines; `label` is what tables call it."""
+
+    strategy: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    label: str = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.label:
+            given = ", ".join(f"{name}={value}" for name, value in self.options.items())
+            object.__setattr__(self, "label", f"{self.strategy} ({given})" if given else self.strategy)
+        return self
 
 
 class ScenarioFields(CheckedInPython):

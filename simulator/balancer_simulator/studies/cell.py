@@ -7,10 +7,8 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.html import bare_table
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import ranking_table
-from balancer_simulator.studies.remarks import of_the_runs
+from balancer_simulator.studies.ranking import of_the_runs, ranking_table, winner_of
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.winner import winner_of
 
 __all__ = ["study_html"]
 

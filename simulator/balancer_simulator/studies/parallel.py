@@ -1,25 +1,42 @@
 """Parallel runs: replications over several processes, records in order.
 
-Decides where a replication runs, never what comes out: that depends on the scenario, the policy and the
-replication's number alone. It must not know what is done with the records.
+Decides where a replication runs, never what comes out: that depends on the scenario, the policy and the replication's
+number alone.
+
+Process pool without threads: tasks through pipes, children that end with their parent. Decides how a process is
+started, heard and ended. This side has no thread and no lock, so that a signal may end the caller's work at any point.
 """
 
+import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from multiprocessing import parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import Any, Final
 
+from balancer.errors import BalancerError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.studies.processes import map_in_processes
 
-__all__ = ["Order", "run_each", "run_orders"]
+__all__ = ["Order", "map_in_processes", "run_each", "run_orders"]
 
 _MOST_A_CORE: Final = 4  # processes; more would only take memory
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_LOOK_S: Final = 0.5  # from one look at the parent to the next
+_BROKEN: Final = (
+    'jobs: a process ended before its run did; in a script, put what simulates under `if __name__ == "__main__":`, '
+    "because every process imports the script; or use jobs=1. If it is not that, it was killed: look at the memory"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +99,127 @@ def _run(order: Order, registry: Registry | None = None) -> Record:
     return simulate_once(
         order.scenario, order.policy, order.replication, registry=registry, spans=order.spans, looks=order.looks
     )
+
+
+def map_in_processes(
+    tasks: Sequence[Any], do: Callable[[Any], Any], *, processes: int
+) -> Generator[tuple[int, Any], None, None]:
+    """Yield the number of each task and what `do` returns for it, as they are done; close it to stop early.
+
+    Args:
+        do: a function of a module; its tasks, and what it returns or raises, are pickled.
+
+    Raises:
+        BalancerError: a process ended before its task did.
+        Exception: whatever `do` raised.
+    """
+    ahead = iter(enumerate(tasks))
+    busy: dict[Connection, int] = {}
+    with ExitStack() as stack:
+        for number, task in islice(ahead, processes):
+            line = stack.enter_context(_process(do))
+            _send(line, task)
+            busy[line] = number
+        while busy:
+            ready = wait(list(busy))
+            for line in [line for line in busy if line in ready]:
+                yield busy.pop(line), _received(line)
+                for number, task in islice(ahead, 1):
+                    _send(line, task)
+                    busy[line] = number
+
+
+@contextmanager
+def _process(do: Callable[[Any], Any]) -> Iterator[Connection]:
+    """Start a process that serves the pipe yielded; it is dead when the block is left."""
+    # "spawn": a fork would copy whatever threads the caller has in the middle of what they do.
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        with _signals_later():
+            ours, theirs = context.Pipe()
+            stack.callback(ours.close)
+            process = context.Process(target=_serve, args=(theirs, do), daemon=True)
+            process.start()
+            stack.callback(process.join)
+            stack.callback(process.kill)
+            theirs.close()  # so that the pipe ends with the process
+        yield ours
+
+
+def _send(line: Connection, task: Any) -> None:
+    try:
+        line.send(task)
+    except OSError:
+        raise BalancerError(_BROKEN) from None
+
+
+def _received(line: Connection) -> Any:
+    try:
+        answer = line.recv()
+    except (EOFError, OSError):
+        raise BalancerError(_BROKEN) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Let SIGINT and SIGTERM take effect when the block is left: half of a process could not be ended.
+
+    A process that is started meanwhile never sees SIGINT: a terminal sends it to all, and the parent decides.
+    """
+    heard: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+
+    before = {each: handler for each in _SIGNALS if callable(handler := signal.getsignal(each))}
+    try:
+        for each in before:
+            signal.signal(each, note)
+    except ValueError:  # not the main thread, which alone hears signals
+        yield
+        return
+    resource_tracker.ensure_running()  # as it starts, with the first process otherwise, it lets SIGINT through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if heard:
+            signal.raise_signal(heard[0])
+
+
+def _serve(line: Connection, do: Callable[[Any], Any]) -> None:
+    signal.signal(signal.SIGALRM, _end_with_parent)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    with suppress(EOFError, OSError):  # the parent has ended
+        while True:
+            line.send(_answer(do, line.recv()))
+
+
+def _answer(do: Callable[[Any], Any], task: Any) -> Any:
+    try:
+        return do(task)
+    except Exception as error:
+        return _portable(error)
+
+
+def _end_with_parent(number: int, frame: FrameType | None) -> None:
+    """End this process, whatever it is at, if its parent has ended, however that came about."""
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return `error`, with what is known of where it came from; or one that says the same, if it cannot be pickled."""
+    error.add_note(traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return BalancerError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,18 +1,27 @@
-"""The ranking of a study in words, a line for each policy, for a page and for a notebook.
+"""The ranking of a study: which policy is best, a line for each, and remarks on the runs.
 
-Decides what is remarked on a policy. It must not know how a line is shown.
+Lines are for a page and for a notebook. Decides what is remarked on a policy.
+
+The verdict: the policy that is best for certain, or those that chance may have put in order. Decides when a
+policy may be called the best, in tables and on the page alike.
+
+Remarks on the runs of a study: what is refused, one sample, the warm-up. Decides what is worth a line, and its words;
+whoever shows a line decides how it looks.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
-from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.study import Study
-from balancer_simulator.studies.wording import worded, worded_difference
+from balancer_simulator.studies.warmup import why_all_counts
 
-__all__ = ["Ranked", "ranked", "ranking_table"]
+__all__ = ["UNSURE", "Ranked", "Winner", "behind", "of_the_runs", "ranked", "ranking_table", "unsure", "winner_of"]
+
+UNSURE: Final = "may not keep up: as many wait as at a load of 1, and no run of this length can tell"
 
 
 class Ranked(NamedTuple):
@@ -60,3 +69,78 @@ def ranking_table(study: Study) -> Table:
     )
     rows = ((identifier(line.policy), line.value, line.difference, line.lost, line.remark) for line in ranked(study))
     return table(columns, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """The first of a ranking, and the policies that cannot be told apart from it.
+
+    Attributes:
+        first: the policy with the best mean; whether it is the best is another question.
+        alike: those whose paired difference to it may be chance: on the same requests and faults, the 95% interval
+            holds 0. With one replication all others.
+        figure: what they are ranked by.
+        of: how many policies were compared.
+    """
+
+    first: str
+    alike: tuple[str, ...]
+    figure: str
+    of: int
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the first is better than every other policy by more than chance explains."""
+        return self.of > 1 and not self.alike
+
+    def sentence(self) -> str:
+        """Return the verdict as a line; "" where there is nothing to compare."""
+        if self.of < 2:
+            return ""
+        heading = figure_of(self.figure).heading
+        if self.is_certain:
+            return f"best by {heading}: {self.first}"
+        return f"cannot be told apart by {heading}: {', '.join([self.first, *self.alike])}"
+
+
+def winner_of(study: Study, by: str | None = None) -> Winner | None:
+    """Return who has won by the figure `by`; None if no policy has it in all its runs.
+
+    Raises:
+        ConfigError: there is no such figure, or neither of its ends is better.
+    """
+    name = by or study.default_metric
+    if not any(name in study.metrics(policy) for policy in study.ranking(by)):
+        return None
+    first, *alike = study.best(name)
+    return Winner(first, tuple(alike), name, len(study.policies))
+
+
+def behind(study: Study) -> list[str]:
+    """Return the policies that cannot keep up."""
+    return [policy for policy in study.policies if not study.keeps_up(policy)]
+
+
+def unsure(study: Study) -> list[str]:
+    """Return the policies that may not keep up."""
+    return [policy for policy in study.policies if study.may_not_keep_up(policy)]
+
+
+def of_the_runs(study: Study) -> Iterator[str]:
+    """Yield what a reader of any figure has to know: what is refused, what is one sample, what does not count."""
+    refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
+    if refused:
+        name, reason = next(iter(refused.items()))
+        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
+    if study.is_one_sample:
+        yield (
+            "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
+            "of what is random besides"
+        )
+    scenario = study.scenario
+    if scenario.within is not None and scenario.replications >= scenario.most_replications:
+        yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
+    if scenario.warmup_s:
+        yield f"warm-up: the first {scenario.warmup_s:g} s of each run do not count"
+    elif scenario.warmup_s is None and (why := why_all_counts(scenario)):
+        yield f"no warm-up: all of each run counts, as {why}"

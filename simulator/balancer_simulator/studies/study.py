@@ -14,14 +14,20 @@ from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.values.wording import did_you_mean
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import KindRecord, Record
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed
 from balancer_simulator.studies.figures import checked_figure, ranking_figure
 from balancer_simulator.studies.frames import frame_of_figures, frame_of_runs
-from balancer_simulator.studies.intervals import Interval, difference_of, interval_of
+from balancer_simulator.studies.intervals import (
+    QUANTILES,
+    Interval,
+    difference_of,
+    interval_of,
+    pooled,
+    quantile_difference,
+)
 from balancer_simulator.studies.parallel import Order, run_orders
-from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
 from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]

@@ -11,12 +11,11 @@ from typing import Any, Generic, TypeVar
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.policy import Policy
+from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.frames import frame_by_key
-from balancer_simulator.studies.intervals import Interval, difference_of
+from balancer_simulator.studies.intervals import QUANTILES, Interval, difference_of, pooled, quantile_difference
 from balancer_simulator.studies.parallel import Order
-from balancer_simulator.studies.quantiles import QUANTILES, pooled, quantile_difference
 from balancer_simulator.studies.study import Progress, Runs, Study, chosen_policies
 
 __all__ = ["Sweep", "run_sweep"]

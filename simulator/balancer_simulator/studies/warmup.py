@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from balancer_simulator.scenario.faults import TimedFault, Warmup
+from balancer_simulator.scenario.endpoints import TimedFault, Warmup
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
-from balancer_simulator.scenario.endpoints import EndpointModel
-from balancer_simulator.scenario.faults import CrashRepair
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after
-from balancer_simulator.world.fault_effects import FaultEffects
-from balancer_simulator.world.server import CallEnded, FaultyServer, ServerParts, SimulatedServer
+from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams

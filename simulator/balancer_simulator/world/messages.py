@@ -1,7 +1,7 @@
 """Message network: delays, losses and a server that takes one message after the other.
 
 Decides when a message arrives, whether it does, and how long it waits until the one in the middle has time for it. What
-takes no time happens at once, in order. It must not know what messages say.
+takes no time happens at once, in order.
 """
 
 from collections import deque

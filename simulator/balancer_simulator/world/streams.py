@@ -1,8 +1,7 @@
 """Random number streams: one for each purpose, named by seed and replication (common random numbers).
 
-Decides what depends on what: a stream is named by the scenario's seed, the replication and its purpose, never by
-the strategy. So every strategy meets the same requests and the same faults (common random numbers). It must not
-know what the numbers are for.
+Decides what depends on what: a stream is named by the scenario's seed, the replication and its purpose, never by the
+strategy. So every strategy meets the same requests and the same faults (common random numbers).
 """
 
 import random

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, Pool
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.fusion.executor import FusionExecutor
-from balancer.sandbox.pings import pings_of
+from balancer.sandbox.probes import pings_of
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.prober import Prober

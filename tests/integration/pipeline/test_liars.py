@@ -8,7 +8,7 @@ import pytest
 from balancer.errors import EndpointError
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.store import Store
-from balancer.sandbox.pings import known_answer, pings_of
+from balancer.sandbox.probes import known_answer, pings_of
 from tests.integration.pipeline.liars import (
     ACCEPTED,
     KINDS,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import Runner
 from balancer.pipeline.results.run_result import Span
 from balancer.pipeline.results.store import Store

@@ -15,9 +15,8 @@ import pytest
 from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.layout import lay_out
-from balancer.sandbox.local.binaries import digest_of
 from balancer.sandbox.local.command import ProcessResult
-from balancer.sandbox.local.compile import refusal_of
+from balancer.sandbox.local.compile import digest_of, refusal_of
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand

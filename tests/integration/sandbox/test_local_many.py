@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancer.pipeline.round.batched import BatchedInput, outcomes, records, taking_many
+from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
 

@@ -16,10 +16,10 @@ from balancer.errors import ConfigError, EndpointError
 from balancer.program import Execution, Executor, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail, process
+from balancer.sandbox.local.child import children_of
 from balancer.sandbox.local.executor import LocalExecutor
-from balancer.sandbox.local.proctree import children_of
+from balancer.sandbox.local.prepared import UidPool, high_range
 from balancer.sandbox.local.toolchain import find_toolchain
-from balancer.sandbox.local.uids import UidPool, high_range
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
 

@@ -11,8 +11,7 @@ import pytest
 from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.pipeline.llm.asker import Asker, Prompts
 from balancer.pipeline.llm.client import Declined, ModelReply, NotAnswered
-from balancer.pipeline.proposing.budget import ModelAccount, TokenUsage
-from balancer.pipeline.proposing.toolbox import StoredAnswer
+from balancer.pipeline.proposing import ModelAccount, StoredAnswer, TokenUsage
 from balancer.pipeline.results.store import Store
 from balancer.settings.llm import LlmSettings
 

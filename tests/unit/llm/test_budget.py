@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.proposing.budget import ModelAccount, NoBudget, TokenUsage
+from balancer.pipeline.proposing import ModelAccount, NoBudget, TokenUsage
 from balancer.settings.llm import LlmBudget, LlmPrices
 from tests.patience import PATIENCE_S
 

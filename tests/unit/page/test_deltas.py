@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from balancer.observing.page.deltas import Tables, apply, changes
+from balancer.observing.page.pool_tables import Tables, apply, changes
 
 
 def some_tables(rng: random.Random) -> Tables:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from balancer.observing.page.deltas import Tables, apply
-from balancer.observing.page.feed import Feed, TooManyReaders
+from balancer.observing.page.app import Feed, TooManyReaders
+from balancer.observing.page.pool_tables import Tables, apply
 
 
 class Looks:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
-from balancer.observing.page.tokens import TOKEN_VARIABLE
+from balancer.observing.page.serving import TOKEN_VARIABLE
 from balancer.pipeline.progress import ProblemStatus, Progress
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.plugins.registry import Registered, Registry

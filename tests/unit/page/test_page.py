@@ -21,8 +21,7 @@ import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Ejected
-from balancer.observing.page.deltas import Tables, apply
-from balancer.observing.page.pool_tables import PoolTables, RecentEvents
+from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply
 from balancer.observing.page.serving import Page
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving

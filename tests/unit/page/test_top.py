@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from balancer import ConfigError, Outcome, Pool
-from balancer.observing.page.deltas import Tables
+from balancer.observing.page.pool_tables import Tables
 from balancer.observing.page.serving import Page
 from balancer.observing.page.top import LeaseRates, follow, show
 from tests.unit.command import Balancer

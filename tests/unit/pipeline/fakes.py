@@ -7,7 +7,7 @@ from typing import Any
 
 from balancer.endpoint import Endpoint
 from balancer.errors import EndpointError, EndpointOverloaded
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import Runner
 from balancer.pipeline.results.run_result import Span
 from balancer.pool.pool import Pool

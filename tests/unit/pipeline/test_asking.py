@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.toolbox import Feedback, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.proposal_batches import GeneratorRecord, batch_size, shares

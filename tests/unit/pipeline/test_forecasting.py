@@ -20,8 +20,8 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.running import run as running
 from balancer.pipeline.running import turns
 from balancer.pipeline.running.forecast import EndForecaster, ForecastPlan, ForecastSchedule
+from balancer.plugins.loading import names_of_forecaster
 from balancer.plugins.registry import Registered, default_registry
-from balancer.plugins.vetting import names_of_forecaster
 from balancer.problem import Problem
 from tests.patience import PATIENCE_S
 from tests.unit.pipeline.test_run import CONFIG, Bench, bench

@@ -23,7 +23,7 @@ from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes, text_changes
-from balancer.pipeline.proposing.toolbox import CaseFeedback, Feedback, UnusedInput
+from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
 from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
 

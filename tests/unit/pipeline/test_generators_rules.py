@@ -11,7 +11,7 @@ import pytest
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.proposing.toolbox import UnusedInput, ValidatorFeedback
+from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Checker, Origin, Problem, Proposal
 
 Rows = list[list[int]]

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.toolbox import PutOff, ended
+from balancer.pipeline.proposing import PutOff, ended
 from balancer.pipeline.results.collect import problem_result, settle
 from balancer.pipeline.results.problems import Roster, SeenBefore
 from balancer.pipeline.round.rounds import judge_problem

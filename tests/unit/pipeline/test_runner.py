@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.options import RunnerOptions
+from balancer.judging.pending import RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
 from balancer.pipeline.results.run_result import RunStage

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool

@@ -19,7 +19,7 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing.toolbox import Feedback
+from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
 from balancer.pipeline.report.export import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.proposing.toolbox import Feedback
+from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.judging.options import RunnerHooks, RunnerOptions
+from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool

@@ -13,9 +13,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 from numpy import asarray
 
-from balancer.reporting.heat import STEPS, heat_map
-from balancer.reporting.style import FAINT, HALF_IN, HEAT, WIDE_IN
-from balancer.reporting.svg import to_svg
+from balancer.reporting.rows import STEPS, heat_map
+from balancer.reporting.style import FAINT, HALF_IN, HEAT, WIDE_IN, to_svg
 
 
 def _map(values: list[list[float]], *, width_in: float = WIDE_IN) -> tuple[Figure, Axes]:

@@ -16,8 +16,7 @@ from matplotlib.text import Text
 from numpy import asarray
 
 from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
-from balancer.reporting.style import HALF_IN, WIDE_IN
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import HALF_IN, WIDE_IN, to_svg
 
 _LOADS = [0.1, 0.5, 0.9]
 

@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from balancer.reporting.rows import boxes, remark, rows
-from balancer.reporting.style import drawable
-from balancer.reporting.svg import to_svg
+from balancer.reporting.style import drawable, to_svg
 
 
 @pytest.mark.parametrize("name", ["$x^2$", "$\\frac{$", "a_b", "<b>&\"'", "--><script>", "\u65e5\u672c", "\x00\ud800"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.reporting.time_left import TimeLeft
+from balancer.reporting.progress import TimeLeft
 
 # What an estimate may grow or shrink by between two looks, beside the seconds that have passed and the second that is
 # the least it counts with.

@@ -3,7 +3,7 @@
 import pytest
 
 from balancer.program import Limits, Program, Status
-from balancer.sandbox.languages.java import LANGUAGE, java_files
+from balancer.sandbox.languages.table import LANGUAGE, java_files
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.toolchain import find_toolchain
 

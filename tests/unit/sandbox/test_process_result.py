@@ -6,10 +6,9 @@ from typing import cast
 
 import pytest
 
-from balancer.sandbox.local.child import ChildProcess
+from balancer.sandbox.local.child import ChildProcess, ProcessTreeCpu
 from balancer.sandbox.local.command import ProcessResult, StopReason
-from balancer.sandbox.local.proctree import ProcessTreeCpu
-from balancer.sandbox.local.result import process_result_of
+from balancer.sandbox.local.process import process_result_of
 
 
 def result_of(

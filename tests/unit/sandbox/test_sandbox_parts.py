@@ -17,16 +17,15 @@ from balancer.program import Limits
 from balancer.sandbox.languages.layout import check_name
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import jail
+from balancer.sandbox.local.child import BoundedPipe, ProcessTreeCpu, children_of
+from balancer.sandbox.local.command import prlimit_arguments, rlimits_of
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.isolation.kinds import _escaped
 from balancer.sandbox.local.isolation.script import run_file
 from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, SandboxSpec, Tmpfs, view_of
-from balancer.sandbox.local.limits import prlimit_arguments, rlimits_of
-from balancer.sandbox.local.pipes import BoundedPipe
-from balancer.sandbox.local.proctree import ProcessTreeCpu, children_of
+from balancer.sandbox.local.prepared import UidPool, high_range, own_uids
 from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.toolchain import find_toolchain
-from balancer.sandbox.local.uids import UidPool, high_range, own_uids
 
 WHOLE_MAP = "         0          0 4294967295\n"
 PIDS = st.integers(1, 2**22)

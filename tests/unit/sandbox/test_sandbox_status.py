@@ -8,7 +8,7 @@ import pytest
 from balancer.program import Limits, Status
 from balancer.sandbox.languages.memory import died_of_memory_limit
 from balancer.sandbox.local.command import ProcessResult, StopReason
-from balancer.sandbox.local.status import execution_of
+from balancer.sandbox.local.executor import execution_of
 
 LIMITS = Limits(cpu_s=0.5, wall_s=2.0, output_bytes=100)
 MEMORY_ERROR = b"Traceback (most recent call last):\n  File ...\nMemoryError\n"

@@ -17,9 +17,8 @@ from starlette.routing import Route
 from balancer.errors import ConfigError
 from balancer.observing.page.guard import allowed_hosts
 from balancer.sandbox.languages.layout import check_name, check_together
-from balancer.sandbox.server.access import TOKEN_VARIABLE, AccessMiddleware, token_from
-from balancer.sandbox.server.byte_budget import ByteBudget
-from balancer.sandbox.server.handler import json_values_in
+from balancer.sandbox.server.app import TOKEN_VARIABLE, AccessMiddleware, token_from
+from balancer.sandbox.server.handler import ByteBudget, json_values_in
 from balancer.sandbox.server.load import ServerLoad
 
 TOKEN = "0123456789abcdef"

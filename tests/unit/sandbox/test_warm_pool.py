@@ -10,8 +10,8 @@ from balancer.program import ExecutorOptions
 from balancer.sandbox.local import jail, prepared
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.prepared import WarmPool
 from balancer.sandbox.local.shutdown import is_readable
-from balancer.sandbox.local.warm_pool import WarmPool
 from tests.integration.sandbox.processes import wait_until
 
 

@@ -1,6 +1,6 @@
 """Edges of graphs on which programs break: deep paths, stars, cycles, parts that are not connected.
 
-Pure: numbers in, pairs out. It must not know how edges are written in an input.
+Pure: numbers in, pairs out.
 """
 
 import random

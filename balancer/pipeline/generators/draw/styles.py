@@ -1,6 +1,6 @@
 """Styles of made-up inputs: how large, which values, in what arrangement. The most telling ones come first.
 
-Pure tables. They must not know any problem.
+Pure tables.
 """
 
 import random

@@ -1,7 +1,7 @@
 """What a statement says of numbers in formulas: "2 \\cdot 10^5", "n(n-1)/2", "1 \\leq n, m \\leq 10^5".
 
 Decides how such text is read, in TeX, Markdown and plain letters. A formula is a sum of products of names, so that it
-can be worked out once the names are known. It must not know what the names stand for.
+can be worked out once the names are known.
 """
 
 import re

@@ -3,8 +3,8 @@
 Decides which kinds of rules there are, and how the values that they speak of are read. What does
 not concern an input holds in it. Pure.
 
-Rules that all known inputs keep are found, with how likely each is to be required. A rule is seen in a few inputs, so it
-may be chance; what validators say of inputs that break it (`hear`) raises or lowers the belief.
+Rules that all known inputs keep are found, with how likely each is to be required. A rule is seen in a few inputs, so
+it may be chance; what validators say of inputs that break it (`hear`) raises or lowers the belief.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

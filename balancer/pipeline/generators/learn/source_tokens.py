@@ -1,7 +1,7 @@
 """Break the source of a program into tokens, with constant expressions worked out: "2 * 10**5" is one token.
 
-Good enough for Python and C++ alike: comments go, strings are set apart, names of constants stand for their
-values. It reads text and never executes it. It must not know what constants are for.
+Good enough for Python and C++ alike: comments go, strings are set apart, names of constants stand for their values. It
+reads text and never executes it.
 """
 
 import re

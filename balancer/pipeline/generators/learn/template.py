@@ -7,7 +7,7 @@ so; that is what keeps "n" true when a list grows.
 An input read with a template is an `Instance`: for every field, at every place, its tokens in order. A field
 of a single line has one token there, a list has many, and a column of repeated lines is a list as well.
 
-Pure. It must not know what tokens mean.
+Pure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Decides what counts as a find: an input that every validator accepts, on which the reference solution ends well, the
 other right ones agree with it, and a survivor, run again by itself, does not. An infrastructure failure is no
-difference. It must not know how inputs are made up.
+difference.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from balancer.judging.verdict import judge_end
-from balancer.pipeline.proposing.toolbox import Comparer
+from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution
 

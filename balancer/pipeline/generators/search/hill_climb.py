@@ -24,7 +24,7 @@ from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 from balancer.pipeline.generators.search.differences import Find, MadeInput, SearchBudget, confirmed
 from balancer.pipeline.generators.write.build import build
-from balancer.pipeline.proposing.toolbox import Comparer
+from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Status
 

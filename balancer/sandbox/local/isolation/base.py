@@ -1,7 +1,7 @@
 """The interface of an isolation: the command to start, which waits in isolation to be told what to run.
 
-An isolation is a pure translation from a layout to a command line; starting it and watching
-it is `process.Sandbox`'s business. It must not know languages, endpoints or verdicts.
+An isolation is a pure translation from a layout to a command line; starting it and watching it is `process.Sandbox`'s
+business.
 """
 
 import functools

@@ -2,8 +2,7 @@
 
 Decides by a table of what no contest program needs: to look into other processes, to leave things in the kernel that
 outlive a run or that no limit counts, to change the machine, to make a sandbox of its own. What is forbidden fails as
-if the kernel did not know it (ENOSYS), or with EPERM where only some uses are forbidden. It must not know how a filter
-is loaded.
+if the kernel did not know it (ENOSYS), or with EPERM where only some uses are forbidden.
 
 The filter is written by libseccomp, which most systems have for their own use.
 """

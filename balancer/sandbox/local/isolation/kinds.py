@@ -1,7 +1,7 @@
 """The isolations: bubblewrap, util-linux `unshare`, and none.
 
 Each decides the command line that sets up a layout. What none of them holds: the total memory of all processes (only
-each one's address space), kernel bugs, and side channels. They must not know what will run there.
+each one's address space), kernel bugs, and side channels.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The shell scripts that wait in an isolation, and start a program there. Fixed text: data comes in a file.
 
-The first process of a pid namespace reaps the orphans and must outlive the program, and somebody has to say
-whether the set-up went well. `/bin/sh` does both for less than a millisecond. It must not know what is run.
+The first process of a pid namespace reaps the orphans and must outlive the program, and somebody has to say whether the
+set-up went well. `/bin/sh` does both for less than a millisecond.
 
 File descriptor 0 is the way to `process.Sandbox` and back; the program gets its input from a file instead, so the
 descriptor is not handed on. A program could open it again through /proc, or write to the shell's memory; so the shell

@@ -1,7 +1,7 @@
 """The file system that a program sees, as a table of mounts that every isolation renders in its own words.
 
-Decides which folders of the machine are shown (read-only), which are the program's own (in memory, of bounded
-size), and under which names. It must not know how mounting is done.
+Decides which folders of the machine are shown (read-only), which are the program's own (in memory, of bounded size),
+and under which names.
 """
 
 import functools
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from balancer.sandbox.local.limits import FILE_BYTES
+from balancer.sandbox.local.command import FILE_BYTES
 
 __all__ = [
     "BOX",

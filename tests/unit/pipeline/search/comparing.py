@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from balancer.judging.verdict import judge_end, judge_output
-from balancer.pipeline.proposing.toolbox import CaseFeedback, Feedback
+from balancer.pipeline.proposing import CaseFeedback, Feedback
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Execution, Program, Status
 from balancer.settings.pipeline import AimSettings

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.round.batched import BatchedInput, outcomes, records, taking_many
+from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
 from balancer.program import Program, Status
 
 TWO = b"0 1500 0 3\nab\n1536 20 0 0\n"

@@ -1,19 +1,72 @@
-"""Reachability of endpoints: each is pinged once, many at a time, with a timeout.
+"""Pings of endpoints: a server's own, by the executors of their schemes; and whether those of a config can be reached.
 
-Decides how long an endpoint has. It must not know what is asked, nor what follows from an answer.
+Decides which endpoints a server can ask: a `local://` one is on the machine of whoever leases it. A shell.
+
+Reachability of endpoints: each is pinged once, many at a time, with a timeout. Decides how long an endpoint has.
 """
 
 import queue
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from typing import Final
+from contextlib import ExitStack
+from typing import Final, Self
 from urllib.parse import urlsplit
 
-__all__ = ["connecting", "unreached"]
+from balancer.plugins.registry import Registry
+from balancer.sandbox.executors import make_executors
+from balancer.sandbox.probes import pings_of
+from balancer.scratch import Scratch
+from balancer.settings.config import Config
+from balancer.shells.prober import PingListener, Prober
+
+__all__ = ["EndpointPings", "connecting", "unreached"]
 
 _AT_ONCE: Final = 64
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+class EndpointPings:
+    """Pings the endpoints of `config` from `start` on, until it is stopped; none if the config wants none.
+
+    Args:
+        config: of the pool.
+        registry: the plugins.
+        told: hears how each ping went.
+
+    Raises:
+        ConfigError: no plugin serves a scheme, or its adapter cannot work here.
+        MissingExtra: it needs an extra.
+    """
+
+    def __init__(self, config: Config, registry: Registry, told: PingListener) -> None:
+        self._owned = ExitStack()
+        self._prober: Prober | None = None
+        health = config.health
+        entries = [entry for entry in config.endpoints if not entry.url.lower().startswith("local:")]
+        if health is None or health.ping == "off" or not entries:
+            return
+        with ExitStack() as made:
+            cache = made.enter_context(Scratch("balancer-serve-"))
+            asked = config.model_copy(update={"endpoints": entries})
+            executors = make_executors(asked, registry, cache.path)
+            for executor in executors.values():
+                made.callback(executor.close)
+            pings = pings_of(executors, health.ping)
+            self._prober = Prober(told, pings, every_s=health.ping_every_s, conclusive=health.conclusive)
+            self._owned = made.pop_all()
+
+    def start(self) -> Self:
+        """Begin."""
+        if self._prober is not None:
+            self._prober.start()
+        return self
+
+    def stop(self) -> None:
+        """End; it takes a second at most."""
+        if self._prober is not None:
+            self._prober.stop()
+        self._owned.close()
 
 
 def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.0) -> dict[str, str]:

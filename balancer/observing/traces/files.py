@@ -1,23 +1,37 @@
-"""Trace reader: a file of lines, of columns, or the database of a run, whole or cut short.
+"""Trace files: lines, columns, or the database of a run; read whole or cut short, and written.
 
 Decides what becomes of a file whose writer was killed: its last line may be half a line, and calls that were under way
 are there as open ones, or not at all. What a file is it says itself, by how it begins.
+
+A finished trace is written as lines or as columns, by the name of the file. A pool that works writes lines, for it may
+be killed: they go to a sink, whole and at once, so that a kill leaves at most half a line at the end of the file.
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import columns, tables
-from balancer.observing.traces.rows import VERSION, Attempt, Happening, mistake_in, mistake_in_facts, row_of
+from balancer.observing.traces.columns import write_columns
+from balancer.observing.traces.rows import (
+    VERSION,
+    Attempt,
+    Happening,
+    data_of,
+    line,
+    mistake_in,
+    mistake_in_facts,
+    row_of,
+)
 
-__all__ = ["Trace", "read_trace"]
+__all__ = ["LineFile", "Sink", "Trace", "Unwritten", "cannot_be_written", "read_trace", "write_trace"]
 
 _DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.database names it, which this room does not know
 _LONGEST: Final = 2**25  # characters of a line; the first one of 10 000 endpoints takes some two million
@@ -57,7 +71,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     path = _of_folder(path)
     found = Trace()
     attempts: dict[tuple[str, int], Attempt] = {}
-    for where, data in _rows(path, found):
+    for where, data in _rows_in(path, found):
         if data.get("row") in ("run", "end") and (mistake := mistake_in_facts(data)):
             raise ConfigError(f"{where}: {mistake}")
         if data.get("row") == "run":
@@ -101,7 +115,7 @@ def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
     return database
 
 
-def _rows(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows_in(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[str, Any]]]:
     begins = _beginning(path)
     if begins.startswith(columns.MAGIC):
         rows = columns.column_rows(path)
@@ -159,3 +173,96 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                 yield f"{path}:{number}", data
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def write_trace(trace: Trace, path: str | PathLike[str]) -> None:
+    """Write `trace` to `path`, over what is there: as Parquet if its name ends with ".parquet", else as lines.
+
+    Raises:
+        ConfigError: it cannot be written.
+        MissingExtra: it is to be Parquet, and pyarrow is not installed.
+    """
+    if fspath(path).endswith(".parquet"):
+        write_columns(path, _rows_of(trace))
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(map(line, _rows_of(trace)))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}; choose another path") from None
+
+
+def _rows_of(trace: Trace) -> Iterator[dict[str, Any]]:
+    yield from trace.runs
+    yield from map(data_of, trace.attempts)
+    yield from map(data_of, trace.events)
+    for number, run in enumerate(sorted(trace.ended)):
+        yield {"row": "end", "run": run, "lost": 0 if number else trace.lost}
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where rows go. `write` and `close` are called by one thread at a time, and never under the lock of a pool."""
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep these rows, each as plain data, for good. An error: it could not, and they count as lost."""
+        ...
+
+    def close(self) -> None:
+        """Be done: there are no more."""
+        ...
+
+
+class Unwritten(OSError):
+    """Not all rows could be written; the first `written` of them were."""
+
+    def __init__(self, error: OSError, written: int) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.written = written
+
+
+class LineFile:
+    """A file, appended to, and made if need be.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        try:
+            self._file = _opened(Path(path))
+        except (OSError, ValueError) as error:  # of a path with a NUL in it: ValueError
+            raise cannot_be_written(path, error) from None
+        self._is_torn = False  # the last line may be half a line: a disk was full
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write a line for each row. Unwritten: the disk is full, or the like."""
+        lines = "".join(map(line, rows)).encode()
+        if self._is_torn:  # an end for the half line
+            lines = b"\n" + lines
+        data, was_torn, self._is_torn = memoryview(lines), self._is_torn, True
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise Unwritten(error, max(lines[: len(lines) - len(data)].count(b"\n") - was_torn, 0)) from None
+        self._is_torn = False
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def cannot_be_written(path: object, error: Exception) -> ConfigError:
+    """Return the error of a trace at `path` that cannot be begun."""
+    said = getattr(error, "strerror", None) or error
+    return ConfigError(f"trace: {path}: cannot be written: {said}; choose another path")
+
+
+def _opened(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":  # the run before was killed in the middle of a line
+        os.write(file, b"\n")
+    return file

@@ -1,1 +1,0 @@
-"""What proposes inputs may use of a run: budgets, feedback, a place to try programs."""
