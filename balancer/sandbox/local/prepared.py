@@ -58,11 +58,11 @@ __all__ = [
     "prepare_sandbox",
 ]
 
-_SLOTS = 256  # concurrent runs of one process
+_UIDS = 256  # user ids of one process: concurrent runs
 # Above every range that distributions, systemd (up to 1 879 048 191) or containers hand out, and below 2^31:
 # bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
-_FIRST = 1_879_048_192
-_ROOM = 2**31 - _FIRST  # 2^28: the ranges of 2^20 processes
+_FIRST_UID = 1_879_048_192
+_UID_ROOM = 2**31 - _FIRST_UID  # 2^28: the ranges of 2^20 processes
 # All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
 # output, the same every time.
 _ENVIRONMENT = MappingProxyType(
@@ -75,8 +75,6 @@ _ENVIRONMENT = MappingProxyType(
         "PYTHONHASHSEED": "0",
     }
 )
-
-
 _SCRATCH = "/tmp"  # its own, but for "rlimits"
 
 # What the sandbox itself may use in the group of a run, beside the program and the files that it keeps in memory.
@@ -122,12 +120,12 @@ def high_range(uid_map: str, pid: int) -> range:
     last = max(int(first) + int(count) for first, _, count in map(str.split, uid_map.splitlines())) - 1
     # Two processes have the same range only if their ids differ by a multiple of 2^20. That costs them a shared
     # count of processes, and only without isolation or on kernels before 5.14.
-    first = _FIRST + pid * _SLOTS % _ROOM
-    if first + _SLOTS <= last:
-        return range(first, first + _SLOTS)
+    first = _FIRST_UID + pid * _UIDS % _UID_ROOM
+    if first + _UIDS <= last:
+        return range(first, first + _UIDS)
     # Few ids are mapped, as in a container: take the top of what there is, at the same cost.
     top = last - 1  # leave out 65534, "nobody", the usual last but one
-    return range(max(1, top - _SLOTS), top)
+    return range(max(1, top - _UIDS), top)
 
 
 @functools.lru_cache(maxsize=1)
