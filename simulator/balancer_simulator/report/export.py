@@ -10,8 +10,9 @@ from typing import Any
 
 from balancer.reporting.files import json_text
 from balancer_simulator.run.record import Record
+from balancer_simulator.studies.findings import intervals
 from balancer_simulator.studies.intervals import Interval
-from balancer_simulator.studies.study import Study, intervals
+from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.winner import winner_of
 
 __all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]

@@ -7,15 +7,15 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.html import bare_table
 from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.ranking import ranking_table
 from balancer_simulator.studies.remarks import of_the_runs
-from balancer_simulator.studies.study import Study
 from balancer_simulator.studies.winner import winner_of
 
 __all__ = ["study_html"]
 
 
-def study_html(study: Study) -> str:
+def study_html(study: StudyFindings) -> str:
     """Return the ranking of a study as a cell of a notebook shows it."""
     winner = winner_of(study)
     lines = [
@@ -28,7 +28,7 @@ def study_html(study: Study) -> str:
     return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
 
 
-def _intervals(study: Study) -> str:
+def _intervals(study: StudyFindings) -> str:
     scenario = study.scenario
     count = scenario.replications
     runs = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.wording import worded, worded_difference
 
 __all__ = ["Ranked", "ranked", "ranking_table"]
@@ -25,7 +25,7 @@ class Ranked(NamedTuple):
     remark: str
 
 
-def ranked(study: Study) -> Iterator[Ranked]:
+def ranked(study: StudyFindings) -> Iterator[Ranked]:
     """Yield a line for each policy, the first one first."""
     ranking, name = study.ranking(), study.default_metric
     unit = figure_of(name).unit
@@ -47,7 +47,7 @@ def ranked(study: Study) -> Iterator[Ranked]:
         yield Ranked(policy, value, difference, lost, remark)
 
 
-def ranking_table(study: Study) -> Table:
+def ranking_table(study: StudyFindings) -> Table:
     """Return the ranking as a table."""
     columns = (
         Column("policy", ColumnKind.NAME),

@@ -6,7 +6,7 @@ Decides what is worth a line, and its words; whoever shows a line decides how it
 from collections.abc import Iterator
 from typing import Final
 
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.warmup import why_all_counts
 from balancer_simulator.studies.wording import TOO_SHORT
 
@@ -15,17 +15,17 @@ __all__ = ["UNSURE", "behind", "of_the_runs", "unsure"]
 UNSURE: Final = "may not keep up: as many wait as at a load of 1, and no run of this length can tell"
 
 
-def behind(study: Study) -> list[str]:
+def behind(study: StudyFindings) -> list[str]:
     """Return the policies that cannot keep up."""
     return [policy for policy in study.policies if not study.keeps_up(policy)]
 
 
-def unsure(study: Study) -> list[str]:
+def unsure(study: StudyFindings) -> list[str]:
     """Return the policies that may not keep up."""
     return [policy for policy in study.policies if study.may_not_keep_up(policy)]
 
 
-def of_the_runs(study: Study) -> Iterator[str]:
+def of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield what a reader of any figure has to know: what is refused, what is one sample, what does not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:

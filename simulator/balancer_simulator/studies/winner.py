@@ -6,7 +6,7 @@ Decides when a policy may be called the best, in tables and on the page alike. I
 from dataclasses import dataclass
 
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.findings import StudyFindings
 
 __all__ = ["Winner", "winner_of"]
 
@@ -43,7 +43,7 @@ class Winner:
         return f"cannot be told apart by {heading}: {', '.join([self.first, *self.alike])}"
 
 
-def winner_of(study: Study, by: str | None = None) -> Winner | None:
+def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
     """Return who has won by the figure `by`; None if no policy has it in all its runs.
 
     Raises:
