@@ -1,4 +1,4 @@
-"""The structure of the source: folders and their files have no circles, a class name stands for one class, functions are short.
+"""The structure of the source: folders and files have no circles, a class name is one class, functions are short.
 
 Pure: everything is read off the syntax trees of `balancer`, `strategies` and `simulator`. A parent and its child
 are one subject, so what they import of each other is no circle.
