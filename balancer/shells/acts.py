@@ -19,12 +19,7 @@ def follow(acts: Acts[T]) -> T:
     try:
         act = next(acts)
         while True:
-            try:
-                came = act()
-            except BaseException as error:
-                act = acts.throw(error)
-            else:
-                act = acts.send(came)
+            act = _after(act, acts)
     except StopIteration as end:
         found: T = end.value
         return found
@@ -48,3 +43,12 @@ async def follow_in_task(acts: Acts[T]) -> T:
         return found
     finally:
         acts.close()
+
+
+def _after(act: Callable[[], Any], acts: Acts[Any]) -> Callable[[], Any]:
+    """Do `act`, and return the next one. Raises StopIteration if it was the last."""
+    try:
+        came = act()
+    except BaseException as error:
+        return acts.throw(error)
+    return acts.send(came)

@@ -130,6 +130,8 @@ class RequestExchange:
                 outcome = self._judged(answer, refusal, first[:MOST_BYTES])
             return self._handed_on(answer, lease, outcome, pieces, first or None, later=later)
         except GeneratorExit:  # the task is collected: its drive sees to the lease, and nothing may be waited for
+            if stream is not None and not later:  # a thread was interrupted between two acts
+                stream.close()
             raise
         except BaseException as error:
             failed = self._failed(error, lease, counts_as(error))  # first: what follows may be cancelled
