@@ -36,6 +36,7 @@ from balancer.values.urls import expand_range
 if TYPE_CHECKING:
     from balancer.pool.aio import AsyncPool
     from balancer.settings.config import Config, load_config
+    from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sync import BalancedTransport
@@ -87,6 +88,7 @@ __all__ = [
 _LATER = {
     "AsyncBalancedTransport": "balancer.transports.tasks",
     "AsyncPool": "balancer.pool.aio",
+    "BalancedAdapter": "balancer.transports.adapter",
     "BalancedTransport": "balancer.transports.sync",
     "Config": "balancer.settings.config",
     "aopenai": "balancer.transports.clients",

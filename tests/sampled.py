@@ -1,4 +1,4 @@
-"""Samples of parametrized tests: of `@pytest.mark.sampled(n)`, n cases are in `make test`, the others in `make more`."""
+"""Samples of parametrized tests: with `@pytest.mark.sampled(n)`, n cases are in `make test`, the rest in `make more`."""
 
 from collections.abc import Iterable
 

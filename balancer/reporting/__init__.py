@@ -1,6 +1,6 @@
-"""Reports: documents as data, the renderers of four media, and the drawings in them.
+"""Reports: documents as data, the renderers of three media, and the drawings in them.
 
-- `document`: sections, tables, figures, tiles; `terminal`, `html`, `markdown` and `data` (for JSON) write them.
+- `document`: sections, tables, figures, tiles; `terminal` and `html` write them, `markdown` their tables.
 - `words`: how numbers and names are worded; `files`: texts into a folder, so that nobody ever sees half of one.
 - `progress`: how far a piece of work is, and how much longer it takes.
 - `schedule`: from spans of time to what can be drawn of them.

@@ -1,12 +1,12 @@
-"""Markdown output: a document, or a table alone, as text."""
+"""Markdown output: tables as text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from balancer.reporting import document as doc
 from balancer.reporting.words import visible
 
-__all__ = ["document_text", "markdown_table", "table_text"]
+__all__ = ["markdown_table", "table_text"]
 
 _SIGNS: Final = {
     doc.WordStyle.CODE: "`",
@@ -14,16 +14,6 @@ _SIGNS: Final = {
     doc.WordStyle.STRONG: "**",
     doc.WordStyle.EMPHASIS: "*",
 }
-
-
-def document_text(document: doc.Document) -> str:
-    """Return a document; of its charts the titles and captions."""
-    parts = [f"# {_escaped(document.heading)}", *([_words(document.lead)] if document.lead else [])]
-    parts += [part for block in document.blocks for part in _parts(block)]
-    for section in document.sections:
-        parts += [f"## {_escaped(section.title)}"] if section.title else []
-        parts += [part for block in section.blocks for part in _parts(block)]
-    return "\n\n".join([*parts, *([_words(document.footer)] if document.footer else [])]) + "\n"
 
 
 def table_text(table: doc.Table) -> str:
@@ -50,36 +40,6 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
             raise ValueError(f"found a row of {len(row)} cells under {len(headings)} headings; give as many")
         lines.append(_line([cell.replace("|", "\\|") for cell in row]))
     return "\n".join(lines)
-
-
-def _parts(block: doc.Block) -> Iterator[str]:
-    if isinstance(block, doc.Paragraph):
-        yield _words(block.words)
-    elif isinstance(block, doc.Heading):
-        yield f"### {_words(block.words)}"
-    elif isinstance(block, doc.Bullets):
-        yield from ([f"### {_escaped(block.title)}"] if block.title else [])
-        yield "\n".join(f"- {_words(item)}" for item in block.items)
-    elif isinstance(block, doc.Preformatted):
-        yield "\n".join(f"    {visible(line)}" for line in block.lines)
-    elif isinstance(block, doc.Tiles):
-        yield "\n".join(
-            f"- {_escaped(tile.label)}: **{_escaped(tile.value)}** {_escaped(tile.note)}" for tile in block.tiles
-        )
-    elif isinstance(block, doc.Table):
-        yield from ([f"### {_escaped(block.title)}"] if block.title else [])
-        yield from ([_words(block.note)] if block.note else [])
-        yield table_text(block)
-    elif isinstance(block, doc.Figures):
-        yield from (f"**{_escaped(chart.title)}**: {_escaped(chart.caption)}" for chart in block.charts)
-    elif isinstance(block, doc.Legend):
-        yield "; ".join(f"{letter}: {words}" for _, letter, words in block.entries)
-    elif isinstance(block, doc.Details):
-        yield _words(block.summary)
-        yield from _parts(block.panes)
-    else:
-        assert isinstance(block, doc.Panes)
-        yield from (part for pane in block.panes for each in pane for part in _parts(each))
 
 
 def _words(words: doc.Words) -> str:

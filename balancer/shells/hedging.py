@@ -1,7 +1,7 @@
-"""Hedged calls in threads: run a slow call a second time, elsewhere, and take the first answer.
+"""Hedged calls: run a slow call a second time, elsewhere, and take the first answer. Here in threads.
 
-Decides when the second one starts and what becomes of the loser. It must not know pools, budgets or retries: it is
-given a lease, a way to get another, and somebody to tell of a loser that fails.
+Decides, for tasks too, when the second one starts and what becomes of the loser. It must not know pools, budgets or
+retries: it is given a lease, a way to get another, and somebody to tell of a loser that fails.
 
 A thread cannot be stopped from outside. So a call that is cancelled loses its lease at once, and that is how it can
 tell: `lease.ended` is true. It may go on to its end, in a thread that nobody waits for; what it returns then is
@@ -9,19 +9,27 @@ dropped, and of what it raises only that it is the endpoint's fault is told. Unt
 more than the pool knows of.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.errors import LeaseError
+from balancer.shells.acts import Acts, follow
 
-__all__ = ["HedgedAttempt", "hedged"]
+__all__ = ["HedgedAttempt", "hedge", "hedged"]
 
+A = TypeVar("A", bound="HedgedAttempt[Any]")
 T = TypeVar("T")
+
+
+def _itself(error: BaseException) -> BaseException:
+    return error
 
 
 def hedged(
@@ -46,33 +54,64 @@ def hedged(
         Exception: what `fn` raised: at once if it was the caller's own, else when both have failed.
     """
     ended: SimpleQueue[_Leg[T]] = SimpleQueue()
-    legs: list[_Leg[T]] = []
-    try:
-        legs.append(_Leg(fn, hand[0], ended, failed_late))
+    make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, failed_late)
+    return follow(hedge(make, _Leg.start, partial(_soon, ended), hand, after_s=after_s, another=another)).result()
+
+
+def hedge(
+    make: Callable[[Lease, Callable[[BaseException], BaseException]], A],
+    start: Callable[[A], bool],
+    soon: Callable[[float], Any],
+    hand: list[Lease],
+    *,
+    after_s: float,
+    another: Callable[[], object],
+    counts_as: Callable[[BaseException], BaseException] = _itself,
+) -> Acts[A]:
+    """Return the run of a hedged call that counts, once it has ended; the leases of both have, then.
+
+    Args:
+        make: makes a run of its lease, and of what says how the lease ends by an error.
+        start: starts a run beside this. False: it cannot.
+        soon: an act: returns the next run that ends; None if there is none within so many seconds.
+        hand, after_s, another: as for `hedged`.
+        counts_as: says how the lease of the first run ends by an error, also by one that ends all of this.
+    """
+    legs: list[A] = []
+
+    def begin() -> bool:
+        legs.append(make(hand[0], _itself if legs else counts_as))
         hand.clear()
-        if not legs[0].start():
-            legs[0].run()
-        first = _soon(ended, after_s)
-        if first is None and another():
-            legs.append(_Leg(fn, hand[0], ended, failed_late))
-            hand.clear()
-            if not legs[1].start():
-                legs.pop().cancel()
-        for left in reversed(range(len(legs))):
-            leg = first or ended.get()
-            first = None
-            if leg.error is None:
-                return leg.value
-            if not left or not may_go_elsewhere(leg.error):
-                raise leg.error
-        raise AssertionError("the last leg returns or raises")
+        return start(legs[-1])
+
+    try:
+        if not begin():
+            yield legs[0].run
+        first = yield partial(soon, after_s)
+        if first is None and another() and not begin():
+            legs.pop().cancel()
+        last: A = first or (yield partial(soon, math.inf))
+        if last.error is not None and len(legs) > 1 and may_go_elsewhere(last.error):
+            last = yield partial(soon, math.inf)
+    except BaseException as error:
+        if legs:
+            legs[0].end_after(counts_as(error))
+        raise
     finally:
         for leg in legs:
             leg.cancel()
+    return last
 
 
 class HedgedAttempt(Generic[T]):
     """One of the two runs. Its lease is ended once, by itself or by whoever cancels it: the pool sees to that.
+
+    Args:
+        fn: the call.
+        tell: is told when it has ended.
+        failed_late: is told of its lease if it is cancelled and fails after all.
+        lease: its own.
+        counts_as: says how the lease ends by what `fn` raises.
 
     Attributes:
         value, error: what came of it, once it has ended.
@@ -80,11 +119,32 @@ class HedgedAttempt(Generic[T]):
 
     value: T
 
-    def __init__(self, lease: Lease, failed_late: Callable[[Lease], object]) -> None:
+    def __init__(
+        self,
+        fn: Callable[[Lease], Any],
+        tell: Callable[[Any], object],
+        failed_late: Callable[[Lease], object],
+        lease: Lease,
+        counts_as: Callable[[BaseException], BaseException],
+    ) -> None:
         self.error: BaseException | None = None
-        self._lease = lease
+        self._fn = fn
+        self._tell = tell
         self._failed_late = failed_late
+        self._lease = lease
+        self._counts_as = counts_as
         self._cancelled = False
+        lease.entered = True
+
+    def run(self) -> Any:
+        """Make the call, and tell what came of it: an act."""
+        raise NotImplementedError
+
+    def result(self) -> T:
+        """Return, or raise, what came of it."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
     def cancel(self) -> None:
         """End its lease if it is still out: neither a success nor a failure of the endpoint."""
@@ -101,11 +161,12 @@ class HedgedAttempt(Generic[T]):
                 self._lease.release_after(error)
 
     def _end(self) -> None:
-        """End its lease by what came of it."""
+        """End its lease by what came of it, and tell."""
         try:
             self._give_back(self.error)
         except BaseException as error:  # e.g. fn gave the lease back itself; of one that is cancelled it is dropped
             self.error = error
+        self._tell(self)
 
     def _give_back(self, error: BaseException | None) -> None:
         try:
@@ -126,17 +187,6 @@ class HedgedAttempt(Generic[T]):
 class _Leg(HedgedAttempt[T]):
     """A run in a thread of its own."""
 
-    def __init__(
-        self,
-        fn: Callable[[Lease], T],
-        lease: Lease,
-        ended: "SimpleQueue[_Leg[T]]",
-        failed_late: Callable[[Lease], object],
-    ) -> None:
-        super().__init__(lease, failed_late)
-        self._fn = fn
-        self._ended = ended
-
     def start(self) -> bool:
         """Run it in a thread of its own. Return False if the machine has no more threads."""
         name = f"hedged-{self._lease.id}"
@@ -149,13 +199,11 @@ class _Leg(HedgedAttempt[T]):
         return True
 
     def run(self) -> None:
-        """Make the call in this thread, and put what came of it into the queue."""
         try:
             self.value = self._fn(self._lease)
         except BaseException as error:  # it is raised in the thread that waits
-            self.error = error
+            self.error = self._counts_as(error)
         self._end()
-        self._ended.put(self)
 
 
 def _soon(ended: "SimpleQueue[_Leg[T]]", within_s: float) -> "_Leg[T] | None":

@@ -1,29 +1,33 @@
 """How callers wait: threads asleep at a lock of their own, tasks parked in their loops.
 
 Decides when whoever waits looks for something: its deadline, a retry poll, leases that nobody has any more. It must not
-know how a lease is asked for, nor decide who is next. How a task waits is said in `balancer.shells.tasks`; all but the
-waiting itself is the same for threads and tasks.
+know how a lease is asked for, nor decide who is next. What a task's library of event loops does for a `Spot` is said in
+`balancer.shells.tasks`; all but the waiting itself is the same for threads and tasks.
 """
 
 import math
 import threading
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
-from balancer.core import Waiter
+from balancer.core import Core, Waiter
+from balancer.core.events import Event
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import LeaseError, WaitInCoroutine
 from balancer.shells.alarm import Alarm
 from balancer.shells.coroutines import in_coroutine
+from balancer.shells.delivery import Delivery
+from balancer.shells.forks import ForkedLock
 from balancer.strategy import Request
 
-if TYPE_CHECKING:
-    from balancer.shells.engine import Engine
+__all__ = ["Spot", "Told", "Waits", "granted_to", "nothing"]
 
-__all__ = ["ParkedTask", "Waits", "granted_to", "nothing"]
+Told = Callable[[Any, None], object]
 
 _NEVER = math.inf  # looked up once
 # Whoever waits looks for leases that nobody has any more, first after so long and then twice as long each time. For
@@ -31,17 +35,62 @@ _NEVER = math.inf  # looked up once
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 
 
-class ParkedTask(Protocol):
-    """Where a task waits; see `balancer.shells.tasks.parking`."""
+class _Engine(Protocol):
+    """What is asked of the engine (`balancer.shells.engine`), behind whose lock all wait."""
+
+    core: Core
+    clock: Callable[[], float]
+    lock: "threading.RLock | ForkedLock"
+    leave: Callable[[], None]
+    attends: bool
+    happened: deque[Event]
+    delivery: Delivery
+    acquire_timeout_s: float
+
+    def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
+    def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]: ...
+    def give_back_abandoned(self, *, at_once: bool = False) -> None: ...
+    def start(self, timer: threading.Timer) -> None: ...
+
+
+class Spot(ABC):
+    """A place where one task waits, until it is woken or some seconds have passed.
+
+    Args:
+        told: called with this place by whoever wakes it, once the task is sure to hear of it.
+        lost: called by whoever wakes it if nobody comes back from here any more.
+
+    Attributes:
+        deserted: set where the task has gone without a word, e.g. because it was collected.
+    """
+
+    __slots__ = ("_is_woken", "_lost", "_told", "deserted")
+
+    def __init__(self, told: Told, lost: "Callable[[], object]") -> None:
+        self._told = told
+        self._lost = lost
+        self._is_woken = False
+        self.deserted = False
 
     def wake(self) -> None:
-        """Let the task go on."""
-        ...
+        """Let the task go on, from any thread; once is enough, and to do it again is no harm."""
+        if self.deserted or not self._reached():
+            self._lost()
+        else:
+            self._told(self, None)
+
+    @abstractmethod
+    async def wait(self, nap_s: float) -> None:
+        """Wait, in the task, until it is woken or so many seconds have passed (`inf`: any number)."""
 
     @property
+    @abstractmethod
     def is_over(self) -> bool:
         """True if nobody will ever come back from here: the task or its event loop has gone."""
-        ...
+
+    @abstractmethod
+    def _reached(self) -> bool:
+        """See to it that the task goes on. Return False if its loop runs no more."""
 
 
 class Waits:
@@ -53,9 +102,9 @@ class Waits:
         round_s: how long until the next look for abandoned leases on behalf of tasks; 0 while no task waits.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: _Engine) -> None:
         self.sleeping: dict[Waiter, None] = {}
-        self.parked: dict[ParkedTask, Waiter] = {}
+        self.parked: dict[Spot, Waiter] = {}
         self.round_s = 0.0
         self._engine = engine
         self._rounds = Alarm(self._look_round, engine.clock)

@@ -5,6 +5,7 @@ and when it is tried again is decided as for the transports.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Unpack
 
 from balancer.core.attempt_plan import AttemptPlan
@@ -14,13 +15,14 @@ from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaite
 from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
+from balancer.shells.acts import follow
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
-from balancer.transports.exchange import reads_more
+from balancer.transports.exchange import beginning, reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.sync import answered, beginning
+from balancer.transports.sync import answered
 
 require("requests", "BalancedAdapter")
 
@@ -105,21 +107,20 @@ class BalancedAdapter(HTTPAdapter):
             answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
             hear(answer.headers, lease)
             refusal = _status_error(answer, endpoint.name)
-            pieces, content = _pieces(answer.raw), b""
+            pieces = _pieces(answer.raw)
+            content = follow(beginning(partial(next, pieces, None), refusal))
             if refusal is not None and reads_more(refusal):
-                content = beginning(pieces)
                 refusal.body = content[:MOST_BYTES]  # type: ignore[attr-defined]  # where `says_spent` looks
                 if may_go_elsewhere(refusal):
                     answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
-            first = content or next((piece for piece in pieces if piece), None)
         except Exception as error:
             shown = _known(redacted(error, endpoint), request)
             if shown is error:
                 raise
             raise shown from None
-        begun = BegunBody(answer.raw, pieces, first, usage_for(lease, answer.headers, decoded=True))
+        begun = BegunBody(answer.raw, pieces, content or None, usage_for(lease, answer.headers, decoded=True))
         answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         return answer
 

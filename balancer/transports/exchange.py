@@ -1,10 +1,13 @@
 """One request and its answer, and what the transports for threads and for tasks have in common.
 
-Decides what an attempt came to: an answer that is handed on with its lease, or an error after which the plan goes on
-or ends. It neither waits nor reads: the transports do, each in its own way.
+Decides how an answer is read up to its first byte, and what an attempt came to: an answer that is handed on with its
+lease, or an error after which the plan goes on or ends. It neither waits nor reads: the transports do.
 """
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
@@ -18,8 +21,10 @@ from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
 from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
+from balancer.shells.acts import Acts
 from balancer.transports.errors import (
     HALF_SENT,
+    MOST_BYTES,
     FinalFailure,
     for_client,
     last_answer,
@@ -36,7 +41,7 @@ from balancer.transports.request_options import RequestKeywords, RequestOptions
 if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
 
-__all__ = ["RequestExchange", "TransportBase", "reads_more"]
+__all__ = ["RequestExchange", "TransportBase", "beginning", "reads_more"]
 
 _KINDS = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
@@ -88,32 +93,63 @@ class RequestExchange:
         self._limits: StepTimeouts | None = None  # of the attempt under way, until the head of its answer has come
         self._body = RequestBody(http, request.stream)
 
-    def sent_to(self, lease: Lease, run: Run = _UNCUT) -> Any:
-        """Return the request as the leased endpoint gets it. Raises ConfigError if it has no URL of HTTP.
+    def attempt(
+        self,
+        inner: Any,
+        lease: Lease,
+        run: Run = _UNCUT,
+        *,
+        later: bool = False,
+        counts_as: Callable[[BaseException], BaseException] = lambda error: error,
+    ) -> Acts[Any]:
+        """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended.
 
         With a `run` that is to be cut no step of its client's, to connect, to send, to wait for the head of the answer,
         may take longer than what is left. That is all that a thread can do.
+
+        Args:
+            inner: sends it.
+            lease: of the endpoint, which has a URL of HTTP, or ConfigError is raised.
+            run: see above.
+            later: whether a task does it.
+            counts_as: says how the lease ends by an interrupt, or a cancellation.
         """
+        stream = None
+        try:
+            send = inner.handle_async_request if later else inner.handle_request
+            answer = yield partial(send, self._sent_to(lease, run))
+            if self._limits is not None:  # from now on the client's own limits count
+                self._limits.lift()
+                self._limits = None
+            stream = answer.stream
+            hear(answer.headers, lease)
+            refusal = status_error(self.http, self._request, answer, lease.endpoint)
+            pieces, outcome = (aiter if later else iter)(stream), outcome_of(refusal)
+            first = yield from beginning(partial(anext if later else next, pieces, None), refusal)
+            if refusal is not None and reads_more(refusal):
+                outcome = self._judged(answer, refusal, first[:MOST_BYTES])
+            return self._handed_on(answer, lease, outcome, pieces, first or None, later=later)
+        except GeneratorExit:  # the task is collected: its drive sees to the lease, and nothing may be waited for
+            if stream is not None and not later:  # a thread was interrupted between two acts
+                stream.close()
+            raise
+        except BaseException as error:
+            failed = self._failed(error, lease, counts_as(error))  # first: what follows may be cancelled
+            if stream is not None:
+                with suppress(Exception):
+                    yield stream.aclose if later else stream.close
+            if failed is error:
+                raise
+            raise failed from None
+
+    def _sent_to(self, lease: Lease, run: Run) -> Any:
         sent = forwarded(self.http, self._request, lease.endpoint, self._body)
         if self._asks_load:
             sent.headers.setdefault(ASK, "TEXT")
-        self._limits = None
-        if run.cut_s < math.inf:
-            self._limits = StepTimeouts(sent, run)
+        self._limits = StepTimeouts(sent, run) if run.cut_s < math.inf else None
         return sent
 
-    def has_head(self) -> None:
-        """Hear that the head of the answer has come: from now on the client's own limits count."""
-        if self._limits is not None:
-            self._limits.lift()
-            self._limits = None
-
-    def refusal(self, answer: Any, lease: Lease) -> Exception | None:
-        """Hear what the head of `answer` says, and return the error that its status stands for; None: for none."""
-        hear(answer.headers, lease)
-        return status_error(self.http, self._request, answer, lease.endpoint)
-
-    def judged(self, answer: Any, error: Exception, content: bytes) -> Outcome:
+    def _judged(self, answer: Any, error: Exception, content: bytes) -> Outcome:
         """Return what the lease ends with if all of `answer` comes. Raises `error`: it may be tried elsewhere instead.
 
         Args:
@@ -127,7 +163,7 @@ class RequestExchange:
             raise error
         return outcome_of(error)
 
-    def handed_on(
+    def _handed_on(
         self, answer: Any, lease: Lease, outcome: Outcome, pieces: Any, first: bytes | None, *, later: bool
     ) -> Any:
         """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
@@ -137,16 +173,10 @@ class RequestExchange:
         answer.stream = leased_body_class(self.http, later=later)(lease, outcome, begun)
         return answer
 
-    def failed(self, error: BaseException, lease: Lease, counts_as: BaseException | None = None) -> BaseException:
-        """End the lease of an attempt that came to nothing, and return what is to be raised for it.
-
-        Args:
-            error: what it came to nothing by.
-            lease: its own.
-            counts_as: what says how the lease ends, if not `error`.
-        """
+    def _failed(self, error: BaseException, lease: Lease, counts_as: BaseException) -> BaseException:
+        """End the lease of an attempt that came to nothing by `error`, and return what is to be raised for it."""
         if not isinstance(error, Exception):
-            end_lease(lease, counts_as or error)
+            end_lease(lease, counts_as)
             return error
         shown = redacted(error, lease.endpoint)
         if self._limits is not None and self._limits.excuse(error):
@@ -219,12 +249,26 @@ class TransportBase:
         return [self._given] if self._given is not None else list(self._made.values())
 
 
-def reads_more(error: Exception) -> bool:
+def reads_more(error: Exception | None) -> bool:
     """Return whether the body of the answer that `error` stands for is read before it is judged.
 
     It is if the answer may be held back, or if its words may say that the account has nothing left.
     """
-    return may_go_elsewhere(error) or status_of(error) in REFUSALS
+    return error is not None and (may_go_elsewhere(error) or status_of(error) in REFUSALS)
+
+
+def beginning(read: Callable[[], Any], error: Exception | None) -> Acts[bytes]:
+    """Return as much of a body as is read before it is judged: of an error all, unless it is longer than any.
+
+    Args:
+        read: an act: returns the next piece, None at the end.
+        error: what the answer stands for.
+    """
+    pieces, size, least = [], 0, MOST_BYTES if reads_more(error) else 0
+    while size <= least and (piece := (yield read)) is not None:
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)  # of one piece that one itself
 
 
 def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:

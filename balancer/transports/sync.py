@@ -1,24 +1,22 @@
 """HTTP transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
 
-Decides how an answer is read up to its first byte. The attempt plan decides where a request goes and when it is tried
-again, through the same driver as `Pool.call`; only the lease of an answer that is handed on stays out, until its body
-ends.
+Decides nothing. The attempt plan decides where a request goes and when it is tried again, through the same driver as
+`Pool.call`; only the lease of an answer that is handed on stays out, until its body ends.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease, outcome_of
+from balancer.endpoint import Lease
 from balancer.pool.pool import Pool
+from balancer.shells.acts import follow
 from balancer.shells.driver import ThreadDriver
 from balancer.shells.lease_request import LeaseRequest
-from balancer.transports.errors import MOST_BYTES
-from balancer.transports.exchange import RequestExchange, TransportBase, reads_more
+from balancer.transports.exchange import TransportBase
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 else:
     _Both = object  # neither is needed to be one: both ask for the methods only
 
-__all__ = ["BalancedTransport", "answered", "beginning"]
+__all__ = ["BalancedTransport", "answered"]
 
 
 T = TypeVar("T")
@@ -58,7 +56,7 @@ class BalancedTransport(TransportBase, _Both):
         inner = self._inner(exchange.http)
 
         def attempt(lease: Lease, run: Run) -> Any:
-            return _attempt(exchange, inner, lease, run)
+            return follow(exchange.attempt(inner, lease, run))
 
         try:
             return answered(self._pool, exchange.plan, exchange.asked, attempt)
@@ -83,30 +81,6 @@ class BalancedTransport(TransportBase, _Both):
         self.close()
 
 
-def _attempt(exchange: RequestExchange, inner: Any, lease: Lease, run: Run) -> Any:
-    """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended."""
-    stream = None
-    try:
-        answer = inner.handle_request(exchange.sent_to(lease, run))
-        exchange.has_head()
-        stream = answer.stream
-        refusal = exchange.refusal(answer, lease)
-        pieces, outcome, first = iter(stream), outcome_of(refusal), b""
-        if refusal is not None and reads_more(refusal):
-            first = beginning(pieces)
-            outcome = exchange.judged(answer, refusal, first[:MOST_BYTES])
-        found = first or next((piece for piece in pieces if piece), None)
-        return exchange.handed_on(answer, lease, outcome, pieces, found, later=False)
-    except BaseException as error:
-        if stream is not None:
-            with suppress(Exception):
-                stream.close()
-        failed = exchange.failed(error, lease)
-        if failed is error:
-            raise
-        raise failed from None
-
-
 def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callable[[Lease, Run], T]) -> T:
     """Return the answer that an attempt along `plan` came to; its body keeps the lease. Raises what the plan ends with.
 
@@ -125,13 +99,3 @@ def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callab
 
     driver: ThreadDriver[T] = ThreadDriver(pool.engine, plan, asked, make, sleep=time.sleep)
     return driver.run()
-
-
-def beginning(pieces: Iterator[bytes]) -> bytes:
-    """Return a body, or the beginning of one that is longer than any error."""
-    content = bytearray()
-    for piece in pieces:
-        content += piece
-        if len(content) > MOST_BYTES:
-            break
-    return bytes(content)

@@ -20,8 +20,8 @@ from balancer_simulator import EndpointModel, Poisson, Policy, Requests, Scenari
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import KindRecord, Record
 from balancer_simulator.scenario.workload import Kind
+from balancer_simulator.studies.findings import intervals
 from balancer_simulator.studies.parallel import Order, run_orders
-from balancer_simulator.studies.study import intervals
 from scipy.special import stdtrit
 
 RHO = 0.8

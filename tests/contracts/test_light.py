@@ -220,7 +220,7 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(
         ("balancer.BalancedTransport(pool)", "BalancedTransport needs the extra 'transports'"),
         ("balancer.AsyncBalancedTransport(pool)", "AsyncBalancedTransport needs the extra 'transports'"),
         ("from balancer.ray import SharedPool\nSharedPool('a')", "balancer.ray needs the extra 'ray'"),
-        ("from balancer.transports.adapter import BalancedAdapter", "BalancedAdapter needs the extra 'requests'"),
+        ("balancer.BalancedAdapter(pool)", "BalancedAdapter needs the extra 'requests'"),
     ],
 )
 def test_what_a_client_goes_through_says_which_extra_is_missing(code: str, says: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The structure of the source: folders have no circles, a class name stands for one class, functions are short.
+"""The structure of the source: folders and files have no circles, a class name is one class, functions are short.
 
 Pure: everything is read off the syntax trees of `balancer`, `strategies` and `simulator`. A parent and its child
 are one subject, so what they import of each other is no circle.
@@ -51,6 +51,15 @@ def _between_folders() -> Mapping[str, Set[str]]:
     return found
 
 
+def _within_folders() -> Mapping[str, Set[str]]:
+    """Return, for each module, the other ones of its folder that it imports from; the door of a folder is none."""
+    trees = {name: found for name, found in _trees().items() if found[0].name != "__init__.py"}
+    return {
+        name: {other for other in _imported(tree) if other in trees and trees[other][0].parent == path.parent} - {name}
+        for name, (path, tree) in trees.items()
+    }
+
+
 def _reached(start: str, edges: Mapping[str, Set[str]]) -> set[str]:
     seen: set[str] = set()
     todo = [start]
@@ -65,6 +74,14 @@ def test_no_folder_imports_one_that_imports_it_back() -> None:
     edges = _between_folders()
     assert len(edges) > 30
     assert {folder for folder in edges if folder in _reached(folder, edges)} == set()
+
+
+def test_no_file_imports_one_of_its_folder_that_imports_it_back() -> None:
+    """But for `Pool.connect` and `Pool.aio`: what they return is made of a pool."""
+    edges = _within_folders()
+    assert sum(map(len, edges.values())) > 400
+    found = {name for name in edges if name in _reached(name, edges)}
+    assert found == {f"balancer.pool.{name}" for name in ("pool", "aio", "connected")}
 
 
 def test_a_class_name_stands_for_one_class() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from balancer import BalancerError, Lease
-from balancer.shells.tasks.parking import Spot, Told
+from balancer.shells.waiting import Spot, Told
 from tests.equivalence.driven import Driver, PlanOver
 from tests.equivalence.plan import Arrival
 

@@ -269,6 +269,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
 # -- interrupts ----------------------------------------------------------------------------------------
 
 _AROUND_THE_LEASE = (
+    "balancer/shells/acts.py",
     "balancer/shells/calls.py",
     "balancer/shells/driver.py",
     "balancer/shells/hedging.py",

@@ -11,7 +11,8 @@ from balancer import Endpoint, EndpointError, Pool
 from balancer.program import Execution, Program, Status
 from balancer.sandbox.probes import pings_of
 from balancer.settings.rules import HealthSettings
-from balancer.shells.prober import Prober, Schedule
+from balancer.shells.acts import follow
+from balancer.shells.prober import Prober
 from tests.threads.crew import until
 from tests.unit.pipeline.fakes import FakeExecutor
 
@@ -114,7 +115,7 @@ def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) 
 
         prober = Prober(Ear(), {"a": lambda: None}, every_s=10.0)
         monkeypatch.setattr(prober._stopping, "wait", wait)
-        prober._go_on("a", lambda: None, Schedule(10.0, random.Random(seed)))
+        follow(prober._go_on("a", lambda: None, random.Random(seed)))
         return waited
 
     first, *others = pauses(1)

@@ -14,8 +14,8 @@ from balancer.endpoint import Lease
 from balancer.errors import PoolForked
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout
-from balancer.shells.tasks.parking import Spot, spot
-from balancer.shells.waiting import granted_to
+from balancer.shells.tasks.parking import spot
+from balancer.shells.waiting import Spot, granted_to
 from balancer.strategy import ANY, Request
 
 __all__ = ["TaskLeaseContext", "acquire", "asking"]

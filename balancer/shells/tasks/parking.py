@@ -1,57 +1,16 @@
-"""The interface to an event loop: where a task waits, and which library runs it.
+"""The interface to an event loop: tasks and time limits of the library that runs the task.
 
 Decides what is asked of a library of event loops, and which one that is. It must not know what is waited for.
 """
 
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-__all__ = ["Spot", "TaskGroup", "TimeLimit", "Told", "spot", "task_group", "time_limit"]
+from balancer.shells.waiting import Spot, Told
 
-Told = Callable[[Any, None], object]
-
-
-class Spot(ABC):
-    """A place where one task waits, until it is woken or some seconds have passed.
-
-    Args:
-        told: called with this place by whoever wakes it, once the task is sure to hear of it.
-        lost: called by whoever wakes it if nobody comes back from here any more.
-
-    Attributes:
-        deserted: set where the task has gone without a word, e.g. because it was collected.
-    """
-
-    __slots__ = ("_is_woken", "_lost", "_told", "deserted")
-
-    def __init__(self, told: Told, lost: "Callable[[], object]") -> None:
-        self._told = told
-        self._lost = lost
-        self._is_woken = False
-        self.deserted = False
-
-    def wake(self) -> None:
-        """Let the task go on, from any thread; once is enough, and to do it again is no harm."""
-        if self.deserted or not self._reached():
-            self._lost()
-        else:
-            self._told(self, None)
-
-    @abstractmethod
-    async def wait(self, nap_s: float) -> None:
-        """Wait, in the task, until it is woken or so many seconds have passed (`inf`: any number)."""
-
-    @property
-    @abstractmethod
-    def is_over(self) -> bool:
-        """True if nobody will ever come back from here: the task or its event loop has gone."""
-
-    @abstractmethod
-    def _reached(self) -> bool:
-        """See to it that the task goes on. Return False if its loop runs no more."""
+__all__ = ["TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 
 
 class TaskGroup(Protocol):

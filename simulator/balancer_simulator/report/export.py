@@ -10,9 +10,10 @@ from typing import Any
 
 from balancer.reporting.files import json_text
 from balancer_simulator.run.record import Record
+from balancer_simulator.studies.findings import intervals
 from balancer_simulator.studies.intervals import Interval
 from balancer_simulator.studies.ranking import winner_of
-from balancer_simulator.studies.study import Study, intervals
+from balancer_simulator.studies.study import Study
 
 __all__ = ["endpoints_csv", "runs_csv", "to_data", "to_json"]
 

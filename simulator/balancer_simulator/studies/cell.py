@@ -7,13 +7,13 @@ from markupsafe import Markup, escape
 
 from balancer.reporting.html import bare_table
 from balancer_simulator.studies.figures import figure_of
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.ranking import of_the_runs, ranking_table, winner_of
-from balancer_simulator.studies.study import Study
 
 __all__ = ["study_html"]
 
 
-def study_html(study: Study) -> str:
+def study_html(study: StudyFindings) -> str:
     """Return the ranking of a study as a cell of a notebook shows it."""
     winner = winner_of(study)
     lines = [
@@ -26,7 +26,7 @@ def study_html(study: Study) -> str:
     return str(Markup("").join(Markup("<div>{}</div>").format(line) for line in lines))
 
 
-def _intervals(study: Study) -> str:
+def _intervals(study: StudyFindings) -> str:
     scenario = study.scenario
     count = scenario.replications
     runs = (

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
-from balancer_simulator.studies.study import Study
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.warmup import why_all_counts
 
 __all__ = ["UNSURE", "Ranked", "Winner", "behind", "of_the_runs", "ranked", "ranking_table", "unsure", "winner_of"]
@@ -34,7 +34,7 @@ class Ranked(NamedTuple):
     remark: str
 
 
-def ranked(study: Study) -> Iterator[Ranked]:
+def ranked(study: StudyFindings) -> Iterator[Ranked]:
     """Yield a line for each policy, the first one first."""
     ranking, name = study.ranking(), study.default_metric
     unit = figure_of(name).unit
@@ -56,7 +56,7 @@ def ranked(study: Study) -> Iterator[Ranked]:
         yield Ranked(policy, value, difference, lost, remark)
 
 
-def ranking_table(study: Study) -> Table:
+def ranking_table(study: StudyFindings) -> Table:
     """Return the ranking as a table."""
     columns = (
         Column("policy", ColumnKind.NAME),
@@ -103,7 +103,7 @@ class Winner:
         return f"cannot be told apart by {heading}: {', '.join([self.first, *self.alike])}"
 
 
-def winner_of(study: Study, by: str | None = None) -> Winner | None:
+def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
     """Return who has won by the figure `by`; None if no policy has it in all its runs.
 
     Raises:
@@ -116,17 +116,17 @@ def winner_of(study: Study, by: str | None = None) -> Winner | None:
     return Winner(first, tuple(alike), name, len(study.policies))
 
 
-def behind(study: Study) -> list[str]:
+def behind(study: StudyFindings) -> list[str]:
     """Return the policies that cannot keep up."""
     return [policy for policy in study.policies if not study.keeps_up(policy)]
 
 
-def unsure(study: Study) -> list[str]:
+def unsure(study: StudyFindings) -> list[str]:
     """Return the policies that may not keep up."""
     return [policy for policy in study.policies if study.may_not_keep_up(policy)]
 
 
-def of_the_runs(study: Study) -> Iterator[str]:
+def of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield what a reader of any figure has to know: what is refused, what is one sample, what does not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:

@@ -1,49 +1,26 @@
 """A study: a scenario under several policies, replicated, with what is known of each figure.
 
-It decides what is run, and compares policies by the same requests and faults. Reports show what it found.
+It decides what is run. What is known of it then is said in `balancer_simulator.studies.findings`.
 """
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from math import ceil, inf, sqrt
+from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer.values.wording import did_you_mean
 from balancer_simulator.run.disciplines import BASELINES
-from balancer_simulator.run.record import KindRecord, Record
+from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Closed
-from balancer_simulator.studies.figures import checked_figure, ranking_figure
-from balancer_simulator.studies.frames import frame_of_figures, frame_of_runs
-from balancer_simulator.studies.intervals import (
-    QUANTILES,
-    Interval,
-    difference_of,
-    interval_of,
-    pooled,
-    quantile_difference,
-)
+from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.parallel import Order, run_orders
 from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
 
-# More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
-# would look quick because it does less.
-_MORE_LOST: Final = 0.01
-# A policy cannot keep up if more requests are under way at the end than in the middle, by more than this part of those
-# that came between. Where as many come as are served, the difference has about the variance of the two counts, which
-# are Poisson's: so many deviations of it may be chance.
-_GROWTH: Final = 0.01
-_CHANCE: Final = 2.0
-# At a load of 1 a queue is as long as what comes and what ends differ by chance: after n arrivals some sqrt(2 * n), in
-# M/M/1 0.9 times that on average over the second half of a run. Of studies of three replications at a load of 1.00 one
-# in twenty is below 0.4 times, at 0.90 one in thirty is above (`show_coverage.py --overloads`).
-_AS_AT_ONE: Final = 0.4
 _SPANS: Final = 20_000
 
 Progress = Callable[[int, int], None]
@@ -51,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Study:
+class Study(StudyFindings):
     """What was run, and what came of it.
 
     Attributes:
@@ -60,254 +37,11 @@ class Study:
         curves: the same at each offered load, by load; empty unless the scenario has `loads`.
     """
 
-    scenario: Scenario
-    records: dict[str, tuple[Record, ...]]
-    curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        loads = f", loads {', '.join(f'{load:g}' for load in self.curves)}" if self.curves else ""
-        count = self.scenario.replications
-        many = "replication" if count == 1 else "replications"
-        return f"<Study of {self.scenario.name!r}: {', '.join(self.policies)}; {count} {many}{loads}>"
-
     def _repr_html_(self) -> str:
         """Return the ranking, as a cell of a notebook shows it."""
-        from balancer_simulator.studies.cell import study_html  # here, as it stands on this module
+        from balancer_simulator.studies.cell import study_html  # loads the template engine
 
         return study_html(self)
-
-    def to_frame(self, *, runs: bool = False) -> Any:
-        """Return a DataFrame of pandas: a row for each policy and figure, with `mean`, `low`, `high`, `unit`, `known`.
-
-        A figure that is refused has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
-
-        Args:
-            runs: a row for each run instead, with a column for each figure.
-
-        Raises:
-            BalancerError: pandas is not installed.
-        """
-        if runs:
-            return frame_of_runs(record for records in self.records.values() for record in records)
-        return frame_of_figures(
-            {policy: self.metrics(policy) for policy in self.records},
-            {policy: self.too_short(policy) for policy in self.records},
-        )
-
-    @property
-    def policies(self) -> list[str]:
-        """The labels, in the order they were given."""
-        return list(self.records)
-
-    def metrics(self, policy: str) -> dict[str, Interval]:
-        """Return every figure that all replications of `policy` have, with its interval; some may be refused.
-
-        Raises:
-            ConfigError: there is no such policy.
-        """
-        return intervals(self._samples(policy))
-
-    def too_short(self, policy: str) -> dict[str, str]:
-        """Return why a quantile of `policy` is refused, for each that is: the runs are too short or too few for it.
-
-        Raises:
-            ConfigError: there is no such policy.
-        """
-        return refusals(self._samples(policy))
-
-    def by_kind(self, policy: str) -> dict[str, dict[str, Interval]]:
-        """Return the figures of each kind of request, by its name; empty if there is only one kind.
-
-        Raises:
-            ConfigError: there is no such policy.
-        """
-        runs = [record.kinds for record in self._samples(policy)]
-        return {kinds[0].name: intervals(kinds) for kinds in zip(*runs, strict=True)}
-
-    @property
-    def is_one_sample(self) -> bool:
-        """Whether what is asked for was recorded, so that all replications ask for the same: there is one sample.
-
-        Intervals are then of what is random besides, such as the strategy's draws; there are none (`half` is NaN) where
-        nothing is.
-        """
-        return self.scenario.is_one_sample
-
-    def _samples(self, *policies: str) -> list[Record]:
-        """Return the runs of the first of `policies` that tell something new: one if all are copies of one sample."""
-        runs = [self._runs(policy) for policy in policies]
-        copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
-        return list(runs[0][:1] if copies else runs[0])
-
-    def values(self, policy: str, name: str) -> list[float]:
-        """Return one figure of `policy` in each replication.
-
-        Raises:
-            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
-        """
-        found = [record.metrics for record in self._runs(policy)]
-        if not all(name in metrics for metrics in found):
-            raise ConfigError(self._without(policy, name))
-        return [metrics[name] for metrics in found]
-
-    def metric(self, policy: str, name: str) -> Interval:
-        """Return one figure of `policy`.
-
-        Raises:
-            ConfigError: there is no such policy or figure, or a run of it does not have the figure.
-        """
-        values, samples = self.values(policy, name), self._samples(policy)
-        if name not in QUANTILES:
-            return interval_of(values[: len(samples)], least=0.0)
-        return pooled(samples, name).interval
-
-    def difference(self, policy: str, other: str, name: str) -> Interval:
-        """Return how much larger `name` is under `policy` than under `other`, paired by replication.
-
-        Raises:
-            ConfigError: there is no such policy or figure, or a run does not have the figure.
-        """
-        values, others = self.values(policy, name), self.values(other, name)
-        mine, theirs = self._samples(policy, other), self._samples(other, policy)
-        if name not in QUANTILES:
-            return difference_of(values[: len(mine)], others[: len(theirs)])
-        return quantile_difference(pooled(mine, name), pooled(theirs, name))
-
-    @property
-    def default_metric(self) -> str:
-        """What policies are ranked by unless told otherwise: less is better."""
-        return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
-
-    def ranking(self, name: str | None = None) -> list[str]:
-        """Return the policies, the best first: by `name`, by its better end, but who loses more requests comes last.
-
-        Raises:
-            ConfigError: there is no such figure, or neither of its ends is better.
-        """
-        figure = ranking_figure(name or self.default_metric)
-        if name is not None and not any(name in self.metrics(policy) for policy in self.records):
-            raise ConfigError(self._without(self.policies[0], name))
-        sign = -1 if figure.better == "more" else 1
-        found = {policy: self.metrics(policy).get(figure.key) for policy in self.records}
-        values = {policy: inf if interval is None else sign * interval.mean for policy, interval in found.items()}
-        return sorted(self.records, key=lambda policy: (self.loses_more(policy), values[policy]))
-
-    def best(self, name: str | None = None) -> list[str]:
-        """Return the best policy by `name`, by its better end, then those that cannot be told apart from it.
-
-        A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more
-        requests. With one replication there are no intervals, so no policy can be told apart.
-
-        Raises:
-            ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.
-        """
-        name = name or self.default_metric
-        ranked = [policy for policy in self.ranking(name) if name in self.metrics(policy)]
-        if not ranked:
-            raise ConfigError(self._without(self.policies[0], name))
-        best, *others = ranked
-        alike = [p for p in others if not self.loses_more(p) and not self.difference(p, best, name).is_clear]
-        return [best, *alike]
-
-    def at_load(self, load: float) -> "Study":
-        """Return the study at one of the scenario's `loads`, to be ranked and compared like any other.
-
-        Raises:
-            KeyError: the scenario was not run at this load.
-        """
-        records = self.curves[load]
-        return Study(self.scenario.at_load(load), records)
-
-    def loses_more(self, policy: str) -> bool:
-        """Return whether `policy` loses clearly more requests than the policy that loses least.
-
-        What is under way at the end is lost as well if `policy` cannot keep up, see `keeps_up`.
-        """
-        lost = {other: self._lost(other) for other in self.records}
-        return lost[policy] > min(lost.values()) + _MORE_LOST
-
-    def keeps_up(self, policy: str) -> bool:
-        """Return whether as many requests end under `policy` as come, but for chance.
-
-        They do not if more is asked for than the endpoints could do, by the means (`Scenario.is_beyond`), or if in the
-        second half of the time that counts, all replications together, the number under way grows by more than 1% of
-        those that come and by more than chance explains. A batch has a makespan instead, and callers of a closed
-        workload wait for their answers: both always keep up.
-        """
-        if self.scenario.is_batch or isinstance(self.scenario.workload, Closed):
-            return True
-        if self.scenario.is_beyond:
-            return False
-        came = growth = 0
-        for record in self._runs(policy):
-            arrived, under_way = record.halfway
-            came += record.arrived - arrived
-            growth += record.unfinished - under_way
-        return growth <= _GROWTH * came + _CHANCE * sqrt(2 * came)
-
-    def may_not_keep_up(self, policy: str) -> bool:
-        """Return whether nothing shows that `policy` cannot keep up, nor that it can: no run of this length could tell.
-
-        In the second half of the time that counts as many requests wait, on average, as at a load of 1: a queue that
-        is stable is shorter, once the run is long beside what the queue remembers. So raise `horizon_s`.
-        """
-        if self.scenario.is_batch or isinstance(self.scenario.workload, Closed) or not self.keeps_up(policy):
-            return False
-        runs = self._runs(policy)
-        came = sum(record.arrived - record.halfway[0] for record in runs) / len(runs)
-        return sum(record.waiting for record in runs) / len(runs) > _AS_AT_ONE * sqrt(2 * came)
-
-    def unfinished(self, policy: str) -> float:
-        """Return the part of the requests that were still under way at the end, all replications together."""
-        came = sum(record.arrived for record in self._runs(policy))
-        return sum(record.unfinished for record in self._runs(policy)) / max(1, came)
-
-    def _lost(self, policy: str) -> float:
-        """Return the part of the requests that come to nothing; all of them if none has ended."""
-        came = sum(record.arrived for record in self._runs(policy))
-        if self.keeps_up(policy):
-            came -= sum(record.unfinished for record in self._runs(policy))
-        return 1 - sum(record.completed for record in self._runs(policy)) / came if came else 1.0
-
-    def _runs(self, policy: str) -> tuple[Record, ...]:
-        if policy not in self.records:
-            raise ConfigError(
-                f"study: unknown policy {policy!r}{did_you_mean(policy, self.records)} "
-                f"(there are: {', '.join(self.records)})"
-            )
-        return self.records[policy]
-
-    def _without(self, policy: str, name: str) -> str:
-        """Return why there is no such figure, and what to do."""
-        checked_figure(name)
-        records = self._runs(policy)
-        missing = sum(name not in record.metrics for record in records)
-        line = f"study: {policy!r} has no {name} in {missing} of {len(records)} replications"
-        completed = sum(record.completed for record in records)
-        if completed:
-            return f"{line}; it has {', '.join(self.metrics(policy))}"
-        return (
-            f"{line}: none of {sum(record.arrived for record in records)} requests succeeded; raise horizon_s or see "
-            "what fails, and hold a strategy of your own against check_strategy of balancer.testing.conformance"
-        )
-
-
-def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
-    """Return every figure that all of `records` have, with its interval; quantiles are of all of them together."""
-    found = [record.metrics for record in records]
-    names = [name for name in found[0] if all(name in metrics for metrics in found)]
-    return {
-        name: pooled(records, name).interval
-        if name in QUANTILES
-        else interval_of([metrics[name] for metrics in found], least=0.0)
-        for name in names
-    }
-
-
-def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
-    """Return why a quantile is refused, for each that all of `records` have and that is."""
-    found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
-    return {name: refusal for name, refusal in found.items() if refusal}
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:

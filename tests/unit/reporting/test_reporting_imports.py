@@ -15,7 +15,7 @@ def test_the_package_loads_neither_templates_nor_plots() -> None:
 
 
 def test_only_what_draws_loads_matplotlib_and_only_pages_load_the_template_engine() -> None:
-    names = "data", "document", "files", "markdown", "terminal", "words"
+    names = "document", "files", "markdown", "terminal", "words"
     assert not {"matplotlib", "jinja2"} & _loaded(", ".join(f"balancer.reporting.{name}" for name in names))
     assert "matplotlib" not in _loaded("balancer.reporting.html")
     assert "matplotlib" in _loaded("balancer.reporting.style")

@@ -1,0 +1,62 @@
+"""Acts that a generator wants: threads and tasks do them alike, and what was begun is ended, whatever comes between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from balancer.shells.acts import Acts, follow, follow_in_task
+from tests.threads.interrupts import interrupted_at
+
+
+def _in_task(acts: Acts[Any]) -> Any:
+    return asyncio.run(follow_in_task(acts))
+
+
+def _awaited(act: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    async def made() -> Any:
+        return act()
+
+    return made
+
+
+@pytest.mark.parametrize(("does", "kind"), [(follow, lambda act: act), (_in_task, _awaited)], ids=["thread", "task"])
+def test_what_comes_of_an_act_is_sent_or_raised_where_it_was_wanted(
+    does: Callable[[Acts[Any]], Any], kind: Callable[[Any], Any]
+) -> None:
+    def wants(last: str) -> Acts[list[Any]]:
+        came = [(yield kind(partial(int, "1")))]
+        try:
+            yield kind(partial(int, "x"))
+        except ValueError:
+            came.append((yield kind(partial(int, "2"))))
+        return [*came, (yield kind(partial(int, last)))]
+
+    assert does(wants("3")) == [1, 2, 3]
+    with pytest.raises(ValueError, match="'y'"):
+        does(wants("y"))
+
+
+def test_an_interrupt_at_any_point_ends_what_was_begun() -> None:
+    number, ended = -1, 0  # once in vain, see `interrupted_at`
+    while True:
+        said: list[str] = []
+
+        def wants(said: list[str] = said) -> Acts[None]:
+            said.append("begun")
+            try:
+                for _ in range(3):
+                    yield int
+            finally:
+                said.append("ended")
+
+        number += 1
+        acts = wants()  # somebody has it: that it is collected would not do
+        where = interrupted_at(number, ("balancer/shells/acts.py",), partial(follow, acts))
+        if where is None and number > 0:
+            break
+        assert said in ([], ["begun", "ended"]), f"interrupted at {where}"
+        ended += bool(where and said)
+    assert ended > 5
