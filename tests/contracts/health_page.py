@@ -1,22 +1,13 @@
 """What docs/health.md says of the states, made from the transitions themselves.
 
-python -m tests.contracts.health_page      # prints the table and the diagram, to be pasted
+python -m tests.contracts.health_page      # prints the diagram, to be pasted
 """
 
 from balancer.core.states import TRANSITIONS, Health
 
-__all__ = ["diagram", "table"]
+__all__ = ["diagram"]
 
 _ARROW = "-->"
-
-
-def table() -> str:
-    """Return the transitions as a table."""
-    lines = ["| state | when | then |", "|---|---|---|"]
-    lines += [
-        f"| `{before.value}` | {event.value} | `{after.value}` |" for (before, event), after in TRANSITIONS.items()
-    ]
-    return "\n".join(lines)
 
 
 def diagram() -> str:
@@ -29,4 +20,4 @@ def diagram() -> str:
 
 
 if __name__ == "__main__":
-    print(table(), diagram(), sep="\n\n")
+    print(diagram())

@@ -3,16 +3,12 @@
 from balancer.core.states import TRANSITIONS, Health
 from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.contracts.documents import ROOT, blocks
-from tests.contracts.health_page import diagram, table
+from tests.contracts.health_page import diagram
 
 PAGE = ROOT / "docs" / "health.md"
 
 
-def test_the_table_is_that_of_the_code() -> None:
-    assert table() in PAGE.read_text()
-
-
-def test_the_diagram_is_drawn_from_the_table() -> None:
+def test_the_diagram_is_that_of_the_code() -> None:
     assert [block.code for block in blocks(PAGE) if block.language == "mermaid"] == [diagram()]
 
 
