@@ -105,7 +105,7 @@ system:
 
 $(READY): pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "needs Python >= 3.11 with venv: install it, or make PYTHON=/path/to/python3.x"; exit 1; }
-	@echo "installing into $(VENV): balancer and about 135 packages, those of its tests and docs as well (1 GB), usually 30 s to 2 min"
+	@echo "installing into $(VENV): balancer and about 150 packages, those of its tests and docs as well (1 GB), usually 30 s to 2 min"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	@touch $@
