@@ -170,7 +170,9 @@ class RequestExchange:
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
         begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
-        answer.stream = leased_body_class(self.http, later=later)(lease, outcome, begun)
+        answer.stream = body = leased_body_class(self.http, later=later)(lease, outcome, begun)
+        if answer.is_closed:  # made of its content, by a cache or a mock below: then no client reads the stream
+            body.end_read(answer.content)
         return answer
 
     def _failed(self, error: BaseException, lease: Lease, counts_as: BaseException) -> BaseException:

@@ -81,6 +81,12 @@ class LeasedBody:
         if begun.first is None:
             self._end_whole()
 
+    def end_read(self, content: bytes) -> None:
+        """End it: all of it, which is `content`, is with its reader already."""
+        if self._usage is not None:
+            self._usage.feed(content)
+        self._end_whole()
+
     def _take_first(self) -> bytes | None:
         first, self._first = self._first, None
         if first is not None:

@@ -80,6 +80,14 @@ def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face:
     assert ends == ["a success"]
 
 
+def test_an_answer_that_is_made_of_its_content_gives_its_lease_back_at_once(face: Face) -> None:
+    """As a mock or a cache below makes it: the client reads no stream then."""
+    pool, ends = pool_of("a")
+    inner = face.http.MockTransport(lambda request: face.http.Response(200, content=b"kept"))
+    answer = face.request(face.transport(pool, inner), "GET")
+    assert (answer.content, ends, pool.leases()) == (b"kept", ["a success"], ())
+
+
 def test_an_answer_without_a_body(face: Face) -> None:
     pool, ends = pool_of("a")
     assert face.request(face.transport(pool, _answers(face, a=[Reply(204, body=())])), "GET").content == b""
