@@ -31,7 +31,6 @@ class Numbers:
     name: ClassVar[str] = "numbers"
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Yield `budget` numbers."""
         for n in rng.sample(range(76), budget):
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
@@ -42,7 +41,6 @@ class Own:
     name: ClassVar[str] = "data"
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Yield them all."""
         return problem.data[:budget]
 
 
@@ -133,7 +131,6 @@ class Bench:
 
     @property
     def settings(self) -> PipelineSettings:
-        """The settings of the pipeline."""
         return PipelineSettings(
             problems="-",
             output_generation_workers=self.workers,

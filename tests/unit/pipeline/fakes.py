@@ -62,7 +62,6 @@ class FakeExecutor:
         self._lock = threading.Lock()
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        """Do the next step of the script."""
         with self._lock:
             self.calls.append(program)
             step = next(self._script, self.always)
@@ -80,7 +79,6 @@ class FakeExecutor:
         """Return."""
 
     def close(self) -> None:
-        """Tell whoever wants to know."""
         self.when_closed()
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["GONE", "SMALL", "Files", "write"]
+from balancer.pipeline.packages.read import read_problem
+from balancer.problem import Problem
+
+__all__ = ["GONE", "SMALL", "Files", "read", "write"]
 
 Files = Mapping[str, str | bytes]
 
@@ -25,3 +28,8 @@ def write(root: Path, files: Files) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return root
+
+
+def read(folder: Path, files: Files) -> Problem:
+    """Write a small package in `folder`, with more or other files, and read it."""
+    return read_problem(write(folder / "sum", files))

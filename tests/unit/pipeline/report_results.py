@@ -50,7 +50,6 @@ _LIKELY = {
 
 
 def case(number: int, *, sample: bool = False, state: CaseState = CaseState.READY) -> CaseResult:
-    """Return a case."""
     origin = Origin("data", f"sample/{number}.in") if sample else Origin("mutate", f"token {number} -> 0")
     return CaseResult(number, origin, sample, state, 17 * number + 3)
 

@@ -4,17 +4,14 @@ Kept as it was before doubles were asked first; see `balancer.judging.compare`, 
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context
+
+from balancer.judging.compare import Comparison, Flags, parse_flags
 
 __all__ = ["Comparison", "Flags", "compare", "parse_flags"]
 
 _is_number = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _TOKEN = re.compile(rb"\S+")
-
-_SWITCHES = ("case_sensitive", "space_change_sensitive")
-_TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_tolerance")
 
 # Digits kept when two tokens are subtracted: all of both, and twice that many for tokens of different
 # magnitude, so that a verdict can only be off where the error equals the tolerance to 60 digits.
@@ -22,72 +19,7 @@ _SPARE_DIGITS = 60
 _SHOWN_BYTES = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the default output validator was told.
-
-    Args:
-        case_sensitive: "Yes" and "yes" differ.
-        space_change_sensitive: white space must be the same, byte for byte.
-        relative: largest error allowed, as a share of the expected value; None: not allowed.
-        absolute: largest error allowed; None: not allowed. Either tolerance is enough.
-    """
-
-    case_sensitive: bool = False
-    space_change_sensitive: bool = False
-    relative: Decimal | None = None
-    absolute: Decimal | None = None
-
-    @property
-    def numeric(self) -> bool:
-        """True if numbers are compared by value."""
-        return self.relative is not None or self.absolute is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The outcome. `reason` is one line that says where the output differs, or "" if it is accepted."""
-
-    accepted: bool
-    reason: str = ""
-
-
 _SAME = Comparison(True)
-
-
-def parse_flags(flags: Sequence[str]) -> Flags:
-    """Read `validator_flags`, split at white space.
-
-    Raises:
-        ValueError: an unknown flag, or a tolerance that is missing, negative or not a number; one line.
-    """
-    switches: dict[str, bool] = {}
-    tolerances: dict[str, Decimal] = {}
-    rest = iter(flags)
-    for flag in rest:
-        if flag in _SWITCHES:
-            switches[flag] = True
-        elif flag in _TOLERANCES:
-            tolerances[flag] = _tolerance(flag, next(rest, None))
-        else:
-            raise ValueError(f"unknown flag {flag!r}; allowed: {', '.join(_SWITCHES + _TOLERANCES)}")
-    both = tolerances.get("float_tolerance")
-    return Flags(
-        **switches,
-        relative=tolerances.get("float_relative_tolerance", both),
-        absolute=tolerances.get("float_absolute_tolerance", both),
-    )
-
-
-def _tolerance(flag: str, text: str | None) -> Decimal:
-    if text is None:
-        raise ValueError(f"{flag} has no value; write a number after it, e.g. {flag} 1e-6")
-    if not _is_number(text.encode()):
-        raise ValueError(f"{flag} is {text!r}; a finite decimal number is allowed, e.g. 1e-6")
-    value = _context(len(text)).create_decimal(text)
-    if value < 0 or not value.is_finite():
-        raise ValueError(f"{flag} is {text}; a finite number from 0 up is allowed, e.g. 1e-6")
-    return value
 
 
 def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:

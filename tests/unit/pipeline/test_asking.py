@@ -26,36 +26,48 @@ from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
 from tests.unit.pipeline.test_resume import Died, Mortal, mortal, two
 
-RIGHT = ["double", "add"]
-
 
 class Counting:
-    """Counts up from 100, and remembers how far it was pulled."""
+    """Counts up from 100, so many times and each after a pause, and remembers how often and how far it was asked."""
 
-    def __init__(self, name: str = "counting", first: int = 100, step: int = 1) -> None:
+    def __init__(
+        self, name: str = "counting", first: int = 100, step: int = 1, most: int | None = None, pause_s: float = 0.0
+    ) -> None:
         self.name = name
-        self.first = first
-        self.step = step
+        self._numbers = (first, step)
+        self._most = most
+        self._pause_s = pause_s
+        self.asked = 0
         self.pulled = 0
+        self.amid = threading.Event()
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-        """Yield numbers without end."""
-        for n in itertools.count(self.first, self.step):
+        self.asked += 1
+        for n in itertools.islice(itertools.count(*self._numbers), self._most):
             self.pulled += 1
+            time.sleep(self._pause_s)
+            self.amid.set()
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
 
-def validated(monkeypatch: pytest.MonkeyPatch, valid: Callable[[int], bool]) -> None:
-    """Let the validator accept the numbers that are `valid`, and the own ones."""
+Validated = Callable[[Callable[[int], bool]], None]
 
-    def check(data: bytes, files: object) -> Execution:
-        if not data.isdigit():
-            return finished(code=43)
-        n = int(data)
-        code = 42 if n < 10 or valid(n) else 43
-        return Execution(finished().status, stderr=b"" if code == 42 else b"n is %d" % n, exit_code=code)
 
-    monkeypatch.setitem(PROGRAMS, "check input", check)
+@pytest.fixture
+def validated(monkeypatch: pytest.MonkeyPatch) -> Validated:
+    """Return what lets the validator accept the numbers that are `valid`, and the own ones."""
+
+    def let(valid: Callable[[int], bool]) -> None:
+        def check(data: bytes, files: object) -> Execution:
+            if not data.isdigit():
+                return finished(code=43)
+            n = int(data)
+            code = 42 if n < 10 or valid(n) else 43
+            return Execution(finished().status, stderr=b"" if code == 42 else b"n is %d" % n, exit_code=code)
+
+        monkeypatch.setitem(PROGRAMS, "check input", check)
+
+    return let
 
 
 def bench_of(folder: Path, *generators: Generator, inputs: int = 30, proposals: int = 600, **changes: object) -> Bench:
@@ -70,25 +82,23 @@ def made_up(end: End) -> list[int]:
 # -- yield ---------------------------------------------------------------------------------------------
 
 
-def test_a_validator_that_refuses_55_of_60_leaves_as_many_as_are_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_validator_that_refuses_55_of_60_leaves_as_many_as_are_wanted(tmp_path: Path, validated: Validated) -> None:
     """The issue: 55 of 60 refused left 5 cases."""
-    validated(monkeypatch, lambda n: n % 12 == 0)
+    validated(lambda n: n % 12 == 0)
     generator = Counting()
     assert len(made_up(judged(bench_of(tmp_path, generator)))) == 30
     assert generator.pulled <= 30 * 12 + 64, "and no more than a batch too many were made"
 
 
-def test_nothing_is_made_that_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: True)
+def test_nothing_is_made_that_is_not_needed(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: True)
     generator = Counting()
     assert made_up(judged(bench_of(tmp_path, generator, proposals=10**6))) == list(range(100, 130))
     assert generator.pulled <= 46
 
 
-def test_the_proposals_of_a_generator_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: False)
+def test_the_proposals_of_a_generator_are_bounded(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: False)
     generator = Counting()
     end = judged(bench_of(tmp_path, generator, proposals=100))
     assert made_up(end) == []
@@ -96,25 +106,18 @@ def test_the_proposals_of_a_generator_are_bounded(tmp_path: Path, monkeypatch: p
     assert generator.pulled <= 101
 
 
-def test_who_has_nothing_more_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: False)
-    asked = 0
-
-    class Few(Counting):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            nonlocal asked
-            asked += 1
-            return itertools.islice(super().propose(problem, rng, budget), 3)
-
-    bench = bench_of(tmp_path, Few())
+def test_who_has_nothing_more_is_not_asked_again(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: False)
+    few = Counting(most=3)
+    bench = bench_of(tmp_path, few)
     assert len(judged(bench).inputs(CaseState.INVALID)) == 3
-    assert asked == 1
+    assert few.asked == 1
     judged(bench)
-    assert asked == 1, "not in a later session either"
+    assert few.asked == 1, "not in a later session either"
 
 
-def test_what_the_validators_like_is_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: n % 2 == 0)
+def test_what_the_validators_like_is_asked_for_more(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: n % 2 == 0)
     bad, good = Counting("bad", 101, 2), Counting("good", 100, 2)
     end = judged(bench_of(tmp_path, bad, good, inputs=120))
     assert len(made_up(end)) == 120
@@ -139,22 +142,19 @@ class Learner:
             yield Proposal(b"%d" % n, Origin(self.name, f"remainder {n % 12}"))
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Yield numbers."""
         return itertools.islice(self._numbers(rng, range(12)), budget)
 
     def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Yield numbers like the valid ones."""
         self.heard.append(heard)
         known = sorted({(int(each.data) - 100) % 12 for each in heard.valid})
         return itertools.islice(self._numbers(rng, known or range(12)), budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Yield numbers."""
         return self.propose(problem, rng, budget)
 
 
-def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: (n - 100) % 12 == 5)
+def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: (n - 100) % 12 == 5)
     learner = Learner()
     end = judged(bench_of(tmp_path, learner, inputs=60))
     assert len(end.inputs(CaseState.READY, CaseState.REPLACED)) == 2 + 60 * 3, "in each of three rounds"
@@ -167,10 +167,8 @@ def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, monkeypatch:
     assert refused < 64 * 4, "most of what came later was valid"
 
 
-def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    validated(monkeypatch, lambda n: False)
+def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: False)
 
     class Shy(Learner):
         def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
@@ -184,10 +182,8 @@ def test_one_that_can_be_asked_again_is_done_when_it_says_nothing(
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("part", range(5))
-def test_a_death_between_batches_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
-) -> None:
-    validated(monkeypatch, lambda n: n % 5 == 0)
+def test_a_death_between_batches_comes_to_the_same_end(tmp_path: Path, validated: Validated, part: int) -> None:
+    validated(lambda n: n % 5 == 0)
 
     def bench(name: str) -> Bench:
         return bench_of(tmp_path / name, Learner(), Counting(), inputs=12, proposals=60)
@@ -209,24 +205,16 @@ def test_a_death_between_batches_comes_to_the_same_end(
 # -- time and memory -----------------------------------------------------------------------------------
 
 
-def test_a_stop_does_not_wait_for_1500_proposals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_does_not_wait_for_1500_proposals(tmp_path: Path, validated: Validated) -> None:
     """The issue: with 1500 proposals at once, ctrl-C took 49 s. Each takes 50 ms here: 75 s in all."""
-    validated(monkeypatch, lambda n: True)
-    amid = threading.Event()
-
-    class Slow(Counting):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            for proposal in super().propose(problem, rng, budget):
-                time.sleep(0.05)
-                amid.set()
-                yield proposal
-
-    bench = bench_of(tmp_path, Slow(), inputs=1000, proposals=1500)
+    validated(lambda n: True)
+    slow = Counting(pause_s=0.05)
+    bench = bench_of(tmp_path, slow, inputs=1000, proposals=1500)
     with bench.open({"a": FakeExecutor()}) as sample:
         told: list[float] = []
 
         def stop() -> None:
-            assert amid.wait(10)
+            assert slow.amid.wait(10)
             told.append(time.monotonic())
             sample.runner.stop()
 
@@ -238,28 +226,23 @@ def test_a_stop_does_not_wait_for_1500_proposals(tmp_path: Path, monkeypatch: py
     assert time.monotonic() - told[0] < 2
 
 
-def test_a_generator_that_takes_long_goes_on_in_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    validated(monkeypatch, lambda n: True)
+def test_a_generator_that_takes_long_goes_on_in_the_next_batch(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated(lambda n: True)
     monkeypatch.setattr(asking, "_MOST_S", 0.05)
-
-    class Slow(Counting):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            for proposal in super().propose(problem, rng, budget):
-                time.sleep(0.03)
-                yield proposal
-
-    bench = bench_of(tmp_path, Slow(), inputs=10)
+    bench = bench_of(tmp_path, Counting(pause_s=0.03), inputs=10)
     assert len(made_up(judged(bench))) == 10
     with bench.open({}) as sample:
         assert len(sample.store.rounds.batches(sample.problem.id, 0)) > 2
 
 
 def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "_MOST_BYTES", 1000)
     monkeypatch.setattr(asking, "_MOST_INPUT", 500)
-    validated(monkeypatch, lambda n: True)
+    validated(lambda n: True)
 
     class Large(Counting):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:

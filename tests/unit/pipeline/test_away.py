@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from balancer.errors import ConfigError
 from balancer.pipeline.progress import WorkerProgress
@@ -17,11 +16,11 @@ from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
 from balancer.pipeline.results.trust import TrustStore
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
-from balancer.pipeline.running.run import RunOptions, run_pipeline
-from balancer.plugins.registry import Registered, default_registry
+from balancer.pipeline.running.run import RunOptions
+from balancer.plugins.registry import Registered
 from balancer.pool.pool import Pool
 from balancer.sandbox.executors import make_executors
-from balancer.settings.config import Config, parse_config
+from balancer.settings.config import Config
 from tests.unit.cli_mistakes import GOOD
 from tests.unit.command import Balancer, balancer, package, registry
 from tests.unit.pipeline import test_streamed_rows as rows
@@ -72,30 +71,12 @@ class _Near:
 
 class _Bench(rows.Bench):
     def away(self, near: "_Near | None", results: str, **pipeline: Any) -> RunResult:
-        config = parse_config(
-            {
-                "pool": {"strategy": "fifo"},
-                "endpoints": [{"url": "fake://{1..2}/", "capacity": 2}],
-                "pipeline": {
-                    "problems": str(self.folder / "rows.jsonl"),
-                    "results": str(self.folder / results),
-                    "generators": ["data", "rounds"],
-                    "sample_level_workers": 2,
-                    "attempts": 2,
-                    "outage_s": 0,
-                    **pipeline,
-                },
-            },
-            file="test",
-            environ={},
-        )
-        return run_pipeline(config, self.registry, Console(file=self.said, width=200), RunOptions(engine=near))
+        return self.run_with({"results": results, **pipeline}, RunOptions(engine=near))
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> _Bench:
     made = _Bench(tmp_path)
-    made.registry.strategies.update(default_registry().strategies)
     made.write(*(rows.row(f"r{n}") for n in range(4)))
     return made
 
@@ -118,13 +99,6 @@ def test_it_comes_to_what_one_process_finds(bench: _Bench) -> None:
     )
     assert found.all_work.leases == found.verified.runs + found.verified.again == found.pool.acquired
     assert sum(each.done for each in near.heard) > 0
-
-
-def test_what_is_done_is_not_sent_again(bench: _Bench) -> None:
-    bench.away(_Near(bench.registry), "there")
-    again = _Near(bench.registry)
-    assert bench.away(again, "there").complete
-    assert again.judged == []
 
 
 def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others_are_kept(bench: _Bench) -> None:

@@ -5,8 +5,11 @@ import random
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -137,40 +140,42 @@ def until(what: str, out: StringIO) -> None:
         time.sleep(0.01)
 
 
-def forecasting(name: str, pool: Pool, progress: Progress, folder: Path, kept: Kept) -> EndForecaster:
-    return EndForecaster(pool, plugin(name), progress, kept, ForecastPlan(2, folder, time.monotonic(), _OFTEN))
+@contextmanager
+def foretelling(name: str, folder: Path, left: int = 4) -> Iterator[SimpleNamespace]:
+    """Have the end of a run foretold that has made one call; its pool must serve whatever became of that."""
+    out, kept = StringIO(), Kept()
+    progress, plan = progress_of(out, left), ForecastPlan(2, folder, time.monotonic(), _OFTEN)
+    with Pool(["http://a/"]) as pool:
+        with EndForecaster(pool, plugin(name), progress, kept, plan) as teller:
+            pool.acquire().release()
+            yield SimpleNamespace(out=out, kept=kept, progress=progress, teller=teller)
+        pool.acquire(timeout=0).release()
 
 
 def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
-    out, kept = StringIO(), Kept()
-    progress = progress_of(out)
-    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress, tmp_path, kept) as told:
-        pool.acquire().release()
-        until("from 1 calls: over after", out)
-        shown = progress.tables()["run"][""]["left"]  # and no second estimate
+    with foretelling("told", tmp_path) as run:
+        until("from 1 calls: over after", run.out)
+        shown = run.progress.tables()["run"][""]["left"]  # and no second estimate
         assert re.fullmatch(r"predicted 1[45] min \d\d s to 3[23] min \d\d s left", shown), shown
-        told.over()
-    assert kept.there.is_set()
-    first = kept[0]
+        run.teller.over()
+    assert run.kept.there.is_set()
+    first = run.kept[0]
     assert first.end_s - first.at_s == pytest.approx(1004.0)
     assert (first.low_s - first.at_s, first.high_s - first.at_s) == pytest.approx((900.0, 2000.0))
     assert first.came_s is not None
-    assert "(15 min" in out.getvalue()
-    assert "; with two more it would take half of that" in out.getvalue()
+    assert "(15 min" in run.out.getvalue()
+    assert "; with two more it would take half of that" in run.out.getvalue()
     assert list(tmp_path.iterdir()) == []  # the trace is gone
 
 
 def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Path) -> None:
-    out, kept = StringIO(), Kept()
-    progress = progress_of(out)
-    with Pool(["http://a/"]) as pool, forecasting("past", pool, progress, tmp_path, kept) as told:
-        pool.acquire().release()
-        assert kept.there.wait(PATIENCE_S)
-        told.over()
-    assert "over after" not in out.getvalue()
-    assert "predicted" not in progress.tables()["run"][""]["left"]
-    assert kept[0].came_s is not None
-    assert kept[0].came_s > kept[0].high_s
+    with foretelling("past", tmp_path) as run:
+        assert run.kept.there.wait(PATIENCE_S)
+        run.teller.over()
+    assert "over after" not in run.out.getvalue()
+    assert "predicted" not in run.progress.tables()["run"][""]["left"]
+    assert run.kept[0].came_s is not None
+    assert run.kept[0].came_s > run.kept[0].high_s
 
 
 def test_a_line_says_how_old_what_is_predicted_is() -> None:
@@ -204,52 +209,41 @@ def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
-    out, kept = StringIO(), Kept()
-    with Pool(["http://a/"]) as pool, forecasting(name, pool, progress_of(out), tmp_path, kept):
-        until(said, out)
-        pool.acquire(timeout=0).release()
-    assert "Traceback" not in out.getvalue()
-    assert kept == []
+    with foretelling(name, tmp_path) as run:
+        until(said, run.out)
+    assert "Traceback" not in run.out.getvalue()
+    assert run.kept == []
 
 
 def test_the_end_is_not_predicted_from_a_last_few_problems(tmp_path: Path) -> None:
-    kept = Kept()
-    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress_of(StringIO(), 3), tmp_path, kept) as teller:
-        pool.acquire().release()
-        teller._forecast(1.0)
-        assert kept == []
+    with foretelling("told", tmp_path, left=3) as run:
+        run.teller._forecast(1.0)
+        assert run.kept == []
 
 
 @pytest.mark.parametrize("name", ["endless", "parent"])
 def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, name: str) -> None:
-    out = StringIO()
-    with Pool(["http://a/"]) as pool:
-        with forecasting(name, pool, progress_of(out), tmp_path, Kept()):
-            over_s = time.monotonic() + PATIENCE_S
-            while not (tmp_path / "asked").exists():
-                assert time.monotonic() < over_s
-                time.sleep(0.01)
-        pool.acquire(timeout=0).release()
-    assert "cannot" not in out.getvalue()
+    with foretelling(name, tmp_path) as run:
+        over_s = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "asked").exists():
+            assert time.monotonic() < over_s
+            time.sleep(0.01)
+    assert "cannot" not in run.out.getvalue()
 
 
 def test_once_it_is_over_nothing_is_predicted_any_more(tmp_path: Path) -> None:
-    kept = Kept()
-    with Pool(["http://a/"]) as pool, forecasting("told", pool, progress_of(StringIO()), tmp_path, kept) as teller:
-        pool.acquire().release()
-        assert kept.there.wait(PATIENCE_S)
-        teller.over()
+    with foretelling("told", tmp_path) as run:
+        assert run.kept.there.wait(PATIENCE_S)
+        run.teller.over()
         assert not any(thread.name == "forecast" for thread in threading.enumerate())
-        assert all(each.came_s is not None for each in kept)
+        assert all(each.came_s is not None for each in run.kept)
 
 
 def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Path) -> None:
-    out = StringIO()
-    with Pool(["http://a/"]) as pool:
-        (tmp_path / "so-far.trace.jsonl").mkdir()
-        with forecasting("told", pool, progress_of(out), tmp_path, Kept()):
-            pool.acquire(timeout=0).release()
-    assert "the end of the run is not predicted: " in out.getvalue()
+    (tmp_path / "so-far.trace.jsonl").mkdir()
+    with foretelling("told", tmp_path) as run:
+        pass
+    assert "the end of the run is not predicted: " in run.out.getvalue()
 
 
 # -- a whole run ------------------------------------------------------------------------------------
@@ -272,9 +266,7 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
 
     def wait(store: running.Store, problem: Problem) -> None:
         settled(store, problem)
-        if (
-            len(store.sessions()) == 1 and problem.id == "more-3"
-        ):  # the fifth: by now three are over, and at least six are left
+        if len(store.sessions()) == 1 and problem.id == "more-3":  # the fifth: three are over, and six left at least
             assert made.wait(PATIENCE_S)
 
     monkeypatch.setattr(running.Store, "keep_predictions", kept)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.generators.write.build import build
 from balancer.pipeline.generators.write.commands import Needs, command_changes, drawn_rows, needs_of
+from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import make_problem
 
 STACK = ("6\npush 3\npush 4\npop\nquery\npop\npush 9\n", "4\npush 1\nquery\npop\npush 2\n")
@@ -25,8 +25,7 @@ BAG = ("6\nadd 5\nadd 7\nremove 5\nadd 5\nremove 5\nremove 7\n", "5\nadd 2\nadd 
 
 
 def made(*inputs: str, count: int = 300) -> list[str]:
-    found = knowledge_of(make_problem(*inputs))
-    assert found is not None
+    found = known(*inputs)
     rng = random.Random(1)
     style = Style("as seen", Size(1, 6), (Where.SEEN,))
     changed = islice(command_changes(found, rng), count)
@@ -114,7 +113,7 @@ def test_mutate_and_stress_make_them_where_inputs_have_commands() -> None:
     problem = make_problem(*STACK)
     proposed = list(MutateGenerator().propose(problem, random.Random(1), 120))
     assert sum(each.origin.detail.startswith("commands ") for each in proposed) > 10
-    source = SmallInputs(knowledge_of(problem), [each.data for each in problem.data], [], random.Random(1))
+    source = SmallInputs(known(*STACK), [each.data for each in problem.data], [], random.Random(1))
     assert sum(each.kind == "commands" for each in source.batch()) > 10
     plain = make_problem("3\n5 1 4\n", "1\n7\n")
     assert not any("commands" in each.origin.detail for each in MutateGenerator().propose(plain, random.Random(1), 120))

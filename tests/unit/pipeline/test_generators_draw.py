@@ -3,7 +3,10 @@
 import operator
 import random
 from collections import Counter
+from decimal import Decimal
+from functools import cache
 from itertools import pairwise
+from math import prod
 
 import pytest
 from hypothesis import given
@@ -11,9 +14,19 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
-from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_number, draw_numbers, draw_words
+from balancer.pipeline.generators.draw.values import (
+    DrawLimits,
+    How,
+    Where,
+    draw_decimals,
+    draw_number,
+    draw_numbers,
+    draw_words,
+)
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.facts import Tie
+from balancer.pipeline.generators.mutate import MutateGenerator
+from tests.unit.pipeline.knowing import problem
 
 bounds = st.tuples(st.integers(-(10**19), 10**19), st.integers(0, 10**19)).map(lambda pair: (pair[0], sum(pair)))
 seeds = st.integers(0, 10**6).map(random.Random)
@@ -126,6 +139,69 @@ def test_connection(nodes: int, edges: list[tuple[int, int]], connected: bool) -
     assert is_connected(nodes, edges) == connected
 
 
+# -- shapes: two sides, combs, trees with a few edges more ------------------------------------------------
+
+
+def has_two_sides(nodes: int, edges: list[tuple[int, int]]) -> bool:
+    """Say whether nodes can be put on two sides so that every edge goes across."""
+    beside: dict[int, list[int]] = {}
+    for one, other in edges:
+        beside.setdefault(one, []).append(other)
+        beside.setdefault(other, []).append(one)
+    side: dict[int, int] = {}
+    for start in range(nodes):
+        side.setdefault(start, 0)
+        waiting = [start]
+        while waiting:
+            node = waiting.pop()
+            for other in beside.get(node, ()):
+                if other not in side:
+                    side[other] = 1 - side[node]
+                    waiting.append(other)
+                elif other != node and side[other] == side[node]:
+                    return False
+    return all(one != other for one, other in edges)
+
+
+@given(st.integers(2, 40), seeds)
+def test_random_edges_between_two_sides(nodes: int, rng: random.Random) -> None:
+    wanted = edges_wanted(Shape.SIDES, nodes)
+    assert wanted is not None
+    edges = draw_edges(Shape.SIDES, nodes, wanted, rng, simple=True, connected=True)
+    assert len({frozenset(edge) for edge in edges}) == wanted >= nodes - 1
+    assert is_connected(nodes, edges)
+    assert has_two_sides(nodes, edges)
+
+
+@given(st.integers(6, 60), seeds)
+def test_a_tree_with_a_few_edges_more(nodes: int, rng: random.Random) -> None:
+    wanted = edges_wanted(Shape.FEW_MORE, nodes)
+    assert wanted is not None
+    assert nodes <= wanted <= nodes + 4
+    edges = draw_edges(Shape.FEW_MORE, nodes, wanted, rng, simple=True, connected=True)
+    assert is_connected(nodes, edges)
+    assert len({frozenset(edge) for edge in edges}) == wanted
+
+
+def test_a_comb_has_long_teeth() -> None:
+    drawn = [draw_edges(Shape.COMB, 25, 24, random.Random(seed), simple=True, connected=True) for seed in range(9)]
+    assert all(is_connected(25, edges) for edges in drawn)
+    for edges in drawn:
+        ends = [node for edge in edges for node in edge]
+        degrees = [ends.count(node) for node in range(25)]
+        assert (degrees.count(3), degrees.count(1)) == (3, 5)  # the ends of the back of the comb turn into teeth
+
+
+@pytest.mark.parametrize(("kind", "depth"), [("path", 25), ("star", 1), ("comb", 8), ("binary", 4)])
+def test_lists_of_parents_make_the_same_trees(kind: str, depth: int) -> None:
+    """From node 2 on each has a parent from 1 on: the deepest node is as far from the root as the shape says."""
+    parents = mend.parents([1] * 25, 2, 1, kind, random.Random(1))
+    depths = {1: 0}
+    for node, parent in enumerate(parents, 2):
+        depths[node] = depths[parent] + 1
+    assert max(depths.values()) == depth
+
+
 # -- mending -------------------------------------------------------------------------------------------
 
 values = st.lists(st.integers(-50, 50), max_size=12)
@@ -180,3 +256,72 @@ def test_letters_that_come_once(words: list[str], rng: random.Random) -> None:
 @given(st.text("abc", max_size=4), st.integers(0, 9))
 def test_resized_words_have_the_length(word: str, length: int) -> None:
     assert len(mend.resize_word(word, length)) == (length if word else 0)
+
+
+# -- numbers with decimals, and next to what 32 and 64 bits hold -------------------------------------------
+
+
+@given(
+    st.integers(0, 20),
+    st.integers(-1000, 1000),
+    st.integers(0, 10**6),
+    st.integers(0, 12),
+    st.sampled_from(Where),
+    st.sampled_from(How),
+    seeds,
+)
+def test_decimals_are_as_many_as_asked_for_and_within_limits(
+    count: int, low: int, width: int, decimals: int, where: Where, how: How, rng: random.Random
+) -> None:
+    limits = DrawLimits(low, low + width, low, low + width)
+    values = draw_decimals(count, limits, decimals, where, how, rng)
+    assert len(values) == count
+    assert all(low * 10**decimals <= value <= (low + width) * 10**decimals for value in values)
+
+
+HEIGHTS = problem(
+    "3\n1.25 2.50 0.10\n",
+    "2\n7.00 3.33\n",
+    "1\n4.20\n",
+    validator="assert 1 <= n <= 1000\nassert all(0 <= x <= 10000 for x in a)",
+)
+
+
+@cache
+def heights(seed: int) -> list[list[Decimal]]:
+    made = MutateGenerator().propose(HEIGHTS, random.Random(seed), 60)
+    return [list(map(Decimal, each.data.decode().split()[1:])) for each in made]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_halves_neighbours_and_bounds_come_early(seed: int) -> None:
+    lists = [values for values in heights(seed) if values]
+    assert sum(all(0 <= value <= 10000 for value in values) for values in lists) >= 50
+    assert all(str(value) == f"{value:.2f}" for values in lists for value in values)  # as they were written
+    unit = Decimal("0.01")
+    assert any(len(set(values)) > 1 and max(values) - min(values) <= 2 * unit for values in lists)
+    assert any(value % 1 == Decimal("0.5") for values in lists for value in values)
+    assert any(value in (unit, 1 - unit, 1 + unit, 10000 - unit) for values in lists for value in values)
+    assert any(10000 in values for values in lists)
+
+
+def test_values_whose_sum_or_product_is_next_to_what_bits_hold() -> None:
+    limits, near = DrawLimits(1, 10**19, 1, 9), (2**31, 2**32, 2**63)
+    drawn = [draw_numbers(2, limits, Where.OVERFLOW, How.RANDOM, random.Random(seed)) for seed in range(60)]
+    for combined in (sum, prod):
+        values = [combined(pair) for pair in drawn]
+        for power in near:
+            assert any(abs(value - power) <= power / 1000 for value in values), (combined, power)
+    many = [draw_numbers(10, limits, Where.OVERFLOW, How.RANDOM, random.Random(seed)) for seed in range(60)]
+    assert any(2**62 < prod(values) < 2**65 for values in many)
+    assert any(2**62 < sum(values) < 2**65 for values in many)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_small_lists_that_overflow_come_early(seed: int) -> None:
+    what = problem("3\n1 2 8\n", "2\n7 1\n", validator="assert 1 <= n <= 1000\nassert all(1 <= x <= 10**9 for x in a)")
+    made = [each.data.split()[1:] for each in MutateGenerator().propose(what, random.Random(seed), 40)]
+    small = [list(map(int, tokens)) for tokens in made if 1 < len(tokens) < 20]
+    near = (2**31, 2**32, 2**63)
+    found = [combined(values) / power for values in small for combined in (sum, prod) for power in near]
+    assert any(0.9 < share < 1.1 for share in found)

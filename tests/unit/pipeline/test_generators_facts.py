@@ -1,57 +1,51 @@
 """What is observed in known inputs: kinds, bounds, order, and what lines have in common."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from balancer.pipeline.generators.learn.facts import ListOrder, Relation, Tie, TokenKind
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.template import Count
-from balancer.problem import Checker, Origin, Problem, Proposal
+from tests.unit.pipeline.knowing import known
+
+# One row: known inputs, which of their fields, and what is found of it.
+FACTS: dict[str, tuple[tuple[str, ...], int, dict[str, Any]]] = {
+    "whole numbers": (("3\n", "-12\n"), 0, {"kind": TokenKind.INT, "low": -12, "high": 3, "decimals": 0}),
+    "decimals": (("0.50\n", "-3.1\n"), 0, {"kind": TokenKind.FLOAT, "low": -4, "high": 1, "decimals": 2}),
+    "both": (("3\n", "2.5\n"), 0, {"kind": TokenKind.FLOAT, "low": 2, "high": 3, "decimals": 1}),
+    "words": (("ab\n", "c\n"), 0, {"kind": TokenKind.WORD, "low": 1, "high": 2, "decimals": 0}),
+    "an exponent": (("1e5\n", "12\n"), 0, {"kind": TokenKind.WORD, "low": 2, "high": 3, "decimals": 0}),
+    "zeros before it": (("007\n", "12\n"), 0, {"kind": TokenKind.WORD, "low": 2, "high": 3, "decimals": 0}),
+    "a number that counts": (("4\n1 2 6 8\n", "3\n10 40 70\n"), 0, {"counts": True}),
+    "a list in order": (
+        ("4\n1 2 6 8\n", "3\n10 40 70\n"),
+        1,
+        {"counts": False, "order": ListOrder.STRICTLY_UP, "distinct": True, "permutation": False},
+    ),
+    "ties": (("4\n1 2 2 8\n", "3\n10 40 70\n"), 1, {"order": ListOrder.UP, "distinct": False}),
+    "one step down": (("4\n1 2 6 5\n", "3\n10 40 70\n"), 1, {"order": ListOrder.NONE}),
+    "a permutation": (("4\n2 1 4 3\n", "3\n3 1 2\n"), 1, {"permutation": True}),
+    "none": (("4\n2 1 5 3\n", "3\n3 1 2\n"), 1, {"permutation": False}),
+    "as long as a number says, some letters once": (
+        ("3 4\nS...\n.##.\n...E\n", "2 2\nSE\n..\n"),
+        2,
+        {"length": Count(1), "once": "ES"},
+    ),
+    "digits as many as a number says": (
+        ("5 2\n11101\n", "3 1\n111\n"),
+        2,
+        {"kind": TokenKind.WORD, "letters": "01", "length": Count(0)},
+    ),
+    "keywords": (("4\nadd 1\nsub 2\nadd 3\nsub 3\n", "2\nadd 1\nsub 9\n"), 1, {"words": ("add", "sub")}),
+    "a bound that was not seen at work": (("9 1\n", "8 2\n", "7 1\n"), 1, {"bound": None}),
+    "a bound": (("9 8\n", "8 8\n", "7 1\n"), 1, {"bound": Count(0)}),
+}
 
 
-def known(*inputs: str) -> Knowledge:
-    data = tuple(Proposal(text.encode(), Origin("data", "")) for text in inputs)
-    found = knowledge_of(Problem("p", "p", Path(), None, None, data, (), Checker(), ()))
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(
-    ("inputs", "kind", "low", "high", "decimals"),
-    [
-        (("3\n", "-12\n"), TokenKind.INT, -12, 3, 0),
-        (("0.50\n", "-3.1\n"), TokenKind.FLOAT, -4, 1, 2),
-        (("3\n", "2.5\n"), TokenKind.FLOAT, 2, 3, 1),
-        (("ab\n", "c\n"), TokenKind.WORD, 1, 2, 0),
-        (("1e5\n", "12\n"), TokenKind.WORD, 2, 3, 0),
-        (("007\n", "12\n"), TokenKind.WORD, 2, 3, 0),
-    ],
-)
-def test_kinds(inputs: tuple[str, ...], kind: TokenKind, low: int, high: int, decimals: int) -> None:
-    fact = known(*inputs).facts.fields[0]
-    assert (fact.kind, fact.low, fact.high, fact.decimals) == (kind, low, high, decimals)
-
-
-def test_a_number_that_counts_and_a_list_in_order() -> None:
-    facts = known("4\n1 2 6 8\n", "3\n10 40 70\n").facts.fields
-    assert facts[0].counts
-    assert not facts[1].counts
-    assert facts[1].order is ListOrder.STRICTLY_UP
-    assert facts[1].distinct
-    assert not facts[1].permutation
-
-
-def test_a_list_with_ties_is_not_distinct_and_one_step_down_is_no_order() -> None:
-    facts = known("4\n1 2 2 8\n", "3\n10 40 70\n").facts.fields
-    assert facts[1].order is ListOrder.UP
-    assert not facts[1].distinct
-    assert known("4\n1 2 6 5\n", "3\n10 40 70\n").facts.fields[1].order is ListOrder.NONE
-
-
-def test_a_permutation() -> None:
-    assert known("4\n2 1 4 3\n", "3\n3 1 2\n").facts.fields[1].permutation
-    assert not known("4\n2 1 5 3\n", "3\n3 1 2\n").facts.fields[1].permutation
+@pytest.mark.parametrize(("inputs", "field", "facts"), FACTS.values(), ids=FACTS)
+def test_what_is_seen_of_a_field(inputs: tuple[str, ...], field: int, facts: dict[str, Any]) -> None:
+    fact = known(*inputs).facts.fields[field]
+    assert {name: getattr(fact, name) for name in facts} == facts
 
 
 def test_edges_of_a_graph() -> None:
@@ -70,22 +64,6 @@ def test_nodes_from_zero_and_a_graph_in_pieces() -> None:
     assert (edges.bound, edges.low, edges.simple, edges.connected) == (Count(0, -1), 0, False, False)
 
 
-def test_words_as_long_as_a_number_says_and_letters_that_come_once() -> None:
-    facts = known("3 4\nS...\n.##.\n...E\n", "2 2\nSE\n..\n").facts.fields
-    assert facts[2].length == Count(1)
-    assert set(facts[2].once) == {"S", "E"}
-
-
-def test_digits_as_many_as_a_number_says_are_a_word() -> None:
-    fact = known("5 2\n11101\n", "3 1\n111\n").facts.fields[2]
-    assert (fact.kind, fact.letters, fact.length) == (TokenKind.WORD, "01", Count(0))
-
-
-def test_keywords() -> None:
-    fact = known("4\nadd 1\nsub 2\nadd 3\nsub 3\n", "2\nadd 1\nsub 9\n").facts.fields[1]
-    assert fact.words == ("add", "sub")
-
-
 @pytest.mark.parametrize(
     ("rows", "relation"),
     [
@@ -99,8 +77,3 @@ def test_keywords() -> None:
 def test_relations_between_two_columns(rows: str, relation: Relation | None) -> None:
     found = known(f"3\n{rows}", "1\n2 5\n").facts.relations
     assert found == (() if relation is None else (relation,)) or (relation is None and found[0].tie is Tie.DIFFER)
-
-
-def test_a_bound_needs_to_be_seen_at_work() -> None:
-    assert known("9 1\n", "8 2\n", "7 1\n").facts.fields[1].bound is None
-    assert known("9 8\n", "8 8\n", "7 1\n").facts.fields[1].bound == Count(0)

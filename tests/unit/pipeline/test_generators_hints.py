@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators
-from balancer.problem import Checker, Origin, Problem, Proposal
 from balancer.program import Program
+from tests.unit.pipeline.knowing import known
 
 
 def python(source: str) -> Hints:
@@ -87,46 +86,35 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_pairs_come_in_the_order_of_what_they_bound() -> None:
-    hints = python(
-        "n, d = read().split()\n"
-        "houses = read().split()\n"
-        "integer(d, 0, 5 * 10**5)\n"
-        "if len(houses) != integer(n, 1, 2 * 10**5):\n    sys.exit(43)\n"
-        "for house in houses:\n    integer(house, -7, 7)\n"
-        "sys.exit(42)\n"
-    )
-    assert hints.pairs == (Bounds(1, 200_000), Bounds(0, 500_000), Bounds(-7, 7))
+@pytest.mark.parametrize(
+    ("source", "pairs"),
+    [
+        (
+            "n, d = read().split()\nhouses = read().split()\ninteger(d, 0, 5 * 10**5)\n"
+            "if len(houses) != integer(n, 1, 2 * 10**5):\n    sys.exit(43)\n"
+            "for house in houses:\n    integer(house, -7, 7)\nsys.exit(42)\n",
+            [Bounds(1, 200_000), Bounds(0, 500_000), Bounds(-7, 7)],
+        ),
+        (
+            "LIMITS = {'add': (-5, 5), 'undo': (0, 9)}\nassert 1 <= n <= 100\nlow, high = LIMITS[word]\n",
+            [Bounds(1, 100), Bounds(-5, 5), Bounds(0, 9)],
+        ),
+        (
+            "towns, roads = read()\nn = integer(towns, 1, 100)\nm = integer(roads, 0, 9)\ninteger(u, 1, n)\nuse(n)",
+            [Bounds(1, 100), Bounds(0, 9), Bounds(1, None)],
+        ),
+        (
+            "assert 1 <= n <= 100\nassert 1 <= k <= n\nif m < 2 or m > 50: raise ValueError\n"
+            "if abs(x) > 10**9: raise ValueError\nassert 0 <= min(a) and max(a) <= 1000\n",
+            [Bounds(1, 100), Bounds(1, None), Bounds(2, 50), Bounds(-(10**9), 10**9, 0.8), Bounds(0, 1000)],
+        ),
+    ],
+    ids=["in the order of what they bound", "a table where it is used", "a call is no table", "all comparisons"],
+)
+def test_bounds_that_a_validator_names(source: str, pairs: list[Bounds]) -> None:
+    hints = python(source)
+    assert list(hints.pairs) == pairs
     assert hints.known
-
-
-def test_a_table_of_bounds_counts_where_it_is_used() -> None:
-    hints = python("LIMITS = {'add': (-5, 5), 'undo': (0, 9)}\nassert 1 <= n <= 100\nlow, high = LIMITS[word]\n")
-    assert hints.pairs == (Bounds(1, 100), Bounds(-5, 5), Bounds(0, 9))
-
-
-def test_a_call_whose_result_is_kept_is_no_table_of_bounds() -> None:
-    hints = python(
-        "towns, roads = read()\nn = integer(towns, 1, 100)\nm = integer(roads, 0, 9)\ninteger(u, 1, n)\nuse(n)"
-    )
-    assert hints.pairs == (Bounds(1, 100), Bounds(0, 9), Bounds(1, None))
-
-
-def test_comparisons_of_all_kinds() -> None:
-    hints = python(
-        "assert 1 <= n <= 100\n"
-        "assert 1 <= k <= n\n"
-        "if m < 2 or m > 50: raise ValueError\n"
-        "if abs(x) > 10**9: raise ValueError\n"
-        "assert 0 <= min(a) and max(a) <= 1000\n"
-    )
-    assert hints.pairs == (
-        Bounds(1, 100),
-        Bounds(1, None),
-        Bounds(2, 50),
-        Bounds(-(10**9), 10**9, 0.8),
-        Bounds(0, 1000),
-    )
 
 
 def test_a_cpp_validator() -> None:
@@ -166,19 +154,11 @@ def test_no_validator_gives_no_hints() -> None:
 # -- ranges --------------------------------------------------------------------------------------------
 
 
-def known(validator: str, *inputs: str) -> Knowledge:
-    data = tuple(Proposal(text.encode(), Origin("data", "")) for text in inputs)
-    validators = (Program("python", validator),) if validator else ()
-    found = knowledge_of(Problem("p", "p", Path(), None, None, data, validators, Checker(), ()))
-    assert found is not None
-    return found
-
-
 def test_fields_take_the_bounds_that_the_validator_names() -> None:
     found = known(
-        "assert 1 <= n <= 1000 and 0 <= d <= 50\nassert all(-9 <= x <= 10**6 for x in a)",
         "3 4\n7 8 9\n",
         "2 5\n1 0\n",
+        validator="assert 1 <= n <= 1000 and 0 <= d <= 50\nassert all(-9 <= x <= 10**6 for x in a)",
     )
     ranges = [(found.ranges[field].low, found.ranges[field].highs) for field in range(3)]
     assert ranges == [(1, (1000,)), (0, (50,)), (-9, (10**6,))]
@@ -186,7 +166,7 @@ def test_fields_take_the_bounds_that_the_validator_names() -> None:
 
 @pytest.mark.parametrize("second", ["3\n5 6 -7\n", "3\n1 2 99\n", "3\n-1 0 1\n"])
 def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
-    found = known("assert 1 <= n <= 1000\nassert 0 <= x <= 5", "2\n3 4\n", second)
+    found = known("2\n3 4\n", second, validator="assert 1 <= n <= 1000\nassert 0 <= x <= 5")
     seen = [int(token) for token in second.split()[1:]]
     assert found.ranges[0].highs == (1000,)
     assert not found.ranges[1].sure
@@ -195,16 +175,12 @@ def test_bounds_that_known_inputs_break_are_not_theirs(second: str) -> None:
 
 
 def test_words_take_the_alphabet_of_the_validator() -> None:
-    found = known("re.fullmatch('[a-z]{1,30}', word)", "abc\n", "xy\n")
-    assert (found.ranges[0].low, found.ranges[0].highs, found.ranges[0].letters) == (
-        1,
-        (30,),
-        "abcdefghijklmnopqrstuvwxyz",
-    )
+    (found,) = known("abc\n", "xy\n", validator="re.fullmatch('[a-z]{1,30}', word)").ranges.values()
+    assert (found.low, found.highs, found.letters) == (1, (30,), "abcdefghijklmnopqrstuvwxyz")
 
 
 def test_without_a_validator_there_are_guesses() -> None:
-    found = known("", "3\n7 8 9\n", "2\n5 5\n")
+    found = known("3\n7 8 9\n", "2\n5 5\n")
     assert found.ranges[0].highs[0] == 3
     assert {1000, 10**5} <= set(found.ranges[0].highs)
     assert 10**9 in found.ranges[1].highs

@@ -11,28 +11,18 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-import pluggy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from balancer.hookspecs import PROJECT, HookSpecs
-from balancer.pipeline.generators import data, mutate
+from balancer.pipeline.generators import mutate
 from balancer.pipeline.generators.data import DataGenerator
 from balancer.pipeline.generators.learn.edges import is_connected
-from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.proposing import CaseFeedback, Feedback, UnusedInput
-from balancer.problem import Checker, Origin, Problem, Proposal
-from balancer.program import Program
-
-
-def problem(*inputs: bytes | str, validator: str = "") -> Problem:
-    known = [text.encode() if isinstance(text, str) else text for text in inputs]
-    proposals = tuple(Proposal(text, Origin("data", ""), sample=True) for text in known)
-    validators = (Program("python", validator),) if validator else ()
-    return Problem("p", "p", Path(), None, None, proposals, validators, Checker(), ())
+from balancer.problem import Origin, Problem, Proposal
+from tests.unit.pipeline.knowing import known, problem
 
 
 def proposed(what: Problem, budget: int, seed: int = 1) -> list[Proposal]:
@@ -155,9 +145,7 @@ def test_a_long_list_takes_the_room_there_is() -> None:
 
 
 def test_sizes_of_known_inputs_are_changed() -> None:
-    found = knowledge_of(problem("4\n1 2 3 9\n"))
-    assert found is not None
-    details = {detail for detail, _ in islice(changes(found, random.Random(1)), 300)}
+    details = {detail for detail, _ in islice(changes(known("4\n1 2 3 9\n"), random.Random(1)), 300)}
     assert {"n: 4 -> 1", "n: 4 -> 3", "n: 4 -> 5", "n: 4 -> 8"} <= details
 
 
@@ -175,77 +163,72 @@ def test_inputs_stay_within_their_room(in_full: bool) -> None:
 # -- formats: counts are true, most inputs are valid, the corners are there ------------------------------
 
 
-class Reader:
-    """Reads an input as a validator would: strictly, line by line. A failed check is an AssertionError."""
-
-    def __init__(self, text: bytes) -> None:
-        lines = text.decode().split("\n")
-        assert lines.pop() == ""
-        self._lines = iter(lines)
-
-    def words(self, count: int) -> list[str]:
-        words = next(self._lines, "").split(" ")
-        assert len(words) == count
-        assert all(words)
-        return words
-
-    def ints(self, count: int, low: int, high: int) -> list[int]:
-        values = []
-        for word in self.words(count):
-            assert re.fullmatch("0|-?[1-9][0-9]*", word)
-            assert low <= int(word) <= high
-            values.append(int(word))
-        return values
-
-    def end(self) -> None:
-        assert next(self._lines, None) is None
+def rows_of(text: bytes) -> list[list[str]]:
+    """Read an input as a validator would: strictly, line by line."""
+    *lines, rest = text.decode().split("\n")
+    assert rest == ""
+    return [line.split(" ") for line in lines]
 
 
-def _array(read: Reader) -> None:
-    (n,) = read.ints(1, 1, 50000)
-    read.ints(n, -(10**9), 10**9)
+def ints(words: list[str], low: int, high: int) -> list[int]:
+    assert all(re.fullmatch("0|-?[1-9][0-9]*", word) and low <= int(word) <= high for word in words)
+    return list(map(int, words))
 
 
-def _edges(read: Reader) -> None:
-    n, m = read.ints(2, 0, 20000)
+Rows = list[list[str]]
+
+
+def _array(rows: Rows) -> None:
+    (n,), values = rows
+    ints([n], 1, 50000)
+    assert len(ints(values, -(10**9), 10**9)) == int(n)
+
+
+def _edges(rows: Rows) -> None:
+    first, *edges = rows
+    n, m = ints(first, 0, 20000)
     assert n >= 1
-    for _ in range(m):
-        read.ints(2, 1, n)
+    assert len(edges) == m
+    assert all(len(ints(edge, 1, n)) == 2 for edge in edges)
 
 
-def _cases(read: Reader) -> None:
-    (t,) = read.ints(1, 1, 10**4)
-    total = 0
-    for _ in range(t):
-        n, k = read.ints(2, 1, 50000)
-        assert k <= n
-        total += n
-        read.ints(n, 0, 10**9)
-    assert total <= 50000
+def _cases(rows: Rows) -> None:
+    (t,), *cases = rows
+    assert ints([t], 1, 10**4) == [len(cases) / 2]
+    sizes = []
+    for head, values in zip(cases[::2], cases[1::2], strict=True):
+        n, k = ints(head, 1, 50000)
+        assert k <= n == len(ints(values, 0, 10**9))
+        sizes.append(n)
+    assert sum(sizes) <= 50000
 
 
-def _grid(read: Reader) -> None:
-    n, m = read.ints(2, 1, 300)
-    for _ in range(n):
-        (row,) = read.words(1)
+def _grid(rows: Rows) -> None:
+    first, *grid = rows
+    n, m = ints(first, 1, 300)
+    assert len(grid) == n
+    for (row,) in grid:
         assert re.fullmatch("[.#]*", row)
         assert len(row) == m
 
 
-def _permutation(read: Reader) -> None:
-    (n,) = read.ints(1, 1, 50000)
+def _permutation(rows: Rows) -> None:
+    (n,), values = rows
+    ints([n], 1, 50000)
     # Not `sorted(...) == [...]` in an assert: where CI is set, pytest explains it with 50000 lines, in 15 minutes.
-    assert len(set(read.ints(n, 1, n))) == n
+    assert len(set(ints(values, 1, int(n)))) == len(values) == int(n)
 
 
-def _tree(read: Reader) -> None:
-    (n,) = read.ints(1, 1, 20000)
-    edges = [read.ints(2, 1, n) for _ in range(n - 1)]
-    assert is_connected(n, [(one - 1, other - 1) for one, other in edges])
+def _tree(rows: Rows) -> None:
+    (n,), *edges = rows
+    ints([n], 1, 20000)
+    assert len(edges) == int(n) - 1
+    ends = [ints(edge, 1, int(n)) for edge in edges]
+    assert is_connected(int(n), [(one - 1, other - 1) for one, other in ends])
 
 
 # One row: known inputs, the validator as text (only read), the validator as code, and the share valid at least.
-FORMATS: list[tuple[list[str], str, Callable[[Reader], None], float]] = [
+FORMATS: list[tuple[list[str], str, Callable[[Rows], None], float]] = [
     (
         ["3\n7 5 9\n", "2\n-4 4\n"],
         "assert 1 <= n <= 50000\nassert all(-10**9 <= x <= 10**9 for x in a)",
@@ -288,12 +271,10 @@ def checked(index: int, seed: int) -> list[tuple[Proposal, bool]]:
     return [(made, is_valid(check, made.data)) for made in proposed(problem(*inputs, validator=validator), 60, seed)]
 
 
-def is_valid(check: Callable[[Reader], None], text: bytes) -> bool:
+def is_valid(check: Callable[[Rows], None], text: bytes) -> bool:
     try:
-        read = Reader(text)
-        check(read)
-        read.end()
-    except AssertionError:
+        check(rows_of(text))
+    except (AssertionError, ValueError):  # as many words or lines as are not wanted
         return False
     return True
 
@@ -341,15 +322,6 @@ def test_data_proposes_the_problems_own_inputs_in_order() -> None:
     what = problem("1\n", "2\n", "3\n")
     found = list(DataGenerator().propose(what, random.Random(1), 2))
     assert found == list(what.data[:2])
-
-
-def test_both_modules_are_plugins() -> None:
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(HookSpecs)
-    for module in (data, mutate):
-        manager.register(module)
-    names = {generator.name for found in manager.hook.balancer_generators() for generator in found}
-    assert names == {"data", "mutate"}
 
 
 # -- later rounds -------------------------------------------------------------------------------------

@@ -4,22 +4,16 @@ import random
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
-from balancer.problem import Checker, Origin, Problem, Proposal
+from balancer.problem import Origin, Proposal
+from tests.unit.pipeline.knowing import known, problem
 
 Rows = list[list[int]]
-
-
-def problem(*inputs: str, statement: str = "") -> Problem:
-    data = tuple(Proposal(text.encode(), Origin("data", ""), sample=True) for text in inputs)
-    return Problem("p", "p", Path(), None, None, data, (), Checker(), (), statement=statement)
 
 
 def check(condition: bool, words: str) -> None:
@@ -113,15 +107,9 @@ def test_no_input_comes_twice_and_none_is_known(index: int) -> None:
     assert not set(made) & {text.encode() for text in SETTERS[index][0]}
 
 
-def rules(*inputs: str) -> dict[Rule, float]:
-    found = knowledge_of(problem(*inputs))
-    assert found is not None
-    return dict(found.beliefs)
-
-
 def test_one_sample_is_no_witness_of_a_sum() -> None:
-    assert not any(rule.kind is RuleKind.SUM for rule in rules("3 12\n5 3 4\n"))
-    assert any(rule.kind is RuleKind.SUM for rule in rules("3 12\n5 3 4\n", "2 9\n2 7\n"))
+    assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
+    assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)
 
 
 def test_brackets_are_balanced() -> None:

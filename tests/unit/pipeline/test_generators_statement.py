@@ -1,17 +1,15 @@
 """What a statement says of bounds, in TeX, Markdown and plain words, and what is made of it."""
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.learn.formula import chains, plain
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.problem import Checker, Origin, Problem, Proposal
+from tests.unit.pipeline.knowing import known, problem
 
 
 def bounds(text: str) -> dict[str, tuple[int | None, int | None]]:
@@ -85,31 +83,19 @@ def test_any_text_is_read_without_harm(text: str) -> None:
 # -- together with known inputs ------------------------------------------------------------------------
 
 
-def known(statement: str, *inputs: str) -> tuple[Problem, Knowledge]:
-    data = tuple(Proposal(text.encode(), Origin("data", ""), sample=True) for text in inputs)
-    what = Problem("p", "p", Path(), None, None, data, (), Checker(), (), statement=statement)
-    found = knowledge_of(what)
-    assert found is not None
-    return what, found
-
-
 def test_fields_get_the_bounds_of_their_names() -> None:
-    _, found = known(
+    statement = (
         r"\begin{Input} a line with $n$ and $t$ ($1 \le n \le 5 \cdot 10^5$, $1 \le t \le 10^9$), then $n$ lines with "
-        r"$p_i$ and $c_i$ ($2 \le p_i, c_i \le 77$) \end{Input}",
-        "2 14\n3 4\n2 2\n",
-        "3 5\n3 2\n4 4\n2 9\n",
+        r"$p_i$ and $c_i$ ($2 \le p_i, c_i \le 77$) \end{Input}"
     )
+    found = known("2 14\n3 4\n2 2\n", "3 5\n3 2\n4 4\n2 9\n", statement=statement)
     assert [found.ranges[number].highs for number in range(4)] == [(500_000,), (10**9,), (77,), (77,)]
     assert [found.ranges[number].low for number in range(4)] == [1, 1, 2, 2]
 
 
 def test_a_product_of_names_bounds_a_field() -> None:
-    what, _ = known(
-        r"$n$ ($0 < n \le 10^{16}$); $m$ and $k$ ($0 < m, k \le 10^9$); $p$ ($0 \le p \le m \cdot k$)",
-        "10\n12 2\n16\n",
-        "5\n1 10\n2\n",
-    )
+    statement = r"$n$ ($0 < n \le 10^{16}$); $m$ and $k$ ($0 < m, k \le 10^9$); $p$ ($0 \le p \le m \cdot k$)"
+    what = problem("10\n12 2\n16\n", "5\n1 10\n2\n", statement=statement)
     rows = [
         list(map(int, made.data.split()))
         for seed in range(1, 4)  # m and k differ in both samples, so inputs of one seed may keep to that

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.infer import infer
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
@@ -26,12 +25,7 @@ from balancer.pipeline.generators.learn.template import (
     whole_number,
 )
 from balancer.pipeline.generators.write.build import build
-from balancer.problem import Checker, Origin, Problem, Proposal
-
-
-def problem(*inputs: bytes) -> Problem:
-    data = tuple(Proposal(text, Origin("data", ""), sample=True) for text in inputs)
-    return Problem("p", "p", Path(), None, None, data, (), Checker(), ())
+from tests.unit.pipeline.knowing import known, problem
 
 
 def lines(text: str) -> list[list[str]]:
@@ -98,8 +92,7 @@ def test_the_template_of(inputs: list[str], template: tuple[Node, ...]) -> None:
 @pytest.mark.parametrize("odd", [b"odd one\n\nout of all\n7 7\n", b"odd one out\n" * 1000])
 def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
     """The smallest inputs decide; one that has another shape spoils nothing, be it small or large."""
-    found = knowledge_of(problem(b"3\n1 2 3\n", odd, b"2\n5 7\n"))
-    assert found is not None
+    found = known(b"3\n1 2 3\n", odd, b"2\n5 7\n")
     assert found.nodes == (LineNode((0,)), LineNode((), 1, Count(0)))
     assert [instance[1, ()] for instance in found.instances] == [["5", "7"], ["1", "2", "3"]]
 
@@ -205,12 +198,9 @@ SETTERS: list[Callable[[random.Random], str]] = [_array, _grid, _tree, _cases, _
 AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))
 
 
-def known(setter: Callable[[random.Random], str], seed: int) -> tuple[Knowledge, list[bytes]]:
+def four(setter: Callable[[random.Random], str], seed: int) -> list[bytes]:
     rng = random.Random(seed)
-    inputs = [setter(rng).encode() for _ in range(4)]
-    found = knowledge_of(problem(*inputs))
-    assert found is not None
-    return found, inputs
+    return [setter(rng).encode() for _ in range(4)]
 
 
 @pytest.mark.sampled(2)
@@ -218,7 +208,8 @@ def known(setter: Callable[[random.Random], str], seed: int) -> tuple[Knowledge,
 @given(seed=st.integers(0, 10**6))
 def test_a_known_input_is_written_back_as_it_was(setter: Callable[[random.Random], str], seed: int) -> None:
     """What is given wholly is kept: no mending touches an input that keeps to all that was seen."""
-    found, inputs = known(setter, seed)
+    inputs = four(setter, seed)
+    found = known(*inputs)
     written = [build(found, instance, Fill(found, AS_SEEN, random.Random(seed))) for instance in found.instances]
     assert sorted(written) == sorted(inputs)
 
@@ -230,7 +221,7 @@ def test_a_made_up_input_has_the_template(
     setter: Callable[[random.Random], str], seed: int, low: int, extra: int
 ) -> None:
     """Counts are true by construction: whatever is written can be read with the same template."""
-    found, _ = known(setter, seed)
+    found = known(*four(setter, seed))
     style = Style("any", Size(low, low + extra), tuple(Where))
     written = tokenize(build(found, {}, Fill(found, style, random.Random(seed))))
     assert written is not None

@@ -1,48 +1,22 @@
 """Reading problem packages that are in order."""
 
 import os
-from collections.abc import Mapping
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from balancer.errors import PackageError
 from balancer.pipeline.packages.fingerprint import fingerprint
 from balancer.pipeline.packages.read import find_packages, read_packages, read_problem
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
+from tests.unit.pipeline.packages import GONE, Files, read, write
 
 
-class Make(Protocol):
-    def __call__(self, files: Mapping[str, str | bytes], name: str = "sum") -> Path: ...
-
-
-SMALL: dict[str, str | bytes] = {
-    "problem.yaml": "name: Sum\n",
-    "data/sample/1.in": "1 2\n",
-    "data/sample/1.ans": "3\n",
-    "submissions/accepted/sum.py": "print(sum(map(int, input().split())))\n",
-    "input_validators/check.py": "import sys; sys.exit(42)\n",
-}
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """Return a function that writes a small package, with more or other files, and returns its path."""
-
-    def write(files: Mapping[str, str | bytes], name: str = "sum") -> Path:
-        for path, content in {**SMALL, **files}.items():
-            file = tmp_path / name / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return tmp_path / name
-
-    return write
-
-
-def test_a_small_package(make: Make) -> None:
-    path = make({})
+def test_a_small_package(tmp_path: Path) -> None:
+    path = write(tmp_path / "sum", {})
     problem = read_problem(path)
     assert problem == Problem(
         id="sum",
@@ -66,15 +40,14 @@ def test_a_small_package(make: Make) -> None:
     )
 
 
-def test_limits_flags_and_names(make: Make) -> None:
-    problem = read_problem(
-        make(
-            {
-                "problem.yaml": "name: {sv: Summa, en: Sum of two}\nlimits: {time_limit: 1.5, memory: 64}\n"
-                "validation: default\nvalidator_flags: case_sensitive float_tolerance 1e-6\n",
-                ".timelimit": "7\n",
-            }
-        )
+def test_limits_flags_and_names(tmp_path: Path) -> None:
+    problem = read(
+        tmp_path,
+        {
+            "problem.yaml": "name: {sv: Summa, en: Sum of two}\nlimits: {time_limit: 1.5, memory: 64}\n"
+            "validation: default\nvalidator_flags: case_sensitive float_tolerance 1e-6\n",
+            ".timelimit": "7\n",
+        },
     )
     assert problem.name == "Sum of two"
     assert problem.time_limit_s == 1.5
@@ -82,13 +55,9 @@ def test_limits_flags_and_names(make: Make) -> None:
     assert problem.checker == Checker(None, ("case_sensitive", "float_tolerance", "1e-6"))
 
 
-def test_the_legacy_time_limit_file(make: Make) -> None:
-    assert read_problem(make({".timelimit": " 2.5\n"})).time_limit_s == 2.5
-
-
-def test_data_is_in_natural_order_samples_first(make: Make) -> None:
+def test_data_is_in_natural_order_samples_first(tmp_path: Path) -> None:
     files = ("sample/10.in", "secret/b/2.in", "secret/a/1.in", "sample/2.in", "secret/b/10.in", "secret/b/1.in")
-    problem = read_problem(make({f"data/{file}": f"{file}\n" for file in files}))
+    problem = read(tmp_path, {f"data/{file}": f"{file}\n" for file in files})
     details = [proposal.origin.detail for proposal in problem.data]
     assert details[:3] == ["sample/1.in", "sample/2.in", "sample/10.in"]
     assert details[3:] == ["secret/a/1.in", "secret/b/1.in", "secret/b/2.in", "secret/b/10.in"]
@@ -96,28 +65,27 @@ def test_data_is_in_natural_order_samples_first(make: Make) -> None:
     assert [proposal.answer for proposal in problem.data] == [b"3\n", None, None, None, None, None, None]
 
 
-def test_binary_data_is_kept_byte_for_byte(make: Make) -> None:
-    problem = read_problem(make({"data/sample/1.in": b"\xff\x00\r\n", "data/sample/1.ans": b""}))
+def test_binary_data_is_kept_byte_for_byte(tmp_path: Path) -> None:
+    problem = read(tmp_path, {"data/sample/1.in": b"\xff\x00\r\n", "data/sample/1.ans": b""})
     assert (problem.data[0].data, problem.data[0].answer) == (b"\xff\x00\r\n", b"")
 
 
-def test_submissions_and_what_is_left_out(make: Make) -> None:
-    problem = read_problem(
-        make(
-            {
-                "submissions/accepted/a.cpp": "int main(){}",
-                "submissions/accepted/B.java": "class B {}",
-                "submissions/accepted/readme": "hello",
-                "submissions/wrong_answer/two/one.py": "1",
-                "submissions/wrong_answer/two/two.py": "2",
-                "submissions/wrong_answer/one/main.cc": '#include "my.h"\nint main(){return x;}',
-                "submissions/wrong_answer/one/my.h": "int x = 1;",
-                "submissions/wrong_answer/.gitkeep": "",
-                "submissions/time_limit_exceeded/slow.py3": "while 1: pass",
-                "submissions/run_time_error/crash.cxx": "int main(){abort();}",
-                "submissions/partially_accepted/half.py": "3",
-            }
-        )
+def test_submissions_and_what_is_left_out(tmp_path: Path) -> None:
+    problem = read(
+        tmp_path,
+        {
+            "submissions/accepted/a.cpp": "int main(){}",
+            "submissions/accepted/B.java": "class B {}",
+            "submissions/accepted/readme": "hello",
+            "submissions/wrong_answer/two/one.py": "1",
+            "submissions/wrong_answer/two/two.py": "2",
+            "submissions/wrong_answer/one/main.cc": '#include "my.h"\nint main(){return x;}',
+            "submissions/wrong_answer/one/my.h": "int x = 1;",
+            "submissions/wrong_answer/.gitkeep": "",
+            "submissions/time_limit_exceeded/slow.py3": "while 1: pass",
+            "submissions/run_time_error/crash.cxx": "int main(){abort();}",
+            "submissions/partially_accepted/half.py": "3",
+        },
     )
     assert [(s.name, s.program.language, s.accepted, s.expected) for s in problem.submissions] == [
         ("accepted/B.java", "java", True, "accepted"),
@@ -137,29 +105,28 @@ def test_submissions_and_what_is_left_out(make: Make) -> None:
 
 
 @pytest.mark.parametrize("place", ["output_validators/check.cpp", "output_validator/check/main.cpp"])
-def test_an_output_validator(make: Make, place: str) -> None:
-    problem = read_problem(
-        make({"problem.yaml": "validation: custom\nvalidator_flags: eps 7\n", place: "int main(){return 42;}"})
+def test_an_output_validator(tmp_path: Path, place: str) -> None:
+    problem = read(
+        tmp_path, {"problem.yaml": "validation: custom\nvalidator_flags: eps 7\n", place: "int main(){return 42;}"}
     )
     assert problem.checker == Checker(Program("cpp", "int main(){return 42;}", place), ("eps", "7"))
     assert problem.name == "sum"  # the folder's, as the package has none
 
 
-def test_without_a_word_on_validation_an_output_validator_is_used(make: Make) -> None:
-    assert read_problem(make({"output_validators/check.py": "1"})).checker.program is not None
+def test_without_a_word_on_validation_an_output_validator_is_used(tmp_path: Path) -> None:
+    assert read(tmp_path, {"output_validators/check.py": "1"}).checker.program is not None
 
 
-def test_validators_of_all_kinds(make: Make) -> None:
-    problem = read_problem(
-        make(
-            {
-                "input_validators/input.ctd": "INT(1, 5) NEWLINE EOF",
-                "input_validators/input.viva": "{ x(x > 0) }",
-                "input_validators/odd.xyz": "?",
-                "input_format_validators/more.py": "2",
-                "answer_validators/answer.py": "3",
-            }
-        )
+def test_validators_of_all_kinds(tmp_path: Path) -> None:
+    problem = read(
+        tmp_path,
+        {
+            "input_validators/input.ctd": "INT(1, 5) NEWLINE EOF",
+            "input_validators/input.viva": "{ x(x > 0) }",
+            "input_validators/odd.xyz": "?",
+            "input_format_validators/more.py": "2",
+            "answer_validators/answer.py": "3",
+        },
     )
     assert [program.name for program in problem.input_validators] == [
         "input_validators/check.py",
@@ -176,65 +143,113 @@ def test_validators_of_all_kinds(make: Make) -> None:
     }
 
 
-def test_flags_of_all_data_groups_hold_for_the_problem(make: Make) -> None:
-    problem = read_problem(
-        make(
-            {
-                "data/testdata.yaml": "output_validator_flags: float_tolerance 1e-4\ninput_validator_flags: --n 9\n",
-                "data/secret/1.in": "4 5\n",
-            }
-        )
+def test_flags_of_all_data_groups_hold_for_the_problem(tmp_path: Path) -> None:
+    problem = read(
+        tmp_path,
+        {
+            "data/testdata.yaml": "output_validator_flags: float_tolerance 1e-4\ninput_validator_flags: --n 9\n",
+            "data/secret/1.in": "4 5\n",
+        },
     )
     assert problem.checker.flags == ("float_tolerance", "1e-4")
     assert problem.input_validators[0].args == ("--n", "9")
 
 
-def test_groups_of_the_2023_07_format(make: Make) -> None:
-    problem = read_problem(
-        make(
-            {
-                "problem.yaml": "problem_format_version: 2023-07\ntype: pass-fail\nname: Sum\n",
-                "data/test_group.yaml": "output_validator_args: [case_sensitive]\n",
-            }
-        )
+def test_groups_of_the_2023_07_format(tmp_path: Path) -> None:
+    problem = read(
+        tmp_path,
+        {
+            "problem.yaml": "problem_format_version: 2023-07\ntype: pass-fail\nname: Sum\n",
+            "data/test_group.yaml": "output_validator_args: [case_sensitive]\n",
+        },
     )
     assert problem.checker.flags == ("case_sensitive",)
 
 
-def test_a_link_inside_the_package_is_followed(make: Make) -> None:
-    path = make({})
+def test_a_link_inside_the_package_is_followed(tmp_path: Path) -> None:
+    path = write(tmp_path / "sum", {})
     os.symlink("1.in", path / "data/sample/2.in")
     assert [proposal.data for proposal in read_problem(path).data] == [b"1 2\n", b"1 2\n"]
 
 
-def test_reading_runs_nothing(make: Make, tmp_path: Path) -> None:
+def test_reading_runs_nothing(tmp_path: Path) -> None:
     trap = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
-    path = make(dict.fromkeys(("submissions/accepted/sum.py", "input_validators/check.py"), trap))
+    programs = ("submissions/accepted/sum.py", "input_validators/check.py")
+    path = write(tmp_path / "sum", dict.fromkeys(programs, trap))
     (path / "build").write_text("#!/bin/sh\ntouch ran\n")
     read_problem(path)
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_of_packages(make: Make, tmp_path: Path) -> None:
+def test_a_folder_of_packages(tmp_path: Path) -> None:
     for name in ("zeta", "alpha", "beta"):
-        make({}, name)
+        write(tmp_path / name, {})
     (tmp_path / "README.md").write_text("packages")
     (tmp_path / "notes").mkdir()
-    read = read_packages(tmp_path)
-    assert [(place, problem.id) for place, problem in read.problems] == [(0, "alpha"), (1, "beta"), (2, "zeta")]
-    assert read.left_out == ()
+    found = read_packages(tmp_path)
+    assert [(place, problem.id) for place, problem in found.problems] == [(0, "alpha"), (1, "beta"), (2, "zeta")]
+    assert found.left_out == ()
     assert [problem.id for _, problem in read_packages(tmp_path / "beta").problems] == ["beta"]
     assert find_packages(str(tmp_path / "beta")) == [tmp_path / "beta"]
 
 
-def test_a_package_named_by_a_dot(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(make({}))
+def test_a_package_named_by_a_dot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path / "sum", {}))
     assert read_problem(".").id == "sum"
+
+
+# -- a check looks at data and does not keep it: memory does not grow with it ----------------------------
+
+
+def sparse(file: Path, size: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as opened:
+        opened.truncate(size)
+
+
+def peak_of(root: Path, *, whole: bool) -> int:
+    tracemalloc.start()
+    try:
+        assert len(read_packages(root, whole=whole).read) == 2
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_two_hundred_megabytes_take_none(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name, {})
+        for number in range(5):
+            sparse(tmp_path / name / f"data/secret/{number}.in", 10 * 2**20)
+            sparse(tmp_path / name / f"data/secret/{number}.ans", 9 * 2**20)
+        sparse(tmp_path / name / "data/secret/0.files/table", 10 * 2**20)
+    assert peak_of(tmp_path, whole=False) < 20 * 2**20
+    assert peak_of(tmp_path, whole=True) > 190 * 2**20  # what a run holds: the measure measures
+
+
+def test_all_else_is_found_as_it_is_in_a_run(tmp_path: Path) -> None:
+    root = write(tmp_path / "p", {"data/secret/1.in": "5", "data/secret/2.in": "6", "data/secret/2.ans": "6"})
+    (root / "data/secret/3.in").symlink_to("/etc/passwd")
+    sparse(root / "data/secret/4.in", 64 * 2**20 + 1)
+    (root / "data/secret/5.in").mkdir()
+    looked, read = read_problem(root, whole=False), read_problem(root)
+    assert looked.left_out == read.left_out
+    assert read.left_out.keys() == {"data/secret/3.in", "data/secret/4.in"}
+    assert [known.origin for known in looked.data] == [known.origin for known in read.data]
+    assert [known.answer is None for known in looked.data] == [known.answer is None for known in read.data]
+    assert {known.data for known in looked.data} == {b""}
+    assert looked.submissions == read.submissions
+    assert looked.input_validators == read.input_validators
+
+
+def test_a_package_without_inputs_is_still_none(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match="no inputs"):
+        read_problem(write(tmp_path / "p", {"data/sample/1.in": GONE, "data/sample/1.ans": GONE}), whole=False)
 
 
 # -- fingerprint ---------------------------------------------------------------------------------------
 
-CHANGES: dict[str, Mapping[str, str | bytes]] = {
+CHANGES: dict[str, Files] = {
     "data": {"data/sample/1.in": "1 3\n"},
     "answer": {"data/sample/1.ans": "4\n"},
     "more data": {"data/sample/2.in": "1 3\n"},
@@ -255,22 +270,22 @@ CHANGES: dict[str, Mapping[str, str | bytes]] = {
 }
 
 
-def test_everything_that_matters_changes_the_fingerprint(make: Make) -> None:
-    prints = {fingerprint(read_problem(make({}, "unchanged")))}
+def test_everything_that_matters_changes_the_fingerprint(tmp_path: Path) -> None:
+    prints = {fingerprint(read_problem(write(tmp_path / "unchanged", {})))}
     for index, files in enumerate(CHANGES.values()):
-        prints.add(fingerprint(read_problem(make(files, f"changed-{index}"))))
+        prints.add(fingerprint(read_problem(write(tmp_path / f"changed-{index}", files))))
     assert len(prints) == 1 + len(CHANGES)
     assert all(len(found) == 64 for found in prints)
 
 
-def test_names_places_and_left_out_submissions_do_not_change_the_fingerprint(make: Make) -> None:
+def test_names_places_and_left_out_submissions_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     same = {"problem.yaml": "name: Another\n", "submissions/accepted/X.xyz": "x", "notes.txt": "x"}
-    plain, other = read_problem(make({}, "a")), read_problem(make(same, "b"))
+    plain, other = read_problem(write(tmp_path / "a", {})), read_problem(write(tmp_path / "b", same))
     assert fingerprint(plain) == fingerprint(other)
 
 
-def test_data_cannot_be_moved_between_input_and_answer_unnoticed(make: Make) -> None:
-    problem = read_problem(make({}))
+def test_data_cannot_be_moved_between_input_and_answer_unnoticed(tmp_path: Path) -> None:
+    problem = read(tmp_path, {})
     one = replace(problem, data=(Proposal(b"ab", Origin("data", ""), b"c"),))
     other = replace(problem, data=(Proposal(b"a", Origin("data", ""), b"bc"),))
     assert fingerprint(one) != fingerprint(other)

@@ -10,22 +10,8 @@ from hypothesis import strategies as st
 from balancer.errors import PackageError
 from balancer.pipeline.packages.folder import MAX_FILE_BYTES
 from balancer.pipeline.packages.read import read_packages, read_problem
-
-SMALL: dict[str, str | bytes] = {
-    "problem.yaml": "name: Sum\n",
-    "data/sample/1.in": "1 2\n",
-    "submissions/accepted/sum.py": "print(3)\n",
-}
-GONE = "(gone)"  # marks a file of SMALL that the package does not have
-
-
-def write(root: Path, files: dict[str, str | bytes]) -> Path:
-    for path, content in {**SMALL, **files}.items():
-        if content != GONE:
-            file = root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return root
+from balancer.problem import Checker
+from tests.unit.pipeline.packages import GONE, Files, write
 
 
 def problems_of(root: Path) -> list[str]:
@@ -34,102 +20,51 @@ def problems_of(root: Path) -> list[str]:
     return [line.removeprefix(f"{root}/") for line in caught.value.problems]
 
 
+_SECONDS = "a number of seconds above 0 is allowed, e.g. 2.0"
+_UNFIT = "only pass-fail problems with one run a case can be judged"
+_XYZ = "no known language has the extension '.xyz'"
+_FLAGS = "space_change_sensitive, float_tolerance, float_relative_tolerance, float_absolute_tolerance"
+
+# One row: a problem.yaml, and what is said of it.
+BAD_YAML: list[tuple[str, str]] = [
+    ("name: a\nlimits: [\n", ":3: is not YAML (expected the node content, but found '<stream end>'); mend the syntax"),
+    ("name: 2024-99-99", ": is not YAML (month must be in 1..12); mend the syntax"),
+    ("- name", ": holds ['name']; a mapping 'key: value' is allowed, write one"),
+    ("name: [a, b]", ": name is ['a', 'b']; a text is allowed, or one for each language"),
+    ("limits: {time_limit: 0}", f": limits.time_limit is 0; {_SECONDS}"),
+    ("limits: {time_limit: soon}", f": limits.time_limit is 'soon'; {_SECONDS}"),
+    ("limits: {memory: true}", ": limits.memory is True; a number of MiB above 0 is allowed, e.g. 512"),
+    ("limits: 3", ": limits is 3; a mapping is allowed, e.g. 'time_limit: 2'"),
+    ("validation: fuzzy", ": validation is 'fuzzy'; allowed: default, custom; choose one"),
+    ("validation: custom interactive", f": is an interactive problem (validation: 'custom interactive'); {_UNFIT}"),
+    ("validation: custom score", f": is a scoring problem (validation: 'custom score'); {_UNFIT}"),
+    (
+        "type: [pass-fail, interactive]",
+        f": is an interactive problem (type: ['pass-fail', 'interactive']); {_UNFIT}",
+    ),
+    ("type: puzzle", ": type is 'puzzle'; pass-fail is allowed, write that"),
+    ("constants: {n: [1]}", ": constants.n is [1]; a text or a number is allowed, or one for each variant"),
+    ("validator_flags: 7", ": validator_flags is 7; a text is allowed, put it in quotes"),
+    (
+        "validator_flags: float_tolerance -1e-6",
+        ": flags of the output validator: float_tolerance is -1e-6; a finite number from 0 up is allowed, e.g. 1e-6",
+    ),
+    (
+        "validator_flags: fast",
+        f": flags of the output validator: unknown flag 'fast'; allowed: case_sensitive, {_FLAGS}",
+    ),
+]
+
 # One row: what is in the package, and the line it gets.
-BAD: list[tuple[dict[str, str | bytes], str]] = [
-    (
-        {"problem.yaml": GONE},
-        "problem.yaml: missing; every package has one, e.g. with the line 'name: Two Sums'",
-    ),
-    (
-        {"problem.yaml": "name: a\nlimits: [\n"},
-        "problem.yaml:3: is not YAML (expected the node content, but found '<stream end>'); mend the syntax",
-    ),
-    (
-        {"problem.yaml": "name: 2024-99-99\n"},
-        "problem.yaml: is not YAML (month must be in 1..12); mend the syntax",
-    ),
-    (
-        {"problem.yaml": "- name\n"},
-        "problem.yaml: holds ['name']; a mapping 'key: value' is allowed, write one",
-    ),
-    (
-        {"problem.yaml": "name: [a, b]\n"},
-        "problem.yaml: name is ['a', 'b']; a text is allowed, or one for each language",
-    ),
-    (
-        {"problem.yaml": "limits: {time_limit: 0}\n"},
-        "problem.yaml: limits.time_limit is 0; a number of seconds above 0 is allowed, e.g. 2.0",
-    ),
-    (
-        {"problem.yaml": "limits: {time_limit: soon}\n"},
-        "problem.yaml: limits.time_limit is 'soon'; a number of seconds above 0 is allowed, e.g. 2.0",
-    ),
-    (
-        {"problem.yaml": "limits: {memory: true}\n"},
-        "problem.yaml: limits.memory is True; a number of MiB above 0 is allowed, e.g. 512",
-    ),
-    (
-        {"problem.yaml": "limits: 3\n"},
-        "problem.yaml: limits is 3; a mapping is allowed, e.g. 'time_limit: 2'",
-    ),
-    (
-        {".timelimit": "-1\n"},
-        ".timelimit: holds '-1'; a number of seconds above 0 is allowed, e.g. 2.0",
-    ),
-    (
-        {".timelimit": "nan\n"},
-        ".timelimit: holds 'nan'; a number of seconds above 0 is allowed, e.g. 2.0",
-    ),
-    (
-        {"problem.yaml": "validation: fuzzy\n"},
-        "problem.yaml: validation is 'fuzzy'; allowed: default, custom; choose one",
-    ),
-    (
-        {"problem.yaml": "validation: custom interactive\n"},
-        "problem.yaml: is an interactive problem (validation: 'custom interactive'); "
-        "only pass-fail problems with one run a case can be judged",
-    ),
-    (
-        {"problem.yaml": "validation: custom score\n"},
-        "problem.yaml: is a scoring problem (validation: 'custom score'); "
-        "only pass-fail problems with one run a case can be judged",
-    ),
-    (
-        {"problem.yaml": "type: [pass-fail, interactive]\n"},
-        "problem.yaml: is an interactive problem (type: ['pass-fail', 'interactive']); "
-        "only pass-fail problems with one run a case can be judged",
-    ),
+BAD: list[tuple[Files, str]] = [
+    *(({"problem.yaml": yaml}, f"problem.yaml{line}") for yaml, line in BAD_YAML),
+    ({"problem.yaml": GONE}, "problem.yaml: missing; every package has one, e.g. with the line 'name: Two Sums'"),
+    ({".timelimit": "-1\n"}, f".timelimit: holds '-1'; {_SECONDS}"),
+    ({".timelimit": "nan\n"}, f".timelimit: holds 'nan'; {_SECONDS}"),
+    ({"domjudge-problem.ini": "timelimit='soon'\n"}, f"domjudge-problem.ini: timelimit is 'soon'; {_SECONDS}"),
     (
         {"problem.yaml": "type: interactive multi-pass\nlimits: 7\n", "data/sample/1.in": GONE},
-        "problem.yaml: is an interactive problem and a multi-pass problem (type: 'interactive multi-pass'); "
-        "only pass-fail problems with one run a case can be judged",
-    ),
-    (
-        {"problem.yaml": "type: puzzle\n"},
-        "problem.yaml: type is 'puzzle'; pass-fail is allowed, write that",
-    ),
-    (
-        {"problem.yaml": "constants: {n: [1]}\n"},
-        "problem.yaml: constants.n is [1]; a text or a number is allowed, or one for each variant",
-    ),
-    (
-        {"domjudge-problem.ini": "timelimit='soon'\n"},
-        "domjudge-problem.ini: timelimit is 'soon'; a number of seconds above 0 is allowed, e.g. 2.0",
-    ),
-    (
-        {"problem.yaml": "validator_flags: 7\n"},
-        "problem.yaml: validator_flags is 7; a text is allowed, put it in quotes",
-    ),
-    (
-        {"problem.yaml": "validator_flags: float_tolerance -1e-6\n"},
-        "problem.yaml: flags of the output validator: float_tolerance is -1e-6; "
-        "a finite number from 0 up is allowed, e.g. 1e-6",
-    ),
-    (
-        {"problem.yaml": "validator_flags: fast\n"},
-        "problem.yaml: flags of the output validator: unknown flag 'fast'; allowed: case_sensitive, "
-        "space_change_sensitive, "
-        "float_tolerance, float_relative_tolerance, float_absolute_tolerance",
+        f"problem.yaml: is an interactive problem and a multi-pass problem (type: 'interactive multi-pass'); {_UNFIT}",
     ),
     (
         {"problem.yaml": "validation: custom\n"},
@@ -137,8 +72,7 @@ BAD: list[tuple[dict[str, str | bytes], str]] = [
     ),
     (
         {"problem.yaml": "validation: custom\n", "output_validators/v.xyz": "x"},
-        "output_validators: no output validator can be used "
-        "(output_validators/v.xyz: no known language has the extension '.xyz'); add one",
+        f"output_validators: no output validator can be used (output_validators/v.xyz: {_XYZ}); add one",
     ),
     (
         {"output_validators/a.py": "x", "output_validators/b.py": "x"},
@@ -146,32 +80,28 @@ BAD: list[tuple[dict[str, str | bytes], str]] = [
         "one output validator is allowed, keep one",
     ),
     (
-        {"data/sample/1.in": GONE},
+        {"data/sample/1.in": GONE, "data/sample/1.ans": GONE},
         "data: no inputs; at least one '.in' file is needed in data/sample or data/secret, add one",
     ),
     (
         {"submissions/accepted/sum.py": GONE, "submissions/accepted/Sum.xyz": "class Sum {}"},
-        "submissions/accepted: no submission that can be used "
-        "(accepted/Sum.xyz: no known language has the extension '.xyz'); add one that is right",
+        f"submissions/accepted: no submission that can be used (accepted/Sum.xyz: {_XYZ}); add one that is right",
     ),
     (
         {"submissions/accepted/sum.py": GONE},
         "submissions/accepted: no submission that can be used; add one that is right",
     ),
-    (
-        {"output_validators/v.py": b"\xff"},
-        "output_validators/v.py: is not UTF-8 (byte 0); save it as UTF-8",
-    ),
+    ({"output_validators/v.py": b"\xff"}, "output_validators/v.py: is not UTF-8 (byte 0); save it as UTF-8"),
 ]
 
 
 @pytest.mark.parametrize(("files", "line"), BAD, ids=[line.split(";")[0][:60] for _, line in BAD])
-def test_a_bad_package_gets_one_line(tmp_path: Path, files: dict[str, str | bytes], line: str) -> None:
+def test_a_bad_package_gets_one_line(tmp_path: Path, files: Files, line: str) -> None:
     assert problems_of(write(tmp_path / "p", files)) == [line]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    files: dict[str, str | bytes] = {
+    files: Files = {
         "problem.yaml": "limits: {time_limit: x, memory: y}\nvalidation: z\n",
         "data/sample/1.in": GONE,
         "submissions/accepted/sum.py": b"\xff",
@@ -188,14 +118,11 @@ def test_a_problem_yaml_that_is_a_link_out_is_refused(tmp_path: Path) -> None:
 
 
 # One row: what is in the package beside what is in order, what is left out, and why.
-ODD: list[tuple[dict[str, str | bytes], dict[str, str]]] = [
+ODD: list[tuple[Files, dict[str, str]]] = [
     ({"data/secret/7.ans": "3"}, {"data/secret/7.ans": "has no input 7.in beside it"}),
     (
         {"data/sample/testdata.yaml": "output_validator_flags: [[1]]\n"},
-        {
-            "data/sample/testdata.yaml": "output_validator_flags is [[1]]; "
-            "a text or a list of texts is allowed, use quotes"
-        },
+        {"data/sample/testdata.yaml": "output_validator_flags is [[1]]; a text or a list of texts is allowed, use q"},
     ),
     (
         {"submissions/wrong_answer/latin.cpp": b"// caf\xe9\n"},
@@ -205,8 +132,8 @@ ODD: list[tuple[dict[str, str | bytes], dict[str, str]]] = [
     ({"submissions/submissions.yaml": "- a\n"}, {"submissions/submissions.yaml": "holds ['a']; a mapping"}),
     ({"submissions.json": "{"}, {"submissions.json": "is not JSON; mend the syntax"}),
     (
-        {"problem.yaml": "validation: default\n", "output_validators/v.py": "x"},
-        {"output_validators/v.py": "validation"},
+        {"problem.yaml": "validation: default\n", "output_validators/v.py": "x", "output_validators/w.py": "x"},
+        {"output_validators/v.py": "validation", "output_validators/w.py": "validation"},
     ),
     ({"output_validators/v.ctd.template": "x"}, {"output_validators/v.ctd.template": "no known language"}),
 ]
@@ -214,19 +141,19 @@ ODD: list[tuple[dict[str, str | bytes], dict[str, str]]] = [
 
 @pytest.mark.parametrize(("files", "left_out"), ODD, ids=[next(iter(left_out)) for _, left_out in ODD])
 def test_an_odd_file_is_left_out_by_name_and_the_rest_is_read(
-    tmp_path: Path, files: dict[str, str | bytes], left_out: dict[str, str]
+    tmp_path: Path, files: Files, left_out: dict[str, str]
 ) -> None:
     problem = read_problem(write(tmp_path / "p", files))
     assert problem.left_out.keys() == left_out.keys()
     assert all(problem.left_out[name].startswith(why) for name, why in left_out.items())
     assert len(problem.data) == 1
     assert len(problem.accepted) == 1
-    assert problem.checker.program is None
+    assert problem.checker == Checker()
 
 
 def test_links_that_lead_nowhere_or_out_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
-    root = write(tmp_path / "p", {"submissions/wrong_answer/many/main.py": "1"})
+    root = write(tmp_path / "p", {"submissions/wrong_answer/many/main.py": "1", "data/sample/1.ans": GONE})
     os.symlink(tmp_path / "secret.txt", root / "data/sample/2.in")
     os.symlink("/etc", root / "data/secret")
     os.symlink("3.in", root / "data/sample/3.in")

@@ -8,30 +8,17 @@ import pytest
 
 from balancer.pipeline.packages.submissions import expected_of, matches
 
-FOLDERS: list[tuple[str, bool | None]] = [
-    ("accepted", True),
-    ("wrong_answer", False),
-    ("time_limit_exceeded", False),
-    ("run_time_error", False),
-    ("rejected", False),
-    ("brute_force", False),
-    ("memory_limit_exceeded", False),
-    ("memory-limit", False),
-    ("output_limit", False),
-    ("no_output", False),
-    ("TLE", False),
-    ("mixed", None),
-    ("mixed-verdicts", None),
-    ("different", None),
-    ("multiple", None),
-    ("slow_accepted", None),
-    ("partially_accepted", None),
-    ("compiler_error", None),
-    ("check_manually", None),
-]
+FOLDERS: dict[bool | None, str] = {
+    True: "accepted",
+    False: "wrong_answer time_limit_exceeded run_time_error rejected brute_force memory_limit_exceeded memory-limit "
+    "output_limit no_output TLE",
+    None: "mixed mixed-verdicts different multiple slow_accepted partially_accepted compiler_error check_manually",
+}
 
 
-@pytest.mark.parametrize(("folder", "accepted"), FOLDERS)
+@pytest.mark.parametrize(
+    ("folder", "accepted"), [(folder, accepted) for accepted, names in FOLDERS.items() for folder in names.split()]
+)
 def test_a_folder_means_right_wrong_or_nothing(folder: str, accepted: bool | None) -> None:
     expected = expected_of(f"{folder}/a.py", {}, ["print(1)"])
     assert expected.accepted is accepted

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.packages.read import read_problem
 from balancer.problem import Problem, Recipe
-from tests.unit.pipeline.packages import Files, write
+from tests.unit.pipeline.packages import GONE, Files
+from tests.unit.pipeline.packages import read as read_package
 
 
 def read(tmp_path: Path, yaml: str, files: Files | None = None) -> Problem:
     programs = {"generators/gen.py": "gen", "generators/lib.py": "lib"}
-    return read_problem(write(tmp_path / "p", {"generators/generators.yaml": yaml, **programs, **(files or {})}))
+    return read_package(tmp_path, {"generators/generators.yaml": yaml, **programs, **(files or {})})
 
 
 def test_a_program_with_arguments_and_a_seed_that_the_command_gives(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ data: {secret: {data: {a: "tree 1", b: "dir 2", c: "built 3", d: "gone 4"}}}
 
 
 def test_secret_data_that_is_not_committed_makes_a_package_whole(tmp_path: Path) -> None:
-    files: Files = {"data/sample/1.in": "(gone)", "data/sample/1.ans": "(gone)"}
+    files: Files = {"data/sample/1.in": GONE, "data/sample/1.ans": GONE}
     problem = read(tmp_path, "data: {secret: {data: {a: gen.py 1}}}", files)
     assert problem.data == ()
     assert [recipe.missing for recipe in problem.recipes] == [True]
@@ -135,7 +135,7 @@ def test_secret_data_that_is_not_committed_makes_a_package_whole(tmp_path: Path)
 
 def test_without_recipes_the_programs_are_tried_with_a_seed(tmp_path: Path) -> None:
     files = {"generators/gen.py": "gen", "generators/README.md": "how", "generators/all.xyz": "x"}
-    (recipe,) = read_problem(write(tmp_path / "p", files)).recipes
+    (recipe,) = read_package(tmp_path, files).recipes
     assert (recipe.name, recipe.args, recipe.missing, recipe.seeded) == ("generators/gen.py", ("{seed}",), False, True)
 
 

@@ -1,26 +1,24 @@
 """Packages in the shapes that archives have them in: versions, programs of many files, flags, statements."""
 
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from balancer.pipeline.packages.read import read_problem
-from balancer.problem import CaseOptions, Checker, Origin
+from balancer.problem import CaseOptions, Origin
 from balancer.program import Program
-from tests.unit.pipeline.packages import GONE, Files, write
+from tests.unit.pipeline.packages import GONE, Files, read
 
 # -- versions ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", ["legacy", "legacy-icpc", "2023-07-draft", "2023-07", "2025-09", "draft"])
 def test_every_version_is_read(tmp_path: Path, version: str) -> None:
-    problem = read_problem(write(tmp_path / "p", {"problem.yaml": f"name: x\nproblem_format_version: {version}\n"}))
+    problem = read(tmp_path, {"problem.yaml": f"name: x\nproblem_format_version: {version}\n"})
     assert (problem.name, problem.notes) == ("x", ())
 
 
 def test_a_version_to_come_is_read_as_the_newest_with_a_note(tmp_path: Path) -> None:
-    problem = read_problem(write(tmp_path / "p", {"problem.yaml": "problem_format_version: 2031-01\n"}))
+    problem = read(tmp_path, {"problem.yaml": "problem_format_version: 2031-01\n"})
     assert problem.notes == ("its problem_format_version is '2031-01', which is read as 2025-09",)
 
 
@@ -29,13 +27,14 @@ LIMITS: list[tuple[Files, float | None]] = [
     ({".timelimit": "3\n", "domjudge-problem.ini": "timelimit = 7\n"}, 3.0),
     ({"domjudge-problem.ini": "probid = A\ntimelimit = '4.5'\ncolor=\"red\"\n"}, 4.5),
     ({"domjudge-problem.ini": "name = x\n"}, None),
+    ({".timelimit": " 2.5\n"}, 2.5),
     ({"problem.yaml": "limits: {time_multipliers: {ac_to_time_limit: 3}, time_resolution: 0.5}\n"}, None),
 ]
 
 
 @pytest.mark.parametrize(("files", "seconds"), LIMITS)
 def test_time_limits_in_all_spellings(tmp_path: Path, files: Files, seconds: float | None) -> None:
-    assert read_problem(write(tmp_path / "p", files)).time_limit_s == seconds
+    assert read(tmp_path, files).time_limit_s == seconds
 
 
 # -- programs of many files ----------------------------------------------------------------------------
@@ -49,7 +48,7 @@ def test_an_output_validator_is_one_program_of_many_files(tmp_path: Path) -> Non
         "output_validator/validate.h": "int judge();",
         "output_validator/words.bin": b"\xff\x00",
     }
-    assert read_problem(write(tmp_path / "p", files)).checker.program == Program(
+    assert read(tmp_path, files).checker.program == Program(
         "cpp",
         '#include "validate.h"\nint main() { return judge(); }',
         "output_validator/validate.cc",
@@ -63,7 +62,7 @@ def test_an_output_validator_is_one_program_of_many_files(tmp_path: Path) -> Non
 
 def test_headers_lie_beside_programs_of_one_file(tmp_path: Path) -> None:
     files = {"output_validators/check.cpp": '#include "testlib.h"', "output_validators/testlib.h": "// testlib"}
-    program = read_problem(write(tmp_path / "p", files)).checker.program
+    program = read(tmp_path, files).checker.program
     assert program is not None
     assert program.extras == (("testlib.h", b"// testlib"),)
 
@@ -75,7 +74,7 @@ def test_folders_that_say_how_they_are_built_and_run(tmp_path: Path) -> None:
         "input_validators/made/x.cpp": "int main() { return 42; }",
         "input_validators/plain/run": "#!/bin/sh\nexit 42\n",
     }
-    made, plain = read_problem(write(tmp_path / "p", files)).input_validators
+    made, plain = read(tmp_path, files).input_validators
     assert (made.language, made.source, made.name) == ("folder", "", "input_validators/made")
     assert [name for name, _ in made.extras] == ["build", "x.cpp"]
     assert (plain.language, plain.source) == ("folder", "#!/bin/sh\nexit 42\n")
@@ -100,7 +99,7 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Pat
         "submissions/submissions.yaml": "accepted/told: {entrypoint: b.py}\naccepted/spoken: {language: python3}\n",
         "submissions.json": '{"submissions/accepted/domjudge/": {"entry_point": "x.py"}}',
     }
-    problem = read_problem(write(tmp_path / "p", files))
+    problem = read(tmp_path, files)
     begins = {submission.name: submission.program.name for submission in problem.submissions}
     assert begins == {
         "accepted/domjudge": "submissions/accepted/domjudge/x.py",
@@ -117,7 +116,7 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Pat
 
 
 def test_python_2_says_so_in_its_first_line(tmp_path: Path) -> None:
-    problem = read_problem(write(tmp_path / "p", {"submissions/accepted/old.py": "#!/usr/bin/env python2\nprint 3\n"}))
+    problem = read(tmp_path, {"submissions/accepted/old.py": "#!/usr/bin/env python2\nprint 3\n"})
     assert problem.accepted[0].program.language == "python2"
 
 
@@ -129,7 +128,7 @@ def test_included_files_go_with_every_submission_of_their_language(tmp_path: Pat
         "submissions/wrong_answer/a.cpp": "int main() {}",
         "submissions/wrong_answer/b.rs": "fn main() {}",
     }
-    extras = {s.name: s.program.extras for s in read_problem(write(tmp_path / "p", files)).submissions}
+    extras = {s.name: s.program.extras for s in read(tmp_path, files).submissions}
     assert extras == {
         "accepted/sum.py": (("data.txt", b"d"), ("grader.py", b"g")),
         "wrong_answer/a.cpp": (("data.txt", b"d"), ("grader.h", b"h")),
@@ -144,7 +143,7 @@ def test_an_included_driver_is_what_the_program_begins_in(tmp_path: Path) -> Non
         "submissions/wrong_answer/a.cpp": "int sum() { return 1; }",
         "submissions/wrong_answer/b.cpp": "int main() { return 1; }",
     }
-    begins = {s.name: s.program.name for s in read_problem(write(tmp_path / "p", files)).submissions}
+    begins = {s.name: s.program.name for s in read(tmp_path, files).submissions}
     assert begins == {
         "accepted/sum.py": "submissions/accepted/sum.py/__main__.py",
         "wrong_answer/a.cpp": "submissions/wrong_answer/a.cpp/driver.cpp",
@@ -163,7 +162,7 @@ def test_constants_are_put_in(tmp_path: Path) -> None:
         "data/secret/2.in": "2",
         "statement/problem.en.tex": r"at most \constant{n}, or {{n}}",
     }
-    problem = read_problem(write(tmp_path / "p", files))
+    problem = read(tmp_path, files)
     assert problem.input_validators[0].source == "N = 5; M = {{other}}"
     assert problem.grammars == {"input_validators/format.ctd": "INT(1, 5) NEWLINE"}
     assert problem.accepted[0].program.source == "print('10^{-6}')"
@@ -179,7 +178,7 @@ def test_what_is_no_input_is_passed_over(tmp_path: Path) -> None:
     names = ("1.hint", "1.desc", "1.png", "1.interaction", "2.interaction", "1.in.statement", "1.ans.statement")
     names += ("1.in.download", "1.ans.download", "1.out")
     files: Files = {f"data/sample/{name}": "x" for name in names}
-    problem = read_problem(write(tmp_path / "p", {**files, "data/invalid_input/1.in": "x"}))
+    problem = read(tmp_path, {**files, "data/invalid_input/1.in": "x"})
     assert [proposal.origin for proposal in problem.data] == [Origin("data", "sample/1.in")]
     assert (problem.left_out, problem.options) == ({}, {})
 
@@ -194,7 +193,7 @@ def test_groups_that_tell_different_things_are_each_told_their_own(tmp_path: Pat
         "data/secret/b/2.in": "4",
         "data/secret/b/2.yaml": "input_validator_args: {check.py: [only]}\nargs: [-x]\n",
     }
-    problem = read_problem(write(tmp_path / "p", files))
+    problem = read(tmp_path, files)
     assert problem.input_validators[0].args == ("-n", "9")  # of four: two each, and those of b come last
     assert problem.checker.flags == ()
     name = "input_validators/check.py"
@@ -214,7 +213,7 @@ def test_flags_of_a_validator_that_is_named(tmp_path: Path) -> None:
         "input_validators/other.py": "x",
         "data/testdata.yaml": "input_validator_flags: {name: other.py, flags: -a 1}\n",
     }
-    validators = read_problem(write(tmp_path / "p", files)).input_validators
+    validators = read(tmp_path, files).input_validators
     assert [(program.name, program.args) for program in validators] == [
         ("input_validators/check.py", ()),
         ("input_validators/other.py", ("-a", "1")),
@@ -223,7 +222,7 @@ def test_flags_of_a_validator_that_is_named(tmp_path: Path) -> None:
 
 def test_files_that_lie_beside_a_submission(tmp_path: Path) -> None:
     files = {"data/secret/1.in": "1", "data/secret/1.files/words.txt": "w", "data/secret/1.files/more/x.in": "x"}
-    problem = read_problem(write(tmp_path / "p", files))
+    problem = read(tmp_path, files)
     assert [proposal.origin.detail for proposal in problem.data] == ["sample/1.in", "secret/1.in"]
     assert problem.options["secret/1.in"].files == (("more/x.in", b"x"), ("words.txt", b"w"))
 
@@ -235,7 +234,7 @@ def test_wrong_flags_of_one_group_are_said(tmp_path: Path) -> None:
         "data/secret/2.in": "2",
     }
     with pytest.raises(Exception, match="float_tolerance is 'lots'"):
-        read_problem(write(tmp_path / "p", files))
+        read(tmp_path, files)
 
 
 # -- the rest ------------------------------------------------------------------------------------------
@@ -254,7 +253,7 @@ STATEMENTS: list[tuple[Files, str]] = [
 
 @pytest.mark.parametrize(("files", "statement"), STATEMENTS)
 def test_the_statement_is_the_english_one_if_there_is_one(tmp_path: Path, files: Files, statement: str) -> None:
-    assert read_problem(write(tmp_path / "p", files)).statement == statement
+    assert read(tmp_path, files).statement == statement
 
 
 @pytest.mark.parametrize(("accepted", "validators", "agrees"), [(2, 0, True), (1, 0, False), (2, 1, False)])
@@ -263,9 +262,4 @@ def test_agreement_stands_in_for_a_validator_that_is_missing(
 ) -> None:
     files: dict[str, str | bytes] = {} if validators else {"input_validators/check.py": GONE}
     files.update({f"submissions/accepted/more{number}.py": "1" for number in range(accepted - 1)})
-    assert read_problem(write(tmp_path / "p", files)).by_agreement is agrees
-
-
-def test_validation_by_default_leaves_an_output_validator_out(tmp_path: Path) -> None:
-    files = {"problem.yaml": "validation: default\n", "output_validators/v.py": "1", "output_validators/w.py": "1"}
-    assert astuple(read_problem(write(tmp_path / "p", files)).checker) == astuple(Checker())
+    assert read(tmp_path, files).by_agreement is agrees

@@ -1,10 +1,11 @@
 """How progress is counted, and what it looks like where there is no terminal."""
 
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -22,10 +23,10 @@ class Clock:
         return self.now_s
 
 
-def make(*, terminal: bool = False) -> tuple[Progress, Clock, StringIO]:
+def make(problems: int | None = 2, *, terminal: bool = False, **how: Any) -> tuple[Progress, Clock, StringIO]:
     out, clock = StringIO(), Clock()
     console = Console(file=out, force_terminal=terminal, width=120, color_system=None)
-    return Progress(console, 2, clock=clock), clock, out
+    return Progress(console, problems, clock=clock, **how), clock, out
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
@@ -108,19 +109,15 @@ def test_threads_lose_no_count() -> None:
         for _ in range(500):
             progress.advance("p")
 
-    threads = [threading.Thread(target=advance) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: advance(), range(8)))
     clock.now_s += 10
     progress.finish("p")
     assert "4000/4000 runs" in out.getvalue()
 
 
 def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> None:
-    out, clock = StringIO(), Clock()
-    progress = Progress(Console(file=out, width=120), 10, unit="rows", streamed=True, clock=clock)
+    progress, clock, out = make(10, unit="rows", streamed=True)
     for row in ("a", "b"):
         progress.plan(row, 20)
         for _ in range(20):
@@ -133,8 +130,7 @@ def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> No
 
 
 def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
-    out, clock = StringIO(), Clock()
-    progress = Progress(Console(file=out, width=120), None, unit="rows", streamed=True, clock=clock)
+    progress, clock, out = make(None, unit="rows", streamed=True)
     progress.plan("a", 2)
     progress.advance("a")
     progress.finish("a")

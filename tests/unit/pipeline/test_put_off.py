@@ -28,7 +28,6 @@ class Unable:
         self.errors = list(errors)
 
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
-        """Raise, or propose."""
         if self.errors:
             raise self.errors.pop(0)
         return Numbers().propose(problem, rng, budget)

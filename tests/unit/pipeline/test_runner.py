@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, hasty, 
 from tests.unit.pipeline.programs import finished
 
 DOUBLING = ProgramRun(Program("python", "double"), b"21", Limits(), "doubling", RunStage.AGREE, "accepted/double.py", 7)
+GOOD = finished(b"42\n")
 
 
 def urls(spans: list[Span]) -> list[str]:
@@ -39,7 +42,7 @@ def outcomes(spans: list[Span]) -> list[str]:
 def test_a_run_is_one_lease_and_one_span() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor()})
     ran = runner.run(DOUBLING)
-    assert ran == ProgramResult(finished(b"42\n"))
+    assert ran == ProgramResult(GOOD)
     assert [(s.problem, s.stage, s.subject, s.case) for s in spans] == [
         ("doubling", RunStage.AGREE, DOUBLING.subject, 7)
     ]
@@ -59,7 +62,7 @@ def test_a_run_whose_lease_was_lost_meanwhile_is_made_again() -> None:
 
     runner, pool, spans = hasty({"a": FakeExecutor(answer), "b": FakeExecutor(answer)})
     ran = runner.run(DOUBLING)
-    assert ran.execution == finished(b"42\n")
+    assert ran.execution == GOOD
     assert len(spans) == 2
     assert no_leases_out(pool)
 
@@ -69,7 +72,7 @@ def test_a_run_whose_lease_was_lost_meanwhile_is_made_again() -> None:
 )
 def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(always=failure), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert urls(spans) == ["a", "b"]
     assert outcomes(spans) == [outcome, "success"]
     assert runner.waits_s == [0]
@@ -83,20 +86,12 @@ def test_what_fails_is_run_elsewhere_at_once(failure: Exception, outcome: str) -
 def test_what_an_endpoint_cannot_tell_is_run_elsewhere_and_held_against_nobody(error: Exception) -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(always=error), "b": FakeExecutor()})
     for _ in range(9):
-        assert runner.run(DOUBLING).execution == finished(b"42\n")
+        assert runner.run(DOUBLING).execution == GOOD
     assert {where: {s.outcome for s in spans if s.endpoint == where} for where in "ab"} == {
         "a": {"ignored"},
         "b": {"success"},
     }
     assert all((each.failures, each.overloads, each.ejections) == (0, 0, 0) for each in pool.stats().endpoints)
-
-
-def test_if_nobody_can_tell_the_run_is_unjudged_and_says_why() -> None:
-    runner, _, spans = hasty({name: FakeExecutor(always=CannotTell("its limit is lower")) for name in "ab"}, attempts=2)
-    ran = runner.run(DOUBLING)
-    assert ran.execution is None
-    assert "its limit is lower" in ran.note
-    assert outcomes(spans) == ["ignored", "ignored"]
 
 
 def test_a_failed_program_is_no_failed_endpoint() -> None:
@@ -119,7 +114,7 @@ def test_it_waits_for_a_busy_endpoint_rather_than_to_go_back_to_the_one_that_fai
         until(lambda: pool.stats().waiting == 1)
         assert len(executors["b"].calls) == 1
         first.release()
-        assert run.result(5).execution == finished(b"42\n")
+        assert run.result(5).execution == GOOD
     assert urls(spans) == ["b", "a"]
 
 
@@ -151,7 +146,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
         assert ran.note
         assert len(spans) == (most if able else 0)
     else:
-        assert ran.execution == finished(b"42\n")
+        assert ran.execution == GOOD
         assert outcomes(spans)[-1] == "success"
     assert no_leases_out(pool)
 
@@ -161,7 +156,7 @@ def test_every_run_ends_and_never_goes_back_while_another_endpoint_can_serve(dat
 
 def test_a_single_endpoint_is_tried_again_with_growing_pauses() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN] * 9)}, attempts=10)
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert urls(spans) == ["a"] * 10
     bounds_s = [0.1 * 2**n for n in range(9)]
     assert all(0 <= wait_s <= min(2.0, bound_s) for wait_s, bound_s in zip(runner.waits_s, bounds_s, strict=True))
@@ -178,7 +173,7 @@ def test_pauses_begin_when_no_endpoint_is_left_to_try() -> None:
 def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
     busy = EndpointOverloaded("quota", retry_after_s=7.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[busy, DOWN])})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     *rest_s, last_s = runner.waits_s
     assert 7.49 <= sum(rest_s) <= 8.5
     assert last_s <= 1.0
@@ -187,7 +182,7 @@ def test_the_pause_that_an_endpoint_asks_for_is_kept() -> None:
 def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> None:
     busy = EndpointOverloaded("quota", retry_after_s=60.0)
     runner, _, spans = hasty({"a": FakeExecutor(script=[DOWN, busy]), "b": FakeExecutor(script=[DOWN])})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert urls(spans) == ["a", "b", "a", "b"]
     assert sum(runner.waits_s) <= 1.0
 
@@ -196,41 +191,46 @@ def test_nobody_waits_for_one_that_asks_for_rest_while_another_can_serve() -> No
 def test_no_endpoint_can_hold_a_run_up_for_ever(asked_s: float) -> None:
     """Retry-After is up to the server; threads refuse to wait longer than 292 years (OverflowError)."""
     runner, _, _ = hasty({"a": FakeExecutor(script=[EndpointOverloaded("later", retry_after_s=asked_s)])})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert 59.99 <= sum(runner.waits_s) <= 62
 
 
 # -- giving up -----------------------------------------------------------------------------------------
 
 
-def test_when_all_endpoints_are_down_it_is_unjudged_and_says_why() -> None:
-    runner, pool, spans = hasty({name: FakeExecutor(always=DOWN) for name in "ab"}, attempts=4)
-    ran = runner.run(DOUBLING)
-    assert ran == ProgramResult(None, "after 4 of 4 tries: connection refused")
-    assert outcomes(spans) == ["failure"] * 4
+@pytest.mark.parametrize(
+    ("names", "error", "attempts", "note", "outcome"),
+    [
+        ("ab", DOWN, 4, "after 4 of 4 tries: connection refused", "failure"),
+        ("ab", CannotTell("its limit is lower"), 2, "after 2 of 2 tries: its limit is lower", "ignored"),
+        ("a", KeyError("x"), 1, "after 1 of 1 tries: a: KeyError: 'x'", "failure"),
+        ("a", EndpointError("gone", endpoint="a"), 1, "after 1 of 1 tries: a: gone", "failure"),
+    ],
+    ids=["down", "nobody can tell", "the plugin's own error and its endpoint", "an error of ours keeps its kind"],
+)
+def test_where_no_try_succeeds_it_is_unjudged_and_says_why(
+    names: str, error: Exception, attempts: int, note: str, outcome: str
+) -> None:
+    runner, pool, spans = hasty({name: FakeExecutor(always=error) for name in names}, attempts=attempts)
+    assert runner.run(DOUBLING) == ProgramResult(None, note)
+    assert outcomes(spans) == [outcome] * attempts
     assert no_leases_out(pool)
 
 
-def test_the_note_names_the_plugin_s_own_error_and_its_endpoint() -> None:
-    runner, _, _ = hasty({"a": FakeExecutor(always=KeyError("x"))}, attempts=1)
-    assert runner.run(DOUBLING).note == "after 1 of 1 tries: a: KeyError: 'x'"
-
-
-def test_no_endpoint_in_time_is_unjudged() -> None:
-    runner, pool, spans = hasty({"a": FakeExecutor()}, acquire_timeout_s=0.01, attempts=3)
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"acquire_timeout_s": 0.01, "attempts": 3}, "no endpoint came free within 0.01 s"),
+        ({"max_waiters": 0, "attempts": 2}, "max_waiters is 0"),
+    ],
+)
+def test_where_no_endpoint_is_to_be_had_it_is_unjudged(settings: dict[str, Any], note: str) -> None:
+    runner, pool, spans = hasty({"a": FakeExecutor()}, **settings)
     with pool.acquire():
         ran = runner.run(DOUBLING)
     assert ran.execution is None
-    assert "no endpoint came free within 0.01 s" in ran.note
+    assert note in ran.note
     assert spans == []
-
-
-def test_a_full_queue_of_waiters_is_unjudged_and_ends_no_run() -> None:
-    runner, pool, _ = hasty({"a": FakeExecutor()}, max_waiters=0, attempts=2)
-    with pool.acquire():
-        ran = runner.run(DOUBLING)
-    assert ran.execution is None
-    assert "max_waiters is 0" in ran.note
 
 
 # -- languages -----------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_a_program_runs_where_its_language_is_known() -> None:
     executors = {"a": FakeExecutor(languages=["cpp"]), "b": FakeExecutor(), "c": FakeExecutor(languages=["cpp"])}
     runner, _, spans = hasty(executors)
     assert runner.languages == {"cpp", "python"}
-    assert [runner.run(DOUBLING).execution for _ in range(5)] == [finished(b"42\n")] * 5
+    assert [runner.run(DOUBLING).execution for _ in range(5)] == [GOOD] * 5
     assert set(urls(spans)) == {"b"}
 
 
@@ -256,42 +256,39 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
 # -- suspect time limits -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("quiet", ["b", "c"])
-def test_a_suspect_time_limit_is_run_again_on_the_quiet_endpoint(quiet: str) -> None:
-    executors = {"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor(), "c": FakeExecutor()}
+STARVED = Execution(Status.TIME_LIMIT, time_s=0.5, cpu_measured=True)  # it sleeps, or its endpoint starved it
+WORDY = replace(STARVED, stdout=b"4")
+AT_LIMIT = Execution(Status.TIME_LIMIT, time_s=Limits().cpu_s, cpu_measured=True)
+AT_WALL = Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0)
+WELL = Execution(Status.FINISHED, exit_code=0, time_s=0.1, cpu_measured=True)
+REFUSED = Execution(Status.COMPILE_ERROR)
+
+# One row: what comes of each endpoint (None: the right answer), which one is quiet, where it is run, and what counts.
+LOOKS: dict[str, tuple[dict[str, Execution | None], str, str, Execution]] = {
+    "again on the quiet one": ({"a": SUSPECT, "b": None, "c": None}, "b", "ab", GOOD),
+    "wherever that is": ({"a": SUSPECT, "b": None, "c": None}, "c", "ac", GOOD),
+    "without a quiet one on another": ({"a": SUSPECT, "b": None}, "", "ab", GOOD),
+    "the only quiet one was suspect itself": ({"a": SUSPECT, "b": None}, "a", "ab", GOOD),
+    "a single endpoint confirms it": ({"a": SUSPECT}, "", "aa", SUSPECT),
+    "CPU time to spare": ({"a": STARVED, "b": None}, "", "ab", GOOD),
+    "CPU time to spare, and printed": ({"a": WORDY, "b": None}, "", "ab", GOOD),
+    "a sleeper": ({"a": STARVED, "b": STARVED}, "", "ab", STARVED),
+    "a sleeper that has printed": ({"a": WORDY, "b": WORDY}, "", "ab", WORDY),
+    "CPU time ran out": ({"a": AT_LIMIT, "b": None}, "b", "a", AT_LIMIT),
+    "wrong output": ({"a": AT_WALL, "b": None}, "b", "a", AT_WALL),
+    "no time limit": ({"a": WELL, "b": None}, "b", "a", WELL),
+    "a compile error": ({"a": REFUSED, "b": None}, "b", "a", REFUSED),
+}
+
+
+@pytest.mark.parametrize(("ends", "quiet", "at", "counts"), LOOKS.values(), ids=LOOKS)
+def test_a_suspect_time_limit_is_looked_at_twice_and_nothing_else_is(
+    ends: dict[str, Execution | None], quiet: str, at: str, counts: Execution
+) -> None:
+    executors = {name: FakeExecutor(always=end) for name, end in ends.items()}
     runner, _, spans = hasty(executors, labels={quiet: "quiet"})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert urls(spans) == ["a", quiet]
-
-
-def test_without_a_quiet_one_it_is_run_again_on_another() -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert urls(spans) == ["a", "b"]
-
-
-@pytest.mark.parametrize("printed", [b"", b"4"])
-def test_wall_time_that_ran_out_with_cpu_time_to_spare_is_suspect(printed: bytes) -> None:
-    """A program that sleeps, or an endpoint that starved it: a second look tells."""
-    starved = Execution(Status.TIME_LIMIT, printed, time_s=0.5, cpu_measured=True)
-    runner, _, spans = hasty({"a": FakeExecutor(script=[starved]), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert urls(spans) == ["a", "b"]
-    sleeper, _, spans = hasty({"a": FakeExecutor(always=starved), "b": FakeExecutor(always=starved)})
-    assert sleeper.run(DOUBLING).execution == starved
-    assert len(spans) == 2
-
-
-def test_if_the_only_quiet_one_was_suspect_itself_it_is_run_again_on_another() -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT), "b": FakeExecutor()}, labels={"a": "quiet"})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert urls(spans) == ["a", "b"]
-
-
-def test_on_a_single_endpoint_it_is_run_again_there_and_counts_if_confirmed() -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=SUSPECT)})
-    assert runner.run(DOUBLING).execution == SUSPECT
-    assert urls(spans) == ["a", "a"]
+    assert runner.run(DOUBLING).execution == counts
+    assert "".join(urls(spans)) == at
 
 
 def test_it_does_not_count_when_the_second_look_fails() -> None:
@@ -300,21 +297,6 @@ def test_it_does_not_count_when_the_second_look_fails() -> None:
     ran = runner.run(DOUBLING)
     assert ran.execution is None
     assert urls(spans) == ["a", "b", "a"]
-
-
-@pytest.mark.parametrize(
-    "plain",
-    [
-        Execution(Status.TIME_LIMIT, time_s=Limits().cpu_s, cpu_measured=True),
-        Execution(Status.TIME_LIMIT, stdout=b"4", time_s=1.0),
-        Execution(Status.FINISHED, exit_code=0, time_s=0.1, cpu_measured=True),
-        Execution(Status.COMPILE_ERROR),
-    ],
-)
-def test_what_is_not_suspect_is_run_once(plain: Execution) -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=plain), "b": FakeExecutor()}, labels={"b": "quiet"})
-    assert runner.run(DOUBLING).execution == plain
-    assert urls(spans) == ["a"]
 
 
 # -- stopping ------------------------------------------------------------------------------------------
@@ -427,9 +409,3 @@ def test_the_span_is_reported_after_the_lease_has_ended() -> None:
     runner.attempts.hooks.on_span = lambda span: seen.append(no_leases_out(pool))
     runner.run(DOUBLING)
     assert seen == [True, True]
-
-
-def test_an_executor_error_of_ours_keeps_its_kind() -> None:
-    """`EndpointError` is not wrapped, so a note is not `EndpointError: ...`."""
-    runner, _, _ = hasty({"a": FakeExecutor(always=EndpointError("gone", endpoint="a"))}, attempts=1)
-    assert runner.run(DOUBLING).note == "after 1 of 1 tries: a: gone"

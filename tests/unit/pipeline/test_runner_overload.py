@@ -18,30 +18,66 @@ from tests.unit.pipeline.programs import finished
 DOUBLING = ProgramRun(
     Program("python", "double"), b"21", Limits(cpu_s=1.0), "doubling", RunStage.AGREE, "accepted/double.py", 7
 )
+GOOD = finished(b"42\n")
 LATE = Execution(Status.TIME_LIMIT, b"4", time_s=1.24)  # of a limit of 1 s, and CPU time is not measured
 HONEST = Execution(Status.TIME_LIMIT, b"4", time_s=1.02)
+MEASURED = replace(HONEST, cpu_measured=True)
 GIVEN_UP = Execution(Status.COMPILE_ERROR, message="the compiler was stopped after 100 s", doubtful=True)
 TOO_LONG = Execution(Status.COMPILE_ERROR, message="the compiler took too long: 30.1 s of CPU time")
+KILLED = Execution(Status.FINISHED, exit_code=-9, message="killed", doubtful=True)
 
 
-def test_a_late_time_limit_is_an_overload_of_its_endpoint() -> None:
-    runner, pool, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
-    stats = {each.url: each for each in pool.stats().endpoints}
-    assert (stats["a"].overloads, stats["b"].overloads) == (1, 0)
+# One row: how it ends at "a" and, if that is suspect, at "b" (None: with the right answer), what counts, what either
+# end says of its endpoint, and what was noted of the second look.
+PAIRS: dict[str, tuple[Execution, Execution | None, Execution, list[str], tuple[Suspicion, Recheck] | None]] = {
+    "late": (LATE, None, GOOD, ["overload", "success"], (Suspicion.LATE, Recheck.CLEARED)),
+    "honest": (HONEST, None, HONEST, ["success"], None),
+    "late, then honest": (LATE, HONEST, HONEST, ["overload", "success"], (Suspicion.LATE, Recheck.CONFIRMED)),
+    "late, then of CPU time": (LATE, MEASURED, MEASURED, ["overload", "success"], (Suspicion.LATE, Recheck.CONFIRMED)),
+    "given up": (GIVEN_UP, None, GOOD, ["overload", "success"], (Suspicion.DOUBTFUL, Recheck.CLEARED)),
+    "given up twice": (
+        GIVEN_UP,
+        GIVEN_UP,
+        GIVEN_UP,
+        ["overload", "overload"],
+        (Suspicion.DOUBTFUL, Recheck.CONFIRMED),
+    ),
+    "given up, then too long": (
+        GIVEN_UP,
+        TOO_LONG,
+        TOO_LONG,
+        ["overload", "success"],
+        (Suspicion.DOUBTFUL, Recheck.CLEARED),
+    ),
+    "too long": (TOO_LONG, None, TOO_LONG, ["success"], None),
+    # A program that kills the script that runs it, everywhere, takes no endpoint out of service.
+    "killed twice": (KILLED, KILLED, KILLED, ["ignored", "ignored"], (Suspicion.DOUBTFUL, Recheck.CONFIRMED)),
+}
 
 
-def test_an_honest_time_limit_is_none() -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=HONEST), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == HONEST
-    assert [span.outcome for span in spans] == ["success"]
+@pytest.mark.parametrize(("first", "second", "counts", "outcomes", "look"), PAIRS.values(), ids=PAIRS)
+def test_what_one_end_or_two_say_of_the_program_and_of_the_endpoints(
+    first: Execution,
+    second: Execution | None,
+    counts: Execution,
+    outcomes: list[str],
+    look: tuple[Suspicion, Recheck] | None,
+) -> None:
+    looks: list[tuple[Suspicion, Recheck]] = []
+    runner, pool, spans = hasty({"a": FakeExecutor(always=first), "b": FakeExecutor(always=second)})
+    runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
+    assert runner.run(DOUBLING).execution == counts
+    assert [(span.endpoint, span.outcome) for span in spans] == list(zip("ab", outcomes, strict=False))
+    assert looks == ([look] if look else [])
+    overloads = [outcome == "overload" for outcome in outcomes]
+    assert [each.overloads for each in pool.stats().endpoints][: len(outcomes)] == overloads
+    assert all(each.failures == 0 for each in pool.stats().endpoints)
 
 
 def test_it_shrinks_the_limit_of_its_endpoint() -> None:
     pool = Pool([Endpoint("a", capacity=8)], health=None, limits=LimitSettings(kind="aimd", initial=8))
     runner = _runner(pool, {"a": FakeExecutor(script=[LATE])})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     (stats,) = pool.stats().endpoints
     assert stats.limit == 4
 
@@ -71,52 +107,14 @@ def test_the_last_look_has_an_endpoint_to_itself() -> None:
     for second in (LATE, empty):  # at 16 programs a core, no server is late, and none is fast enough
         seen.clear()
         runner = _runner(pool, {"a": Watching(script=[empty, second])})
-        assert runner.run(DOUBLING).execution == finished(b"42\n")
+        assert runner.run(DOUBLING).execution == GOOD
         assert seen == [1, 1, 4]
-
-
-@pytest.mark.parametrize("second", [HONEST, replace(HONEST, cpu_measured=True)])
-def test_two_that_agree_honestly_count(second: Execution) -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=second)})
-    assert runner.run(DOUBLING).execution == second
-    assert len(spans) == 2
-
-
-def test_a_compiler_that_was_given_up_is_tried_elsewhere() -> None:
-    looks: list[tuple[Suspicion, Recheck]] = []
-    runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor()})
-    runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
-    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "overload"), ("b", "success")]
-    assert looks == [(Suspicion.DOUBTFUL, Recheck.CLEARED)]
-
-
-def test_one_that_somebody_killed_is_run_elsewhere_and_held_against_nobody() -> None:
-    """A program that kills the script that runs it, everywhere, takes no endpoint out of service."""
-    killed = Execution(Status.FINISHED, exit_code=-9, message="killed", doubtful=True)
-    runner, pool, spans = hasty({name: FakeExecutor(always=killed) for name in "ab"})
-    assert runner.run(DOUBLING).execution == killed
-    assert [(span.endpoint, span.outcome) for span in spans] == [("a", "ignored"), ("b", "ignored")]
-    assert all((each.failures, each.overloads) == (0, 0) for each in pool.stats().endpoints)
 
 
 def test_what_comes_after_a_compiler_that_was_given_up_is_doubted_as_well() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(script=[GIVEN_UP]), "b": FakeExecutor(always=LATE)})
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert [span.endpoint for span in spans] == ["a", "b", "a"]
-
-
-@pytest.mark.parametrize("second", [GIVEN_UP, TOO_LONG])
-def test_two_compilers_that_agree_count(second: Execution) -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=GIVEN_UP), "b": FakeExecutor(always=second)})
-    assert runner.run(DOUBLING).execution == second
-    assert len(spans) == 2
-
-
-def test_a_compiler_whose_cpu_time_was_measured_counts_at_once() -> None:
-    runner, _, spans = hasty({"a": FakeExecutor(always=TOO_LONG), "b": FakeExecutor()})
-    assert runner.run(DOUBLING).execution == TOO_LONG
-    assert [span.outcome for span in spans] == ["success"]
 
 
 def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was_given_up() -> None:
@@ -129,13 +127,13 @@ def test_a_compiler_has_the_time_that_the_run_is_told_and_twice_that_when_it_was
 
     pool = Pool([Endpoint("a")], health=None)
     runner = _runner(pool, {"a": Watching(script=[GIVEN_UP])}, compile_s=7.0)
-    assert runner.run(DOUBLING).execution == finished(b"42\n")
+    assert runner.run(DOUBLING).execution == GOOD
     assert seen == [7.0, 14.0]
 
 
 def test_a_slow_compiler_is_told_of() -> None:
     told: list[tuple[str, float, str]] = []
-    slow, quick = replace(finished(b"42\n"), compile_s=8.5), replace(finished(b"42\n"), compile_s=0.5)
+    slow, quick = replace(GOOD, compile_s=8.5), replace(GOOD, compile_s=0.5)
     runner, _, _ = hasty({"a": FakeExecutor(script=[slow, quick])})
     runner.attempts.hooks.on_compile = lambda program, took_s, endpoint: told.append((program.source, took_s, endpoint))
     for _ in range(3):

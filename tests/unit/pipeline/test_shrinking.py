@@ -1,6 +1,6 @@
 """A large case that kills gets a smaller one beside it that kills the same submission."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -38,42 +38,50 @@ def numbers(data: bytes) -> list[int] | None:
 
 
 class Long:
-    """Proposes one long input, with a 7 in it."""
+    """Proposes one long list of numbers, some of which are odd ones, below how many they are and perhaps their sum."""
 
     name: ClassVar[str] = "long"
 
+    def __init__(self, count: int, odd: Mapping[int, int], *, with_sum: bool = False) -> None:
+        self.count, self.odd, self.with_sum = count, odd, with_sum
+
     def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-        """Yield it."""
-        values = [rng.randrange(100, 900) for _ in range(80)]
-        values[53] = 777
-        yield Proposal(b"80\n" + b" ".join(b"%d" % n for n in values) + b"\n", Origin(self.name, "80 numbers"))
+        values = [self.odd.get(at, rng.randrange(100, 700)) for at in range(self.count)]
+        head = f"{self.count} {sum(values)}" if self.with_sum else f"{self.count}"
+        text = f"{head}\n{' '.join(map(str, values))}\n"
+        yield Proposal(text.encode(), Origin(self.name, f"{self.count} numbers"))
+
+
+def play(
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[bytes], list[int] | None],
+    answer: Callable[[list[int]], int],
+    **wrong: Callable[[list[int]], bool],
+) -> None:
+    """Let the programs give this answer to what can be read; those that are wrong say -1 where they are."""
+
+    def never(values: list[int]) -> bool:
+        return False
+
+    def program(is_wrong: Callable[[list[int]], bool]) -> Callable[[bytes, object], Execution]:
+        return lambda data, files: finished(b"%d" % (-1 if is_wrong(found := read(data) or []) else answer(found)))
+
+    monkeypatch.setitem(PROGRAMS, "check input", lambda data, files: finished(code=42 if read(data) else 43))
+    for name, is_wrong in {"double": never, "add": never, **wrong}.items():
+        monkeypatch.setitem(PROGRAMS, name, program(is_wrong))
 
 
 @pytest.fixture
 def summing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the programs add up numbers; one of them is wrong if there is a 777."""
-
-    def valid(data: bytes, files: object) -> Execution:
-        return finished(code=42 if numbers(data) else 43)
-
-    def total(data: bytes, files: object) -> Execution:
-        return finished(b"%d" % sum(numbers(data) or []))
-
-    def wrong(data: bytes, files: object) -> Execution:
-        return finished(b"0") if 777 in (numbers(data) or []) else total(data, files)
-
-    def late(data: bytes, files: object) -> Execution:
-        return finished(b"0") if len(numbers(data) or []) > 70 else total(data, files)
-
-    for name, program in {"check input": valid, "double": total, "add": total, "wrong": wrong, "late": late}.items():
-        monkeypatch.setitem(PROGRAMS, name, program)
+    """Let the programs add up numbers; one of them is wrong if there is a 777, another one if there are many."""
+    play(monkeypatch, numbers, sum, wrong=lambda values: 777 in values, late=lambda values: len(values) > 70)
 
 
 def bench_of(folder: Path, *wrong: str) -> Bench:
     data = (Proposal(b"2\n1 2\n", Origin("data", "1.in"), b"3", sample=True),)
     problem = replace(make_problem(wrong=[], own=[]), data=data)
     made = make_problem(wrong=list(wrong))
-    return Bench(folder, replace(problem, submissions=made.submissions), (Own(), Long()))
+    return Bench(folder, replace(problem, submissions=made.submissions), (Own(), Long(80, {53: 777})))
 
 
 def judge(bench: Bench, *, shrink: str = "on", kind: type[Store] = Store) -> None:
@@ -139,41 +147,18 @@ def test_a_death_while_cases_are_made_smaller(tmp_path: Path) -> None:
             assert [(c.data, c.state) for c in sample.store.cases("doubling")] == whole
 
 
-class Summed:
-    """Proposes 200 numbers with their sum; 777 and 778 are far apart among them."""
-
-    name: ClassVar[str] = "long"
-
-    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-        """Yield it."""
-        values = [rng.randrange(100, 700) for _ in range(200)]
-        values[31], values[170] = 777, 778
-        numbers = b" ".join(b"%d" % n for n in values)
-        yield Proposal(b"200 %d\n" % sum(values) + numbers + b"\n", Origin(self.name, "200 numbers"))
-
-
 def test_counts_and_sums_go_with_what_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(data: bytes) -> list[int] | None:
         lines = [[int(word) for word in line.split()] for line in data.splitlines()]
-        good = (
-            [len(line) for line in lines[:1]] == [2] and len(lines) == 2 and lines[0] == [len(lines[1]), sum(lines[1])]
-        )
-        return lines[1] if good and lines[1] and all(0 <= n < 1000 for n in lines[1]) else None
+        if len(lines) != 2 or not lines[1] or lines[0] != [len(lines[1]), sum(lines[1])]:
+            return None
+        return lines[1] if all(0 <= n < 1000 for n in lines[1]) else None
 
-    def total(data: bytes, files: object) -> Execution:
-        return finished(b"%d" % len(read(data) or []))
-
-    def wrong(data: bytes, files: object) -> Execution:
-        return finished(b"-1") if {777, 778} <= set(read(data) or []) else total(data, files)
-
-    monkeypatch.setitem(PROGRAMS, "check input", lambda data, files: finished(code=42 if read(data) else 43))
-    monkeypatch.setitem(PROGRAMS, "double", total)
-    monkeypatch.setitem(PROGRAMS, "add", total)
-    monkeypatch.setitem(PROGRAMS, "wrong", wrong)
+    play(monkeypatch, read, len, wrong=lambda values: {777, 778} <= set(values))
     samples = (b"3 12\n5 1 6\n", b"1 7\n7\n", b"4 20\n9 2 8 1\n", b"2 300\n150 150\n")
     data = tuple(Proposal(each, Origin("data", ""), each.split()[0], sample=True) for each in samples)
     problem = replace(make_problem(wrong=[], own=[]), data=data, submissions=make_problem(wrong=["wrong"]).submissions)
-    bench = Bench(tmp_path, problem, (Own(), Summed()))
+    bench = Bench(tmp_path, problem, (Own(), Long(200, {31: 777, 170: 778}, with_sum=True)))
     judge(bench)
     with bench.open({}) as sample:
         made = [

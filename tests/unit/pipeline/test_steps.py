@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import pytest
 
+from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import begin_round, judge_problem
-from balancer.pipeline.round.steps import validate_inputs
+from balancer.pipeline.round.steps import agreed, validate_inputs
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Program
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
@@ -90,13 +91,6 @@ def test_each_stage_runs_what_it_is_for(bench: Bench) -> None:
     assert len(spans) == sum(len(pairs) for pairs in by_stage.values()), "nothing is run twice"
 
 
-def test_a_second_session_of_a_finished_run_runs_nothing(bench: Bench) -> None:
-    end = judged(bench)
-    executor = FakeExecutor()
-    assert judged(bench, {"a": executor}) == end
-    assert executor.calls == []
-
-
 # -- accepted submissions that disagree ----------------------------------------------------------------
 
 
@@ -124,6 +118,43 @@ def test_a_reference_that_fails_on_an_input_is_contested(tmp_path: Path, referen
     assert end.verdict(reference, at) is TRUTH[reference](at)
 
 
+# -- how many must agree -------------------------------------------------------------------------------
+
+RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
+
+
+@pytest.mark.parametrize(
+    ("found", "quorum", "state"),
+    [
+        ([RIGHT], 1.0, CaseState.READY),
+        ([RIGHT, RIGHT, RIGHT], 1.0, CaseState.READY),
+        ([RIGHT, RIGHT, WRONG], 1.0, CaseState.CONTESTED),
+        ([RIGHT, RIGHT, LOST], 1.0, CaseState.UNJUDGED),
+        ([RIGHT, RIGHT, None], 1.0, CaseState.UNJUDGED),
+        ([RIGHT, RIGHT, WRONG], 2 / 3, CaseState.READY),
+        ([RIGHT, RIGHT, LOST], 2 / 3, CaseState.READY),
+        ([RIGHT, WRONG, WRONG], 2 / 3, CaseState.CONTESTED),
+        ([RIGHT, WRONG, LOST], 2 / 3, CaseState.UNJUDGED),
+        ([RIGHT, WRONG], 0.5, CaseState.READY),
+        # Nothing stands on an answer that the reference solution has not given, however many others agree.
+        ([WRONG, RIGHT, RIGHT], 0.5, CaseState.CONTESTED),
+        ([LOST, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
+        ([None, RIGHT, RIGHT], 0.5, CaseState.UNJUDGED),
+    ],
+)
+def test_what_becomes_of_a_case(found: list[Verdict | None], quorum: float, state: CaseState) -> None:
+    assert agreed(found, quorum) is state
+
+
+@pytest.mark.parametrize("quorum", [2 / 3, 1.0])
+def test_a_run_uses_what_enough_agree_on(tmp_path: Path, quorum: float) -> None:
+    problem = make_problem(accepted=["double", "add", "double, but 13"], own=[1, 13], answers={})
+    end = judged(Bench(tmp_path, problem, quorum=quorum))
+    assert (13 in end.inputs(CaseState.READY)) is (quorum < 1)
+    assert end.inputs(CaseState.CONTESTED) == ([] if quorum < 1 else [13])
+    assert end.verdict("double, but 13", 13) is Verdict.WRONG_ANSWER
+
+
 # -- what cannot be used -------------------------------------------------------------------------------
 
 
@@ -139,13 +170,30 @@ def test_a_reference_that_does_not_compile_is_left_out_for_the_next(
     assert end.verdicts == good.verdicts
 
 
-def test_the_others_are_left_out_too_when_they_do_not_compile(tmp_path: Path) -> None:
-    bench = with_problem(tmp_path, accepted=["double", "broken"], wrong=["square"])
+@pytest.mark.parametrize(
+    ("changes", "left_out", "why", "ready"),
+    [
+        ({"accepted": ["double", "broken"], "wrong": ["square"]}, ["broken"], "does not compile: line 1: syntax", 8),
+        ({"accepted": ["broken"]}, ["broken"], "does not compile: line 1: syntax", 0),
+        (
+            {"accepted": ["add", "double"], "languages": {"add": "cobol", "square": "ada"}},
+            ["add", "square"],
+            "no endpoint runs cobol",
+            8,
+        ),
+    ],
+    ids=["one that does not compile", "without a reference nothing is judged", "a language that nobody runs"],
+)
+def test_what_cannot_be_used_is_left_out_with_a_reason(
+    tmp_path: Path, changes: dict[str, object], left_out: list[str], why: str, ready: int
+) -> None:
+    bench = with_problem(tmp_path, **changes)
     end = judged(bench)
-    assert end.left_out == ("broken",)
-    assert len(end.inputs(CaseState.READY)) == 8
+    assert list(end.left_out) == left_out
+    assert len(end.inputs(CaseState.READY)) == ready
+    assert bool(end.verdicts) is bool(ready)
     with bench.open({}) as sample:
-        assert sample.store.left_out("doubling")["broken"] == "does not compile: line 1: syntax"
+        assert sample.store.left_out("doubling")[left_out[0]] == why
 
 
 def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path: Path) -> None:
@@ -154,22 +202,6 @@ def test_a_wrong_one_that_does_not_compile_is_not_run_again_and_again(tmp_path: 
     end = judged(bench, {"a": executor})
     assert end.left_out == ("broken",)
     assert sum(program.source == "broken" for program in executor.calls) <= bench.workers
-
-
-def test_without_any_reference_nothing_is_judged(tmp_path: Path) -> None:
-    end = judged(with_problem(tmp_path, accepted=["broken"]))
-    assert end.inputs(CaseState.READY) == []
-    assert end.verdicts == ()
-    assert end.left_out == ("broken",)
-
-
-def test_a_language_that_no_endpoint_runs_is_left_out_and_says_so(tmp_path: Path) -> None:
-    bench = with_problem(tmp_path, accepted=["add", "double"], languages={"add": "cobol", "square": "ada"})
-    end = judged(bench)
-    assert end.left_out == ("add", "square")
-    assert len(end.inputs(CaseState.READY)) == 8
-    with bench.open({}) as sample:
-        assert sample.store.left_out("doubling")["add"] == "no endpoint runs cobol"
 
 
 def test_programs_go_where_their_language_is_known(tmp_path: Path) -> None:
@@ -201,11 +233,28 @@ class Fixed:
             yield Proposal(b"%d" % item, Origin(self.name, "told"))
 
 
-def test_a_generator_that_raises_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, generators=(Fixed(5, ValueError("no idea")), Own(), Fixed(6)))
-    end = judged(bench)
-    assert end.notes == ("generator 'fixed' failed: ValueError: no idea",)
-    assert end.inputs(CaseState.READY) == [1, 2, 5, 6], "the problem's own come first, wherever `data` stands"
+@pytest.mark.parametrize(
+    ("generators", "cases"),
+    [
+        ((Own(), Fixed(2, 5, 1, 5), Fixed(5, 7)), "1 own, 2 own, 5, 7"),
+        ((Fixed(2, 5), Own()), "1 own, 2 own, 5"),
+        ((Own(), Fixed(*range(10, 1000))), "1 own, 2 own, 10, 11, 12, 13, 14"),
+        ((Fixed(5, ValueError("no idea")), Own(), Fixed(6)), "1 own, 2 own, 5, 6"),
+    ],
+    ids=[
+        "no input is proposed twice",
+        "its own come first, wherever `data` stands",
+        "one without end is cut at its budget",
+        "one that raises costs the others nothing",
+    ],
+)
+def test_what_becomes_of_what_is_proposed(tmp_path: Path, generators: tuple[Generator, ...], cases: str) -> None:
+    end = judged(Bench(tmp_path, generators=generators, max_proposals=5))
+    assert ", ".join(f"{int(case[1])} own" if case[4] else f"{int(case[1])}" for case in end.cases) == cases
+    assert len(end.inputs(CaseState.READY)) == len(end.cases)
+    assert end.cases[1][3] == Origin("data", "2.in")
+    raised = any(isinstance(item, Exception) for each in generators for item in getattr(each, "inputs", ()))
+    assert end.notes == (("generator 'fixed' failed: ValueError: no idea",) if raised else ())
 
 
 def test_each_problem_and_each_seed_has_its_own_inputs(tmp_path: Path) -> None:
@@ -229,31 +278,6 @@ def test_what_a_generator_proposes_does_not_depend_on_the_others(tmp_path: Path)
     asked = min(len(first), len(second))
     assert asked >= alone.max_inputs
     assert first[:asked] == second[:asked]
-
-
-def test_no_input_is_proposed_twice(tmp_path: Path) -> None:
-    end = judged(Bench(tmp_path, generators=(Own(), Fixed(2, 5, 1, 5), Fixed(5, 7))))
-    assert [int(case[1]) for case in end.cases] == [1, 2, 5, 7]
-    assert [case[4] for case in end.cases] == [True, True, False, False]
-
-
-def test_an_input_of_its_own_stays_its_own_when_another_generator_was_first(tmp_path: Path) -> None:
-    end = judged(Bench(tmp_path, generators=(Fixed(2, 5), Own())))
-    assert [(int(case[1]), case[4]) for case in end.cases] == [(1, True), (2, True), (5, False)]
-    assert end.cases[1][3] == Origin("data", "2.in")
-
-
-def test_a_generator_without_end_is_cut_at_its_budget(tmp_path: Path) -> None:
-    class Endless(Fixed):
-        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
-            n = 10
-            while True:
-                assert n < 1000, "nobody stops it"
-                yield Proposal(b"%d" % n, Origin("endless", ""))
-                n += 1
-
-    end = judged(Bench(tmp_path, generators=(Own(), Endless()), max_proposals=5))
-    assert end.inputs(CaseState.READY) == [1, 2, 10, 11, 12, 13, 14]
 
 
 def test_the_budget_does_not_cut_the_problem_s_own_data(tmp_path: Path) -> None:

@@ -34,29 +34,33 @@ def thesis(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_a_lock_that_is_a_link_is_refused_in_one_line(folder: Path, thesis: Path, fresh: bool) -> None:
+@pytest.fixture
+def lock(folder: Path) -> Path:
+    """Where its lock has to lie, and nothing lies."""
     (folder / "run.lock").unlink()
-    (folder / "run.lock").symlink_to(thesis)
+    return folder / "run.lock"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_lock_that_is_a_link_is_refused_in_one_line(lock: Path, thesis: Path, fresh: bool) -> None:
+    lock.symlink_to(thesis)
     with pytest.raises(ConfigError) as caught:
-        Store(folder, fresh=fresh)
+        Store(lock.parent, fresh=fresh)
     advice = "is a link, and a run writes to files of its own; remove it, or choose other --results"
-    assert caught.value.problems == (f"{folder / 'run.lock'}: {advice}",)
+    assert caught.value.problems == (f"{lock}: {advice}",)
     assert thesis.read_text() == TEXT
 
 
-def test_a_lock_that_is_a_link_to_nowhere_makes_no_file(folder: Path, tmp_path: Path) -> None:
-    (folder / "run.lock").unlink()
-    (folder / "run.lock").symlink_to(tmp_path / "nowhere")
+def test_a_lock_that_is_a_link_to_nowhere_makes_no_file(lock: Path, tmp_path: Path) -> None:
+    lock.symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"run\.lock: is a link"):
-        Store(folder)
+        Store(lock.parent)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_lock_that_is_a_second_name_of_a_file_leaves_its_text(folder: Path, thesis: Path) -> None:
-    (folder / "run.lock").unlink()
-    os.link(thesis, folder / "run.lock")
-    Store(folder).close()
+def test_a_lock_that_is_a_second_name_of_a_file_leaves_its_text(lock: Path, thesis: Path) -> None:
+    os.link(thesis, lock)
+    Store(lock.parent).close()
     assert thesis.read_text() == TEXT
 
 
@@ -67,10 +71,9 @@ def test_a_lock_that_is_held_is_not_emptied(folder: Path) -> None:
     assert (folder / "run.lock").read_text() == TEXT
 
 
-def test_a_lock_that_is_a_pipe_does_not_block(folder: Path) -> None:
-    (folder / "run.lock").unlink()
-    os.mkfifo(folder / "run.lock")
-    lock_folder(folder).close()
+def test_a_lock_that_is_a_pipe_does_not_block(lock: Path) -> None:
+    os.mkfifo(lock)
+    lock_folder(lock.parent).close()
 
 
 @pytest.mark.parametrize("name", ["run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.sqlite-journal"])

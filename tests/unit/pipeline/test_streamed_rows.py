@@ -25,7 +25,7 @@ from balancer.pipeline.report.export import minimal
 from balancer.pipeline.results.collect import MOST_DETAILED
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
-from balancer.pipeline.rows.read import ALL, Shard, parse_shard
+from balancer.pipeline.rows.read import ALL, Shard
 from balancer.pipeline.running.conclude import conclude
 from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.pipeline.running.turns import work_through
@@ -64,38 +64,43 @@ class Bench:
         self.registry = Registry(group=None)
         self.registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), self._make, "in memory"), "tests")
         self.registry.generators.update({each.name: Registered(each, "tests") for each in (Own(), Rounds())})
+        self.registry.strategies.update(default_registry().strategies)
 
     def _make(self, url: str, options: object) -> FakeExecutor:
         self.made.append(self.new())
         return self.made[-1]
 
-    def write(self, *rows: object, file: str = "rows.jsonl") -> None:
+    def write(self, *rows: object) -> None:
         lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
-        (self.folder / file).write_text("".join(f"{line}\n" for line in lines))
+        (self.folder / "rows.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
-    def run(self, *, share: Shard = ALL, results: str = "results", file: str = "rows.jsonl", **rows: Any) -> RunResult:
+    def run(self, *, share: Shard = ALL, results: str = "results", **rows: Any) -> RunResult:
+        verify = {"share": 0.0, "first": 0, "surprises": False}  # calls are counted
+        return self.run_with({"results": results, "rows": rows}, RunOptions(shard=share), verify=verify)
+
+    def run_with(self, pipeline: dict[str, Any], options: RunOptions, **settings: Any) -> RunResult:
         self.made, self.said = [], StringIO()
         config = parse_config(
             {
                 "pool": {"strategy": "fifo"},
                 "endpoints": [{"url": "fake://{1..2}/", "capacity": 2}],
                 "pipeline": {
-                    "problems": str(self.folder / file),
-                    "results": str(self.folder / results),
+                    "problems": str(self.folder / "rows.jsonl"),
                     "generators": ["data", "rounds"],
                     "sample_level_workers": 2,
                     "output_generation_workers": 2,
                     "solution_validation_workers": 2,
                     "attempts": 2,
                     "outage_s": 0,
-                    "rows": rows,
+                    **pipeline,
+                    "results": str(self.folder / pipeline["results"]),
                 },
-                "verify": {"share": 0.0, "first": 0, "surprises": False},  # calls are counted
+                **settings,
             },
             file="test",
             environ={},
         )
-        return run_pipeline(config, self.registry, Console(file=self.said, width=200), RunOptions(shard=share))
+        return run_pipeline(config, self.registry, Console(file=self.said, width=200), options)
 
     def written(self, results: str = "results") -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / results / "rows.jsonl").read_text().splitlines()]
@@ -118,9 +123,7 @@ def row(name: str, *, tests: Iterable[int] = (1, 2), wrong: Iterable[str] = WRON
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path)
-    made.registry.strategies.update(default_registry().strategies)
-    return made
+    return Bench(tmp_path)
 
 
 # -- what comes out ------------------------------------------------------------------------------------
@@ -206,16 +209,6 @@ def test_a_later_session_may_take_more_rows(bench: Bench) -> None:
     assert found.totals.problems == 4
     assert bench.calls == calls, "the first two are not judged again"
     assert [each["id"] for each in bench.written()] == ["r0", "r1", "r2", "r3"]
-
-
-def test_shares_are_disjoint_and_together_all(bench: Bench) -> None:
-    bench.write(*(row(f"r{n}") for n in range(7)))
-    taken = []
-    for share in ("1/3", "2/3", "3/3"):
-        name = share.replace("/", "-")
-        assert bench.run(share=parse_shard(share), results=name).complete
-        taken.append([each["id"] for each in bench.written(name)])
-    assert taken == [["r0", "r3", "r6"], ["r1", "r4"], ["r2", "r5"]]
 
 
 def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Bench) -> None:

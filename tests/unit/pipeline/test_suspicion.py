@@ -67,25 +67,29 @@ def test_the_second_limit_is_no_less_and_at_most_tenfold_and_1000_s(
     assert again.wall_s / again.cpu_s == pytest.approx(wall)
 
 
-def test_two_runs_must_agree() -> None:
-    quick, slow = Execution(Status.FINISHED, time_s=1.05), Execution(Status.FINISHED, time_s=3.0)
-    own = replace(_LATE, cpu_measured=True)
-    for alone in (False, True):
-        assert _settled(quick, alone=alone) == (quick, Recheck.CLEARED)
-        assert _settled(own, alone=alone) == (own, Recheck.CONFIRMED)  # its own CPU time, however busy the server is
-        assert _settled(replace(slow, cpu_measured=True), alone=alone) == (_LATE, Recheck.CONFIRMED)
-        assert _settled(None, alone=alone) == (None, Recheck.UNJUDGED)
+_QUICK, _SLOW = Execution(Status.FINISHED, time_s=1.05), Execution(Status.FINISHED, time_s=3.0)
+_OWN = replace(_LATE, cpu_measured=True)
+_CONFIRMED = Recheck.CONFIRMED
 
 
-def test_what_the_wall_clock_says_counts_where_nothing_else_ran() -> None:
-    by_clock = replace(_LATE, stdout=b"1")
-    starved = replace(_LATE, cpu_measured=True, time_s=0.2)
-    for second in (by_clock, starved):
-        assert _settled(second, alone=False) is None
-        assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == (second, Recheck.CONFIRMED)
-    slow = Execution(Status.FINISHED, time_s=3.0)  # it had more time, and needed it; or the server was slow
-    assert _settled(slow, alone=False) is None
-    assert _settled(slow, alone=True) == (_LATE, Recheck.CONFIRMED)
+@pytest.mark.parametrize(
+    ("second", "beside", "alone"),
+    [
+        (_QUICK, (_QUICK, Recheck.CLEARED), (_QUICK, Recheck.CLEARED)),
+        (_OWN, (_OWN, _CONFIRMED), (_OWN, _CONFIRMED)),  # its own CPU time, however busy the server is
+        (replace(_SLOW, cpu_measured=True), (_LATE, _CONFIRMED), (_LATE, _CONFIRMED)),
+        (None, (None, Recheck.UNJUDGED), (None, Recheck.UNJUDGED)),
+        # What the wall clock says counts where nothing else ran.
+        (replace(_LATE, stdout=b"1"), None, (replace(_LATE, stdout=b"1"), _CONFIRMED)),
+        (replace(_OWN, time_s=0.2), None, (replace(_OWN, time_s=0.2), _CONFIRMED)),
+        (_SLOW, None, (_LATE, _CONFIRMED)),  # it had more time, and needed it; or the server was slow
+    ],
+)
+def test_two_runs_must_agree(
+    second: Execution | None, beside: tuple[Execution | None, Recheck] | None, alone: tuple[Execution | None, Recheck]
+) -> None:
+    assert _settled(second, alone=False) == beside
+    assert _settled(second, alone=True) == _settled(second, alone=True, last=True) == alone
 
 
 def test_a_late_one_confirms_nothing() -> None:

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from balancer.core.metrics import EndpointStats
+from balancer.judging.runner import ProgramRun
+from balancer.judging.verdict import checker_odd
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Checker, Verdict
-from balancer.program import Execution, Executor, Program, Status
-from tests.unit.pipeline.bench import Bench, end_of, judged, make_problem
+from balancer.program import Execution, Executor, Limits, Program, Status
+from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor, hasty
 from tests.unit.pipeline.programs import PROGRAMS, finished
 
@@ -26,11 +29,30 @@ CHECKER = Checker(Program("python", "check output", "check output"))
 Said = Callable[[bytes], Execution]
 
 
-def bench_with(folder: Path, monkeypatch: pytest.MonkeyPatch, says: Said, **changes: object) -> Bench:
-    """Return a bench whose problem has the input validator `says`."""
-    monkeypatch.setitem(PROGRAMS, "says", lambda data, files: says(data))
-    changes = {"validators": ["says"], **changes}
-    return Bench(folder, make_problem(**changes))  # type: ignore[arg-type]
+With = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> With:
+    """Return what makes a bench whose problem has an input validator that says what it is told to."""
+
+    def made(says: Said, **changes: Any) -> Bench:
+        monkeypatch.setitem(PROGRAMS, "says", lambda data, files: says(data))
+        return Bench(tmp_path / "run", make_problem(**{"validators": ["says"], **changes}))
+
+    return made
+
+
+@pytest.fixture
+def modern(tmp_path: Path) -> End:
+    """Where it ends with a validator that knows 42 and 43."""
+    return judged(Bench(tmp_path / "modern"))
+
+
+def kept(bench: Bench) -> End:
+    """Return what is in the folder."""
+    with bench.open({}) as sample:
+        return end_of(sample.store, bench.problem)
 
 
 def found(bench: Bench) -> ProblemResult:
@@ -53,6 +75,10 @@ def well(data: bytes) -> Execution:
     return PROGRAMS["check input"](data, {})
 
 
+def unless_even(odd: Execution) -> Said:
+    return lambda data: odd if data.isdigit() and int(data) % 2 else well(data)
+
+
 # -- one input -----------------------------------------------------------------------------------------
 
 
@@ -66,11 +92,9 @@ def well(data: bytes) -> Execution:
         Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True),
     ],
 )
-def test_an_odd_end_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: Execution) -> None:
+def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
     """It crashes on odd numbers, and knows 43: only 43 refuses."""
-    bench = bench_with(
-        tmp_path, monkeypatch, lambda data: odd if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
-    )
+    bench = bench_with(unless_even(odd), own=[2, 4])
     end = judged(bench)
     assert all(n > 50 and n % 2 == 0 for n in end.inputs(CaseState.INVALID))
     lost = CaseState.UNJUDGED if odd.status is Status.TIME_LIMIT else CaseState.UNCHECKED
@@ -80,13 +104,9 @@ def test_an_odd_end_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found(bench).troubles == ()
 
 
-def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = bench_with(
-        tmp_path, monkeypatch, lambda data: CRASH if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
-    )
-    bench = Bench(tmp_path, bench.problem, max_proposals=60)
+def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_with: With) -> None:
+    bench = bench_with(unless_even(CRASH), own=[2, 4])
+    bench = Bench(bench.folder, bench.problem, max_proposals=60)
     end = judged(bench)
     assert len(end.inputs(CaseState.READY)) == 2 + bench.max_inputs, "as many as are wanted, in spite of the crashes"
     result = found(bench)
@@ -98,7 +118,7 @@ def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(
     assert judged(bench, {"a": FakeExecutor(always=CRASH)}) == end, "a complete run runs nothing"
 
 
-def test_what_a_validator_printed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_validator_printed_is_kept(bench_with: With) -> None:
     words = b"Traceback\n  File 'v.py', line 7\n    assert n <= 50\nAssertionError: n is large\n"
 
     def says(data: bytes) -> Execution:
@@ -110,7 +130,7 @@ def test_what_a_validator_printed_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
             Status.FINISHED, stdout=words if odd else b"", stderr=b"" if odd else b"line 1: n", exit_code=43
         )
 
-    bench = bench_with(tmp_path, monkeypatch, says)
+    bench = bench_with(says)
     judged(bench)
     with bench.open({}) as sample:
         notes = {int(c.data) % 2: c.note for c in sample.store.cases("doubling", CaseState.INVALID)}
@@ -143,19 +163,14 @@ def test_an_endpoint_where_it_does_not_work_costs_nothing_and_is_told_to_the_poo
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "one bad", workers=1)
     ends = stats(bench, {"bad": at("check input", odd), "b": FakeExecutor(), "c": FakeExecutor()})
-    with bench.open({}) as sample:
-        assert end_of(sample.store, bench.problem) == undisturbed
+    assert kept(bench) == undisturbed
     assert found(bench).troubles == ()
     assert ends["bad"].failures >= 3, "all but the first were told"
     assert ends["b"].failures == ends["c"].failures == 0
 
 
-def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = bench_with(
-        tmp_path, monkeypatch, lambda data: CRASH if data.isdigit() and int(data) % 2 else well(data), own=[2, 4]
-    )
+def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(bench_with: With) -> None:
+    bench = bench_with(unless_even(CRASH), own=[2, 4])
     ends = stats(bench, {"a": FakeExecutor(), "b": FakeExecutor()})
     assert ends["a"].failures == ends["b"].failures == 0
 
@@ -163,9 +178,9 @@ def test_a_validator_that_crashes_everywhere_makes_no_endpoint_suspect(
 # -- validators older than 42 and 43 -------------------------------------------------------------------
 
 
-def test_one_that_accepts_with_0_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=0 if well(data).exit_code == 42 else 3))
-    end, modern = judged(bench), judged(Bench(tmp_path / "modern"))
+def test_one_that_accepts_with_0_is_understood(bench_with: With, modern: End) -> None:
+    bench = bench_with(lambda data: finished(code=0 if well(data).exit_code == 42 else 3))
+    end = judged(bench)
     for state in (CaseState.READY, CaseState.INVALID, CaseState.UNCHECKED):
         assert end.inputs(state) == modern.inputs(state)
     with bench.open({}) as sample:
@@ -173,19 +188,15 @@ def test_one_that_accepts_with_0_is_understood(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("code", [1, 0, -6])
-def test_one_that_accepts_with_42_and_refuses_by_a_code_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=42 if well(data).exit_code == 42 else code))
-    end, modern = judged(bench), judged(Bench(tmp_path / "modern"))
+def test_one_that_accepts_with_42_and_refuses_by_a_code_of_its_own(bench_with: With, modern: End, code: int) -> None:
+    bench = bench_with(lambda data: finished(code=42 if well(data).exit_code == 42 else code))
+    end = judged(bench)
     assert end.inputs(CaseState.INVALID) == modern.inputs(CaseState.INVALID) != []
     assert end.inputs(CaseState.READY) == modern.inputs(CaseState.READY)
 
 
-def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: finished(code=0))
+def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(bench_with: With) -> None:
+    bench = bench_with(lambda data: finished(code=0))
     end = judged(bench)
     assert end.inputs(CaseState.READY) == [1, 2]
     (line,) = found(bench).troubles
@@ -195,9 +206,13 @@ def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(
 # -- validators that do not work -----------------------------------------------------------------------
 
 
-def test_one_that_does_not_compile_is_said_first_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN)
-    lines = told(bench)
+def test_one_that_does_not_compile_is_said_first_of_all_and_in_each_session(bench_with: With) -> None:
+    bench = bench_with(lambda data: BROKEN)
+    executor = FakeExecutor()
+    lines = told(bench, {"a": executor})
+    ran = [program.source for program in executor.calls]
+    assert ran.index("double") == ran.count("says"), "nothing is tried in vain after that"
+    assert ran.count("says") <= 2 * (2 + 2 + bench.workers)
     assert lines == [
         "doubling: the input validator says is left out: it does not compile: check.cpp:3:5: error: 'x' was not "
         "declared in this scope; no made-up input is used"
@@ -213,42 +228,27 @@ def test_one_that_does_not_compile_is_said_first_of_all(tmp_path: Path, monkeypa
     assert told(bench) == lines, "and in each session again"
 
 
-def test_it_is_said_before_anything_else_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN)
-    executor = FakeExecutor()
-    told(bench, {"a": executor})
-    ran = [program.source for program in executor.calls]
-    assert ran.index("double") == ran.count("says"), "nothing is tried in vain after that"
-    assert ran.count("says") <= 2 * (2 + 2 + bench.workers)
-
-
-def test_the_others_decide_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: BROKEN, validators=["says", "check input"])
+def test_the_others_decide_alone(bench_with: With, modern: End) -> None:
+    bench = bench_with(lambda data: BROKEN, validators=["says", "check input"])
     (line,) = told(bench)
     assert line.endswith("; its other input validators decide alone")
-    with bench.open({}) as sample:
-        end = end_of(sample.store, bench.problem)
-    modern = judged(Bench(tmp_path / "modern"))
+    end = kept(bench)
     assert (end.cases, end.verdicts) == (modern.cases, modern.verdicts)
 
 
 @pytest.mark.parametrize("end", [CRASH, finished(code=1), Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)])
-def test_one_that_says_nothing_of_any_known_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Execution
-) -> None:
-    bench = bench_with(tmp_path, monkeypatch, lambda data: end)
+def test_one_that_says_nothing_of_any_known_input(bench_with: With, end: Execution) -> None:
+    bench = bench_with(lambda data: end)
     (line,) = told(bench)
     assert "the input validator says is left out: it says nothing of any known input that it was tried on (2): " in line
-    with bench.open({}) as sample:
-        assert end_of(sample.store, bench.problem).inputs(CaseState.READY) == [1, 2]
+    assert kept(bench).inputs(CaseState.READY) == [1, 2]
 
 
 def test_one_in_a_language_that_no_endpoint_runs(tmp_path: Path) -> None:
     bench = Bench(tmp_path, make_problem(languages={"check input": "ada"}))
     (line,) = told(bench)
     assert "no endpoint runs ada (they run: python)" in line
-    with bench.open({}) as sample:
-        assert end_of(sample.store, bench.problem).inputs(CaseState.READY) == [1, 2]
+    assert kept(bench).inputs(CaseState.READY) == [1, 2]
 
 
 # -- output validators ---------------------------------------------------------------------------------
@@ -285,20 +285,13 @@ def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(
 def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Path) -> None:
     bench = Bench(tmp_path, make_problem(checker=CHECKER), workers=1)
     end = judged(bench, {"bad": at("check output", BROKEN), "b": FakeExecutor(), "c": FakeExecutor()})
-    with Bench(tmp_path / "sound", bench.problem).open({"b": FakeExecutor()}) as sample:
-        judge_problem(sample)
-        assert end == end_of(sample.store, bench.problem)
+    assert end == judged(Bench(tmp_path / "sound", bench.problem))
 
 
-def test_the_runner_asks_elsewhere_only_once(tmp_path: Path) -> None:
-    from balancer.judging.runner import ProgramRun
-    from balancer.judging.verdict import checker_odd
-    from balancer.pipeline.results.run_result import RunStage
-    from balancer.program import Limits
-
+def test_the_runner_asks_elsewhere_only_once() -> None:
     executors = {"a": FakeExecutor(always=CRASH), "b": FakeExecutor(always=CRASH)}
     runner, *_ = hasty(executors)
-    program = Program("python", "check output", "check output")
-    wanted = ProgramRun(program, b"", Limits(), "p", RunStage.AGREE, "-", 1, odd=checker_odd)
+    assert CHECKER.program
+    wanted = ProgramRun(CHECKER.program, b"", Limits(), "p", RunStage.AGREE, "-", 1, odd=checker_odd)
     assert runner.run_twice(wanted).execution == CRASH
     assert [len(executor.calls) for executor in executors.values()] == [1, 1]

@@ -33,18 +33,15 @@ class Remembering:
         self.counts: list[str] = []
 
     def believed(self, endpoint: str, problem: str) -> None:
-        """Remember a word that counts."""
         self.spoke.append((endpoint, problem))
 
     def trusted(self, endpoint: str) -> None:
         """Forget."""
 
     def made_again(self, what: str) -> None:
-        """Count."""
         self.counts.append(what)
 
     def eject(self, endpoint: str, why: str) -> int:
-        """Remember a liar."""
         self.liars.append(endpoint)
         return len({problem for name, problem in self.spoke if name == endpoint})
 
@@ -58,7 +55,6 @@ class Says(Honest):
         self.gate: threading.Event | None = None
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        """Say it."""
         if program.name == "ping":
             return self.ping_word or self._truth(program, stdin, files)
         self.asked += 1
@@ -115,23 +111,22 @@ def test_two_programs_eject_and_the_log_says_so(caplog: pytest.LogCaptureFixture
     assert pool.stats().endpoints[0].leases == before, "it gets no lease any more"
 
 
-def test_who_is_wrong_on_what_is_known_goes_at_once() -> None:
-    runner, _, remembering, _ = _runner({"a": Says(LIE, ping=LIE), "b": Says(RIGHT), "c": Says(RIGHT)})
+CRASHES = (finished(code=1), Execution(Status.TIME_LIMIT), Execution(Status.COMPILE_ERROR))
+
+
+@pytest.mark.parametrize("others", ["b", "bc"], ids=["the known answer decides between two", "at once"])
+def test_who_is_wrong_on_what_is_known_goes(others: str) -> None:
+    executors = {"a": Says(LIE, ping=LIE), **{name: Says(RIGHT) for name in others}}
+    runner, _, remembering, _ = _runner(executors)
     assert runner.run(WANTED).execution == RIGHT
     assert remembering.liars == ["a"]
 
 
-def test_of_two_that_both_stay_with_what_they_said_the_known_answer_decides() -> None:
-    runner, _, remembering, _ = _runner({"a": Says(LIE, ping=LIE), "b": Says(RIGHT)})
+@pytest.mark.parametrize("crash", CRASHES, ids=lambda crash: crash.status.value)
+def test_a_server_on_which_the_known_program_crashes_is_no_liar(crash: Execution) -> None:
+    runner, _, remembering, _ = _runner({"a": Says(LIE, ping=crash), "b": Says(RIGHT), "c": Says(RIGHT)})
     assert runner.run(WANTED).execution == RIGHT
-    assert remembering.liars == ["a"]
-
-
-def test_a_server_on_which_the_known_program_crashes_is_no_liar() -> None:
-    for crash in (finished(code=1), Execution(Status.TIME_LIMIT), Execution(Status.COMPILE_ERROR)):
-        runner, _, remembering, _ = _runner({"a": Says(LIE, ping=crash), "b": Says(RIGHT), "c": Says(RIGHT)})
-        assert runner.run(WANTED).execution == RIGHT
-        assert remembering.liars == []
+    assert remembering.liars == []
 
 
 def test_other_compilers_are_outvoted_and_stay() -> None:

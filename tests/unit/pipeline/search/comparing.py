@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from balancer.judging.verdict import judge_end, judge_output
 from balancer.pipeline.proposing import CaseFeedback, Feedback
-from balancer.problem import Checker, Origin, Problem, Proposal, Submission
+from balancer.problem import Checker, Origin, Problem, Submission
 from balancer.program import Execution, Program, Status
 from balancer.settings.pipeline import AimSettings
+from tests.unit.pipeline.knowing import problem as problem_of
 
 __all__ = ["Bench", "Comparing", "Ticking", "feedback", "make_problem", "took"]
 
@@ -103,9 +103,7 @@ def _submission(name: str, *, accepted: bool) -> Submission:
 
 def make_problem(*inputs: str, validator: str = "pass") -> Problem:
     """Return a problem with these samples."""
-    data = tuple(Proposal(text.encode(), Origin("data", ""), sample=True) for text in inputs)
-    validators = (Program("python", validator),) if validator else ()
-    return Problem("p", "p", Path(), None, None, data, validators, Checker(), ())
+    return problem_of(*inputs, validator=validator)
 
 
 def feedback(problem: Problem, survivors: Sequence[Submission], *telling: bytes) -> Feedback:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.reduce import smaller_inputs
-from tests.unit.pipeline.search.comparing import make_problem
+from tests.unit.pipeline.knowing import known
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")
 TWO_LISTS = ("3 2\n5 1 4\n8 8\n", "1 1\n7\n2\n", "2 4\n9 2\n8 1 5 6\n")
@@ -19,9 +18,7 @@ SUMS = ("3 10\n5 1 4\n", "1 7\n7\n", "4 20\n9 2 8 1\n")
 
 
 def smaller(inputs: tuple[str, ...], data: str) -> list[str]:
-    found = knowledge_of(make_problem(*inputs))
-    assert found is not None
-    return [each.decode() for each in smaller_inputs(found, data.encode())]
+    return [each.decode() for each in smaller_inputs(known(*inputs), data.encode())]
 
 
 @pytest.mark.parametrize(
@@ -58,11 +55,7 @@ def test_they_are_smaller_new_and_of_the_format(inputs: tuple[str, ...]) -> None
     found = smaller(inputs, inputs[0])
     assert len(found) == len(set(found)) > 0
     assert all(len(each) <= len(inputs[0]) and each != inputs[0] for each in found)
-    known = knowledge_of(make_problem(*inputs))
-    again = knowledge_of(make_problem(*inputs, *found))
-    assert known is not None
-    assert again is not None
-    assert again.nodes == known.nodes
+    assert known(*inputs, *found).nodes == known(*inputs).nodes
 
 
 def test_large_parts_come_first() -> None:

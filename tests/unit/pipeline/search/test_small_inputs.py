@@ -1,6 +1,7 @@
 """Searching among small inputs: everything in order, and what comes of a difference."""
 
 import random
+from dataclasses import replace
 from itertools import islice, product
 from typing import Any
 
@@ -15,6 +16,7 @@ from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
+from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import Bench, Comparing, feedback, make_problem, took
 
 LISTS = ("3\n5 1 4\n", "1\n7\n", "6\n9 2 2 8 1 5\n")
@@ -38,9 +40,7 @@ def refined(plugin: Any, bench: Bench, *inputs: str, telling: tuple[bytes, ...] 
 
 
 def every(*inputs: str, most: int = 5000) -> list[bytes]:
-    found = knowledge_of(make_problem(*inputs))
-    assert found is not None
-    source = EveryInput(found)
+    source = EveryInput(known(*inputs))
     made: list[bytes] = []
     while len(made) < most and (batch := source.batch()):
         made += [each.data for each in batch]
@@ -167,31 +167,31 @@ def test_what_a_validator_refuses_or_does_not_judge_is_never_proposed(plugin: An
     assert all(accepts(data) for data in comparer.seen)
 
 
+class Spoilt(Comparing):
+    """Many inputs in one run: one spoils the next."""
+
+    def answers(self, submission: Any, inputs: Any) -> list[Execution | None]:
+        ended = super().answers(submission, inputs)
+        return [took(0.0, b"spoilt") for _ in ended] if submission.name == "fine" else ended
+
+
+def down(data: bytes) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    "comparer",
+    [
+        Comparing({"sum": total}, {"down": down}),
+        Comparing({"down": down}, {"set": total_of_different}),
+        Comparing({"sum": total, "also set": total_of_different}, {"set": total_of_different}),
+        Spoilt({"sum": total}, {"fine": total}),
+    ],
+    ids=["a failure of the infrastructure", "of the right one", "right ones disagree", "it is gone when run alone"],
+)
 @BOTH
-def test_a_failure_of_the_infrastructure_is_no_difference(plugin: Any) -> None:
-    comparer = Comparing({"sum": total}, {"down": lambda data: None})
-    assert refined(plugin, Bench(comparer, AimSettings(runs=5000)), *LISTS) == []
-    silent = Comparing({"down": lambda data: None}, {"set": total_of_different})
-    assert refined(plugin, Bench(silent, AimSettings(runs=5000)), *LISTS) == []
-
-
-@BOTH
-def test_an_input_on_which_right_solutions_disagree_is_no_find(plugin: Any) -> None:
-    comparer = Comparing({"sum": total, "also set": total_of_different}, {"set": total_of_different})
-    assert refined(plugin, Bench(comparer, AimSettings(runs=5000)), *LISTS) == []
-
-
-@BOTH
-def test_a_difference_that_is_gone_when_run_alone_is_no_find(plugin: Any) -> None:
-    class Spoilt(Comparing):
-        """Many inputs in one run: one spoils the next."""
-
-        def answers(self, submission: Any, inputs: Any) -> list[Execution | None]:
-            ended = super().answers(submission, inputs)
-            return [took(0.0, b"spoilt") for _ in ended] if submission.name == "fine" else ended
-
-    comparer = Spoilt({"sum": total}, {"fine": total})
-    assert refined(plugin, Bench(comparer, AimSettings(runs=5000)), *LISTS) == []
+def test_what_is_no_difference_is_no_find(plugin: Any, comparer: Comparing) -> None:
+    assert refined(plugin, Bench(replace(comparer), AimSettings(runs=5000)), *LISTS) == []
 
 
 @BOTH
@@ -203,11 +203,14 @@ def test_nothing_is_run_before_anything_survives_and_after_nothing_does(plugin: 
     assert comparer.runs == 0
 
 
+@pytest.mark.parametrize(("validator", "aim"), [("", AimSettings()), ("pass", AimSettings(seconds=0))])
 @BOTH
-def test_without_a_validator_or_agreement_nothing_is_searched(plugin: Any) -> None:
+def test_without_a_validator_or_agreement_or_time_nothing_is_searched(
+    plugin: Any, validator: str, aim: AimSettings
+) -> None:
     comparer = Comparing({"sum": total}, {"set": total_of_different})
-    problem = make_problem(*LISTS, validator="")
-    generator: Any = equipped(plugin, Bench(comparer))
+    problem = make_problem(*LISTS, validator=validator)
+    generator: Any = equipped(plugin, Bench(comparer, aim))
     assert list(generator.refine(problem, feedback(problem, comparer.survivors), random.Random(1), 60)) == []
     assert comparer.runs == 0
 
@@ -217,13 +220,6 @@ def test_a_search_keeps_to_its_runs(plugin: Any) -> None:
     comparer = Comparing({"sum": total}, {"right after all": total})
     refined(plugin, Bench(comparer, AimSettings(runs=3000)), *LISTS)
     assert 3000 <= comparer.runs < 3000 + 3 * 500
-
-
-@BOTH
-def test_no_time_is_no_search(plugin: Any) -> None:
-    comparer = Comparing({"sum": total}, {"set": total_of_different})
-    assert refined(plugin, Bench(comparer, AimSettings(seconds=0)), *LISTS) == []
-    assert comparer.runs == 0
 
 
 @BOTH
