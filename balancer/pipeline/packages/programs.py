@@ -49,9 +49,7 @@ def read_program(
     else:
         files = {}
         for file in folder.files(path):
-            with folder.findings.leaving_out(
-                file
-            ):  # e.g. a picture that the program does not need
+            with folder.findings.leaving_out(file):  # e.g. a picture that the program does not need
                 files[file.removeprefix(f"{path}/")] = _content(folder, file)
     if scripts and folder.is_folder(path) and any(name in files for name in _SCRIPTS):
         return Program(SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
