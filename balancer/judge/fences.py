@@ -146,7 +146,6 @@ class _Reader:
         return self._found
 
     def _opening(self, run: _Run) -> _Open | None:
-        """Return the block that `run` opens; None if it opens none."""
         if not run.alone and run.words and not is_tag(run.words):
             return None
         tag, body = self._tagged(run)
@@ -209,7 +208,6 @@ class _Reader:
         return None
 
     def _string_end(self, start: int) -> int | None:
-        """Return where the triple-quoted string at `start` ends; None if it does not end."""
         quotes = self._text[start : start + 3]
         began, ended = self._ends.get(quotes, (-1, 0))
         if began != start and (began < 0 or ended is not None):

@@ -169,7 +169,6 @@ def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:
 
 
 def _differing_token(expected: list[bytes], found: list[bytes], flags: Flags) -> int | None:
-    """Return the index of the first token that differs; None if all agree."""
     context, near = _context(_SPARE_DIGITS), Nearness(flags.relative, flags.absolute)
     for start in range(0, min(len(expected), len(found)), _AT_ONCE):
         wanted, given = expected[start : start + _AT_ONCE], found[start : start + _AT_ONCE]
@@ -229,7 +228,6 @@ def _wrong_token(index: int, expected: list[bytes], found: list[bytes], output: 
 
 
 def _compare_spaces(output: bytes, answer: bytes) -> Comparison:
-    """Compare the white space around the tokens, which already agree."""
     pairs = zip(_TOKEN.split(answer), _TOKEN.split(output), strict=True)
     for index, (want, got) in enumerate(pairs):
         if want != got:
@@ -239,7 +237,6 @@ def _compare_spaces(output: bytes, answer: bytes) -> Comparison:
 
 
 def _line_of(output: bytes, index: int) -> int:
-    """Return the line, from 1, of the token at `index`. Raises IndexError."""
     for position, token in enumerate(_TOKEN.finditer(output)):
         if position == index:
             return output.count(b"\n", 0, token.start()) + 1

@@ -104,7 +104,6 @@ class Runner:
             return found
 
     def _carry_out(self, pending: PendingRun) -> ProgramResult:
-        """Run it, with all its tries."""
         attempts, wanted = self.attempts, pending.wanted
         plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)

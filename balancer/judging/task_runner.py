@@ -60,7 +60,6 @@ class TaskRunner:
             return found
 
     async def _carry_out(self, pending: PendingRun) -> ProgramResult:
-        """Run it, with all its tries."""
         attempts, wanted = self._attempts, pending.wanted
         plan, asked = attempts.plan(pending, await self._unable_of(wanted.program.language))
 

@@ -153,7 +153,6 @@ _executors: dict[str, tuple[Scratch, dict[str, Executor]]] = {}
 
 
 def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> RemoteResult:
-    """Judge a problem, in a task of Ray."""
     import ray
 
     registry = default_registry()

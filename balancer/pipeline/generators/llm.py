@@ -72,8 +72,6 @@ class LlmPlugin:
 
 
 class _Equipping:
-    """Makes the generator of one problem."""
-
     def __init__(self, asker: "Asker", prompts: "Prompts") -> None:
         self._asker = asker
         self._prompts = prompts

@@ -50,7 +50,6 @@ class _PackageGenerator:
         yield from self._others(problem, rng, budget - len(problem.data) - len(problem.recipes))
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield inputs of further seeds."""
         return self._others(problem, rng, budget)
 
     def _others(self, problem: Problem, rng: random.Random, budget: int) -> Iterator[Proposal]:

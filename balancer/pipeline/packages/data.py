@@ -156,7 +156,6 @@ def usual_flags(folder: Folder, data: PackageData) -> CaseFlags:
 
 
 def _groups(folder: Folder, path: str, above: CaseFlags) -> Iterator[tuple[str, CaseFlags, list[str]]]:
-    """Yield each data folder, with its flags and files."""
     entries: list[str] = []
     with folder.findings.leaving_out(path):
         entries = folder.entries(path)

@@ -306,7 +306,6 @@ def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
 
 
 def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
-    """Yield the notes on a problem, with the subject of each; left out submissions first."""
     for subject, why in problem.left_out.items():
         if not left_out_for(why):  # these are in the headline, once for the whole run
             yield doc.code(subject), shorten(f"left out: {why}", _MOST)

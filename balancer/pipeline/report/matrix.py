@@ -70,7 +70,6 @@ def _bands(cases: Sequence[CaseResult]) -> Iterator[Sequence[CaseResult]]:
 
 
 def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> list[CaseResult]:
-    """Return at most `most` of `cases`, in their own order."""
     ranked = sorted(cases, key=lambda case: (case.id not in kept, not case.sample))
     chosen = {case.id for case in ranked[:most]}
     return [case for case in cases if case.id in chosen]

@@ -18,7 +18,7 @@ class CaseState(Enum):
 
     PROPOSED = "proposed"  # not checked yet
     INVALID = "invalid"  # an input validator refused it
-    SPARE = "spare"  # valid or not checked, and not needed
+    SPARE = "spare"  # not checked: there were enough before it, or no time
     VALID = "valid"  # valid, without an expected output yet
     CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
     READY = "ready"  # has an expected output that the accepted submissions agree with

@@ -154,7 +154,6 @@ class Rounds:
         return row[0] if row else 0
 
     def _add(self, problem: str, number: int, batch: ProposalBatch, place: int) -> None:
-        """Store the inputs of a batch, and what the generators gave."""
         asked = json.dumps({name: asdict(each) for name, each in batch.asked.items()})
         with self._db.using() as db:
             self._add_cases(db, problem, number, batch, place)

@@ -208,7 +208,6 @@ def _copy_all(db: sqlite3.Connection, folder: Path) -> None:
 
 
 def _add_made_again(db: sqlite3.Connection) -> None:
-    """Add the counts of both."""
     db.execute(
         "INSERT INTO main.made_again SELECT what, times FROM part.made_again WHERE true"
         " ON CONFLICT (what) DO UPDATE SET times = times + excluded.times"

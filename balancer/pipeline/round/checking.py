@@ -52,7 +52,6 @@ class _Codes:
         return False if execution.exit_code in self.refuses else None
 
     def odd(self, execution: Execution) -> bool:
-        """Return whether the validator did not answer."""
         return self.says(execution) is None
 
 

@@ -129,7 +129,6 @@ class _Rounds:
         self.in_vain = 0
 
     def over(self) -> bool:
-        """Return whether the time for made-up inputs is over."""
         return self._left_s() <= 0
 
     def begin(self, number: int) -> bool:

@@ -106,7 +106,6 @@ class _Search:
         self._ways: list[Callable[[bytes], Iterator[bytes]]] = [*by_format, smaller]
 
     def smallest(self, case: StoredCase) -> bytes | None:
-        """Return the smallest input found; None if there is none."""
         best = case.data
         before = None
         while before != best and self._left > 0:

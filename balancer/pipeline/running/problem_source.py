@@ -172,7 +172,6 @@ class _PackageFolder:
         return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
     def whole(self, problem: Problem) -> Problem:
-        """Return the problem with its data, read from its folder."""
         read = with_python(read_package(problem.path), self._settings.python)
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(
@@ -221,7 +220,6 @@ class _Rows:
         store.describe({"kind": "rows", "problems": place, "split": wanted.split})
 
     def problems(self) -> Iterator[SourcedProblem]:
-        """Yield the problems as they are read."""
         rows, self._opened = self._opened, self._read()
         table = self._store.problems
         for number, read in rows:

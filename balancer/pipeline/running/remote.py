@@ -191,7 +191,6 @@ class _ToldProgress(Progress):
         self._told = 0
 
     def say(self, text: str) -> None:
-        """Keep a line."""
         with self._lock:
             self._lines.append(text)
 

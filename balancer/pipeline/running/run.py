@@ -157,7 +157,6 @@ def _put_together(
 
 
 def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
-    """Judge the remaining problems, and return the result."""
     pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
     session = store.begin_session(pool.stats().strategy, parts.slots)
     if parts.owns_leases:

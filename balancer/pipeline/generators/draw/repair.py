@@ -246,7 +246,6 @@ class _DrawContext:
     patches: dict[int, int] = field(default_factory=dict)
 
     def limits(self, number: int) -> tuple[int, int]:
-        """Return the range of a field."""
         found = self.knowledge.ranges[number]
         return found.low, max(found.highs)
 
@@ -255,7 +254,6 @@ _TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Sha
 
 
 def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Balance the brackets of each word."""
     number = rule.fields[0]
     if number in columns:
         letters = context.knowledge.facts.fields[number].letters

@@ -1,4 +1,4 @@
-"""Drawing of values: where in a range they lie, and how the values of a list relate. Pure; `rng` decides.
+"""Drawing of values: where in a range they lie, and how the values of a list relate. Pure; all chance is in `rng`.
 
 Wrong programs rarely fail on arbitrary lists. They fail on ties, extremes, order and overflow, which the two
 enumerations name. Further lists and words are the worst cases of particular algorithms: hashing, quicksort, pattern

@@ -87,7 +87,6 @@ class _Folder:
         self._constants: dict[str, int] = {}
 
     def tokens(self) -> list[SourceToken]:
-        """Return the tokens with every constant expression as one token."""
         folded: list[SourceToken] = []
         at = 0
         while at < len(self._tokens):

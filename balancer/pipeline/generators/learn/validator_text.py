@@ -145,7 +145,6 @@ def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
 
 
 def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
-    """Return whether a token is a constant that may be a bound."""
     if tokens[index].value is None or tokens[index].subscript or tokens[index].call in _DEAF:
         return False
     before, after = _text(tokens, index - 1), _text(tokens, index + 1)
@@ -205,7 +204,6 @@ def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
 
 
 def _statement(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
-    """Yield tokens up to the end of the statement."""
     return takewhile(lambda token: token.text not in _ENDS, tokens)
 
 

@@ -127,7 +127,6 @@ def _resized(found: Knowledge, instance: Instance, others: Sequence[bytes], rng:
 
 
 def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Take a field from another input."""
     other = found.read(rng.choice(others)) if others else None
     if other is None:
         return None
@@ -137,7 +136,6 @@ def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: ra
 
 
 def _reshaped(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Give a graph another shape."""
     if not found.edges:
         return None
     edges = rng.choice(found.edges)

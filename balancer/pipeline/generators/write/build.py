@@ -89,19 +89,16 @@ class _AsGiven:
     """Takes given tokens unchanged. Raises TooLarge if they do not fit the counts."""
 
     def length(self, number: int, values: object) -> int:
-        """Return 0: nothing is made up."""
         return 0
 
     def columns(
         self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: object
     ) -> list[list[str]]:
-        """Return the given tokens."""
         if any(tokens is None or len(tokens) != count for tokens in given):
             raise TooLarge
         return [list(tokens or ()) for tokens in given]
 
     def patches(self) -> tuple[tuple[int, int], ...]:
-        """Return an empty tuple."""
         return ()
 
 

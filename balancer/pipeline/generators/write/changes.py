@@ -80,13 +80,10 @@ def _high(found: Range, rng: random.Random) -> int:
 
 
 def _equalize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Make all elements of a list equal."""
     return _rearranged(knowledge, instance, rng, "all equal", lambda tokens: [rng.choice(tokens)] * len(tokens))
 
 
 def _repeat_one(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Make two elements of a list equal."""
-
     def copied(tokens: list[str]) -> list[str]:
         source, target = rng.sample(range(len(tokens)), 2)
         return [tokens[source] if index == target else token for index, token in enumerate(tokens)]

@@ -280,7 +280,6 @@ def _within(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
 
 
 def _meshed(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
-    """Merge two lists at random; each keeps its own order."""
     turns = rng.sample([True] * len(one) + [False] * len(other), len(one) + len(other))
     first, second = iter(one), iter(other)
     return [next(first) if turn else next(second) for turn in turns]
