@@ -94,7 +94,7 @@ class Judged:
     """The result of a job.
 
     Attributes:
-        cases: verdicts of the cases that were run, in order. The others could not change the verdict.
+        cases: verdicts of the cases that were run, in order; see `stop_at_first`. A compile error also stops.
         total: number of cases.
         tag: of the job.
         number: of the job, from 0, in the order of reading.

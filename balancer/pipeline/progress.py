@@ -318,4 +318,4 @@ def _left_of(each: ProblemWork, few: Sequence[ProblemWork], told: Sequence[Probl
         wholes = [other.done / other.planned * each.planned for other in among]
         if longer := [whole for whole in wholes if whole > each.done]:
             return max(1, round(rng.choice(longer) - each.done))
-    return max(1, each.ahead)  # it took more than all of its size before, so only the current plan is known
+    return max(1, each.ahead)  # it took more than any other of its size, so only the current plan is known
