@@ -1,12 +1,12 @@
-"""The judge: verdicts on programs that models wrote, and never an endpoint's fault as a score.
+"""Judge: scores programs that models wrote against tests.
 
 - `judge`: `Judge`, for threads and tasks; `batches`: many jobs at once.
-- `procedure`: how a program is judged on its cases; `judged`: what comes of it.
-- `cases`: what is run for a test, and the forms in which data sets have tests; `calls`: functions that are called.
-- `extract`: the program in a completion; `fences`: blocks and their languages.
-- `trainers`: the signatures that verl, TRL and open-r1 call.
+- `procedure`: judges a program on its cases; `judged`: jobs and results.
+- `cases`: test cases and the test formats of data sets; `calls`: calls of one function.
+- `extract`: the program in a completion; `fences`: code blocks and their languages.
+- `trainers`: reward functions for verl, TRL and open-r1.
 
-What an end means, what is run again and who is believed is decided in `balancer.judging`, as for the pipeline.
+`balancer.judging` decides what an end means, what is run again and which endpoint is believed.
 """
 
 from balancer.judge.cases import CallCase, StdinCase, cases_of

@@ -1,6 +1,6 @@
-"""Batches of jobs: how many are judged at once, how many results are kept, and in which order they come.
+"""Batches of jobs: judged in threads or in tasks of asyncio.
 
-Decides that, for threads and for tasks of asyncio.
+Decides how many jobs run at once, how many results are kept, and the order of the results.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from balancer.judging.pending import PendingRuns
 
 __all__ = ["in_tasks", "in_threads"]
 
-_WINDOW = 4  # so many results are kept for each job at work, where one that is slow holds up the order
+_WINDOW = 4  # results kept for each job at work, while a slow job holds up the order
 _NO_MORE = object()
 
 
@@ -28,14 +28,17 @@ def in_threads(
     *,
     ordered: bool,
 ) -> Iterator[Judged]:
-    """Yield what comes of each job. Whoever stops reading stops it, once what is under way has ended.
+    """Yield the result of each job.
+
+    If the caller stops reading, no further run starts. Closing the generator waits for the runs under way.
 
     Args:
-        jobs: taken in as there is room, in the caller's thread.
-        start: begins a job with its number, from 0, and what says whether nobody wants to know any more.
-        follow: carries it out, in a thread.
-        workers: how many are carried out at once.
-        ordered: whether results come in the order of the jobs; else as they end.
+        jobs: read in the caller's thread, when there is room.
+        start: begins a job. It gets the job, its number from 0, and a function that returns whether the caller has
+            stopped.
+        follow: carries the job out, in a thread.
+        workers: jobs that are carried out at once.
+        ordered: True: results in the order of the jobs; False: as they end.
     """
     gone = threading.Event()
     ended: SimpleQueue[Future[Judged]] = SimpleQueue()
@@ -73,7 +76,7 @@ async def in_tasks(
     *,
     ordered: bool,
 ) -> AsyncGenerator[Judged, None]:
-    """Do in tasks of asyncio what `in_threads` does in threads; closed before the end, it cancels them."""
+    """Judge in tasks of asyncio, as `in_threads` does in threads. Closing the generator early cancels the tasks."""
     room = asyncio.Semaphore(workers)
     ended: asyncio.Queue[asyncio.Task[Judged]] = asyncio.Queue()
     tasks: dict[asyncio.Task[Judged], None] = {}  # in order

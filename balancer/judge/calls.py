@@ -1,13 +1,10 @@
-"""Function calls: a program that calls one function of a solution and prints what it returned.
+"""Function calls: programs that call one function of a solution and print its return value as JSON.
 
-Decides how the function is found, and how its value is written down. Pure. The solution is run as a module of its own,
-so that what it does as a script is not done; what it prints goes to standard error; the value alone goes to standard
-output, as JSON. It does not hold the value that is right: a solution that looks for it finds nothing, and one that ends
-early has returned nothing.
+Decides how the function is found, how its value is written, and when two JSON values are equal. Pure.
 
-Comparison of returned values: what a function returned, and the values that are right. Decides when two values of JSON
-are the same. Pure. What a program says it returned is a stranger's text: it is read as JSON and as nothing else, here,
-where the program is not, so there is no `==` of its own that could say yes.
+- The solution is imported as a module, so its script part does not run. Its own output goes to standard error.
+- The program does not hold the expected value. So a solution cannot find it, and one that ends early returns nothing.
+- The value is compared here, not in the program. So a solution cannot pass with an `==` of its own.
 """
 
 import json
@@ -24,9 +21,9 @@ from balancer.program import Program
 
 __all__ = ["LANGUAGES", "as_json", "calling", "fed", "judge_value", "shortened"]
 
-LANGUAGES = ("python", "pypy")  # those that a function can be called in
+LANGUAGES = ("python", "pypy")  # languages in which a function can be called
 _SHOWN = 80  # characters of a value in an error
-_TOLERANCE = 1e-6  # relative or absolute, unless the checker says otherwise
+_TOLERANCE = 1e-6  # relative or absolute, unless the checker sets another
 
 
 _FRONT = """\
@@ -86,7 +83,7 @@ while _said:
     _said = _said[os.write(_out, _said):]
 """
 
-# What people who write such solutions take for granted.
+# Imports that such solutions usually expect.
 _PRELUDE = """\
 import bisect, collections, copy, functools, heapq, itertools, math, operator, re, string, sys, typing
 from bisect import *
@@ -104,14 +101,14 @@ from builtins import *
 
 
 def calling(solution: Program, function: str) -> Program:
-    """Return the program that calls `function` of `solution`, with what `fed` gives it on standard input.
+    """Return the program that calls `function` of `solution`, with the arguments that `fed` writes to standard input.
 
     Args:
         solution: in one of `LANGUAGES`.
-        function: its name, or that of a method of its class `Solution`; or both, as in "Solution.f".
+        function: a function, a method of the class `Solution`, or both: "Solution.f".
 
     Raises:
-        ValueError: the language is another one, or the name is none.
+        ValueError: the language is not in `LANGUAGES`, or the name is not valid.
     """
     if solution.language not in LANGUAGES:
         raise ValueError(
@@ -124,19 +121,19 @@ def calling(solution: Program, function: str) -> Program:
 
 
 def fed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """Return what the function is called with. Raises ValueError for what is no JSON."""
+    """Return the standard input with the arguments of the call. Raises ValueError for values that are not JSON."""
     return b'{"args": %b, "kwargs": %b}' % (as_json("args", list(args)), as_json("kwargs", dict(kwargs)))
 
 
 def as_json(name: str, value: Any) -> bytes:
-    """Return `value` as JSON; numbers and arrays of NumPy are what they hold.
+    """Return `value` as JSON. Numbers and arrays of NumPy become plain numbers and lists.
 
     Args:
-        name: what it is, for the error.
-        value: what is written.
+        name: names the value in the error.
+        value: to write.
 
     Raises:
-        ValueError: it is none of JSON's, is nested too deeply, or has a whole number of too many digits.
+        ValueError: the value is not JSON, is nested too deeply, or has an integer with too many digits.
     """
     try:
         return json.dumps(value, default=_held).encode()
@@ -146,7 +143,7 @@ def as_json(name: str, value: Any) -> bytes:
 
 
 def shortened(text: str) -> str:
-    """Return `text`, or its beginning if it is long."""
+    """Return `text`, cut if it is long."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
@@ -159,20 +156,20 @@ def _held(value: Any) -> Any:
 def _safe_repr(value: Any) -> str:
     try:
         return repr(value)
-    except (ValueError, RecursionError):  # it has a number of too many digits, or is nested too deeply
+    except (ValueError, RecursionError):  # an integer with too many digits, or too deep nesting
         return f"a {type(value).__name__}"
 
 
 def judge_value(checker: Checker, output: bytes, answers: bytes) -> Judgement:
-    """Say whether a returned value is right.
+    """Return whether a returned value is right, as a judgement.
 
-    Lists must agree in length and order, and objects in their keys. Numbers agree by value, and where one of the two is
-    no whole number within the tolerance. Everything else must be the same.
+    Lists must agree in length and order, and objects in their keys. Two integers must be equal. Other numbers must
+    agree within the tolerance. Everything else must be the same.
 
     Args:
         checker: its flags may set the tolerance, e.g. `("float_tolerance", "1e-9")`.
         output: the value, as JSON.
-        answers: a list of the values that are right, as JSON.
+        answers: a list of the right values, as JSON.
     """
     if not output.strip():
         return Judgement(Verdict.WRONG_ANSWER, "nothing was returned: the program ended before the function did")
@@ -196,7 +193,7 @@ def _number(tolerance: Decimal | None) -> float:
 
 
 def _same(found: Any, wanted: Any, relative: float, absolute: float) -> bool:
-    pairs = [(found, wanted)]  # not by recursion: how deep a call may go depends on who calls, and on the Python
+    pairs = [(found, wanted)]  # no recursion: its depth limit depends on the caller and on the Python version
     while pairs:
         one, other = pairs.pop()
         if isinstance(other, list):
@@ -221,11 +218,11 @@ def _close(found: float, wanted: float, relative: float, absolute: float) -> boo
     if isinstance(found, int) and isinstance(wanted, int):
         return False
     try:
-        if isinf(found) or isinf(wanted):  # there, a relative error allows everything
+        if isinf(found) or isinf(wanted):  # with infinity, a relative error would allow everything
             return False
         error = abs(float(found) - float(wanted))
         return error <= absolute or error <= relative * abs(wanted) or (isnan(found) and isnan(wanted))
-    except OverflowError:  # a whole number beyond all doubles
+    except OverflowError:  # an integer beyond all doubles
         return False
 
 

@@ -1,17 +1,13 @@
-"""Test cases: what a program reads and should print, or what a function is called with and should return.
+"""Test cases: input and output of a program, or arguments and return value of a function. Pure data.
 
-Decides what is run for a case, and what its output is compared with. Pure data: it must not know where a program runs,
-nor who says that an output is right.
+Decides what is run for a case, what its output is compared with, and which test formats of data sets are read. An
+unknown format raises: a reward of 0 would blame the model for it. Formats, as JSON text or as its parsed value:
 
-Test formats of data sets: the forms in which tests are handed to trainers. Decides which forms are known, and what each
-says. Pure. A form that is not known raises, for a reward of 0 would blame the model for it. Known are, as JSON or as
-what that reads to:
-
-- `{"inputs": [...], "outputs": [...]}`: standard input and output (APPS, TACO, CodeContests as verl has it); an input
-  or output that is a list is its lines. With `"fn_name": "f"`: calls. An input is then a list of arguments, or a text
-  with one argument in JSON a line; an output is the value, that value in a list of one, or its JSON.
-- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1), with `"fn_name"` in the
-  tables, or beside them.
+- `{"inputs": [...], "outputs": [...]}`: standard input and output (APPS, TACO, CodeContests in verl). A list as an
+  input or output holds its lines. With `"fn_name": "f"`: calls. Then an input is a list of arguments, or a text with
+  one JSON argument a line. An output is the value, a list that holds only the value, or its JSON.
+- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). `"fn_name"` is in the
+  tables or beside them.
 """
 
 import json
@@ -33,15 +29,15 @@ _KNOWN = 'known are {"inputs": [...], "outputs": [...]} and [{"input": ..., "out
 
 @dataclass(frozen=True, slots=True)
 class CaseRun:
-    """A case, laid out for a program.
+    """A case, prepared for a program.
 
     Attributes:
-        program: what is run.
-        stdin: what it reads.
-        files: what lies in its working directory.
-        answer: what its output is compared with.
-        expected: what it should print, where one output is right.
-        compare: compares, where the checker is no program.
+        program: to run.
+        stdin: its standard input.
+        files: in its working directory.
+        answer: the output is compared with this.
+        expected: the expected output, if only one output is right; else None.
+        compare: compares output and answer, if the checker is not a program.
     """
 
     program: Program
@@ -54,13 +50,13 @@ class CaseRun:
 
 @dataclass(frozen=True, slots=True)
 class StdinCase:
-    """What a program reads on standard input, and what it should print.
+    """Standard input of a program, and the expected output.
 
     Args:
-        input: text, or bytes.
-        output: likewise; compared token by token, or by the checker.
-        files: what lies in its working directory.
-        args: its command-line arguments.
+        input: text or bytes.
+        output: text or bytes; compared token by token, or by the checker.
+        files: in the working directory.
+        args: command-line arguments.
     """
 
     input: str | bytes
@@ -80,7 +76,7 @@ class StdinCase:
             raise TypeError(f"args is {_shown(self.args)}; it takes texts, e.g. ('-n', '3')")
 
     def run_of(self, program: Program) -> CaseRun:
-        """Return what is run for it. Raises ValueError for a text that cannot be written in UTF-8."""
+        """Return the run of `program` on this case. Raises ValueError for text that UTF-8 cannot encode."""
         if self.args:
             program = replace(program, args=tuple(self.args))
         answer = _bytes("output", self.output)
@@ -89,14 +85,14 @@ class StdinCase:
 
 @dataclass(frozen=True, slots=True)
 class CallCase:
-    """What a function is called with, and what it should return: values of JSON, and numbers and arrays of NumPy.
+    """Arguments of a function, and the expected return value: JSON values, and numbers and arrays of NumPy.
 
     Args:
-        function: its name, or that of a method of the class `Solution`.
+        function: its name, or the name of a method of the class `Solution`.
         args: its arguments.
-        expected: what it should return; tuples and sets count as lists, a set in order.
+        expected: the return value. Tuples and sets count as lists; a set is sorted.
         kwargs: its keyword arguments.
-        or_else: further values that are right as well.
+        or_else: further return values that are right.
     """
 
     function: str
@@ -114,7 +110,11 @@ class CallCase:
             raise TypeError(f"kwargs is {_shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
 
     def run_of(self, program: Program) -> CaseRun:
-        """Return what is run for it. Raises ValueError if the program's language has no calls, or for other values."""
+        """Return the run of `program` on this case.
+
+        Raises:
+            ValueError: the language has no calls, or a value is not JSON.
+        """
         answers = as_json("expected", [self.expected, *self.or_else])
         return CaseRun(_calling(program, self.function), fed(self.args, self.kwargs), {}, answers, None, judge_value)
 
@@ -124,7 +124,7 @@ Cases: TypeAlias = Sequence[AnyCase]
 
 
 def case_of(given: AnyCase) -> StdinCase | CallCase:
-    """Return `given`, which may be a pair of input and output, as a case. Raises TypeError."""
+    """Return `given` as a case; it may be a pair of input and output. Raises TypeError."""
     if isinstance(given, StdinCase | CallCase):
         return given
     if isinstance(given, tuple) and len(given) == 2:
@@ -137,7 +137,7 @@ def case_of(given: AnyCase) -> StdinCase | CallCase:
 
 
 def cases_in(given: Any) -> tuple[AnyCase, ...]:
-    """Return the cases that were given, in a tuple: they may come from a generator. Raises TypeError for no cases."""
+    """Return the cases as a tuple; they may come from a generator. Raises TypeError if they are not cases."""
     if isinstance(given, str | bytes | Mapping | StdinCase | CallCase) or not isinstance(given, Iterable):
         forms = ""
         if isinstance(given, str | bytes | Mapping):
@@ -161,11 +161,11 @@ def _shown(found: Any) -> str:
 
 
 def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCase]:
-    """Return the cases that `tests` of a data set stand for.
+    """Return the cases of `tests` from a data set.
 
     Args:
-        tests: in one of the forms above.
-        function: what is called, where the tests do not say.
+        tests: in one of the forms of `balancer.judge.cases`.
+        function: the function to call, if the tests do not name one.
 
     Raises:
         ValueError: the form is not known.

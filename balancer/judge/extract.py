@@ -1,29 +1,26 @@
-"""Code extraction: the program in what a model wrote.
+"""Code extraction: the program in a completion.
 
-Decides which part of a completion is the program. Pure, and linear in its length. The rules, in order:
+Decides which part of a completion is the program. Pure; time is linear in the length of the text. The rules, in order:
 
-1. What the model thought does not count: everything up to the last `</think>` (or a tag like it) is left out, and so is
-   what follows such a tag that was never closed. A tag in quotes is none.
-2. If it says which part is its answer, `<answer>` or `<solution>`, and a program is there, nothing else counts.
-3. The last block that is tagged with the language, or with one of its other names, is the program.
-4. Without one, it is the last block without a tag that looks like a program; or what stands before the first fence, if
-   one is open (the prompt may have opened a block); or the last block without a tag; or the last one with a tag that is
-   no language, if it looks like a program.
-5. Without any, it is what looks like a program in the text.
+1. Thoughts do not count: everything up to the last `</think>` (or a similar tag), and everything after such a tag that
+   was never closed. A tag in quotes does not count as a tag.
+2. If the text marks its answer with `<answer>` or `<solution>`, and there is a program in it, only that part counts.
+3. The program is the last block tagged with the language or one of its other names.
+4. Without such a block, the program is the first of these that exists: the last untagged block that looks like a
+   program; the text before the first fence, if a block is still open (the prompt may have opened one); the last
+   untagged block; the last block whose tag is no language, if it looks like a program.
+5. Without any block, the program is the part of the text that looks like one.
 
-So the last attempt counts, as a reader would take it, and a block in another language never does. What is a block is
-decided in `fences`. One that was never closed, because the completion was cut off, counts like any other.
+So the last attempt counts, and a block in another language never does. `fences` decides what a block is. A block that
+was never closed, because the completion was cut off, counts like any other.
 
-Code extraction from text without fences. Decides which lines are a program, and which are prose. Pure, and linear in
-the length of the text.
+Text without fences, in Python: a line is prose if it cannot be Python. In Python, two names or numbers never stand side
+by side, except around keywords, and some signs do not occur. Strings and comments are removed before the check. The
+program is the longest row of lines without prose in which at least one line imports, defines, reads or prints; of two
+equally long rows, the last. A text that is all code is returned unchanged.
 
-For Python: a line is prose if no Python could have it. There, two names or numbers never stand side by side, but for
-keywords, and some signs do not occur. So strings and comments are left out, and what is left is looked at. The program
-is the longest row of lines that are no prose and of which one does something: imports, defines, reads or prints; of two
-that are as long, the last. A text that is all code is returned as it is.
-
-For languages with braces: from the first line that begins as such programs do to the last one that ends as their lines
-do.
+Text without fences, in languages with braces: the program goes from the first line that begins like a program to the
+last line that ends like one.
 """
 
 import re
@@ -47,8 +44,8 @@ _KEYWORDS = (
     "False|None|True|and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if"
     "|import|in|is|lambda|nonlocal|not|or|pass|raise|return|try|while|with|yield"
 )
-_PREFIX = "[rRbBuUfFtT]{1,2}"  # of a string
-# Names, numbers and strings side by side. A string is the sign \x01 here.
+_PREFIX = "[rRbBuUfFtT]{1,2}"  # before a string
+# Names, numbers and strings side by side. \x01 stands for a string.
 _SIDE_BY_SIDE: Final = re.compile(
     rf"(?:(?<![\w\x01])(?!(?:{_KEYWORDS})\b)\w++|[\])]|\x01)[ \t]++(?!(?:{_KEYWORDS})\b|{_PREFIX}\x01)\w"
     rf"|(?<![\w\x01])(?!(?:{_KEYWORDS})\b|{_PREFIX}\x01)\w++[ \t]*+\x01"
@@ -113,18 +110,18 @@ _ANSWERED: Final = re.compile(
 )
 _OVER: Final = re.compile(
     r"(?:\s*(?:<[|\uff5c][^|\uff5c<>\n]{1,40}[|\uff5c]>|</s>))+\s*\Z"
-)  # what ends a text for a model
+)  # end-of-text tokens of models
 _NEUTRAL: Final = ("text", "txt", "plaintext", "plain")
-_END = 400  # characters in which that is looked for
-_UNFINISHED: Final = re.compile(r"\n[ \t]*(?:`{1,2}|</?[\w|]*)?[ \t]*\Z")  # a fence, or a tag, that was cut off
+_END = 400  # only so many characters at the end are searched
+_UNFINISHED: Final = re.compile(r"\n[ \t]*(?:`{1,2}|</?[\w|]*)?[ \t]*\Z")  # a fence or tag that was cut off
 
 
 def code_in(completion: str, language: str = "python") -> str | None:
     """Return the program in `completion`; None if there is none.
 
     Args:
-        completion: what the model wrote.
-        language: which the program is written in; others do not count.
+        completion: the text of the model.
+        language: of the program; blocks in other languages do not count.
     """
     text = _said(completion)
     names = names_of(language)
@@ -140,13 +137,13 @@ def code_in(completion: str, language: str = "python") -> str | None:
 
 
 def program_in(completion: str, language: str = "python", name: str = "") -> Program | None:
-    """Return the program in `completion` as one to be run; None if there is none. See `code_in`."""
+    """Return the program in `completion` as a `Program`; None if there is none. See `code_in`."""
     code = code_in(completion, language)
     return None if code is None else Program(language, code, name)
 
 
 def _said(completion: str) -> str:
-    """Return what is left without what the model thought, with the ends of lines that are ours."""
+    """Return the text without thoughts and end-of-text tokens, with "\\n" as line end."""
     text = completion.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     at = 0
     for match in _THOUGHT.finditer(text):
@@ -159,7 +156,7 @@ def _said(completion: str) -> str:
 
 
 def _answer(text: str, blocks: list[FencedBlock]) -> tuple[int, int] | None:
-    """Return where the last answer is that the text says it gives; tags within a block are code."""
+    """Return begin and end of the last marked answer; None if there is none. Tags within a closed block are code."""
     begin = max((match.end() for match in _outside(_ANSWER, text, blocks)), default=None)
     if begin is None:
         return None
@@ -168,7 +165,7 @@ def _answer(text: str, blocks: list[FencedBlock]) -> tuple[int, int] | None:
 
 
 def _outside(tags: re.Pattern[str], text: str, blocks: list[FencedBlock]) -> Iterator[re.Match[str]]:
-    """Yield the matches that are in no block that was closed."""
+    """Yield the matches that are outside every closed block."""
     spans = iter([(block.start, block.end) for block in blocks if block.closed])
     span = next(spans, None)
     for match in tags.finditer(text):
@@ -207,7 +204,7 @@ def _chosen(
 
 
 def _tidy(block: FencedBlock, language: str) -> str:
-    """Return the code of a block, without what is no part of it."""
+    """Return the code of a block, without a cut-off fence or tag at its end."""
     code = block.code
     if not block.closed:
         cut = _ANSWERED.search(code)
@@ -218,7 +215,7 @@ def _tidy(block: FencedBlock, language: str) -> str:
 
 
 def bare_code(text: str, language: str) -> str | None:
-    """Return the program in `text`, which has no fences; None if there is none, or `language` is not known here."""
+    """Return the program in `text`, which has no fences; None if there is none, or the language is not known here."""
     if language in ("python", "pypy"):
         return _python(text)
     if language not in _FIRST or _NEEDED[language].search(text) is None:
@@ -231,7 +228,7 @@ def bare_code(text: str, language: str) -> str | None:
 
 
 def does_something(code: str, language: str) -> bool:
-    """Return whether `code` looks like a program; for languages that are not known here, whether it is anything."""
+    """Return whether `code` looks like a program. For languages not known here: whether it is not empty."""
     if language in ("python", "pypy"):
         return _python(code) is not None
     return _NEEDED[language].search(code) is not None if language in _NEEDED else bool(code.strip())
@@ -241,7 +238,7 @@ def _python(text: str) -> str | None:
     text = _ALL_TICKED.sub(r"\1", text)
     lines = text.split("\n")
     bare = _hollow(text)
-    rows: list[tuple[int, int]] = []  # of lines that are no prose
+    rows: list[tuple[int, int]] = []  # rows of lines without prose
     start: int | None = None
     for number, line in enumerate(bare):
         rest = _labelled(lines[number])
@@ -267,7 +264,7 @@ def _python(text: str) -> str | None:
 
 
 def _is_prose(line: str) -> bool:
-    """Return whether no line of Python is `line`, which has no strings and comments any more."""
+    """Return whether `line`, without its strings and comments, cannot be Python."""
     if not line.strip():
         return False
     line = _SOFT.sub("if ", line, count=1)
@@ -275,7 +272,7 @@ def _is_prose(line: str) -> bool:
 
 
 def _labelled(line: str) -> str | None:
-    """Return what follows the words on a line that say that an answer follows, if that may be a program."""
+    """Return the code after a label such as "Answer:" on the line; None if it cannot be a program."""
     label = _LABEL.match(line)
     if label is None:
         return None
@@ -285,7 +282,7 @@ def _labelled(line: str) -> str | None:
 
 
 def _hollow(text: str) -> list[str]:
-    """Return the lines of `text` with a sign for each string, and without comments; "$" for a string without end."""
+    """Return the lines of `text` without comments, "\\x01" for each string and "$" for one that never ends."""
     return _STRINGS.sub(_stand_in, text).split("\n")
 
 
@@ -298,7 +295,7 @@ def _stand_in(match: re.Match[str]) -> str:
 
 
 def _lifted(lines: list[str]) -> str:
-    """Return `lines` without the indent of the first one, as of a block that is indented in a text."""
+    """Return `lines` as text, without the indent of the first line."""
     indent = len(lines[0]) - len(lines[0].lstrip(" \t"))
     lifted = [line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in lines]
     return "\n".join(lifted).strip("\n") + "\n"

@@ -1,17 +1,14 @@
-"""Fenced code blocks of a text.
+"""Fenced code blocks of a text, and their language tags.
 
-Decides where a block begins and ends. Pure, and linear in the length of the text, whatever is in it: what is looked at
-twice is bounded. Models do not keep to CommonMark, so beyond its rules:
+Decides where a block begins and ends, and which language its tag names. Pure; time is linear in the length of the text.
+Models do not keep to CommonMark, so there are further rules:
 
-- A fence may follow words on its line if it names a language, or nothing; what follows it may be code already.
-- A fence closes behind code as well, where no string and no comment is open.
-- In Python a fence within a string of three quotes is a part of the string, if the string ends.
-- A fence that names a language, in a block that is open, begins a block: the one before was never closed.
-- Three signs and more that open and close on one line are a block of that line.
-- A block that is tagged as Markdown is not there: what is in it counts.
-
-Language tags: what languages are called in what models write. Decides which language the words after a fence name.
-Pure.
+- A fence may follow words on its line, if it names a language or nothing. Code may follow the tag on the same line.
+- A fence may close a block behind code, outside strings and comments.
+- In Python, a fence within a triple-quoted string belongs to the string, if the string ends.
+- A fence that names a language, in an open block, begins a new block: the first one was never closed.
+- Three or more signs that open and close on one line are a block of that line.
+- A block tagged as Markdown is ignored; the blocks in it count.
 """
 
 import re
@@ -22,10 +19,10 @@ from typing import Final
 __all__ = ["FencedBlock", "blocks_of", "is_tag", "names_of", "tag_of"]
 
 _RUN: Final = re.compile(r"`{3,}|^[ \t]*~{3,}", re.MULTILINE)
-_MOST_WORDS = 100  # characters after a fence that are looked at
-_MOST_BEFORE = 100  # and before it
+_MOST_WORDS = 100  # characters after a fence that are read
+_MOST_BEFORE = 100  # characters before a fence that are read
 _WORDS: Final = re.compile(rf"[ \t]*([^\n]{{0,{_MOST_WORDS}}})")
-_BEFORE: Final = re.compile(r"(?:[ \t]|>|[-*+]|\d{1,9}[.)])*")  # of a quotation, or of an item of a list
+_BEFORE: Final = re.compile(r"(?:[ \t]|>|[-*+]|\d{1,9}[.)])*")  # marks of quotations and list items
 _QUOTED: Final = re.compile(r"[ \t]*>[ \t]?")
 _TAG_ALONE: Final = re.compile(r"[\w{}.+#:/-]+")
 _CODE_WORDS: Final = re.compile(
@@ -50,7 +47,7 @@ _NAMES: Final = {
     "rust": ("rust", "rs"),
     "go": ("go", "golang"),
 }
-# What else stands after a fence, and is no program in a language above.
+# Other tags after a fence, which are no program in a language above.
 _OTHERS: Final = (
     "bash", "sh", "shell", "zsh", "console", "terminal", "powershell", "cmd", "json", "yaml", "yml", "toml", "xml",
     "html", "css", "sql", "csv", "diff", "typescript", "ts", "csharp", "cs", "c#", "ruby", "rb", "php", "perl", "swift",
@@ -62,7 +59,7 @@ _OTHERS: Final = (
 _KNOWN: Final = frozenset(_OTHERS).union(*_NAMES.values())
 
 _WORD: Final = re.compile(r"\{?\.?([A-Za-z][\w+#.-]*)\}?")
-_VERSION: Final = re.compile(r"(?<=[a-z])[-.]?\d[\d.]*$")  # python3, python3.11; "c++17" and "g++-13" are not asked for
+_VERSION: Final = re.compile(r"(?<=[a-z])[-.]?\d[\d.]*$")  # python3, python3.11; "c++17" and "g++-13" do not match
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +67,11 @@ class FencedBlock:
     """A fenced block.
 
     Attributes:
-        tag: the language that it names, in lower case; "" if it names none.
-        code: what is in it.
-        start, end: where it is in the text, fences included.
-        closed: whether it was closed by a fence.
-        inline: whether it is a part of one line.
+        tag: the language it names, in lower case; "" if none.
+        code: its content.
+        start, end: its place in the text, with the fences.
+        closed: whether a fence closed it.
+        inline: whether it is part of one line.
     """
 
     tag: str
@@ -87,7 +84,7 @@ class FencedBlock:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Three signs or more: where, on which line, what follows, and whether it has no words before it."""
+    """Three or more fence signs: their place and line, the words after them, and whether no words stand before them."""
 
     start: int
     end: int
@@ -103,7 +100,7 @@ class _Run:
 
 @dataclass(slots=True)
 class _Open:
-    """A block that was opened: its fence, where its code begins, and how far that has been read."""
+    """An open block: its fence, where its code begins, and how far it has been read."""
 
     sign: str
     length: int
@@ -116,10 +113,7 @@ class _Open:
 
 
 def blocks_of(text: str, names: tuple[str, ...]) -> list[FencedBlock]:
-    """Return the fenced blocks of `text`, in order; `names` are those of the language that is looked for.
-
-    Time: linear in the length of `text`.
-    """
+    """Return the fenced blocks of `text`, in order. `names` are the names of the wanted language."""
     return _Reader(text, names).blocks()
 
 
@@ -130,7 +124,7 @@ class _Reader:
         self._runs = list(_runs(text))
         self._last_bare = max((run.start for run in self._runs if run.bare), default=-1)
         self._found: list[FencedBlock] = []
-        self._ends: dict[str, tuple[int, int | None]] = {}  # of strings: by its quotes, where one began and ended
+        self._ends: dict[str, tuple[int, int | None]] = {}  # for each kind of quotes: begin and end of a string
 
     def blocks(self) -> list[FencedBlock]:
         open_: _Open | None = None
@@ -152,7 +146,6 @@ class _Reader:
         return self._found
 
     def _opening(self, run: _Run) -> _Open | None:
-        """Return the block that `run` opens, if it does."""
         if not run.alone and run.words and not is_tag(run.words):
             return None
         tag, body = self._tagged(run)
@@ -164,7 +157,7 @@ class _Reader:
         return _Open(self._text[run.start], run.end - run.start, tag, run.start, body, body, indent, lexer)
 
     def _tagged(self, run: _Run) -> tuple[str, int]:
-        """Return the tag that the words after a fence are, and where the code begins: it may be in that line."""
+        """Return the tag after a fence, and where the code begins, which may be on the same line."""
         below = min(run.line_end + 1, len(self._text))
         first, _, rest = run.words.partition(" ")
         if not first:
@@ -198,7 +191,7 @@ class _Reader:
         return None
 
     def _token(self, open_: _Open, to: int) -> int | None:
-        """Return where the string or comment begins that is open at `to`, if one is; it reads on from where it was."""
+        """Return where the string or comment begins that is open at `to`; None if none is open."""
         at = open_.at
         while (match := open_.lexer.search(self._text, at, to)) is not None:
             opener = match[0]
@@ -215,7 +208,6 @@ class _Reader:
         return None
 
     def _string_end(self, start: int) -> int | None:
-        """Return where the string of three quotes ends that begins at `start`; None if it does not."""
         quotes = self._text[start : start + 3]
         began, ended = self._ends.get(quotes, (-1, 0))
         if began != start and (began < 0 or ended is not None):
@@ -252,7 +244,7 @@ def _runs(text: str) -> Iterator[_Run]:
 
 
 def _dedented(code: str, indent: int) -> str:
-    """Return `code` without the indent that its fence has, as in an item of a list; what has less of it keeps none."""
+    """Return `code` without the indent of its fence. Lines with a smaller indent lose all of it."""
     if not indent:
         return code
     lines = code.split("\n")
@@ -260,14 +252,14 @@ def _dedented(code: str, indent: int) -> str:
 
 
 def names_of(language: str) -> tuple[str, ...]:
-    """Return what blocks of a program in `language` may be tagged with."""
+    """Return the tags that a block in `language` may have."""
     return _NAMES.get(language, (language,))
 
 
 def tag_of(words: str) -> str:
     """Return the language that the words after a fence name, as in "Python3", "{.python}", "py x=1" or "main.py".
 
-    It is "" where there is no word, and the word itself, in lower case, where that is no language that is known.
+    Returns "" if there is no word, and the word in lower case if it is no known language.
     """
     found = _WORD.match(words.strip())
     if found is None:
@@ -275,12 +267,12 @@ def tag_of(words: str) -> str:
     word = found[1].lower().rstrip(".")
     if word in _KNOWN:
         return word
-    ending = word.rpartition(".")[2]  # of a file
+    ending = word.rpartition(".")[2]  # file name extension
     if ending in _KNOWN and ending != word:
         return ending
     return _VERSION.sub("", word)
 
 
 def is_tag(words: str) -> bool:
-    """Return whether what stands after a fence begins with a language that is known."""
+    """Return whether the words after a fence begin with a known language."""
     return tag_of(words) in _KNOWN

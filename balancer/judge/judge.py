@@ -1,10 +1,7 @@
-"""`Judge`: a program and its cases in, verdicts out, from threads and from tasks.
+"""`Judge`: judges programs on cases, for threads and tasks.
 
-A shell: threads and tasks carry out what `procedure` wants. What the arguments may be, and how many programs are at
-work, is decided here.
-
-Resources of a judge: the pool, executors, threads and pings that it holds until it is closed. Decides which of them are
-the judge's own: a pool that it was given stays open.
+A shell: carries out the runs of `procedure`. Decides which arguments are valid, how many programs run at once, and
+which resources the judge owns and closes. It does not close a pool that it was given.
 """
 
 import asyncio
@@ -50,38 +47,39 @@ _LIMIT_S = 10.0
 _CLOSED = (
     "this Judge is closed: no more programs are judged with it; make another one (a pool that it was given is open)"
 )
-_MOST_RUNS = 1000  # threads for the runs of tasks: there are as many as slots are leased
+_MOST_RUNS = 1000  # threads for the runs of tasks; in use are as many as there are leased slots
 
 
 class Judge:
-    """Judges programs on the endpoints of a pool, which may serve others as well. Thread-safe.
+    """Judges programs on the endpoints of a pool. Others may use the pool too. Thread-safe.
 
-    Nothing that an endpoint does becomes a verdict on a program: a run that fails is made elsewhere, a time limit that
-    a busy server may have caused is looked at again, and what cannot be known is unjudged, and has no score.
+    A fault of an endpoint never becomes a verdict on a program. A failed run is made on another endpoint. A time limit
+    that a busy server may have caused is run again. A program that cannot be judged is unjudged and has no score.
 
     Args:
-        source: a pool; or a config, or the path of one, which the judge makes a pool of its own from.
-        checker: how outputs are compared: `Checker`, or an output validator as a `Program`; None: token by token.
-        limits: what each run may use, or its CPU seconds.
-        stop_at_first: whether nothing is run any more once a case was not accepted.
-        at_once: programs at work at once in `run_many`; None: twice as many as there are slots, 256 at most.
+        source: a pool, a config, or the path of a config. From a config the judge makes a pool of its own.
+        checker: compares outputs: a `Checker`, or an output validator as a `Program`. None: token by token.
+        limits: of each run; a number is CPU seconds.
+        stop_at_first: whether to stop at the first case that is not accepted.
+        at_once: programs judged at once in `run_many`. None: twice the number of slots, at most 256.
         attempts: tries of a run before it counts as unjudged; at least one on each endpoint.
-        outage_s: while nothing at all succeeds, runs are tried beyond that for so many seconds.
-        labels: what an endpoint must have to be asked.
+        outage_s: seconds for which runs are tried beyond `attempts`, while no run at all succeeds.
+        labels: that an endpoint must have.
         priority, holder: of its leases; see `Pool.acquire`.
-        quiet_label: endpoints with this label are preferred for a second look at a suspect time limit.
-        cache_dir: where programs are kept that were compiled on this machine; None: a folder until it is closed.
-        executors: what runs programs, by the name of the endpoint, and is closed with the judge; None: what the schemes
-            of the URLs say.
-        registry: the plugins; default: everything installed.
+        quiet_label: endpoints with this label are preferred for reruns of suspect time limits.
+        cache_dir: folder for programs compiled on this machine. None: a temporary folder, deleted when the judge
+            closes.
+        executors: run the programs, by name of the endpoint; closed with the judge. None: chosen by the scheme of each
+            URL.
+        registry: the plugins; None: all that are installed.
 
     Attributes:
-        pool: whose endpoints are used.
+        pool: the pool in use.
 
     Raises:
-        ConfigError: the config cannot be used, or nothing runs programs on an endpoint.
-        TypeError, ValueError: an argument is not of its kind, or not in its range.
-        MissingExtra: what runs them is not installed.
+        ConfigError: the config cannot be used, or an endpoint has no executor.
+        TypeError, ValueError: an argument has a wrong type or value.
+        MissingExtra: a package that an executor needs is not installed.
     """
 
     def __init__(
@@ -127,21 +125,21 @@ class Judge:
         limits: Limits | float | None = None,
         stop_at_first: bool | None = None,
     ) -> Judged:
-        """Judge `program` on `cases`, one after the other, and return what is known of it.
+        """Judge `program` on `cases`, one after the other, and return the result.
 
         Args:
-            program: what is judged; a text is what a model wrote, which a program in Python is taken out of.
+            program: a program, or the text of a model with a program in Python; None if the model wrote none.
             cases: `StdinCase`, `CallCase`, or pairs of input and output.
-            checker, limits, stop_at_first: as for the class; None: as the judge was told.
+            checker, limits, stop_at_first: as for the class. None: as set for the judge.
 
         Raises:
-            PoolClosed: the judge, or its pool, was closed.
-            ValueError, TypeError: a case cannot be run, whoever wrote the program.
+            PoolClosed: the judge or its pool is closed.
+            ValueError, TypeError: a case cannot be run, or an argument is not valid.
         """
         return self.run_job(_job(program, cases, checker, limits, stop_at_first))
 
     def run_job(self, job: Job) -> Judged:
-        """Judge one job; as `run`."""
+        """Judge one job, as `run` does."""
         return self._follow(self._start(job))
 
     async def arun(
@@ -153,28 +151,29 @@ class Judge:
         limits: Limits | float | None = None,
         stop_at_first: bool | None = None,
     ) -> Judged:
-        """Do in a task what `run` does in a thread. Cancelled, it waits for no run that is under way."""
+        """Judge in a task, as `run` does in a thread. If cancelled, it does not wait for a run that is under way."""
         return await self.arun_job(_job(program, cases, checker, limits, stop_at_first))
 
     async def arun_job(self, job: Job) -> Judged:
-        """Judge one job in a task; as `arun`."""
+        """Judge one job in a task, as `arun` does."""
         return await self._follow_in_task(self._start(job))
 
     # -- many ----------------------------------------------------------------------------------------
 
     def run_many(self, jobs: Iterable[Job], *, ordered: bool = True, at_once: int | None = None) -> Iterator[Judged]:
-        """Judge `jobs`, and yield what is known of each.
+        """Judge `jobs`, and yield the result of each.
 
-        Jobs are taken in as there is room: however many there are, four times `at_once` are in memory, those that are
-        judged and not handed out yet included. Whoever stops reading stops it, once the runs under way have ended.
+        At most four times `at_once` jobs are in memory, including results that are not read yet. If the caller stops
+        reading, no further run starts. Closing the generator waits for the runs under way.
 
         Args:
-            jobs: in a list, or made as they are asked for, in the caller's thread.
-            ordered: whether results come in the order of the jobs; else as they end, and `Judged.number` tells which.
+            jobs: a list or a generator, which is read in the caller's thread.
+            ordered: True: results in the order of the jobs. False: as they end; `Judged.number` is the job's number.
             at_once: as for the class.
 
         Raises:
-            ValueError: the first job that cannot be judged, by the caller's mistake; what else `run` raises.
+            ValueError: a job cannot be judged because of the caller's mistake.
+            PoolClosed, TypeError: as for `run`.
         """
         _check_jobs(jobs)
         yield from in_threads(jobs, self._start, self._follow, self._workers(at_once), ordered=ordered)
@@ -182,7 +181,7 @@ class Judge:
     async def arun_many(
         self, jobs: Iterable[Job] | AsyncIterable[Job], *, ordered: bool = True, at_once: int | None = None
     ) -> AsyncIterator[Judged]:
-        """Do in tasks of asyncio what `run_many` does in threads; close it (`aclosing`) to stop before the end."""
+        """Judge in tasks of asyncio, as `run_many` does in threads. To stop early, close the generator (`aclosing`)."""
         _check_jobs(jobs)
         batch = in_tasks(jobs, self._start, self._follow_in_task, self._workers(at_once), ordered=ordered)
         async with aclosing(batch) as found:
@@ -213,11 +212,11 @@ class Judge:
             raise self._ended() from None
 
     def _ended(self) -> PoolClosed:
-        """Return the error of a run that was stopped: the judge was closed, or else its pool."""
+        """Return the error of a stopped run: the judge is closed, or else its pool."""
         return PoolClosed(_CLOSED) if self._runner.attempts.stopping.is_set() else PoolClosed()
 
     def _redact(self, note: str) -> str:
-        """Return `note` without what the headers of endpoints hold: a plugin's executor may not have seen to it."""
+        """Return `note` without secrets from endpoint headers. A plugin's executor may not remove them."""
         secrets = {secret for each in self.pool.endpoints() for secret in secrets_of(each.headers)}
         return Redaction.of((secret, "***") for secret in secrets)(note) if secrets else note
 
@@ -230,9 +229,9 @@ class Judge:
         return max(2, min(2 * slots, _MOST_AT_ONCE))
 
     def close(self) -> None:
-        """Start no more programs, wait for those that run, and let go of what is the judge's own. May be called twice.
+        """Start no more programs, wait for those that run, and free the judge's own resources.
 
-        A pool that it was given stays open.
+        A pool that was passed in stays open. A second call does nothing.
         """
         self._resources.close()
 
@@ -272,7 +271,7 @@ def _job(
 
 
 def _check(source: object, labels: object, stop_at_first: object, outage_s: object, executors: object) -> None:
-    """Raise for an argument of a judge that is not of its kind."""
+    """Raise TypeError or ValueError for an argument that is not valid."""
     if not isinstance(source, Pool | TaskPool | Config | str | PathLike):
         also = ": Judge(Pool([...]))" if isinstance(source, list | tuple | Endpoint) else ""
         raise TypeError(f"source is a {type(source).__name__}; a Judge takes a Pool{also}, a config or the path of one")
@@ -295,14 +294,14 @@ def _check_jobs(jobs: Any) -> None:
 
 
 class JudgeResources:
-    """What a judge runs programs with.
+    """The resources of a judge: pool, executors, threads and pings.
 
     Args:
-        source, executors, registry, cache_dir: as for `Judge`, which raises what is raised here.
-        options: how runs are made; which are verified, and the clock, are as config and pool say.
+        source, executors, registry, cache_dir: as for `Judge`, with the same errors.
+        options: of runs; `verify` is taken from the config instead, and the clock from the pool.
 
     Attributes:
-        pool: whose endpoints are used.
+        pool: the pool in use.
         runner, tasks: carry out runs, for threads and for tasks.
         threads: make the runs that tasks wait for.
     """
@@ -326,7 +325,7 @@ class JudgeResources:
                 made.callback(self.pool.close)
             registry = registry or default_registry()
             cache = Path(made.enter_context(Scratch()).path if cache_dir is None else cache_dir)
-            own = config if config is not None and config.pool.connect is None else None  # a pool that nobody shares
+            own = config if config is not None and config.pool.connect is None else None  # None for a shared pool
             if executors is None and own is not None:
                 executors = make_executors(own, registry, cache)
                 for executor in executors.values():
@@ -345,6 +344,6 @@ class JudgeResources:
             self._made = made.pop_all()
 
     def close(self) -> None:
-        """Start no more programs, wait for those that run, and let go of what is the judge's own."""
+        """Start no more programs, wait for those that run, and free the judge's own resources."""
         self.runner.attempts.stopping.set()
         self._made.close()

@@ -1,8 +1,8 @@
 """Jobs and their results. Data.
 
-Decides what the verdicts of the cases add up to. A case that the infrastructure kept from being judged is `UNJUDGED`,
-and then so is the program, unless another case shows that it is wrong: then it is, whatever the rest says. What is
-unjudged has no score.
+Decides the verdict of a program from the verdicts of its cases. A case that the infrastructure could not judge is
+`UNJUDGED`. Then the program is `UNJUDGED` too, unless another case shows that it is wrong. An unjudged program has no
+score.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ NO_CODE = "the completion holds no program"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A program, and what it is judged on.
+    """A program, and the cases to judge it on.
 
     Args:
-        program: None if a completion held none.
-        cases: its tests, in the order in which they are run; a generator is read at once.
-        checker: how outputs are compared; None: as the judge was told.
-        limits: what each run may use, or its CPU seconds; None: likewise.
-        stop_at_first: whether nothing is run any more once a case was not accepted; None: likewise.
-        tag: whatever tells its caller which one it is.
+        program: None if the completion has no program.
+        cases: in the order of their runs; a generator is read at once.
+        checker: compares outputs. None: the judge's.
+        limits: of each run; a number is CPU seconds. None: the judge's.
+        stop_at_first: whether to stop at the first case that is not accepted. None: the judge's.
+        tag: any value of the caller; `Judged.tag` returns it.
 
     Raises:
-        TypeError: `program` is no program, or `cases` are none.
+        TypeError: `program` is not a program, or `cases` are not cases.
     """
 
     program: Program | None
@@ -52,13 +52,13 @@ class Job:
     def of(
         cls, completion: str, tests: Any, *, language: str = "python", function: str | None = None, **more: Any
     ) -> Self:
-        """Return the job of judging what a model wrote by the tests of a data set.
+        """Return the job that judges a completion by the tests of a data set.
 
         Args:
-            completion: what the model wrote; see `code_in`.
+            completion: the text of the model; see `code_in`.
             tests: see `cases_of`.
-            language: which the program is written in.
-            function: what is called, where the tests do not say.
+            language: of the program.
+            function: the function to call, if the tests do not name one.
             more: as for the class.
 
         Raises:
@@ -69,13 +69,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class CaseVerdict:
-    """What one case says of a program.
+    """The verdict of one case.
 
     Attributes:
         verdict: see `Verdict`.
-        note: one line on why, with the last words of the program or its compiler; "" if it was accepted.
-        time_s: what the run took: CPU seconds where they can be measured, else wall seconds.
-        endpoint: where the run was made that counts.
+        note: one line on why, with the last line of the program or its compiler; "" if accepted.
+        time_s: duration of the run in seconds: CPU time if it was measured, else wall time.
+        endpoint: name of the endpoint of the run that counts.
     """
 
     verdict: Verdict
@@ -85,20 +85,20 @@ class CaseVerdict:
 
     @property
     def passed(self) -> bool | None:
-        """Whether it was accepted; None: it is not judged."""
+        """Whether the case was accepted; None if it is unjudged."""
         return None if self.verdict is Verdict.UNJUDGED else self.verdict is Verdict.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is known of a program.
+    """The result of a job.
 
     Attributes:
-        cases: the verdicts of the cases that were run, in order; the rest was not, as it would have changed nothing.
-        total: how many cases there are.
-        tag: of its job.
-        number: of its job, from 0, in the order in which jobs were taken in.
-        without: why nothing was run, if that says something of the program, e.g. that there is none.
+        cases: verdicts of the cases that were run, in order; see `stop_at_first`. A compile error also stops.
+        total: number of cases.
+        tag: of the job.
+        number: of the job, from 0, in the order of reading.
+        without: why nothing was run although the program counts as wrong, e.g. there is no program; else "".
     """
 
     cases: tuple[CaseVerdict, ...]
@@ -109,7 +109,7 @@ class Judged:
 
     @property
     def verdict(self) -> Verdict:
-        """ACCEPTED if all cases are, else the first verdict that says it is wrong, else UNJUDGED."""
+        """ACCEPTED if all cases are, else the first verdict that shows that it is wrong, else UNJUDGED."""
         if self.without:
             return Verdict.COMPILE_ERROR
         wrong = next((case.verdict for case in self.cases if case.verdict.kills), None)
@@ -119,19 +119,19 @@ class Judged:
 
     @property
     def unjudged(self) -> bool:
-        """Whether the infrastructure kept it from being judged: then there is no score."""
+        """Whether the infrastructure could not judge it; then there is no score."""
         return self.verdict is Verdict.UNJUDGED
 
     @property
     def score(self) -> float | None:
-        """1 if all cases are accepted, 0 if one is not; None if that is not known."""
+        """1 if all cases are accepted, 0 if one is not, None if unjudged."""
         return None if self.unjudged else float(self.verdict is Verdict.ACCEPTED)
 
     @property
     def share(self) -> float | None:
-        """The part of the cases that is accepted; None if some case is unjudged.
+        """The share of accepted cases, 0 to 1; None if a case is unjudged.
 
-        What was not run any more counts as not accepted: for the true share let all run (`stop_at_first=False`).
+        Cases that were not run count as not accepted. For the true share set `stop_at_first=False`.
         """
         if self.without:
             return 0.0
@@ -141,7 +141,7 @@ class Judged:
 
     @property
     def note(self) -> str:
-        """One line on why, from the case that decided; "" if it was accepted."""
+        """One line on why, from the deciding case; "" if accepted."""
         if self.without:
             return self.without
         if not self.total:

@@ -1,7 +1,7 @@
-"""Judging procedure: the cases of a program, one after the other.
+"""Judging procedure: runs the cases of a program, one after the other.
 
-Decides the order, when it is over, and which words of a program tell why it failed. What an end means is decided in
-`balancer.judging`; this yields the runs that it takes, and waits for none: threads and tasks carry them out alike.
+Decides the order, when to stop, and which line of standard error explains a failure. It yields the runs and does not
+wait for them, so threads and tasks can carry them out.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from balancer.program import Execution, Limits, Program, Status
 
 __all__ = ["MOST", "JudgingRules", "checker_of", "judge_job", "last_words", "limits_for", "until"]
 
-MOST = 200  # characters of a program's last words
-_LOOKED_AT = 8192  # characters; twice as much is read, so that no secret is cut where that begins or ends
-_FRAMES: Final = ("at ", "note:", "... ")  # what follows the words that count: frames of Java, advice of Rust
+MOST = 200  # characters of the line that explains a failure
+_LOOKED_AT = 8192  # characters; twice as many are read, so that no secret is cut at the edge
+_FRAMES: Final = ("at ", "note:", "... ")  # lines after the error itself: frames of Java, advice of Rust
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
 def checker_of(given: Checker | Program | None) -> Checker:
-    """Return `given` as a checker: a program is an output validator. Raises TypeError."""
+    """Return `given` as a checker; a program is an output validator. Raises TypeError."""
     if given is None:
         return Checker()
     if isinstance(given, Program):
@@ -40,7 +40,7 @@ def checker_of(given: Checker | Program | None) -> Checker:
 
 
 def limits_for(given: Limits | float) -> Limits:
-    """Return `given` as limits: a number is the CPU seconds of a run. Raises ValueError."""
+    """Return `given` as limits; a number is the CPU seconds of a run. Raises ValueError."""
     if isinstance(given, Limits):
         return given
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 3600:
@@ -50,12 +50,12 @@ def limits_for(given: Limits | float) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class JudgingRules:
-    """How a program is judged.
+    """Rules for judging a program.
 
     Attributes:
-        checker: how outputs are compared.
-        limits: what each run may use.
-        stop_at_first: whether nothing is run any more once a case was not accepted.
+        checker: compares outputs.
+        limits: of each run.
+        stop_at_first: whether to stop at the first case that is not accepted.
     """
 
     checker: Checker
@@ -63,7 +63,7 @@ class JudgingRules:
     stop_at_first: bool
 
     def of(self, job: Job) -> "JudgingRules":
-        """Return the rules for `job`: these, where it does not say otherwise. Raises TypeError, ValueError."""
+        """Return the rules for `job`: its own values where it has some, else these. Raises TypeError, ValueError."""
         return JudgingRules(
             self.checker if job.checker is None else checker_of(job.checker),
             self.limits if job.limits is None else limits_for(job.limits),
@@ -72,11 +72,11 @@ class JudgingRules:
 
 
 def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[str], str] = str) -> PendingRuns[Judged]:
-    """Judge the program of `job` by `rules`; `redact` takes secrets out of notes.
+    """Judge the program of `job` by `rules`. `redact` removes secrets from notes.
 
     Raises:
-        ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. It is the caller's mistake, and
-            the error says which case, as in "cases[2]: ...".
+        ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. The message names the case:
+            "cases[2]: ...".
     """
     total = len(job.cases)
     cases = [_named(number, case_of, given) for number, given in enumerate(job.cases)]
@@ -102,7 +102,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
         )
         ran = yield from reruns.once(wanted)
         judgement = yield from judgement_of(reruns, wanted, ran, check, run.answer)
-        if judgement.verdict is Verdict.COMPILE_ERROR:  # it decides all cases: another endpoint may know better
+        if judgement.verdict is Verdict.COMPILE_ERROR:  # it decides all cases, so ask another endpoint too
             again = yield from reruns.confirmed(wanted, ran)
             if again != ran:
                 ran = again
@@ -116,7 +116,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
 
 
 def _named(number: int, make: Callable[[Given], Made], given: Given) -> Made:
-    """Return what `make` makes of `given`; its errors say of which case."""
+    """Return `make(given)`; its errors name the case."""
     try:
         return make(given)
     except TypeError as error:
@@ -126,7 +126,7 @@ def _named(number: int, make: Callable[[Given], Made], given: Given) -> Made:
 
 
 def _written(program: Program) -> tuple[Program, bytes]:
-    """Return the program, and how it is written; half a character is replaced, as nothing could send or run it."""
+    """Return the program and its source as bytes. Lone surrogates that cannot be encoded are replaced."""
     try:
         return program, program.source.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -135,7 +135,7 @@ def _written(program: Program) -> tuple[Program, bytes]:
 
 
 def _note(judgement: Judgement, ran: ProgramResult, redact: Callable[[str], str]) -> str:
-    """Return why, with the last words of the program or its compiler where these are the reason."""
+    """Return the reason. For compile and run-time errors it has the last line of the compiler or program."""
     note = redact(judgement.note) if judgement.note else ""
     if judgement.verdict not in (Verdict.RUN_TIME_ERROR, Verdict.COMPILE_ERROR) or ran.execution is None:
         return note
@@ -144,13 +144,13 @@ def _note(judgement: Judgement, ran: ProgramResult, redact: Callable[[str], str]
 
 
 def last_words(execution: Execution, redact: Callable[[str], str] = str) -> str:
-    """Return the line of standard error that tells why it failed, at most `MOST` characters; "" if there is none.
+    """Return the line of standard error that explains the failure, at most `MOST` characters; "" if there is none.
 
-    The words are a stranger's: they are cut, and signs that would do something to a terminal or a log are left out.
-    Secrets go before anything is cut, which may be within one.
+    For a compiler: the first line with the word "error", else the last line. For a program: the last line, because a
+    traceback ends with the error.
 
-    Of a compiler it is the first line with the word error, else the last line; of a program the last one, as a
-    traceback ends with what was raised.
+    The text is not trusted: it is cut, and characters that do not print are replaced by "?". Secrets are removed before
+    the text is cut, because a cut may go through a secret.
     """
     said = execution.stderr
     if execution.status is Status.COMPILE_ERROR:
@@ -158,19 +158,19 @@ def last_words(execution: Execution, redact: Callable[[str], str] = str) -> str:
         found = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "")
     else:
         lines = _lines(redact(said[-2 * _LOOKED_AT :].decode(errors="replace"))[-_LOOKED_AT:])
-        lines = lines[len(said) > _LOOKED_AT and len(lines) > 1 :]  # the first one may have lost its beginning
+        lines = lines[len(said) > _LOOKED_AT and len(lines) > 1 :]  # the first line may be incomplete
         found = next((line for line in reversed(lines) if not line.startswith(_FRAMES)), lines[-1] if lines else "")
     return found if len(found) <= MOST else found[: MOST - 3] + "..."
 
 
 def _lines(words: str) -> list[str]:
-    """Return the lines that are not empty, each with single spaces and nothing that does not print."""
+    """Return the lines that are not empty, with single spaces and "?" for each character that does not print."""
     lines = (" ".join(line.split()) for line in words.splitlines())
     return ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines if line]
 
 
 def until(stopped: Callable[[], bool], pending_runs: PendingRuns[Judged], number: int) -> PendingRuns[Judged]:
-    """Yield what `pending_runs` yields; raise Stopped instead once nobody wants to know any more."""
+    """Yield from `pending_runs`. Raises Stopped when `stopped()` becomes true."""
     try:
         pending = next(pending_runs)
         while True:

@@ -1,10 +1,10 @@
-"""Judging: one run of a program on some endpoint, and whether its end and its output are believed.
+"""Judging: runs of programs on endpoints, and which ends and outputs are believed.
 
-The pipeline and `balancer.judge` both stand on it, and do not know each other.
+The pipeline and `balancer.judge` both use it.
 
-- `verdict`, `compare`: what an end and an output mean; pure.
-- `pending`: what is run, what is recorded of it, and how often it is tried. Data.
-- `suspicion`, `trust`: which ends and which endpoints are not believed at once; pure.
-- `attempts`, `reruns`, `judgements`: which runs are made to know what one came to; they wait for nothing.
-- `runner`, `task_runner`: carry the runs out, for threads and for tasks.
+- `verdict`, `compare`: what an end and an output mean. Pure.
+- `pending`: wanted runs, their options, results and spans. Data.
+- `suspicion`, `trust`: which ends and which endpoints are doubted. Pure.
+- `attempts`, `reruns`, `judgements`: decide which runs are made, and wait for none.
+- `runner`, `task_runner`: carry out the runs, for threads and for tasks.
 """

@@ -1,10 +1,9 @@
-"""Attempts of a program run: what each asks of the pool, how it is made, and what its end says of the endpoint.
+"""Attempts of a program run: lease request, execution, and outcome for the endpoint.
 
-Decides the policy of a run: a retry that the budget refuses is late here, not lost, and each endpoint is owed a try.
-Where and when it is tried again is the attempt plan's business (`balancer.core.attempt_plan`). Threads and tasks share
-one object of this kind; it waits for nothing but the executor.
+Decides the policy of a run. A retry that the budget refuses is made later, not dropped. Each endpoint gets at least one
+try. `balancer.core.attempt_plan` decides where and when to try again. Threads and tasks share one `ProgramAttempts`.
 
-An outage that all threads of a run share: a lock around `balancer.core.outage`, which decides what an outage is.
+`SharedOutage` puts a lock around `balancer.core.outage`, for all threads of a run.
 """
 
 import threading
@@ -34,23 +33,23 @@ from balancer.shells.lease_request import LeaseRequest
 
 __all__ = ["ProgramAttempts", "SharedOutage"]
 
-_VERIFYING_TRIES = 2  # tries on other endpoints, to verify what one said
+_VERIFYING_TRIES = 2  # tries on other endpoints to verify a result
 _VERIFYING_WAIT_S = 60.0
-_SLOW_COMPILE_S = 5.0  # a compiler that takes longer is told of: its slot looks idle meanwhile
+_SLOW_COMPILE_S = 5.0  # a longer compile is reported, because its slot looks idle meanwhile
 
 
 class ProgramAttempts:
-    """The tries of program runs on the endpoints of a pool. Thread-safe.
+    """Tries of program runs on the endpoints of a pool. Thread-safe.
 
     Args:
-        pool: leases the endpoints, and says how retries are limited.
+        pool: leases the endpoints, and has the retry settings.
         executors: one for each endpoint, by name.
-        options: how runs are made.
-        hooks: who hears of them.
+        options: of runs.
+        hooks: are called about runs.
 
     Attributes:
-        stopping: set once no more programs are to be started.
-        ejected: returns the endpoints that were taken out of service, for they lied.
+        stopping: set when no more programs may start.
+        ejected: returns the endpoints that were taken out of service because of wrong answers.
     """
 
     def __init__(
@@ -65,22 +64,22 @@ class ProgramAttempts:
         self._attempts = options.attempts
         self._asked = options.asked
         self._outage = SharedOutage(options.outage_s)
-        # A program ended oddly there, and well elsewhere. The first such end is found out too late to be told to the
-        # pool; those that follow are told, as failures, until such a program ends well there.
+        # Endpoints where a program ended oddly, and well elsewhere. The first such end is known too late for the pool.
+        # Later odd ends are reported to it as failures, until such a program ends well there.
         self._doubted: set[str] = set()
 
     # -- the plan ------------------------------------------------------------------------------------
 
     def unable(self, language: str) -> frozenset[str]:
-        """Return the endpoints that do not run `language`; to find out, one may have to be asked."""
+        """Return the endpoints that do not run `language`. May ask an endpoint for its languages."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
     def plan(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
-        """Return the attempt plan of `pending`, and what its leases are asked for.
+        """Return the attempt plan and the lease request of `pending`.
 
         Args:
-            pending: what is to be run.
-            unable: the endpoints that do not run its language.
+            pending: the run.
+            unable: endpoints that do not run its language.
         """
         out = unable | self.ejected()
         brief = pending.only is not None
@@ -89,7 +88,7 @@ class ProgramAttempts:
         able = len(self.executors) - len(out & self.executors.keys())
         engine = self.pool.engine
         policy = CallPolicy(
-            # Each endpoint that can run it gets one try at least: dead ones must not use up what a sound one is owed.
+            # At least one try for each endpoint that can run it: dead ones must not use up the tries of a good one.
             attempts=min(self._attempts, _VERIFYING_TRIES) if brief else max(self._attempts, able),
             owed=able,
             persists=not brief,
@@ -111,7 +110,7 @@ class ProgramAttempts:
         return plan, asked
 
     def given_up(self, error: BalancerError, plan: AttemptPlan, at: str, language: str) -> ProgramResult:
-        """Return what is known of a run whose attempts ended with `error`, at the endpoint `at`. Raises Stopped."""
+        """Return the result of a run whose attempts ended with `error`, last at the endpoint `at`. Raises Stopped."""
         if self.stopping.is_set() or isinstance(error, PoolClosed):
             raise Stopped from None
         if isinstance(error, NoEndpoint) and self.executors and self.unable(language) >= self.executors.keys():
@@ -125,10 +124,10 @@ class ProgramAttempts:
     # -- one try -------------------------------------------------------------------------------------
 
     def make(self, wanted: ProgramRun, lease: Lease) -> Execution:
-        """Make one try with `lease`, which ends with it, and report its span once that has ended.
+        """Make one try with `lease`, and end the lease. Then report the span.
 
         Raises:
-            EndpointError: nothing is known about the program.
+            EndpointError: the try says nothing about the program.
         """
         started_s = ended_s = self.clock()
         error: EndpointError | None = None
@@ -139,16 +138,16 @@ class ProgramAttempts:
                     if execution.server_s is not None:
                         lease.took(execution.server_s)
                     if shows_overload(execution, wanted.limits):
-                        lease.outcome = Outcome.OVERLOAD  # which health and limits hear of
+                        lease.outcome = Outcome.OVERLOAD  # health and limits learn of it
                     elif execution.doubtful:
-                        lease.outcome = Outcome.IGNORED  # who killed it, the program or a machine, nobody knows
+                        lease.outcome = Outcome.IGNORED  # the program or the machine may have ended it
                     return execution
                 finally:
-                    ended_s = self.clock()  # before the slot is handed on: no slot is ever busy twice
+                    ended_s = self.clock()  # before the slot is free again, so that its spans never overlap
         except EndpointError as failure:
             error = failure
             raise
-        except LeaseError as late:  # while the program ran; others may have had the slot, too
+        except LeaseError as late:  # while the program ran; others may have used the slot too
             error = CannotTell(str(late), endpoint=lease.endpoint.name)
             raise error from late
         finally:
@@ -160,11 +159,11 @@ class ProgramAttempts:
             execution = self.executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
         except EndpointError:
             raise
-        except ValueError as error:  # it cannot be asked for this, and another may
+        except ValueError as error:  # this endpoint cannot run it; another may
             raise CannotTell(f"{type(error).__name__}: {error}", endpoint=name) from error
-        except Exception as error:  # an executor is a plugin: however it fails, the program is not to blame
+        except Exception as error:  # an executor is a plugin: its failure never counts against the program
             raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
-        if name in self.ejected():  # meanwhile
+        if name in self.ejected():  # ejected while the program ran
             raise EndpointError("it was taken out of service, for it lied", endpoint=name)
         if execution.compile_s >= _SLOW_COMPILE_S:
             self.hooks.on_compile(wanted.program, execution.compile_s, name)
@@ -172,11 +171,11 @@ class ProgramAttempts:
         return execution
 
     def doubt(self, name: str) -> None:
-        """Doubt the endpoint `name`: what ends oddly there from now on counts as its failure."""
+        """Doubt the endpoint `name`: from now on an odd end there counts as its failure."""
         self._doubted.add(name)
 
     def _hold_against(self, name: str, wanted: ProgramRun, execution: Execution) -> None:
-        """Raise if the end of `execution` is odd, and the endpoint `name` is doubted."""
+        """Raise EndpointError if the end of `execution` is odd and the endpoint `name` is doubted."""
         if wanted.odd is None:
             return
         if not wanted.odd(execution):
@@ -200,7 +199,7 @@ def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, ou
 
 
 class SharedOutage:
-    """An outage that threads share. See `PoolOutage`."""
+    """A `PoolOutage` that threads share."""
 
     def __init__(self, patience_s: float) -> None:
         self._outage = PoolOutage(patience_s)
@@ -212,11 +211,11 @@ class SharedOutage:
             self._outage.succeeded()
 
     def failed(self, now: float) -> int:
-        """Count a call that failed at `now`, and return how many succeeded before it."""
+        """Count a call that failed at `now`. Return the number of calls that succeeded so far."""
         with self._lock:
             return self._outage.failed(now)
 
     def excuses(self, successes: int, tried_s: float) -> bool:
-        """Return whether a failure may be due to an outage that is still waited for."""
+        """Return whether to keep waiting, because an outage may explain the failure."""
         with self._lock:
             return self._outage.excuses(successes, tried_s)

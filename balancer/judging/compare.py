@@ -1,18 +1,16 @@
-"""Output comparison, as the default output validator of Kattis and ICPC packages does it.
+"""Output comparison, with the rules of the default output validator of Kattis and ICPC packages. Pure.
 
-Pure: bytes and flags in, a `Comparison` out.
+Tokens are compared in order; white space only separates them; case is ignored. With a tolerance flag, each token of the
+*answer* that is a finite decimal number is compared by value. Three rules differ from `default_validator` of Kattis'
+problemtools, each for fewer wrong verdicts:
 
-The rules are those of `default_validator` in Kattis' problemtools: tokens are compared in order, white
-space only separates them, case is ignored, and with a tolerance flag every token of the *answer* that is a
-finite decimal number is compared by value. Three things differ, each towards fewer wrong verdicts:
-
-- Values are decimals, not doubles. A double cannot tell 2**53 from 2**53 + 1, so a tolerance of 1e-17 would
-  let a wrong big integer pass, and 1e400 would not be a number at all.
-- Tokens that are equal as text are equal. That makes "nan" equal to "nan" and a number equal to itself
-  whatever its size. Otherwise "nan" and "inf" are words, never numbers, as there.
+- Values are decimals, not doubles. As doubles, 2**53 and 2**53 + 1 are equal, so a tolerance of 1e-17 would accept a
+  wrong big integer. And 1e400 would not be a number.
+- Tokens that are equal as text are equal: "nan" equals "nan", and a number of any size equals itself. Otherwise "nan"
+  and "inf" are words, as in problemtools.
 - Hexadecimal floats, which C's scanf reads, are words.
 
-Most numbers are told apart by doubles, far faster; `Nearness` says when these leave no doubt.
+Most numbers are compared as doubles, which is much faster. `Nearness` tells when that is exact enough.
 """
 
 import re
@@ -26,36 +24,36 @@ __all__ = ["Comparison", "Flags", "Nearness", "compare", "parse_flags"]
 _is_number = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _TOKEN = re.compile(rb"\S+")
 
-# Of tokens that Python reads as finite doubles these are no numbers here: 1_0, and what has no place among decimals.
+# Tokens that Python reads as finite doubles, but that are no numbers here: 1_0, and exponents beyond decimals.
 _is_odd = re.compile(rb"_|[eE][+-]?[0-9]{17}").search
-_MARKS = (b"_", b"e", b"E")  # without one of them none is odd: looking for them is far faster
+_MARKS = (b"_", b"e", b"E")  # tokens without these are never odd, and the search for them is much faster
 
 
 _SWITCHES = ("case_sensitive", "space_change_sensitive")
 _TOLERANCES = ("float_tolerance", "float_relative_tolerance", "float_absolute_tolerance")
 
-# Digits kept when two tokens are subtracted: all of both, and twice that many for tokens of different
-# magnitude, so that a verdict can only be off where the error equals the tolerance to 60 digits.
+# Digits kept when two tokens are subtracted: all of both, twice as many for tokens of different magnitude.
+# So a verdict can only be wrong if the error equals the tolerance to 60 digits.
 _SPARE_DIGITS = 60
 _SHOWN_BYTES = 40
-_AT_ONCE = 1024  # tokens that are read as doubles together
+_AT_ONCE = 1024  # tokens read as doubles in one step
 
-# Of doubles: see `Nearness`.
+# For doubles: see `Nearness`.
 _SLACK = 2.0**-51
-_LEAST = 1e-300  # far above the smallest doubles, whose rounding is no share of their value
+_LEAST = 1e-300  # far above the smallest doubles, where the rounding error is not relative
 _MOST = Decimal("1e300")
 _LESS = 1 - 2.0**-50
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What the default output validator was told.
+    """The flags of the default output validator.
 
     Args:
         case_sensitive: "Yes" and "yes" differ.
         space_change_sensitive: white space must be the same, byte for byte.
-        relative: largest error allowed, as a share of the expected value; None: not allowed.
-        absolute: largest error allowed; None: not allowed. Either tolerance is enough.
+        relative: largest allowed error, as a share of the expected value; None: no relative tolerance.
+        absolute: largest allowed error; None: no absolute tolerance. One of the two is enough.
     """
 
     case_sensitive: bool = False
@@ -65,27 +63,27 @@ class Flags:
 
     @property
     def numeric(self) -> bool:
-        """True if numbers are compared by value."""
+        """Whether numbers are compared by value."""
         return self.relative is not None or self.absolute is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The outcome. `reason` is one line that says where the output differs, or "" if it is accepted."""
+    """The result. `reason` is one line on where the output differs; "" if it is accepted."""
 
     accepted: bool
     reason: str = ""
 
 
 class Nearness:
-    """A tolerance, as doubles know it: it tells which numbers are close beyond doubt, whatever rounding does.
+    """A tolerance for doubles: finds numbers that are close for certain, in spite of rounding errors.
 
-    A token that Python reads as a double is at most half a unit in the last place away from it: 2**-53 of its value.
-    The slack is twice what all roundings of a comparison add up to, so an answer given here is the exact one.
+    A double differs from its token by at most half a unit in the last place: 2**-53 of its value. The slack is twice
+    the sum of all rounding errors of a comparison. So numbers found close here are close exactly.
 
     Args:
-        relative: largest error allowed, as a share of the expected value; None: not allowed.
-        absolute: largest error allowed; None: not allowed. Either is enough.
+        relative: largest allowed error, as a share of the expected value; None: no relative tolerance.
+        absolute: largest allowed error; None: no absolute tolerance. One of the two is enough.
     """
 
     __slots__ = ("_absolute", "_relative", "_usable")
@@ -96,14 +94,14 @@ class Nearness:
         self._usable = all(each is None or each <= _MOST for each in (relative, absolute))
 
     def differing(self, wanted: list[float], given: list[float]) -> list[int]:
-        """Return the places, in order, where two lists of one length are not close beyond doubt."""
+        """Return the indices, in order, where two lists of equal length are not close for certain."""
         if not self._usable:
             return list(range(len(wanted)))
         relative, absolute = self._relative, self._absolute
         return [
             index
             for index, (want, got) in enumerate(zip(wanted, given, strict=True))
-            # Where a number is not finite, neither is the error, and it is below no bound.
+            # If a number is not finite, neither is the error, so it is below no bound.
             if not (
                 (error := abs(want - got) + (abs(want) + abs(got)) * _SLACK + _LEAST) <= absolute
                 or error <= relative * abs(want) < inf
@@ -112,19 +110,19 @@ class Nearness:
 
 
 def _least(tolerance: Decimal | None) -> float:
-    """Return what is within `tolerance` at the least; nothing is within None."""
+    """Return the largest error that is within `tolerance` for certain; -1 for None."""
     return -1.0 if tolerance is None else float(tolerance) * _LESS
 
 
 _SAME = Comparison(True)
-_Pair = tuple[int, tuple[bytes, bytes]]  # where two tokens stand, the expected one and the one found
+_Pair = tuple[int, tuple[bytes, bytes]]  # index of two tokens, and the tokens: expected, found
 
 
 def parse_flags(flags: Sequence[str]) -> Flags:
-    """Read `validator_flags`, split at white space.
+    """Parse `validator_flags`, split at white space.
 
     Raises:
-        ValueError: an unknown flag, or a tolerance that is missing, negative or not a number; one line.
+        ValueError: a flag is unknown, or a tolerance is missing, negative or not a number.
     """
     switches: dict[str, bool] = {}
     tolerances: dict[str, Decimal] = {}
@@ -156,9 +154,9 @@ def _tolerance(flag: str, text: str | None) -> Decimal:
 
 
 def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:
-    """Say whether `output` is right, given the expected `answer`.
+    """Compare `output` with the expected `answer`.
 
-    Never raises, whatever the bytes. Linear in their length; equal outputs cost next to nothing.
+    Never raises, for any bytes. Time is linear in their length; equal outputs take almost none.
     """
     if output == answer:
         return _SAME
@@ -171,7 +169,6 @@ def compare(output: bytes, answer: bytes, flags: Flags) -> Comparison:
 
 
 def _differing_token(expected: list[bytes], found: list[bytes], flags: Flags) -> int | None:
-    """Return the index of the first token that differs; None if all agree."""
     context, near = _context(_SPARE_DIGITS), Nearness(flags.relative, flags.absolute)
     for start in range(0, min(len(expected), len(found)), _AT_ONCE):
         wanted, given = expected[start : start + _AT_ONCE], found[start : start + _AT_ONCE]
@@ -185,7 +182,7 @@ def _differing_token(expected: list[bytes], found: list[bytes], flags: Flags) ->
 
 
 def _doubtful(pairs: list[_Pair], flags: Flags, near: Nearness) -> list[_Pair]:
-    """Return those of `pairs`, in order, that must be looked at one by one; the others agree."""
+    """Return the pairs, in order, that need an exact comparison; all others agree."""
     wanted, given = [want for _, (want, _) in pairs], [got for _, (_, got) in pairs]
     if not flags.numeric:
         same = not flags.case_sensitive and b" ".join(wanted).lower() == b" ".join(given).lower()
@@ -231,7 +228,6 @@ def _wrong_token(index: int, expected: list[bytes], found: list[bytes], output: 
 
 
 def _compare_spaces(output: bytes, answer: bytes) -> Comparison:
-    """Compare the white space around tokens, which are known to agree."""
     pairs = zip(_TOKEN.split(answer), _TOKEN.split(output), strict=True)
     for index, (want, got) in enumerate(pairs):
         if want != got:
@@ -241,7 +237,6 @@ def _compare_spaces(output: bytes, answer: bytes) -> Comparison:
 
 
 def _line_of(output: bytes, index: int) -> int:
-    """Return the line, from 1, of the token at `index`, which exists."""
     for position, token in enumerate(_TOKEN.finditer(output)):
         if position == index:
             return output.count(b"\n", 0, token.start()) + 1

@@ -1,7 +1,6 @@
-"""Judgement of a program run: by its end, and by its output as the checker sees it, which may take a run as well.
+"""Judgement of a program run, by its end and by its output. The pipeline and `balancer.judge` both use it.
 
-Decides what a run may use, and how a checker is asked. Judging itself is pure, and done in `balancer.judging`; this
-yields the runs that it takes. The pipeline and `balancer.judge` judge by this alone.
+Decides what a run may use, and how a checker program is run. It yields the runs of the checker, and does not wait.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from balancer.program import Execution, Limits
 
 __all__ = ["DEFAULT_MEMORY", "VALIDATOR_LIMITS", "Compare", "OutputCheck", "checked", "judgement_of", "limits_of"]
 
-# Validators are not raced against anything; they get ample time, whatever the problem's own limit is.
+# Validators are not measured. They get ample time, independent of the problem's limit.
 VALIDATOR_LIMITS = Limits(cpu_s=20.0, wall_s=60.0)
 DEFAULT_MEMORY = 1024 * 2**20
 
@@ -31,7 +30,7 @@ Compare = Callable[[Checker, bytes, bytes], Judgement]
 
 
 def limits_of(cpu_s: float, memory_bytes: int | None = None) -> Limits:
-    """Return what one run of a submission may use. Wall time only guards against sleepers: 3 x the limit + 2 s."""
+    """Return the limits of one run of a submission. Wall time, 3 x CPU time + 2 s, only stops sleeping programs."""
     return Limits(cpu_s=cpu_s, wall_s=3 * cpu_s + 2, memory_bytes=memory_bytes or DEFAULT_MEMORY)
 
 
@@ -40,9 +39,9 @@ class OutputCheck:
     """How the output of a run is checked.
 
     Attributes:
-        checker: how outputs are compared.
-        compare: compares where the checker is no program.
-        on_odd: is told of an end of the checker's program that says nothing.
+        checker: of the problem.
+        compare: compares if the checker is not a program.
+        on_odd: called with an end of the checker program that is no judgement.
     """
 
     checker: Checker
@@ -53,14 +52,14 @@ class OutputCheck:
 def judgement_of(
     reruns: Reruns, wanted: ProgramRun, ran: ProgramResult, check: OutputCheck, answer: bytes | None
 ) -> PendingRuns[Judgement]:
-    """Return what `ran`, which came of `wanted`, says of the program; UNJUDGED if nothing is known.
+    """Return the judgement that follows from `ran`; UNJUDGED if nothing is known.
 
     Args:
-        reruns: which runs are made.
-        wanted: what was run.
-        ran: what came of it.
+        reruns: decides which runs are made.
+        wanted: the run.
+        ran: its result.
         check: how its output is checked.
-        answer: the expected output; None: the output itself, so that only the checker can refuse it.
+        answer: the expected output. None: the output itself, so that only a checker program can refuse it.
     """
     if ran.execution is None:
         return Judgement(Verdict.UNJUDGED, ran.note)
@@ -74,7 +73,7 @@ def judgement_of(
 def checked(
     reruns: Reruns, wanted: ProgramRun, check: OutputCheck, output: bytes, answer: bytes
 ) -> PendingRuns[Judgement]:
-    """Say whether `output`, which `wanted` has printed, is right. Arguments as for `judgement_of`."""
+    """Return the judgement of `output`, which `wanted` printed. Arguments as for `judgement_of`."""
     program = checker_program(check.checker)
     if program is None:
         return check.compare(check.checker, output, answer)

@@ -1,9 +1,7 @@
-"""Pending program runs, their options and results, and the spans that are recorded of them. Data.
+"""Pending program runs, with their options, results and spans. Data.
 
-Who decides which runs are made knows no thread and no task: it yields a `PendingRun` for each, and is sent what came
-of it. A runner carries them out, by waiting in a thread or in a task.
-
-The options of a runner say how often and how long runs are made, and who hears of them.
+The code that decides on runs is a generator: it yields a `PendingRun` for each, and receives the result. A runner
+carries out the runs, in a thread or in a task.
 """
 
 import time
@@ -37,17 +35,17 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The run was asked to stop; what was under way is done again by the next session."""
+    """The run was asked to stop. The next session repeats what was under way."""
 
 
 class RunStage(Enum):
-    """Which part of the pipeline a program run belongs to, in the order a case goes through them."""
+    """The stage of a program run, in the order in which a case passes them."""
 
-    GENERATE = "generate"  # a generator's own programs
+    GENERATE = "generate"  # programs of generators
     VALIDATE_INPUT = "validate_input"
     REFERENCE = "reference"
     AGREE = "agree"  # the other accepted submissions
-    VALIDATE_SOLUTION = "validate_solution"  # the wrong ones
+    VALIDATE_SOLUTION = "validate_solution"  # the wrong submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class Span:
 
     Attributes:
         endpoint: its name.
-        problem, stage, subject: what ran; `subject` is a submission or validator.
+        problem, stage, subject: of the run; `subject` is a submission or validator.
         case: the case's id in its problem.
         started_s, ended_s: seconds since the session began.
         outcome: value of the lease's `Outcome`.
@@ -74,11 +72,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """A run of a program that is wanted: what to run (see `Executor.run`) and, to be recorded, what for.
+    """A wanted run of a program: what to run (see `Executor.run`), and its place in the pipeline, for the records.
 
-    `expected` is what it should print, where one answer is right: the beginning of it, printed as time ran out, makes a
-    time limit suspect. `odd` says of an execution whether it may be the endpoint's fault: see `Runner.run_twice`. What
-    a `witness` says counts against an endpoint that says otherwise: a wrong submission may say anything, and is none.
+    Attributes:
+        expected: the expected output, if only one output is right. A time limit after a beginning of it is suspect.
+        odd: returns whether the endpoint may have caused an execution's end; see `Runner.run_twice`.
+        witness: whether the result counts against an endpoint with another result. A wrong submission is no witness.
+        key: for strategies that place by key; None: the key of `RunnerOptions.asked`.
     """
 
     program: Program
@@ -97,9 +97,13 @@ class ProgramRun:
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """What came of a program run: an execution or, if every try failed, None and why; and where it was tried last.
+    """The result of a program run.
 
-    `verified`: another endpoint said the same.
+    Attributes:
+        execution: None if every try failed.
+        note: why every try failed.
+        at: the endpoint of the last try.
+        verified: whether another endpoint had the same result.
     """
 
     execution: Execution | None
@@ -110,14 +114,14 @@ class ProgramResult:
 
 @dataclass(frozen=True, slots=True)
 class PendingRun:
-    """A program run that is to be made, over all its tries.
+    """A program run that is to be made, with all its tries.
 
     Attributes:
         wanted: what to run.
-        prefers: labels that an endpoint should have, if there is one.
-        shuns: endpoints to avoid, while others will do.
-        slots: of an endpoint, to have them to itself.
-        only: the endpoints to be asked, a few times; None: all.
+        prefers: labels that an endpoint should have, if one has them.
+        shuns: endpoints to avoid, if there are others.
+        slots: of an endpoint, for this run alone.
+        only: the endpoints to ask, with few tries; None: all.
     """
 
     wanted: ProgramRun
@@ -127,20 +131,20 @@ class PendingRun:
     only: frozenset[str] | None = None
 
 
-PendingRuns: TypeAlias = Generator[PendingRun, ProgramResult, T]  # what is run, one after the other, to know T
+PendingRuns: TypeAlias = Generator[PendingRun, ProgramResult, T]  # yields runs one after the other, and returns a T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerOptions:
-    """How program runs are made.
+    """Options of program runs.
 
     Attributes:
         attempts: tries before a program run is given up.
-        quiet_label: endpoints with this label are preferred to run a program again that met a suspect time limit.
-        outage_s: while nothing in the run succeeds, program runs are tried beyond their attempts for so many seconds.
+        quiet_label: endpoints with this label are preferred for reruns of suspect time limits.
+        outage_s: seconds for which runs are tried beyond `attempts`, while nothing in the run succeeds.
         compile_s: CPU seconds for compiling, for all runs; None: as each run says.
-        verify: which runs are made again on another endpoint; None: none.
-        asked: what every lease is asked for, e.g. labels; slots and exclusions are the runner's own.
+        verify: which runs are repeated on another endpoint; None: none.
+        asked: the request of every lease, e.g. its labels; the runner sets slots and exclusions.
         clock: seconds, for spans and outages.
     """
 
@@ -154,35 +158,35 @@ class RunnerOptions:
 
 
 class VerificationStore(Protocol):
-    """What the verifier needs of a store, which outlives the process."""
+    """What the verifier needs of a store that outlives the process."""
 
     def believed(self, endpoint: str, problem: str) -> None:
-        """Remember that something `endpoint` said of `problem` counts, and nobody has said the same."""
+        """Remember that an unverified result of `endpoint` counts for `problem`."""
         ...
 
     def trusted(self, endpoint: str) -> None:
-        """Forget it: the endpoint is believed."""
+        """Forget the unverified results of the endpoint: they are believed now."""
         ...
 
     def made_again(self, what: str) -> None:
-        """Count a run that was made to verify another one, and what came of it."""
+        """Count a run that was made to verify another one, under `what`."""
         ...
 
     def eject(self, endpoint: str, why: str) -> int:
-        """Remember that `endpoint` lied; return how many problems are judged again, for it had a part in them."""
+        """Remember that `endpoint` lied. Return the number of problems that are judged again because of it."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class RunnerHooks:
-    """Who hears of program runs.
+    """Callbacks about program runs.
 
     Attributes:
-        on_span: called, by the thread that ran the program, once its lease has ended.
-        on_recheck: told of each end that was looked at again: why, and what came of it.
-        on_compile: told of each program that took some seconds to compile, of how many, and of the endpoint.
-        say: told at once, a line each, of endpoints that lie.
-        verification: what was made again, and whose word was not; None: nobody.
+        on_span: called when a lease has ended, by the thread that ran the program.
+        on_recheck: called for each suspect end, with its reason and the result of the recheck.
+        on_compile: called for each program that compiled slowly, with the seconds and the endpoint.
+        say: called at once with a line about each endpoint that lies.
+        verification: records the runs of the verifier; None: nothing is recorded.
     """
 
     on_span: Callable[[Span], object] = lambda span: None
@@ -192,6 +196,6 @@ class RunnerHooks:
     verification: VerificationStore | None = None
 
     def made_again(self, what: str) -> None:
-        """Count a run that was made to verify another one, and what came of it."""
+        """Count a run that was made to verify another one, under `what`."""
         if self.verification is not None:
             self.verification.made_again(what)

@@ -1,11 +1,10 @@
-"""Rerun rules: a program is run once, again where a busy server may be why, and elsewhere for a vote.
+"""Rerun rules: which runs are repeated, and on which endpoints.
 
-Decides that, and makes none: it yields pending runs, and whoever waits for them in a thread or in a task sends what
-came of each. `suspicion` says which ends are doubted.
+A run is made once, again if a busy server may have caused its end, and elsewhere for a vote. `suspicion` decides which
+ends are doubted, `trust` which endpoint is believed. It yields pending runs; the caller carries them out in a thread or
+task, and sends the results.
 
-Verification by rerun: runs made again on other endpoints, and endpoints that lie taken out of service. Who is believed
-is decided by `balancer.judging.trust`; this yields the runs that ask the endpoints, for whoever waits for the run, and
-says what follows.
+`Verifier` repeats runs on other endpoints. `Accusations` takes endpoints that lie out of service.
 """
 
 import logging
@@ -39,20 +38,20 @@ from balancer.settings.pipeline import VerifySettings
 
 __all__ = ["Reruns", "Verifier"]
 
-_LAST_RECHECKS = 3  # with an endpoint to itself, which others than we may keep busy
+_LAST_RECHECKS = 3  # with all slots of an endpoint; other users may still keep it busy
 _LOGGER = logging.getLogger("balancer")
-_CHALLENGES = 20  # programs whose answer is known: one that lies once in ten passes with 12%
-_MOST_CHALLENGED = 5  # times that an endpoint is asked them: one that passed as often passes again
-_STUCK = 5  # such programs that must all meet a limit; one that is only slow gets one of them done
-_REPEATED = 5  # times that a program must say the same again before its word counts against an endpoint
+_CHALLENGES = 20  # programs with a known answer; an endpoint that lies once in ten passes with 12%
+_MOST_CHALLENGED = 5  # times that an endpoint is tested; one that passed so often passes again
+_STUCK = 5  # programs that must all meet a limit; an endpoint that is only slow finishes one of them
+_REPEATED = 5  # times that a program must repeat its output before it is a witness
 
 
 class Reruns:
-    """Which runs are made. Thread-safe.
+    """Decides which runs are made. Thread-safe.
 
     Args:
-        attempts: makes their tries; is told here which endpoints are ejected, and doubted.
-        options: how runs are made.
+        attempts: makes the tries; learns here which endpoints are ejected or doubted.
+        options: of runs.
     """
 
     def __init__(self, attempts: ProgramAttempts, options: RunnerOptions) -> None:
@@ -65,11 +64,11 @@ class Reruns:
             attempts.ejected = lambda: verifier.ejected
 
     def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> PendingRuns[ProgramResult]:
-        """Run `wanted`, elsewhere if an endpoint fails; avoid those that it `shuns`, while others will do.
+        """Run `wanted`, on another endpoint if one fails. Avoid the endpoints in `shuns`, if there are others.
 
-        An end that an overloaded endpoint may have caused does not count until another run finds the same: on a quiet
-        endpoint if there is one, else on another one, else on the same. If that one was busy as well, further
-        runs take all slots of an endpoint, so that nothing of ours disturbs them.
+        An end that overload may have caused counts only if another run confirms it: on a quiet endpoint if there is
+        one, else on another one, else on the same. If that one was busy too, further runs lease all slots of an
+        endpoint, so that no other run of ours disturbs them.
         """
         wanted = self._compiled(wanted)
         ran = yield PendingRun(wanted, shuns=shuns)
@@ -79,10 +78,10 @@ class Reruns:
         return ran
 
     def twice(self, wanted: ProgramRun) -> PendingRuns[ProgramResult]:
-        """Run `wanted`, and a second time elsewhere if its end is `odd`: then the second one counts.
+        """Run `wanted`. If its end is `odd`, run it again on another endpoint, and return the second result.
 
-        An endpoint where a program ends oddly, and well elsewhere, is doubted: what ends oddly there again counts as
-        the endpoint's failure, and is tried elsewhere. One that ends oddly everywhere makes nobody suspect.
+        If the program ends well elsewhere, the first endpoint is doubted: another odd end there counts as its failure.
+        An odd end on both accuses no endpoint.
         """
         ran = yield from self.once(wanted)
         if ran.execution is None or wanted.odd is None or not wanted.odd(ran.execution):
@@ -93,13 +92,13 @@ class Reruns:
         return again
 
     def confirmed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Return `ran`, or what other endpoints say against it: it is a surprise, so it is made again elsewhere."""
+        """Repeat a surprising run elsewhere. Return `ran`, or the result that other endpoints agree on."""
         if self._verifier is None:
             return ran
         return (yield from self._verifier.surprised(wanted, ran))
 
     def _elsewhere(self, wanted: ProgramRun, only: frozenset[str]) -> PendingRuns[ProgramResult]:
-        """Run `wanted` on one of these endpoints, and try that twice at most."""
+        """Run `wanted` on one of these endpoints, in at most two tries."""
         return (yield PendingRun(self._compiled(wanted), only=only))
 
     def _compiled(self, wanted: ProgramRun) -> ProgramRun:
@@ -108,7 +107,7 @@ class Reruns:
         return replace(wanted, limits=replace(wanted.limits, compile_s=self._compile_s))
 
     def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Return `ran`, or what further runs say in its place."""
+        """Return `ran`, or the result of further runs."""
         first = ran.execution
         why = suspicion_of(first, wanted.limits, wanted.expected) if first is not None else None
         if first is None or why is None:
@@ -127,9 +126,7 @@ class Reruns:
         if execution is None:
             busy = f"the server was too busy to tell, each time; the last one was {again.at}"
             return ProgramResult(None, again.note or busy, again.at)
-        if (
-            why is Suspicion.DOUBTFUL and said is Recheck.CLEARED
-        ):  # now it has been compiled, and may be late, or starve
+        if why is Suspicion.DOUBTFUL and said is Recheck.CLEARED:  # it is compiled now; its run may be late or starved
             return (yield from self._believed(wanted, ProgramResult(execution, at=again.at)))
         return ProgramResult(execution, at=again.at)
 
@@ -147,10 +144,10 @@ class Verifier:
     """Verifies the runs of one session. Thread-safe.
 
     Args:
-        settings: which runs are made again.
-        attempts: has the executors and the pool, from which liars are drained, and the hooks that are told of them.
+        settings: which runs are repeated.
+        attempts: has the executors, the pool (liars are drained from it) and the hooks.
         run: makes a run as if for the first time.
-        rerun: makes a run once more, on one of these endpoints.
+        rerun: repeats a run on one of these endpoints.
     """
 
     def __init__(
@@ -171,15 +168,15 @@ class Verifier:
         self._lock = threading.Lock()
         self._trust = Trust(settings, attempts.executors)
         self._accusations = Accusations(attempts, self._trust, self._lock, rerun)
-        self._rng = random.Random()  # not to be foreseen by a server
+        self._rng = random.Random()  # a server must not be able to predict it
 
     @property
     def ejected(self) -> frozenset[str]:
-        """The endpoints that were taken out of service, for they lied."""
+        """The endpoints that were taken out of service because they lied."""
         return self._trust.ejected
 
     def heard(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Return `ran`, or what others say against it if it is made again."""
+        """Return `ran`, or, if it is repeated, the result that other endpoints agree on."""
         if ran.execution is None:
             return ran
         word = said(ran.execution)
@@ -191,7 +188,7 @@ class Verifier:
         return (yield from (self._verified(wanted, ran) if verifies else self._believed(wanted, ran)))
 
     def surprised(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Return `ran`, or what others say against it: it is made again, whatever the share."""
+        """Return `ran`, or the result that other endpoints agree on. Does not depend on the share of repeated runs."""
         if ran.verified or ran.execution is None or not self._settings.surprises:
             return ran
         return (yield from self._verified(wanted, ran))
@@ -199,7 +196,7 @@ class Verifier:
     # -- one run -------------------------------------------------------------------------------------
 
     def _believed(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Let `ran` count unverified, unless its endpoint was ejected meanwhile."""
+        """Accept `ran` unverified. If its endpoint was ejected meanwhile, run it again."""
         with self._lock:
             if ran.at not in self._trust.ejected:
                 if self._store is not None:
@@ -208,7 +205,7 @@ class Verifier:
         return (yield from self._run(wanted))
 
     def _verified(self, wanted: ProgramRun, ran: ProgramResult) -> PendingRuns[ProgramResult]:
-        """Ask others until `ran` is settled, and return what is right."""
+        """Ask other endpoints until the result is settled, and return it."""
         assert ran.execution is not None
         wanted = replace(wanted, odd=None)
         words, answers = [Vote(ran.at, said(ran.execution))], [ran]
@@ -245,7 +242,7 @@ class Verifier:
                     self._store.trusted(name)
         if found.outvoted:
             self._hooks.made_again("differed")
-        # A compiler that refuses what others take is another compiler, and no lie: nobody is a witness to that.
+        # A compiler that refuses what others accept is a different compiler, not a lie, so there is no witness.
         speaks = wanted.witness and bool(found.outvoted) and all(word.said != NO_COMPILE for word in words)
         repeats = speaks and (yield from self._repeats(wanted, found))
         witness = _witness(wanted) if repeats else None
@@ -255,7 +252,7 @@ class Verifier:
         return replace(right, verified=True)
 
     def _repeats(self, wanted: ProgramRun, found: Settled) -> PendingRuns[bool]:
-        """Return whether the program says the same each time: one that tosses a coin is no witness."""
+        """Return whether the program repeats its output. A program with random output is no witness."""
         for _ in range(_REPEATED):
             again = (yield from self._rerun(wanted, found.agreed)).execution
             self._hooks.made_again("again")
@@ -284,14 +281,12 @@ def _witness(wanted: ProgramRun) -> tuple[str, str]:
 
 
 class Accusations:
-    """What becomes of endpoints that are accused: they are asked for what is known, and those that lie must go.
-
-    Thread-safe.
+    """Tests of accused endpoints with programs whose answer is known. Liars are taken out of service. Thread-safe.
 
     Args:
         attempts: as for `Verifier`.
-        trust: what is known of the endpoints.
-        lock: guards it.
+        trust: the record of the endpoints.
+        lock: guards `trust`.
         rerun: as for `Verifier`.
     """
 
@@ -309,14 +304,14 @@ class Accusations:
         self._challenged: Counter[str] = Counter()
 
     def outvoted(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
-        """Hear that others said otherwise than `name`; `witness` is a program whose word counts, if it does."""
+        """Record that `name` was outvoted. `witness` is the program, or None if it counts for nothing."""
         why = f"other endpoints said otherwise of several programs, {wanted.program.name or 'one'} the last"
         goes = self._ejects(name, why, partial(self._trust.outvoted, name, witness))
         if not goes and name not in self._trust.ejected:
             yield from self.challenge(name, wanted)
 
     def challenge(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
-        """Ask it for what is known; one wrong answer is enough."""
+        """Run programs with a known answer on the endpoint. One wrong answer ejects it."""
         with self._lock:
             self._challenged[name] += 1
             if self._challenged[name] > _MOST_CHALLENGED:
@@ -330,7 +325,7 @@ class Accusations:
                 return
 
     def ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
-        """Ask it for what is known; if all of it meets a limit, nothing that it says of limits counts."""
+        """Run programs with a known answer on the endpoint. If all meet a limit, it is ejected."""
         for _ in range(_STUCK):
             _, done = yield from self._asked(name, wanted)
             if done is None or done.status not in LIMITS:
@@ -338,7 +333,10 @@ class Accusations:
         self._fail(name, f"it said that {_STUCK} programs that only print a number meet a limit")
 
     def _asked(self, name: str, wanted: ProgramRun) -> PendingRuns[tuple[KnownAnswer | None, Execution | None]]:
-        """Ask it for what is known, if it is still there and can run it; return what was asked, and what came."""
+        """Run a program with a known answer on the endpoint. Return both.
+
+        Returns (None, None) if the endpoint was ejected or runs no such program.
+        """
         known = known_answer(self._attempts.executors[name])
         if known is None or name in self._trust.ejected:
             return None, None
@@ -351,7 +349,10 @@ class Accusations:
         self._ejects(name, why, partial(self._trust.failed, name))
 
     def _ejects(self, name: str, why: str, ejects: Callable[[], bool]) -> bool:
-        """Take `name` out of service if its trust `ejects` it; whatever it said is remembered before, or refused."""
+        """Take `name` out of service if `ejects` returns True.
+
+        The lock covers the store too, so a result of `name` is either recorded before, or refused.
+        """
         hooks = self._attempts.hooks
         with self._lock:
             goes = ejects()

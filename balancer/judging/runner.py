@@ -1,7 +1,7 @@
-"""Program runner for threads: one lease per program run, on some endpoint of the pool.
+"""Program runner for threads: leases an endpoint for each program run.
 
-A shell: it waits in the pool and sleeps. Which runs are made is decided in `reruns`, what a try is in `attempts`, and
-where and when it is made again by its attempt plan.
+A shell: waits in the pool and sleeps. `reruns` decides which runs are made, `attempts` makes a try, and the attempt
+plan decides where and when to try again.
 """
 
 from collections.abc import Mapping
@@ -37,13 +37,13 @@ class Runner:
     """Makes program runs on the endpoints of a pool.
 
     Args:
-        pool: leases the endpoints, and says how retries are limited; `stop` closes it.
+        pool: leases the endpoints, and has the retry settings; `stop` closes it.
         executors: one for each endpoint, by name.
-        options: how runs are made.
-        hooks: who hears of them; None: nobody.
+        options: of runs.
+        hooks: are called about runs; None: none.
 
     Attributes:
-        attempts, reruns: what it is made of, for those that wait otherwise.
+        attempts, reruns: for other runners on the same pool.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Runner:
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages that some endpoint runs, all of them; see also `runs`."""
+        """The languages that the endpoints run, together; see also `runs`."""
         return frozenset().union(*(executor.languages for executor in self._executors.values()))
 
     def runs(self, language: str) -> bool:
@@ -64,13 +64,13 @@ class Runner:
         return any(runs(executor, language) for executor in self._executors.values())
 
     def stop(self) -> None:
-        """Start no more programs. Those that run end by themselves; whoever waits gets `Stopped`."""
+        """Start no more programs, and close the pool. Those under way go on. Waiting threads get `Stopped`."""
         self.attempts.stopping.set()
         self._pool.close()
 
     @property
     def stopping(self) -> bool:
-        """True once `stop` was called."""
+        """Whether `stop` was called."""
         return self.attempts.stopping.is_set()
 
     def run_twice(self, wanted: ProgramRun) -> ProgramResult:
@@ -78,7 +78,7 @@ class Runner:
         return self.follow(self.reruns.twice(wanted))
 
     def run(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> ProgramResult:
-        """Run `wanted`, elsewhere if an endpoint fails, and again where that tells more: see `Reruns.once`.
+        """Run `wanted`, on another endpoint if one fails, and again if its end is suspect: see `Reruns.once`.
 
         Raises:
             Stopped: `stop` was called.
@@ -86,11 +86,11 @@ class Runner:
         return self.follow(self.reruns.once(wanted, shuns=shuns))
 
     def confirm(self, wanted: ProgramRun, ran: ProgramResult) -> ProgramResult:
-        """Return `ran`, or what other endpoints say against it: see `Reruns.confirmed`. Raises Stopped."""
+        """Return `ran`, or the result that other endpoints agree on: see `Reruns.confirmed`. Raises Stopped."""
         return self.follow(self.reruns.confirmed(wanted, ran))
 
     def follow(self, pending_runs: PendingRuns[T]) -> T:
-        """Carry out `pending_runs`, one after the other, and return what they come to.
+        """Carry out `pending_runs`, one after the other, and return their result.
 
         Raises:
             Stopped: `stop` was called.
@@ -104,7 +104,6 @@ class Runner:
             return found
 
     def _carry_out(self, pending: PendingRun) -> ProgramResult:
-        """Run it, over all its tries."""
         attempts, wanted = self.attempts, pending.wanted
         plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
@@ -118,7 +117,7 @@ class Runner:
         return self.attempts.make(wanted, hand[0])
 
     def pause(self, seconds: float) -> None:
-        """Wait so many seconds. Raises Stopped once `stop` was called."""
+        """Wait so many seconds. Raises Stopped if `stop` was called."""
         self._sleep(seconds)
         if self.stopping:
             raise Stopped

@@ -1,9 +1,7 @@
-"""Suspect results: ends that an overloaded server may have caused, and what further runs say of them.
+"""Suspect results: ends that an overloaded server may have caused, and rules for rechecks. Pure.
 
-Decides which ends are not believed at once, with which limits the program is run again, and what the runs mean
-together: a time limit counts only if two runs agree on it, and a late one never counts, however often it is seen. Where
-CPU time is measured there is nothing to doubt unless wall time ran out first. Pure: it must not know where a program
-runs, nor how often.
+Decides which ends are doubted, the limits of the next run, and the result of both runs. A time limit counts only if two
+runs agree on it. A late one never counts. If CPU time is measured, only the end of wall time is doubted.
 """
 
 from dataclasses import replace
@@ -15,30 +13,30 @@ __all__ = ["Recheck", "Suspicion", "second_limits", "settled", "shows_overload",
 
 _MOST_FACTOR = 10.0
 _MOST_S = 1000.0
-_HONEST = 1.1  # an honest time limit ends within so many times the limit; see docs/sandbox.md
+_HONEST = 1.1  # an honest time limit ends within this factor of the limit; see docs/sandbox.md
 _COMPILE_FACTOR = 2.0
 
 
 class Suspicion(Enum):
-    """Why an end is not believed at once."""
+    """Why an end is doubted."""
 
     STARVED = "starved"  # wall time ran out with CPU time to spare
-    LATE = "late"  # the server stopped the program so long after the limit that it must have been busy
-    EMPTY = "empty"  # nothing was printed, as when a program hardly ran
-    PARTIAL = "partial"  # what was printed is the beginning of the right answer
-    DOUBTFUL = "doubtful"  # the executor itself says that its endpoint may be to blame, e.g. for a slow compiler
+    LATE = "late"  # the server stopped the program so late that it must have been busy
+    EMPTY = "empty"  # nothing was printed, so the program may hardly have run
+    PARTIAL = "partial"  # the output is the beginning of the right answer
+    DOUBTFUL = "doubtful"  # the executor says that its endpoint may be the cause, e.g. a slow compiler
 
 
 class Recheck(Enum):
-    """What a further run said."""
+    """The result of a recheck."""
 
-    CONFIRMED = "confirmed"  # the same again
-    CLEARED = "cleared"  # it ended otherwise, and that is what counts
-    UNJUDGED = "unjudged"  # it could not be run again, or that server was busy as well
+    CONFIRMED = "confirmed"  # the same end
+    CLEARED = "cleared"  # another end, which counts
+    UNJUDGED = "unjudged"  # it could not be run again, or that server was busy too
 
 
 def shows_overload(execution: Execution, limits: Limits) -> bool:
-    """Return whether this end says that its endpoint had too much to do, whatever it says of the program."""
+    """Return whether this end shows that the endpoint was overloaded."""
     if execution.status is Status.TIME_LIMIT:
         late = not execution.cpu_measured and execution.time_s > _HONEST * min(limits.cpu_s, limits.wall_s)
         return late or execution.doubtful
@@ -46,12 +44,12 @@ def shows_overload(execution: Execution, limits: Limits) -> bool:
 
 
 def suspicion_of(execution: Execution, limits: Limits, expected: bytes | None) -> Suspicion | None:
-    """Return why `execution` is not to be believed; None if it is.
+    """Return why `execution` is doubted; None if it is not.
 
     Args:
-        execution: how the program ended.
-        limits: what it was allowed.
-        expected: what it should have printed, where outputs are compared with one right answer.
+        execution: the end of the program.
+        limits: of the run.
+        expected: the expected output, if only one output is right.
     """
     if execution.status is not Status.TIME_LIMIT:
         return Suspicion.DOUBTFUL if execution.doubtful else None
@@ -65,7 +63,7 @@ def suspicion_of(execution: Execution, limits: Limits, expected: bytes | None) -
 
 
 def _is_beginning(output: bytes, expected: bytes | None) -> bool:
-    """Return whether `output`, but for its last word, which may be cut, begins the words of `expected`."""
+    """Return whether the words of `output` begin those of `expected`. A last word that may be cut is ignored."""
     if expected is None:
         return False
     printed, wanted = output.split(), expected.split()
@@ -74,9 +72,9 @@ def _is_beginning(output: bytes, expected: bytes | None) -> bool:
 
 
 def second_limits(suspicion: Suspicion, execution: Execution, limits: Limits, expected: bytes | None) -> Limits:
-    """Return what the program may use when it is run again: the same, or as much longer as its output was short.
+    """Return the limits of the next run: the same, or longer in proportion to the missing output.
 
-    A compiler whose time ran out gets twice as much.
+    A compiler that ran out of time gets twice as much.
     """
     if suspicion is Suspicion.DOUBTFUL:
         return replace(limits, compile_s=_COMPILE_FACTOR * limits.compile_s)
@@ -91,25 +89,24 @@ def second_limits(suspicion: Suspicion, execution: Execution, limits: Limits, ex
 def settled(
     first: Execution, second: Execution | None, limits: Limits, asked: Limits, *, alone: bool, last: bool
 ) -> tuple[Execution | None, Recheck] | None:
-    """Return what counts after both runs, and what the second one said; None: run it once more.
+    """Return the execution that counts after both runs, and what the second one showed. None: run it once more.
 
-    A second run that was given more time and needed it has found the same: the program is too slow.
+    If the second run had more time and needed it, it confirms the first: the program is too slow.
 
     Args:
-        first: the end that is not believed.
-        second: what another run came to; None: the infrastructure failed.
+        first: the doubted end.
+        second: the end of the other run; None: the infrastructure failed.
         limits: of the first run.
-        asked: of the second one, which may have been given more.
-        alone: whether the endpoint of the second one had nothing else of ours to do: then starving counts, and a time
-            limit by the wall clock.
-        last: whether there will be no further run.
+        asked: of the second run, which may have had more time.
+        alone: whether no other run of ours was on the second endpoint. Then starving counts, and a wall time limit.
+        last: whether there is no further run.
     """
     if second is None:
         return None, Recheck.UNJUDGED
     if first.doubtful and first.status is not Status.TIME_LIMIT:
         return second, Recheck.CONFIRMED if second.doubtful else Recheck.CLEARED
     if second.status is Status.TIME_LIMIT:
-        if shows_overload(second, asked):  # or it was kept waiting for a core, which no program can help
+        if shows_overload(second, asked):  # or it waited for a core, which is not the program's fault
             return (None, Recheck.UNJUDGED) if last else None
         own = second.cpu_measured and second.time_s >= asked.cpu_s
         return (second, Recheck.CONFIRMED) if own or alone or last else None

@@ -1,8 +1,7 @@
-"""Program runner for tasks: one lease per program run, on some endpoint of the pool.
+"""Program runner for tasks: leases an endpoint for each program run.
 
-A shell, as `runner` is for threads: it waits for leases and pauses in the task. Executors block, so each run is handed
-to a thread, which ends the lease as well; as no run is handed over without a lease, there are never more of them than
-slots.
+A shell, like `runner` for threads: leases and pauses in the task. Executors block, so a thread makes each run and ends
+its lease. Each run has a lease, so there are never more runs than slots.
 """
 
 import math
@@ -26,16 +25,16 @@ __all__ = ["TaskRunner"]
 
 T = TypeVar("T")
 
-_FRESH_S = 5.0  # for so long it is believed who runs a language: to find out, a server may have to be asked
+_FRESH_S = 5.0  # seconds for which it is kept who runs a language; a server may have to be asked
 
 
 class TaskRunner:
-    """Carries out pending runs for tasks, of asyncio or trio, on any number of event loops.
+    """Carries out pending runs for tasks of asyncio or trio, on any number of event loops.
 
     Args:
         attempts: shared with the threads that run programs on the same pool.
-        tasks: the pool, as tasks see it.
-        threads: make the runs; they must be as many as the pool has slots, or runs wait for one with a lease in hand.
+        tasks: the pool, for tasks.
+        threads: make the runs. There must be as many as the pool has slots, or a run waits while it holds a lease.
     """
 
     def __init__(self, attempts: ProgramAttempts, tasks: TaskPool, threads: ThreadPoolExecutor) -> None:
@@ -45,12 +44,12 @@ class TaskRunner:
         self._unable: dict[str, tuple[float, frozenset[str]]] = {}
 
     async def follow(self, pending_runs: PendingRuns[T]) -> T:
-        """Carry out `pending_runs`, one after the other, and return what they come to.
+        """Carry out `pending_runs`, one after the other, and return their result.
 
-        Cancelled, it waits for no run: a run that is under way ends in its thread, and its lease with it.
+        If cancelled, it does not wait: a run that is under way ends in its thread, and its lease ends with it.
 
         Raises:
-            Stopped: no more programs are to be started.
+            Stopped: no more programs may start.
         """
         try:
             pending = next(pending_runs)
@@ -61,7 +60,6 @@ class TaskRunner:
             return found
 
     async def _carry_out(self, pending: PendingRun) -> ProgramResult:
-        """Run it, over all its tries."""
         attempts, wanted = self._attempts, pending.wanted
         plan, asked = attempts.plan(pending, await self._unable_of(wanted.program.language))
 
@@ -88,14 +86,14 @@ class TaskRunner:
         return await _ended(future, partial(self._drop, lease))
 
     def _drop(self, lease: Lease) -> None:
-        """Give back a lease whose run was never begun; if that cannot be done just now, it is found to be nobody's."""
+        """End a lease whose run never began. If that is not possible now, the pool finds the abandoned lease later."""
         if not self._attempts.pool.engine.is_inside:
             with suppress(LeaseError):
                 lease.release(Outcome.IGNORED)
 
 
 async def _ended(future: "Future[T]", never_begun: Callable[[], object] = lambda: None) -> T:
-    """Wait in a task for what a thread does, and return it. Cancelled in time, it is never begun."""
+    """Wait in a task for the result of a thread. If cancelled before the thread begins, it never begins."""
     at = spot()
     future.add_done_callback(lambda done: at.wake())
     try:

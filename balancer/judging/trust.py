@@ -1,8 +1,8 @@
-"""Endpoint trust: votes on a run, endpoints that are outvoted, and endpoints that must go.
+"""Endpoint trust: votes on a run, outvoted endpoints, and endpoints to eject. Pure, not thread-safe.
 
-Decides what two, three or four answers to the same run say together, and when an endpoint has lied too often: if
-two programs have each outvoted it, and nobody else, or if it is wrong on a program whose answer is known.
-Pure, and not thread-safe: it must not know threads, leases, clocks or stores.
+Decides what two, three or four answers to the same run mean together, and when an endpoint has lied too often. An
+endpoint is ejected if two programs outvoted it that outvoted no other endpoint, or if it is wrong on a program whose
+answer is known.
 """
 
 from collections import defaultdict
@@ -29,14 +29,14 @@ __all__ = [
 WITNESSES = 2  # programs that must each have outvoted an endpoint
 NO_COMPILE = b"does not compile"
 LIMITS = frozenset({Status.TIME_LIMIT, Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT})
-LIMITS_IN_A_ROW = 8  # so many runs that all met a limit, and the endpoint is asked for what is known
-LONG_ROW = 50  # agreements in a row: one that lies once in ten has such a row 5 times in 1000
+LIMITS_IN_A_ROW = 8  # runs in a row that met a limit, after which the endpoint is tested
+LONG_ROW = 50  # agreements in a row; an endpoint that lies once in ten has such a row 5 times in 1000
 
 
 def said(execution: Execution) -> bytes | None:
-    """Return what an endpoint says of a program, in few bytes; None if two honest ones may well differ in it.
+    """Return a digest of an endpoint's answer; None if two honest endpoints may differ in it.
 
-    Limits of time, memory and output depend on the machine.
+    They may differ in limits of time, memory and output, which depend on the machine.
     """
     if execution.status is Status.COMPILE_ERROR:
         return None if execution.doubtful else NO_COMPILE
@@ -50,7 +50,7 @@ def said(execution: Execution) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What an endpoint said of a run; None: nothing that can be compared."""
+    """An endpoint's answer to a run; None: it cannot be compared."""
 
     endpoint: str
     said: bytes | None
@@ -63,14 +63,14 @@ class AskElsewhere:
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """Ask `endpoint` once more: there is no third one."""
+    """Ask `endpoint` once more, because there is no third one."""
 
     endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What is right, who said so, and who is outvoted."""
+    """The right answer, the endpoints that gave it, and the outvoted endpoints."""
 
     said: bytes
     agreed: frozenset[str]
@@ -79,20 +79,20 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Nobody can tell. `differ`: those that said different things; none if there was nothing to compare."""
+    """No answer can be settled. `differ`: endpoints with different answers; empty if nothing could be compared."""
 
     differ: frozenset[str] = field(default=frozenset())
 
 
 def next_check(words: Sequence[Vote], *, more: bool) -> AskElsewhere | AskAgain | Settled | Unsettled:
-    """Return what to do after these answers.
+    """Return the next step after these answers.
 
-    Two that agree are enough. Two that differ are settled by a third endpoint. Where there is none each is asked once
-    more, and the one that stays with what it said is right if the other does not. A majority is always one of answers,
-    so a program that says something else each time outvotes nobody.
+    Two equal answers are enough. Two that differ are settled by a third endpoint. Without a third one, each is asked
+    again: the one that repeats its answer is right, if the other does not. A majority needs equal answers, so a program
+    with random output outvotes no endpoint.
 
     Args:
-        words: in the order in which they came, at least one.
+        words: in order of arrival, at least one.
         more: whether there is an endpoint that was not asked yet.
     """
     heard = [word for word in words if word.said is not None]
@@ -132,55 +132,55 @@ def _settled(heard: Iterable[Vote], right: bytes | None) -> Settled:
 
 @dataclass(slots=True)
 class _Record:
-    row: int = 0  # agreements since it was outvoted last
+    row: int = 0  # agreements since it was last outvoted
     limits: int = 0  # runs in a row that met a limit
     accused: bool = False
     witnesses: set[Hashable] = field(default_factory=set)
 
 
 class Trust:
-    """What is known of the endpoints of a run.
+    """The record of a run's endpoints.
 
     Args:
-        settings: how often runs are made again.
-        endpoints: the names of those that are there from the start.
+        settings: how often runs are repeated.
+        endpoints: names of the endpoints at the start.
 
     Attributes:
-        ejected: those that lied too often. One endpoint is always kept.
+        ejected: endpoints that lied too often. At least one endpoint is always kept.
     """
 
     def __init__(self, settings: VerifySettings, endpoints: Iterable[str]) -> None:
         self._settings = settings
-        self._records = defaultdict(_Record, {name: _Record() for name in endpoints})  # others may come later
+        self._records = defaultdict(_Record, {name: _Record() for name in endpoints})  # endpoints may be added later
         self._accused_by: dict[Hashable, set[str]] = {}
         self._unsteady: set[Hashable] = set()
         self.ejected: frozenset[str] = frozenset()
 
     def verifies(self, endpoint: str, drawn: float) -> bool:
-        """Return whether a run of `endpoint` is made again.
+        """Return whether a run of `endpoint` is repeated.
 
         Args:
             endpoint: its name.
-            drawn: a random number, 0 to 1: the share decides by it.
+            drawn: a random number from 0 to 1, compared with the share.
         """
         record = self._records[endpoint]
         probation = max(LONG_ROW, self._settings.first) if record.accused else self._settings.first
         return record.row < probation or drawn < self._settings.share
 
     def is_stuck(self, endpoint: str, status: Status) -> bool:
-        """Hear how a run ended there. Return whether it is time to ask what it says of a program that meets no limit.
+        """Record how a run ended. Return whether to test the endpoint with programs that meet no limit.
 
-        Limits are never compared, for they depend on the machine: an endpoint that tells one of everything would
-        never be outvoted.
+        Limits depend on the machine and are never compared. So an endpoint that always reports one would never be
+        outvoted.
         """
         record = self._records[endpoint]
         record.limits = record.limits + 1 if status in LIMITS else 0
         return record.limits > 0 and record.limits % LIMITS_IN_A_ROW == 0
 
     def agreed(self, endpoint: str) -> bool:
-        """Hear that another endpoint said the same. Return whether all that it has said before is believed now.
+        """Record an equal answer of another endpoint. Return whether all earlier answers are believed now.
 
-        That many in a row also clear it of what it was accused of, so rare mischances of programs do not add up.
+        A long row of them also clears accusations, so that rare accidents do not add up.
         """
         record = self._records[endpoint]
         record.row += 1
@@ -191,11 +191,11 @@ class Trust:
         return True
 
     def outvoted(self, endpoint: str, witness: Hashable | None) -> bool:
-        """Hear that two others said otherwise. Return whether the endpoint is ejected for it.
+        """Record that two others answered differently. Return whether the endpoint is ejected.
 
         Args:
             endpoint: its name.
-            witness: the program; None: one whose word is not enough, e.g. a wrong submission, which may say anything.
+            witness: the program. None: a program that is no witness, e.g. a wrong submission.
         """
         record = self._records[endpoint]
         record.row, record.accused = 0, True
@@ -203,16 +203,16 @@ class Trust:
             return False
         record.witnesses.add(witness)
         self._accused_by.setdefault(witness, set()).add(endpoint)
-        # A program that finds fault with two of them is as likely to be at fault itself.
+        # A program that outvoted two endpoints is probably at fault itself.
         good = sum(len(self._accused_by[each]) == 1 for each in record.witnesses - self._unsteady)
         return good >= WITNESSES and self._eject(endpoint)
 
     def unsteady(self, witness: Hashable) -> None:
-        """Hear that a program says now this, now that: it is no witness, and never was."""
+        """Record that the output of a program varies. It is no witness, also for earlier votes."""
         self._unsteady.add(witness)
 
     def failed(self, endpoint: str) -> bool:
-        """Hear that it was wrong on a program whose answer is known. Return whether it is ejected for it."""
+        """Record a wrong answer to a program whose answer is known. Return whether the endpoint is ejected."""
         return self._eject(endpoint)
 
     def _eject(self, endpoint: str) -> bool:

@@ -1,8 +1,6 @@
-"""Verdict rules: what an execution means for a submission.
+"""Verdict rules: from a program's end, and from an output validator's exit code, to a verdict. Pure.
 
-From how a program ended, and from what an output validator says of its output, follows the verdict. Pure: nothing
-here runs a program. Where a problem has an output validator of its own, the caller runs it and hands its execution
-in.
+If a problem has its own output validator, the caller runs it and passes its execution here.
 """
 
 from dataclasses import dataclass, replace
@@ -43,7 +41,7 @@ _ENDS = {
 
 
 def judge_end(execution: Execution) -> Judgement | None:
-    """Return the verdict that follows from how the program ended, or None if its output decides."""
+    """Return the judgement that follows from the program's end; None if the output decides."""
     if execution.status in _ENDS:
         return Judgement(_ENDS[execution.status], execution.message or execution.status.value.replace("_", " "))
     if execution.exit_code != 0:
@@ -52,13 +50,13 @@ def judge_end(execution: Execution) -> Judgement | None:
 
 
 def judge_output(checker: Checker, output: bytes, answer: bytes) -> Judgement:
-    """Compare with the default output validator, as the problem's flags tell it to."""
+    """Compare with the default output validator, with the problem's flags."""
     comparison = compare(output, answer, parse_flags(checker.flags))
     return Judgement(Verdict.ACCEPTED if comparison.accepted else Verdict.WRONG_ANSWER, comparison.reason)
 
 
 def checker_program(checker: Checker) -> Program | None:
-    """Return the problem's own output validator with its arguments, or None if it uses the default one."""
+    """Return the problem's own output validator with its arguments; None if it uses the default one."""
     if checker.program is None:
         return None
     program = checker.program
@@ -67,19 +65,19 @@ def checker_program(checker: Checker) -> Program | None:
 
 
 def checker_files(data: bytes, answer: bytes) -> dict[str, bytes]:
-    """Return the files that the arguments of `checker_program` name; an empty one makes the feedback folder."""
+    """Return the files that the arguments of `checker_program` name. The empty file creates the feedback folder."""
     return {"input.txt": data, "answer.txt": answer, "feedback/.keep": b""}
 
 
 def checker_odd(execution: Execution) -> bool:
-    """Return whether the problem's own output validator has not judged: it ended otherwise than it must."""
+    """Return whether the problem's own output validator did not judge, because of its status or exit code."""
     return execution.status is not Status.FINISHED or execution.exit_code not in (ACCEPT, REJECT)
 
 
 def checker_says(execution: Execution) -> Judgement:
-    """Return what the exit code of the problem's own output validator says.
+    """Return the judgement of the problem's own output validator, by its exit code.
 
-    A validator that ends in any other way has not judged: that is never counted against the program.
+    Any other end is no judgement, and never counts against the program.
     """
     if execution.status is Status.FINISHED and execution.exit_code == ACCEPT:
         return Judgement(Verdict.ACCEPTED)

@@ -1,1 +1,1 @@
-"""Problems in; inputs, expected outputs, verdicts and a report out."""
+"""Pipeline: proposes inputs for problems, judges submissions on them, and writes a report."""

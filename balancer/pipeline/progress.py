@@ -1,11 +1,10 @@
-"""How far a run is: what is done of each problem, and what is left of it as far as is known.
+"""Progress of a run: units of work done and left, and the status of each problem.
 
-The work of many problems adds up to one number of units done and one of units left. How that is shown is for
-`balancer.reporting`.
+`balancer.reporting` decides how it is shown.
 
-Remaining work of a run, guessed from what became of the problems that are over. Decides how many units of work a
-problem takes that is not over: wrong submissions that are killed need no more runs, and rounds come or do not, so it is
-taken to be like one of those that are over, drawn at random, by the part of its first plan that was made. Pure.
+Remaining work is guessed from the problems that are over. Plans are not exact: killed submissions need no more runs,
+and rounds may be added. So each open problem is taken to be like one that is over, drawn at random, by the part of its
+first plan that was done. Pure.
 """
 
 import random
@@ -25,18 +24,18 @@ from balancer.reporting.words import seconds
 __all__ = ["ProblemStatus", "ProblemWork", "Progress", "WorkerProgress", "guesses_of"]
 
 _REMEMBERED = 1000
-_SHOWN = 100  # problems that are shown when they are done
-_FEWEST: Final = 3  # problems that are over: with fewer nobody knows what a plan is worth
+_SHOWN = 100  # problems shown after they are done
+_FEWEST: Final = 3  # problems that are over; with fewer there is no basis for a guess
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemStatus:
-    """How far one problem is.
+    """Status of one problem.
 
     Attributes:
-        round: its last round that was judged, from 0.
-        cases: those it has.
-        survivors, wrong: wrong submissions that no case kills, and all of them.
+        round: its last judged round, from 0.
+        cases: number of its cases.
+        survivors, wrong: wrong submissions that no case kills, and all wrong ones.
     """
 
     round: int
@@ -47,7 +46,7 @@ class ProblemStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """How far a worker is: runs done since the last time, runs ahead if that is known, and lines to be said."""
+    """Progress of a worker: runs done since the last time, runs ahead (None: not known), and lines to print."""
 
     problem: str
     done: int
@@ -59,14 +58,14 @@ class Progress:
     """Counts units of work over many problems. Thread-safe.
 
     Args:
-        console: where to show it.
-        problems: how many problems there are; None if nobody knows.
-        unit: what they are, in the plural.
-        streamed: whether most of them are not known when the run begins.
+        console: shows the progress.
+        problems: number of problems; None: not known.
+        unit: name of the problems, in the plural.
+        streamed: whether most problems are not known when the run begins.
         clock: seconds.
 
     Attributes:
-        watched: True once somebody looks at `tables`: then it pays to say how problems stand.
+        watched: True once `tables` is read; only then the status of problems is kept.
     """
 
     def __init__(
@@ -88,22 +87,25 @@ class Progress:
         self._standings: dict[str, ProblemStatus | None] = {}
         self._done_ones: dict[str, None] = {}
         self.watched = False
-        self._last: dict[str, None] = {}  # problems that have finished lately: one that does so twice counts once
+        self._last: dict[str, None] = {}  # problems that finished lately, each once
         self._planned: dict[str, int] = {}
         self._done_of: dict[str, int] = {}  # in this session
         self._before: dict[str, int] = {}  # in earlier ones
         self._over: deque[ProblemWork] = deque(maxlen=_REMEMBERED)
         self._clock = clock
-        self._ends_s: tuple[float, float] | None = None  # between which the run will end, as a forecast says
+        self._ends_s: tuple[float, float] | None = None  # forecast interval of the run's end
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
 
     def done_before(self, problem: str, units: int) -> None:
-        """Say that earlier sessions did `units` of `problem`: they are no work of this one, but part of its plan."""
+        """Record `units` that earlier sessions did for `problem`.
+
+        They are part of its plan, but not work of this session.
+        """
         with self._lock:
             self._before[problem] = units
 
     def plan(self, problem: str, ahead: int) -> None:
-        """Say that `ahead` units of work are left for `problem`, as far as is known now."""
+        """Record that `ahead` units of work are left for `problem`, as known now."""
         with self._lock:
             self._ahead[problem] = ahead
             self._planned.setdefault(problem, ahead)
@@ -118,7 +120,7 @@ class Progress:
             self._show()
 
     def hear(self, heard: WorkerProgress) -> None:
-        """Count what another process has done."""
+        """Count the work of another process."""
         for line in heard.lines:
             self.say(line)
         with self._lock:
@@ -137,7 +139,7 @@ class Progress:
                     del self._last[next(iter(self._last))]
             ahead, planned = self._ahead.pop(problem, 0), self._planned.pop(problem, 0)
             before = self._before.pop(problem, 0)
-            if done := self._done_of.pop(problem, 0):  # what earlier sessions were done with took no time here
+            if done := self._done_of.pop(problem, 0):  # problems that were done in earlier sessions took no time here
                 self._over.append(ProblemWork(planned, before + done, ahead))
             if self.watched:
                 self._done_ones[problem] = None
@@ -148,7 +150,7 @@ class Progress:
             self._show()
 
     def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
-        """Say how `problem` stands, for those who watch; `look` is called if there are any."""
+        """Record the status of `problem`, for watchers. `look` is only called if there are any."""
         if self.watched:
             standing = look()
             with self._lock:
@@ -157,10 +159,12 @@ class Progress:
     def guesses(
         self, rng: random.Random, count: int, *, most: int = 10**9
     ) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
-        """Return the units done, and guesses of those left: see `guesses_of`. None if nobody can know.
+        """Return the units done, and guesses of those left; see `guesses_of`. None if there is no basis for a guess.
 
         Args:
-            count: guesses; fewer, but 8, if these are of more than `most` problems together.
+            rng: for the draws.
+            count: number of guesses. Fewer, but at least 8, if they have more than `most` problems together.
+            most: see `count`.
         """
         with self._lock:
             going_on = {
@@ -178,21 +182,21 @@ class Progress:
         return None if found is None else (done, found)
 
     def show_end(self, low_s: float, high_s: float) -> None:
-        """Show that the run is forecast to last so much longer, seconds from now on."""
+        """Show the forecast that the run lasts this many seconds more."""
         with self._lock:
             now_s = self._clock()
             self._ends_s = now_s + low_s, now_s + high_s
             self._show()
 
     def _forecast(self) -> str:
-        """Return what is left as a forecast says; "" if there is none, or that time is over."""
+        """Return the forecast of the time left as text; "" if there is none, or its time is over."""
         if self._ends_s is None:
             return ""
         low_s, high_s = (max(0.0, each - self._clock()) for each in self._ends_s)
         return f"predicted {seconds(round(low_s))} to {seconds(round(high_s))} left" if high_s else ""
 
     def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return what there is to see: `run`, and how the problems at work, and the last that are done, stand."""
+        """Return the tables of the page: `run`, and the status of the problems at work and of the last ones done."""
         with self._lock:
             ahead = sum(self._ahead.values()) + self._unmet()
             spent_s, left_s, left = self._display.look(self._done, ahead, all_seen=self._all_seen)
@@ -237,11 +241,11 @@ class Progress:
 
     @property
     def _all_seen(self) -> bool:
-        # The last step of a problem, its wrong submissions, has the slowest runs: those that never end.
+        # The last step of a problem, its wrong submissions, has the slowest runs, e.g. endless loops.
         return bool(self._finished) and self._problems is not None
 
     def _unmet(self) -> int:
-        """Return the units of work of problems that were not planned yet, if they are like those that are done."""
+        """Return the units of work of problems without a plan, if they are like those that are done."""
         if self._problems is None or not self._streamed or not self._finished:
             return 0
         return max(0, self._problems - self._finished - len(self._ahead)) * self._done // self._finished
@@ -258,12 +262,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ProblemWork:
-    """What is known of a problem, in units of work.
+    """Work of one problem, in units.
 
     Attributes:
-        planned: those that it was taken to need before it began.
-        done: those that were done.
-        ahead: those that are planned now.
+        planned: before it began.
+        done: so far.
+        ahead: planned now.
     """
 
     planned: int
@@ -274,13 +278,14 @@ class ProblemWork:
 def guesses_of(
     over: Sequence[ProblemWork], going_on: Mapping[str, ProblemWork], unmet: int, rng: random.Random, count: int
 ) -> tuple[tuple[int, ...], ...] | None:
-    """Return `count` guesses of what is left of each problem, those at work first; None if nobody can know.
+    """Return `count` guesses of the work left for each problem, those at work first; None if there is no basis.
 
     Args:
-        over: problems that are over, and took some work.
-        going_on: those that are not, by name.
-        unmet: how many there are besides, of which nothing is known.
-        rng: draws.
+        over: problems that are over and took some work.
+        going_on: open problems, by name.
+        unmet: number of further problems, of which nothing is known.
+        rng: for the draws.
+        count: number of guesses.
     """
     told = [each for each in over if each.planned > 0 and each.done > 0]
     if len(told) < _FEWEST or not (going_on or unmet):
@@ -292,13 +297,13 @@ def guesses_of(
 def _guess(
     begun: Sequence[ProblemWork], told: Sequence[ProblemWork], unmet: int, rng: random.Random
 ) -> tuple[int, ...]:
-    # Those that are over are a few of many: which few they are is drawn as well, for all problems of a guess together,
-    # or the sum of many would look as if it were known well. One fewer of them (Rao and Wu, JASA 83, 1988).
+    # The problems that are over are a small sample. So the sample is drawn too, once for all problems of a guess.
+    # Otherwise the sum of many would look too certain. It has one fewer (Rao and Wu, JASA 83, 1988).
     few = rng.choices(told, k=len(told) - 1)
     at_work = [each for each in begun if each.done]
     lefts = [_left_of(each, few, told, rng) for each in at_work]
-    # Small problems are over first. Those at work, as large as they were just taken to be, belong to the same few: what
-    # is censored goes to what is larger (Efron, Proc. 5th Berkeley Symposium 4, 1967, on Kaplan and Meier).
+    # Small problems are over first. Those at work, with the size just drawn, join the sample: the mass of a
+    # censored one goes to larger ones (Efron, Proc. 5th Berkeley Symposium 4, 1967, on Kaplan and Meier).
     few += [
         ProblemWork(each.planned, each.done + left, 0)
         for each, left in zip(at_work, lefts, strict=True)
@@ -313,4 +318,4 @@ def _left_of(each: ProblemWork, few: Sequence[ProblemWork], told: Sequence[Probl
         wholes = [other.done / other.planned * each.planned for other in among]
         if longer := [whole for whole in wholes if whole > each.done]:
             return max(1, round(rng.choice(longer) - each.done))
-    return max(1, each.ahead)  # it has taken more than any of its size before: what is planned now is all that is known
+    return max(1, each.ahead)  # it took more than any other of its size, so only the current plan is known

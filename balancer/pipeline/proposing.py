@@ -1,12 +1,9 @@
-"""What proposes inputs may use of a run: a toolbox, feedback, and the budget of a model.
+"""Services of a run for generators: toolbox, feedback, and the budget of a model.
 
-Toolbox of a generator: run programs, compare submissions, remember answers, bring validators. It decides nothing: it is
-what a run promises to such a generator. Programs run in the sandbox, never here.
-
-Feedback: what a round has shown, for those who propose the next inputs. Plain frozen data; it decides nothing.
-
-Model budget: tokens, money and time, of a row and of the whole run. Decides before each call whether it may be made.
-What a call will use is not known before, so a call sets aside what it can use at the most, and gives back the rest.
+- `Toolbox`: run programs, compare submissions, bring validators. Programs run in the sandbox, never here.
+- `Feedback`: the results of a round, for those who propose the next inputs. Frozen data.
+- `ModelAccount`: tokens, money and time, of a row and of the whole run. Decides before each call whether it may be
+  made. The use of a call is not known before. So a call reserves the most it can use, and frees the rest when it ends.
 """
 
 import random
@@ -48,13 +45,13 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
-_SHOWN = 160  # characters of what a program printed
+_SHOWN = 160  # characters of a program's output
 
 ProgramRole = Literal["validator", "checker", "generator"]
 
 
 class NoBudget(Exception):
-    """The budget does not allow another call; one line says which part of it."""
+    """The budget does not allow another call. The message names the cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class TokenUsage:
     Attributes:
         asked, answered: tokens of the question and of the answer.
         cost: money.
-        seconds: until the answer was there.
+        seconds: until the answer arrived.
     """
 
     asked: int = 0
@@ -74,7 +71,7 @@ class TokenUsage:
 
     @property
     def tokens(self) -> int:
-        """Tokens in all."""
+        """All tokens."""
         return self.asked + self.answered
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
@@ -87,12 +84,12 @@ class TokenUsage:
 
 
 class ModelAccount:
-    """What has been used and set aside, of each row and of all together.
+    """Use and reservations of each row and of all rows together.
 
     Args:
         budget: the caps.
-        prices: what tokens cost.
-        before: row -> what earlier sessions of the run used for it.
+        prices: of tokens.
+        before: row -> its use in earlier sessions of the run.
     """
 
     def __init__(self, budget: LlmBudget, prices: LlmPrices, before: dict[str, TokenUsage] | None = None) -> None:
@@ -101,15 +98,15 @@ class ModelAccount:
         self._changed = threading.Condition()
         self._rows: defaultdict[str, TokenUsage] = defaultdict(TokenUsage, before or {})
         self._all = sum((before or {}).values(), TokenUsage())
-        self._aside: dict[int, tuple[str, TokenUsage]] = {}  # what calls under way may use at the most
+        self._aside: dict[int, tuple[str, TokenUsage]] = {}  # the most that calls under way may use
         self._numbers = count()
 
     @contextmanager
     def reserve(self, row: str, asked: int, answered: int) -> Iterator["Reserved"]:
-        """Set aside what a call may use at the most; after the block only what `Reserved.settle` was told is booked.
+        """Reserve the most that a call may use. After the block, only what `Reserved.settle` was given is booked.
 
-        A call that would fit if those under way used nothing waits until it is known what they used. A cap on seconds
-        stops calls from beginning; one that has begun is let end.
+        If the call only fails to fit because of calls under way, it waits for them. A cap on seconds prevents further
+        calls; a call that has begun may end.
 
         Raises:
             NoBudget: a cap does not allow it.
@@ -130,12 +127,12 @@ class ModelAccount:
                 self._changed.notify_all()
 
     def used(self, row: str | None = None) -> TokenUsage:
-        """Return what `row`, or the whole run, has used; a call under way counts when it has ended."""
+        """Return the use of `row`, or of the whole run. A call counts when it has ended."""
         with self._changed:
             return self._all if row is None else self._rows[row]
 
     def _fits(self, row: str, most: TokenUsage) -> bool:
-        """Return whether a call fits beside those under way. Raises NoBudget if it never will."""
+        """Return whether a call fits with those under way. Raises NoBudget if it never will."""
         others = [(of, aside) for of, aside in self._aside.values()]
         row_aside = sum((aside for of, aside in others if of == row), TokenUsage())
         all_aside = sum((aside for _, aside in others), TokenUsage())
@@ -161,27 +158,27 @@ def _no_budget(name: str, cap: float) -> NoBudget:
 
 
 class Reserved:
-    """What one call has set aside. Attribute `used`: what it really used."""
+    """The reservation of one call. Attribute: `used`, its real use."""
 
     def __init__(self, prices: LlmPrices) -> None:
         self._prices = prices
         self.used = TokenUsage()
 
     def settle(self, asked: int, answered: int, seconds: float) -> TokenUsage:
-        """Say what the call used; calls of one reservation add up."""
+        """Record the use of the call. Several calls of one reservation add up."""
         self.used += TokenUsage(asked, answered, self._prices.cost(asked, answered), seconds)
         return self.used
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFeedback:
-    """What a case did.
+    """Effects of a case.
 
     Attributes:
         id, origin, data: the case.
         rejected, let_live: names of the wrong submissions that it rejects, and of those that pass it.
-        time_s: seconds that the slowest right solution took for it.
-        survivor_s: seconds that the slowest of the wrong ones that pass it took.
+        time_s: seconds of the slowest accepted submission.
+        survivor_s: seconds of the slowest wrong submission that passes it.
     """
 
     id: int
@@ -207,14 +204,14 @@ class Feedback:
     """What is known of a problem after some rounds.
 
     Attributes:
-        round: the number of the round to come, 1 for the second.
-        cases: those that are used, with what they did.
-        failed: inputs on which the reference solution does not end well.
-        disagreed: inputs on which too few right solutions agree.
-        refused: inputs that a validator refuses, with its words.
-        complaints: what went wrong with generator programs and the like, a line each.
+        round: number of the next round; 1 for the second.
+        cases: the cases in use, with their effects.
+        failed: inputs on which the reference solution fails.
+        disagreed: inputs on which too few accepted submissions agree.
+        refused: inputs that a validator refuses, with its message.
+        complaints: errors of generator programs and the like, a line each.
         survivors: wrong submissions that no case rejects.
-        limit_s: seconds that a run may take.
+        limit_s: time limit of a run, in seconds.
     """
 
     round: int
@@ -229,11 +226,11 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class ValidatorFeedback:
-    """What the validators have said of a round's inputs so far, for those who propose more of them in the same round.
+    """Results of the validators in this round, for generators that propose more in the same round.
 
     Attributes:
-        valid: inputs that are valid, in the order in which they were proposed.
-        refused: inputs that a validator refuses, with its words, likewise.
+        valid: valid inputs, in the order of their proposal.
+        refused: inputs that a validator refuses, with its message, in the same order.
     """
 
     valid: tuple[UnusedInput, ...]
@@ -241,68 +238,71 @@ class ValidatorFeedback:
 
 
 class Comparer(Protocol):
-    """Compares submissions on inputs that are thrown away afterwards. Thread-safe; the calls may raise Stopped.
+    """Compares submissions on inputs that are not kept. Thread-safe. Calls may raise Stopped.
 
-    What it says is a hint, not a verdict: where many inputs share one run of a program, one may spoil the next.
+    Its results are hints, not verdicts: when many inputs share one run of a program, one may disturb the next.
     """
 
     @property
     def runs(self) -> int:
-        """Inputs that programs were run on so far."""
+        """Runs of a program on an input so far."""
         ...
 
     @property
     def accepted(self) -> Sequence[Submission]:
-        """The right solutions that are not left out, the reference solution first."""
+        """The accepted submissions that are not left out, the reference solution first."""
         ...
 
     @property
     def limit_s(self) -> float:
-        """CPU seconds that a submission may take."""
+        """CPU seconds that a submission may use."""
         ...
 
     def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
-        """Run a submission on small inputs, many at once, a second of CPU time for each; None: nothing is known."""
+        """Run a submission on small inputs, many at once, with one CPU second for each. None: nothing is known."""
         ...
 
     def measured(self, submission: Submission, data: bytes) -> Execution | None:
-        """Run a submission on one input as it would be judged, within the problem's limits."""
+        """Run a submission on one input, with the problem's limits."""
         ...
 
     def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
-        """Say of each input whether all validators accept it; None: nothing is known."""
+        """Return for each input whether all validators accept it; None if nothing is known."""
         ...
 
     def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
-        """Say of each (input, what a submission did on it, answer) whether it would be accepted; None: not known."""
+        """Return for each (input, execution of a submission, answer) whether it is accepted; None: not known."""
         ...
 
     def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Do `act` for every item, some at a time; the first failure is raised."""
+        """Call `act` for every item, some at a time. The first error is raised."""
         ...
 
 
 class Toolbox(Protocol):
-    """What a run offers while it works on one problem. Thread-safe."""
+    """What a run offers to generators for one problem. Thread-safe."""
 
     def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
-        """Run `program` somewhere; None and why if no endpoint could."""
+        """Run `program` on some endpoint. Return (None, why) if none could."""
         ...
 
     def trial(self, aid: ProgramRole, program: Program) -> str:
-        """Return what is wrong with a validator or a checker of the generator's, in one line; "": nothing.
+        """Return what is wrong with a generator's validator or checker, in one line; "" if nothing.
 
-        A validator must accept all known inputs and refuse an empty one. A checker must accept what every right
-        solution prints on them, and reject an empty output, one that is no answer, and some answer to another input.
+        A validator must accept all known inputs and refuse an empty one. A checker must accept the output of every
+        accepted submission on them. It must reject an empty output, nonsense, and some answer to another input.
         """
         ...
 
     def use(self, aid: ProgramRole, program: Program) -> None:
-        """Let the run use a validator or a checker that has passed its trial, from this round on; keep a generator."""
+        """Use a validator or checker that has passed its trial, from this round on.
+
+        A generator program is only kept.
+        """
         ...
 
     def used(self, aid: ProgramRole) -> Program | None:
-        """Return the program that is used, or kept, from this round or an earlier one."""
+        """Return the program in use or kept, from this round or an earlier one; None if there is none."""
         ...
 
     @property
@@ -317,26 +317,26 @@ class Toolbox(Protocol):
 
     @property
     def aim(self) -> AimSettings:
-        """How long the generators that aim may search: `[pipeline.aim]`."""
+        """How long aiming generators may search: `[pipeline.aim]`."""
         ...
 
     @property
     def many_answers(self) -> bool:
-        """Whether right solutions disagree on the known inputs: then a checker is wanted."""
+        """Whether accepted submissions disagree on the known inputs, so that a checker is wanted."""
         ...
 
     def note(self, line: str) -> None:
-        """Tell people one line, which is kept with the problem."""
+        """Keep a line about the problem, for the report."""
         ...
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless the run is told to stop: then Stopped is raised, which ends the work for now."""
+        """Wait so many seconds. Raises Stopped if the run is stopped."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer as it is kept: what was said, by which model to which version of the prompts, and what it took."""
+    """A stored answer of a model: its text, the model, the version of the prompts, and the use."""
 
     model: str
     prompts: str
@@ -347,27 +347,27 @@ class StoredAnswer:
 
 
 class AnswerStore(Protocol):
-    """Where answers are kept, so that a run that was killed does not pay twice."""
+    """Store of answers, so that a run that was killed does not pay twice."""
 
     def recall(self, key: str) -> StoredAnswer | None:
-        """Return the answer that is kept under `key`."""
+        """Return the answer stored under `key`; None if there is none."""
         ...
 
     def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
-        """Keep an answer; it is durable when this returns."""
+        """Store an answer. It is durable when this returns."""
         ...
 
     def used(self) -> dict[str, TokenUsage]:
-        """Return what was used so far, by problem."""
+        """Return the use so far, by problem."""
         ...
 
 
 class RunServices(Protocol):
-    """What a run offers before its first problem."""
+    """What a run offers to generators before its first problem."""
 
     @property
     def llm(self) -> LlmSettings | None:
-        """The table `[llm]`, if there is one."""
+        """The table `[llm]`; None if there is none."""
         ...
 
     @property
@@ -377,32 +377,32 @@ class RunServices(Protocol):
 
     @property
     def answers(self) -> AnswerStore:
-        """Where answers are kept."""
+        """The store of answers."""
         ...
 
     def say(self, line: str) -> None:
-        """Tell people one line, now."""
+        """Print a line now."""
         ...
 
 
 @runtime_checkable
 class AskableAgain(Protocol):
-    """A generator that can be asked for more within a round, once the validators have answered."""
+    """A generator that can be asked for more within a round, after the validators have answered."""
 
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
     ) -> Iterable[Proposal]:
-        """Yield at most `budget` inputs that were not proposed yet; what was refused tells what to avoid."""
+        """Yield at most `budget` inputs that were not proposed yet. `heard.refused` shows what to avoid."""
         ...
 
 
 class PutOff(BalancerError):
-    """A generator cannot propose now, for no fault of the problem's: the round is left to the next session."""
+    """A generator cannot propose now, for a reason outside the problem. The next session plays the round."""
 
 
 @runtime_checkable
 class OpenedGenerator(Protocol):
-    """A generator that sets something up for a run: it is opened once, and put away when the run ends."""
+    """A generator with a setup for the whole run: opened once, closed when the run ends."""
 
     def open(self, services: RunServices) -> AbstractContextManager["Generator | EquippedGenerator"]:
         """Return the generator for one run."""
@@ -411,18 +411,18 @@ class OpenedGenerator(Protocol):
 
 @runtime_checkable
 class EquippedGenerator(Protocol):
-    """A generator that needs a toolbox: one is made of it for each problem, for all rounds."""
+    """A generator that needs a toolbox. One is made for each problem, for all its rounds."""
 
     def equip(self, toolbox: Toolbox) -> Generator:
-        """Return the generator for the problem that `toolbox` is for."""
+        """Return the generator for the problem of `toolbox`."""
         ...
 
 
 def ended(execution: Execution) -> str:
-    """Return how a program ended, and the most telling line that it printed on standard error, if there is one."""
+    """Return how a program ended, with the most useful line of its standard error, if there is one."""
     lines = [line.strip() for line in execution.stderr.decode(errors="replace").splitlines() if line.strip()]
     told = lines[-1:]
-    if execution.status is Status.COMPILE_ERROR:  # a compiler goes on for long about the first mistake
+    if execution.status is Status.COMPILE_ERROR:  # a compiler writes much about the first error
         told = [line for line in lines if "error" in line][:1] or told
     how = f"exit code {execution.exit_code}"
     if execution.exit_code is None or execution.status is not Status.FINISHED:

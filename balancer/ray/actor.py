@@ -1,7 +1,7 @@
-"""The Ray actor that hosts a pool: a cluster's server, in a process that Ray restarts when it dies.
+"""Ray actor that hosts a pool: a cluster's server, in a process that Ray restarts when it dies.
 
-Decides where it listens: on loopback for processes of its own node, and on the node's address once another node asks;
-never without a token, which is drawn for each life and told to whoever Ray lets call the actor. A shell: it has the
+It listens on loopback for processes of its own node, and on the node's address after another node has asked. It always
+requires a token. Each life of the actor draws a new one, and passes it to callers that Ray allows. A shell: has the
 threads and the sockets.
 """
 
@@ -31,9 +31,9 @@ __all__ = ["SECTIONS", "PoolActor", "PoolLocation", "PoolSource", "section_diges
 _log = logging.getLogger("balancer.ray")
 
 SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "retries")
-"""The parts of a config that a pool is made of."""
+"""The sections of a config that define a pool."""
 
-_LOOKS = 4.0  # in the time for which a coordinator is sure
+_LOOKS = 4.0  # checks within the time for which a coordinator is sure
 _BEGIN_S = 30.0
 
 
@@ -48,12 +48,12 @@ class PoolSource:
 
 @dataclass(frozen=True, slots=True)
 class PoolLocation:
-    """Where a pool is, and what it is like.
+    """Where a pool is, and its settings.
 
     Attributes:
         url, token: to connect with; `repr` has no token.
-        sections: of its config, with a digest each; and its TTL.
-        acquire_timeout_s, retries: as its config says.
+        sections: a digest of each section of its config, and its TTL.
+        acquire_timeout_s, retries: from its config.
     """
 
     url: str
@@ -67,10 +67,10 @@ class PoolLocation:
 
 
 def section_digests(config: Config) -> dict[str, str]:
-    """Return a digest of each part of a config that a pool is made of."""
+    """Return a digest of each section of a config that defines a pool."""
     found = {}
     for name in SECTIONS:
-        if name == "endpoints":  # as they are in the end, with what their headers came to
+        if name == "endpoints":  # with their resolved headers
             said: Any = [repr(endpoint) + repr(sorted(endpoint.headers.items())) for endpoint in config.pool_endpoints]
         else:
             said = config.model_dump(mode="json", include={name})
@@ -79,10 +79,10 @@ def section_digests(config: Config) -> dict[str, str]:
 
 
 class PoolActor:
-    """The actor. Its methods are called one at a time; its server has a thread of its own.
+    """The actor. Its methods run one at a time; its server has its own thread.
 
     Raises:
-        ConfigError: there can be no such pool.
+        ConfigError: the config cannot be used.
         OSError: it cannot listen, or Ray's control store cannot be reached.
     """
 
@@ -92,7 +92,7 @@ class PoolActor:
         times = leader_times(given.ttl_s)
         self._given = given
         self._pool = Pool.from_config(given.config)
-        self._pool.engine.clock = clock  # the one that its core is driven by
+        self._pool.engine.clock = clock  # the clock of the core
         self._token = secrets.token_hex(16)
         self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
@@ -109,7 +109,7 @@ class PoolActor:
     # -- what is asked by way of Ray -----------------------------------------------------------------
 
     def where(self, node: str) -> PoolLocation:
-        """Return where a process on this node of the cluster connects to. Raises OSError."""
+        """Return where a process on this node connects to. Raises OSError."""
         import ray
 
         here = node == ray.get_runtime_context().get_node_id()
@@ -124,11 +124,11 @@ class PoolActor:
         )
 
     def stats(self) -> dict[str, Any]:
-        """Return the counters over all processes, in this life of the actor."""
+        """Return the counters over all processes, since this actor started."""
         return self._pool.stats().to_dict()
 
     def drain(self, endpoint: str) -> tuple[str, ...] | None:
-        """Grant no new lease of `endpoint` in this life of the actor; if there is none, return those there are."""
+        """Grant no new lease of `endpoint` until the actor restarts. Return the known names if there is no such one."""
         known = tuple(each.name for each in self._pool.endpoints())
         if endpoint not in known:
             return known
@@ -144,7 +144,7 @@ class PoolActor:
     # -- the server ----------------------------------------------------------------------------------
 
     def _in_thread(self, name: str, act: Callable[[], None]) -> None:
-        """Do it in a thread; if it ends, so does the process, and Ray starts another one."""
+        """Run `act` in a thread. When it ends, the process ends too, and Ray starts another one."""
 
         def whole() -> None:
             try:
@@ -163,7 +163,7 @@ class PoolActor:
         pool = self._pool
 
         def guard(step: Callable[[], None]) -> None:
-            with pool.engine.lock:  # `drain` comes from another thread
+            with pool.engine.lock:  # `drain` runs in another thread
                 step()
 
         def told() -> None:
@@ -184,16 +184,16 @@ class PoolActor:
         await asyncio.Event().wait()
 
     def _listen(self, host: str) -> int:
-        """Return the port on which it listens at `host`, from now on at least."""
+        """Listen at `host`, if it does not yet. Return the port."""
         if host not in self._ports:
             listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop).result(_BEGIN_S)
             self._ports[host] = listening.sockets[0].getsockname()[1]
         return self._ports[host]
 
     def _watch(self) -> None:
-        """Find out, time and again, whether this is still the one."""
+        """Check again and again whether this actor is still the leader, and return when it is not."""
         while not self._claim.usurped:
             time.sleep(LEADER_SHARE * self._given.ttl_s / _LOOKS)
-            with suppress(OSError):  # then it is not sure any more, and says nothing
+            with suppress(OSError):  # then it is no longer sure, and sends nothing
                 self._claim.look()
         _log.warning("another actor hosts the pool %r by now: this one ends", self._given.name)

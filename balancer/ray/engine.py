@@ -1,7 +1,6 @@
-"""`balancer run --engine ray`: the problems of a run as tasks of Ray, which share one pool.
+"""Ray engine (`balancer run --engine ray`): judges the problems of a run as tasks of Ray that share one pool.
 
-Decides how many are under way, what becomes of one whose worker dies, and how workers are told to stop. It must not
-know how a problem is judged.
+Decides how many problems are under way, what happens when a worker dies, and how workers are stopped.
 """
 
 import secrets
@@ -30,7 +29,7 @@ _ANSWER_S: Final = 10.0
 
 
 class RayEngine:
-    """Brings workers up on the cluster that this machine is of, or that RAY_ADDRESS names; on this machine if none is.
+    """Starts workers on this machine's Ray cluster, or on the one in RAY_ADDRESS; without a cluster, on this machine.
 
     Args:
         address: of the cluster; None: as `ray.init` finds it.
@@ -45,7 +44,7 @@ class RayEngine:
 
     @contextmanager
     def open(self, config: Config) -> Iterator["_Workers"]:
-        """Bring them up for a run. Raises ConfigError, NotConnected."""
+        """Start the workers for a run. Raises ConfigError, NotConnected."""
         import ray
 
         with ExitStack() as stack:
@@ -56,13 +55,13 @@ class RayEngine:
                     raise ConfigError(f"--engine ray: {last_line(error)}") from None
                 stack.callback(ray.shutdown)
             name = f"run-{secrets.token_hex(4)}"
-            # It ends with this process, however that ends.
+            # The actor ends with this process, for any reason.
             pool = stack.enter_context(SharedPool(name, config=config, detached=False))
             yield stack.enter_context(_Workers(config, pool, name))
 
 
 class _Board:
-    """The actor by which workers and the run tell each other how far they are, and whether to stop."""
+    """An actor that passes progress from the workers to the run, and the request to stop to the workers."""
 
     def __init__(self) -> None:
         self._heard: list[WorkerProgress] = []
@@ -111,7 +110,7 @@ class _Workers:
     def judge(
         self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
     ) -> RemoteResult | str:
-        """Have a problem judged, and wait for it; return why not if its workers died, time and again."""
+        """Have a problem judged, and wait for the result. Return the reason as text if its workers died repeatedly."""
         import ray
 
         self._heard, self._stopping = heard, stopping
@@ -123,15 +122,15 @@ class _Workers:
         except ray.exceptions.RayError as error:
             return f"its worker died {_RETRIES + 1} times, the last time: {last_line(error)}"
         with suppress(ray.exceptions.RayError):
-            self._hear()  # what it has told comes before its end
+            self._hear()  # its progress comes before its end
         return came
 
     def stats(self) -> Mapping[str, Any]:
-        """Return the counters of the pool, over all processes, since its actor was started last."""
+        """Return the counters of the pool, over all processes, since its actor last started."""
         return self._shared.shared_stats()
 
     def _listen(self) -> None:
-        """Tell the workers whether to stop, and hear how far they are."""
+        """Pass the request to stop to the workers, and read their progress, again and again."""
         import ray
 
         while not self._over.wait(_LOOK_S):
@@ -154,12 +153,11 @@ _executors: dict[str, tuple[Scratch, dict[str, Executor]]] = {}
 
 
 def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> RemoteResult:
-    """Judge a problem, as a task."""
     import ray
 
     registry = default_registry()
-    if pool.called not in _executors:  # compiled programs are kept from one problem to the next
-        scratch = Scratch()  # it is swept once this process is dead
+    if pool.called not in _executors:  # compiled programs are kept for the next problem
+        scratch = Scratch()  # deleted when this process is dead
         _executors[pool.called] = scratch, make_executors(config, registry, scratch.path)
 
     def tell(heard: WorkerProgress) -> bool:

@@ -1,9 +1,8 @@
-"""Leader election of a pool's coordinators, in Ray's control store.
+"""Leader election of a pool's coordinators, in Ray's control store: at most one is active.
 
-Decides that there is one at a time. Ray starts an actor again when it believes that the old one is dead; if the old
-one's node is only cut off, there are two. So a coordinator says in the store that it is the one, looks every now and
-then whether it still is, and keeps silent when it has not been told so for `LEADER_SHARE` of a TTL. The next one waits
-for that much longer than a TTL for members that do not tell. It must not know what a coordinator does, nor Ray.
+Ray restarts an actor when it believes that the old one is dead. If the old node is only cut off, there are two actors.
+So a coordinator writes its claim into the store, and checks it regularly. It sends nothing if it could not confirm its
+claim for `LEADER_SHARE` of a TTL. Its successor's grace is longer than a TTL by the same time.
 """
 
 import secrets
@@ -18,17 +17,17 @@ from balancer.cluster.tcp.record_file import dump_record, parse_record
 __all__ = ["LEADER_SHARE", "KeyValueStore", "LeaderClaim", "leader_times"]
 
 LEADER_SHARE: Final = 0.2
-"""A coordinator that was not told for this part of a TTL that it is the one says nothing any more."""
+"""Share of a TTL after which a coordinator that could not confirm its claim sends nothing."""
 
 
 class KeyValueStore(Protocol):
-    """Texts by name, which outlive this process. One change after the other, and whoever reads sees the last one.
+    """Texts by name, which outlive this process. Changes happen one after the other, and a read sees the last one.
 
     Each call raises OSError if the store cannot be reached.
     """
 
     def get(self, name: str) -> str | None:
-        """Return a text; None: there is none."""
+        """Return a text; None if there is none."""
         ...
 
     def put(self, name: str, text: str) -> None:
@@ -36,30 +35,30 @@ class KeyValueStore(Protocol):
         ...
 
     def drop(self, name: str) -> None:
-        """Forget a text."""
+        """Delete a text."""
         ...
 
 
 def leader_times(ttl_s: float) -> ClusterTimes:
-    """Return the times of a pool whose coordinators keep silent when they are not sure. Raises ValueError."""
+    """Return the times of a pool whose coordinators send nothing when they are not sure. Raises ValueError."""
     return ClusterTimes(ttl_s, grace_s=(1 + LEADER_SHARE) * ttl_s)
 
 
 class LeaderClaim:
-    """That this coordinator is the one of a pool.
+    """A coordinator's claim to be the only one of a pool.
 
-    It is written down before it is read what the coordinator before has left, and that one reads who is the one after
-    it has written. So either it sees that it is not the one any more, and sends nothing, or this one sees what it
-    wrote.
+    A new coordinator first writes its claim, then reads its predecessor's record. The predecessor first writes its
+    record, then reads the claim. So either the predecessor sees the new claim and sends nothing, or the new coordinator
+    sees its record.
 
     Args:
-        pool: its name, of all that share the store.
+        pool: its name; the same for all coordinators.
         times: see `leader_times`.
         kept: the store.
         clock: seconds.
 
     Attributes:
-        last: what the coordinator before left; None: it cannot be read. No coordinator before: nobody holds anything.
+        last: the predecessor's record; None: it cannot be read. Without a predecessor: a record without leases.
 
     Raises:
         OSError: the store cannot be reached.
@@ -84,11 +83,11 @@ class LeaderClaim:
 
     @property
     def sure(self) -> bool:
-        """Whether this coordinator may speak."""
+        """Whether this coordinator may send."""
         return self._clock() < self._until_s
 
     def look(self) -> bool:
-        """Find out whether this coordinator is still the one. Raises OSError."""
+        """Check whether this coordinator is still the leader, and return it. Raises OSError."""
         began_s = self._clock()
         if self._kept.get(self._owner) == self._life:
             self._until_s = began_s + LEADER_SHARE * self._times.ttl_s
@@ -97,8 +96,8 @@ class LeaderClaim:
         return not self.usurped
 
     def keep(self, record: CoordinatorRecord) -> None:
-        """Write the record down. Raises OSError, also if another coordinator is the leader: then nothing is sent."""
-        # The next coordinator, whose own TTL may be less, must wait for as long as this one's promises last.
+        """Write the record. Raises OSError, also if another coordinator is the leader: then nothing is sent."""
+        # The next coordinator's TTL may be shorter, but it must wait as long as this one's promises last.
         self._kept.put(self._records + self._life, dump_record(replace(record, ttl_s=self._times.grace_s)))
         if not self.look():
             raise OSError("another coordinator has this pool by now")

@@ -1,7 +1,7 @@
 """`SharedPool`: a pool by its name, for any process of a Ray cluster.
 
-Decides how it is found, made if need be, and found again. What it leases, the actor's server grants, over a connection
-of this process's own: Ray is asked only where that is.
+Decides how the pool's actor is found, created and found again. Ray only tells where the actor is. Leases use a
+connection from this process to the actor's server.
 """
 
 import os
@@ -19,33 +19,33 @@ from balancer.settings.rules import RetrySettings
 __all__ = ["NAMESPACE", "SharedPool", "last_line", "stop"]
 
 NAMESPACE: Final = "balancer"
-"""Of Ray, in which pools have their names: not that of a job, for pools are there for all jobs."""
+"""Ray namespace of the pools' names. It is not a job's namespace, because all jobs share the pools."""
 
 _TTL_S: Final = 10.0
-_ASK_S: Final = 4.0  # for the actor to say where it is
+_ASK_S: Final = 4.0  # seconds for the actor to say where it is
 _GONE: Final = "it must be made again, with config="
 
 
 class SharedPool(ConnectedPool):
-    """The pool of this name, which all processes of the cluster share; whoever comes first makes it.
+    """The pool of this name, shared by all processes of the cluster. The first process creates it.
 
-    Threads and tasks lease from it as from any pool. It can be given to tasks and actors of Ray: it is pickled to its
-    name, and a process has one pool of that name, which lasts as long as the process does.
+    Threads and tasks lease from it as from any pool. It can be passed to tasks and actors of Ray: its pickle is its
+    name. A process has one pool of each name, which lasts as long as the process.
 
     Args:
         name: of the pool, within `namespace`.
-        config: what the pool is made from, or the TOML file's path, read here; None: it must be there.
-        ttl_s: seconds after which a process that is not heard of has lost its leases; None: as the pool has it, and 10
-            for a new one.
+        config: to create the pool from, or the path of its TOML file, read here; None: the pool must exist.
+        ttl_s: seconds without contact after which a process loses its leases; None: as the pool has it, 10 for a new
+            one.
         namespace: of Ray.
-        detached: whether the pool outlives the job that makes it; `stop` ends it.
-        block: how many leases to ask for at once; see `Pool.connect`.
-        acquire_timeout_s, retries: as for a pool of one's own; None: as the pool's config says.
-        within_s: how long to wait for the pool.
+        detached: whether the pool outlives the job that creates it; `stop` ends it.
+        block: leases to ask for at once; see `Pool.connect`.
+        acquire_timeout_s, retries: as for a local pool; None: from the pool's config.
+        within_s: seconds to wait for the pool.
 
     Raises:
-        ConfigError: there is no such pool and no config, the config cannot be used, or is another than the pool's; or
-            something else has the name; or Ray is not initialised.
+        ConfigError: no such pool and no config; the config cannot be used, or differs from the pool's; another actor
+            has the name; or Ray is not initialised.
         NotConnected: the pool cannot be reached in time.
         MissingExtra: the extra `ray` is not installed.
     """
@@ -73,7 +73,7 @@ class SharedPool(ConnectedPool):
         self._name, self._namespace = name, namespace
         self._again = (name, namespace, block, acquire_timeout_s, retries)
         actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
-        self._actor = None if detached else actor  # one that is not detached ends with its last handle
+        self._actor = None if detached else actor  # without `detached`, the actor ends with its last handle
         found = _asked(actor, name, within_s)
         _compare(name, found.sections, config, ttl_s)
         timeout_s = found.acquire_timeout_s if acquire_timeout_s is None else acquire_timeout_s
@@ -88,7 +88,7 @@ class SharedPool(ConnectedPool):
         )
 
     def _seek_again(self) -> tuple[str, str]:
-        """Return where the pool is by now, and its token. Raises NotConnected."""
+        """Return where the pool is now, and its token. Raises NotConnected."""
         try:
             _ready(self._name)
             found = _asked(_found(self._name, self._namespace), self._name, _ASK_S)
@@ -103,7 +103,7 @@ class SharedPool(ConnectedPool):
         return self._name
 
     def shared_stats(self) -> dict[str, Any]:
-        """Return the counters over all processes, since the actor was started last, as `PoolStats.to_dict` has them.
+        """Return the counters over all processes, since the actor last started, as `PoolStats.to_dict` does.
 
         Raises:
             NotConnected: the actor does not answer.
@@ -113,10 +113,10 @@ class SharedPool(ConnectedPool):
         return stats
 
     def drain(self, name: str) -> None:  # type: ignore[override]  # who else is connected refuses it, whatever is given
-        """Grant no new lease of the endpoint `name`, to anybody, until the actor is started again.
+        """Grant no new lease of the endpoint `name`, to any process, until the actor restarts.
 
         Raises:
-            UnknownEndpoint: there is none.
+            UnknownEndpoint: there is no such endpoint.
         """
         actor = _found(self._name, self._namespace)
         known = _get(actor.drain.remote(name), self._name, _ASK_S)
@@ -139,10 +139,10 @@ class SharedPool(ConnectedPool):
 
 
 def stop(name: str, *, namespace: str = NAMESPACE) -> None:
-    """End the pool of this name, for all; what is leased ends within 0.8 of its TTL.
+    """End the pool of this name, for all processes. Its leases end within 0.8 of its TTL.
 
     Raises:
-        ConfigError: there is none, or Ray is not initialised.
+        ConfigError: there is no such pool, or Ray is not initialised.
         MissingExtra: the extra `ray` is not installed.
     """
     _ready(name)
@@ -161,7 +161,7 @@ _pools_lock = threading.Lock()
 def _of_this_process(
     name: str, namespace: str, block: int, acquire_timeout_s: float | None, retries: RetrySettings | None
 ) -> SharedPool:
-    """Return the pool of this name that this process has, and connect it if it has none."""
+    """Return this process's pool of this name; connect it if there is none."""
     key = (name, namespace, block, acquire_timeout_s, retries)
     with _pools_lock:
         process, pool = _pools.get(key, (0, None))
@@ -181,7 +181,7 @@ def _called(name: str) -> str:
 
 
 def _ready(name: str) -> None:
-    """Return if Ray can be asked. Raises ConfigError, MissingExtra."""
+    """Check that Ray can be used. Raises ConfigError, MissingExtra."""
     require("ray", "balancer.ray")
     import ray
 
@@ -206,7 +206,7 @@ def _found(name: str, namespace: str) -> Any:
 
 
 def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detached: bool) -> Any:
-    """Return the actor of this name, and make it if there is none."""
+    """Return the actor of this name; create it if there is none."""
     import ray
 
     from balancer.ray.actor import PoolActor, PoolSource
@@ -218,7 +218,7 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
-    Pool.from_config(only).close()  # its mistakes are told here, not by a process that dies of them
+    Pool.from_config(only).close()  # errors in the config are raised here, not in a process that dies of them
     given = PoolSource(f"{namespace}/{name}", only, ttl_s)
     options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
     try:
@@ -252,13 +252,13 @@ def _get(answer: Any, name: str, within_s: float) -> Any:
 
 
 def last_line(error: BaseException) -> str:
-    """Return an error of Ray, which has many lines, in one."""
-    lines = str(error).strip().splitlines()  # the last one says what happened, those before it where
+    """Return an error of Ray, which has many lines, as one line."""
+    lines = str(error).strip().splitlines()  # the last line says what happened, the others where
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
 
 
 def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: float | None) -> None:
-    """Raise ConfigError if the pool that is there was made from something else."""
+    """Raise ConfigError if the existing pool was made from another config or TTL."""
     from balancer.ray.actor import section_digests
 
     wanted = {} if config is None else section_digests(config)

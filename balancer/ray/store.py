@@ -1,6 +1,6 @@
-"""Key-value store of Ray (its control store), which outlives an actor and its node.
+"""Key-value store of Ray (its control store). It outlives an actor and its node.
 
-Decides how its names are kept apart from others'. The store is an experimental part of Ray: it is used here only.
+The store is an experimental part of Ray, so it is used only here. Decides how our names are kept apart from others.
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ class ControlStore:
         self._kv: Any = internal_kv
 
     def get(self, name: str) -> str | None:
-        """Return a text; None: there is none."""
+        """Return a text; None if there is none."""
         try:
             found: bytes | None = self._kv._internal_kv_get(name.encode(), namespace=_NAMESPACE)
         except Exception as error:
@@ -34,7 +34,7 @@ class ControlStore:
             raise _unreached(error) from None
 
     def drop(self, name: str) -> None:
-        """Forget a text."""
+        """Delete a text."""
         try:
             self._kv._internal_kv_del(name.encode(), namespace=_NAMESPACE)
         except Exception as error:

@@ -1,7 +1,7 @@
-"""Reward functions under the signatures that trainers call.
+"""Reward functions with the signatures of trainers.
 
-- `scoring`: verdicts to rewards, and the count of what has none.
-- `verl`, `trl`, `open_r1`: one file for each trainer. None of them is imported: only their signatures are kept.
+- `scoring`: turns results into rewards, and counts samples without a reward.
+- `verl`, `trl`, `open_r1`: one module for each trainer. The trainers are not imported; only their signatures are used.
 """
 
 from balancer.judge.trainers.open_r1 import open_r1_binary_code_reward, open_r1_code_reward

@@ -1,7 +1,7 @@
-"""The code rewards of open-r1: `code_reward(completions, num_parallel, provider_type, enforce_same_language, **kw)`.
+"""Code rewards of open-r1: `code_reward(completions, num_parallel, provider_type, enforce_same_language, **kw)`.
 
-Decides what of its arguments counts: the column `verification_info`, with the language and the test cases. How many run
-at once, and where, is the judge's business. Both return None for what could not be judged, as open-r1's others may.
+They read the column `verification_info`, with the language and the test cases. They ignore the other arguments: the
+judge decides where programs run, and how many at once. Both return None for a sample that could not be judged.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +14,21 @@ __all__ = ["open_r1_binary_code_reward", "open_r1_code_reward"]
 
 
 def open_r1_code_reward(judge: Judge, *, unjudged: Unjudged = None) -> Callable[..., list[float | None]]:
-    """Return what may stand for `open_r1.rewards.code_reward`: the part of the test cases that is passed.
+    """Return a replacement for `open_r1.rewards.code_reward`: the share of test cases that passed.
 
     Args:
-        judge: judges.
-        unjudged: what a sample scores that could not be judged: None leaves it out, "raise" ends the training.
+        judge: judges the programs.
+        unjudged: reward of a sample that could not be judged. None leaves it out; "raise" ends the training.
     """
     return _reward("code_reward", judge, Scoring(unjudged, partial=True, none_allowed=True))
 
 
 def open_r1_binary_code_reward(judge: Judge, *, unjudged: Unjudged = None) -> Callable[..., list[float | None]]:
-    """Return what may stand for `open_r1.rewards.binary_code_reward`: 1 if all test cases are passed, else 0."""
+    """Return a replacement for `open_r1.rewards.binary_code_reward`: 1 if all test cases passed, else 0.
+
+    Args:
+        judge, unjudged: as for `open_r1_code_reward`.
+    """
     return _reward("binary_code_reward", judge, Scoring(unjudged, partial=False, none_allowed=True))
 
 

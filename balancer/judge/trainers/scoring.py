@@ -1,6 +1,6 @@
-"""Rewards: from what is known of a program to a number, and how many have none.
+"""Rewards of samples, and counts of samples without one.
 
-Decides what an unjudged sample scores: what its user said, and nothing else.
+An unjudged sample gets the reward that the user set, and no other.
 """
 
 import logging
@@ -15,7 +15,7 @@ from balancer.judge.judged import Job, Judged
 __all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "completion_text"]
 
 RAISE: Literal["raise"] = "raise"
-Unjudged: TypeAlias = float | Literal["raise"] | None  # what a sample scores that could not be judged
+Unjudged: TypeAlias = float | Literal["raise"] | None  # reward of a sample that could not be judged
 
 R = TypeVar("R", bound=Callable[..., Any])
 
@@ -23,7 +23,7 @@ _LOGGER = logging.getLogger("balancer")
 
 
 class Unscored(BalancerError):
-    """A sample could not be judged, and whoever asked wants to hear of it so. Field: `note`, why."""
+    """A sample could not be judged, and `unjudged` is "raise". Attribute: `note`, the reason."""
 
     def __init__(self, note: str) -> None:
         super().__init__(f"a sample could not be judged: {note}; give unjudged=NUMBER to go on with that as its reward")
@@ -31,7 +31,7 @@ class Unscored(BalancerError):
 
 
 class Counts:
-    """How many samples a reward function was asked for, and how many of them could not be judged. Thread-safe."""
+    """Counts of samples: `asked` in all, `unjudged` of them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Counts:
         self.unjudged = 0
 
     def add(self, asked: int, unjudged: int) -> None:
-        """Count some more."""
+        """Add to both counts."""
         with self._lock:
             self.asked += asked
             self.unjudged += unjudged
@@ -49,18 +49,18 @@ class Counts:
 
 
 class Scoring:
-    """Rewards.
+    """Computes rewards.
 
     Args:
-        unjudged: what a sample scores that could not be judged: a number, None, or "raise".
-        partial: whether the reward is the part of the cases that is accepted, not only 1 or 0.
-        none_allowed: whether the trainer knows what it is that a sample has no reward.
+        unjudged: reward of a sample that could not be judged: a number, None, or "raise".
+        partial: True: the reward is the share of accepted cases. False: 1 or 0.
+        none_allowed: whether the trainer accepts None as a reward.
 
     Attributes:
-        counts: of all that was scored.
+        counts: of all samples so far.
 
     Raises:
-        ValueError: `unjudged` is none of what is allowed.
+        ValueError: `unjudged` is not allowed.
     """
 
     def __init__(self, unjudged: Unjudged, *, partial: bool, none_allowed: bool) -> None:
@@ -73,11 +73,11 @@ class Scoring:
         self.counts = Counts()
 
     def job(self, text: str, tests: Any, language: str, function: str | None = None) -> Job:
-        """Return the job of judging `text`, as `Job.of` does; where a part counts for nothing it stops at the first."""
+        """Return the job that judges `text`, as `Job.of` does. Without `partial` it stops at the first failed case."""
         return Job.of(text, tests, language=language, function=function, stop_at_first=not self.partial)
 
     def published(self, reward: R, name: str = "") -> R:
-        """Return `reward` with the attribute `counts`; called `name`, where a trainer logs it by that."""
+        """Return `reward` with the attribute `counts`. If `name` is given, rename it, for the trainer's log."""
         reward.counts = self.counts  # type: ignore[attr-defined]
         if name:
             reward.__name__ = reward.__qualname__ = name
@@ -87,7 +87,7 @@ class Scoring:
         """Return the reward of one sample.
 
         Raises:
-            Unscored: it is not judged, and that is to be raised.
+            Unscored: the sample is unjudged, and `unjudged` is "raise".
         """
         score = judged.share if self.partial else judged.score
         if score is not None:
@@ -97,7 +97,11 @@ class Scoring:
         return self.unjudged
 
     def rewards(self, judged: Iterable[Judged]) -> tuple[list[float | None], int]:
-        """Return the rewards of a batch, and how many of it are unjudged; these are counted and logged."""
+        """Return the rewards of a batch, and how many samples are unjudged. Counts and logs them.
+
+        Raises:
+            Unscored: as for `reward`.
+        """
         each = list(judged)
         missing = [one for one in each if self.is_missing(one)]
         self.counts.add(len(each), len(missing))
@@ -110,14 +114,14 @@ class Scoring:
         return [self.reward(one) for one in each], len(missing)
 
     def is_missing(self, judged: Judged) -> bool:
-        """Return whether nothing is known that would make a reward."""
+        """Return whether there is no result to compute a reward from."""
         return (judged.share if self.partial else judged.score) is None
 
 
 def completion_text(completion: Any) -> str:
-    """Return the text of a completion: a string, or the last of the assistant's messages in a conversation.
+    """Return the text of a completion: a string, or the last message of the assistant in a conversation.
 
-    What a tool answered after that is not what the model wrote.
+    Later messages, e.g. from a tool, do not count.
 
     Raises:
         TypeError: it is something else.
@@ -129,7 +133,7 @@ def completion_text(completion: Any) -> str:
         content = own[-1].get("content") or "" if own else ""
         if isinstance(content, str):
             return content
-        if isinstance(content, Sequence):  # blocks, as of models that see
+        if isinstance(content, Sequence):  # content blocks of multimodal models
             return "".join(each.get("text") or "" for each in content if isinstance(each, dict))
     if isinstance(completion, Sequence) and not completion:
         return ""

@@ -1,7 +1,7 @@
-"""The reward function of TRL's trainers (GRPO, RLOO): `reward(prompts, completions, completion_ids, **columns)`.
+"""Reward functions of TRL's trainers (GRPO, RLOO): `reward(prompts, completions, completion_ids, **columns)`.
 
-Decides which columns of the data set are read. TRL leaves a sample out whose reward is None: it is NaN in its sums, and
-gets no advantage. It calls with keywords only, and awaits coroutine functions.
+TRL leaves out a sample with the reward None: it is NaN in sums, and gets no advantage. TRL calls with keywords only,
+and awaits coroutine functions.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,16 +26,16 @@ def trl_reward(
     unjudged: Unjudged = None,
     name: str = "code_reward",
 ) -> Callable[..., list[float | None]]:
-    """Return a reward function for `reward_funcs=`; its attribute `counts` tells how many samples had no reward.
+    """Return a reward function for `reward_funcs=`. Its attribute `counts` has the number of samples without a reward.
 
     Args:
-        judge: judges.
+        judge: judges the programs.
         tests: the column with the tests of each sample; see `cases_of`.
-        function: the column with the name of the function that is called, where there is such a column.
-        language: which programs are written in.
-        partial: whether the reward is the part of the cases that is accepted.
-        unjudged: what a sample scores that could not be judged: None leaves it out, "raise" ends the training.
-        name: what the trainer logs it as.
+        function: the column with the name of the function to call; it may be missing.
+        language: of the programs.
+        partial: True: the reward is the share of accepted cases. False: 1 or 0.
+        unjudged: reward of a sample that could not be judged. None leaves it out; "raise" ends the training.
+        name: of the reward in the trainer's log.
     """
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
 
@@ -56,7 +56,7 @@ def async_trl_reward(
     unjudged: Unjudged = None,
     name: str = "code_reward",
 ) -> Callable[..., Awaitable[list[float | None]]]:
-    """Return one that is a coroutine function, which TRL runs beside its others. Arguments as for `trl_reward`."""
+    """Return the same reward as a coroutine function, which TRL runs with its others. Arguments as for `trl_reward`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
 
     async def reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:

@@ -1,8 +1,8 @@
-"""The reward functions of verl: `compute_score(data_source, solution_str, ground_truth, extra_info)` and its kin.
+"""Reward functions of verl: `compute_score(data_source, solution_str, ground_truth, extra_info)`.
 
-Decides what verl is told. Its managers put every score into a tensor, so none can be left out: what an unjudged sample
-scores has no default here, and each answer says `unjudged` as well, which verl hands on as extra information, so that a
-loss can mask it. Functions are called with keywords; the reward loop awaits coroutine functions.
+verl puts every score into a tensor, so no sample can be left out. So `unjudged` has no default here, and each result
+has the key `unjudged`. verl passes it on as extra information, and a loss can mask the sample. verl calls with
+keywords; its reward loop awaits coroutine functions.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +18,7 @@ from balancer.problem import Verdict
 
 __all__ = ["async_verl_score", "verl_batch_score", "verl_sandbox_fusion", "verl_score"]
 
-_FIRST = 10  # cases that count where verl asks for a continuous score
+_FIRST = 10  # number of cases for a continuous score
 _STATUS = {
     Verdict.ACCEPTED: "success",
     Verdict.WRONG_ANSWER: "wrong_answer",
@@ -34,13 +34,13 @@ Score = dict[str, float]
 def verl_score(
     judge: Judge, *, unjudged: Unjudged, partial: bool = False, language: str = "python"
 ) -> Callable[..., Score]:
-    """Return a `compute_score` for `custom_reward_function`; its attribute `counts` tells how many were unjudged.
+    """Return a `compute_score` for `custom_reward_function`. Its attribute `counts` has the number of unjudged samples.
 
     Args:
-        judge: judges.
-        unjudged: the score of a sample that could not be judged: a number, or "raise".
-        partial: whether the score is the part of the cases that is accepted.
-        language: which programs are written in.
+        judge: judges the programs.
+        unjudged: score of a sample that could not be judged: a number, or "raise".
+        partial: True: the score is the share of accepted cases. False: 1 or 0.
+        language: of the programs.
     """
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
 
@@ -55,7 +55,7 @@ def verl_score(
 def async_verl_score(
     judge: Judge, *, unjudged: Unjudged, partial: bool = False, language: str = "python"
 ) -> Callable[..., Awaitable[Score]]:
-    """Return one that is a coroutine function, for the reward loop. Arguments as for `verl_score`."""
+    """Return the same score as a coroutine function, for the reward loop. Arguments as for `verl_score`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
 
     async def compute_score(
@@ -69,7 +69,7 @@ def async_verl_score(
 def verl_batch_score(
     judge: Judge, *, unjudged: Unjudged, partial: bool = False, language: str = "python"
 ) -> Callable[..., list[Score]]:
-    """Return one for the reward manager "batch", which asks for a batch at once. Arguments as for `verl_score`."""
+    """Return the same score for the reward manager "batch", for a whole batch. Arguments as for `verl_score`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
 
     def compute_score(
@@ -96,14 +96,14 @@ def _scores(scoring: Scoring, judged: list[Judged]) -> list[Score]:
 def verl_sandbox_fusion(
     judge: Judge, *, unjudged: Unjudged, language: str = "python"
 ) -> Callable[..., tuple[float, list[dict[str, Any]]]]:
-    """Return what may stand for `verl.utils.reward_score.sandbox_fusion.compute_score`, with its arguments.
+    """Return a replacement for `verl.utils.reward_score.sandbox_fusion.compute_score`, with the same arguments.
 
-    The URL and the semaphore are not used: the judge's pool knows where programs run, and how many at once.
+    It ignores the URL and the semaphore: the judge's pool decides where programs run, and how many at once.
 
     Args:
-        judge: judges.
-        unjudged: the score of a sample that could not be judged: a number, or "raise".
-        language: which programs are written in.
+        judge: judges the programs.
+        unjudged: score of a sample that could not be judged: a number, or "raise".
+        language: of the programs.
     """
     scoring = Scoring(unjudged, partial=True, none_allowed=False)
 

@@ -1,4 +1,4 @@
-"""Where inputs come from: the problem's own data, changes of it, and whatever a plugin adds.
+"""Input generators: the problem's own data, changes of it, searches, and plugins.
 
 Each module with a generator has a hook `balancer_generators`, so that it is loaded by its dotted name.
 """

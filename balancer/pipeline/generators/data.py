@@ -1,7 +1,4 @@
-"""The problem's own data as proposals: what its submissions were judged on before.
-
-It must not change anything; `mutate` does.
-"""
+"""Generator `data`: the problem's own data as proposals, unchanged."""
 
 import random
 from collections.abc import Iterable
@@ -26,5 +23,5 @@ class DataGenerator:
 
 @hookimpl
 def balancer_generators() -> list[Generator]:
-    """Offer the one generator of this module."""
+    """Return the generator of this module."""
     return [DataGenerator()]

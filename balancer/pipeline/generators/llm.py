@@ -1,7 +1,7 @@
-"""The generator `llm`, as a plugin: for a run whose config has a table `[llm]`.
+"""Generator `llm` as a plugin, for a run whose config has a table `[llm]`.
 
-Decides what is set up for a run, and put away after it: the pool of the model's servers, a client for each, what may be
-spent.
+Decides what is opened for a run and closed after it: the pool of the model's servers, a client for each, and the
+budget.
 """
 
 import time
@@ -24,19 +24,19 @@ __all__ = ["LlmPlugin", "balancer_generators"]
 
 
 class LlmPlugin:
-    """Ask a language model for inputs, show it what they did, and ask again."""
+    """Ask a language model for inputs, show it their results, and ask again."""
 
     name: ClassVar[str] = "llm"
 
     @contextmanager
     def open(self, services: RunServices) -> Iterator[EquippedGenerator]:
-        """Set up what the model takes, for one run.
+        """Open what the model needs, for one run.
 
         Raises:
             ConfigError: there is no `[llm]`, or something in it cannot be used.
         """
         require("llm", 'the generator "llm"')
-        # Imported here: whoever asks no model must not pay for its client library.
+        # Imported here: runs without a model do not need its client library.
         from balancer.pipeline.llm.asker import Asker, Prompts
         from balancer.pipeline.llm.client import ModelClient, ModelServers
         from balancer.pipeline.proposing import ModelAccount
@@ -72,8 +72,6 @@ class LlmPlugin:
 
 
 class _Equipping:
-    """Makes the generator of one problem."""
-
     def __init__(self, asker: "Asker", prompts: "Prompts") -> None:
         self._asker = asker
         self._prompts = prompts
@@ -98,5 +96,5 @@ def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> 
 
 @hookimpl
 def balancer_generators() -> list[LlmPlugin]:
-    """Offer the one generator of this module."""
+    """Return the generator of this module."""
     return [LlmPlugin()]

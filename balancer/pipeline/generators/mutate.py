@@ -1,8 +1,8 @@
-"""Propose inputs made from the known ones: changed, and made up in the same shape.
+"""Generator `mutate`: inputs made from the known ones, changed or made up in the same format.
 
-Decides only the order: corners, small random inputs, changes and large inputs in turn, so that a small
-budget has something of each. What the inputs share is gathered in `learn`; inputs that share nothing are
-changed as text. Every input is proposed once, and never one that is known already.
+Decides only the order: corner cases, small random inputs, changes and large inputs in turn, so that a small budget has
+some of each. `learn` gathers the common format. Inputs without one are changed as text. Every input is proposed once,
+and never a known one.
 """
 
 import hashlib
@@ -33,32 +33,32 @@ from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MutateGenerator", "balancer_generators"]
 
-# One round: which stream each proposal comes from. Slow programs need large inputs, and early; small and random ones
+# One round: the stream of each proposal. Slow programs need large inputs, early. Small and random inputs
 # kill most of the others.
 _ROUND = ("telling", "large", "small", "change", "large", "telling", "small", "small", "large", "change")
 _LATER_ROUND = ("change", "large", "small", "change", "telling", "large")
 _SOME_FORMATS = ("commands", "commands")  # a stream that few formats have, after each round
-_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3}  # asked again
-_REPEATS = 300  # inputs in a row that were proposed already, after which there is nothing new to be had
+_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3}  # for `ask_again`
+_REPEATS = 300  # repeated inputs in a row, after which there are no new ones
 
 _Made = tuple[str, bytes]
 
 
 class MutateGenerator:
-    """Propose changed and made-up inputs. It keeps nothing between problems."""
+    """Propose changed and made-up inputs. It keeps no state between problems."""
 
     name: ClassVar[str] = "mutate"
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` new inputs, lazily; the same ones for the same problem and state of `rng`."""
+        """Yield at most `budget` new inputs, lazily. The same problem and state of `rng` give the same inputs."""
         known = [proposal.data for proposal in problem.data]
         return self._proposals(_scheduled(problem, known, rng, _ROUND), known, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` further inputs, now that it is known which ones told right programs from wrong.
+        """Yield at most `budget` further inputs, with the feedback on the first ones.
 
-        Those that rejected somebody count as known inputs from here on: their shape and their ranges are learnt, too,
-        and it is they that are changed. What is only slow survives small inputs, so there are more large ones.
+        Inputs that rejected a submission count as known from now on: their format and ranges are learned too, and
+        changes start from them. Survivors may only be slow, so there are more large inputs.
         """
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
         wider = replace(problem, data=(*problem.data, *telling))
@@ -70,10 +70,9 @@ class MutateGenerator:
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
     ) -> Iterable[Proposal]:
-        """Yield at most `budget` further inputs of the same round, now that the validators have said what they refuse.
+        """Yield at most `budget` further inputs of the same round, with the validators' answers.
 
-        What was refused narrows ranges and tells rules from chance; what comes next is weighed by how much of its kind
-        was valid so far.
+        Refused inputs narrow ranges and correct rules. Streams with more valid inputs are used more often.
         """
         used = [proposal.data for proposal in problem.data]
         used += [each.data for each in (*heard.valid, *heard.refused)]
@@ -85,12 +84,12 @@ class MutateGenerator:
 
 @hookimpl
 def balancer_generators() -> list[Generator]:
-    """Offer the one generator of this module."""
+    """Return the generator of this module."""
     return [MutateGenerator()]
 
 
 def _new(made: Iterable[_Made], known: Sequence[bytes]) -> Iterator[_Made]:
-    """Pass on each input once; stop when nothing new comes any more."""
+    """Yield each input once. Stop when no new ones come."""
     seen = {_digest(data) for data in known}
     repeats = 0
     for detail, data in made:
@@ -108,7 +107,7 @@ def _digest(data: bytes) -> bytes:
 
 
 def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, turns: Sequence[str]) -> Iterator[_Made]:
-    """Yield inputs, stream by stream in turn, until all streams are dry."""
+    """Yield inputs from all streams in turn, until all are empty."""
     found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
@@ -146,7 +145,7 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
 
 
 def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
-    """Estimate how much of a stream is valid, from what was so far; a little doubt is left."""
+    """Return an estimate of a stream's share of valid inputs, from those so far. It is never 0 or 1."""
     right = sum(count for style, count in good.items() if stream_of(style) == stream)
     wrong = sum(count for style, count in bad.items() if stream_of(style) == stream)
     return (right + 1) / (right + wrong + 2)
@@ -155,7 +154,7 @@ def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
 def _streams(
     found: Knowledge, known: Sequence[bytes], rng: random.Random, done: frozenset[str]
 ) -> dict[str, Iterator[_Made]]:
-    """Return the streams; named styles that are `done`, or that are always refused, are left out."""
+    """Return the streams, without named styles that are `done` or always refused."""
     left_out = (done & ONE_TIME) | found.shunned
     streams = {
         "telling": build_styled(found, _without(left_out, telling_styles()), rng),
@@ -169,7 +168,7 @@ def _streams(
 
 
 def _without(left_out: frozenset[str], styles: Iterable[Style]) -> Iterator[Style]:
-    """Leave styles out; end where nothing else comes any more."""
+    """Yield styles without some of them. End when no others come."""
     skipped = 0
     for style in styles:
         skipped = skipped + 1 if style.name in left_out else 0

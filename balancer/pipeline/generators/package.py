@@ -1,7 +1,7 @@
-"""The generator `package`: inputs from the package's own generator programs, run in the sandbox.
+"""Generator `package`: inputs from the package's own generator programs, run in the sandbox.
 
-Decides which of a package's recipes are made: all that its own data lacks, as its own data, in the first round; then,
-in every round, recipes with other seeds, in turn.
+Decides which recipes are made. In the first round, all that the own data lacks, as own data. Then, in every round,
+recipes with other seeds, in turn.
 """
 
 import random
@@ -16,18 +16,18 @@ from balancer.program import Program, Status
 
 __all__ = ["PackagePlugin", "balancer_generators"]
 
-_PART = 4  # of the proposals of a round, one in so many: the other generators are to have their turn
-_MOST_INPUT = 64 * 2**20  # bytes, as of a file of a package
-_MOST_FAILURES = 2  # in a row: then a recipe is not tried with further seeds
+_PART = 4  # one in so many of a round's proposals, to leave room for other generators
+_MOST_INPUT = 64 * 2**20  # bytes, as for a file of a package
+_MOST_FAILURES = 2  # in a row; then a recipe is not tried with further seeds
 
 
 class PackagePlugin:
-    """Run the package's own generators; of a package without any it proposes nothing, and runs nothing."""
+    """Run the package's own generators. Without any, it proposes and runs nothing."""
 
     name: ClassVar[str] = "package"
 
     def equip(self, toolbox: Toolbox) -> Generator:
-        """Return the generator for the problem that `toolbox` is for."""
+        """Return the generator for the problem of `toolbox`."""
         return _PackageGenerator(toolbox)
 
 
@@ -41,7 +41,7 @@ class _PackageGenerator:
         self._failures: dict[str, int] = {}
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield the own data that is missing, then inputs of other seeds."""
+        """Yield the missing own data, then inputs of other seeds."""
         for recipe in problem.recipes:
             if recipe.missing:
                 data = self._made(recipe, recipe.seed)
@@ -50,7 +50,6 @@ class _PackageGenerator:
         yield from self._others(problem, rng, budget - len(problem.data) - len(problem.recipes))
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield inputs of yet other seeds."""
         return self._others(problem, rng, budget)
 
     def _others(self, problem: Problem, rng: random.Random, budget: int) -> Iterator[Proposal]:
@@ -72,7 +71,7 @@ class _PackageGenerator:
         return self._failures.get(recipe.name, 0) >= _MOST_FAILURES
 
     def _made(self, recipe: Recipe, seed: int) -> bytes | None:
-        """Return the input that a recipe makes; None if it makes none, which is noted once."""
+        """Return the input of a recipe; None if there is none, which is noted once."""
         program = recipe.command(seed)
         if program is None:
             return recipe.data
@@ -81,7 +80,7 @@ class _PackageGenerator:
             return None
         execution, why = self._toolbox.run(program)
         if execution is None:
-            if recipe.missing:  # without it the package's own data is not whole: the next session makes it
+            if recipe.missing:  # without it the package's own data is incomplete; the next session makes it
                 raise PutOff(f"{recipe.name}, which belongs to its own data, could not be made: {why}")
             why = f"it could not be run: {why}"
         elif execution.status is not Status.FINISHED or execution.exit_code != 0:
@@ -104,5 +103,5 @@ class _PackageGenerator:
 
 @hookimpl
 def balancer_generators() -> list[PackagePlugin]:
-    """Offer the one generator of this module."""
+    """Return the generator of this module."""
     return [PackagePlugin()]

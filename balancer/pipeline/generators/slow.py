@@ -1,8 +1,7 @@
-"""The generator `slow`: large inputs on which a surviving wrong submission takes longer than it may.
+"""Generator `slow`: large inputs on which a surviving wrong submission exceeds its time limit.
 
-It proposes nothing in the first round. Later it begins with the inputs on which something took longest and with the
-largest that can be made up, and changes them for as long as that makes a survivor slower. Which way it goes depends on
-the times that are measured.
+It proposes nothing in the first round. Later it starts with the inputs that took longest and the largest that can be
+made up. It changes them while that makes a survivor slower. Its choices depend on measured times.
 """
 
 import random
@@ -34,7 +33,7 @@ class SlowPlugin:
 
 
 class _Climbing:
-    """Climbs on one problem, over all its rounds; a later round goes on where the last one stopped."""
+    """Climbs on one problem, over all rounds. A later round continues where the last one stopped."""
 
     name: ClassVar[str] = SlowPlugin.name
 
@@ -43,7 +42,7 @@ class _Climbing:
         self._climb: HillClimb | None = None
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield nothing: it is not known yet what survives."""
+        """Yield nothing: the survivors are not known yet."""
         return ()
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
@@ -69,5 +68,5 @@ class _Climbing:
 
 @hookimpl
 def balancer_generators() -> list[SlowPlugin]:
-    """Offer the one generator of this module."""
+    """Return the generator of this module."""
     return [SlowPlugin()]

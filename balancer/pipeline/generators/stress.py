@@ -1,8 +1,8 @@
-"""The generators `exhaustive` and `stress`: small inputs on which a survivor differs from a right solution.
+"""Generators `exhaustive` and `stress`: small inputs on which a survivor differs from a right submission.
 
-They propose nothing in the first round: they aim at what survives it. Thousands of inputs are tried, and thrown away
-unless they tell somebody apart. With the same seed and submissions both try the same inputs in the same order; how far
-they come depends on the time they are given.
+They propose nothing in the first round, because they aim at survivors. They try thousands of inputs, and keep only
+those that make a difference. With the same seed and submissions both try the same inputs in the same order. How far
+they get depends on their time.
 """
 
 import random
@@ -45,7 +45,7 @@ class StressPlugin:
 
 
 class _Searching(ABC):
-    """Searches for one problem, over all its rounds; a later round goes on where the last one stopped."""
+    """Searches for one problem, over all rounds. A later round continues where the last one stopped."""
 
     name: ClassVar[str]
 
@@ -54,11 +54,11 @@ class _Searching(ABC):
         self._source: InputSource | None = None
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield nothing: it is not known yet what survives."""
+        """Yield nothing: the survivors are not known yet."""
         return ()
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` inputs, for each survivor one that tells it from the right ones, if one is found."""
+        """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found."""
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
             return
@@ -78,7 +78,7 @@ class _Searching(ABC):
 
     @abstractmethod
     def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
-        """Return what is searched; None if there is nothing."""
+        """Return the source of inputs; None if there is none."""
 
 
 class _Exhaustive(_Searching):
@@ -103,5 +103,5 @@ def _told(names: Sequence[str]) -> str:
 
 @hookimpl
 def balancer_generators() -> list[ExhaustivePlugin | StressPlugin]:
-    """Offer the two generators of this module."""
+    """Return the two generators of this module."""
     return [ExhaustivePlugin(), StressPlugin()]

@@ -1,1 +1,1 @@
-"""A language model that proposes cases: what it is asked, what it may cost, and what its answers are worth."""
+"""Language model as a proposer of inputs: questions, costs, and checks of its answers."""

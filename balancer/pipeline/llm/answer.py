@@ -1,7 +1,6 @@
-"""Model answers: their form, and what of an answer is believed.
+"""Model answers: their form, limits and parser.
 
-Decides the form, and how much of anything there may be. An answer is a stranger's text: whatever it is, it costs one
-attempt and one line.
+An answer is not trusted. A bad one costs one attempt and one line in the report.
 """
 
 import json
@@ -15,12 +14,12 @@ MOST_ANSWER = 4 * 2**20  # characters
 _MOST_SOURCE, _MOST_INPUT, _MOST_COMMAND = 2**16, 2**18, 200
 _MOST_INPUTS, _MOST_COMMANDS = 100, 200
 _SHOWN = 80  # characters of an answer that an error quotes
-_MOST_STARTS = 50  # braces at which JSON may begin
+_MOST_STARTS = 50  # braces at which the search for JSON starts
 _DECODER = json.JSONDecoder()
 
 
 class BadAnswer(Exception):
-    """An answer that cannot be used, and why, in one line."""
+    """An answer that cannot be used. The message is the reason, in one line."""
 
 
 class _Part(BaseModel):
@@ -28,29 +27,29 @@ class _Part(BaseModel):
 
 
 class ModelProgram(_Part):
-    """A program of the model's."""
+    """A program that the model wrote."""
 
     language: Literal["python", "cpp"] = "python"
     source: Annotated[str, Field(min_length=1, max_length=_MOST_SOURCE)]
 
 
 class TargetedInput(_Part):
-    """An input that is meant to show what is wrong with one program that no case has rejected yet."""
+    """An input that should show what is wrong with a program that no case has rejected yet."""
 
     survivor: Annotated[str, Field(max_length=200)]
     input: Annotated[str, Field(min_length=1, max_length=_MOST_INPUT)]
 
 
 class ModelAnswer(_Part):
-    """What a model proposes for one problem, in one round.
+    """A model's proposals for one problem in one round.
 
     Attributes:
-        generator: prints one input, told by its arguments which; None: the one of an earlier round.
-        commands: its arguments, a line for each input.
-        validator: exits with 42 for a valid input on standard input, with 43 for another one; None: none, or as before.
-        checker: called with the input, an answer and a folder, and an output on standard input: exits with 42 if the
-            output is right, with 43 if not; for problems with many right outputs. None: outputs are compared.
-        inputs: as they are.
+        generator: prints one input, chosen by its arguments; None: the one of an earlier round.
+        commands: arguments of the generator, a line for each input.
+        validator: exits with 42 for a valid input on standard input, else with 43; None: none, or the earlier one.
+        checker: for problems with many right outputs. Its arguments are the input, an answer and a folder, and the
+            output is on standard input. Exits with 42 if the output is right, else with 43. None: outputs are compared.
+        inputs: ready inputs.
         aimed: an input for each survivor.
     """
 
@@ -67,12 +66,12 @@ class ModelAnswer(_Part):
 
 
 def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = False) -> ModelAnswer:
-    """Return what `text` answers.
+    """Return the answer in `text`.
 
     Args:
-        text: as the model wrote it: JSON, alone or among other words.
-        refusal: its words, where the server tells that it refused.
-        cut: True if the server says that the answer ended where it was not meant to.
+        text: of the model: JSON, alone or among other words.
+        refusal: the model's words, if the server says that it refused.
+        cut: whether the server says that the answer was cut off.
 
     Raises:
         BadAnswer: it cannot be used.
@@ -83,7 +82,7 @@ def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = Fal
         raise BadAnswer("the answer is too long, and was cut off" if cut else "the answer is empty")
     if len(text) > MOST_ANSWER:
         raise BadAnswer(f"the answer has {len(text)} characters; {MOST_ANSWER} are allowed")
-    found = _json_in(text, starts=1 if cut else _MOST_STARTS)  # what a cut answer holds is only a part of it
+    found = _json_in(text, starts=1 if cut else _MOST_STARTS)  # a cut answer holds only a part of it
     if found is None:
         why = "was cut off before its end" if cut else "holds no JSON object"
         raise BadAnswer(f"the answer {why}: {_quoted(text)}")
@@ -91,7 +90,7 @@ def read_answer(text: str | None, *, refusal: str | None = None, cut: bool = Fal
 
 
 def _json_in(text: str, starts: int) -> object | None:
-    """Return the longest JSON object in `text`, so that a fence, a preface or braces in prose do no harm."""
+    """Return the longest JSON object in `text`, so that fences, prefaces and braces in prose do no harm."""
     best, length, start = None, 0, -1
     for _ in range(starts):
         start = text.find("{", start + 1)
@@ -126,7 +125,7 @@ def _quoted(text: str) -> str:
 
 
 def answer_schema() -> dict[str, Any]:
-    """Return the JSON schema of an answer, as servers want it that keep to one: each key needed, no other allowed."""
+    """Return the JSON schema of an answer, in the strict form of servers: all keys required, no others allowed."""
     schema = ModelAnswer.model_json_schema()
     for table in (schema, *schema.get("$defs", {}).values()):
         table["additionalProperties"] = False
@@ -135,7 +134,7 @@ def answer_schema() -> dict[str, Any]:
     return plain
 
 
-# What servers refuse in a schema that is to be kept to strictly; the answer is checked for all of it here.
+# Keys that servers refuse in strict schemas; the answer is checked for all of them here.
 _LEFT_OUT = ("default", "title", "minLength", "maxLength", "minItems", "maxItems")
 
 

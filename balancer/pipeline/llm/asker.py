@@ -1,9 +1,9 @@
-"""Ask the model until there is an answer that can be used, or the budget or the attempts are spent.
+"""Asker: asks the model until it has a usable answer, or the budget or the attempts are used up.
 
-Decides when a question is asked again, and that no answer is asked for twice.
+Decides when a question is repeated, and that no answer is asked for twice.
 
-Prompts: what a model is asked, from files that a user may replace. Decides which file is which part of a question, and
-the version of a set of files: a hash, so that an answer is never taken for one to another question.
+Prompts are files that a user may replace. Their version is a hash, so that an answer is never used for another
+question.
 """
 
 import hashlib
@@ -39,19 +39,19 @@ class Prompts:
     """The files of a question: `system.md`, `propose.md` for the first round, `refine.md` for each later one.
 
     Args:
-        folder: files in it take the place of ours of the same name; None: ours.
+        folder: its files replace ours of the same name; None: ours.
 
     Attributes:
-        version: 12 hex digits; another text is another version.
+        version: 12 hex digits; it changes with the text.
 
     Raises:
-        ConfigError: the folder is not there, or a file of it is no template, or asks for what there is not.
+        ConfigError: the folder is missing, or a file in it is not a valid template, or uses unknown variables.
     """
 
     def __init__(self, folder: str | None) -> None:
         texts = {name: _text(name, folder) for name in _FACTS}
         self.version = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
-        # Data goes in as text and is never a template itself; a template may come from anywhere, so it gets no Python.
+        # Data is inserted as text, never as a template. Templates may come from anywhere, so they get no Python.
         environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
         )
@@ -67,7 +67,7 @@ class Prompts:
                 raise ConfigError(f"llm.prompts: {folder}/{name}: there is no {min(unknown)!r} (there are: {known})")
 
     def system(self) -> str:
-        """Return what a model is told about its task."""
+        """Return the model's instructions."""
         return self._render("system.md", {})
 
     def propose(self, **facts: Any) -> str:
@@ -101,7 +101,7 @@ def _text(name: str, folder: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AskResult:
-    """What came of a question: an answer, or None; and a line for each attempt that was no use."""
+    """The result of a question: an answer or None, and a line for each failed attempt."""
 
     answer: ModelAnswer | None
     lines: tuple[str, ...] = ()
@@ -112,10 +112,10 @@ class Asker:
 
     Args:
         settings: `[llm]`.
-        servers: who answers.
-        account: what has been used.
+        servers: of the model.
+        account: counts the use.
         memory: answers so far.
-        prompts: what is asked.
+        prompts: of the questions.
         clock: seconds.
     """
 
@@ -143,16 +143,16 @@ class Asker:
         objection: Callable[[ModelAnswer], str] = lambda answer: "",
         pause: Callable[[float], object] = time.sleep,
     ) -> AskResult:
-        """Return what the model answers to `question`.
+        """Return the model's answer to `question`.
 
         Args:
-            row, round: what it is about; for the budget and the records.
-            question: what is asked.
-            objection: what is wrong with an answer of the right form, in one line; "": nothing. The model is told.
-            pause: waits so many seconds, between tries; what it raises ends the call.
+            row, round: for the budget and the records.
+            question: the text.
+            objection: returns what is wrong with an answer, in one line, or "". The model is shown it.
+            pause: waits so many seconds between tries; its errors end the call.
 
         Raises:
-            NotAnswered: no server answered, for no fault of the question's.
+            NotAnswered: no server answered, for a reason outside the question.
         """
         messages = [_said("system", self._prompts.system()), _said("user", question)]
         lines: list[str] = []
@@ -187,7 +187,7 @@ class Asker:
         pause: Callable[[float], object],
     ) -> StoredAnswer:
         settings, version = self._settings, self._prompts.version
-        # Not what was said in between: it follows from the question, but for the words of a sandbox.
+        # Without the words in between: they follow from the question, except for the output of a sandbox.
         asked = json.dumps([settings.model, version, row, round, attempt, messages[:2]])
         key = hashlib.sha256(asked.encode()).hexdigest()
         stored = self._memory.recall(key)

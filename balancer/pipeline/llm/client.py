@@ -1,12 +1,11 @@
-"""Model client: ask one server that speaks OpenAI's API, within bounds on time and size, whatever it does.
+"""Model client: asks a server with OpenAI's API, with limits on time and size.
 
-Decides how an answer is kept to its form on a server that knows more or less of it, and what an error means: that the
-server failed, that it will never answer, or that it declines this question. Headers may hold the key: their values are
-in no error and no answer.
+Decides how an answer is kept to its form on servers with different abilities. Decides also what an error means: the
+server failed, it will never answer, or it declines this question. Values of headers, which may be keys, are in no error
+and no answer.
 
-Model servers: a question goes to one of them, and to another one if that fails. Decides how long an outage of all
-servers is waited for, and that a server which will never answer is not asked again. A shell: it knows the pool and the
-clients.
+Model servers: a question goes to one server, and to another if that fails. Decides how long to wait in an outage of all
+servers, and never asks an unusable one again. A shell: has the pool and the clients.
 """
 
 import re
@@ -40,19 +39,19 @@ __all__ = ["Declined", "ModelClient", "ModelReply", "ModelServers", "NotAnswered
 _MOST_BODY = 32 * 2**20  # bytes
 _SLOW_REQUEST = 408
 _NOT_UNDERSTOOD = (400, 422, 500)
-_SHOWN = 200  # characters of a server's words
-_TELLING_CHARS = 16  # a shorter value of a header may be in an answer by chance
+_SHOWN = 200  # characters of a server's message
+_TELLING_CHARS = 16  # a shorter header value may be in an answer by chance
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _Form = Literal["schema", "json", "text"]
 _FORMS: tuple[_Form, ...] = ("schema", "json", "text")
 _Limit = Literal["max_tokens", "max_completion_tokens"]
-# Servers of models say that they are busy as a matter of course. Five tries over one that is dead and one that was busy
-# two times of three were not enough for each question: an unlucky one met no answer while others did.
+# Servers of models are often busy. With one dead server and one that was busy two times of three, five tries for each
+# question were not enough: an unlucky question got no answer while others did.
 _TRIES = 20
 
 
 class ServerUnusable(BalancerError):
-    """A server will not answer anything in this run: no money, no such key, no such model."""
+    """A server will not answer anything in this run: e.g. no money, an invalid key or an unknown model."""
 
 
 class Declined(BalancerError):
@@ -60,19 +59,19 @@ class Declined(BalancerError):
 
 
 class _TooLong(Exception):
-    """A body that is longer than any answer."""
+    """A body that is longer than an answer may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReply:
-    """What a server answered.
+    """A server's answer.
 
     Attributes:
         text: the model's words; None if there are none.
-        refusal: its words where the server tells that it refused.
-        cut: True if the answer was too long and ends somewhere.
-        asked, answered: tokens, as the server counts them. Where it does not, or counts more than there can be, as many
-            as there can be: one for each byte.
+        refusal: its words, if the server says that it refused.
+        cut: whether the answer was too long and is cut off.
+        asked, answered: tokens, as the server counts them. If it gives no count, or a count above the possible maximum,
+            the maximum: one for each byte.
     """
 
     text: str | None
@@ -88,7 +87,7 @@ class ModelClient:
     Args:
         base_url: e.g. "https://host/v1/".
         headers: sent with every request; "Authorization" is the key.
-        settings: the model, and what is asked of the server.
+        settings: the model and its options.
 
     Raises:
         ConfigError: a header cannot be sent.
@@ -103,16 +102,16 @@ class ModelClient:
         self._settings = settings
         self._forms: tuple[_Form, ...] = _FORMS if settings.structured == "auto" else (settings.structured,)
         self._limit: _Limit = "max_tokens"
-        self._proven = False  # an answer came in the form, and with the limit, that is set
+        self._proven = False  # an answer came in the form and with the limit that are set
         verify = ssl.create_default_context() if base_url.startswith("https:") else None
         transport = _Bounded(DeadlineTransport(verify=verify), settings.timeout_s)
         self._http = httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
         self._client = OpenAI(
             base_url=base_url,
-            api_key="none",  # unless a header says otherwise
-            # A compressed answer may be a thousand times as long as it looks.
+            api_key="none",  # unless a header sets one
+            # A compressed answer may be a thousand times longer than it looks.
             default_headers={"Accept-Encoding": "identity", **given},
-            max_retries=0,  # the pool retries, on other servers as well; both together would multiply
+            max_retries=0,  # the pool retries, on other servers too; both together would multiply
             http_client=self._http,
         )
 
@@ -121,16 +120,16 @@ class ModelClient:
         self._http.close()
 
     def ask(self, messages: list[dict[str, str]]) -> ModelReply:
-        """Return the answer to `messages`, which have a role and a content each.
+        """Return the answer to `messages`, each with a role and a content.
 
         Raises:
-            EndpointError: the server did not answer as it should, or (EndpointOverloaded) has too much to do.
-            Spent: it never will.
-            Declined: it does not answer this.
+            EndpointError: the server failed, or (EndpointOverloaded) is busy.
+            ServerUnusable: it will never answer.
+            Declined: it does not answer this question.
         """
         try:
             completion = self._in_some_form(messages)
-        except Exception as error:  # none of them leaves as it is: its text may quote the key
+        except Exception as error:  # none leaves unchanged: its text may have the key
             if isinstance(error, _TooLong) or isinstance(error.__cause__, _TooLong):
                 return ModelReply(None, None, True, most_tokens(messages), self._settings.max_output_tokens)
             self._raise(error)
@@ -139,7 +138,7 @@ class ModelClient:
     # -- the question --------------------------------------------------------------------------------
 
     def _in_some_form(self, messages: list[dict[str, str]]) -> Any:
-        """Ask in the best form that the server knows. Once an answer came in one form, no other is tried."""
+        """Ask in the best form that the server knows. After an answer in one form, no other form is tried."""
         ways = [(form, self._limit) for form in self._forms]
         first: OpenAIError | None = None
         while ways:
@@ -147,7 +146,7 @@ class ModelClient:
             try:
                 completion = self._complete(messages, form, limit)
             except APIStatusError as error:
-                # A server that does not know the form says so in words of its own, or breaks (llama.cpp's: 500).
+                # A server that does not know the form says so in its own words, or fails (llama.cpp's: 500).
                 if self._proven or error.status_code not in _NOT_UNDERSTOOD:
                     raise
                 first = first or error
@@ -200,10 +199,10 @@ class ModelClient:
         plain = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), found)
         if any(secret in text for secret in self._telling for text in (found, plain)):
             raise self._failed("the answer holds the value of a header; a server must not hand them on")
-        return found.encode("utf-8", "replace").decode()  # halves of characters are no text, and no file takes them
+        return found.encode("utf-8", "replace").decode()  # lone surrogates are not text, and no file can store them
 
     def _raise(self, error: Exception) -> NoReturn:
-        """Raise what `error` means, without its chain."""
+        """Raise the meaning of `error`, without its chain."""
         words = self._redact(" ".join(str(error).split()))[:_SHOWN]
         if isinstance(error, EndpointError):
             raise error from None
@@ -233,7 +232,7 @@ def _bytes_of(text: str | None) -> int:
 
 
 def most_tokens(messages: list[dict[str, str]]) -> int:
-    """Return as many tokens as `messages` can have: one for each byte, and what a server puts around a message."""
+    """Return the largest possible number of tokens in `messages`: one for each byte, and some for each message."""
     return sum(_bytes_of(each["content"]) + 16 for each in messages)
 
 
@@ -280,17 +279,17 @@ class _Short(httpx2.SyncByteStream):
 
 
 class NotAnswered(BalancerError):
-    """No server answered, for no fault of the question's: it may be asked again some other day."""
+    """No server answered, for a reason outside the question. It may be asked again later."""
 
 
 class ModelServers:
-    """The servers. Thread-safe.
+    """The servers of a model. Thread-safe.
 
     Args:
         pool: leases them.
         clients: one for each, by the name of its endpoint.
-        outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
-        say: told of each server that will never answer, and of the first question that nobody answers.
+        outage_s: seconds for which each is tried beyond its tries, while no question is answered.
+        say: is called about each server that will never answer, and about the first unanswered question.
     """
 
     def __init__(
@@ -302,18 +301,18 @@ class ModelServers:
         self._say = say
         self._lock = threading.Lock()
         self._told = False
-        self._spent: dict[str, str] = {}  # a server that will never answer, and its words
+        self._spent: dict[str, str] = {}  # servers that will never answer, and why
 
     def ask(self, messages: list[dict[str, str]], pause: Callable[[float], object] = time.sleep) -> ModelReply:
-        """Return the answer of some server to `messages`.
+        """Return the answer of a server to `messages`.
 
         Args:
-            messages: with a role and a content each.
-            pause: waits so many seconds, between tries; what it raises ends the call.
+            messages: each with a role and a content.
+            pause: waits so many seconds between tries; its errors end the call.
 
         Raises:
-            NotAnswered: no server did.
-            Declined: one would not answer this.
+            NotAnswered: no server answered.
+            Declined: a server does not answer this question.
         """
         while True:
             with self._lock:
@@ -334,7 +333,7 @@ class ModelServers:
         self, messages: list[dict[str, str]], spent: frozenset[str], pause: Callable[[float], object]
     ) -> ThreadDriver[ModelReply]:
         able = len(self._clients) - len(spent)
-        # Dead servers must not use up the tries that a sound one is owed; an outage is waited for.
+        # Dead servers must not use up the tries of a good one. An outage is waited for.
         terms = CallPolicy(
             attempts=max(_TRIES, able),
             owed=able,
@@ -345,7 +344,7 @@ class ModelServers:
         plan = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
 
         def make(run: Run, hand: list[Lease]) -> ModelReply:
-            pause(0)  # whoever was told to stop begins nothing
+            pause(0)  # after a stop, nothing begins
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 

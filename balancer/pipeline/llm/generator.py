@@ -1,7 +1,7 @@
-"""The generator `llm`: a language model proposes inputs, sees what they did, and proposes others.
+"""Generator `llm`: a language model proposes inputs, sees their results, and proposes others.
 
-Decides what a model is shown, and how its answer becomes inputs: programs of its are run in the sandbox, one input a
-run.
+Decides what a model is shown, and how its answer becomes inputs. Its programs run in the sandbox, one run for each
+input.
 """
 
 import random
@@ -23,7 +23,7 @@ _MOST_SHOWN = 2000  # characters of an input, an output or a note in a question
 _MOST_SOURCE = 6000  # characters of a program in a question
 _MOST_SURVIVORS = 6
 _MOST_INPUT = 8 * 2**20  # bytes of an input that a program prints
-_MOST_FAILURES = 3  # in a row: then the rest of a program's commands are not tried
+_MOST_FAILURES = 3  # in a row; the rest of a program's commands are not tried then
 _SUFFIXES = {"python": "py", "cpp": "cpp"}
 
 
@@ -33,7 +33,7 @@ class ModelGenerator:
     Args:
         asker: asks the model.
         prompts: the questions.
-        toolbox: runs programs, tries validators and checkers, and keeps what is used in later rounds.
+        toolbox: runs programs, tries validators and checkers, and keeps programs for later rounds.
     """
 
     name: ClassVar[str] = "llm"
@@ -44,7 +44,7 @@ class ModelGenerator:
         self._toolbox = toolbox
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Ask for inputs, for the first time."""
+        """Ask for the first inputs."""
         reference = problem.accepted[0].program
         question = self._prompts.propose(
             name=problem.name,
@@ -58,7 +58,7 @@ class ModelGenerator:
         return self._asked(problem, 0, question, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Ask for other inputs, now that it is known what the first ones did."""
+        """Ask for other inputs, with the results of earlier ones."""
         survivors = feedback.survivors[:_MOST_SURVIVORS]
         question = self._prompts.refine(
             name=problem.name,
@@ -96,7 +96,7 @@ class ModelGenerator:
     # -- validators and checkers ---------------------------------------------------------------------
 
     def _objection(self, answer: ModelAnswer) -> str:
-        """Return what is wrong with the validator or the checker of an answer; the model may mend it."""
+        """Return what is wrong with the validator or the checker of an answer, for the model; "" if nothing."""
         for aid, source in self._wanted(answer):
             why = self._toolbox.trial(aid, _program(source, aid))
             if why:
@@ -104,7 +104,10 @@ class ModelGenerator:
         return ""
 
     def _wanted(self, answer: ModelAnswer) -> Iterator[tuple[ProgramRole, ModelProgram]]:
-        """Yield what is used of an answer's programs: a checker could only weaken the comparison of a sound problem."""
+        """Yield the programs of an answer that are used.
+
+        A checker is only used if right outputs differ: else it could only weaken the comparison.
+        """
         if answer.validator is not None:
             yield "validator", answer.validator
         if answer.checker is not None and self._toolbox.many_answers:
@@ -124,7 +127,7 @@ class ModelGenerator:
     # -- inputs --------------------------------------------------------------------------------------
 
     def _aim(self, problem: Problem, survivor: str) -> str:
-        """Return what an input is aimed at; a name that nobody has is a stranger's text, and goes nowhere."""
+        """Return the target of an input. A name that no submission has is not trusted, and is not repeated."""
         if any(survivor == each.name for each in problem.submissions):
             return f"aimed at {survivor}"
         self._toolbox.note("llm: an input is aimed at a program that is not there")

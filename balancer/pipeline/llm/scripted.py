@@ -1,11 +1,10 @@
-"""Scripted model server: it speaks OpenAI's API and answers what was written beforehand.
+"""Scripted model server: has OpenAI's API, and answers from files. For trials without a model.
 
-Decides which of the answers belongs to a question: the question names the problem, and the round. For trials of the
-loop without a model; it must not know what its answers are worth.
+It finds the answer by the problem and the round in the question.
 
-A folder of answers has a folder for each problem, with a file `rounds.toml`: a table `[[rounds]]` for each round with
-`commands`, `inputs` and `aimed` as in an answer, and a table `[programs]` with the files, in Python, of the generator,
-the validator and the checker, which come with the first answer.
+A folder of answers has a folder for each problem, with a file `rounds.toml`. The file has a table `[[rounds]]` for each
+round, with `commands`, `inputs` and `aimed` as in an answer. Its table `[programs]` names the files, in Python, of the
+generator, the validator and the checker, which come with the first answer.
 """
 
 import json
@@ -36,7 +35,7 @@ _START_S = 10.0
 
 
 def answer_to(question: str, folder: Path) -> dict[str, Any]:
-    """Return what is answered to `question`; nothing is proposed for a problem or a round without an answer."""
+    """Return the answer to `question`; without inputs if there is none for its problem and round."""
     problem, round = _PROBLEM.search(question), _ROUND.search(question)
     number = int(round[1]) if round else 0
     answers = _answers(folder / problem[1].strip()) if problem else ()
@@ -85,7 +84,7 @@ def scripted_server(folder: Path) -> Iterator[str]:
     """Serve the answers of `folder` on a free port of this machine, and yield the base URL.
 
     Raises:
-        ConfigError: there is no such folder, or the server does not start.
+        ConfigError: the folder is missing, or the server does not start.
     """
     if not folder.is_dir():
         raise ConfigError(f"llm.scripted: {folder}: no such folder; name one with a folder of answers for each problem")

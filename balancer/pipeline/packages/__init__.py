@@ -1,1 +1,1 @@
-"""Problem packages: read from folders and archives."""
+"""Problem packages, read from folders and archives."""

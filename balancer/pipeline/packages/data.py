@@ -1,11 +1,10 @@
-"""Test data of a package: inputs, answers, and the flags of each of them.
+"""Test data of a package: inputs, answers and flags.
 
-Samples come first, then the rest by name, "2" before "10". A file that cannot be read is left out by name. Inputs that
-are made up belong to no group: they are treated as most of the package's own are. Programs are read elsewhere.
+Samples come first, then the rest by name, "2" before "10". A file that cannot be read is left out and named. Made-up
+inputs belong to no group. They are treated like most of the package's own inputs.
 
-Flags and arguments of data groups and of single inputs, for the validators and submissions of a package. Decides what
-is inherited: a group passes on what it does not say itself, and an input may say it for itself (format of 2023-07 and
-later).
+Flags and arguments of data groups and single inputs, for validators and submissions: a group inherits what it does not
+set, and an input may override it (format of 2023-07 and later).
 """
 
 from collections import Counter
@@ -31,18 +30,18 @@ __all__ = [
 _GROUP_FILES = ("testdata.yaml", "test_group.yaml")  # legacy, 2023-07
 _OUTPUT_KEYS = ("output_validator_flags", "output_validator_args")
 _INPUT_KEYS = ("input_validator_flags", "input_validator_args")
-_ANY = ""  # stands for every validator that is not named
+_ANY = ""  # any validator that is not named
 _PLACES = ("data/sample", "data/secret")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseFlags:
-    """What is told for some inputs.
+    """Flags and arguments for some inputs.
 
     Args:
         output: flags of the output validator.
-        input: flags of the input validators, by the validator's name; "": of those that are not named.
-        args: arguments of the submissions, and of the input validators behind their flags.
+        input: flags of the input validators, by the validator's name; "": of all others.
+        args: arguments of the submissions, and of the input validators after their flags.
     """
 
     output: tuple[str, ...] = ()
@@ -55,7 +54,7 @@ class CaseFlags:
 
 
 def flags_of_group(folder: Folder, group: str, above: CaseFlags) -> CaseFlags:
-    """Return what the folder `group` tells, where `above` is what the folder around it does."""
+    """Return the flags of the folder `group`; `above` are those of its parent."""
     told = above
     for name in _GROUP_FILES:
         told = _told_by(folder, f"{group}/{name}", told)
@@ -63,7 +62,7 @@ def flags_of_group(folder: Folder, group: str, above: CaseFlags) -> CaseFlags:
 
 
 def flags_of_input(folder: Folder, stem: str, above: CaseFlags) -> CaseFlags:
-    """Return what is told for the input at `stem` (without ".in")."""
+    """Return the flags of the input at `stem` (without ".in")."""
     return _told_by(folder, f"{stem}.yaml", above)
 
 
@@ -74,7 +73,7 @@ def _told_by(folder: Folder, path: str, above: CaseFlags) -> CaseFlags:
 
 
 def flags_in_mapping(folder: Folder, path: str, said: Mapping[str, Any], above: CaseFlags) -> CaseFlags:
-    """Return what the mapping `said`, which stands in the file `path`, tells. Raises PackageError for odd flags."""
+    """Return the flags in the mapping `said` of the file `path`. Raises PackageError for invalid flags."""
     told = replace(above, output=_flags(folder, path, said, _OUTPUT_KEYS, above.output))
     told = replace(told, args=_flags(folder, path, said, ("args",), above.args))
     return replace(told, input=_input_flags(folder, path, said, above.input))
@@ -103,7 +102,7 @@ def _flags(
             return tuple(folder.filled(found).split())
         if isinstance(found, list) and all(isinstance(flag, str | int | float) for flag in found):
             return tuple(folder.filled(str(flag)) for flag in found)
-        if isinstance(found, dict) and "flags" in found:  # legacy: of a validator that is named
+        if isinstance(found, dict) and "flags" in found:  # legacy: of a named validator
             return _flags(folder, path, found, ("flags",), above)
         if found is not None:
             raise folder.error(path, f"{key} is {describe(found)}; a text or a list of texts is allowed, use quotes")
@@ -112,7 +111,7 @@ def _flags(
 
 @dataclass(frozen=True, slots=True)
 class KnownInput:
-    """One input of the package, what is told for it, and the files that lie beside a program that runs on it."""
+    """One input of the package, its flags, and the files beside a program that runs on it."""
 
     proposal: Proposal
     told: CaseFlags
@@ -121,7 +120,7 @@ class KnownInput:
 
 @dataclass(frozen=True, slots=True)
 class PackageData:
-    """Known inputs in a stable order, and what each folder that may hold some tells, "data/secret" among them."""
+    """Known inputs in a stable order, and the flags of each data folder, always with "data/secret"."""
 
     known: tuple[KnownInput, ...]
     groups: Mapping[str, CaseFlags]
@@ -140,7 +139,7 @@ def read_data(folder: Folder) -> PackageData:
 
 
 def usual_flags(folder: Folder, data: PackageData) -> CaseFlags:
-    """Return what is told for most inputs; of equals for the secret ones, whose group is named last."""
+    """Return the flags of most inputs. Of equally frequent ones, those of the secret inputs."""
     told = [known.told for known in data.known]
     if not told:
         return data.groups.get("data/secret", CaseFlags())
@@ -157,7 +156,6 @@ def usual_flags(folder: Folder, data: PackageData) -> CaseFlags:
 
 
 def _groups(folder: Folder, path: str, above: CaseFlags) -> Iterator[tuple[str, CaseFlags, list[str]]]:
-    """Yield each folder of data, what it tells and its files."""
     entries: list[str] = []
     with folder.findings.leaving_out(path):
         entries = folder.entries(path)
@@ -191,7 +189,7 @@ def _known(folder: Folder, stem: str, names: set[str]) -> KnownInput:
 
 
 def _answer(folder: Folder, path: str) -> bytes:
-    """Read an expected output; without it the input is not used, for a checker may need it."""
+    """Return an expected output. Without it the input is not used, because a checker may need it."""
     try:
         return folder.case(path)
     except PackageError as error:

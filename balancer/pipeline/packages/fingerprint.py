@@ -1,6 +1,6 @@
-"""Problem fingerprint, and a problem without its data: all that a run keeps of a problem that it does not judge now.
+"""Problem fingerprint, and a problem without its data, as a run keeps it between its turns. Pure.
 
-Decides what verdicts depend on. Pure.
+Decides what verdicts depend on.
 """
 
 import hashlib
@@ -14,9 +14,10 @@ __all__ = ["fingerprint", "without_data"]
 
 
 def fingerprint(problem: Problem) -> str:
-    """Return a hash, 64 hex digits, of everything that matters to verdicts: data, programs, limits, flags.
+    """Return a hash, 64 hex digits, of everything that verdicts depend on: data, programs, limits, flags.
 
-    Names for people and the place of the package do not matter; names of submissions do, as results go by them.
+    It does not depend on names for people and the place of the package. It depends on names of submissions, because
+    results use them.
     """
     parts = (
         problem.time_limit_s,
@@ -55,7 +56,7 @@ def _hash(data: bytes) -> str:
 
 
 def without_data(problem: Problem) -> Problem:
-    """Return `problem` with as many inputs, answers and files beside them, all of which are empty."""
+    """Return `problem` with the same number of inputs, answers and files, all empty."""
     return replace(
         problem,
         data=tuple(replace(each, data=b"", answer=_emptied(each.answer)) for each in problem.data),

@@ -1,11 +1,10 @@
-"""Package folder: what lies in it, and its files' bytes, text and YAML.
+"""Package folder: bytes, text and YAML of its files; and unpacked archives.
 
-Only ordinary files of a sensible size that lie inside the package are read. Nothing is followed out of it and nothing
-is executed. What the files mean is for the modules that ask for them.
+Only regular files of limited size inside the package are read. Links out of it are not followed, and nothing is
+executed.
 
-Package archives: `.zip` or `.kpp` (which is a zip), unpacked into a folder that is gone afterwards. Decides what is
-taken out of it: ordinary files, and links that stay inside. An archive is somebody else's: it may unpack to any size,
-and its names may lead anywhere. What it takes is bounded, and no file lands outside the folder.
+Package archives (`.zip`, or `.kpp`, which is a zip) are unpacked into a temporary folder: regular files, and links that
+stay inside. An archive is not trusted: its size is limited, and no file is written outside the folder.
 """
 
 import re
@@ -34,29 +33,29 @@ __all__ = [
     "unpacked",
 ]
 
-# An archive's largest inputs are some tens of MB; more is a mistake, and every byte is kept in memory.
+# The largest inputs of archives have some tens of MB. More is a mistake, and every byte is in memory.
 MAX_FILE_BYTES = 64 * 2**20
 _SHOWN_CHARACTERS = 60
 _CLUTTER = frozenset({"__pycache__", "__MACOSX"})
 _CONSTANT = re.compile(r"\{\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)\}\}")
 _ENDINGS = (".zip", ".kpp")
-_MOST_BYTES = 2**30  # of all files together, unpacked
+_MOST_BYTES = 2**30  # of all unpacked files together
 _MOST_FILES = 20_000
 _CHUNK = 2**20
 _MARK = "problem.yaml"
 
 
 class UnusableProgram(Exception):
-    """A program that cannot be used, and why: no fault of the package."""
+    """A program that cannot be used, and why; it is not a fault of the package."""
 
 
 class Findings:
-    """Everything that is wrong with a package, one line each, so that a person can mend it in one go.
+    """All errors of a package, one line each, so that a person can correct them at once.
 
     Attributes:
-        lines: what keeps the package from being read.
-        left_out: what is not used of it, path -> why; the rest can be.
-        notes: what else a person should know, a line each.
+        lines: errors that make the package unreadable.
+        left_out: path -> why it is not used; the rest can be.
+        notes: other notes for a person, a line each.
     """
 
     def __init__(self) -> None:
@@ -65,12 +64,12 @@ class Findings:
         self.notes: list[str] = []
 
     def add(self, error: PackageError) -> None:
-        """Keep the lines of `error`, each once: several readers may come upon the same fault."""
+        """Keep the lines of `error`, each once: several readers may find the same error."""
         self.lines.extend(line for line in error.problems if line not in self.lines)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Keep the lines of a PackageError raised inside, and go on after it."""
+        """Keep the lines of a PackageError raised in the block, and continue after it."""
         try:
             yield
         except PackageError as error:
@@ -78,7 +77,7 @@ class Findings:
 
     @contextmanager
     def leaving_out(self, path: str, name: str = "") -> Iterator[None]:
-        """Leave `path` out, called `name` if that differs, for an error raised inside, and go on after it.
+        """Leave out `path`, shown as `name` if given, for an error raised in the block, and continue after it.
 
         Errors are PackageError and UnusableProgram.
         """
@@ -90,25 +89,25 @@ class Findings:
             self.left_out.setdefault(name or path, _bare(str(error.problems[0]), path))
 
     def raise_any(self) -> None:
-        """Raise one PackageError with every line; do nothing if there is none."""
+        """Raise one PackageError with all lines, if there are any."""
         if self.lines:
             raise PackageError(self.lines)
 
 
 class Folder:
-    """Read one package. Paths are relative to its root, and shown with it.
+    """Reads one package. Paths are relative to its root, and shown with it.
 
-    What reads a file raises PackageError, with one line, for what may not be read.
+    Methods that read a file raise PackageError, with one line, if it cannot be read.
 
     Args:
-        root: where it lies.
-        shown: what people are told instead of that, e.g. the archive that it was unpacked from.
-        whole: False: files of data are looked at, and not kept; see `case`.
+        root: the folder.
+        shown: the path to show instead, e.g. of the archive that it was unpacked from.
+        whole: False: data files are checked, but not kept; see `case`.
 
     Attributes:
-        findings: what is wrong with the package, so far.
-        constants: "name" and "name.variant" -> what stands for `{{name}}` in its texts, once its settings are read.
-        odd_names: files whose names are no text, as they are shown to people: they are passed over.
+        findings: errors of the package so far.
+        constants: "name" and "name.variant" -> the value of `{{name}}` in its texts, after its settings are read.
+        odd_names: printable forms of file names that are not text; these files are ignored.
     """
 
     def __init__(self, root: Path, shown: Path | None = None, *, whole: bool = True) -> None:
@@ -121,19 +120,19 @@ class Folder:
         self._real_root = root.resolve()
 
     def error(self, path: str, found: str) -> PackageError:
-        """Make the error that says what was found at `path`."""
+        """Return the error for what was found at `path`."""
         return PackageError(f"{shown_name(str(self.shown / path))}: {found}")
 
     def has(self, path: str) -> bool:
-        """Say whether there is anything at `path`."""
+        """Return whether `path` exists."""
         return (self.root / path).exists()
 
     def is_folder(self, path: str) -> bool:
-        """Say whether `path` is a folder."""
+        """Return whether `path` is a folder."""
         return (self.root / path).is_dir()
 
     def entries(self, path: str) -> list[str]:
-        """List the folder at `path`, "2.in" before "10.in"; none if it is missing. Hidden files are passed over."""
+        """Return the paths in the folder, "2.in" before "10.in"; none if it is missing. Hidden files are ignored."""
         folder = self.root / path
         if not folder.is_dir() and not folder.is_symlink():
             return []
@@ -149,7 +148,7 @@ class Folder:
         return [f"{path}/{name}" for name in sorted(kept, key=_natural)]
 
     def files(self, path: str) -> list[str]:
-        """List all files at `path`, those in folders inside it as well; `path` itself if it is a file."""
+        """Return all files at `path`, with those in subfolders; `path` itself if it is a file."""
         if not self.is_folder(path):
             return [path]
         return [file for entry in self.entries(path) for file in self.files(entry)]
@@ -159,7 +158,7 @@ class Folder:
         return self._read(path, -1)
 
     def case(self, path: str) -> bytes:
-        """Return the bytes of a file of data as `data` does; none if the folder is only looked at."""
+        """Return the bytes of a data file, as `data` does; empty if data is not kept."""
         return self._read(path, -1 if self._whole else 0)
 
     def _read(self, path: str, size: int) -> bytes:
@@ -184,7 +183,7 @@ class Folder:
             raise self.error(path, f"is not UTF-8 (byte {error.start}); save it as UTF-8") from error
 
     def filled(self, text: str) -> str:
-        """Return `text` with the value of each constant that it names; a name that is not defined may be anything."""
+        """Return `text` with the values of its constants. Unknown names do not change."""
         return _CONSTANT.sub(lambda name: self.constants.get(name[1], name[0]), text) if self.constants else text
 
     def mapping(self, path: str) -> Mapping[str, Any]:
@@ -202,7 +201,7 @@ class Folder:
         return found
 
     def optional_mapping(self, path: str) -> Mapping[str, Any]:
-        """Return the mapping at `path` likewise; an empty one if there is no file, or none but what is left out."""
+        """Return the mapping at `path`; an empty one if there is no file, or it is left out."""
         if self.has(path):
             with self.findings.leaving_out(path):
                 return self.mapping(path)
@@ -225,7 +224,7 @@ class Folder:
 
 
 def describe(value: object) -> str:
-    """Show any YAML value in a line, cut to a sensible length (aliases can nest without end)."""
+    """Return a YAML value as a line of limited length (aliases can nest without end)."""
     return _one_line(reprlib.repr(value))
 
 
@@ -235,37 +234,36 @@ def _one_line(thing: object) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Show the name of a file that may be no text, so that it can be printed and stored: its odd bytes as \\xe9."""
+    """Return a file name as printable text: bytes that are not text become \\xe9 and the like."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _is_text(name: str) -> bool:
-    """Return whether a file's name is text: what is not UTF-8 on disk comes as surrogates, which nobody can store."""
+    """Return whether a file's name is text. Bytes that are not UTF-8 come as surrogates, which cannot be stored."""
     return name.isprintable()
 
 
 def _bare(line: str, path: str) -> str:
-    """Return what `line` says of `path`, without the place, which stands beside it."""
+    """Return `line` without its place, which is shown beside it."""
     place, _, rest = line.partition(f"{path}: ")
     return rest or place
 
 
 def _natural(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Order by numbers where there are numbers: text and numbers alternate, so they never meet."""
+    """Return a sort key that compares numbers as numbers. Text and numbers alternate, so they are never compared."""
     parts = re.split(r"([0-9]+)", name)
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether `path` is a file that is called as an archive is."""
+    """Return whether `path` is a file with the extension of an archive."""
     return path.suffix.lower() in _ENDINGS and path.is_file()
 
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Give the folder that has what is in `archive`, from the one folder in it on if there is one; and path -> why for
-    files that were left out.
+    """Yield the folder with the archive's content, or its only subfolder; and path -> why for files left out.
 
     Raises:
         PackageError: it cannot be unpacked.
@@ -316,18 +314,18 @@ def _unpack(archive: Path, root: Path) -> dict[str, str]:
                 total += _write(archive, file, entry, target, _MOST_BYTES - total)
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     links.append((target, entry.filename))
-    for target, name in links:  # last: nothing is ever written through one
+    for target, name in links:  # last, so that nothing is written through a link
         aim = target.read_bytes()[:4096].decode(errors="replace")
         target.unlink()
         if aim.isprintable():
-            target.symlink_to(aim)  # where it leads is looked at when it is read
+            target.symlink_to(aim)  # its target is checked when it is read
         else:
             left_out[name] = "is a link to nowhere"
     return left_out
 
 
 def _write(archive: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, allowed: int) -> int:
-    """Write one file, and return its size; what the archive says of it is not believed."""
+    """Write one file, and return its size. The size in the archive is not trusted."""
     written = 0
     with file.open(entry) as source, target.open("xb") as sink:
         while chunk := source.read(_CHUNK):

@@ -1,9 +1,7 @@
-"""Program of a package: a file, or a folder with one source, several, or scripts that build and run it.
+"""Programs of a package: a file, or a folder with one or several sources, or with scripts that build and run it.
 
-Decides what is the program's source and what comes along with it. It must not run anything, nor know what programs are
-for.
-
-Language detection: by the extension of a file (see `balancer.language`), and a shebang for Python 2.
+Decides which file is the source, and which other files belong to the program. Detects the language by the file
+extension (see `balancer.language`), and Python 2 by a shebang.
 """
 
 import re
@@ -17,7 +15,7 @@ from balancer.sandbox.languages.known import by_extension
 
 __all__ = ["HEADERS", "SCRIPTED", "extension_of", "headers_in", "is_main", "language_of", "program_of", "read_program"]
 
-SCRIPTED = "folder"  # the language of a folder whose scripts `build` and `run` say how it is made and started
+SCRIPTED = "folder"  # the language of a folder with the scripts `build` and `run`
 _SCRIPTS = ("build", "run")
 _MIXED = {frozenset({"c", "cpp"}): "cpp"}
 HEADERS = frozenset({".h", ".hh", ".hpp", ".hxx", ".h++"})
@@ -35,10 +33,12 @@ def read_program(
     """Read the program at `path`.
 
     Args:
+        folder: the package.
+        path: a file or a folder.
         scripts: whether a folder may have scripts that build and run it (validators and generators, not submissions).
-        language: where the package says it, else the extension does.
-        entry: the file, or the class, that it begins in, where the package says it.
-        included: from a language to the files that are added to every program in it.
+        language: if the package names one; else by extension.
+        entry: the main file or class, if the package names one.
+        included: returns the files that are added to every program in a language.
 
     Raises:
         UnusableProgram: it cannot be used.
@@ -49,7 +49,7 @@ def read_program(
     else:
         files = {}
         for file in folder.files(path):
-            with folder.findings.leaving_out(file):  # it may do without: a picture, a link to what lies elsewhere
+            with folder.findings.leaving_out(file):  # e.g. a picture that the program does not need
                 files[file.removeprefix(f"{path}/")] = _content(folder, file)
     if scripts and folder.is_folder(path) and any(name in files for name in _SCRIPTS):
         return Program(SCRIPTED, _text(folder, path, "run", files.get("run", b"")), path, extras=_sorted(files))
@@ -65,7 +65,7 @@ def program_of(
     entry: str | None = None,
     included: Callable[[str], Mapping[str, bytes]] | None = None,
 ) -> Program:
-    """Make one program of the `files` (name -> content) that lie at `path`, as `read_program` does."""
+    """Return the program of the `files` (name -> content) at `path`. Arguments as for `read_program`."""
     spoken = language or _language(path, files)
     added = {} if included is None else included(spoken)
     main = _main(spoken, files, entry)
@@ -78,7 +78,7 @@ def program_of(
 
 
 def headers_in(folder: Folder, place: str) -> dict[str, bytes]:
-    """Return the headers that lie in `place` itself, beside programs of one file that may include them."""
+    """Return the headers directly in `place`, which programs of one file may include."""
     files = [file for file in folder.entries(place) if extension_of(file) in HEADERS]
     return {PurePosixPath(file).name: _content(folder, file) for file in files}
 
@@ -122,7 +122,7 @@ def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
     if entry is not None and (named := _entry(files, entry)) is not None:
         return named
     sources = [name for name, content in files.items() if _spoken(name, content) is not None]
-    if not sources and len(files) == 1:  # the package says which language it is in
+    if not sources and len(files) == 1:  # the package names its language
         return next(iter(files))
     if len(sources) == 1:
         return sources[0]
@@ -134,7 +134,7 @@ def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
 
 
 def _driver(language: str, own: bytes, added: Mapping[str, bytes]) -> str | None:
-    """Return the added file that the program begins in, if one does: it is called main, or alone has a main."""
+    """Return the added file that is the main one; None if there is none. It is named main, or only it has a main."""
     for name, content in added.items():
         called = PurePosixPath(name).stem.lower() in ("main", "__main__")
         text, mine = content.decode(errors="replace"), own.decode(errors="replace")
@@ -144,7 +144,7 @@ def _driver(language: str, own: bytes, added: Mapping[str, bytes]) -> str | None
 
 
 def _entry(files: Mapping[str, bytes], entry: str) -> str | None:
-    """Return the file that an entry point names, or is in: it may be a file, or a class called as its file."""
+    """Return the file of an entry point, which names a file or the class of a file; None if there is none."""
     found = [name for name in files if entry in (name, PurePosixPath(name).name, PurePosixPath(name).stem)]
     return found[0] if found else None
 
@@ -153,7 +153,7 @@ def _sorted(files: Mapping[str, bytes]) -> tuple[tuple[str, bytes], ...]:
     return tuple(sorted(files.items()))
 
 
-# Those that no entry of the table of languages stands for: they have a name, so that it can be said what is missing.
+# Languages without an entry in the table of languages. They have a name, for messages.
 _OTHERS = {
     **dict.fromkeys((".adb", ".ads"), "ada"),
     **dict.fromkeys((".f90", ".f95", ".f"), "fortran"),
@@ -193,13 +193,13 @@ def extension_of(path: str) -> str:
 
 
 def language_of(path: str, text: str = "") -> str | None:
-    """Return the language of a source, by its name, and its first line if that says Python 2; None: it is none."""
+    """Return the language of a source, by its name, and by its first line for Python 2; None if it has none."""
     language = _languages().get(extension_of(path))
     return "python2" if language == "python" and _PYTHON_2.match(text) else language
 
 
 def is_main(language: str, path: str, text: str) -> bool:
-    """Return whether a source of several is probably the one that a program begins in."""
+    """Return whether this source is probably the main one of several."""
     if PurePosixPath(path).stem.lower() in ("main", "__main__"):
         return True
     return language in _MAIN and _MAIN[language].search(text) is not None

@@ -1,13 +1,13 @@
-"""Package reader: legacy, legacy-icpc, 2023-07 and 2025-09, as they are found.
+"""Package reader for the formats legacy, legacy-icpc, 2023-07 and 2025-09.
 
-Decides what a package as a whole must have, and what it can do without: a file that cannot be used is left out by name.
-It must not run anything, nor judge whether a language is at hand: it only reads files.
+Decides what a package must have. A file that cannot be used is left out and named. The reader runs nothing, and does
+not check which languages are available.
 
-The format: https://www.kattis.com/problem-package-format/. A package that does not say how it is validated is validated
-by its own output validator if it has one, else by the default one.
+The format: https://www.kattis.com/problem-package-format/. If a package does not say how it is validated, its own
+output validator is used, else the default one.
 
-Package discovery: the packages that a run is to judge, which can be read, and which are left out and why. Decides that
-one bad package never keeps the others from being judged.
+Package discovery: finds the packages of a run, and the reasons for those left out. One bad package never stops the
+others.
 """
 
 import re
@@ -30,19 +30,19 @@ __all__ = ["LeftOutPackage", "Packages", "find_packages", "read_package", "read_
 _MARK = "problem.yaml"
 _STATEMENTS = ("statement", "problem_statement", ".")
 _STATEMENT = re.compile(r"problem(?:\.(?P<language>[A-Za-z-]+))?\.(?P<kind>md|tex)")
-_CONSTANT = re.compile(r"\\constant\{([\w.]+)\}")  # as TeX names one
-_MOST_SAID = 3  # lines of what is wrong with one package
+_CONSTANT = re.compile(r"\\constant\{([\w.]+)\}")  # a constant in TeX
+_MOST_SAID = 3  # error lines of one package
 
 
 def read_problem(path: Path | str, *, whole: bool = True) -> Problem:
     """Read one package: a folder, or an archive of one.
 
     Args:
-        whole: False: its data is looked at and not kept, so that it takes no memory: known inputs, answers and the
-            files beside them are empty.
+        path: of the package.
+        whole: False: its data is checked, but not kept: inputs, answers and the files beside them are empty.
 
     Raises:
-        PackageError: it cannot be read; one line for each thing to mend.
+        PackageError: it cannot be read; one line for each error.
     """
     path = Path(path)
     if not is_archive(path):
@@ -121,7 +121,7 @@ def _options(
     settings: ProblemSettings,
     validators: InputValidators,
 ) -> dict[str, CaseOptions]:
-    """Return what is told for single inputs, where that is not what is told for made-up ones."""
+    """Return the options of single inputs that differ from those of made-up ones."""
     each = [(known.proposal.origin.detail, known.told, known.files) for known in data.known]
     each += [(rule.recipe.name, rule.told, ()) for rule in rules if rule.recipe.missing]
     return {
@@ -137,7 +137,7 @@ def _options(
 
 
 def _check_flags(folder: Folder, checker: Checker, options: Iterable[CaseOptions]) -> None:
-    """Check the flags that the default output validator is to be told; those of another are its own business."""
+    """Check flags for the default output validator. Flags of other validators are not checked."""
     if checker.program is None:
         for flags in {checker.flags, *(each.checker for each in options)}:
             try:
@@ -156,11 +156,11 @@ class LeftOutPackage:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """What was found.
+    """The packages found.
 
     Attributes:
-        problems: by place among all packages: (place from 0, problem), sorted.
-        left_out: those that cannot be judged, in the order of their names.
+        problems: (place among all packages from 0, problem), sorted.
+        left_out: packages that cannot be judged, by name.
     """
 
     problems: tuple[tuple[int, Problem], ...] = ()
@@ -173,7 +173,7 @@ class Packages:
 
 
 def find_packages(root: Path | str) -> list[Path]:
-    """List the packages in a folder, by name: folders and archives; or `root` itself, if it is one.
+    """Return the packages in a folder, by name: folders and archives; or `root` itself, if it is one.
 
     Raises:
         PackageError: there are none.
@@ -203,11 +203,12 @@ def read_packages(
     """Read one package, or all packages in a folder, sorted by name. Other entries are ignored.
 
     Args:
-        whole: False: their data is looked at and not kept; see `read_problem`.
-        change: what is kept of a problem, once it is read.
+        root: the package or the folder.
+        whole: False: data is checked, but not kept; see `read_problem`.
+        change: applied to each problem that is read.
 
     Raises:
-        PackageError: there are none, or none of them can be read; it has the lines of all of them.
+        PackageError: there are none, or none can be read; it has the lines of all.
     """
     root = Path(root)
     problems: list[tuple[int, Problem]] = []
@@ -236,7 +237,7 @@ def read_packages(
 
 
 def read_package(path: Path, *, whole: bool = True) -> Problem:
-    """Read one package. Raises PackageError for whatever keeps it from being read; see `read_problem`."""
+    """Read one package. Raises PackageError for any error; see `read_problem`."""
     try:
         return read_problem(path, whole=whole)
     except (OSError, RecursionError) as error:

@@ -1,9 +1,9 @@
-"""Recipes of generators/generators.yaml: which program makes each input, with which arguments and seed.
+"""Recipes of generators/generators.yaml: the program, arguments and seed of each input.
 
-Decides the inputs' names, as the package's own tools number them, and their seeds, so that a recipe gives what its
-authors have. Facts of the file are those of BAPCtools' documentation. It must not run anything.
+Decides the inputs' names and seeds as the package's own tools do, so that a recipe gives its authors' input. The rules
+of the file are from BAPCtools' documentation.
 
-Generator programs of a package: which one each recipe means, and what can be tried without recipes.
+Also finds the generator program of each recipe, and makes recipes for packages without any.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ _SEED = re.compile(r"\{seed(:[0-9]+)?\}")
 _RANGE = re.compile(r"\s*(-?[0-9]+)\s*\.\.=\s*(-?[0-9]+)\s*")
 _MOST = 2000  # recipes of a package
 _MOST_COUNT = 100
-_MOST_VISITED = 100_000  # groups and inputs that are looked at: aliases can nest without end
+_MOST_VISITED = 100_000  # groups and inputs, because aliases can nest without end
 _LARGEST = 10**12
 _PLACE = "generators"
 
 
 @dataclass(frozen=True, slots=True)
 class TestcaseRule:
-    """A recipe, the name of its generator ("" if none), and what is told for its input."""
+    """A recipe, the name of its generator ("" if none), and the flags of its input."""
 
     recipe: Recipe
     generator: str
@@ -45,10 +45,11 @@ class TestcaseRule:
 
 
 def read_recipes(folder: Folder, groups: Mapping[str, CaseFlags]) -> list[TestcaseRule]:
-    """Return how the package makes its inputs, in the file's order; programs are still to be put in.
+    """Return the package's recipes, in the file's order, without their programs.
 
     Args:
-        groups: what the folders of data tell, which counts before what the file says of groups.
+        folder: the package.
+        groups: flags of the data folders; they override the file.
     """
     if not folder.has(_FILE):
         return []
@@ -70,7 +71,7 @@ def read_recipes(folder: Folder, groups: Mapping[str, CaseFlags]) -> list[Testca
 class _Reader:
     folder: Folder
     groups: Mapping[str, CaseFlags]
-    cases: int = 0  # that are numbered, in all: how wide their numbers are
+    cases: int = 0  # all numbered inputs, which sets the width of their numbers
     number: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
     visited: int = 0
 
@@ -88,7 +89,7 @@ class _Reader:
         return found
 
     def count(self, group: Mapping[Any, Any]) -> int:
-        """Count the inputs that are numbered, in `group` and the groups inside it."""
+        """Return the number of numbered inputs in `group` and its subgroups."""
         self._visit()
         data = group.get("data", group)
         found = 0
@@ -113,7 +114,7 @@ class _Reader:
         groups = sum(_is_group(value) for entry in _entries(entries) for value in entry.values())
         next_group = count(1).__next__
         for entry in _entries(entries):
-            # Named ones come by name; a numbered entry has one name alone.
+            # Named entries are found by name; a numbered entry has only one name.
             for key in sorted(entry, key=lambda key: str(key or "")):
                 name, value = "" if key is None else str(key), entry[key]
                 if _is_group(value):
@@ -134,7 +135,7 @@ class _Reader:
     def _case(
         self, rule: object, path: str, name: str, salt: str, told: CaseFlags, *, numbered: bool
     ) -> Iterator[TestcaseRule]:
-        """Yield the inputs of one entry: as many as its `count` says."""
+        """Yield the inputs of one entry: as many as its `count`."""
         said: Mapping[Any, Any] = (
             {"generate": rule} if isinstance(rule, str) else rule if isinstance(rule, dict) else {}
         )
@@ -204,14 +205,14 @@ def _lines(text: str) -> bytes:
 def _words(command: str) -> list[str]:
     try:
         return shlex.split(command)
-    except ValueError:  # a quote without an end
+    except ValueError:  # a quote that never ends
         return command.split()
 
 
 def with_programs(folder: Folder, rules: Sequence[TestcaseRule]) -> list[TestcaseRule]:
-    """Return the recipes with their programs; those whose program cannot be used are left out, with it.
+    """Return the recipes with their programs. Recipes whose program cannot be used are left out, with a finding.
 
-    A package that has generators and no recipes has no arguments either: each program is tried with a seed alone.
+    A package with generators but no recipes has no arguments either: each program is tried with only a seed.
     """
     if not rules and not folder.has(_FILE):
         return _without_recipes(folder)
@@ -231,14 +232,14 @@ def _without_recipes(folder: Folder) -> list[TestcaseRule]:
             with folder.findings.leaving_out(path):
                 try:
                     program = read_program(folder, path, scripts=True)
-                except UnusableProgram:  # there may be anything: notes, scripts that call the programs
+                except UnusableProgram:  # e.g. notes, or scripts that call the programs
                     continue
                 found.append(TestcaseRule(Recipe(path, program, ("{seed}",)), path, CaseFlags()))
     return found
 
 
 def _parts(folder: Folder) -> Mapping[Any, Any]:
-    """Return which files make a generator, by its name, where generators.yaml says so."""
+    """Return the files of each generator by its name, as generators.yaml lists them."""
     found = folder.optional_mapping(_FILE).get("generators")
     return found if isinstance(found, dict) else {}
 

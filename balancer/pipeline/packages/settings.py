@@ -1,6 +1,6 @@
-"""Package settings: what problem.yaml and the files beside it say of name, kind, limits, constants and comparison.
+"""Package settings: name, kind, limits, constants and comparison, from problem.yaml and the files beside it.
 
-All versions of the format are understood, with their spellings. Data and programs are read elsewhere.
+All versions of the format are read, with their spellings.
 """
 
 import math
@@ -21,7 +21,7 @@ _MIB = 2**20
 _SECONDS = "a number of seconds above 0 is allowed, e.g. 2.0"
 _VERSIONS = ("legacy", "legacy-icpc", "2023-07-draft", "2023-07", "2025-09-draft", "2025-09", "draft")
 
-# What needs more than one run a case, another kind of verdict, or no program; as `type` or `validation` spell it.
+# Kinds that need more than one run a case, another kind of verdict, or no program, as in `type` or `validation`.
 _KINDS = {
     "interactive": "an interactive problem",
     "multi-pass": "a multi-pass problem",
@@ -37,15 +37,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ProblemSettings:
-    """What problem.yaml says.
+    """Content of problem.yaml.
 
     Args:
-        name: for people; the folder's name if there is none.
+        name: for people; else the folder's name.
         time_limit_s: seconds for one run, or None.
         memory_bytes: memory for one run, or None.
-        validation: "default", "custom", or None if the package does not say.
+        validation: "default", "custom", or None if it is not set.
         flags: `validator_flags`, split at white space.
-        constants: "name" and "name.variant" -> what stands for `{{name}}` in programs and flags.
+        constants: "name" and "name.variant" -> the value of `{{name}}` in programs and flags.
     """
 
     name: str
@@ -57,10 +57,10 @@ class ProblemSettings:
 
 
 def read_settings(folder: Folder) -> ProblemSettings:
-    """Read problem.yaml; whatever is wrong with it is a finding, and left at its default.
+    """Read problem.yaml. An error in it becomes a finding, and the value gets its default.
 
     Raises:
-        PackageError: the problem is of a kind that cannot be judged here; what else is wrong does not matter then.
+        PackageError: this kind of problem cannot be judged here; other errors are not reported then.
     """
     settings: Mapping[str, Any] = {}
     with folder.findings.collect():
@@ -93,7 +93,10 @@ def _load(folder: Folder) -> Mapping[str, Any]:
 
 
 def _check_kind(folder: Folder, settings: Mapping[str, Any]) -> None:
-    """Refuse what is no pass-fail problem with one run a case (a word, several words, or a list)."""
+    """Raise PackageError unless it is a pass-fail problem with one run for each case.
+
+    The kind is a word, words or a list.
+    """
     for key in ("type", "validation"):
         found = settings.get(key)
         words = _words(found)

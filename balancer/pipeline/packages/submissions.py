@@ -1,14 +1,14 @@
-"""Submissions of a package: which can be used, and what each is said to be.
+"""Submissions of a package: the usable ones, and their expected results.
 
-Decides what is left out and why, and that a package needs one that is right. It must not run anything.
+Decides what is left out and why. A package needs a submission that is right.
 
-Expected results of submissions: right, wrong, or neither. Decides it from the folder it lies in, from submissions.yaml
-(a table of patterns, format of 2023-07 and later), and from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which
-counts where the folder says nothing. A submission that may get anything is no help: it is left out. Pure, and bounded:
-the file is somebody else's.
+Expected results are right, wrong, or neither. They follow from the submission's folder, from submissions.yaml (a table
+of patterns, format of 2023-07 and later), and from the tag `@EXPECTED_RESULTS@` in its text (DOMjudge), which counts if
+the folder says nothing. A submission with any other expectation is left out. Pure, and bounded, because the file is not
+trusted.
 
-In a pattern `*`, `?` and `[abc]` match within a name, `{a,b}` is either; it matches a submission if it matches its
-whole path, or that of a folder it lies in.
+In a pattern, `*`, `?` and `[abc]` match within a name, and `{a,b}` matches either. A pattern matches a submission if it
+matches its whole path, or the path of a folder around it.
 """
 
 import json
@@ -35,7 +35,7 @@ _OK = "AC"
 _ALL = frozenset({"AC", "WA", "TLE", "RTE"})
 OFFICIAL = ("accepted", "wrong_answer", "time_limit_exceeded", "run_time_error")
 
-# Folder -> verdicts that some case must give, and all may give. Beside those of the format, what is met in archives.
+# Folder -> verdicts that a case must give, and verdicts that cases may give. Also names found in archives.
 _FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "accepted": (_ALL, frozenset({_OK})),
     "wrong_answer": (frozenset({"WA"}), _ALL),
@@ -50,7 +50,7 @@ _FOLDERS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 
 
 def read_submissions(folder: Folder) -> tuple[Submission, ...]:
-    """Read submissions/: those that can be used, accepted ones first, then by folder and name."""
+    """Read the usable submissions: accepted ones first, then by folder and name."""
     rules = {key: said for name in _RULES for key, said in folder.optional_mapping(f"{_PLACE}/{name}").items()}
     entries = _entries(folder)
     included = _included(folder)
@@ -73,7 +73,7 @@ def read_submissions(folder: Folder) -> tuple[Submission, ...]:
 
 
 def _paths(folder: Folder) -> list[str]:
-    """List the files and folders that are a submission each: those in a folder of submissions/, or in itself."""
+    """Return the paths of all submissions: files and folders in submissions/ or in one of its folders."""
     paths: list[str] = []
     with folder.findings.leaving_out(_PLACE):
         for entry in folder.entries(_PLACE):
@@ -87,7 +87,7 @@ def _paths(folder: Folder) -> list[str]:
 
 
 def _entries(folder: Folder) -> Mapping[str, Any]:
-    """Return what DOMjudge's submissions.json says, by the submission's name."""
+    """Return the content of DOMjudge's submissions.json, by the submission's name."""
     if not folder.has(_ENTRIES):
         return {}
     with folder.findings.leaving_out(_ENTRIES):
@@ -101,7 +101,7 @@ def _entries(folder: Folder) -> Mapping[str, Any]:
 
 
 def _told(name: str, rules: Mapping[str, Any], entries: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the language and the entry point of a submission, where the package says them."""
+    """Return the language and the entry point of a submission, if the package names them."""
     rule, entry = rules.get(name), entries.get(name)
     rule, entry = rule if isinstance(rule, dict) else {}, entry if isinstance(entry, dict) else {}
     language, start = rule.get("language"), rule.get("entrypoint", entry.get("entry_point"))
@@ -110,7 +110,7 @@ def _told(name: str, rules: Mapping[str, Any], entries: Mapping[str, Any]) -> tu
 
 
 def _included(folder: Folder) -> Callable[[str], Mapping[str, bytes]]:
-    """Return what gives the files that go with every submission of a language: include/default, include/LANGUAGE."""
+    """Return a function from a language to the files added to its submissions: include/default, include/LANGUAGE."""
     by_folder: dict[str, dict[str, bytes]] = {}
     with folder.findings.leaving_out("include"):
         for place in folder.entries("include"):
@@ -162,7 +162,7 @@ _UNCLEAR = {
     "compile_error": "it need not compile",
     "check_manually": "a person must look",
 }
-_MOST_FORMS = 1000  # of one pattern, once its braces are spelt out
+_MOST_FORMS = 1000  # of one pattern, after its braces are expanded
 _MOST_BRACES = 40
 _ATOM = re.compile(r"\[[^\]]+\]|.", re.DOTALL)
 _TAG = re.compile(r"@EXPECTED_RESULTS@:[ \t]*([A-Za-z_, \t-]*[A-Za-z_-])")
@@ -170,12 +170,12 @@ _TAG = re.compile(r"@EXPECTED_RESULTS@:[ \t]*([A-Za-z_, \t-]*[A-Za-z_-])")
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a submission is said to be.
+    """The expected result of a submission.
 
     Attributes:
-        accepted: True: right; False: wrong; None: that is not said.
+        accepted: True: right; False: wrong; None: not known.
         label: the kind, e.g. "wrong_answer"; see `Submission.expected`.
-        why: what was said, for people.
+        why: the reason, for people.
     """
 
     accepted: bool | None
@@ -184,10 +184,11 @@ class Expectation:
 
 
 def expected_of(name: str, rules: Mapping[str, Any], texts: Iterable[str]) -> Expectation:
-    """Return what a package says of the submission `name`, e.g. "mixed/a.cpp".
+    """Return the expected result of the submission `name`, e.g. "mixed/a.cpp".
 
     Args:
-        rules: submissions.yaml: pattern -> what it says; {} if there is none.
+        name: relative to submissions/.
+        rules: submissions.yaml: pattern -> rule; {} if there is none.
         texts: of the submission's files, for the tag.
     """
     folder = name.split("/")[0] if "/" in name else ""
@@ -227,11 +228,11 @@ def _speaks(rule: Mapping[str, Any]) -> bool:
 
 
 def _by_rules(meant: str, said: list[Mapping[str, Any]], own: object) -> Expectation:
-    """Weigh the rules of submissions.yaml; `own`, the folder's, stands for what the folder means otherwise."""
+    """Combine the rules of submissions.yaml. `own`, the folder's rule, replaces the usual meaning of the folder."""
     demands = [demand for rule in said for demand in _demands(rule)]
     if meant in _FOLDERS:
         required, permitted = _FOLDERS[meant]
-        if isinstance(own, Mapping):  # what it does not say is inherited
+        if isinstance(own, Mapping):  # what it does not set is inherited
             required = _ALL if "required" in own else required
             permitted = _ALL if "permitted" in own else permitted
         demands.append((required, permitted, True))
@@ -246,7 +247,7 @@ def _by_rules(meant: str, said: list[Mapping[str, Any]], own: object) -> Expecta
 
 
 def _demands(rule: Mapping[str, Any], *, everywhere: bool = True) -> list[tuple[frozenset[str], frozenset[str], bool]]:
-    """Return what some case must give, what all cases may give, and whether that is of all cases, for each part."""
+    """Return for each part: verdicts that a case must give, those that cases may give, and whether for all cases."""
     found = [(_verdicts(rule.get("required")), _verdicts(rule.get("permitted")), everywhere)]
     parts = (value for key, value in rule.items() if key not in ("required", "permitted"))
     return found + [each for part in parts if isinstance(part, Mapping) for each in _demands(part, everywhere=False)]
@@ -275,7 +276,7 @@ def _by_tags(tags: set[str]) -> Expectation:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Return whether `pattern` is meant for the submission at `path`, relative to submissions/."""
+    """Return whether `pattern` matches the submission at `path`, relative to submissions/."""
     parts = path.split("/")
     return any(_match(form.strip("/").split("/"), parts) for form in _forms(pattern))
 
@@ -286,7 +287,7 @@ def _forms(pattern: str) -> tuple[str, ...]:
 
 
 def _spelt_out(pattern: str) -> Iterator[str]:
-    """Yield the pattern with each choice of its braces; nested ones from the inside out."""
+    """Yield the pattern with each choice of its braces, nested ones from the inside out."""
     inner = re.search(r"\{([^{}]*)\}", pattern)
     if inner is None:
         yield pattern
@@ -300,7 +301,7 @@ def _match(pattern: list[str], parts: list[str]) -> bool:
 
 
 def _name_matches(pattern: str, name: str) -> bool:
-    """Match one name, in time linear in both for each `*`: a pattern of a package must not take for ever."""
+    """Match one name. Time is linear in both for each `*`, because the pattern is not trusted."""
     position, mark, star = 0, 0, -1
     atoms = _atoms(pattern)
     here = 0
@@ -318,5 +319,5 @@ def _name_matches(pattern: str, name: str) -> bool:
 
 
 def _atoms(pattern: str) -> list[str]:
-    """Split a pattern into "*", "?", and sets of characters that are allowed at a place."""
+    """Split a pattern into "*", "?", and sets of characters allowed at a place."""
     return [atom[1:-1] if atom.startswith("[") and len(atom) > 2 else atom for atom in _ATOM.findall(pattern)]

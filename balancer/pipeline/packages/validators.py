@@ -1,12 +1,12 @@
-"""Validators of a package: those of inputs, which can be programs or grammars, and the one of outputs.
+"""Validators of a package: input validators, which are programs or grammars, and the output validator.
 
-Decides which are used, and what a package cannot be judged without. `answer_validators` look at expected outputs, which
-nobody makes up here: they are not read. It must not run anything.
+Decides which are used, and without which a package cannot be judged. `answer_validators` are not read, because no
+expected outputs are made up.
 
-Checktestdata grammars (`.ctd`), made into programs, so that they are run where all programs of a package are. The
-grammar is somebody else's, and its regular expressions may take for ever: nothing of it is looked at here. The program
-is the library `checktestdata` (PyPI), module by module, and the grammar, in one Python source that any endpoint can
-run. It exits with 42 and 43, as a validator does; with 2 if the grammar itself is wrong.
+Checktestdata grammars (`.ctd`) become programs, and run where all programs of a package run. A grammar is not trusted,
+and its regular expressions may take very long, so it is not parsed here. The program is one Python source with the
+modules of the library `checktestdata` (PyPI) and the grammar. It exits with 42 or 43 like a validator, and with 2 if
+the grammar is wrong.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,26 +25,26 @@ __all__ = ["InputValidators", "checktestdata_program", "read_input_validators", 
 
 _INPUT = ("input_validators", "input_validator", "input_format_validators")
 _OUTPUT = ("output_validators", "output_validator")
-_ONE = "output_validator"  # in the format of 2023-07 and later this folder is one program
+_ONE = "output_validator"  # in the format of 2023-07 and later, this folder is one program
 _GRAMMARS = (".ctd", ".viva")
 _HEADED = ("c", "cpp")
-_MODULES = ("lib", "tokenizer", "parser")  # in the order in which they import each other
+_MODULES = ("lib", "tokenizer", "parser")  # in the order of their imports
 
 
 @dataclass(frozen=True, slots=True)
 class InputValidators:
-    """Programs that accept or refuse inputs, and what grammars among them say.
+    """Programs that accept or refuse inputs, and the texts of grammars.
 
     Attributes:
-        programs: by path; a checktestdata grammar is one of them.
-        grammars: path -> text of all grammars, also of those that nobody here can run.
+        programs: by path, with checktestdata grammars.
+        grammars: path -> text of all grammars, also of those that cannot be run here.
     """
 
     programs: Mapping[str, Program]
     grammars: Mapping[str, str]
 
     def told(self, flags: CaseFlags) -> tuple[Program, ...]:
-        """Return the programs with the arguments that `flags` say."""
+        """Return the programs with the arguments in `flags`."""
         return tuple(
             replace(program, args=flags.validator(PurePosixPath(path).name)) for path, program in self.programs.items()
         )
@@ -69,7 +69,7 @@ def read_input_validators(folder: Folder) -> InputValidators:
 
 
 def read_output_validator(folder: Folder, settings: ProblemSettings) -> Program | None:
-    """Read the package's own output validator, if it asks for it, or says nothing and there is one."""
+    """Read the package's own output validator, if it asks for it, or if it has one and sets nothing."""
     found: list[Program] = []
     unusable: dict[str, str] = {}
     for place in _OUTPUT:
@@ -100,7 +100,7 @@ def read_output_validator(folder: Folder, settings: ProblemSettings) -> Program 
 
 
 def _programs(folder: Folder, place: str) -> Iterator[str]:
-    """Yield each file and folder that is a program, or should be; headers are no programs."""
+    """Yield each file and folder that is a program, or should be; headers are skipped."""
     with folder.findings.leaving_out(place):
         for path in folder.entries(place):
             if folder.is_folder(path) or not extension_of(path).startswith((".h", ".md", ".txt")):
@@ -166,7 +166,7 @@ sys.exit(main())
 
 
 def checktestdata_program(name: str, grammar: bytes) -> Program:
-    """Return the input validator that holds its input against `grammar`."""
+    """Return the input validator that checks its input against `grammar`."""
     return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar), name)
 
 

@@ -1,4 +1,4 @@
-"""What a run found, for people and for programs: a summary in the terminal, `summary.json`, `report.html`."""
+"""Report of a run: a summary in the terminal, `summary.json` and `report.html`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +16,12 @@ __all__ = ["nothing_judged", "page", "print_summary", "write_report"]
 def write_report(result: RunResult, folder: Path) -> Path:
     """Write `summary.json` and `report.html` into `folder`, and return the path of the latter.
 
-    Each replaces what was there in one step. The same result gives the same bytes, but for the
-    date on the page.
+    Each file is replaced in one step. The same result gives the same bytes, except for the date on the page.
 
     Raises:
-        OSError: `folder` cannot be made or written to.
+        OSError: `folder` cannot be created or written.
     """
-    # Here, because matplotlib takes half a second to import and most commands write no report.
+    # Imported here: matplotlib needs half a second, and most commands write no report.
     from balancer.pipeline.report.charts import draw_charts
 
     put_text(folder / "summary.json", json_text(result.summary()))
@@ -30,8 +29,8 @@ def write_report(result: RunResult, folder: Path) -> Path:
 
 
 def page(result: RunResult, charts: Sequence[Chart]) -> str:
-    """Return the page as text: it stands alone, to be read, mailed and printed."""
-    from balancer.reporting import html  # so does the template engine, for a while
+    """Return the page as text. It needs no other files, so it can be mailed and printed."""
+    from balancer.reporting import html  # imported here: the template engine is slow to load too
 
     styles = Path(__file__).with_name("verdicts.css").read_text(encoding="utf-8")
     return html.page(report_document(result, charts), styles=styles)

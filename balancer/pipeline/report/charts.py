@@ -1,7 +1,7 @@
 """Charts of the pipeline's report: kills, utilisation, leases, shares, waits.
 
-Each chart chooses what to show and what to leave out when there is too much, and its caption says so. Pages use
-charts; a chart knows no page, and leaves the style of a drawing to `balancer.reporting`.
+Each chart decides what to leave out when there is too much, and its caption says so. The style is in
+`balancer.reporting`.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +24,7 @@ from balancer.reporting.words import percent, seconds, shorten
 __all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
 
 MOST_ROWS = 40  # more would not fit on a printed page
-MOST_SPANS = 2000  # 576 units wide: beyond this neighbours cannot be told apart
+MOST_SPANS = 2000  # 576 units wide: more could not be told apart
 _BINS = 90
 _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
@@ -40,7 +40,7 @@ _FAILED = (Outcome.FAILURE.value, Outcome.OVERLOAD.value)
 
 
 def draw_charts(result: RunResult) -> tuple[Chart, ...]:
-    """Return the charts that have something to show, in the order they are read."""
+    """Return the charts that have something to show, in the order of the report."""
     return tuple(_charts(result))
 
 
@@ -198,20 +198,20 @@ def _waits(waits: WaitStats) -> Chart:
     return Chart("Waits", "Over all leases that were granted.", to_svg(drawing, "waits"), wide=False)
 
 
-_MOST_GENERATORS = 5  # with a line of their own
+_MOST_GENERATORS = 5  # with their own line
 _LEAST_S = 0.01
 _OWN = "own data"
 
 
 def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
-    """Return the chart: wrong submissions killed against the seconds for which their problem had been at work.
+    """Return the chart of wrong submissions killed against the seconds for which their problem was at work.
 
     Args:
         kills: by time; at least one.
     """
     by = Counter(_by(kill) for kill in kills)
     shown = [name for name, _ in sorted(by.items(), key=lambda each: (-each[1], each[0]))[:_MOST_GENERATORS]]
-    end_s = 1.05 * max(_LEAST_S, kills[-1].at_s)  # so that the last step is seen
+    end_s = 1.05 * max(_LEAST_S, kills[-1].at_s)  # so that the last step is visible
     lines = [_steps("all", kills, end_s)]
     if len(by) > 1:
         lines += [_steps(name, [kill for kill in kills if _by(kill) == name], end_s) for name in shown]

@@ -1,6 +1,6 @@
-"""The report of a run as a document: what was found, whom to believe, what became of whom.
+"""Report of a run as a document.
 
-Decides what is told and in which order.
+Decides what is shown, and in which order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -164,7 +164,7 @@ def _alert(number: int) -> doc.Cell:
 
 
 def _bare(name: str) -> str:
-    """Return only what makes a name another name: "Pair Sum" is "pair-sum"."""
+    """Return the letters and digits of a name, in lower case: "Pair Sum" equals "pair-sum"."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
@@ -301,14 +301,13 @@ def _noted(result: RunResult) -> doc.Block:
 
 
 def notes(result: RunResult) -> list[tuple[doc.Words, doc.Words, str]]:
-    """Return what else is to be known of each problem: of which, of what of it, and what."""
+    """Return the notes on all problems: the problem, the subject in it, and the note."""
     return [(doc.code(problem.id), *note) for problem in result.problems for note in _notes_on(problem)]
 
 
 def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
-    """Yield what else is to be known of a problem: of what of it, and what; left out submissions first."""
     for subject, why in problem.left_out.items():
-        if not left_out_for(why):  # these are told once for the whole run, in the headline
+        if not left_out_for(why):  # these are in the headline, once for the whole run
             yield doc.code(subject), shorten(f"left out: {why}", _MOST)
     for submission in problem.submissions:
         if not submission.compiles:

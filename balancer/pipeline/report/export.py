@@ -1,7 +1,7 @@
-"""Export of a run: the cases that kill as files, and training rows as JSON lines and as Parquet.
+"""Export of a run: the cases that kill as files, and training rows as JSON lines and Parquet.
 
-Decides what is written of a case, and which few of them do what all of them do. Rows are read again from where they
-lie, one at a time; a row that was not judged is not written. Which cases kill was found before.
+Decides what is written of a case, and which few cases kill all that the others kill. Rows are read again from their
+source, one at a time. Rows that were not judged are not written.
 """
 
 import json
@@ -22,24 +22,24 @@ from balancer.scratch import Scratch
 
 __all__ = ["CASES", "MINIMAL", "export_cases", "minimal", "write_rows"]
 
-CASES = "new_cases"  # columns that are added to a row's own
+CASES = "new_cases"  # columns added to a row's own
 MINIMAL = "minimal"
-_AT_ONCE = 32  # rows that are brought into Parquet's form together
+_AT_ONCE = 32  # rows converted to Parquet together
 
 
 def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
-    """Write `rows.jsonl` and, where pyarrow is installed, `rows.parquet`; return how many rows they have.
+    """Write `rows.jsonl` and, if pyarrow is installed, `rows.parquet`. Return the number of rows.
 
-    Each takes the place of an earlier one in one step.
+    Each file is replaced in one step.
 
     Args:
-        store: says where the rows lie, which were judged, and what was found.
+        store: knows the source of the rows, and the results.
         folder: to write to.
-        say: is told if there is to be no Parquet file, and why.
+        say: is called if there is no Parquet file, with the reason.
 
     Raises:
         ConfigError: the rows cannot be read any more.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written.
     """
     with Scratch(".rows-", folder) as scratch:
         lines, count = scratch.path / "rows.jsonl", 0
@@ -53,17 +53,17 @@ def write_rows(store: Store, folder: Path, say: Callable[[str], object]) -> int:
         if written:
             os.replace(table, folder / table.name)
         else:
-            (folder / table.name).unlink(missing_ok=True)  # else it would be that of an earlier session
+            (folder / table.name).unlink(missing_ok=True)  # else one of an earlier session would stay
     return count
 
 
 def minimal(kills: Sequence[tuple[Sequence[str], int]]) -> list[int]:
-    """Return which few of the cases kill all that all of them kill, as indices: the best first, again and again.
+    """Return the indices of a few cases that kill all that all cases kill together, the best first.
 
-    The greedy set cover: at most 1 + ln(programs) times as many as need be (Chvatal 1979).
+    The greedy set cover: at most 1 + ln(programs) times as many as needed (Chvatal 1979).
 
     Args:
-        kills: of each case, whom it kills, and its size; of cases that do as much, the smallest is taken.
+        kills: for each case, the submissions it kills, and its size. Of equal cases, the smallest is chosen.
     """
     left = {name for names, _ in kills for name in names}
     chosen: list[int] = []
@@ -104,7 +104,7 @@ def _new(store: Store, roster: Roster, found: ProblemResult) -> Mapping[str, Any
             continue
         try:
             texts = {"input": case.data.decode(), "output": case.answer.decode()}
-        except UnicodeDecodeError:  # no row of a data set of texts can hold it, and another text would be another case
+        except UnicodeDecodeError:  # a row of text cannot hold it, and another text would be another case
             continue
         origin = f"{case.origin.generator}: {case.origin.detail}"
         cases.append({**texts, "origin": origin, "round": case.round, "kills": killed[case.id]})
@@ -116,7 +116,7 @@ def _new(store: Store, roster: Roster, found: ProblemResult) -> Mapping[str, Any
 
 
 def _write_parquet(lines: Path, table: Path, say: Callable[[str], object]) -> bool:
-    """Bring the lines into a table whose columns have the types that suit all rows; return whether there are such."""
+    """Write the lines as a table whose column types suit all rows. Return whether there is a table."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
@@ -155,12 +155,12 @@ def _batches(lines: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def export_cases(store: Store, result: RunResult, folder: Path) -> None:
-    """Write the cases that kill to `folder`, which is made anew; the problem's own ones are not repeated.
+    """Write the cases that kill to `folder`, which is created anew, without the problem's own.
 
-    A case becomes `PROBLEM/004.in` and `.ans`, as in the problem package format, so that a folder can be copied into
+    A case becomes `PROBLEM/004.in` and `.ans`, as in the problem package format. So a folder can be copied into
     `data/secret/`.
     """
-    if folder.is_symlink():  # what it leads to is somebody else's
+    if folder.is_symlink():  # the target of a link belongs to others
         folder.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     for problem in result.problems:

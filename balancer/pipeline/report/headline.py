@@ -1,8 +1,4 @@
-"""Headline of the report: tiles, warnings, and what went wrong.
-
-A reader is given a few figures, and is warned where they cannot be trusted. Pure; the terminal and the page word them
-alike.
-"""
+"""Headline of the report: tiles, warnings, and what went wrong. Pure; used by the terminal and the page."""
 
 import re
 from collections import Counter
@@ -23,22 +19,22 @@ _TRIES = re.compile(r"^after \d+( of \d+)? tr(y|ies): ")
 
 
 def tiles(result: RunResult) -> tuple[Tile, ...]:
-    """Return the headline figures, the most telling first."""
+    """Return the headline figures, the most important first."""
     return (*_verdict_tiles(result), *_time_tiles(result))
 
 
 def troubles(result: RunResult) -> tuple[str, ...]:
-    """Return what must be said first of all: which endpoints lied, which validators do not work, and why."""
+    """Return what must be said first: endpoints that lied, and validators that do not work, with the reasons."""
     return tuple(_troubles(result))
 
 
 def warnings(result: RunResult) -> tuple[str, ...]:
-    """Return what a reader must know before believing the figures, one sentence each; none if all is well."""
+    """Return warnings about the figures, one sentence each; empty if all is well."""
     return tuple(_warnings(result))
 
 
 def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
-    """Return what is to be said first of all: packages that are not among the problems, a line each, and why."""
+    """Return a line for each package that is left out, with the reason."""
     left_out = result.packages_left_out
     lines = [f"Left out: {name}: {shorten(why, 300)}" for name, why in list(left_out.items())[:most]]
     if len(left_out) > most:
@@ -47,12 +43,12 @@ def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
 
 
 def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
-    """Return (problem, accepted submission) for each accepted submission that some case rejects."""
+    """Return (problem, accepted submission) for each accepted submission that a case rejects."""
     return tuple((problem.id, submission.name) for problem in result.problems for submission in problem.rejected)
 
 
 def nothing_judged(result: RunResult) -> str:
-    """Return why a run that went through all its steps judged nothing; "" if it judged something, or was stopped."""
+    """Return why a complete run judged nothing; "" if it judged something, or was stopped."""
     if result.complete or result.judged or result.stopped_by:
         return ""
     if reasons := _without_tries(result.reasons):
@@ -65,7 +61,7 @@ def nothing_judged(result: RunResult) -> str:
 
 
 def _without_tries(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Return the reasons without how often each was tried, which makes two of one."""
+    """Return the reasons without their number of tries, so that equal ones are counted together."""
     found: Counter[str] = Counter()
     for why, often in reasons.items():
         found[_TRIES.sub("", why)] += often
@@ -184,7 +180,7 @@ def _warnings(result: RunResult) -> Iterator[str]:
 
 
 def _missing(result: RunResult) -> Iterator[str]:
-    """Yield a line for each language that no endpoint runs, with what that costs; the dearest first."""
+    """Yield a line for each language that no endpoint runs, with the number of submissions lost; the largest first."""
     totals, endpoints = result.totals, count(len(result.pool.endpoints), "endpoint")
     for language, many in sorted(totals.missing.items(), key=lambda each: (-each[1], each[0]))[:_MOST_LANGUAGES]:
         where = count(totals.missing_in[language], "problem")

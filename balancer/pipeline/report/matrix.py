@@ -1,7 +1,6 @@
-"""The kill matrix of a problem: which submission failed on which case.
+"""Kill matrix of a problem: which submission failed on which case. Pure.
 
-Here are the order of rows and columns, the letters, and what is left out of a matrix that would be too wide to be
-read. Pure.
+Decides the order of rows and columns, the letters, and what is left out of a wide matrix.
 """
 
 import math
@@ -26,10 +25,10 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.UNJUDGED: "?",
     }
 )
-MOST_COLUMNS: Final = 120  # three bands: beyond this nobody compares columns
-BAND: Final = 40  # columns side by side: what an A4 page and a screen of 1000 px have room for
+MOST_COLUMNS: Final = 120  # three bands: a reader cannot compare more columns
+BAND: Final = 40  # columns side by side that fit on an A4 page and on a screen of 1000 px
 _MOST_DETAIL: Final = 80
-_TALL: Final = 100  # from this number on those of cases are upright
+_TALL: Final = 100  # from this number on, the numbers of cases are upright
 _NARROW, _WIDE = 30, 48  # letters of a name beside many columns, and beside few
 _MANY: Final = 25
 _NEVER: Final = "\u00b7"
@@ -43,7 +42,7 @@ LEGEND: Final = doc.Legend(
 
 
 def kill_matrix(problem: ProblemResult) -> Iterator[doc.Block]:
-    """Yield the matrix of `problem` under its name, and what was left out of it."""
+    """Yield the matrix of `problem` under its name, and a note on what is left out."""
     bands = matrix_bands(problem)
     shown, cases = sum(len(band.columns) - 2 for band in bands), len(problem.ready)
     yield doc.Heading(doc.code(problem.id))
@@ -57,7 +56,7 @@ def kill_matrix(problem: ProblemResult) -> Iterator[doc.Block]:
 
 
 def matrix_bands(problem: ProblemResult, *, most: int = MOST_COLUMNS) -> list[doc.Table]:
-    """Return the matrix in bands of columns, with at most `most` cases: first those that kill, then its own data."""
+    """Return the matrix in bands of columns, with at most `most` cases: first those that kill, then own data."""
     kept = {case.id for case in problem.killers}
     shown = _most_telling(problem.ready, kept, most) if problem.submissions else []
     return [_band(problem, cases, kept) for cases in _bands(shown)]
@@ -71,7 +70,6 @@ def _bands(cases: Sequence[CaseResult]) -> Iterator[Sequence[CaseResult]]:
 
 
 def _most_telling(cases: Sequence[CaseResult], kept: set[int], most: int) -> list[CaseResult]:
-    """Return at most `most` of `cases`, in their own order."""
     ranked = sorted(cases, key=lambda case: (case.id not in kept, not case.sample))
     chosen = {case.id for case in ranked[:most]}
     return [case for case in cases if case.id in chosen]
@@ -110,7 +108,7 @@ def _band(problem: ProblemResult, cases: Sequence[CaseResult], kept: set[int]) -
 
 
 def _row(submission: SubmissionResult, problem: ProblemResult, cases: Sequence[CaseResult]) -> doc.Row:
-    """Return a row: the number of kills is of all cases, also of those not shown."""
+    """Return a row. The number of kills counts all cases, also those not shown."""
     most = _NARROW if len(cases) > _MANY else _WIDE
     name = doc.Cell(doc.code(shorten(submission.name, most)), meaning=submission.name)
     kills = len(submission.killed_by(problem.ready))

@@ -1,7 +1,6 @@
-"""The summary of a run in the terminal.
+"""Summary of a run in the terminal.
 
-Decides what of the report fits into a terminal of 80 columns. Its own words are ASCII. It is told the path of the
-report, and reads and writes no file.
+Decides what of the report fits into 80 columns. Its own words are ASCII.
 """
 
 from collections.abc import Iterator
@@ -37,10 +36,12 @@ _MOST_OF_NAME = 60
 
 
 def print_summary(result: RunResult, console: Console, *, report: Path | None = None) -> None:
-    """Print what was found, at any width from 80 columns; without colours where `console` has none.
+    """Print the result, at any width from 80 columns; without colours if `console` has none.
 
     Args:
-        report: where `report.html` is, if there is one.
+        result: of the run.
+        console: to print to.
+        report: path of `report.html`, if there is one.
     """
     print_sections(tuple(_sections(result)), console)
     if report is not None:
@@ -154,7 +155,7 @@ def _survivors(result: RunResult) -> doc.Table:
 
 
 def _health(lines: tuple[EndpointLine, ...]) -> doc.Table:
-    """Return the endpoints that were out of service, are not yet back or never answered; the others need no line."""
+    """Return the endpoints that were out of service, are not back yet or never answered."""
     told = [line for line in lines if line.ejections or line.standing != "healthy"]
     rows: list[doc.Row] = [
         (line.name, doc.Cell(_standing(line), tone=doc.Tone.DOUBTFUL)) for line in told[:_MOST_ENDPOINTS]

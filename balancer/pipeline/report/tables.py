@@ -1,13 +1,8 @@
-"""The tables of a run's report that the terminal and the page share: rounds, generators, endpoints.
+"""Tables of a run's report, for the terminal and the page: rounds, generators, endpoints. Pure.
 
-Decides what each column is called and means. Pure; columns that are wide are left out in a terminal.
+Decides the name and the meaning of each column. A terminal leaves out wide columns.
 
-Endpoint lines of the report: what each was asked to do and what it did. The leases of a run are matched with the pool's
-counters, also for endpoints that have left the pool since. Pure; the table and the page show these lines, each in its
-own way.
-
-The rates of a run, round by round, as words. Decides what each moment is called, and how a rate and its interval are
-written. Pure.
+Endpoint lines join the leases of a run with the pool's counters, also for endpoints that have left the pool.
 """
 
 from collections import defaultdict
@@ -39,7 +34,7 @@ __all__ = [
 
 _NAME = doc.ColumnKind.NAME
 _MODEL = ("questions", "tokens", "cost", "seconds")
-# An attribute of the scores, its heading and its meaning, and whether it is only for where there is room.
+# Attribute of the scores, heading, meaning, and whether it is only shown if there is room.
 RATES = (
     ("tpr_micro", "accepted kept", "of all problems pooled (TPR, micro)", False),
     ("tpr_macro", "per problem", "of each problem, averaged (TPR, macro)", True),
@@ -59,11 +54,11 @@ class EndpointLine:
     """One endpoint in a report.
 
     Attributes:
-        number: from 1, in the order they were added: tells two apart whose short names are the same.
+        number: from 1, in the order of adding; distinguishes endpoints with the same short name.
         name, state, capacity, leases, failures, overloads, health, ejections: as in `EndpointStats`.
-        share: its part of all leases, 0..1.
-        due: its part of all weights, 0..1.
-        utilisation: part of its slot-seconds of the makespan that were leased; 0 if there was no time.
+        share: its share of all leases, 0..1.
+        due: its share of all weights, 0..1.
+        utilisation: share of its slot-seconds of the makespan that were leased; 0 if there was no time.
         answered: whether a call of it succeeded or found it busy; else nothing good is known of it.
         spans: its leases, or some of them.
     """
@@ -85,11 +80,11 @@ class EndpointLine:
 
     @property
     def standing(self) -> str:
-        """How it stood at the end; "not known" of one that passes for healthy because nothing was heard from it."""
+        """Its health at the end; "not known" if it counts as healthy only because it never answered."""
         return "not known" if self.health == "healthy" and not self.answered else self.health.replace("_", " ")
 
     def label(self, most: int) -> str:
-        """Return a name of at most `most` characters; the scheme, which all have, is left out."""
+        """Return a name of at most `most` characters, without the scheme."""
         name = visible(self.name).removeprefix("http://").removeprefix("https://").rstrip("/")
         return shorten(f"{self.number}  {name}", most)
 
@@ -120,7 +115,7 @@ def endpoint_lines(result: RunResult) -> tuple[EndpointLine, ...]:
 
 
 def gone_endpoints(result: RunResult) -> Mapping[str, int]:
-    """Return the endpoints that ran something and are not in the pool any more, and how many leases they had."""
+    """Return the endpoints that ran something and are no longer in the pool, with their leases."""
     known = {stats.name for stats in result.pool.endpoints}
     return {name: work.leases for name, work in result.work.endpoints.items() if name not in known}
 
@@ -137,7 +132,7 @@ def _utilisation(busy_s: float, offered_s: float) -> float:
 
 
 def round_table(result: RunResult) -> doc.Table:
-    """Return the rates of each moment, with their intervals below, and what a model was used for."""
+    """Return the rates of each moment with their intervals, and the use of a model."""
     spent = bool(spent_said(result))
     columns = [
         doc.Column("", _NAME),
@@ -152,7 +147,7 @@ def round_table(result: RunResult) -> doc.Table:
 
 
 def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
-    """Return what each generator brought."""
+    """Return the yield of each generator."""
     columns = (
         doc.Column("generator", _NAME),
         *map(doc.Column, ("proposed", "valid", "cases", "kills", "first kills")),
@@ -168,7 +163,7 @@ def _brought(each: GeneratorYield) -> doc.Row:
 
 
 def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Table:
-    """Return a line for each endpoint; its health, where somebody watched it."""
+    """Return a line for each endpoint; with its health, if that was watched."""
     watched = any(line.health for line in lines)
     columns = [
         doc.Column("#", wide=True),
@@ -197,13 +192,13 @@ def _doubtful(number: int) -> doc.Cell:
 
 
 def facts(rows: Iterable[doc.Row]) -> doc.Table:
-    """Return names and what is said of each."""
+    """Return a table of names and values."""
     columns = (doc.Column("", _NAME), doc.Column("", doc.ColumnKind.TEXT))
     return doc.Table(columns, (doc.RowGroup("", tuple(rows)),), look="facts")
 
 
 def pool_table(result: RunResult) -> doc.Table:
-    """Return what the pool did as a whole."""
+    """Return the figures of the whole pool."""
     return facts(_pool(result))
 
 
@@ -226,7 +221,7 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
 
 
 def rate_cells(scores: RoundScores) -> Iterator[Cell]:
-    """Yield each rate of a moment as a percentage, its interval below."""
+    """Yield each rate of a moment as a percentage, with its interval below."""
     for name, *_ in RATES:
         rate: Rate | None = getattr(scores, name)
         if rate is None:
@@ -245,12 +240,12 @@ def spent_cells(scores: RoundScores) -> tuple[str, str, str, str]:
 
 
 def moment(rounds: int) -> str:
-    """Return the name of the moment when so many rounds are over; rounds are counted from 0, as origins name them."""
+    """Return the name of the moment after so many rounds. Rounds are named from 0, as in origins."""
     return f"round {rounds - 1}" if rounds else "own data"
 
 
 def spent_said(result: RunResult) -> str:
-    """Return what the run used of a model in all; "" if it asked none."""
+    """Return the run's use of a model as a line; "" if it asked none."""
     spent = [each.spent for each in result.scores]
     questions = sum(each.questions for each in spent)
     if not questions:
@@ -262,7 +257,7 @@ def spent_said(result: RunResult) -> str:
 
 
 def looks_said(result: RunResult) -> tuple[str, ...]:
-    """Return a line for each kind of time limit that was looked at twice."""
+    """Return a line for each kind of recheck."""
     return tuple(
         f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
     )

@@ -1,1 +1,1 @@
-"""What a run found, on disk and as data."""
+"""Results of a run, on disk and as data."""

@@ -1,7 +1,4 @@
-"""Answer table: what a model has answered, kept so that a run which dies does not ask, and pay, twice.
-
-Decides what is durable of an answer.
-"""
+"""Answer table: a model's answers, stored so that a run that dies does not ask, and pay, twice."""
 
 from balancer.pipeline.proposing import StoredAnswer, TokenUsage
 from balancer.pipeline.results.database import Database
@@ -25,14 +22,14 @@ class Answers:
         self._db = database
 
     def recall(self, key: str) -> StoredAnswer | None:
-        """Return the answer that is kept under `key`."""
+        """Return the answer stored under `key`; None if there is none."""
         row = self._db.row(
             "SELECT model, prompts, text, refusal, cut, asked, answered, cost, seconds FROM answers WHERE key = ?", key
         )
         return StoredAnswer(row[0], row[1], row[2], row[3], bool(row[4]), TokenUsage(*row[5:])) if row else None
 
     def remember(self, key: str, row: str, round: int, attempt: int, answer: StoredAnswer) -> None:
-        """Keep an answer; it is durable when this returns."""
+        """Store an answer. It is durable when this returns."""
         used = answer.used
         self._db.do(
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -41,20 +38,20 @@ class Answers:
         )  # fmt: skip
 
     def used(self) -> dict[str, TokenUsage]:
-        """Return what was used so far, by problem."""
+        """Return the use so far, by problem."""
         rows = self._db.rows(
             "SELECT problem, SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY problem"
         )
         return {problem: TokenUsage(*figures) for problem, *figures in rows}
 
     def spent(self) -> dict[int, ModelUsage]:
-        """Return what each round of all problems used."""
+        """Return the use of each round, for all problems together."""
         rows = self._db.rows(
             "SELECT round, COUNT(*), SUM(asked), SUM(answered), SUM(cost), SUM(seconds) FROM answers GROUP BY round"
         )
         return {number: ModelUsage(*figures) for number, *figures in rows}
 
     def count(self, problem: str | None = None) -> int:
-        """Return how many answers there are, of `problem` or of all."""
+        """Return the number of answers, of `problem` or of all."""
         row = self._db.row("SELECT COUNT(*) FROM answers WHERE ? IS NULL OR problem = ?", problem, problem)
         return row[0] if row else 0

@@ -1,6 +1,6 @@
-"""Collect the result of a run: from what the store holds to the `RunResult` that reports are made from.
+"""Result collection: builds the `RunResult` for reports from the store. It only reads.
 
-Decides which of many problems are told in detail: those with the most survivors. It reads, and judges nothing.
+Decides which of many problems are shown in detail: those with the most survivors.
 """
 
 from collections import Counter, defaultdict
@@ -24,31 +24,32 @@ from balancer.problem import Problem, Verdict
 
 __all__ = ["MOST_DETAILED", "collect", "problem_result", "settle"]
 
-MOST_DETAILED = 40  # of the rows of a data set; packages are told in detail all of them
+MOST_DETAILED = 40  # for rows of a data set; packages are all shown in detail
 _MOST_LEFT_OUT = 100
 _MOST_READ = 30
 _MOST_OF_A_PROBLEM = 5
 _NEAREST = 3
 _MOST_SOURCE = 4000  # characters
-_MOST_TEXT = 600  # of an input, or an answer
+_MOST_TEXT = 600  # characters of an input or an answer
 
 _UNUSED = (CaseState.INVALID, CaseState.UNCHECKED, CaseState.PROPOSED, CaseState.SPARE)
 
 
 def collect(store: Store, *, most: int | None = None) -> RunResult:
-    """Return what is known of the problems, and the figures of the last session that ran programs.
+    """Return the result of the problems, and the figures of the last session that ran programs.
 
     Args:
-        most: problems to be told in detail; None: all.
+        store: of the run.
+        most: problems to show in detail; None: all.
     """
     sessions = store.sessions()
-    worked = [session for session in sessions if store.leases.any_of(session.id)]  # also one that was killed
+    worked = [session for session in sessions if store.leases.any_of(session.id)]  # with killed ones
     ended = [session for session in sessions if session.pool is not None]
     last = next((each for each in reversed(ended) if each in worked), None) or (ended or worked or sessions)[-1]
     work = store.leases.work(last.id)
     one_in, spans = store.leases.drawn(last.id)
     totals = totals_of(_tallies(store))
-    most = None if most is not None and totals.problems <= most else most  # all of them keep their own order
+    most = None if most is not None and totals.problems <= most else most  # with few problems, all keep their own order
     found = tuple(problem_result(store, roster) for roster in store.problems.rosters(most_survivors=most))
     kills = store.times.kills()
     rows_left_out, left_out_rows = store.problems.left_out_rows(_MOST_LEFT_OUT)
@@ -79,7 +80,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
 
 
 def settle(store: Store, problem: Problem) -> None:
-    """Keep what a problem came to, now that it has been through all its rounds."""
+    """Store the result of a problem after all its rounds."""
     entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
     found = problem_result(store, Roster(problem.id, 0, problem.name, entries, dict(problem.left_out)))
     store.problems.settle(found, found.tally(), {each.name: each.program for each in problem.submissions})
@@ -87,19 +88,19 @@ def settle(store: Store, problem: Problem) -> None:
 
 def _tallies(store: Store) -> Iterator[ProblemTally]:
     yield from store.problems.tallies()
-    for roster in store.problems.rosters(unsettled=True):  # those that the end of a session has interrupted
+    for roster in store.problems.rosters(unsettled=True):  # those that the end of a session interrupted
         yield problem_result(store, roster).tally()
 
 
 def _pool(session: Session, leases: int) -> PoolStats:
-    """Return the pool's counters as a session left them; a session that was killed has left none."""
+    """Return the pool's counters at the end of a session; without details if the session was killed."""
     if session.pool is not None:
         return PoolStats.from_dict(session.pool)
     return PoolStats.of([], strategy=session.strategy, acquired=leases, timed_out=0, waiting=0, waits=WaitHistogram())
 
 
 def problem_result(store: Store, roster: Roster) -> ProblemResult:
-    """Return what is known of one problem."""
+    """Return the result of one problem."""
     problem = roster.id
     cases = store.cases(problem)
     verdicts = store.verdicts(problem)
@@ -143,13 +144,13 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
 
 
 def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:
-    """Return a line on the made-up inputs that are neither valid nor refused, and why most are, if there are any."""
+    """Return a line on the unchecked made-up inputs, with the most frequent reason; none if there are none."""
     why = Counter(case.note for case in cases if case.state is CaseState.UNCHECKED and not case.sample)
     return [f"{why.total()} made-up inputs are neither valid nor refused: {why.most_common(1)[0][0]}"] if why else []
 
 
 def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> dict[str, int]:
-    """Return the reasons why something is unjudged and how often each, the most frequent first."""
+    """Return the reasons for unjudged cases and verdicts, with their counts, the most frequent first."""
     reasons = Counter(case.note for case in cases if case.state is CaseState.UNJUDGED and case.note)
     reasons.update(stored.note for stored in verdicts if stored.verdict is Verdict.UNJUDGED)
     return dict(reasons.most_common())
@@ -173,7 +174,7 @@ def _submission_result(
 
 
 def _readings_of(store: Store, problems: Iterable[ProblemResult]) -> tuple[SurvivorReading, ...]:
-    """Return the first survivors of `problems`, with what a person needs to read them."""
+    """Return the first survivors of `problems`, with their sources and nearest cases."""
     return tuple(islice((reading for problem in problems for reading in _read(store, problem)), _MOST_READ))
 
 

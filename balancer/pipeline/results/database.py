@@ -1,11 +1,8 @@
-"""SQLite database, used by many threads of one process; and a cache of what was read lately of a problem.
+"""SQLite database of a results folder, for many threads of one process, with a cache of recent problems.
 
-Decides how a statement, or several, are carried out whole, how a failure is told, and how much is remembered: the
-problems at work, and some more.
-
-The results folder: whose it is, and how its database is opened. One process at a time has the folder. A folder with
-other people's files is left alone, and so is whatever a link in it leads to. A fresh start forgets the database of the
-runs before. What the database holds is the store's business.
+Decides about transactions, errors and the size of the cache. Decides also how the folder is locked and opened. Only one
+process uses it at a time. A folder with other files and no run is refused, and links in it are not followed. A fresh
+start deletes only the database.
 """
 
 import fcntl
@@ -23,7 +20,7 @@ __all__ = ["DATABASE", "Database", "RecentCache", "lock_folder", "open_database"
 
 Found = TypeVar("Found")
 
-_MOST_RECENT = 64  # problems; one that is read again after that costs a query
+_MOST_RECENT = 64  # problems; a further one costs a query
 DATABASE = "run.sqlite"
 _LOCK = "run.lock"
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
@@ -33,12 +30,12 @@ class Database:
     """The database of one results folder, which it locks. Thread-safe; one process at a time.
 
     Args:
-        folder: made if it is missing.
-        schema: statements that make the tables that are missing.
-        fresh: forget what is there.
+        folder: created if it is missing.
+        schema: statements that create missing tables.
+        fresh: delete the existing database first.
 
     Raises:
-        ConfigError: another process is using it, it holds files but no run, or it cannot be written.
+        ConfigError: another process uses it, it holds files but no run, or it cannot be written.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
@@ -54,14 +51,14 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the database and let other processes in."""
+        """Close the database and unlock the folder."""
         with self._lock:
             self._db.close()
             self._guard.close()
 
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to this thread alone."""
+        """Yield the connection, for this thread alone."""
         with self._lock:
             try:
                 yield self._db
@@ -71,39 +68,39 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection to this thread; all that is done in the block is done, or nothing."""
+        """Yield the connection, for this thread alone. The block is one transaction."""
         with self.using() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:  # some errors have rolled it back already
+                if db.in_transaction:  # some errors have already rolled it back
                     db.execute("ROLLBACK")
                 raise
 
     def do(self, sql: str, *values: object) -> int:
-        """Carry out one statement, and return the id of the row that it made, if it did."""
+        """Execute one statement. Return the id of the inserted row, or 0."""
         with self.using() as db:
             return db.execute(sql, values).lastrowid or 0
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         with self.using() as db:
             return db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> tuple[Any, ...] | None:
-        """Return the first row that a query finds."""
+        """Return the first row of a query; None if there is none."""
         rows = self.rows(sql, *values)
         return rows[0] if rows else None
 
 
 class RecentCache(Generic[Found]):
-    """A memory of one thing for each problem, so that a question before each program run costs no query. Thread-safe.
+    """A cache of one value for each problem, so that a question before each program run costs no query. Thread-safe.
 
     Args:
-        database: whose lock it is.
-        load: reads it; the caller must not change what comes.
+        database: its lock is used.
+        load: reads the value; the caller must not change it.
     """
 
     def __init__(self, database: Database, load: Callable[[str], Found]) -> None:
@@ -112,7 +109,7 @@ class RecentCache(Generic[Found]):
         self._found: dict[str, Found] = {}
 
     def of(self, problem: str) -> Found:
-        """Return it, read at most once between two calls of `forget`."""
+        """Return the value; it is read at most once between two calls of `forget`."""
         with self._db.using():
             if problem not in self._found:
                 if len(self._found) >= _MOST_RECENT:
@@ -121,16 +118,16 @@ class RecentCache(Generic[Found]):
             return self._found[problem]
 
     def forget(self, problem: str) -> None:
-        """Read it again next time: it has changed."""
+        """Read the value again next time, because it has changed."""
         with self._db.using():
             self._found.pop(problem, None)
 
 
 def lock_folder(folder: Path) -> IO[str]:
-    """Return a file that keeps other processes out of `folder` until it is closed, also by the end of the process.
+    """Lock `folder` against other processes. Return the lock file: closing it, or the end of the process, unlocks.
 
     Args:
-        folder: made if it is missing.
+        folder: created if it is missing.
 
     Raises:
         ConfigError: another process has it, it holds files but no run, its lock is a link, or it cannot be written.
@@ -155,7 +152,7 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def _opened(lock: Path) -> IO[str]:
-    """Open the file `lock`, made if it is missing: never through a link, and nothing in it is changed."""
+    """Open the file `lock`, created if it is missing. Never follows a link, and changes no content."""
     number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     return os.fdopen(number, "r")
 
@@ -165,18 +162,18 @@ def _linked(file: Path) -> ConfigError:
 
 
 def _belongs_to_others(folder: Path) -> bool:
-    """Return whether there is something in `folder`, but no run. A run replaces reports and cases in its folder."""
+    """Return whether `folder` has files, but no run. A run replaces reports and cases in its folder."""
     ours = any((folder / name).exists() for name in (_LOCK, DATABASE))
     return not ours and any(not entry.name.startswith(".") for entry in folder.iterdir())
 
 
 def open_database(folder: Path, schema: str, *, fresh: bool) -> sqlite3.Connection:
-    """Open the database of `folder`, which is locked; without the earlier one if `fresh`. Raises ConfigError."""
+    """Open the database of `folder`, which is locked. With `fresh`, delete the old one first. Raises ConfigError."""
     file = folder / DATABASE
     try:
         for each in (folder / name for name in _DATABASE_FILES):
             if fresh:
-                each.unlink(missing_ok=True)  # of a link, the link alone
+                each.unlink(missing_ok=True)  # of a link, only the link
             elif each.is_symlink():
                 raise _linked(each)
         db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)

@@ -1,7 +1,7 @@
 """Difference between two runs: problems, cases, kill rates, verdicts.
 
-Decides what counts as the same in both: a problem by its name, a case by its input, a submission by its name. Only what
-both runs have judged can differ.
+Decides what counts as the same in both: problems by id, cases by input, submissions by name. Only what both runs have
+judged can differ.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,15 @@ from balancer.problem import Verdict
 
 __all__ = ["Difference", "ProblemChange", "VerdictChange", "difference"]
 
-_MOST = 1000  # names of a kind; all are counted
+_MOST = 1000  # names of each kind; the counts cover all
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """A submission that a case says something else about: `input` is the case's, its first 16 hex digits of SHA-256."""
+    """A submission with different verdicts on the same case.
+
+    `input`: first 16 hex digits of the SHA-256 of the input.
+    """
 
     problem: str
     submission: str
@@ -32,7 +35,7 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True)
 class ProblemChange:
-    """What differs in a problem that both runs have: wrong submissions killed, of how many, and cases used."""
+    """The figures of a problem in both runs: wrong submissions killed and judged, and cases used."""
 
     problem: str
     killed: tuple[int, int]
@@ -43,15 +46,15 @@ class ProblemChange:
 
 @dataclass(slots=True)
 class Difference:
-    """What differs between a run and a later one. Lists hold the first ones; counts are of all.
+    """Differences between a run and a later one. Lists are cut; counts are complete.
 
     Attributes:
-        only_before, only_after: problems that one run alone has.
-        both: problems that both have.
-        killed, wrong: wrong submissions killed, and judged, of those in both: before and after.
-        gained, lost: cases that are used in one run alone, of problems in both.
+        only_before, only_after: problems in one run only.
+        both: problems in both runs.
+        killed, wrong: wrong submissions killed, and judged, of the problems in both: before and after.
+        gained, lost: cases used in one run only, of the problems in both.
         changed: problems whose figures differ.
-        verdicts: submissions that the same case judges otherwise.
+        verdicts: submissions with different verdicts on the same case.
     """
 
     only_before: list[str] = field(default_factory=list)
@@ -69,11 +72,11 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Whether there is none."""
+        """Whether the runs do not differ."""
         return not any(self.counts.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON has."""
+        """Return it as JSON values."""
         return {
             "same": self.same,
             "problems_in_both": self.both,
@@ -98,7 +101,7 @@ class Difference:
 
 
 def difference(before: Store, after: Store) -> Difference:
-    """Return what differs, one problem in memory at a time."""
+    """Return the difference. Only one problem is in memory at a time."""
     found = Difference()
     for tally in _tallies(before):
         then = after.problems.tally(tally.id)
@@ -143,7 +146,7 @@ def _add(found: Difference, kind: str, what: Any) -> None:
 
 
 def _verdicts(store: Store, problem: str) -> Mapping[str, Mapping[str, Verdict]]:
-    """Return input -> submission -> verdict, of the cases that are ready."""
+    """Return input -> submission -> verdict, for the ready cases."""
     inputs = {case.id: sha256(case.data).hexdigest()[:16] for case in store.cases(problem, CaseState.READY)}
     found: dict[str, dict[str, Verdict]] = {data: {} for data in inputs.values()}
     left_out = store.left_out(problem)

@@ -1,7 +1,4 @@
-"""Judges table: a problem's validators and checkers, their exit codes, what is wrong with them, and who brought them.
-
-Decides what is durable of it: of the problem's own, and of the programs that a generator has brought.
-"""
+"""Judges table: validators and checkers of problems, their exit codes and troubles, and programs from generators."""
 
 import json
 
@@ -28,31 +25,31 @@ class Judges:
         self._aids = RecentCache(database, self._read_aids)
 
     def set_codes(self, problem: str, program: str, accepts: int, refuses: frozenset[int]) -> None:
-        """Remember with which exit codes a validator accepts and refuses."""
+        """Store the exit codes with which a validator accepts and refuses."""
         values = (problem, program, accepts, json.dumps(sorted(refuses)))
         self._db.do("INSERT OR REPLACE INTO codes VALUES (?, ?, ?, ?)", *values)
 
     def codes(self, problem: str, program: str) -> tuple[int, frozenset[int]] | None:
-        """Return the exit codes with which it accepts and refuses, if that was found out."""
+        """Return the exit codes with which it accepts and refuses; None if not found yet."""
         row = self._db.row("SELECT accepts, refuses FROM codes WHERE problem = ? AND program = ?", problem, program)
         return (int(row[0]), frozenset(json.loads(row[1]))) if row else None
 
     def add_trouble(self, problem: str, line: str) -> None:
-        """Record what a person must know first of all of `problem`; once is enough."""
+        """Record a trouble of `problem` that a person must know first. A repeated line is ignored."""
         self._db.do("INSERT OR IGNORE INTO troubles VALUES (?, ?)", problem, line)
 
     def troubles(self, problem: str) -> list[str]:
-        """Return what was recorded, in the order in which it was."""
+        """Return the troubles, in the order of recording."""
         return [
             line for (line,) in self._db.rows("SELECT line FROM troubles WHERE problem = ? ORDER BY rowid", problem)
         ]
 
     def forget_troubles(self, problem: str) -> None:
-        """Forget them: they are found again, if they are still there."""
+        """Delete the troubles. Those that still exist will be found again."""
         self._db.do("DELETE FROM troubles WHERE problem = ?", problem)
 
     def keep(self, problem: str, aid: str, program: Program, number: int) -> None:
-        """Keep a generator's own program: its validator, checker or generator program."""
+        """Store a generator's program: a validator, checker or generator program."""
         self._db.do(
             "INSERT OR REPLACE INTO aids VALUES (?, ?, ?, ?, ?, ?)",
             problem, aid, program.language, program.source, program.name, number,
@@ -60,11 +57,11 @@ class Judges:
         self._aids.forget(problem)
 
     def kept(self, problem: str, aid: str) -> Program | None:
-        """Return the program that is kept as `aid`."""
+        """Return the program stored as `aid`; None if there is none."""
         return self._aids.of(problem).get(aid)
 
     def forget(self, problem: str) -> None:
-        """Say that what is stored of `problem` was taken away."""
+        """Clear the cache for `problem`, whose rows were deleted."""
         self._aids.forget(problem)
 
     def _read_aids(self, problem: str) -> dict[str, Program]:

@@ -1,6 +1,6 @@
-"""Lease table: the leases of a run: there may be millions, so the database adds them up.
+"""Lease table: the leases of a run, summed in the database because there may be millions; and its trace.
 
-Decides which of them are drawn. The trace of a run, which lies beside them, is written by the trace's own writer.
+Decides which leases are drawn in the report. The trace's own writer writes the trace.
 """
 
 import errno
@@ -23,9 +23,9 @@ CREATE TABLE IF NOT EXISTS spans (
 CREATE INDEX IF NOT EXISTS spans_by_session ON spans (session);
 {TRACE_SCHEMA}
 """
-_MOST = 20_000  # that are drawn
+_MOST = 20_000  # leases that are drawn
 
-# The slowest run of each stage of a case, and the stages one after the other.
+# The slowest run of each stage of a case, summed over the stages.
 _CHAIN = """
 SELECT MAX(chain_s) FROM (
     SELECT SUM(slowest_s) AS chain_s FROM (
@@ -56,7 +56,7 @@ class Leases:
         return self._db.row("SELECT 1 FROM spans WHERE session = ? LIMIT 1", session) is not None
 
     def done_before(self, session: int) -> dict[str, int]:
-        """Return how many programs were run for each problem before `session`; one that was tried again counts once."""
+        """Return the number of program runs for each problem before `session`. Repeated tries count once."""
         rows = self._db.rows(
             "SELECT problem, COUNT(*) FROM"
             " (SELECT DISTINCT problem, stage, subject, case_id FROM spans WHERE session < ?) GROUP BY problem",
@@ -65,7 +65,7 @@ class Leases:
         return dict(rows)
 
     def of(self, session: int, *, one_in: int = 1) -> list[Span]:
-        """Return the leases of `session`, or one in so many, in the order they ended."""
+        """Return the leases of `session`, or one in `one_in`, in the order of their ends."""
         rows = self._db.rows(
             "SELECT endpoint, problem, stage, subject, case_id, started_s, ended_s, outcome FROM spans"
             " WHERE session = ? AND rowid % ? = 0 ORDER BY ended_s",
@@ -74,13 +74,13 @@ class Leases:
         return [Span(r[0], r[1], RunStage(r[2]), r[3], r[4], r[5], r[6], r[7]) for r in rows]
 
     def drawn(self, session: int) -> tuple[int, list[Span]]:
-        """Return the leases to be drawn, and one in how many they are."""
+        """Return `one_in`, and the leases to draw: one in `one_in`."""
         count = (self._db.row("SELECT COUNT(*) FROM spans WHERE session = ?", session) or (0,))[0]
         one_in = max(1, -(-count // _MOST))
         return one_in, self.of(session, one_in=one_in)
 
     def work(self, session: int) -> LeaseTotals:
-        """Return what the leases of `session` add up to."""
+        """Return the totals of the leases of `session`."""
         rows = self._db.rows(
             "SELECT endpoint, COUNT(*), SUM(ended_s - started_s), SUM(outcome IN (?, ?)), MIN(started_s), MAX(ended_s)"
             " FROM spans WHERE session = ? GROUP BY endpoint ORDER BY endpoint",
@@ -96,17 +96,17 @@ class Leases:
 
 
 class TraceTables:
-    """The sink of the trace of a run: who asked when, where it went, and what happened besides."""
+    """The sink of a run's trace: its tables in the run's database."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Put in all of these rows, or none of them. OSError: the database fails, e.g. because the disk is full."""
+        """Insert all rows, or none. Raises OSError if the database fails, e.g. because the disk is full."""
         try:
             with self._db.transaction() as db:
                 insert_rows(db, rows)
-        except BalancerError as error:  # costs the run no more than these rows
+        except BalancerError as error:  # an error costs the run only these rows
             raise OSError(errno.EIO, str(error)) from error
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Predictions of a run's end: what each session predicted, and what came; data, and in words."""
+"""Predictions of a run's end: what each session predicted, and the real end. Data and text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from balancer.reporting.words import seconds
 
 __all__ = ["EndPrediction", "prediction_line", "prediction_lines"]
 
-_OLD_S: Final = 10.0  # a prediction that took longer says so
+_OLD_S: Final = 10.0  # older predictions show their age
 
 
 @dataclass(frozen=True, slots=True)
 class EndPrediction:
-    """What was predicted, and what came. All in seconds since its session began.
+    """A prediction of a session's end, and the real end, in seconds since the session began.
 
     Attributes:
-        at_s: when it was predicted.
-        end_s, low_s, high_s: when the session would be over, and an interval of 95%.
-        calls: from how many.
-        advice: a setting that would be quicker; "": none.
-        came_s: when it was over; None if it was stopped, or goes on.
-        session: which session it was, from 1.
+        at_s: time of the prediction.
+        end_s, low_s, high_s: predicted end of the session, and its 95% interval.
+        calls: number of calls that it is based on.
+        advice: a faster setting; "": none.
+        came_s: the real end; None if the session was stopped or still runs.
+        session: its number, from 1.
     """
 
     at_s: float
@@ -35,7 +35,7 @@ class EndPrediction:
 
 
 def prediction_lines(made: Iterable[EndPrediction]) -> list[str]:
-    """Return a line for each: what was predicted when, and what came; and in which session, if not all in the first."""
+    """Return a line for each prediction with its time and the real end, and its session if there are several."""
     made = tuple(made)
     several = any(each.session != 1 for each in made)
     return [
@@ -46,7 +46,7 @@ def prediction_lines(made: Iterable[EndPrediction]) -> list[str]:
 
 
 def prediction_line(made: EndPrediction, ago_s: float = 0.0) -> str:
-    """Return what was predicted, and when; and how long ago that was, if it took so long that it matters."""
+    """Return the prediction as a line, with its age if that matters."""
     low, end, high = (seconds(round(each)) for each in (made.low_s, made.end_s, made.high_s))
     advice = f"; {made.advice}" if made.advice else ""
     ago = f" ({seconds(round(ago_s))} ago)" if ago_s >= _OLD_S else ""

@@ -1,7 +1,6 @@
-"""Result of one problem: its cases, and what they say of its submissions.
+"""Result of one problem: its cases, and the verdicts on its submissions. Pure.
 
-The words "kept", "killed", "before", "after" and "not judged" get their meaning here. Pure: a record knows no file,
-database or thread, and not how a report looks.
+Defines the words "kept", "killed", "before", "after" and "not judged".
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -15,29 +14,29 @@ __all__ = ["CaseResult", "CaseState", "Disagreement", "ProblemResult", "Submissi
 
 
 class CaseState(Enum):
-    """What became of a proposed input."""
+    """The state of a proposed input."""
 
-    PROPOSED = "proposed"  # not yet checked
+    PROPOSED = "proposed"  # not checked yet
     INVALID = "invalid"  # an input validator refused it
-    SPARE = "spare"  # valid, but there were enough before it
-    VALID = "valid"  # has no expected output yet
+    SPARE = "spare"  # not checked: there were enough before it, or no time
+    VALID = "valid"  # valid, without an expected output yet
     CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
-    READY = "ready"  # has an expected output that all accepted submissions agree with
-    UNJUDGED = "unjudged"  # the infrastructure failed before that was known
-    UNCHECKED = "unchecked"  # an input validator does not say whether it is valid, wherever it runs: not used
-    REPLACED = "replaced"  # it was ready, but rejects nobody, and a later round has brought others
+    READY = "ready"  # has an expected output that the accepted submissions agree with
+    UNJUDGED = "unjudged"  # the infrastructure failed
+    UNCHECKED = "unchecked"  # an input validator does not answer, on any endpoint: not used
+    REPLACED = "replaced"  # it was ready, but kills nothing, and a later round replaced it
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """A valid case and where it came from."""
+    """A valid case and its origin."""
 
     id: int
     origin: Origin
-    sample: bool  # the problem's own data: what was there before
+    sample: bool  # the problem's own data
     state: CaseState
-    size: int  # bytes of input
-    round: int = 0  # that it was proposed in
+    size: int  # bytes of the input
+    round: int = 0  # round of its proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class SubmissionResult:
 
     Attributes:
         name, accepted, expected: as in the package.
-        verdicts: case id -> verdict, for the cases that are ready.
+        verdicts: case id -> verdict, for the ready cases.
         times_s: case id -> seconds.
     """
 
@@ -72,32 +71,32 @@ class SubmissionResult:
         return [c.id for c in cases if c.id in self.verdicts and self.verdicts[c.id].kills]
 
     def judged_on(self, cases: Collection[CaseResult]) -> bool:
-        """Return whether there are `cases`, and a verdict that says something on each of them."""
+        """Return whether there are `cases`, and the submission is judged on each of them."""
         unknown = (None, Verdict.UNJUDGED)
         return bool(cases) and all(self.verdicts.get(case.id) not in unknown for case in cases)
 
     @property
     def compiles(self) -> bool:
-        """False if it could not be compiled: then no case says anything about it."""
+        """False if it does not compile; then no case says anything about it."""
         return Verdict.COMPILE_ERROR not in self.verdicts.values()
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemResult:
-    """What a run found out about one problem.
+    """The result of one problem.
 
     Attributes:
         id, name: as in the package.
         cases: the valid ones, by id; sample data first.
-        submissions: accepted ones first, in the package's order; only those that compile count.
+        submissions: accepted ones first, in the package's order. Only those that compile count.
         disagreements: contested cases.
-        invalid: proposals that an input validator refused.
-        unchecked: inputs of which an input validator does not say whether they are valid.
-        troubles: what a person must know first of all, one line each: validators that do not work.
+        invalid: number of inputs that an input validator refused.
+        unchecked: number of inputs whose validity is not known, because a validator does not answer.
+        troubles: what a person must know first, one line each: validators that do not work.
         left_out: submission or validator -> why it was not used.
-        notes: anything else a person should know, one line each.
+        notes: other notes for a person, one line each.
         reasons: why something is unjudged -> how often.
-        rounds: how many it went through.
+        rounds: number of rounds.
     """
 
     id: str
@@ -115,37 +114,37 @@ class ProblemResult:
 
     @property
     def ready(self) -> tuple[CaseResult, ...]:
-        """The cases submissions are judged on."""
+        """The cases that submissions are judged on."""
         return tuple(c for c in self.cases if c.state is CaseState.READY)
 
     @property
     def before(self) -> tuple[CaseResult, ...]:
-        """Those of them that were the problem's own data."""
+        """The ready cases that were the problem's own data."""
         return tuple(c for c in self.ready if c.sample)
 
     @property
     def accepted(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that count."""
+        """Accepted submissions that compile."""
         return tuple(s for s in self.submissions if s.accepted and s.compiles)
 
     @property
     def wrong(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions that count."""
+        """Wrong submissions that compile."""
         return tuple(s for s in self.submissions if not s.accepted and s.compiles)
 
     @property
     def kept(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that were judged on every case and that none kills."""
+        """Accepted submissions that were judged on every case and that no case kills."""
         return tuple(s for s in self.accepted if self._passes(s))
 
     @property
     def rejected(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions that some case kills."""
+        """Accepted submissions that a case kills."""
         return tuple(s for s in self.accepted if s.killed_by(self.ready))
 
     @property
     def killed(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions that some case kills."""
+        """Wrong submissions that a case kills."""
         return tuple(s for s in self.wrong if s.killed_by(self.ready))
 
     @property
@@ -155,43 +154,43 @@ class ProblemResult:
 
     @property
     def survivors(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions that were judged on every case and that none kills."""
+        """Wrong submissions that were judged on every case and that no case kills."""
         return tuple(s for s in self.wrong if self._passes(s))
 
     @property
     def accepted_judged(self) -> tuple[SubmissionResult, ...]:
-        """Accepted submissions of which it is known whether some case kills them."""
+        """Accepted submissions that are known to be killed or kept."""
         return tuple(s for s in self.accepted if self._is_judged(s))
 
     @property
     def wrong_judged(self) -> tuple[SubmissionResult, ...]:
-        """Wrong submissions of which it is known whether some case kills them."""
+        """Wrong submissions that are known to be killed or to survive."""
         return tuple(s for s in self.wrong if self._is_judged(s))
 
     @property
     def not_judged(self) -> tuple[SubmissionResult, ...]:
-        """Submissions that no case kills so far, and that were not judged on every case, or there is no case."""
+        """Submissions that no case kills so far and that were not judged on every case, or there is no case."""
         return tuple(s for s in (*self.accepted, *self.wrong) if not self._is_judged(s))
 
     @property
     def killers(self) -> tuple[CaseResult, ...]:
-        """The cases worth keeping: those that kill a wrong submission."""
+        """The cases that kill a wrong submission."""
         killing = {case for s in self.wrong for case in s.killed_by(self.ready)}
         return tuple(c for c in self.ready if c.id in killing)
 
     @property
     def judged(self) -> int:
-        """Verdicts on submissions that say something."""
+        """Number of verdicts other than unjudged."""
         return sum(v is not Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
 
     @property
     def unjudged(self) -> int:
-        """Verdicts that the infrastructure prevented, whole cases included."""
+        """Number of unjudged verdicts and unjudged cases."""
         lost = sum(c.state is CaseState.UNJUDGED for c in self.cases)
         return lost + sum(v is Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
 
     def tally(self) -> ProblemTally:
-        """Return what it comes to in numbers."""
+        """Return the figures of the problem."""
         return ProblemTally(
             id=self.id,
             cases=len(self.ready),
@@ -220,7 +219,7 @@ class ProblemResult:
         )
 
     def _course(self) -> RoundHistory:
-        """Return how it went: with its own data alone, then after each round."""
+        """Return the history: with its own data alone, then after each round."""
         accepted, wrong = self.accepted_judged, self.wrong_judged
         times = [self.before, *([c for c in self.ready if c.round < n] for n in range(1, self.rounds + 1))]
         return RoundHistory(

@@ -1,9 +1,9 @@
-"""Problem times: when each input came, and when each wrong submission was killed, over all sessions.
+"""Problem times: when each input came, and when each wrong submission was first killed, over all sessions.
 
-Decides what is durable of it: seconds for which the problem was at work, as no clock goes on while no process runs.
+Times are seconds for which the problem was at work, because no clock runs between processes.
 
-The yield of each generator is inputs, cases, kills, and the time that it took. A kill belongs to the generator of the
-case; the first kill of a submission to the one whose case was the first to kill it.
+The yield of a generator is its inputs, cases, kills and time. A kill belongs to the generator of the case. The first
+kill of a submission belongs to the generator of the first case that killed it.
 """
 
 import json
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS first_kills (
 
 @dataclass(frozen=True, slots=True)
 class FirstKill:
-    """A wrong submission, the case that killed it first, where that came from, and when it was killed.
+    """A wrong submission, the first case that killed it, the origin of the case, and the time of the kill.
 
     `at_s` is in seconds for which the problem was at work.
     """
@@ -48,30 +48,30 @@ class ProblemTimes:
         self._db = database
 
     def of(self, problem: str) -> tuple[float, float]:
-        """Return for how many seconds `problem` was at work, and for how many of them on made-up inputs."""
+        """Return the seconds for which `problem` was at work, and those spent on made-up inputs."""
         row = self._db.row("SELECT elapsed_s, spent_s FROM clocks WHERE problem = ?", problem)
         return (row[0], row[1]) if row else (0.0, 0.0)
 
     def keep(self, problem: str, elapsed_s: float, spent_s: float) -> None:
-        """Remember both."""
+        """Store both times."""
         self._db.do("INSERT OR REPLACE INTO clocks VALUES (?, ?, ?)", problem, elapsed_s, spent_s)
 
     def killed(self, problem: str, submission: str, case: int, at_s: float) -> None:
-        """Remember when a wrong submission was killed, and by what; the first time counts."""
+        """Record that `case` killed a wrong submission at `at_s`. Only the first kill counts."""
         self._db.do("INSERT OR IGNORE INTO first_kills VALUES (?, ?, ?, ?)", problem, submission, case, at_s)
 
     def spared(self, problem: str, submission: str, case: int) -> None:
-        """Forget that `case` was the first to kill a submission: it did not."""
+        """Delete the first kill of a submission by `case`, which was an error."""
         self._db.do(
             "DELETE FROM first_kills WHERE problem = ? AND submission = ? AND case_id = ?", problem, submission, case
         )
 
     def batches(self, problem: str) -> dict[int, int]:
-        """Return in which batch of its round each case came."""
+        """Return case id -> number of its batch in its round."""
         return dict(self._db.rows("SELECT case_id, batch FROM moments WHERE problem = ?", problem))
 
     def kills(self) -> list[FirstKill]:
-        """Return the first kills of all problems, by time; those on cases that count no more are not among them."""
+        """Return the first kills of all problems, by time, without those by cases that no longer count."""
         rows = self._db.rows(
             "SELECT k.problem, k.submission, k.case_id, c.generator, c.detail, c.sample, k.at_s"
             " FROM first_kills k JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
@@ -83,14 +83,14 @@ class ProblemTimes:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorYield:
-    """What one generator brought.
+    """The yield of one generator.
 
     Attributes:
-        generator: its name; "shrink" are cases that were made smaller.
+        generator: its name; "shrink" for cases that were made smaller.
         proposed: inputs that were stored; `valid`: those that the validators accept; `cases`: those that are used.
-        kills: pairs of a case of its and a wrong submission that it rejects.
-        first_kills: wrong submissions that a case of its was the first to reject.
-        asked_s: seconds that it was asked for; `run_s`: of program runs on its inputs.
+        kills: pairs of one of its cases and a wrong submission that the case rejects.
+        first_kills: wrong submissions that one of its cases rejected first.
+        asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
     """
 
     generator: str
@@ -103,12 +103,12 @@ class GeneratorYield:
     run_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON has."""
+        """Return it as JSON values."""
         return asdict(self)
 
 
 def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[GeneratorYield, ...]:
-    """Return what each generator brought, those with the most first kills first.
+    """Return the yield of each generator, those with the most first kills first.
 
     Args:
         database: of the run.
@@ -143,6 +143,6 @@ def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[Ge
         )
         for name, proposed, valid, cases in counts
     }
-    for name in asked_s:  # one that had nothing to say has taken its time as well
+    for name in asked_s:  # a generator without inputs took time too
         found.setdefault(name, GeneratorYield(name, 0, 0, 0, 0, 0, asked_s[name], 0.0))
     return tuple(sorted(found.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator)))

@@ -1,7 +1,7 @@
-"""Problem table: which problems a run has met, and what each came to, so that none of them need stay in memory.
+"""Problem table: the problems of a run and their results, so that none need stay in memory.
 
-Decides what is durable of a problem beside its cases: its name and its programs' names, a fingerprint, a tally once it
-is done, and the sources of the wrong programs that survived.
+Decides what is stored of a problem beside its cases: its name, the names of its programs, a fingerprint, a tally when
+it is done, and the sources of the survivors.
 """
 
 import json
@@ -36,16 +36,16 @@ OF_A_PROBLEM = (
     "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "codes", "troubles", "batches",
     "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
 )  # fmt: skip
-"""The tables whose rows belong to a problem, named in their column `problem`."""
+"""Tables with rows of a problem, in their column `problem`."""
 
 
 class SeenBefore(Enum):
-    """How a problem was met before."""
+    """Whether and how a problem was met before."""
 
     NEW = "new"
     KNOWN = "known"  # begun in an earlier session
-    DONE = "done"  # and nothing of it is left to do
-    CHANGED = "changed"  # it is another one by now: what was known of it is forgotten
+    DONE = "done"  # with nothing left to do
+    CHANGED = "changed"  # it has changed: its results are deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Problems:
         self._db = database
 
     def id_of(self, number: int, wanted: str) -> str:
-        """Return what problem `number` is called here: as before, else `wanted` unless another one is called so."""
+        """Return the id of problem `number`: as before, else `wanted`, unless another problem has it."""
         row = self._db.row("SELECT id FROM problems WHERE number = ?", number)
         if row is not None:
             return str(row[0])
@@ -83,7 +83,7 @@ class Problems:
         return f"{wanted}-row-{number}" if taken else wanted
 
     def place_of(self, problem: str, wanted: int) -> int:
-        """Return the number of a package: as before, else `wanted` unless another one has it, else the next one."""
+        """Return the number of a package: as before, else `wanted` if it is free, else the next free one."""
         row = self._db.row("SELECT number FROM problems WHERE id = ?", problem)
         if row is not None:
             return int(row[0])
@@ -92,7 +92,7 @@ class Problems:
         return int((self._db.row("SELECT MAX(number) FROM problems") or (0,))[0]) + 1
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
-        """Remember a problem, and say how it was met before. One that has changed begins anew."""
+        """Record a problem. Return how it was met before. The rows of a changed problem are deleted."""
         row = self._db.row("SELECT fingerprint, done FROM problems WHERE id = ?", problem.id)
         if row is not None and row[0] == fingerprint:
             if row[1]:
@@ -112,7 +112,7 @@ class Problems:
         return SeenBefore.NEW if row is None else SeenBefore.CHANGED
 
     def begin_anew(self, problems: Iterable[str]) -> None:
-        """Forget all that is known of these but that they are there."""
+        """Delete the results of these problems, but not the problems."""
         with self._db.transaction() as db:
             for problem in problems:
                 for table in OF_A_PROBLEM:
@@ -120,10 +120,12 @@ class Problems:
                 db.execute("UPDATE problems SET done = 0, survivors = 0, tally = NULL WHERE id = ?", (problem,))
 
     def settle(self, found: ProblemResult, tally: ProblemTally, programs: dict[str, Program]) -> None:
-        """Keep what a problem came to: it is done, unless the infrastructure has kept something from being done.
+        """Store the result of a problem. It is done, unless the infrastructure prevented something.
 
         Args:
-            programs: of its submissions; those of the survivors are kept, to be read.
+            found: the result.
+            tally: its figures.
+            programs: of its submissions; those of the survivors are stored, for readers.
         """
         put_off = self._db.row("SELECT 1 FROM put_off WHERE problem = ?", found.id) is not None
         done = not (tally.unjudged or tally.not_judged or put_off)
@@ -139,7 +141,7 @@ class Problems:
             )
 
     def count(self) -> int:
-        """Return how many there are."""
+        """Return the number of problems."""
         return int((self._db.row("SELECT COUNT(*) FROM problems") or (0,))[0])
 
     def rosters(self, *, most_survivors: int | None = None, unsettled: bool = False) -> Iterator[Roster]:
@@ -160,28 +162,28 @@ class Problems:
         yield from map(_roster, rows)
 
     def tallies(self) -> Iterator[ProblemTally]:
-        """Yield what was settled, by the problem's place."""
+        """Yield the stored tallies, by the problem's place."""
         query = "SELECT tally, number FROM problems WHERE number > ? AND tally IS NOT NULL ORDER BY number"
         for tally, _ in self._pages(query, place=1):
             yield ProblemTally.from_dict(json.loads(tally))
 
     def tally(self, problem: str) -> ProblemTally | None:
-        """Return what `problem` came to, if it is settled."""
+        """Return the tally of `problem`; None if there is none."""
         row = self._db.row("SELECT tally FROM problems WHERE id = ?", problem)
         return ProblemTally.from_dict(json.loads(row[0])) if row and row[0] else None
 
     def at(self, number: int) -> Roster | None:
-        """Return the problem at this place."""
+        """Return the problem at this place; None if there is none."""
         rows = self._db.rows("SELECT id, number, name, roster, left_out FROM problems WHERE number = ?", number)
         return _roster(rows[0]) if rows else None
 
     def places(self) -> tuple[int, int] | None:
-        """Return the first place and the last one that there is a problem of."""
+        """Return the first and the last place with a problem; None if there are no problems."""
         row = self._db.row("SELECT MIN(number), MAX(number) FROM problems")
         return (row[0], row[1]) if row and row[0] is not None else None
 
     def surviving(self, problem: str) -> list[Program]:
-        """Return the wrong programs of `problem` that survived; each is called as its submission."""
+        """Return the surviving wrong programs of `problem`, named as their submissions."""
         rows = self._db.rows("SELECT language, source, name FROM surviving WHERE problem = ? ORDER BY name", problem)
         return [Program(*row) for row in rows]
 
@@ -190,23 +192,23 @@ class Problems:
         self._db.do("INSERT OR REPLACE INTO bad_rows VALUES (?, ?)", number, why)
 
     def left_out_rows(self, most: int) -> tuple[int, list[LeftOutRow]]:
-        """Return how many rows could not be used, and the first of them."""
+        """Return the number of rows that could not be used, and the first `most` of them."""
         count = (self._db.row("SELECT COUNT(*) FROM bad_rows") or (0,))[0]
         rows = self._db.rows("SELECT number, why FROM bad_rows ORDER BY number LIMIT ?", most)
         return count, [LeftOutRow(*row) for row in rows]
 
     def leave_out_packages(self, found: Mapping[str, str]) -> None:
-        """Record which packages cannot be judged, name -> why, in place of those of an earlier session."""
+        """Record the packages that cannot be judged, name -> why. Replaces those of an earlier session."""
         with self._db.transaction() as db:
             db.execute("DELETE FROM bad_packages")
             db.executemany("INSERT INTO bad_packages VALUES (?, ?)", list(found.items()))
 
     def left_out_packages(self) -> dict[str, str]:
-        """Return which packages could not be judged, and why."""
+        """Return the packages that could not be judged, name -> why."""
         return dict(self._db.rows("SELECT name, why FROM bad_packages ORDER BY name"))
 
     def _pages(self, query: str, *, place: int) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query that goes on behind a number, some at a time: no lock is held in between."""
+        """Yield the rows of a query page by page, each page after the last number. No lock is held in between."""
         last: object = -1
         while rows := self._db.rows(f"{query} LIMIT {_AT_ONCE}", last):
             yield from rows

@@ -1,6 +1,6 @@
-"""Round table: which rounds have begun, with what inputs, and which cases were made smaller after them.
+"""Round table: the rounds of each problem with their batches of inputs, and the cases that were made smaller.
 
-Decides what is durable of a round: its inputs come in batches, each of them whole or not at all.
+A batch is stored whole or not at all.
 """
 
 import json
@@ -14,7 +14,7 @@ from balancer.problem import Proposal
 
 __all__ = ["SCHEMA", "GeneratorBatch", "ProposalBatch", "Rounds", "Shrunk", "replaced_by"]
 
-_SHRINK = "shrink"  # the generator that a case is said to come from that was made smaller
+_SHRINK = "shrink"  # name of the generator of cases that were made smaller
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rounds (problem TEXT, number INTEGER, notes TEXT NOT NULL, PRIMARY KEY (problem, number));
@@ -28,13 +28,13 @@ CREATE TABLE IF NOT EXISTS shrunk (
 
 @dataclass(frozen=True, slots=True)
 class GeneratorBatch:
-    """What asking a generator for a batch came to.
+    """What a generator gave for a batch.
 
     Attributes:
-        pulled: inputs that it gave, known ones included.
-        made_up: those of them that are not the problem's own.
-        seconds: that it took.
-        dry: whether it has nothing more for this round.
+        pulled: number of inputs, with known ones.
+        made_up: number of these that are not the problem's own.
+        seconds: time taken.
+        dry: whether it has no more for this round.
     """
 
     pulled: int = 0
@@ -45,12 +45,12 @@ class GeneratorBatch:
 
 @dataclass(frozen=True, slots=True)
 class ProposalBatch:
-    """Inputs that come together: all of them are stored, or none.
+    """Inputs that are stored together, or not at all.
 
     Attributes:
         proposals: the inputs.
-        notes: what people should know.
-        asked: what asking each generator came to, by name.
+        notes: for the report.
+        asked: what each generator gave, by name.
         at_s: seconds for which the problem was at work.
     """
 
@@ -71,7 +71,7 @@ class Rounds:
         return self._db.row("SELECT 1 FROM rounds WHERE problem = ? AND number = ?", problem, number) is not None
 
     def begin(self, problem: str, number: int, batch: ProposalBatch, replaced: Collection[int] = ()) -> None:
-        """Store the first inputs of a round behind those that are there, and take the cases out that they replace.
+        """Store the first inputs of a round after the existing ones, and mark the cases that they replace.
 
         Args:
             problem, number: the round.
@@ -96,20 +96,20 @@ class Rounds:
             db.execute("UPDATE rounds SET notes = ? WHERE problem = ? AND number = ?", (notes, problem, number))
 
     def batches(self, problem: str, number: int) -> list[dict[str, GeneratorBatch]]:
-        """Return the batches of a round: what asking each generator came to, by name."""
+        """Return the batches of a round: for each, what every generator gave, by name."""
         rows = self._db.rows(
             "SELECT asked FROM batches WHERE problem = ? AND round = ? ORDER BY number", problem, number
         )
         return [{name: GeneratorBatch(**each) for name, each in json.loads(asked).items()} for (asked,) in rows]
 
     def add_own(self, problem: str, proposals: Iterable[Proposal]) -> None:
-        """Store a problem's own data, before its first round; once is enough."""
+        """Store a problem's own data before its first round, unless it is stored."""
         with self._db.transaction() as db:
             if db.execute("SELECT 1 FROM cases WHERE problem = ?", (problem,)).fetchone() is None:
                 self._add_cases(db, problem, 0, ProposalBatch(proposals), 0)
 
     def count_made_up(self, problem: str, number: int, *states: CaseState) -> int:
-        """Return how many inputs that were made up for round `number` are in one of `states`."""
+        """Return the number of inputs made up for round `number` that are in one of `states`."""
         row = self._db.row(
             "SELECT COUNT(*) FROM cases WHERE problem = ? AND round = ? AND NOT sample AND generator != ?"
             f" AND state IN ({', '.join('?' * len(states))})",
@@ -118,7 +118,7 @@ class Rounds:
         return int(row[0]) if row else 0
 
     def is_open(self, problem: str, number: int) -> bool:
-        """Return whether some input of round `number` is not yet checked, or has no answer."""
+        """Return whether an input of round `number` is not checked yet, or has no answer."""
         states = (CaseState.PROPOSED.value, CaseState.VALID.value)
         row = self._db.row(
             "SELECT 1 FROM cases WHERE problem = ? AND round = ? AND state IN (?, ?) LIMIT 1", problem, number, *states
@@ -126,14 +126,14 @@ class Rounds:
         return row is not None
 
     def spare(self, problem: str, number: int) -> None:
-        """Put aside the inputs of round `number` that were not checked: there are enough, or there is no time."""
+        """Mark the unchecked inputs of round `number` as spare: they are not needed, or there is no time."""
         self._db.do(
             "UPDATE cases SET state = ? WHERE problem = ? AND round = ? AND state = ?",
             CaseState.SPARE.value, problem, number, CaseState.PROPOSED.value,
         )  # fmt: skip
 
     def notes(self, problem: str, number: int | None = None) -> list[str]:
-        """Return what was noted as round `number`, or any round, began."""
+        """Return the notes of round `number`, or of all rounds."""
         rows = self._db.rows(
             "SELECT notes FROM rounds WHERE problem = ? AND (? IS NULL OR number = ?) ORDER BY number",
             problem, number, number,
@@ -145,16 +145,15 @@ class Rounds:
         self._db.do("INSERT OR REPLACE INTO put_off VALUES (?, ?)", problem, why)
 
     def why_put_off(self, problem: str) -> list[str]:
-        """Return why the next round is left to another session; nothing if it is not."""
+        """Return why the next round is left to another session; empty if it is not."""
         return [why for (why,) in self._db.rows("SELECT why FROM put_off WHERE problem = ?", problem)]
 
     def count(self, problem: str) -> int:
-        """Return how many rounds have begun."""
+        """Return the number of rounds that have begun."""
         row = self._db.row("SELECT COUNT(*) FROM rounds WHERE problem = ?", problem)
         return row[0] if row else 0
 
     def _add(self, problem: str, number: int, batch: ProposalBatch, place: int) -> None:
-        """Store the inputs of a batch, and what asking for them came to."""
         asked = json.dumps({name: asdict(each) for name, each in batch.asked.items()})
         with self._db.using() as db:
             self._add_cases(db, problem, number, batch, place)
@@ -173,23 +172,23 @@ class Rounds:
 
 
 class Shrunk:
-    """Cases that were made smaller: of which, and for whom; each case is tried once. Thread-safe."""
+    """The cases that were tried for shrinking, each once for a submission, and the results. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def tried(self, problem: str) -> set[tuple[int, str]]:
-        """Return which cases were tried, and for whom."""
+        """Return the tried cases, each with its submission."""
         rows = self._db.rows("SELECT parent, victim FROM shrunk WHERE problem = ?", problem)
         return {(parent, victim) for parent, victim in rows}
 
     def parents(self, problem: str) -> dict[int, int]:
-        """Return the smaller cases, by id: the id of the one that each was made of."""
+        """Return smaller cases and their larger ones: id -> id."""
         found = "SELECT case_id, parent FROM shrunk WHERE problem = ? AND case_id IS NOT NULL"
         return dict(self._db.rows(found, problem))
 
     def add(self, problem: str, parent: int, victim: str, found: tuple[bytes, str] | None, at_s: float) -> None:
-        """Remember that `parent` was tried for `victim`, and what was found: a smaller valid input, and how."""
+        """Record that `parent` was tried for `victim`, and what was found: a smaller valid input, with a note."""
         with self._db.transaction() as db:
             case = None
             if (
@@ -208,5 +207,5 @@ class Shrunk:
 
 
 def replaced_by(number: int) -> str:
-    """Return the note of a case that made room for round `number`."""
+    """Return the note of a case that was replaced for round `number`."""
     return f"made room for round {number}"

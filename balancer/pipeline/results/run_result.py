@@ -1,10 +1,6 @@
-"""Result of a run, as plain data: the one thing that reports are made from.
+"""Result of a run, as plain data: the only source of reports. Pure.
 
-A makespan gets its bound here, and a rate its meaning. Pure: a record knows no file, database or thread, and not how a
-report looks.
-
-Lease totals of a session: what its leases add up to, and the longest chain of runs among them. Decides what a chain of
-runs is. Pure: a lease here knows no pool, and no file.
+Defines the bound of a makespan and the rates. Also sums the leases of a session, and finds the longest chain of runs.
 """
 
 from collections import defaultdict
@@ -53,7 +49,7 @@ __all__ = [
 ]
 
 ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answered
-_MOST_KILLS = 10_000  # in the summary; the figures count all
+_MOST_KILLS = 10_000  # in the summary; the counts cover all
 _COUNTED = (
     "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
     "survivors", "not_judged", "cases_kept", "contested",
@@ -62,7 +58,7 @@ _COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class EndpointTotals:
-    """The leases of one endpoint: how many, for how long in all, and how many of them it answered."""
+    """The leases of one endpoint: number, seconds, and number that it answered."""
 
     leases: int = 0
     busy_s: float = 0.0
@@ -71,7 +67,7 @@ class EndpointTotals:
 
 @dataclass(frozen=True, slots=True)
 class LeaseTotals:
-    """What the leases of a session add up to.
+    """Totals of a session's leases.
 
     Attributes:
         endpoints: name -> its part.
@@ -86,12 +82,12 @@ class LeaseTotals:
 
     @property
     def leases(self) -> int:
-        """How many there were."""
+        """Number of leases."""
         return sum(each.leases for each in self.endpoints.values())
 
     @property
     def busy_s(self) -> float:
-        """How long they were in all."""
+        """Seconds of all leases together."""
         return sum(each.busy_s for each in self.endpoints.values())
 
     def at(self, endpoint: str) -> EndpointTotals:
@@ -100,7 +96,7 @@ class LeaseTotals:
 
 
 def lease_totals_of(spans: Iterable[Span]) -> LeaseTotals:
-    """Return what `spans` add up to."""
+    """Return the totals of `spans`."""
     spans = list(spans)
     found: dict[str, EndpointTotals] = {}
     for span in spans:
@@ -119,7 +115,7 @@ def lease_totals_of(spans: Iterable[Span]) -> LeaseTotals:
 
 
 def longest_chain_s(spans: Iterable[Span]) -> float:
-    """Return the longest time that one case needs: its stages one after the other, each as long as its slowest run."""
+    """Return the longest time that one case needs: the sum over its stages, each as long as its slowest submission."""
     runs: dict[tuple[str, int], dict[RunStage, dict[str, float]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(float))
     )
@@ -132,7 +128,7 @@ def longest_chain_s(spans: Iterable[Span]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class NearCase:
-    """A case that a surviving program passes and that rejects others: what a person reads beside the program.
+    """A case that a survivor passes and that rejects other submissions, for the reader of the report.
 
     Attributes:
         id, origin: the case.
@@ -149,7 +145,7 @@ class NearCase:
 
 @dataclass(frozen=True, slots=True)
 class SurvivorReading:
-    """A surviving program, and the cases that came nearest: those that reject most of the others."""
+    """A survivor with its source, and the nearest cases: those that reject most other submissions."""
 
     problem: str
     submission: str
@@ -168,31 +164,31 @@ class LeftOutRow:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A whole run.
+    """The result of a run.
 
     Attributes:
-        problems: in their own order; of many, those with the most survivors, in that order.
+        problems: in their own order; if there are many, those with the most survivors, in that order.
         pool: the pool's counters at the end of the last session that ran programs.
-        slots: leases the pool could have out at once in that session, host caps included.
-        makespan_s: how long that session ran programs, from the first lease to the last.
-        spans: its leases; of many, one in `one_in`.
+        slots: leases possible at once in that session, with host caps.
+        makespan_s: of that session, from the first lease to the last.
+        spans: its leases; if there are many, one in `one_in`.
         strategy: the strategy's name.
         complete: False if it was stopped before everything was judged, or judged nothing at all.
-        sessions: how many sessions it took (1: never resumed).
-        stopped_by: number of the signal that stopped this session; 0: none did.
+        sessions: number of sessions (1: never resumed).
+        stopped_by: number of the signal that stopped this session; 0: none.
         one_in: 1: `spans` has all leases.
-        all_problems: what all problems come to; None: those of `problems`.
-        all_work: what all leases come to; None: those of `spans`.
-        scores: the rates with own data alone, and after each round.
-        rechecks: (why a time limit was not believed, what a second look said) -> how often.
-        rows_left_out: how many rows could not be used; `left_out_rows`: the first of them.
-        readings: surviving programs to be read; of many, some.
-        first_kills: which case killed each wrong submission first, and when; by time.
-        brought: what each generator brought.
-        timed: whether problems have a budget of time.
+        all_problems: totals of all problems; None: those of `problems`.
+        all_work: totals of all leases; None: those of `spans`.
+        scores: rates with own data alone, and after each round.
+        rechecks: (why an end was doubted, result of the recheck) -> how often.
+        rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
+        readings: survivors to read; some, if there are many.
+        first_kills: first kill of each wrong submission, by time.
+        brought: the yield of each generator.
+        timed: whether problems have a time budget.
         packages_left_out: packages that cannot be judged, name -> why.
-        verified: the runs that were made again on other endpoints, and the endpoints that lied.
-        predictions: what all sessions predicted of their own ends.
+        verified: the runs that were repeated on other endpoints, and the endpoints that lied.
+        predictions: all sessions' predictions of their own ends.
     """
 
     problems: tuple[ProblemResult, ...]
@@ -221,38 +217,38 @@ class RunResult:
 
     @property
     def totals(self) -> Totals:
-        """What all problems come to together."""
+        """Totals of all problems."""
         return self.all_problems or totals_of(problem.tally() for problem in self.problems)
 
     @property
     def work(self) -> LeaseTotals:
-        """What all leases come to together."""
+        """Totals of all leases."""
         return self.all_work or lease_totals_of(self.spans)
 
     @property
     def judged(self) -> int:
-        """Verdicts on ready cases that say something."""
+        """Number of verdicts on ready cases, without unjudged ones."""
         return self.totals.judged
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Why something is unjudged, and how often, the most frequent first."""
+        """Why something is unjudged -> how often, the most frequent first."""
         return dict(self.totals.reasons.most_common())
 
     @property
     def bound_s(self) -> float:
-        """No schedule could have been shorter: max(total work / slots, longest chain)."""
+        """A time in seconds that no schedule can beat: max(total work / slots, longest chain)."""
         work = self.work
         return max(work.busy_s / self.slots if self.slots else 0.0, work.chain_s)
 
     @property
     def utilisation(self) -> float:
-        """Part of the slot-seconds of the makespan that were leased, 0..1."""
+        """Share of the slot-seconds of the makespan that were leased, 0..1."""
         offered_s = self.slots * self.makespan_s
         return self.work.busy_s / offered_s if offered_s else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Return what `summary.json` holds. Rates are 0..1, over what was judged; see `rate`."""
+        """Return the content of `summary.json`. Rates are 0..1, over what was judged; see `rate`."""
         totals = self.totals
         tallies = [problem.tally() for problem in self.problems]
         return {
@@ -295,7 +291,7 @@ class RunResult:
 
 
 def rate(part: int, judged: int, whole: int) -> float | None:
-    """Return part / judged; None if none of the `whole` was judged, and 1 if there is nothing to be judged."""
+    """Return part / judged; None if none of the `whole` was judged, and 1 if `whole` is 0."""
     if not whole:
         return 1.0
     return part / judged if judged else None

@@ -1,10 +1,9 @@
-"""How well cases tell right programs from wrong ones, round by round, and how sure that is.
+"""Scores of a run: how well cases separate right programs from wrong ones, after each round, with intervals.
 
-Decides what the rates of a run are, and their intervals: problems are drawn anew, with replacement, for they are what
-differs from one run to another; programs of one problem are alike.
-
-The bootstrap over clusters: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8. Problems
-that went alike are drawn together, by a multinomial distribution, so that its cost does not grow with their number.
+Decides the rates and their intervals. Problems are drawn again with replacement, because they differ between runs, and
+the programs of one problem are alike. This is the bootstrap over clusters: Davison and Hinkley, Bootstrap Methods and
+their Application (1997), section 3.8. Problems with the same history are drawn together, from a multinomial
+distribution, so the cost does not grow with their number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +18,12 @@ __all__ = ["ModelUsage", "Rate", "RoundScores", "scores_of"]
 
 _DRAWS = 1000
 _AT_ONCE = 50  # draws in memory
-_ENDS = (2.5, 97.5)  # percent: the interval that holds 95% of the draws
+_ENDS = (2.5, 97.5)  # percentiles of the 95% interval
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A part of a whole, 0..1, and the interval that it is in, 95 times of 100."""
+    """A rate, 0..1, and its 95% interval."""
 
     value: float
     low: float
@@ -33,7 +32,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """What a round used of a model: questions answered, tokens of questions and answers, money, seconds of waiting."""
+    """What a round used of a model: answers, tokens of questions and answers, money, seconds of waiting."""
 
     questions: int = 0
     asked: int = 0
@@ -44,13 +43,13 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class RoundScores:
-    """The rates at one time: with the problems' own data alone, or after a round. None: there is nothing to be part of.
+    """The rates at one time: with the problems' own data alone, or after a round. None: the denominator is 0.
 
     Attributes:
-        rounds: how many rounds are over; 0: none, own data alone.
-        tpr_micro, tnr_micro: accepted submissions that are kept, wrong ones that are rejected, of all problems pooled.
-        tpr_macro, tnr_macro: the same of each problem, averaged.
-        accuracy: problems whose cases keep every accepted submission and reject every wrong one.
+        rounds: number of finished rounds; 0: own data alone.
+        tpr_micro, tnr_micro: share of accepted submissions kept, and of wrong ones rejected, over all problems.
+        tpr_macro, tnr_macro: the same for each problem, averaged.
+        accuracy: share of problems whose cases keep every accepted submission and reject every wrong one.
         spent: on a model, in the last of these rounds.
     """
 
@@ -63,7 +62,7 @@ class RoundScores:
     spent: ModelUsage = ModelUsage()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON has."""
+        """Return it as JSON values."""
         rates = {name: getattr(self, name) for name in RATES}
         return {
             "rounds": self.rounds,
@@ -84,8 +83,8 @@ def scores_of(
     """Return the rates with own data alone, then after each round.
 
     Args:
-        courses: how problems went, and how many went so.
-        spent: round, counted from 0 -> what it used of a model.
+        courses: history -> number of problems with it.
+        spent: round, from 0 -> what it used of a model.
         seed: of the draws.
     """
     went = sorted(courses, key=lambda c: (c.accepted, c.wrong, c.whole, c.kept, c.killed))
@@ -124,7 +123,7 @@ def _drawn(many: "np.typing.NDArray[np.int64]", rng: np.random.Generator) -> Ite
 
 
 def _rates(sums: "np.typing.NDArray[np.float64]") -> "np.typing.NDArray[np.float64]":
-    """Return numerator / denominator of each pair in a row; nan where there is nothing to be part of."""
+    """Return numerator / denominator of each pair in a row; nan if the denominator is 0."""
     pairs = np.atleast_2d(sums).reshape(-1, sums.shape[-1] // 2, 2)
     with np.errstate(invalid="ignore"):
         return np.asarray(pairs[..., 0] / pairs[..., 1])
@@ -134,7 +133,7 @@ def _worded(found: Any, low: Any, high: Any, time: int) -> dict[str, Rate | None
     worded: dict[str, Rate | None] = {}
     for index, name in enumerate(RATES, time * len(RATES)):
         value = float(found[index])
-        # A draw of many problems is not always on both sides of the value, by the last bit of a float.
+        # With many problems, rounding may put all draws on one side of the value.
         ends = min(float(low[index]), value), max(float(high[index]), value)
         worded[name] = None if np.isnan(value) else Rate(value, *ends)
     return worded

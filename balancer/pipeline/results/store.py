@@ -1,7 +1,7 @@
-"""Run store: what is known so far, kept in SQLite so that a run which dies resumes where it stopped.
+"""Run store: the results so far, in SQLite, so that a run that dies resumes where it stopped.
 
-Every line is committed before the run acts on it, in WAL mode, which survives the death of the process at any
-instant. The store keeps verdicts and never judges.
+Every row is committed before the run acts on it, in WAL mode, which survives the death of the process at any time. The
+store never judges.
 """
 
 import json
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 
 @dataclass(frozen=True, slots=True)
 class StoredCase:
-    """A proposed input and what became of it; `answer` is None until there is an expected output."""
+    """A proposed input and its state; `answer` is None until there is an expected output."""
 
     id: int
     data: bytes
@@ -58,7 +58,7 @@ class StoredCase:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """What one case says about one submission."""
+    """The verdict of one case on one submission."""
 
     submission: str
     case: int
@@ -69,7 +69,7 @@ class StoredVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One process's share of a run; `pool` holds the `PoolStats` as a dict, or None if it never got so far."""
+    """One process's part of a run; `pool` is a `PoolStats` as a dict, or None if the session did not end normally."""
 
     id: int
     strategy: str
@@ -82,24 +82,24 @@ class Store:
     """The database of one results folder. Thread-safe; one process at a time.
 
     Args:
-        folder: made if it is missing.
-        fresh: forget what an earlier run left in it. Nothing else in the folder is touched, and nothing at
-            all while another process is using it.
+        folder: created if it is missing.
+        fresh: delete the earlier run's database. Nothing else in the folder changes, and nothing at all while another
+            process uses it.
 
     Raises:
-        ConfigError: another process is using it, it holds files but no run, or it cannot be written.
+        ConfigError: another process uses it, it holds files but no run, or it cannot be written.
 
     Attributes:
         rounds: the rounds of each problem.
-        answers: what a model has answered.
-        judges: what is known of the problems' own validators and checkers.
-        rechecks: second runs after time limits.
-        problems: which problems there are, and what each came to.
-        leases: who ran what, where and when.
+        answers: answers of a model.
+        judges: the problems' validators and checkers.
+        rechecks: second runs after suspect ends.
+        problems: the problems and their results.
+        leases: what ran where and when.
         shrunk: cases that were made smaller.
-        times: when what happened to a problem.
-        trace: where the trace of the run's pool goes.
-        trust: which endpoints lied, and which problems they had a part in.
+        times: times of inputs and kills.
+        trace: the sink of the trace of the run's pool.
+        trust: endpoints that lied, and the problems they had a part in.
 
     Every method raises BalancerError, one line, if the database fails, e.g. because the disk is full.
     """
@@ -122,7 +122,7 @@ class Store:
         self.withdraw()
 
     def close(self) -> None:
-        """Close the database and let other processes in."""
+        """Close the database and unlock the folder."""
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -132,7 +132,7 @@ class Store:
         self.close()
 
     def withdraw(self) -> set[str]:
-        """Forget the problems that a liar had a part in, while nobody works on them; return which they are."""
+        """Delete the results of problems that a liar had a part in, and return these problems. None may be at work."""
         gone = self.trust.withdrawn()
         if gone:
             self.problems.begin_anew(gone)
@@ -144,10 +144,11 @@ class Store:
     # -- the run as a whole --------------------------------------------------------------------------
 
     def claim(self, fingerprint: Mapping[str, str], *, then: Mapping[str, str] | None = None) -> None:
-        """Remember what is being judged, or check that it is what was being judged here before.
+        """Record what is judged here, or check that it is the same as before.
 
         Args:
-            then: what is being judged from now on, if that is more.
+            fingerprint: of what is judged.
+            then: what is judged from now on, if that is more.
 
         Raises:
             ConfigError: a line that names the differences.
@@ -167,27 +168,27 @@ class Store:
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """What is being judged here; empty if a run never began."""
+        """What is judged here; empty if no run has begun."""
         return self._meta("fingerprint") or {}
 
     @property
     def database(self) -> Database:
-        """Where all of it is kept."""
+        """The database of all tables."""
         return self._db
 
     def mended(self, problems: Iterable[str]) -> set[str]:
-        """Return which of the `problems` were left out as packages when the run was claimed, and no part of it."""
+        """Return those of `problems` that were left out as packages when the run was claimed, so not part of it."""
         before = self.fingerprint
         left_out = self.problems.left_out_packages()
         return {name for name in problems if name in left_out and f"problem {name}" not in before}
 
     def describe(self, source: Mapping[str, str]) -> None:
-        """Remember where the problems come from, for later commands."""
+        """Record where the problems come from, for later commands."""
         self._set_meta("source", dict(source))
 
     @property
     def source(self) -> dict[str, str]:
-        """Where the problems come from; empty if a run never began."""
+        """Where the problems come from; empty if no run has begun."""
         return self._meta("source") or {}
 
     def begin_session(self, strategy: str, slots: int) -> int:
@@ -195,15 +196,15 @@ class Store:
         return self._db.do("INSERT INTO sessions (strategy, slots, complete) VALUES (?, ?, 0)", strategy, slots)
 
     def end_session(self, session: int, pool: Mapping[str, Any], *, complete: bool) -> None:
-        """Record how `session` ended."""
+        """Record the end of `session`."""
         self._db.do("UPDATE sessions SET pool = ?, complete = ? WHERE id = ?", json.dumps(pool), complete, session)
 
     def keep_predictions(self, session: int, made: Iterable[EndPrediction]) -> None:
-        """Keep what `session` has predicted of its own end, instead of what was kept before."""
+        """Store the predictions of `session`, in place of earlier ones."""
         self._set_meta(f"predictions {session}", [asdict(each) for each in made])
 
     def predictions(self) -> list[EndPrediction]:
-        """Return what all sessions have predicted of their own ends, oldest first."""
+        """Return the predictions of all sessions, oldest first."""
         rows = self._db.rows("SELECT key, value FROM meta WHERE key LIKE 'predictions %'")
         kept = sorted((int(key.split()[1]), json.loads(value)) for key, value in rows)
         return [EndPrediction(**{**each, "session": session}) for session, made in kept for each in made]
@@ -214,12 +215,12 @@ class Store:
         return [Session(r[0], r[1], r[2], json.loads(r[3]) if r[3] else None, bool(r[4])) for r in rows]
 
     def brought(self, kills: Sequence[FirstKill]) -> tuple[GeneratorYield, ...]:
-        """Return what each generator brought."""
+        """Return the yield of each generator."""
         return generator_yields(self._db, kills)
 
     @property
     def timed(self) -> bool:
-        """Whether the run has a budget of time for each problem."""
+        """Whether the run has a time budget for each problem."""
         return float(self.fingerprint.get("setting budget_s", 0)) > 0
 
     def _meta(self, key: str) -> dict[str, str] | None:
@@ -254,28 +255,28 @@ class Store:
     def set_case(
         self, problem: str, case: int, state: CaseState, *, note: str = "", answer: bytes | None = None
     ) -> None:
-        """Record what became of a case; an `answer` of None leaves the one that is there."""
+        """Record the state of a case. If `answer` is None, the stored answer stays."""
         self._db.do(
             "UPDATE cases SET state = ?, note = ?, answer = COALESCE(?, answer) WHERE problem = ? AND id = ?",
             state.value, note, answer, problem, case,
         )  # fmt: skip
 
     def reopen(self, problem: str) -> None:
-        """Put what the infrastructure prevented back to the start, so that it is tried again."""
+        """Reset what the infrastructure prevented, so that it is tried again."""
         with self._db.transaction() as db:
             lost = db.execute(
                 "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                 (CaseState.PROPOSED.value, problem, CaseState.UNJUDGED.value),
             ).rowcount
             db.execute("DELETE FROM verdicts WHERE problem = ? AND verdict = ?", (problem, Verdict.UNJUDGED.value))
-            if lost:  # a case that comes back to life may make others superfluous, or the other way round
+            if lost:  # a case that counts again may make others superfluous, or the other way round
                 db.execute(
                     "UPDATE cases SET state = ? WHERE problem = ? AND state = ?",
                     (CaseState.PROPOSED.value, problem, CaseState.SPARE.value),
                 )
 
     def answer_again(self, problem: str, case: int) -> None:
-        """Put a case back before its expected output, which was a lie: forget that, and the verdicts on it."""
+        """Reset a case whose expected output was wrong: delete the output, and the verdicts on the case."""
         with self._db.transaction() as db:
             db.execute("DELETE FROM verdicts WHERE problem = ? AND case_id = ?", (problem, case))
             db.execute(
@@ -284,7 +285,7 @@ class Store:
             )
 
     def set_verdict(self, problem: str, verdict: StoredVerdict) -> None:
-        """Record a verdict; it replaces one that was unjudged."""
+        """Store a verdict. It replaces an earlier one."""
         self._db.do(
             "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)",
             problem, verdict.submission, verdict.case, verdict.verdict.value, verdict.time_s, verdict.note,
@@ -298,7 +299,7 @@ class Store:
         return {(r[0], r[1]): StoredVerdict(r[0], r[1], Verdict(r[2]), r[3], r[4]) for r in rows}
 
     def adopt_checker(self, problem: str, checker: Program, number: int) -> None:
-        """Judge a problem with another checker from now on: forget its verdicts, and put its cases back before them."""
+        """Use another checker for a problem from now on: delete its verdicts, and reset its cases."""
         judged = (CaseState.READY, CaseState.CONTESTED, CaseState.UNJUDGED)
         with self._db.transaction() as db:
             self.judges.keep(problem, "checker", checker, number)
@@ -319,14 +320,14 @@ class Store:
         return self._left_out.of(problem)
 
     def meet(self, problem: Problem, number: int, fingerprint: str) -> SeenBefore:
-        """Remember a problem, and say how it was met before. One that has changed begins anew."""
+        """Record a problem. Return how it was met before. The rows of a changed problem are deleted."""
         met = self.problems.meet(problem, number, fingerprint)
         if met is SeenBefore.CHANGED:
             self.problem_changed(problem.id)
         return met
 
     def problem_changed(self, problem: str) -> None:
-        """Read again what is kept in memory of a problem: its rows are others by now."""
+        """Clear the caches of a problem whose rows have changed."""
         self._left_out.forget(problem)
         self.judges.forget(problem)
 

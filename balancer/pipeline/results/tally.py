@@ -1,7 +1,4 @@
-"""Figures of a problem, and of many together: small enough to be kept of each of many thousand.
-
-Decides how the figures of a run follow from those of its problems. Pure; it must not know cases or programs.
-"""
+"""Figures of a problem, and totals of many: small enough to be kept for many thousand problems. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +9,7 @@ from balancer.pipeline.results.missing_languages import cost_of_missing
 
 __all__ = ["ProblemTally", "RoundHistory", "Totals", "totals_of"]
 
-_MOST_REASONS = 50  # that are told apart; others count as one
+_MOST_REASONS = 50  # distinct reasons; the others count as one
 _MOST_IDLE = 10
 _MOST_TROUBLES = 10
 _OTHERS = "other reasons"
@@ -24,13 +21,13 @@ _RATED = (
 
 @dataclass(frozen=True, slots=True)
 class RoundHistory:
-    """How a problem went, round by round: first with its own data alone, then after each round.
+    """History of a problem: with its own data alone, then after each round.
 
     Attributes:
         accepted, wrong: submissions of each kind that were judged in the end.
-        whole: whether those were all of them, and there are some of each.
-        kept: of the accepted ones, those that no case rejects, at each of these times.
-        killed: of the wrong ones, those that some case rejects.
+        whole: whether those were all, and there are some of each.
+        kept: accepted ones that no case rejects, at each of these times.
+        killed: wrong ones that a case rejects, at each of these times.
     """
 
     accepted: int
@@ -40,23 +37,23 @@ class RoundHistory:
     killed: tuple[int, ...]
 
     def at(self, time: int) -> tuple[int, int]:
-        """Return what was kept and what was killed; a problem that ended before stays as it was."""
+        """Return the numbers kept and killed at `time`; after its end, a problem keeps its last numbers."""
         last = min(time, len(self.kept) - 1)
         return self.kept[last], self.killed[last]
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemTally:
-    """What a problem comes to; counts are as in `ProblemResult`.
+    """Figures of a problem; counts are as in `ProblemResult`.
 
     Attributes:
         id: of the problem.
         judged, unjudged: verdicts.
-        rejected: accepted submissions that some case rejects.
+        rejected: accepted submissions that a case rejects.
         disagreements: on contested cases.
         survivors, not_judged: names.
         left_out, notes, reasons, troubles: as in `ProblemResult`.
-        course: how it went.
+        course: its history.
     """
 
     id: str
@@ -85,21 +82,21 @@ class ProblemTally:
     troubles: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON has."""
+        """Return it as JSON values."""
         found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         found["course"] = {each.name: getattr(self.course, each.name) for each in fields(self.course)}
         return found
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` was made of."""
+        """Return the tally from the result of `to_dict`."""
         course = dict(found["course"])
         made = RoundHistory(**{**course, "kept": tuple(course["kept"]), "killed": tuple(course["killed"])})
         lists = {name: tuple(found.get(name, ())) for name in ("survivors", "not_judged", "notes", "troubles")}
         return cls(**{**found, **lists, "course": made})
 
     def summary(self) -> dict[str, Any]:
-        """Return what `summary.json` says of the problem."""
+        """Return the problem's part of `summary.json`."""
         return {
             "problem": self.id,
             **{name: getattr(self, name) for name in (*_RATED, "unjudged")},
@@ -114,18 +111,18 @@ class ProblemTally:
 
 @dataclass(slots=True)
 class Totals:
-    """What many problems come to together. Attributes not named here are sums of those of `ProblemTally`.
+    """Totals of many problems. Attributes not named here are sums over `ProblemTally`.
 
     Attributes:
-        problems: how many.
-        not_judged: how many submissions.
+        problems: number of problems.
+        not_judged: number of submissions.
         surviving: problems with a survivor.
-        uncertain: problems with something that was not judged.
+        uncertain: problems with something unjudged.
         idle: problems without a case that counts; `idle_named`: the first few of them.
-        troubles: how many; `troubles_told`: the first few of them, with their problem.
-        reasons: why something is unjudged, and how often, the most frequent first.
-        courses: how problems went, and how many of them went so.
-        missing: languages that no endpoint runs, and the submissions that this costs; `missing_in`: the problems.
+        troubles: number of troubles; `troubles_told`: the first few, with their problem.
+        reasons: why something is unjudged -> how often, the most frequent first.
+        courses: history -> number of problems with it.
+        missing: language that no endpoint runs -> submissions left out; `missing_in`: number of problems.
     """
 
     problems: int = 0
@@ -159,7 +156,7 @@ class Totals:
     missing_in: Counter[str] = field(default_factory=Counter)
 
     def add(self, tally: ProblemTally) -> None:
-        """Count one more problem."""
+        """Add one more problem."""
         self.problems += 1
         for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(tally, name))
@@ -187,7 +184,7 @@ _SUMS = tuple(each.name for each in fields(ProblemTally) if each.type is int)
 
 
 def totals_of(tallies: Iterable[ProblemTally]) -> Totals:
-    """Return what problems come to together."""
+    """Return the totals of problems."""
     found = Totals()
     for tally in tallies:
         found.add(tally)

@@ -1,7 +1,7 @@
-"""Transfer between stores: one problem to another process and back, and the shards of one run into one folder.
+"""Transfer between stores: one problem to another process and back, and the shards of a run into one folder.
 
-Decides which rows belong to a problem, and what two shards must have in common: nearly all belongs to a problem, and
-each problem to one shard.
+Decides which rows belong to a problem, and what two shards must have in common. Nearly every row belongs to a problem,
+and each problem to one shard.
 """
 
 import sqlite3
@@ -17,12 +17,12 @@ from balancer.pipeline.results.store import Store
 __all__ = ["begin_with", "merge", "part_of", "take_back"]
 
 _KEPT = (*OF_A_PROBLEM, "spans", "liars", "made_again")
-"""Of a part; `problems` has the row of its problem as well."""
-_WHOLE = ("liars", "made_again")  # they are of no one problem: of a part, whose store has no other one
-_PROBLEM = "problem "  # of a fingerprint: what there is of each package
-# What several shares may have found out each for itself.
+"""Tables of a part, beside the row of its problem in `problems`."""
+_WHOLE = ("liars", "made_again")  # of no single problem: part of a store with one problem only
+_PROBLEM = "problem "  # keys of a fingerprint that describe one package
+# Tables whose rows several shards may have found independently.
 _SHARED = ("answers", "bad_packages", "bad_rows", "believed")
-_NUMBERED = (("sessions", "id"), ("spans", "session"))  # by the order of the sessions
+_NUMBERED = (("sessions", "id"), ("spans", "session"))  # numbered by session
 _MOST_NAMED = 3
 
 
@@ -30,10 +30,12 @@ _MOST_NAMED = 3
 
 
 def part_of(store: Store, problem: str, *, spans: bool = False) -> bytes:
-    """Return what `store` knows of `problem`.
+    """Return the part of `store` that belongs to `problem`.
 
     Args:
-        spans: what was run as well, and what was found out about endpoints: of a store that has this problem alone.
+        store: of the run.
+        problem: its id.
+        spans: with the leases and the findings about endpoints; only for a store with this problem alone.
     """
     with store.database.using() as db, _attached(db) as tables:
         for table in tables:
@@ -47,16 +49,16 @@ def part_of(store: Store, problem: str, *, spans: bool = False) -> bytes:
 
 
 def begin_with(store: Store, part: bytes) -> None:
-    """Put a part into a store that is empty."""
+    """Copy a part into an empty store."""
     with store.database.using() as db, _attached(db, part) as tables:
         for table in tables:
             _copy(db, table)
 
 
 def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
-    """Put what was found out of `problem` in the place of what was known; its runs are of `session` of this store.
+    """Replace the rows of `problem` by those of a part. Its leases count for `session` of this store.
 
-    Endpoints that lied there are remembered, and all problems that they had a part in are withdrawn.
+    Endpoints that lied there are recorded, and all problems that they had a part in are withdrawn.
     """
     with store.database.using() as db, _attached(db, part):
         liars = db.execute("SELECT endpoint, why FROM part.liars").fetchall()
@@ -77,7 +79,7 @@ def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
 
 @contextmanager
 def _attached(db: sqlite3.Connection, part: bytes | None = None) -> Iterator[tuple[str, ...]]:
-    """Have a part beside the store; yield the names of its tables. Raises BalancerError for one of another version."""
+    """Attach a part to the database, and yield the names of its tables. Raises BalancerError for another version."""
     db.execute("ATTACH DATABASE ':memory:' AS part")
     try:
         if part is not None:
@@ -112,10 +114,10 @@ def _where(table: str, problem: str) -> tuple[str, tuple[str, ...]]:
 
 
 def merge(folders: Sequence[Path], into: Path) -> Store:
-    """Return the store of `into`, with all that is in `folders`; it is for the caller to close.
+    """Return the store of `into`, with the content of all `folders`. The caller closes it.
 
     Raises:
-        ConfigError: one holds no results, or those of another run; a problem is in two; or `into` holds a run already.
+        ConfigError: a folder has no results, or those of another run; a problem is in two; or `into` has a run.
     """
     for number, folder in enumerate(folders):
         if not (folder / DATABASE).exists():
@@ -123,13 +125,13 @@ def merge(folders: Sequence[Path], into: Path) -> Store:
         if folder.resolve() in (into.resolve(), *(other.resolve() for other in folders[:number])):
             raise ConfigError(f"{folder}: is named twice; name each share once, and another folder with --results")
     with ExitStack() as stack:
-        parts = [stack.enter_context(Store(folder)) for folder in folders]  # nobody else writes to them meanwhile
+        parts = [stack.enter_context(Store(folder)) for folder in folders]  # locked against other processes
         fingerprint = _fingerprint(folders, parts)
         store = Store(into)
         try:
             if store.source:
                 raise ConfigError(f"{into}: holds a run already; name an empty folder with --results")
-            # The last session says whether all is done, so one that was stopped comes last.
+            # The last session tells whether all is done, so a stopped one comes last.
             for folder, _ in sorted(zip(folders, parts, strict=True), key=lambda each: not _is_complete(each[1])):
                 _take_in(store, folder)
             store.claim(fingerprint)
@@ -141,7 +143,7 @@ def merge(folders: Sequence[Path], into: Path) -> Store:
 
 
 def _fingerprint(folders: Sequence[Path], parts: Sequence[Store]) -> dict[str, str]:
-    """Return what all have judged together, if it is one run that they have made."""
+    """Return the fingerprint of all shards together. Raises ConfigError if they are not of one run."""
     together: dict[str, str] = {}
     first: dict[str, str] | None = None
     for folder, part in zip(folders, parts, strict=True):
@@ -166,7 +168,7 @@ def _is_complete(part: Store) -> bool:
 
 
 def _take_in(store: Store, folder: Path) -> None:
-    """Copy all that a share has found, or nothing of it."""
+    """Copy the whole content of a shard, or nothing."""
     with store.database.using() as db:
         db.execute("ATTACH DATABASE ? AS part", (str(folder / DATABASE),))
         try:
@@ -206,7 +208,6 @@ def _copy_all(db: sqlite3.Connection, folder: Path) -> None:
 
 
 def _add_made_again(db: sqlite3.Connection) -> None:
-    """Add up the counts of both."""
     db.execute(
         "INSERT INTO main.made_again SELECT what, times FROM part.made_again WHERE true"
         " ON CONFLICT (what) DO UPDATE SET times = times + excluded.times"

@@ -1,8 +1,7 @@
-"""Endpoint trust: whose word alone counts, which endpoints lied, and which problems they had a part in.
+"""Endpoint trust table: unverified results, endpoints that lied, and the problems they had a part in; and rechecks.
 
-Decides what is durable of it: a problem that a liar had a part in is forgotten as soon as nobody works on it, or the
-next time the store is opened, so no verdict that is withdrawn outlives the process. Second runs after time limits are
-kept beside it.
+A problem that a liar had a part in is deleted when it is no longer at work, or when the store is next opened. So no
+withdrawn verdict outlives the process.
 """
 
 from collections.abc import Iterable
@@ -33,12 +32,12 @@ SELECT suspicion, said, COUNT(*) FROM (
 GROUP BY suspicion, said ORDER BY 1, 2
 """
 
-_MOST = 100_000  # pairs of an endpoint and a problem that are in memory
+_MOST = 100_000  # pairs of endpoint and problem in memory
 
 
 @dataclass(frozen=True, slots=True)
 class Liar:
-    """An endpoint that was taken out of service, why, and how many problems were judged again for it."""
+    """An endpoint that was taken out of service, why, and how many problems were judged again because of it."""
 
     endpoint: str
     why: str
@@ -47,13 +46,13 @@ class Liar:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What verifying came to, over all sessions.
+    """Results of verification, over all sessions.
 
     Attributes:
-        runs: leases that were not for it.
-        again: runs that were made to verify others.
+        runs: leases that were not for verification.
+        again: runs made to verify others.
         differed: how often an endpoint was outvoted.
-        unsettled: how often endpoints differed and nobody could tell who is right.
+        unsettled: how often endpoints differed and none could be believed.
         liars: endpoints that were taken out of service.
     """
 
@@ -65,39 +64,39 @@ class Verified:
 
     @property
     def share(self) -> float:
-        """The part of the runs that were made again, 0 to 1 (or more, with `share = 1`)."""
+        """Repeated runs as a share of all other runs, 0 to 1 (or more, with `share = 1`)."""
         return self.again / self.runs if self.runs else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON has."""
+        """Return it as JSON values."""
         return {**asdict(self), "share": self.share, "liars": [asdict(each) for each in self.liars]}
 
 
 class TrustStore:
-    """What is known of the endpoints' honesty, over all sessions of one run. Thread-safe."""
+    """What is known about lying endpoints, over all sessions of one run. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._known: set[tuple[str, str]] = set()
 
     def believed(self, endpoint: str, problem: str) -> None:
-        """Remember that something `endpoint` said of `problem` counts, and nobody has said the same."""
+        """Record that an unverified result of `endpoint` counts for `problem`."""
         with self._db.using():
             if (endpoint, problem) in self._known:
                 return
             self._db.do("INSERT OR IGNORE INTO believed VALUES (?, ?)", endpoint, problem)
             if len(self._known) >= _MOST:
-                self._known.clear()  # to be told twice does no harm
+                self._known.clear()  # recording a pair twice does no harm
             self._known.add((endpoint, problem))
 
     def trusted(self, endpoint: str) -> None:
-        """Forget it: all that the endpoint has said is believed."""
+        """Delete the unverified results of the endpoint: all of them are believed now."""
         with self._db.using():
             self._db.do("DELETE FROM believed WHERE endpoint = ?", endpoint)
             self._known = {each for each in self._known if each[0] != endpoint}
 
     def eject(self, endpoint: str, why: str) -> int:
-        """Remember that `endpoint` lied, and withdraw what it had a part in; return how many problems that are."""
+        """Record that `endpoint` lied, and withdraw the problems that it had a part in. Return their number."""
         with self._db.transaction() as db:
             db.execute("INSERT OR IGNORE INTO withdrawn SELECT problem FROM believed WHERE endpoint = ?", (endpoint,))
             (problems,) = db.execute("SELECT COUNT(*) FROM believed WHERE endpoint = ?", (endpoint,)).fetchone()
@@ -105,7 +104,7 @@ class TrustStore:
         return int(problems)
 
     def withdraw_from_liars(self, problem: str) -> None:
-        """Withdraw `problem` if one that is known to lie had a part in it: it was judged meanwhile, elsewhere."""
+        """Withdraw `problem` if a known liar had a part in it. It may have been judged elsewhere meanwhile."""
         self._db.do(
             "INSERT OR IGNORE INTO withdrawn SELECT problem FROM believed"
             " WHERE problem = ? AND endpoint IN (SELECT endpoint FROM liars)",
@@ -113,23 +112,23 @@ class TrustStore:
         )
 
     def withdrawn(self) -> set[str]:
-        """Return the problems of which nothing counts any more."""
+        """Return the withdrawn problems."""
         return {problem for (problem,) in self._db.rows("SELECT problem FROM withdrawn")}
 
     def forget(self, problems: Iterable[str]) -> None:
-        """Say that what is stored of these was taken away."""
+        """Clear the cache for these problems, whose rows were deleted."""
         gone = set(problems)
         with self._db.using():
             self._known = {each for each in self._known if each[1] not in gone}
 
     def made_again(self, what: str) -> None:
-        """Count a run that was made to verify another one ("again"), or what came of it."""
+        """Count a run that was made to verify another one ("again"), or its result."""
         self._db.do(
             "INSERT INTO made_again VALUES (?, 1) ON CONFLICT (what) DO UPDATE SET times = times + 1", what
         )  # fmt: skip
 
     def found(self) -> Verified:
-        """Return what verifying came to."""
+        """Return the results of verification."""
         counts = dict(self._db.rows("SELECT what, times FROM made_again"))
         leases = (self._db.row("SELECT COUNT(*) FROM spans") or (0,))[0]
         again = counts.get("again", 0)
@@ -141,16 +140,16 @@ class TrustStore:
 
 
 class Rechecks:
-    """Second runs after time limits: why a first one was not believed, and what the second one said. Thread-safe."""
+    """Rechecks of suspect ends: why the first end was doubted, and what the second run showed. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def add(self, problem: str, subject: str, case: int, suspicion: str, said: str) -> None:
-        """Record a look; a later one at the same run takes its place."""
+        """Record a recheck. It replaces an earlier one of the same run."""
         self._db.do("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", problem, subject, case, suspicion, said)
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Return how many looks there were, by (why, what was said; `LATER` if a later run had to say it)."""
+        """Return the number of rechecks by (why, result; `LATER` if a later run had to decide)."""
         rows = self._db.rows(_COUNTS)
         return {(suspicion, said): count for suspicion, said, count in rows}

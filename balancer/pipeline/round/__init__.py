@@ -1,1 +1,1 @@
-"""One round over one problem: inputs are proposed, checked, judged, and proposed anew."""
+"""Rounds of one problem: inputs are proposed, checked and judged."""

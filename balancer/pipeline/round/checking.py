@@ -1,12 +1,12 @@
-"""Validators of a problem: ask them, and find out what is wrong with one that does not answer.
+"""Input validators and output validators of a problem, and trials of those that do not answer.
 
-Decides what the end of a validator means. Exit code 42 accepts and 43 refuses; all else says nothing of the input, and
-is tried elsewhere. Validators that are older than these codes are found out by showing them what is known: one that
-ends with 0 on the problem's own data, and with something else on nonsense, accepts with 0; and the code with which one
-turns down nonsense refuses. One that says nothing of any known input is left out, and that is told at once.
+Decides what the end of a validator means. Exit code 42 accepts and 43 refuses. Any other end says nothing about the
+input, and the run is made elsewhere too. Old validators use other codes, so such a validator is tried on known inputs.
+If it ends with 0 on the problem's own data and with another code on nonsense, 0 accepts. The codes on nonsense refuse.
+A validator that answers on no known input is left out and reported.
 
-Output validators: whether a problem's own can judge at all, once it has ended oddly. Decides when it cannot: if it
-does not compile, or says nothing of any known answer. Then nothing of the problem can be judged, which is told at once.
+Output validators: after an odd end, a trial decides whether the validator can judge. It cannot if it does not compile,
+or answers on no known answer. Then nothing of the problem is judged, and that is reported.
 """
 
 import threading
@@ -25,26 +25,26 @@ from balancer.program import Execution, Program, Status
 
 __all__ = ["CannotJudge", "CheckerTrial", "Validators", "compile_words", "exit_code"]
 
-_PROBES = 5  # known inputs that a validator is tried on
+_PROBES = 5  # known inputs for the trial of a validator
 _NONSENSE = (b"no input of this problem \x01\n", b"")
-_ABORTED = -6  # a failed `assert` of C or C++ ends so: SIGABRT, which nobody else sends
+_ABORTED = -6  # a failed `assert` in C or C++ ends with SIGABRT
 _OLD_ACCEPT = 0
 _MOST_LINES = 3
 _MOST_LINE = 120
-_MOST_PRINTED = 4096  # bytes at the end of what it printed
-_KNOWN_ANSWERS = 3  # known answers that it is shown
+_MOST_PRINTED = 4096  # bytes at the end of its output that are used
+_KNOWN_ANSWERS = 3  # known answers for the trial of a checker
 
 
 @dataclass(frozen=True, slots=True)
 class _Codes:
-    """The exit codes with which a validator accepts and refuses; `sure`: whether it was tried."""
+    """The exit codes with which a validator accepts and refuses. `sure`: found in a trial."""
 
     accepts: int = ACCEPT
     refuses: frozenset[int] = frozenset({REJECT})
     sure: bool = False
 
     def says(self, execution: Execution) -> bool | None:
-        """Return whether the input is valid; None: the validator has not said."""
+        """Return whether the input is valid; None if the validator did not answer."""
         if execution.status is not Status.FINISHED or execution.exit_code is None:
             return None
         if execution.exit_code == self.accepts:
@@ -52,7 +52,6 @@ class _Codes:
         return False if execution.exit_code in self.refuses else None
 
     def odd(self, execution: Execution) -> bool:
-        """Return whether the validator has not said."""
         return self.says(execution) is None
 
 
@@ -61,10 +60,10 @@ class Validators:
     """The input validators of one problem. Thread-safe.
 
     Args:
-        problem: whose own data they are tried on.
-        runner: runs them.
-        store: remembers what was found out.
-        say: is told at once, a line each, what is wrong with one.
+        problem: its own data is used for trials.
+        runner: runs the validators.
+        store: keeps the results of trials.
+        say: is called with a line for each validator that does not work.
     """
 
     problem: Problem
@@ -75,14 +74,14 @@ class Validators:
     _codes: dict[Program, _Codes] = field(default_factory=dict)
 
     def programs(self) -> tuple[Program, ...]:
-        """Return those that an input must pass: the problem's own, and the one that a generator has brought."""
+        """Return the validators that an input must pass: the problem's own, and the one from a generator."""
         left_out = self.store.left_out(self.problem.id)
         brought = self.store.judges.kept(self.problem.id, "validator")
         own = tuple(program for program in self.problem.input_validators if program.name not in left_out)
         return own if brought is None else (*own, brought)
 
     def meet(self) -> None:
-        """Begin: leave out those that no endpoint can run, and say anew what was found wrong in an earlier session."""
+        """Leave out validators that no endpoint can run. Report again those left out in an earlier session."""
         known = self.runner.languages
         left_out = self.store.left_out(self.problem.id)
         for program in self.problem.input_validators:
@@ -93,9 +92,10 @@ class Validators:
                 self._leave_out(program, left_out[program.name])
 
     def check(self, case: StoredCase) -> tuple[CaseState, str]:
-        """Return what becomes of an input, and why, in one line.
+        """Return the state of an input, and why, in one line.
 
-        INVALID: a validator refuses it; UNJUDGED: the infrastructure failed; UNCHECKED: a validator does not say.
+        INVALID: a validator refuses it. UNJUDGED: the infrastructure failed. UNCHECKED: a validator does not answer, or
+        none works.
         """
         for program in self.programs():
             state, note = self._ask(program, case)
@@ -106,7 +106,7 @@ class Validators:
         return CaseState.VALID, ""
 
     def says(self, program: Program, execution: Execution) -> bool | None:
-        """Return whether an input is valid, of which `program` ended so; None: it has not said."""
+        """Return whether the input is valid, from an execution of `program`; None if it did not answer."""
         return self._known(program).says(execution)
 
     # -- one validator -------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ class Validators:
             if tried is None:
                 return CaseState.UNJUDGED, f"{program.name}: {ended(ran.execution)}"
             if program not in self.programs():
-                return CaseState.VALID, ""  # it is left out: the others decide
+                return CaseState.VALID, ""  # left out: the other validators decide
             codes = tried
         said = codes.says(ran.execution)
         if said is not None:
             return (CaseState.VALID, "") if said else (CaseState.INVALID, _refusal(program, ran.execution))
-        # It may be the machine that is slow: a later session tries again. What crashes in two places crashes.
+        # The machine may be slow, so a later session tries again. A crash on two endpoints is the validator's own.
         late = ran.execution.status is Status.TIME_LIMIT
         why = f"{program.name} does not say whether it is valid: {ended(ran.execution)}"
         return CaseState.UNJUDGED if late else CaseState.UNCHECKED, why
@@ -155,8 +155,8 @@ class Validators:
     # -- a trial -------------------------------------------------------------------------------------
 
     def _try(self, program: Program) -> _Codes | None:
-        """Find out which codes it uses, or leave it out. Return None if the infrastructure failed meanwhile."""
-        with self._lock:  # once, however many threads have met an odd end
+        """Find the exit codes of the validator, or leave it out. Return None if the infrastructure failed."""
+        with self._lock:  # one trial, however many threads met an odd end
             codes = self._known(program)
             if codes.sure or program not in self.programs():
                 return codes
@@ -180,7 +180,7 @@ class Validators:
     def _ends(
         self, program: Program, codes: _Codes, inputs: Sequence[bytes], options: Sequence[CaseOptions | None]
     ) -> list[Execution] | None:
-        """Return how it ends on `inputs`, or on two if it does not compile; None: the infrastructure failed."""
+        """Return its ends on `inputs`, only two if it does not compile; None if the infrastructure failed."""
         found: list[Execution] = []
         for data, told in zip(inputs, options, strict=True):
             execution = self._run(program, data, codes, 0, told).execution
@@ -202,7 +202,7 @@ class Validators:
 
 
 def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
-    """Return what is wrong with a validator that ended so on known inputs, and so on nonsense; "": nothing."""
+    """Return what is wrong with a validator, from its ends on known inputs and on nonsense; "" if nothing."""
     if all(execution.status is Status.COMPILE_ERROR for execution in (*known, *nonsense)):
         return compile_words(nonsense[0])
     if not known or any(_Codes().says(execution) is not None for execution in known):
@@ -214,7 +214,7 @@ def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
 
 
 def compile_words(execution: Execution) -> str:
-    """Return that a program does not compile, with the compiler's words."""
+    """Return a note that a program does not compile, with the compiler's message."""
     words = ended(execution).removeprefix("compile error").removeprefix(": ") or execution.message
     return f"it does not compile{f': {words}' if words else ''}"
 
@@ -225,7 +225,7 @@ def _accepting(known: list[Execution]) -> int:
 
 
 def _refusing(nonsense: list[Execution]) -> frozenset[int]:
-    """Return the codes of its own with which it turned down nonsense; one that knows 43 has no other."""
+    """Return the codes other than 43 with which it refuses nonsense; none if it uses 43."""
     codes = {exit_code(execution) for execution in nonsense}
     if REJECT in codes:
         return frozenset()
@@ -233,7 +233,7 @@ def _refusing(nonsense: list[Execution]) -> frozenset[int]:
 
 
 def exit_code(execution: Execution) -> int | None:
-    """Return the exit code of a program that ended by itself."""
+    """Return the exit code; None if the program did not end by itself."""
     return execution.exit_code if execution.status is Status.FINISHED else None
 
 
@@ -245,18 +245,18 @@ def _refusal(program: Program, execution: Execution) -> str:
 
 
 class CannotJudge(BalancerError):
-    """Nothing of a problem can be judged, for its output validator does not work."""
+    """Nothing of a problem can be judged, because its output validator does not work."""
 
 
 @dataclass(slots=True)
 class CheckerTrial:
-    """The trial of the output validator of one problem. Thread-safe.
+    """The trial of one problem's output validator. Thread-safe.
 
     Args:
         problem: with its own data.
         runner: runs the validator.
-        store: remembers what a person must know first of all.
-        say: is told of it at once.
+        store: keeps the trouble for the report.
+        say: is called with a line about it at once.
     """
 
     problem: Problem
@@ -268,7 +268,7 @@ class CheckerTrial:
     _why: str = ""
 
     def hold(self, checker: Checker, first: Execution) -> None:
-        """Try a validator whose run ended oddly, as `first` says, unless it was tried.
+        """Try a validator whose run ended oddly, with `first`, unless it was tried before.
 
         Raises:
             CannotJudge: it cannot judge.

@@ -1,13 +1,13 @@
-"""Submission comparison on inputs that are thrown away: the way to find the one input that is worth keeping.
+"""Submission comparer: runs submissions on candidate inputs, to find the few that are worth proposing.
 
-Decides how many inputs go into one run of a program, and what is known of each: valid or not, right or not, or, where
-the infrastructure failed, nothing. It stores no input and no verdict; what it finds is tried again by the steps of a
-round like any proposal.
+Decides how many inputs go into one run of a program, and what is known of each: valid or not, right or not, or nothing
+if the infrastructure failed. It stores no input and no verdict. The steps of a round check its findings like any
+proposal.
 
-Batched inputs: many small inputs in one run of a program, by a part that is put before its source. Decides for which
-languages there is such a front, and what becomes of a program's text. The front reads what `records` writes, forks for
-each record, lets the copy go on into the program with the record as its standard input, and writes down how that ended.
-It runs where the program runs, in the sandbox, and a program may spoil it: what comes of it is a hint, never a verdict.
+Batched inputs: a front part before the program's source lets one run take many small inputs. Decides which languages
+have such a front. The front reads what `records` writes, and forks for each record. The child becomes the program, with
+the record as its standard input. The front writes how the child ended. It runs in the sandbox with the program, which
+may disturb it. So its results are hints, never verdicts.
 """
 
 import signal
@@ -30,19 +30,19 @@ from balancer.program import Execution, Limits, Program, Status
 __all__ = ["BatchedInput", "SampleComparer", "outcomes", "records", "taking_many"]
 
 _FRONTS = {"python": "front.python.txt", "cpp": "front.c.txt", "c": "front.c.txt"}
-MOST_BYTES = 2**16  # kept of what is printed for one input
-_STOPS = 3  # inputs on which time may run out, before the rest is left
+MOST_BYTES = 2**16  # of output that are kept for each input
+_STOPS = 3  # inputs that may run out of time before the rest is dropped
 _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
 Item = TypeVar("Item")
 
-_AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs of one run
-_SHORT_S = 1.0  # CPU seconds for one of many inputs: they are small
+_AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs and bytes of one run
+_SHORT_S = 1.0  # CPU seconds for one of many small inputs
 _RUN_CPU_S, _RUN_WALL_S = 60.0, 120.0  # for all inputs of one run
 _NONE: Mapping[str, bytes] = {}
 
 
 def taking_many(program: Program) -> Program | None:
-    """Return the program that takes many inputs; None if its language has no front."""
+    """Return the program with a front that takes many inputs; None if its language has no front."""
     front = _FRONTS.get(program.language)
     if front is None:
         return None
@@ -64,8 +64,8 @@ class BatchedInput:
     """One input.
 
     Attributes:
-        stdin: what the program reads.
-        input, answer: the files `input.txt` and `answer.txt`, for an output validator; None: there are none.
+        stdin: standard input of the program.
+        input, answer: the files `input.txt` and `answer.txt` of an output validator; None: no such file.
     """
 
     stdin: bytes
@@ -74,7 +74,7 @@ class BatchedInput:
 
 
 def records(inputs: Sequence[BatchedInput], cpu_s: float) -> bytes:
-    """Return the standard input of a program that takes all of them, each within `cpu_s` seconds of CPU time."""
+    """Return the standard input of a program that takes all `inputs`, with `cpu_s` CPU seconds for each."""
     parts = [b"%d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS)]
     for fed in inputs:
         parts.append(b"%d %d %d\n" % (len(fed.stdin), _length(fed.input), _length(fed.answer)))
@@ -87,7 +87,7 @@ def _length(data: bytes | None) -> int:
 
 
 def outcomes(printed: bytes) -> Iterator[Execution]:
-    """Yield what came of each input, as far as `printed` tells; anything that is no record ends it."""
+    """Yield the execution of each input in `printed`. Stops at the first invalid record."""
     at = 0
     while (end := printed.find(b"\n", at, at + 80)) >= 0:
         words = printed[at:end].split(b" ")
@@ -102,7 +102,7 @@ def outcomes(printed: bytes) -> Iterator[Execution]:
 
 
 def _execution(status: int, time_s: float, output: bytes, *, cut: bool) -> Execution:
-    """Return the execution that a wait status (see wait(2)) tells of."""
+    """Return the execution for a wait status; see wait(2)."""
     killed_by = status & 127
     if killed_by in _TIME_SIGNALS:
         return Execution(Status.TIME_LIMIT, output, time_s=time_s, cpu_measured=killed_by == signal.SIGPROF)
@@ -112,41 +112,44 @@ def _execution(status: int, time_s: float, output: bytes, *, cut: bool) -> Execu
 
 
 class SampleComparer:
-    """See `balancer.pipeline.proposing.Comparer`. Thread-safe.
+    """A `balancer.pipeline.proposing.Comparer` for one problem. Thread-safe.
 
     Attributes:
-        runs: inputs that programs were run on so far.
+        runs: runs of a program on an input so far.
     """
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
-        self._alone: set[Program] = set()  # programs that do not take many inputs at once
+        self._alone: set[Program] = set()  # programs that cannot take many inputs at once
         self._lock = threading.Lock()
         self.runs = 0
 
     @property
     def accepted(self) -> Sequence[Submission]:
-        """The right solutions that are not left out, the reference solution first."""
+        """The accepted submissions that are not left out, the reference solution first."""
         return self._sample.usable(accepted=True)
 
     @property
     def limit_s(self) -> float:
-        """CPU seconds that a submission may take."""
+        """CPU seconds that a submission may use."""
         return self._sample.limits.cpu_s
 
     def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
-        """Run a submission on small inputs, with at most a second of CPU time for each; None: nothing is known."""
+        """Run a submission on small inputs, with at most one CPU second for each.
+
+        None in the list: nothing is known.
+        """
         limits = self._sample.limits
         return self._each(
             submission.program, [BatchedInput(data) for data in inputs], limits, min(limits.cpu_s, _SHORT_S), {}
         )
 
     def measured(self, submission: Submission, data: bytes) -> Execution | None:
-        """Run a submission on one input as it would be judged, within the problem's limits."""
+        """Run a submission on one input, with the problem's limits."""
         return self._one(submission.program, BatchedInput(data), self._sample.limits, _NONE)
 
     def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
-        """Say of each input whether all validators accept it; None: nothing is known."""
+        """Return for each input whether all validators accept it; None if nothing is known."""
         found: list[bool | None] = [True] * len(inputs)
         for validator in self._sample.validators.programs():
             left = [index for index, says in enumerate(found) if says]
@@ -157,7 +160,7 @@ class SampleComparer:
         return found
 
     def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
-        """Say of each (input, what a submission did on it, answer) whether it would be accepted; None: not known."""
+        """Return for each (input, execution of a submission, answer) whether it is accepted; None: not known."""
         found: list[bool | None] = [None if judge_end(execution) is None else False for _, execution, _ in outputs]
         open_ = [index for index, says in enumerate(found) if says is None]
         checker = self._sample.checker
@@ -175,7 +178,7 @@ class SampleComparer:
         return found
 
     def each(self, act: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Do `act` for every item, some at a time; the first failure is raised."""
+        """Call `act` for every item, some at a time. The first error is raised."""
         self._sample.in_threads(self._sample.settings.solution_validation_workers, act, items)
 
     # -- inside --------------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ class SampleComparer:
     def _each(
         self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
     ) -> list[Execution | None]:
-        """Run `program` on each of `inputs`, many at once if that can be done, for `cpu_s` seconds each."""
+        """Run `program` on each of `inputs`, many in one run if possible, with `cpu_s` CPU seconds for each."""
         found: list[Execution | None] = [None] * len(inputs)
         short = Limits(cpu_s, 3 * cpu_s + 2, limits.compile_s, limits.memory_bytes)
 
@@ -200,7 +203,7 @@ class SampleComparer:
     def _many(
         self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
     ) -> Sequence[Execution | None] | None:
-        """Run `program` once for all `inputs`; None if it does not take many. It may end early: the rest is missing."""
+        """Run `program` once for all `inputs`; None if it cannot take many. If it ends early, the rest is missing."""
         wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
         if wrapped is None:
             return None
@@ -209,7 +212,7 @@ class SampleComparer:
         if ran is None:
             return []
         ended = list(outcomes(ran.stdout))
-        if not ended:  # it does not compile with the front part, say, or closes what it should not
+        if not ended:  # e.g. it does not compile with the front, or closes a file of the front
             with self._lock:
                 self._alone.add(program)
             return None
@@ -230,7 +233,7 @@ class SampleComparer:
 
 
 def _parts(inputs: Sequence[BatchedInput]) -> list[range]:
-    """Cut a list of inputs into those of one run each."""
+    """Split a list of inputs into those of one run each."""
     parts, start, size = [], 0, 0
     for index, fed in enumerate(inputs):
         length = len(fed.stdin) + len(fed.input or b"") + len(fed.answer or b"")

@@ -1,8 +1,8 @@
-"""Proposal batches: ask the generators of one problem for inputs, and tell them what became of the last batch.
+"""Proposal batches: inputs that the generators of one problem propose, in batches.
 
-Decides who is asked for how many, and when a generator has nothing more to give: it is pulled from no further than a
-batch needs, so what a run does not need is never made. Each batch is stored as it is asked, so a run that was killed
-goes on within it, and comes to the same inputs if the generators do.
+Decides how many inputs each generator is asked for, and when it has no more. A generator is asked only for what a batch
+needs. Each batch is stored at once, so a killed run resumes within it. It gets the same inputs again if the generators
+are deterministic.
 """
 
 import math
@@ -32,24 +32,24 @@ from balancer.problem import FEWEST_AGREEING, Problem, Proposal
 
 __all__ = ["GeneratorRecord", "ProposalBatches", "batch_size", "shares"]
 
-_MOST_BYTES = 64 * 2**20  # of the inputs of a batch: they are in memory together
+_MOST_BYTES = 64 * 2**20  # of a batch's inputs, which are in memory together
 _MOST_INPUT = 32 * 2**20
-_MOST_S = 10.0  # that a generator is asked for in one batch; it goes on in the next
+_MOST_S = 10.0  # seconds for a generator in one batch; it continues in the next
 _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless more are wanted
 _MOST_IN_VAIN = 5  # batches in a row without a new input
-_MARGIN = 1.5  # as many as are wanted, and some more, for not all are valid
-_LEAST_BATCH, _MOST_BATCH = 8, 64  # a batch: small, so that there is something to be learnt before the next
-_EXPLORED = 0.2  # the part of a batch that all have alike, however few of theirs were valid
+_MARGIN = 1.5  # asked for each wanted input, because some are invalid
+_LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
+_EXPLORED = 0.2  # share of a batch that is divided equally, for all generators
 
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
 
 @dataclass(slots=True)
 class _Source:
-    """A generator in one round: what it gave so far, and what is being pulled from."""
+    """A generator in one round: its counts so far, and its stream of inputs."""
 
     generator: Generator
-    whole: bool  # it is asked once a round, for all that it has
+    whole: bool  # asked once a round, for all that it has
     pulled: int = 0
     made_up: int = 0
     seconds: float = 0.0
@@ -58,12 +58,12 @@ class _Source:
 
 
 class ProposalBatches:
-    """What asks the generators of one problem, in this session.
+    """Asks the generators of one problem, in this session.
 
     Args:
         sample: the problem.
         toolbox: for generators that need one.
-        over: says whether time is over.
+        over: returns whether the time is over.
     """
 
     def __init__(self, sample: Sample, toolbox: SampleToolbox, over: Callable[[], bool]) -> None:
@@ -73,7 +73,7 @@ class ProposalBatches:
         self._generators: list[tuple[Generator, bool]] = []
         for each in sample.generators:
             made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
-            # One that runs programs or asks a model answers a question as a whole, unless it says otherwise.
+            # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
             whole = isinstance(each, EquippedGenerator) and not isinstance(made, AskableAgain)
             self._generators.append((made, whole))
         self._known: set[bytes] | None = None
@@ -83,21 +83,21 @@ class ProposalBatches:
         self._batch = 0
 
     def can(self, number: int) -> bool:
-        """Return whether some generator can be asked for inputs of round `number`."""
+        """Return whether a generator can be asked for inputs of round `number`."""
         return bool(self._able(number))
 
     def begin(self, number: int, wanted: int, feedback: Feedback | None, replaced: Callable[[], Sequence[int]]) -> bool:
-        """Store the first batch of round `number`; return whether there is anything in it.
+        """Store the first batch of round `number`. Return whether it has inputs.
 
         Args:
             number: of the round.
             wanted: valid inputs beyond the problem's own.
-            feedback: what is known before it; None before the first round.
-            replaced: returns the cases that make room, if something came.
+            feedback: on earlier rounds; None before the first round.
+            replaced: returns the cases to take out, if there are new inputs.
 
         Raises:
             PutOff: a generator cannot propose now; nothing is stored.
-            Stopped: the run was told to stop; nothing is stored.
+            Stopped: the run was stopped; nothing is stored.
         """
         self._enter(number, feedback)
         batch = self._ask(wanted)
@@ -107,7 +107,7 @@ class ProposalBatches:
         return some
 
     def go_on(self, number: int, wanted: int, feedback: Callable[[], Feedback | None]) -> bool:
-        """Store a further batch of round `number`, which has begun; return False if there is nothing more to be had."""
+        """Store a further batch of round `number`, which has begun. Return False if there are no more inputs."""
         if self._round != number:
             self._enter(number, feedback())
         for _ in range(_MOST_IN_VAIN):
@@ -124,7 +124,7 @@ class ProposalBatches:
         return False
 
     def tellable(self) -> bool:
-        """Return whether it can be told which made-up inputs are valid: one accepted submission cannot agree."""
+        """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
         problem = self._sample.problem
         agree = len(self._sample.usable(accepted=True)) >= FEWEST_AGREEING or not problem.packaged
         return bool(self._sample.validators.programs()) or (problem.by_agreement and agree)
@@ -147,7 +147,7 @@ class ProposalBatches:
                 source.dry = source.dry or asked.dry
 
     def _ask(self, wanted: int) -> ProposalBatch:
-        """Ask everybody for a share of a batch; return what is to be stored of it, none of it known before."""
+        """Ask every generator for its share of a batch. Return the new inputs as a batch."""
         notes: list[str] = [] if self._batch or self._round else list(self._sample.problem.notes)
         before = [replace(source) for source in self._sources]
         given = self._asked_in_turn(wanted, notes)
@@ -167,7 +167,7 @@ class ProposalBatches:
         return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
 
     def _asked_in_turn(self, wanted: int, notes: list[str]) -> list[list[Proposal]]:
-        """Ask for the problem's own data first, then each generator for its share; return what each has given."""
+        """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
         given: list[list[Proposal]] = []
 
         def take(source: _Source, share: int) -> None:
@@ -180,12 +180,12 @@ class ProposalBatches:
                     found.append(proposal)
             except (PutOff, Stopped):
                 raise
-            except Exception as error:  # a generator is a plugin: the others, and the other problems, go on
+            except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
                 notes.append(f"generator {source.generator.name!r} failed: {type(error).__name__}: {error}")
                 source.dry = True
             source.seconds += time.monotonic() - began
 
-        if not self._batch and not self._round:  # who has nothing but the problem's own data gets no share
+        if not self._batch and not self._round:  # generators with only the problem's own data get no share
             for source in self._sources:
                 if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
                     take(source, 0)
@@ -196,7 +196,10 @@ class ProposalBatches:
         return given
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
-        """Return those of which it can be told whether they are valid; if none that are made up can, all are dry."""
+        """Return the proposals whose validity can be decided.
+
+        If that is none of the made-up ones, all generators are dry.
+        """
         problem = self._sample.problem
         if self.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
@@ -212,7 +215,7 @@ class ProposalBatches:
         return own
 
     def _new(self, given: Sequence[Sequence[Proposal]]) -> tuple[list[Proposal], int]:
-        """Return those that were never proposed before, the problem's own first, and how many were too large."""
+        """Return the new proposals, the problem's own first, and the number of those that are too large."""
         if self._known is None:
             self._known = {sha256(case.data).digest() for case in self._sample.store.cases(self._sample.problem.id)}
         in_turn = [each for turn in zip_longest(*given) for each in turn if each is not None]
@@ -241,7 +244,7 @@ class ProposalBatches:
     # -- a generator ---------------------------------------------------------------------------------
 
     def _pulled(self, source: _Source, share: int, room: int) -> Iterator[Proposal]:
-        """Pull `share` made-up inputs, and the problem's own data before them; no more bytes than `room`."""
+        """Yield `share` made-up inputs, and the problem's own data before them, up to `room` bytes."""
         stream, left = self._stream(source, share), share
         since = time.monotonic()
         while True:
@@ -253,7 +256,7 @@ class ProposalBatches:
                 return
             proposal = next(stream, None)
             if proposal is None:
-                # One that can be asked again is dry only if it has nothing at all to say.
+                # A generator that can be asked again is dry only if it gives nothing at all.
                 source.dry = not isinstance(source.generator, AskableAgain) or left == share
                 return
             if left <= 0 and not proposal.sample:
@@ -274,7 +277,7 @@ class ProposalBatches:
         if source.stream is None:
             rng, made = self._rng(generator), self._first(generator, problem, most)
             source.stream = iter(made(rng))
-            # What an earlier session has pulled is pulled anew, and let go.
+            # Skip the inputs that an earlier session has taken.
             for _ in islice(source.stream, source.pulled):
                 if self._sample.runner.stopping:
                     raise Stopped
@@ -289,7 +292,7 @@ class ProposalBatches:
         return lambda rng: generator.refine(problem, feedback, rng, most)  # type: ignore[attr-defined]  # the able have it
 
     def _rng(self, generator: Generator, suffix: str = "") -> random.Random:
-        """Return the randomness of a question: what one proposes does not depend on how often another draws."""
+        """Return a random generator for one question. It does not depend on how much other generators draw."""
         settings, problem = self._sample.settings, self._sample.problem
         round_ = f"/{self._round}" if self._round else ""
         return random.Random(zlib.crc32(f"{settings.seed}/{problem.id}/{generator.name}{round_}{suffix}".encode()))
@@ -309,7 +312,7 @@ class ProposalBatches:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorRecord:
-    """What became of a generator's inputs so far: how many were checked, and valid; and how many more it may give."""
+    """A generator's inputs so far: number checked, number valid, and how many more it may give."""
 
     checked: int
     valid: int
@@ -317,15 +320,15 @@ class GeneratorRecord:
 
 
 def batch_size(wanted: int) -> int:
-    """Return how many inputs to ask for where `wanted` more valid ones are wanted."""
+    """Return the number of inputs to ask for, if `wanted` more valid ones are needed."""
     return min(_MOST_BATCH, max(_LEAST_BATCH, math.ceil(_MARGIN * wanted)))
 
 
 def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
-    """Return how many of `size` inputs each generator is asked for; at least one of each that has some left.
+    """Return how many of `size` inputs each generator is asked for: at least one, if it has some left.
 
-    A fifth is shared alike, so that one that was unlucky is tried again; the rest by the part of each one's inputs that
-    were valid (Laplace's rule of succession: one that was never asked counts as one half).
+    A fifth is shared equally, so that an unlucky generator is tried again. The rest is shared by each one's rate of
+    valid inputs (Laplace's rule of succession: a generator without inputs has the rate one half).
     """
     able = [record.left > 0 for record in records]
     if not any(able):
@@ -337,7 +340,7 @@ def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
         min(record.left, max(1, math.floor(size * part))) if fit else 0
         for record, part, fit in zip(records, parts, able, strict=True)
     ]
-    # What rounding has left over goes to those with the largest parts.
+    # The remainder from rounding goes to the largest parts.
     for place in sorted(range(len(records)), key=lambda i: (-parts[i], i)):
         spare = size - sum(found)
         if spare <= 0:

@@ -1,10 +1,10 @@
-"""Rounds of one problem, from its own data to the last one.
+"""Rounds of one problem, from its own data to the last round.
 
-Decides what a round begins with, when it has enough, and whether there is another one: while some wrong submission
-survives, some generator has something to add, and rounds and time are not over. What killed stays, so no round kills
-fewer than the one before.
+Decides how a round begins, when it has enough inputs, and whether there is another one. There is another one while a
+wrong submission survives, a generator has inputs, and rounds and time are left. Cases that killed stay, so no round
+kills fewer than the one before.
 
-Feedback for generators, read from the store: what they are told of the rounds so far. It decides nothing.
+Also builds the feedback for generators, from the store.
 """
 
 import math
@@ -39,18 +39,18 @@ from balancer.problem import Verdict
 __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "status_after"]
 
 _DATA = "data"  # the generator that proposes a problem's own data
-_MOST_ROUNDS = 100  # where time is the measure
-_MOST_IN_VAIN = 3  # rounds in a row that bring no case
+_MOST_ROUNDS = 100  # with a time budget
+_MOST_IN_VAIN = 3  # rounds in a row without a new case
 
 
 def judge_problem(sample: Sample) -> bool:
     """Take one problem through all its rounds.
 
     Returns:
-        Whether it is hungry: it ended because its time was over, and more might kill what survives.
+        Whether it is hungry: its time ended, and more time might kill a survivor.
 
     Raises:
-        Stopped: the runner was stopped meanwhile.
+        Stopped: the runner was stopped.
     """
     sample.store.reopen(sample.problem.id)
     sample.store.judges.forget_troubles(sample.problem.id)
@@ -58,7 +58,7 @@ def judge_problem(sample: Sample) -> bool:
     sample.validators.meet()
     hungry = False
     try:
-        with suppress(CannotJudge):  # which has been told
+        with suppress(CannotJudge):  # already reported
             hungry = _judge_rounds(sample)
     finally:
         sample.clock.keep()
@@ -77,13 +77,13 @@ def _judge_rounds(sample: Sample) -> bool:
                 break
             if (
                 own is OwnDataVerdict.MANY_ANSWERS
-            ):  # unless the model has brought a checker, nobody can tell right from wrong
+            ):  # without a checker from a generator, right and wrong cannot be told apart
                 own = settle_own_tests(sample)
                 if own is not OwnDataVerdict.SOUND:
                     return False
             rounds.play(number)
             sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
-    except PutOff as error:  # what there is, is judged; the next session goes on here
+    except PutOff as error:  # judge what there is; the next session continues here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)
         validate_solutions(sample)
@@ -96,14 +96,14 @@ def _judge_rounds(sample: Sample) -> bool:
 
 
 def _settle_own(sample: Sample) -> OwnDataVerdict:
-    """Find out which right solutions are believed. A package's authors know, but not on this machine."""
+    """Decide which accepted submissions are believed, by runs on this machine."""
     if sample.problem.packaged:
         return settle_own_data(sample) if _DATA in sample.settings.generators else OwnDataVerdict.SOUND
     return settle_own_tests(sample) if sample.problem.by_agreement else OwnDataVerdict.SOUND
 
 
 def begin_round(sample: Sample, number: int) -> bool:
-    """Give a round its first inputs, if it has none yet; return False if there is to be no such round."""
+    """Give a round its first inputs, if it has none yet. Return False if there is no such round."""
     return _Rounds(sample, many_answers=False).begin(number)
 
 
@@ -118,8 +118,8 @@ class _Rounds:
     """The rounds of one problem in this session.
 
     Attributes:
-        most: how many there may be.
-        in_vain: how many in a row have brought no case.
+        most: largest number of rounds.
+        in_vain: rounds in a row that brought no case.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -129,11 +129,10 @@ class _Rounds:
         self.in_vain = 0
 
     def over(self) -> bool:
-        """Return whether the time for made-up inputs is over."""
         return self._left_s() <= 0
 
     def begin(self, number: int) -> bool:
-        """Give round `number` its first inputs, if it has none yet; return False if there is to be no such round."""
+        """Give round `number` its first inputs, if it has none yet. Return False if there is no such round."""
         sample = self._sample
         if sample.store.rounds.has_begun(sample.problem.id, number):
             return True
@@ -149,13 +148,13 @@ class _Rounds:
         return some or not number
 
     def play(self, number: int) -> None:
-        """Check, judge and ask on until round `number` has its inputs, or there is nothing more to be had."""
+        """Check, judge and ask for more, until round `number` has its inputs or there are no more."""
         sample, problem = self._sample, self._sample.problem.id
         if sample.store.rounds.has_begun(problem, number + 1):
             self._make_good(number)
             return
         validate_inputs(sample, number, own=True)
-        if number == 0:  # what is wrong with a checker shows here, before anything is made up for it
+        if number == 0:  # errors of a checker show here, before inputs are made up for it
             generate_test_outputs(sample)
             validate_solutions(sample)
         with sample.clock.spending():
@@ -175,7 +174,7 @@ class _Rounds:
     # -- inside --------------------------------------------------------------------------------------
 
     def _make_good(self, number: int) -> None:
-        """Do what an earlier session has left undone of a round that others have followed; the last one judges all."""
+        """Finish the checks and answers of a round that an earlier session left open. The last round judges all."""
         sample = self._sample
         if sample.store.rounds.is_open(sample.problem.id, number):
             validate_inputs(sample, number)
@@ -187,7 +186,7 @@ class _Rounds:
         return math.inf if allowed_s is None else allowed_s - self._sample.clock.spent_s
 
     def _fill(self, number: int) -> bool:
-        """Check inputs until there are enough to be judged; return whether the round may have more after that."""
+        """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
         sample, store, problem = self._sample, self._sample.store, self._sample.problem.id
         chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
         judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
@@ -199,7 +198,7 @@ class _Rounds:
             if wanted <= 0:
                 return target < sample.settings.max_inputs
             lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
-            # What was lost may be valid: how many are wanted is known once it has been tried again.
+            # Lost inputs may be valid. How many are wanted is known after they were tried again.
             if lost or self.over():
                 return False
             if not self._asking.go_on(number, wanted, lambda: self._feedback(number)):
@@ -209,7 +208,7 @@ class _Rounds:
         return feedback_before(self._sample, number) if number else None
 
     def _replaced(self) -> list[int]:
-        """Return the cases that make room: made up, and killing nobody."""
+        """Return the cases to take out: made up, and without a kill."""
         sample = self._sample
         killers = killers_of(sample)
         ready = sample.store.cases(sample.problem.id, CaseState.READY)
@@ -225,14 +224,14 @@ def killers_of(sample: Sample) -> set[int]:
 
 
 def status_after(sample: Sample, number: int) -> ProblemStatus:
-    """Return how the problem stands after round `number`."""
+    """Return the problem's status after round `number`."""
     wrong = len(sample.usable(accepted=False))
     ready = len(sample.store.cases(sample.problem.id, CaseState.READY))
     return ProblemStatus(number, ready, len(surviving(sample)), wrong)
 
 
 def feedback_before(sample: Sample, number: int) -> Feedback:
-    """Return what is known as round `number` is about to begin."""
+    """Return the feedback before round `number`."""
     problem, store = sample.problem, sample.store
     verdicts = store.verdicts(problem.id)
     wrong = [submission.name for submission in sample.usable(accepted=False)]
@@ -283,7 +282,7 @@ def feedback_before(sample: Sample, number: int) -> Feedback:
 
 
 def _ready_before(sample: Sample, number: int) -> list[StoredCase]:
-    """Return the cases that were ready as round `number` began: also those that have made room for it."""
+    """Return the cases that were ready when round `number` began, with those it replaced."""
     cases = sample.store.cases(sample.problem.id, CaseState.READY, CaseState.REPLACED)
     made_room = replaced_by(number)
     return [
@@ -296,7 +295,7 @@ def _ready_before(sample: Sample, number: int) -> list[StoredCase]:
 def _contested(
     sample: Sample, verdicts: dict[tuple[str, int], StoredVerdict], number: int
 ) -> tuple[tuple[UnusedInput, ...], tuple[UnusedInput, ...]]:
-    """Return the inputs on which the reference solution fails, and those on which too few right solutions agree."""
+    """Return the inputs on which the reference solution fails, and those with too little agreement."""
     accepted = [submission.name for submission in sample.usable(accepted=True)]
     failed, disagreed = [], []
     for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):

@@ -1,9 +1,7 @@
-"""A sample: one problem at work, with all that every step of the pipeline needs to know and to do.
+"""Sample: one problem under way, with its settings, runner, store and clock.
 
-Decides the limits of a run and how a submission is judged on a case.
-
-Clock of a problem: how long it has been at work, how much of that went to made-up inputs, and when to look again. A
-shell: it reads the clock.
+Decides the limits of a run, and how a submission is judged on a case. `ProblemClock` counts the time of the problem,
+and the time for made-up inputs. A shell: it reads the clock.
 """
 
 import math
@@ -32,18 +30,18 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["ProblemClock", "Sample", "chunk"]
 
-_FIRST, _LEAST = 8, 4  # inputs between two looks at the clock
-_HALF = 2  # of the time that is left, at most, until the next look
+_FIRST, _LEAST = 8, 4  # inputs between two looks at the clock: the first time, and at least
+_HALF = 2  # the next look is after at most 1/2 of the time left
 Item = TypeVar("Item")
 
-_MOST_BYTES = 4096  # an output that is longer is not kept: memory is dearer than a look
+_MOST_BYTES = 4096  # longer outputs are not kept, to save memory
 
 
 class ProblemClock:
-    """The clock of one problem, which goes on where an earlier session left it.
+    """The clock of one problem. It continues from earlier sessions.
 
     Args:
-        times: remembers it.
+        times: keeps the figures.
         problem: its id.
         clock: seconds.
     """
@@ -63,7 +61,7 @@ class ProblemClock:
 
     @property
     def spent_s(self) -> float:
-        """Those of them that went to made-up inputs."""
+        """Seconds of these that were spent on made-up inputs."""
         since_s = self._spending_since_s
         return self._spent_before_s + (0.0 if since_s is None else self._clock() - since_s)
 
@@ -77,18 +75,18 @@ class ProblemClock:
             self._spent_before_s, self._spending_since_s = self.spent_s, None
 
     def keep(self) -> None:
-        """Remember both figures: what a process that dies has spent since is lost."""
+        """Store both figures. A process that dies loses only the time since."""
         self._times.keep(self._problem, self.elapsed_s, self.spent_s)
 
 
 def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
-    """Return how many more inputs to judge before the clock is looked at again.
+    """Return how many more inputs to judge before the next look at the clock.
 
     Args:
-        left_s: seconds that are left; infinite without a budget.
-        spent_s: seconds that were spent on made-up inputs.
-        inputs: how many were judged in that time.
-        most: how many are wanted.
+        left_s: seconds left; infinite without a budget.
+        spent_s: seconds spent on made-up inputs.
+        inputs: inputs judged in that time.
+        most: inputs wanted.
     """
     if math.isinf(left_s):
         return most
@@ -98,17 +96,14 @@ def chunk(left_s: float, spent_s: float, inputs: int, most: int) -> int:
 
 
 class UnconfirmedRuns:
-    """Runs on which much hangs, and that one endpoint alone has made: kept until they are made again elsewhere.
-
-    Thread-safe.
-    """
+    """Important runs that only one endpoint has made, kept until they are made again elsewhere. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, int], ProgramResult] = {}
 
     def add(self, submission: Submission, case: StoredCase, ran: ProgramResult) -> None:
-        """Keep it, unless another endpoint has said the same."""
+        """Keep the result, unless another endpoint has confirmed it."""
         with self._lock:
             if ran.execution is None or ran.verified or len(ran.execution.stdout) > _MOST_BYTES:
                 self._kept.pop((submission.name, case.id), None)
@@ -116,7 +111,7 @@ class UnconfirmedRuns:
                 self._kept[submission.name, case.id] = ran
 
     def take(self, submission: Submission, case: StoredCase) -> ProgramResult | None:
-        """Return what is kept, and keep it no more."""
+        """Remove and return the kept result."""
         with self._lock:
             return self._kept.pop((submission.name, case.id), None)
 
@@ -125,7 +120,7 @@ class UnconfirmedRuns:
 class Sample:
     """One problem with its settings, the runner and the store.
 
-    `allowed_s`: seconds that may go to made-up inputs, over all sessions; None: as long as it takes.
+    `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit.
     """
 
     problem: Problem
@@ -141,7 +136,7 @@ class Sample:
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
 
     def __post_init__(self) -> None:
-        """Make what asks the validators, and start the clock."""
+        """Make the validators and the checker trial, and start the clock."""
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
         say = self.progress.say
         object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
@@ -149,13 +144,13 @@ class Sample:
 
     @property
     def shrinks(self) -> bool:
-        """Whether cases are made smaller in the end: as the settings say, else where time is the measure."""
+        """Whether cases are shrunk at the end: as set, else only with a time budget."""
         wanted = self.settings.shrink
         return self.allowed_s is not None if wanted == "auto" else wanted == "on"
 
     @property
     def checker(self) -> Checker:
-        """How answers are compared: as the problem says, or by the program that a generator has brought."""
+        """How answers are compared: by the checker from a generator, else by the problem's own."""
         brought = self.store.judges.kept(self.problem.id, "checker")
         return self.problem.checker if brought is None else Checker(brought)
 
@@ -166,15 +161,15 @@ class Sample:
 
     @property
     def limits(self) -> Limits:
-        """What one run of a submission may use."""
+        """Limits of one run of a submission."""
         named_s = self.problem.time_limit_s
         cpu_s = named_s * self.settings.time_limit_factor if named_s else self.settings.time_limit_s
         return limits_of(cpu_s, self.problem.memory_bytes)
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Do `act` for every item, `workers` at a time; the first failure stops the rest and is raised."""
+        """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised."""
         items = list(items)
-        if len(items) < 2 or workers == 1:  # a thread costs more than it brings
+        if len(items) < 2 or workers == 1:  # a thread would cost more than it saves
             for item in items:
                 act(item)
             return
@@ -191,7 +186,7 @@ class Sample:
         return self.runner.run(self._wanted(submission, case, stage))
 
     def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
-        # With a checker of its own a problem may have many right outputs: then none has a known beginning.
+        # A problem with a checker may have many right outputs, so no expected beginning is known.
         expected = case.answer if self.checker.program is None else None
         options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
         return ProgramRun(
@@ -208,18 +203,18 @@ class Sample:
         )
 
     def check(self, output: bytes, case: StoredCase, answer: bytes, stage: RunStage, subject: str) -> Judgement:
-        """Say whether `output` is right for `case`, with the problem's own output validator if it has one.
+        """Return the judgement of `output` on `case`, by the problem's own output validator if it has one.
 
         Raises:
             CannotJudge: that validator does not work.
         """
         reruns = self.runner.reruns
-        nobody = Program("", "")  # it was run already, wherever its output came from
+        nobody = Program("", "")  # unused: the program has already run
         wanted = ProgramRun(nobody, case.data, self.limits, self.problem.id, stage, subject, case.id)
         return self.runner.follow(checked(reruns, wanted, self._check_of(case), output, answer))
 
     def _check_of(self, case: StoredCase) -> OutputCheck:
-        """Return how answers to `case` are checked: some of a problem's own inputs come with flags of their own."""
+        """Return how answers to `case` are checked. Some of a problem's own inputs have their own flags."""
         options = self.problem.options_of(case.origin, sample=case.sample)
         checker = self.checker if options is None else replace(self.checker, flags=options.checker)
         if checker.program is not self.problem.checker.program:
@@ -227,7 +222,10 @@ class Sample:
         return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
-        """Run `submission` on `case`, which has an answer, and store the verdict; nothing if it is left out by now."""
+        """Run `submission` on `case`, which has an answer, and store the verdict.
+
+        Skip a submission that is left out.
+        """
         if submission.name in self.store.left_out(self.problem.id):
             return
         self.settle(submission, case, self.execute(submission, case, stage), stage)
@@ -236,9 +234,9 @@ class Sample:
     def settle(
         self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage
     ) -> tuple[Judgement, ProgramResult]:
-        """Store the verdict on `submission` that follows from what came of it on `case`; return both.
+        """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
-        What is a surprise is run again elsewhere first, and what came of that may take the place of `ran`.
+        A surprising result is first confirmed elsewhere, and may be replaced.
         """
         judgement = self._judgement(submission, case, ran, stage)
         if _surprises(submission, judgement):
@@ -247,7 +245,7 @@ class Sample:
                 judgement = self._judgement(submission, case, again, stage)
             ran = again
         if judgement.verdict is Verdict.COMPILE_ERROR:
-            # First: a run that dies between the two must not find a verdict of one that was never left out.
+            # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
             self.store.leave_out(self.problem.id, submission.name, f"does not compile: {judgement.note}")
         time_s = ran.execution.time_s if ran.execution else 0.0
         verdict = StoredVerdict(submission.name, case.id, judgement.verdict, time_s, judgement.note)
@@ -262,9 +260,9 @@ class Sample:
         return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
 
     def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:
-        """Have `submission` run on `case` again elsewhere; return what is right, if it is not what counts so far.
+        """Run `submission` on `case` again elsewhere. Return the right result if it differs, else None.
 
-        Nothing is run if it was confirmed already, or ran in an earlier session.
+        Nothing is run if the result is confirmed already, or is from an earlier session.
         """
         ran = self.unconfirmed.take(submission, case)
         if ran is None:

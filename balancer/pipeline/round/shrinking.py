@@ -1,11 +1,10 @@
-"""Case reduction: give each large case that kills a smaller one beside it that kills the same submission.
+"""Case reduction: for large cases that kill, find smaller ones that kill the same submission.
 
-Decides which cases are tried, for which submission, and when to stop. A smaller input must pass all that a case must:
-the validators, the reference solution, and the agreement of the accepted submissions.
+Decides which cases are tried, for which submission, and when to stop. A smaller input must pass the same checks as a
+case: the validators, the reference solution, and the agreement of the accepted submissions.
 
-Input reduction: smaller inputs than a given one, to be tried one by one. Decides which are tried, and in which order:
-large parts first (delta debugging, Zeller and Hildebrandt 2002), then less of them; numbers last. Pure: whether a
-smaller input still does what the larger one did is for the caller to find out.
+Input reduction yields smaller inputs one by one: large parts first (delta debugging, Zeller and Hildebrandt 2002), then
+smaller parts, numbers last. Pure: the caller tests whether a smaller input still kills.
 """
 
 import re
@@ -23,22 +22,22 @@ from balancer.problem import Submission, Verdict
 
 __all__ = ["shrink_cases", "smaller"]
 
-_LARGE = 60  # bytes: smaller ones can be read as they are
-_MOST_LARGE = 2**20  # larger ones are slow to take apart
-_MOST_TRIES = 120  # inputs that are tried for a case
+_LARGE = 60  # bytes: smaller cases are readable already
+_MOST_LARGE = 2**20  # bytes: larger cases are slow to reduce
+_MOST_TRIES = 120  # tries for a case
 _MOST_CASES = 16  # of a problem
-_PART = 0.2  # of the time that is allowed: the rest may be of use to other problems
-_COUNTS = 12  # numbers at the beginning that are looked at as counts
+_PART = 0.2  # of the allowed time; other problems may use the rest
+_COUNTS = 12  # numbers at the beginning that may be counts
 _NUMBERS = 24
 _NUMBER = re.compile(rb"(?<![\w.])-?\d{1,18}(?![\w.])")
 
 
 def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
-    """Look for smaller cases, store those that were found, and judge them.
+    """Look for smaller cases, store them, and judge them.
 
     Args:
-        sample: the problem, whose rounds are over.
-        over: says whether time is over.
+        sample: the problem, after its rounds.
+        over: returns whether the time is over.
     """
     store, problem = sample.store, sample.problem.id
     began_s = sample.clock.spent_s
@@ -71,10 +70,10 @@ class _Wanted:
 
 
 def _wanted(sample: Sample) -> list[_Wanted]:
-    """Return the cases to be tried, each with the submission that it must go on to kill.
+    """Return the cases to try, each with the submission that it must still kill.
 
-    Of each submission it is the smallest case that kills it; those first that the fewest kill. What was only too slow
-    needs a large input, and is not tried.
+    For each submission: the smallest case that kills it. Submissions with the fewest kills come first. Time limits need
+    large inputs, so they are not tried.
     """
     store, problem = sample.store, sample.problem.id
     verdicts, tried, made = store.verdicts(problem), store.shrunk.tried(problem), store.shrunk.parents(problem)
@@ -102,12 +101,11 @@ class _Search:
         self._victim = victim
         self._enough = enough
         self._left = _MOST_TRIES
-        # By the format first, where it is known: hardly anything is refused. Then by what may be a count.
+        # By the format first, if it is known: few of these are refused. Then by possible counts.
         by_format = [] if found is None else [lambda data: smaller_inputs(found, data)]
         self._ways: list[Callable[[bytes], Iterator[bytes]]] = [*by_format, smaller]
 
     def smallest(self, case: StoredCase) -> bytes | None:
-        """Return the smallest that was found; None if there is none."""
         best = case.data
         before = None
         while before != best and self._left > 0:
@@ -117,7 +115,7 @@ class _Search:
         return best if best != case.data else None
 
     def _by(self, way: Callable[[bytes], Iterator[bytes]], best: bytes, case: StoredCase) -> bytes:
-        """Take smaller and smaller inputs one way, after each success the large parts first again."""
+        """Take smaller and smaller inputs in one way. After each success, large parts are tried first again."""
         tried = {best}
         found = True
         while found:
@@ -135,7 +133,7 @@ class _Search:
         return best
 
     def _kills(self, case: StoredCase) -> bool:
-        """Return whether an input is valid, the accepted submissions agree on it, and the victim is wrong on it."""
+        """Return whether an input is valid, the accepted submissions agree on it, and the victim fails on it."""
         sample = self._sample
         if sample.validators.check(case)[0] is not CaseState.VALID:
             return False
@@ -164,7 +162,7 @@ class _Search:
 
 
 def smaller(data: bytes) -> Iterator[bytes]:
-    """Yield inputs that are smaller than `data`, the smallest steps last; each at most once."""
+    """Yield inputs smaller than `data`, each at most once, the smallest changes last."""
     seen = {data}
     for found in _all(data):
         if found not in seen and found.strip() and _size(found) < _size(data):
@@ -173,7 +171,7 @@ def smaller(data: bytes) -> Iterator[bytes]:
 
 
 def _size(data: bytes) -> tuple[int, int, bytes]:
-    """Return what is compared: length, then the digits' sum, so that 7 -> 1 is progress as well."""
+    """Return the sort key: the length, then the sum of bytes, so that 7 -> 1 is smaller too."""
     return len(data), sum(data), data
 
 
@@ -185,12 +183,12 @@ def _all(data: bytes) -> Iterator[bytes]:
 
 
 def _without_lines(lines: list[bytes]) -> Iterator[bytes]:
-    """Take lines out: with a count that stands before them, of lines or of groups of lines, and without."""
+    """Yield inputs with lines removed: with and without changing a count before them, of lines or groups of lines."""
     counts = _counts(lines)
     length = len(lines)
     while length > 1:
         length = length // 2
-        for start in sorted({*range(0, len(lines), length), *range(1, len(lines), length)}):  # 1: behind a count
+        for start in sorted({*range(0, len(lines), length), *range(1, len(lines), length)}):  # 1: after a count
             end = min(start + length, len(lines))
             rest = lines[:start] + lines[end:]
             for row, place, value in counts:
@@ -204,7 +202,7 @@ def _without_lines(lines: list[bytes]) -> Iterator[bytes]:
 
 
 def _without_tokens(lines: list[bytes]) -> Iterator[bytes]:
-    """Take words out of a line: with a count before it that is theirs, and without."""
+    """Yield inputs with words of a line removed: with and without changing their count before it."""
     counts = _counts(lines)
     for row in sorted(range(len(lines)), key=lambda i: -len(lines[i])):
         words = lines[row].split()
@@ -218,7 +216,7 @@ def _without_tokens(lines: list[bytes]) -> Iterator[bytes]:
                 changed = [*lines[:row], rest, *lines[row + 1 :]]
                 own = [each for each in counts if each[0] < row and each[2] == len(words)]
                 for before, place, value in own[-1:]:
-                    # Other lines of as many words go with it, where one count is for all of them.
+                    # Other lines with as many words change too, if one count is for all of them.
                     alike = [i for i in range(before + 1, len(lines)) if len(lines[i].split()) == len(words)]
                     yield b"".join(_with(changed, before, place, value - taken))
                     if len(alike) > 1:
@@ -236,7 +234,7 @@ def _without_tokens(lines: list[bytes]) -> Iterator[bytes]:
 def _shorter_word(
     lines: list[bytes], row: int, words: list[bytes], end: bytes, counts: list[tuple[int, int, int]]
 ) -> Iterator[bytes]:
-    """Take letters out of the one word of a line: with a count before it that is its length, and without."""
+    """Yield inputs with letters of a one-word line removed: with and without changing its length before it."""
     if len(words) != 1 or len(words[0]) < 2 or _NUMBER.fullmatch(words[0]):
         return
     word, length = words[0], len(words[0])
@@ -263,7 +261,7 @@ def _lesser_numbers(data: bytes) -> Iterator[bytes]:
 
 
 def _counts(lines: list[bytes]) -> list[tuple[int, int, int]]:
-    """Return the numbers that may be counts, the first few of the input: (line, place in it, value)."""
+    """Return numbers that may be counts, the first few of the input: (line, index in it, value)."""
     found = [
         (row, place, int(word))
         for row, line in enumerate(lines[:_COUNTS])
@@ -274,7 +272,7 @@ def _counts(lines: list[bytes]) -> list[tuple[int, int, int]]:
 
 
 def _with(lines: list[bytes], row: int, place: int, value: int) -> list[bytes]:
-    """Return `lines` with another number at a place of a line."""
+    """Return `lines` with the number at `place` of line `row` replaced."""
     words = re.split(rb"(\s+)", lines[row])
     at = [i for i, word in enumerate(words) if word.strip()][place]
     words[at] = b"%d" % value

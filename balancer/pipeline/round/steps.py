@@ -1,14 +1,12 @@
-"""The steps of a round: check inputs, generate outputs, validate solutions.
+"""Steps of a round: check inputs, generate outputs, validate solutions; and the check of a problem's own data.
 
-Each step asks the store what is done already and does the rest, so that a later session goes on where an
-earlier one died, and comes to the same end: what a step chooses depends on the order of the cases, never
-on which thread was faster. A step must not know endpoints, who proposes inputs, nor how a report looks.
+Each step reads from the store what is done, and does the rest. So a later session continues after a crash, with the
+same result. What a step chooses depends on the order of the cases, never on the speed of threads.
 
-Own data check: hold the right solutions of a problem against its own data, before anything else. Decides which of them
-are believed, and whether the problem probably has several right outputs. A package's authors judge with this data and
-this checker: what fails on it is too slow here, or in a language that has changed, or wrong. Data sets call programs
-right that are not. Those that fail are left out and named, so that they contest no case. What the infrastructure has
-prevented is no failure.
+Own data check: judges the accepted submissions on the problem's own data, before the rounds. Those that fail are left
+out and named, so that they contest no case. A failure in a package means that the submission is too slow here, uses a
+language that has changed, or is wrong. Data sets also call wrong programs right. A failure of the infrastructure does
+not count. The check also decides whether the problem probably has several right outputs.
 """
 
 from collections import defaultdict
@@ -34,8 +32,8 @@ __all__ = [
 ]
 
 CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
-_LAST = 10**9  # after all rounds
-_FEW = 1 / 3  # a smaller part of the right solutions that prints something else is wrong; a larger one has a point
+_LAST = 10**9  # place after all rounds
+_FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
 # -- inputs --------------------------------------------------------------------------------------------
@@ -44,8 +42,8 @@ _FEW = 1 / 3  # a smaller part of the right solutions that prints something else
 def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int | None = None) -> None:
     """Check the inputs of round `number`: the problem's own, then others until `most` of them are valid.
 
-    With `own`, only the problem's own. The others are checked in batches of as many as are still wanted, so the ones
-    used are the first valid ones of the list, however far an earlier session came.
+    With `own`, only the problem's own. Others are checked in batches as large as the number still wanted. So the first
+    valid ones of the list are used, wherever an earlier session stopped.
     """
     most = sample.settings.max_inputs if most is None else most
     while batch := _next_batch(sample, number, most, own=own):
@@ -60,18 +58,18 @@ def _proposed(sample: Sample, number: int) -> list[StoredCase]:
 def _next_batch(sample: Sample, number: int, most: int, *, own: bool) -> list[StoredCase]:
     proposed = _proposed(sample, number)
     first = [case for case in proposed if case.sample]
-    # One that was lost to the infrastructure keeps its place, so that the next session, which tries it
-    # again, chooses what this one would have; and when all endpoints are down no more are tried in vain.
+    # Lost inputs keep their place, so that the next session tries them and chooses the same inputs.
+    # And if all endpoints are down, no more are tried in vain.
     return first if first or own else proposed[: max(0, most - _chosen(sample, number))]
 
 
 def _chosen(sample: Sample, number: int) -> int:
-    """Return how many inputs this round has beyond the problem's own."""
+    """Return the number of inputs in this round beyond the problem's own."""
     return sample.store.rounds.count_made_up(sample.problem.id, number, *CHOSEN)
 
 
 def _ahead(sample: Sample, number: int, most: int) -> int:
-    """Return the units of work ahead if all inputs that will be checked are valid, those of later batches too."""
+    """Return the units of work ahead if all inputs to be checked are valid, with later batches."""
     problem, store = sample.problem, sample.store
     proposed = _proposed(sample, number)
     own = sum(case.sample for case in proposed)
@@ -90,10 +88,10 @@ def _validate(sample: Sample, case: StoredCase) -> None:
 
 
 def generate_test_outputs(sample: Sample) -> None:
-    """Give every valid case its expected output, and make those ready that all accepted submissions agree on.
+    """Give every valid case its expected output, and mark cases that the accepted submissions agree on as ready.
 
-    The output is the reference solution's, unless the package has one; the reference solution must agree
-    with that too. A case on which any accepted submission disagrees is contested: reported, not used.
+    The output is the reference solution's, unless the package has one. Then the reference solution must agree with it.
+    A case on which too few agree is contested: reported, not used.
     """
     problem, workers = sample.problem, sample.settings.output_generation_workers
     reference = _reference(sample)
@@ -119,7 +117,7 @@ def generate_test_outputs(sample: Sample) -> None:
 
 
 def _were_lies(sample: Sample, reference: Submission) -> bool:
-    """Have the expected outputs that others do not agree with made again elsewhere; return whether some were wrong."""
+    """Repeat the reference runs of contested cases elsewhere. Return whether an expected output was wrong."""
     found = False
     for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
         if sample.look_again(reference, case, RunStage.REFERENCE) is not None:
@@ -129,7 +127,7 @@ def _were_lies(sample: Sample, reference: Submission) -> bool:
 
 
 def _reference(sample: Sample) -> Submission | None:
-    """Return the first accepted submission that compiles; the first valid case is what it is tried on."""
+    """Return the first accepted submission that compiles, tried on the first valid case."""
     for submission in sample.usable(accepted=True):
         valid = sample.store.cases(sample.problem.id, CaseState.VALID)
         if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
@@ -157,7 +155,7 @@ def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
 
 
 def _conclude(sample: Sample) -> None:
-    """Make the cases that enough accepted submissions agree on ready, and say why the others are not."""
+    """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
     accepted = sample.usable(accepted=True)
     verdicts = sample.store.verdicts(sample.problem.id)
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
@@ -166,11 +164,11 @@ def _conclude(sample: Sample) -> None:
 
 
 def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
-    """Return what becomes of a case.
+    """Return the state of a case.
 
     Args:
-        found: the verdicts of the accepted submissions, the reference solution's first; None: it was not run.
-        quorum: the part of them that must have accepted it.
+        found: verdicts of the accepted submissions, the reference solution's first; None: not run.
+        quorum: share of them that must accept it.
     """
     wanted = quorum * len(found) - 1e-9
     against = sum(verdict is not None and verdict.kills for verdict in found)
@@ -185,10 +183,10 @@ def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
 
 
 def validate_solutions(sample: Sample) -> None:
-    """Judge the wrong submissions on the ready cases; the accepted ones have been, to agree on them.
+    """Judge the wrong submissions on the ready cases. The accepted ones have already run on them.
 
-    All of them are run on the problem's own cases, and on those of the first round unless time is the measure. From
-    then on only those are run that no case before has killed: of the others no more is to be known.
+    All run on the problem's own cases, and, without a time budget, on those of the first round. Later only those run
+    that no earlier case has killed.
     """
     verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
     parents = sample.store.shrunk.parents(sample.problem.id)
@@ -197,7 +195,7 @@ def validate_solutions(sample: Sample) -> None:
     timed = sample.allowed_s is not None
     groups: defaultdict[tuple[int, int], list[StoredCase]] = defaultdict(list)
     for case in sample.store.cases(sample.problem.id, CaseState.READY):
-        if case.id in parents:  # one that was made smaller shows what it has kept of the larger one
+        if case.id in parents:  # a smaller case shows what it still kills of the larger one
             place = (_LAST, case.id)
         elif case.sample:
             place = (-1, 0)
@@ -222,7 +220,7 @@ def validate_solutions(sample: Sample) -> None:
 
 
 def _confirm_lone_kills(sample: Sample) -> None:
-    """Have kills by one case alone made again elsewhere: if that was a lie, the submission has survived."""
+    """Repeat kills by a single case elsewhere. If the result was wrong, store the right one."""
     problem = sample.problem.id
     ready = {case.id: case for case in sample.store.cases(problem, CaseState.READY)}
     kills: defaultdict[str, list[StoredCase]] = defaultdict(list)
@@ -252,7 +250,7 @@ def surviving(sample: Sample) -> list[Submission]:
 def judge_on(
     sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
 ) -> None:
-    """Run each submission on each case that has no verdict for it yet; the cases must have answers."""
+    """Run each submission on each case without a judged verdict for it. The cases must have answers."""
     verdicts = sample.store.verdicts(sample.problem.id)
     undecided = [
         (submission, case)
@@ -275,17 +273,17 @@ def _undecided(verdict: Verdict | None) -> bool:
 
 
 class OwnDataVerdict(Enum):
-    """What the own data says."""
+    """Result of the own data check."""
 
-    SOUND = "sound"  # the right solutions that are left agree with it
-    MANY_ANSWERS = "many answers"  # so many disagree that several outputs are probably right
-    NONE = "none"  # no right solution is left
+    SOUND = "sound"  # the accepted submissions that are left agree with it
+    MANY_ANSWERS = "many answers"  # so many disagree that probably several outputs are right
+    NONE = "none"  # no accepted submission is left
 
 
 def settle_own_data(sample: Sample) -> OwnDataVerdict:
-    """Judge every accepted submission on a package's own data that has answers, and leave out those that fail.
+    """Judge every accepted submission on a package's own data with answers, and leave out those that fail.
 
-    If none is left, that is noted, and nothing of the package can be judged.
+    If none is left, that is noted, and the package is not judged.
     """
     store, problem = sample.store, sample.problem
     _check_own(sample)
@@ -308,13 +306,13 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
 
 
 def settle_own_tests(sample: Sample) -> OwnDataVerdict:
-    """Judge every right solution of a row on its own tests, leave out those that fail, and say what the rest means."""
+    """Judge every accepted submission of a row on its own tests, leave out those that fail, and return the result."""
     _check_own(sample)
     known = sample.store.cases(sample.problem.id)
     own = [case for case in known if case.sample and case.state is not CaseState.INVALID]
     names = {case.id: case.origin.detail for case in own}
     wrong: dict[str, StoredVerdict] = {}
-    failed: dict[str, StoredVerdict] = {}  # otherwise than by what they print
+    failed: dict[str, StoredVerdict] = {}  # those that fail in another way than by their output
     for stored in _rejections(sample, own):
         (wrong if stored.verdict is Verdict.WRONG_ANSWER else failed).setdefault(stored.submission, stored)
     for stored in failed.values():
@@ -336,7 +334,7 @@ def _check_own(sample: Sample) -> None:
 
 
 def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
-    """Judge all right solutions on their own data; return the verdicts that are against one, by case."""
+    """Judge all accepted submissions on their own data. Return the verdicts that reject one, by case."""
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, sample.settings.output_generation_workers)
     right = {submission.name for submission in sample.usable(accepted=True)}
     cases = {case.id for case in own}

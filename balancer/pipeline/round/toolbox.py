@@ -1,10 +1,7 @@
-"""Toolbox of one problem: what a generator may use of the run that it works for.
+"""Toolbox of one problem: what a generator may use of the run.
 
-Decides which program is used from when on, and that none is tried twice.
-
-Trial of a validator or a checker that a generator has brought, before it is believed. Decides what either must do: to
-accept what is known to be right is half of it, for a program that accepts everything does that; so it must also turn
-down what cannot be right.
+Decides from when a program is used, and that none is tried twice. The trial of a validator or checker from a generator
+decides whether it is used: it must accept what is known to be right, and refuse what cannot be right.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,9 +23,9 @@ from balancer.settings.pipeline import AimSettings
 __all__ = ["NOT_TRIED", "SampleToolbox", "Trial"]
 
 _LIMITS = Limits(cpu_s=10.0, wall_s=30.0)
-_AIMED = 0.2  # the part of the time that is left which a generator that aims may use in a round
-NOT_TRIED = "it could not be tried: "  # how a complaint begins that says nothing of the program
-_MOST_FOREIGN = 12  # answers to other inputs that a checker is shown
+_AIMED = 0.2  # share of the time left that an aiming generator may use in a round
+NOT_TRIED = "it could not be tried: "  # begins a complaint that says nothing about the program
+_MOST_FOREIGN = 12  # answers to other inputs in the trial of a checker
 _NONSENSE = b"no-answer\x01to anything\n"
 
 _Run = Callable[[Program, bytes, Mapping[str, bytes], Limits], tuple[Execution | None, str]]
@@ -38,7 +35,7 @@ class SampleToolbox:
     """What a run offers to the generators of one problem. See `balancer.pipeline.proposing.Toolbox`.
 
     Attributes:
-        round: the round that is about to begin.
+        round: the round that begins next.
         comparer: compares the problem's submissions.
     """
 
@@ -52,9 +49,7 @@ class SampleToolbox:
 
     @property
     def aim(self) -> AimSettings:
-        """How long the generators that aim may search: not at all if no made-up inputs are wanted, and no more than a
-        part of what is left of the problem's time.
-        """
+        """How long aiming generators may search: 0 without made-up inputs, else as set, and within the time left."""
         settings, allowed_s = self._sample.settings, self._sample.allowed_s
         if not (settings.max_inputs and settings.max_proposals):
             return AimSettings(seconds=0.0)
@@ -70,15 +65,15 @@ class SampleToolbox:
 
     @property
     def many_answers(self) -> bool:
-        """Whether the right solutions disagree on the own tests, or did before there was a checker."""
+        """Whether the accepted submissions disagree on the own tests, or did before there was a checker."""
         return self._many_answers or self.used("checker") is not None
 
     def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
-        """Run `program` somewhere; None and why if no endpoint could."""
+        """Run `program` on some endpoint. Return (None, why) if none could."""
         return self._run(program, stdin, {}, _LIMITS)
 
     def trial(self, aid: ProgramRole, program: Program) -> str:
-        """Return what is wrong with a validator or a checker, in one line; "": nothing."""
+        """Return what is wrong with a validator or a checker, in one line; "" if nothing."""
         if (aid, program) not in self._tried:
             why = Trial(self._sample, program, self._run).of(aid)
             if why.startswith(NOT_TRIED):
@@ -87,7 +82,7 @@ class SampleToolbox:
         return self._tried[aid, program]
 
     def use(self, aid: ProgramRole, program: Program) -> None:
-        """Let the run use a program that has passed its trial, from this round on."""
+        """Use a program that has passed its trial, from this round on."""
         store, problem = self._sample.store, self._sample.problem.id
         if aid == "checker":
             self.note("right solutions disagree on the own tests: a checker that a generator has brought decides")
@@ -97,19 +92,19 @@ class SampleToolbox:
             store.judges.keep(problem, aid, program, self.round)
 
     def used(self, aid: ProgramRole) -> Program | None:
-        """Return the program that is used, from this round or an earlier one."""
+        """Return the program in use, from this round or an earlier one; None if there is none."""
         return self._sample.store.judges.kept(self._sample.problem.id, aid)
 
     def note(self, line: str) -> None:
-        """Tell people one line, which is kept with the problem."""
+        """Keep a line about the problem, for the report."""
         self._notes.append(line)
 
     def pause(self, seconds: float) -> None:
-        """Wait so many seconds; raises Stopped if the run is told to stop."""
+        """Wait so many seconds. Raises Stopped if the run is stopped."""
         self._sample.runner.pause(seconds)
 
     def taken_notes(self) -> list[str]:
-        """Return the lines since the last time."""
+        """Remove and return the lines so far."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -130,9 +125,9 @@ class Trial:
     """The trial of one program.
 
     Args:
-        sample: the problem, whose own data the program is held against.
+        sample: the problem, whose own data is used.
         program: the validator or the checker.
-        run: runs a program on an input, beside files, within limits; None and why if no endpoint could.
+        run: runs a program on an input, with files and limits. Returns (None, why) if no endpoint could.
     """
 
     sample: Sample
@@ -140,7 +135,7 @@ class Trial:
     run: _Run
 
     def of(self, aid: ProgramRole) -> str:
-        """Return what is wrong with the program as an `aid`, in one line; "": nothing."""
+        """Return what is wrong with the program as an `aid`, in one line; "" if nothing."""
         own = [case for case in self.sample.store.cases(self.sample.problem.id) if case.sample]
         if aid == "validator":
             return _first(self._as_validator(own))
@@ -177,7 +172,7 @@ class Trial:
     def _on_a_right_output(self, case: StoredCase, right: Submission) -> str:
         ran, _ = self.run(right.program, case.data, {}, self.sample.limits)
         if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
-            return ""  # nothing that a checker could be held against
+            return ""  # nothing to compare a checker with
         execution, why = self._judge(case, ran.stdout)
         where = f"on what a right solution prints for the known input {case.origin.detail!r}"
         return _unless(ACCEPT, execution, why, where)
@@ -187,7 +182,7 @@ class Trial:
         return _unless(REJECT, execution, why, f"on {what}")
 
     def _on_foreign_answers(self, answered: list[StoredCase]) -> str:
-        """Return a complaint if it accepts the answer to every other input: one or two may be right by chance."""
+        """Return a complaint if it accepts the answers to all other inputs. One or two may be right by chance."""
         pairs = [
             (case, other)
             for case in answered

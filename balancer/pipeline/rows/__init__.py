@@ -1,1 +1,1 @@
-"""Rows of a data set in, problems out, one at a time."""
+"""Rows of a data set, read as problems, one at a time."""

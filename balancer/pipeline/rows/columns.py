@@ -1,6 +1,6 @@
-"""Row schemas: from a row to a problem, by CodeContests' columns, or a plain schema of ours.
+"""Row schemas: from a row to a problem, with CodeContests' columns or a plain schema of ours.
 
-Decides how a row's schema is known, what each column means and what a row must have.
+Decides how a row's schema is recognised, what each column means and what a row must have.
 
 CodeContests: https://github.com/google-deepmind/code_contests (its `contest_problem.proto` names the columns).
 """
@@ -29,7 +29,7 @@ class RowTest:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A program, and its place among the right or the wrong ones of its row."""
+    """A program, and its index among the right or the wrong ones of its row."""
 
     number: int
     language: str
@@ -38,15 +38,15 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """What a row says.
+    """The content of a row.
 
     Args:
-        id: its name, as it stands in the row.
-        statement: what a person, or a model, is told.
-        time_limit_s, memory_bytes: None if the row names none.
+        id: its name in the row.
+        statement: for a person or a model.
+        time_limit_s, memory_bytes: None if the row has none.
         tests: in the order public, private, generated.
-        right, wrong: as they stand in the row, those that repeat another one left out.
-        repeated: how many were.
+        right, wrong: in the order of the row, without repetitions.
+        repeated: number of repetitions.
     """
 
     id: str
@@ -61,13 +61,13 @@ class RowProblem:
 
 @dataclass(frozen=True, slots=True)
 class RowSchema:
-    """A way in which data sets write a problem; another one is another entry of `SCHEMAS`.
+    """A form of problems in data sets; see `SCHEMAS`.
 
     Attributes:
-        mark: the column by which its rows are known.
+        mark: the column that identifies its rows.
         words: its columns, for people.
-        read: returns what a row says; raises PackageError.
-        languages: those that its solutions may be in, by how it calls them; empty: as the row calls them.
+        read: returns the content of a row; raises PackageError.
+        languages: languages of its solutions, by their names in the data; empty: the names in the row are used.
     """
 
     mark: str
@@ -77,10 +77,10 @@ class RowSchema:
 
 
 def problem_of(row: Mapping[str, Any]) -> RowProblem:
-    """Return what `row` says.
+    """Return the content of `row`.
 
     Raises:
-        PackageError: it lacks something, or has something else in its place; one line.
+        PackageError: something is missing, or has another form; one line.
     """
     for schema in SCHEMAS:
         if schema.mark in row:
@@ -134,7 +134,7 @@ SCHEMAS = (
 )
 
 LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.languages.values())
-"""Those that the solutions of rows may be in, as far as a schema tells."""
+"""Languages that the solutions of rows may have, as far as a schema tells."""
 
 
 def _solutions(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
@@ -153,7 +153,7 @@ def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
 
 
 def _pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: str) -> list[tuple[Any, Any]]:
-    """Return pairs from a struct of two lists, as `datasets` keeps a sequence, or from a list of structs."""
+    """Return pairs from a struct of two lists, as `datasets` stores a sequence, or from a list of structs."""
     found = row.get(column)
     if found is None:
         return []
@@ -171,7 +171,7 @@ def _listed(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
 
 
 def _without_repetition(row: RowProblem) -> RowProblem:
-    """Leave out the programs that differ in no more than white space at the end of lines, and count them."""
+    """Drop and count programs that differ from another only in white space at line ends."""
     kept = [_first_ones(row.right), _first_ones(row.wrong)]
     repeated = len(row.right) + len(row.wrong) - sum(map(len, kept))
     return replace(row, right=kept[0], wrong=kept[1], repeated=repeated)
@@ -186,7 +186,7 @@ def _first_ones(found: Iterable[Solution]) -> tuple[Solution, ...]:
 
 
 def _time_limit_s(found: object) -> float | None:
-    """Return seconds from {seconds, nanos}, as protobuf has durations, or from a number."""
+    """Return seconds from {seconds, nanos}, as durations of protobuf, or from a number."""
     if isinstance(found, Mapping):
         seconds = (found.get("seconds") or 0) + (found.get("nanos") or 0) / 1e9
     elif isinstance(found, int | float) and not isinstance(found, bool):

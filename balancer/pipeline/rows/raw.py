@@ -1,6 +1,6 @@
-"""Row files: JSON lines, Parquet files, a folder that `datasets` has saved, or a data set by name.
+"""Row files: JSON lines, Parquet files, a folder saved by `datasets`, or a data set by name.
 
-Decides how each is opened, and that one row is in memory at a time.
+Decides how each is opened. Only one row is in memory at a time.
 """
 
 import glob
@@ -16,9 +16,9 @@ from balancer.plugins.extras import require
 
 __all__ = ["RawRow", "are_rows", "count_rows", "look_for_rows", "raw_rows"]
 
-_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder that `datasets` has saved
+_MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder saved by `datasets`
 _NAMED = "hf:"  # before the name of a data set
-_BATCH = 8  # rows of a Parquet file that are decoded together
+_BATCH = 8  # rows of a Parquet file decoded together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RawRow:
     """One row, or why it cannot be read.
 
     Args:
-        number: its place in the data, counted from 0.
+        number: its place in the data, from 0.
         columns: its values by column; None if it cannot be read.
         problem: why not.
     """
@@ -37,11 +37,10 @@ class RawRow:
 
 
 def are_rows(place: str) -> bool:
-    """Return whether `place` names rows, and not a folder of problem packages.
+    """Return whether `place` names rows, not a folder of problem packages.
 
-    Rows are what ends in .jsonl or .parquet, a folder that `datasets` has saved, and what begins with "hf:", the name
-    of a data set: "hf:deepmind/code_contests". Without that mark a folder that is not there would be looked for on the
-    network.
+    Rows are names that end in .jsonl or .parquet, a folder saved by `datasets`, and names that begin with "hf:":
+    "hf:deepmind/code_contests". The prefix is required so that a missing folder is not searched on the network.
     """
     if place.endswith((".jsonl", ".parquet")) or place.startswith(_NAMED):
         return True
@@ -49,7 +48,7 @@ def are_rows(place: str) -> bool:
 
 
 def look_for_rows(place: str) -> None:
-    """Return if there are files of the name `place`, where it names files. Raises ConfigError."""
+    """Check that the files named `place` exist, if it names files. Raises ConfigError."""
     if place.endswith((".jsonl", ".parquet")):
         _files(place)
 
@@ -58,12 +57,12 @@ def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
     """Yield the rows of `place` in order, from number `start` on.
 
     Args:
-        place: see `are_rows`; file names may have the wildcards of a shell.
-        split: which part of a data set that has several, e.g. "train".
-        start: rows before it are skipped without being decoded, where the format allows it.
+        place: see `are_rows`; file names may have shell wildcards.
+        split: part of the data set, e.g. "train".
+        start: earlier rows are skipped, without decoding if the format allows it.
 
     Raises:
-        ConfigError: there is nothing of that name, or a library that reads it is missing.
+        ConfigError: nothing has that name, or a library to read it is missing.
     """
     if place.endswith(".jsonl"):
         return islice(_numbered(_json_lines(place)), start, None)
@@ -73,7 +72,7 @@ def raw_rows(place: str, split: str, *, start: int = 0) -> Iterator[RawRow]:
 
 
 def count_rows(place: str, split: str) -> int | None:
-    """Return how many rows `place` has; None where only reading them all would tell.
+    """Return the number of rows of `place`; None if only reading them all would tell.
 
     Raises:
         ConfigError: as `raw_rows`.
@@ -99,7 +98,7 @@ def _numbered(rows: Iterator[Mapping[str, Any] | str]) -> Iterator[RawRow]:
 
 
 def _json_lines(place: str) -> Iterator[Mapping[str, Any] | str]:
-    """Yield each line's object, or what is wrong with the line; empty lines are none."""
+    """Yield each line's object, or what is wrong with the line. Empty lines are skipped."""
     for file in _files(place):
         with open(file, "rb") as lines:
             for line in lines:
@@ -110,7 +109,7 @@ def _json_lines(place: str) -> Iterator[Mapping[str, Any] | str]:
 def _object(line: bytes) -> Mapping[str, Any] | str:
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError) as error:  # bytes that are not UTF-8 are a ValueError, too
+    except (ValueError, RecursionError) as error:  # bytes that are not UTF-8 raise ValueError too
         return f"is not JSON: {str(error)[:120]}"
     return row if isinstance(row, dict) else f"is a {type(row).__name__}; it must be an object with the columns' names"
 
@@ -156,7 +155,7 @@ def _data_set(place: str, split: str, start: int) -> Iterator[RawRow]:
 
 
 def _loaded(place: str, split: str) -> Any:
-    """Return a split of a data set: from a folder, or one that is read over the network as it is used."""
+    """Return a split of a data set: from a folder, or streamed over the network."""
     require("rows", f"{place}: reading a data set")
     import datasets
 
@@ -164,7 +163,7 @@ def _loaded(place: str, split: str) -> Any:
         if place.startswith(_NAMED):
             return datasets.load_dataset(place.removeprefix(_NAMED), split=split, streaming=True)
         found = datasets.load_from_disk(place)
-    except Exception as error:  # whatever the library, or the network, makes of it
+    except Exception as error:  # any error of the library or the network
         why = f"{type(error).__name__}: {str(error)[:160]}"
         raise ConfigError(f"{place}: the library datasets cannot load its split {split!r}: {why}") from None
     if not isinstance(found, datasets.DatasetDict):

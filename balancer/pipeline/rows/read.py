@@ -1,9 +1,7 @@
-"""Read the problems of a data set, one at a time.
+"""Row reader: the problems of a data set, one at a time.
 
-Decides which rows are used, what each is called in a run, and that a bad row is named and left out.
-
-Row selection: which rows, and which of a row's solutions, are used. Decides by number, by name and by share; and draws
-solutions with a seed, spread over their languages.
+Decides which rows are used and their ids in a run. A bad row is named and left out. Rows are selected by number, name
+and shard. Solutions of a row are drawn with a seed, spread over their languages.
 """
 
 import random
@@ -25,7 +23,7 @@ from balancer.settings.pipeline import RowSettings
 
 __all__ = ["ALL", "BadRow", "Shard", "drawn", "number_of_rows", "parse_shard", "read_rows"]
 
-# How the answers of rows are compared: by token, numbers within a relative or absolute 1e-6, as Codeforces mostly does.
+# Answers of rows are compared by token, and numbers within a relative or absolute 1e-6, like most of Codeforces.
 _FLAGS = ("case_sensitive", "float_tolerance", "1e-6")
 _SUFFIXES = {"python": "py", "python2": "py2", "cpp": "cpp", "java": "java"}
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -33,13 +31,13 @@ _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The part of the rows that one of several machines takes: those whose number is `index` modulo `of`."""
+    """The rows of one of several machines: those whose number modulo `of` is `index`."""
 
     index: int = 0
     of: int = 1
 
     def takes(self, number: int) -> bool:
-        """Return whether row `number` is in it."""
+        """Return whether row `number` is in the shard."""
         return number % self.of == self.index
 
 
@@ -47,10 +45,10 @@ ALL = Shard()
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the share that "i/n" names, i counted from 1.
+    """Return the shard for "i/n", with i from 1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text has another form.
     """
     index, slash, of = text.partition("/")
     if slash and index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of):
@@ -61,10 +59,10 @@ def parse_shard(text: str) -> Shard:
 def drawn(
     solutions: Sequence[Solution], most: int | Literal["all"], languages: Collection[str], seed: str
 ) -> tuple[Solution, ...]:
-    """Return at most `most` of the solutions in one of `languages`, as they stand in the row.
+    """Return at most `most` of the solutions in one of `languages`, in the order of the row.
 
-    One of each language is drawn in turn, so that no language is forgotten because another has more. The same seed
-    draws the same ones; with a higher `most`, the same ones and more.
+    One of each language is drawn in turn, so that every language is represented. The same seed draws the same ones. A
+    higher `most` draws the same ones and more.
     """
     by_language: dict[str, list[Solution]] = defaultdict(list)
     for solution in solutions:
@@ -96,13 +94,13 @@ class BadRow:
 def read_rows(
     place: str, settings: RowSettings, languages: Collection[str], *, share: Shard = ALL
 ) -> Iterator[tuple[int, Problem | BadRow]]:
-    """Yield the number of each row that is wanted, and its problem, or why there is none.
+    """Yield the number of each wanted row, with its problem, or why there is none.
 
     Args:
         place: files or a data set; see `balancer.pipeline.rows.raw`.
         settings: which rows, and how many solutions of each.
-        languages: those that some endpoint runs; solutions in others are left out by name.
-        share: of several machines; it counts the rows of the data set, not those that are wanted.
+        languages: those that some endpoint runs; solutions in others are left out and named.
+        share: the shard; it counts all rows of the data set, not only the wanted ones.
 
     Raises:
         ConfigError: there is no such data.
@@ -120,15 +118,15 @@ def read_rows(
 
 
 def number_of_rows(count: int, settings: RowSettings, share: Shard = ALL) -> int:
-    """Return how many of `count` rows `read_rows` yields at the most."""
+    """Return the most rows of `count` that `read_rows` may yield."""
     last = count if settings.limit is None else min(count, settings.offset + settings.limit)
-    # Those up to `last` that the share takes, without those before the offset.
+    # Rows up to `last` in the shard, without those before the offset.
     taken = [max(0, -(-(end - share.index) // share.of)) for end in (max(last, settings.offset), settings.offset)]
     return min(taken[0] - taken[1], len(settings.ids) or count)
 
 
 def _is_one_of(read: Problem | BadRow, wanted: set[str]) -> bool:
-    """Return whether a row is among those asked for by name; each is asked for once."""
+    """Return whether a row was asked for by name; each name counts once."""
     names = {read.id, read.name} & wanted if isinstance(read, Problem) else set[str]()
     wanted -= names
     return bool(names)
@@ -143,7 +141,7 @@ def _read(raw: RawRow, settings: RowSettings, languages: Collection[str], taken:
         return BadRow(raw.number, str(error))
     name = _NAME.sub("-", row.id).strip("-.")[:80] or f"row-{raw.number}"
     taken[name] += 1
-    if taken[name] > 1:  # a name of two rows: each keeps a folder, and results, of its own
+    if taken[name] > 1:  # a name of two rows: each gets a folder and results of its own
         name = f"{name}-row-{raw.number}"
     return _problem(name, row, settings, languages) or BadRow(raw.number, _why_not(row, languages))
 
@@ -181,7 +179,7 @@ def _submissions(solutions: tuple[Solution, ...], *, accepted: bool) -> Iterator
 
 
 def _left_out(row: RowProblem, languages: Collection[str]) -> dict[str, str]:
-    """Return the languages that nobody runs, with the number of solutions that this costs."""
+    """Return what is left out in languages that no endpoint runs, with the counts."""
     lost = Counter(each.language for each in (*row.right, *row.wrong) if each.language not in languages)
     return left_out_of_row(lost)
 

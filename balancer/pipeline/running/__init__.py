@@ -1,1 +1,1 @@
-"""A run under way: threads, tries, steps."""
+"""A run under way: its setup, the turns of problems, remote workers and forecasts."""

@@ -1,6 +1,6 @@
-"""What a run leaves behind beside its report: made from the store alone, at the end of a run or whenever one likes.
+"""Results of a run beside its report, made from the store alone, at the end of a run or later.
 
-Decides which files there are.
+Decides which files are written.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ __all__ = ["conclude"]
 
 
 def conclude(store: Store, folder: Path, say: Callable[[str], object]) -> RunResult:
-    """Write the cases, or the rows with their new cases, into `folder`, and return what was found.
+    """Write the cases, or the rows with their new cases, into `folder`. Return the result of the run.
 
     Args:
         store: of a run that has begun.
         folder: its results folder.
-        say: is told what a person should know, a line each.
+        say: is called with lines for the user.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written.
     """
     rows = store.source.get("kind") == "rows"
     found = collect(store, most=MOST_DETAILED if rows else None)

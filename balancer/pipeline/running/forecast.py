@@ -1,8 +1,7 @@
-"""Forecast of a run's end, made now and then from the run's own trace, in a process of its own.
+"""Forecasts of a run's end, from the run's own trace, in another process.
 
-Decides when the end is forecast: half a minute after the beginning, then whenever the run is half as old again, and
-once a minute at most. Whatever goes wrong there is a line for a person, and the run goes on. It must not know how an
-end is forecast: a plugin does that.
+Decides when to forecast: after half a minute, then each time the run is half as old again, but at most once a minute.
+An error there becomes a line for the user, and the run continues. A plugin computes the forecast.
 """
 
 import json
@@ -31,15 +30,15 @@ from balancer.pool.pool import Pool
 __all__ = ["USUAL", "EndForecaster", "ForecastPlan", "ForecastSchedule"]
 
 _GUESSES: Final = 40
-_DRAWN: Final = 200_000  # problems, in all guesses together: they are drawn in this process
-_LONGEST_S: Final = 600.0  # for a prediction
-_LARGEST: Final = 200_000_000  # bytes of a trace that is kept for this only
+_DRAWN: Final = 200_000  # problems in all guesses together; they are drawn in this process
+_LONGEST_S: Final = 600.0  # seconds for a prediction
+_LARGEST: Final = 200_000_000  # bytes of a trace that is kept only for forecasts
 _MODULE: Final = "balancer.pipeline.running.forecast_process"
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastSchedule:
-    """When the end is forecast: after `first_s`; then when the run is `factor` as old, `every_s` later at least."""
+    """When to forecast: after `first_s`, then when the run is `factor` times as old, at least `every_s` later."""
 
     first_s: float = 30.0
     every_s: float = 60.0
@@ -51,13 +50,13 @@ USUAL: Final = ForecastSchedule()
 
 @dataclass(frozen=True, slots=True)
 class ForecastPlan:
-    """What of a session is forecast.
+    """What is forecast.
 
     Attributes:
-        at_once: how many problems are at work at once.
-        folder: where the trace goes, and is taken away in the end.
-        began_s: when the session began, by `time.monotonic`.
-        schedule: when it is forecast.
+        at_once: problems at work at once.
+        folder: for the trace, which is deleted at the end.
+        began_s: start of the session, by `time.monotonic`.
+        schedule: when to forecast.
     """
 
     at_once: int
@@ -67,13 +66,13 @@ class ForecastPlan:
 
 
 class EndForecaster:
-    """Forecasts the end of a session while it goes on; to be used as a `with` block.
+    """Forecasts the end of a session while it runs. Use it as a `with` block.
 
     Args:
         pool: of the run; it writes a trace meanwhile.
-        plugin: who forecasts.
-        progress: knows what is left, and shows what is forecast.
-        keep: is given all predictions of this session, whenever there is one more.
+        plugin: the forecaster.
+        progress: knows the work left, and shows the forecast.
+        keep: is called with all predictions of this session when there is a new one.
         plan: what is forecast, and when.
     """
 
@@ -120,7 +119,7 @@ class EndForecaster:
                 path.unlink(missing_ok=True)
 
     def _halt(self) -> None:
-        """Forecast no more; what is under way is given up."""
+        """Stop forecasting, and kill the forecast under way."""
         self._stop.set()
         process = self._process
         if process is not None:
@@ -129,7 +128,7 @@ class EndForecaster:
             self._thread.join()
 
     def over(self) -> None:
-        """Note that the session is over, with all that there was to do."""
+        """Record that the session ended with all its work done."""
         self._halt()
         came_s = time.monotonic() - self._began_s
         self._made = [replace(each, came_s=came_s) for each in self._made]
@@ -144,7 +143,7 @@ class EndForecaster:
                 if self._path.stat().st_size > _LARGEST:
                     return
                 self._forecast(at_s)
-            except Exception as error:  # whatever it is, the run has nothing to do with it
+            except Exception as error:  # no error here may harm the run
                 if self._stop.is_set():
                     return
                 self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
@@ -155,10 +154,10 @@ class EndForecaster:
         if known is None:
             return
         done, left = known
-        if len(left[0]) < 2 * self._at_once:  # the end hangs on what single problems do, and none of it is in the past
+        if len(left[0]) < 2 * self._at_once:  # with few problems left, the past tells nothing about the end
             return
         self._trace.flush()
-        shutil.copyfile(self._path, self._copy)  # or it would have calls of which nobody knew when this was counted
+        shutil.copyfile(self._path, self._copy)  # a copy, so that it has no calls from after this count
         order = {
             "function": self._plugin.function, "trace": str(self._copy), "run": self._trace.run, "done": done,
             "left": left, "at_once": self._at_once, "path": sys.path,
@@ -178,17 +177,17 @@ class EndForecaster:
         self._made.append(made)
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
-        if since_s >= forecast.high_s:  # it was wrong before it was there: kept as a miss, and no use to anybody
+        if since_s >= forecast.high_s:  # its time has already passed: keep it as a miss, and do not show it
             return
         self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Have an order carried out by another process; its answer."""
+        """Have another process carry out an order. Return its answer."""
         with subprocess.Popen(
             [sys.executable, "-P", "-m", _MODULE],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-            start_new_session=True,  # a Ctrl-C is for the run, which ends this process itself
+            start_new_session=True,  # a Ctrl-C must reach only the run, which ends this process itself
         ) as process:  # fmt: skip
             self._process = process
             if self._stop.is_set():
@@ -208,7 +207,7 @@ class EndForecaster:
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:
-    """Kill a process and those that it has begun: it leads a session of its own."""
+    """Kill a process and its children; it leads a session of its own."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

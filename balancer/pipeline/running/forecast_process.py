@@ -1,6 +1,6 @@
-"""The process in which the end of a run is forecast: `python -m` this, with an order on its standard input.
+"""Process that forecasts the end of a run: `python -m` this module, with an order on standard input.
 
-It takes little from the run: it is as nice as may be, and what it loads and computes is gone when it ends.
+It has the lowest priority, and its memory is free again when it ends.
 """
 
 import json
@@ -20,7 +20,7 @@ _NICEST: Final = 19
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
-    """Carry out an order, as `EndForecaster` gives it; return the `Forecast` as plain data, or why there is none."""
+    """Carry out an order of `EndForecaster`. Return the `Forecast` as plain data, or why there is none."""
     module, _, name = order["function"].partition(":")
     left = WorkLeft(order["done"], tuple(map(tuple, order["left"])), order["at_once"])
     try:

@@ -1,7 +1,4 @@
-"""The languages of a run: which it uses, which run submissions in Python, and what it costs that nobody runs one.
-
-Pure.
-"""
+"""Languages of a run: which are used, which one runs submissions in Python, and which are missing. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +13,7 @@ __all__ = ["languages_in", "lines_on_missing", "with_python"]
 
 
 def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
-    """Return the languages of all submissions, validators and checkers; of rows if there are no problems yet."""
+    """Return the languages of all submissions, validators and checkers; those of rows if no problem is known yet."""
     used = {
         program.language
         for problem in problems
@@ -31,7 +28,7 @@ def languages_in(problems: Iterable[Problem], python: str) -> frozenset[str]:
 
 
 def with_python(problem: Problem, python: str) -> Problem:
-    """Return `problem` with submissions in Python that are run by `python`; validators are left alone."""
+    """Return `problem` with its Python submissions in the language `python`. Validators do not change."""
     if python == "python":
         return problem
     submissions = tuple(
@@ -42,7 +39,7 @@ def with_python(problem: Problem, python: str) -> Problem:
 
 
 def lines_on_missing(problems: Iterable[Problem], known: Collection[str]) -> Iterator[str]:
-    """Yield a line for each language that no endpoint runs, with what that costs."""
+    """Yield a line for each language that no endpoint runs, with the submissions left out."""
     problems = tuple(problems)
     lost = Counter(s.program.language for p in problems for s in p.submissions if s.program.language not in known)
     for language, many in sorted(lost.items()):

@@ -1,7 +1,7 @@
-"""Problem sources: packages, all read beforehand, or rows of a data set, read one at a time.
+"""Problem sources: packages, all read in advance, or rows of a data set, read one at a time.
 
-Decides what a run must not go on with, if it was begun with something else, and what is kept in memory: the data of a
-package only while it is judged.
+Decides with which changed problems a run must not continue, and what is in memory: a package's data only while it is
+judged.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["FoundPackages", "ProblemSource", "SourcedProblem", "find_packages", "open_problem_source"]
 
-_MOST_SAID = 10  # lines of a kind; there may be thousands
+_MOST_SAID = 10  # lines of a kind, of which there may be thousands
 
 _DECIDING = {
     "budget_s",
@@ -44,7 +44,7 @@ _DECIDING_ROWS = {"right", "seed", "split", "tests", "wrong"}
 
 @dataclass(frozen=True, slots=True)
 class FoundPackages:
-    """The packages of a run, without their data, and the fingerprint of each as a whole, by id; none of rows."""
+    """The packages of a run, without their data, and the fingerprint of each, by id. Empty for rows."""
 
     packages: Packages = field(default_factory=Packages)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class FoundPackages:
 
 @dataclass(frozen=True, slots=True)
 class SourcedProblem:
-    """A problem to be judged, or, if it is `done`, one that an earlier session has judged."""
+    """A problem to judge. `done`: an earlier session has judged it."""
 
     problem: Problem
     done: bool
@@ -62,10 +62,10 @@ class ProblemSource(Protocol):
     """The problems of one run.
 
     Attributes:
-        count: how many there are; None if the data does not tell.
-        unit: what they are, in the plural.
-        streamed: whether most of them are not known when the run begins.
-        known: all of them, if they have been read; without their data.
+        count: their number; None if the data does not tell.
+        unit: their name, in the plural.
+        streamed: whether most are not known when the run begins.
+        known: all of them, without their data, if they have been read.
     """
 
     count: int | None
@@ -74,16 +74,16 @@ class ProblemSource(Protocol):
     known: tuple[Problem, ...]
 
     def problems(self) -> Iterator[SourcedProblem]:
-        """Yield them, and remember in the store that they were met; from the first one each time."""
+        """Yield the problems, from the first one each time, and record in the store that they were met."""
         ...
 
     def whole(self, problem: Problem) -> Problem:
-        """Return one of them with its data. Raises PackageError if it is no longer what it was."""
+        """Return a problem with its data. Raises PackageError if it has changed."""
         ...
 
 
 def find_packages(settings: PipelineSettings) -> FoundPackages:
-    """Find the packages that `settings` name; none if it names rows, which must be there.
+    """Find the packages in `settings`. Returns none if it names rows, which must exist.
 
     Raises:
         ConfigError, PackageError: there are no such packages or rows, or no package can be read.
@@ -109,14 +109,15 @@ def open_problem_source(
     say: Callable[[str], object],
     shard: Shard,
 ) -> ProblemSource:
-    """Return the problems that `settings` name, once it is sure that the run may go on with them.
+    """Return the problems in `settings`, after a check that the run may continue with them.
 
     Args:
+        settings: of the pipeline.
         found: see `find_packages`.
         languages: those that some endpoint runs.
-        store: which the run is remembered in.
-        say: is told of packages and rows that are left out, or have changed.
-        shard: of the rows, or the packages, for this machine.
+        store: of the run.
+        say: is called about packages and rows that are left out or have changed.
+        shard: the part of the rows or packages for this machine.
 
     Raises:
         ConfigError: there are no such rows, or the store holds a run with other problems.
@@ -127,7 +128,7 @@ def open_problem_source(
 
 
 class _PackageFolder:
-    """See `ProblemSource`."""
+    """Packages. See `ProblemSource`."""
 
     unit = "problems"
     streamed = False
@@ -149,10 +150,10 @@ class _PackageFolder:
         self._mine = [(place, problem) for place, problem in packages.problems if shard.takes(place)]
         self.known = tuple(problem for _, problem in self._mine)
         self.count: int | None = len(self.known)
-        # One that was left out in an earlier session, and can be read now, was no part of what that session began with.
+        # A package that an earlier session left out, and that can be read now, was not part of the run at its start.
         mended = store.mended([problem.id for problem in self.known])
         before = [problem for problem in self.known if problem.id not in mended]
-        read = [problem for problem in packages.read if problem.id not in mended]  # those of other shards, too
+        read = [problem for problem in packages.read if problem.id not in mended]  # with those of other shards
         store.claim(self._claims(before, read), then=self._claims(self.known, packages.read))
         store.describe({"kind": "packages", "problems": settings.problems})
         store.problems.leave_out_packages({package.name: package.why for package in packages.left_out})
@@ -162,7 +163,7 @@ class _PackageFolder:
             say("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
 
     def problems(self) -> Iterator[SourcedProblem]:
-        """Yield all of them; the store has met them all before the first one is judged."""
+        """Yield the problems; the store has met all before the first one is judged."""
         table = self._store.problems
         seen = [
             self._store.meet(problem, table.place_of(problem.id, place), self._fingerprints[problem.id])
@@ -171,7 +172,6 @@ class _PackageFolder:
         return (SourcedProblem(each, how is SeenBefore.DONE) for each, how in zip(self.known, seen, strict=True))
 
     def whole(self, problem: Problem) -> Problem:
-        """Read its data."""
         read = with_python(read_package(problem.path), self._settings.python)
         if fingerprint(read) != self._fingerprints[problem.id]:
             raise PackageError(
@@ -182,7 +182,7 @@ class _PackageFolder:
     def _claims(self, problems: Sequence[Problem], known: Sequence[Problem]) -> dict[str, str]:
         used = {submission.program.language for problem in known for submission in problem.submissions}
         return {
-            # A submission in a language that no endpoint runs is left out for good.
+            # A submission in a language that no endpoint runs is left out permanently.
             "languages on the endpoints": ", ".join(sorted(used & set(self._languages))),
             **_deciding(self._settings),
             **{f"problem {problem.id}": self._fingerprints[problem.id] for problem in problems},
@@ -190,7 +190,7 @@ class _PackageFolder:
 
 
 class _Rows:
-    """See `ProblemSource`."""
+    """Rows. See `ProblemSource`."""
 
     unit = "rows"
     streamed = True
@@ -206,7 +206,7 @@ class _Rows:
         self._shard = shard
         place, wanted = settings.problems, settings.rows
         rows = self._read()
-        first = next(rows, None)  # before anything is claimed: there may be no such data
+        first = next(rows, None)  # before the claim, because the data may not exist
         self._opened = rows if first is None else chain([first], rows)
         count = count_rows(place, wanted.split)
         self.count = None if count is None else number_of_rows(count, wanted, shard)
@@ -220,7 +220,6 @@ class _Rows:
         store.describe({"kind": "rows", "problems": place, "split": wanted.split})
 
     def problems(self) -> Iterator[SourcedProblem]:
-        """Yield them as they are read."""
         rows, self._opened = self._opened, self._read()
         table = self._store.problems
         for number, read in rows:
@@ -236,7 +235,7 @@ class _Rows:
             yield SourcedProblem(problem, seen is SeenBefore.DONE)
 
     def whole(self, problem: Problem) -> Problem:
-        """Return it: a row has been read with its data."""
+        """Return the problem itself: a row is read with its data."""
         return problem
 
     def _read(self) -> Iterator[tuple[int, Problem | BadRow]]:
@@ -244,7 +243,7 @@ class _Rows:
 
 
 class _FirstLines:
-    """Says the first lines of each kind, each once, and that there are more."""
+    """Prints the first lines of each kind, each once, and then that there are more."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
@@ -261,6 +260,6 @@ class _FirstLines:
 
 
 def _deciding(settings: PipelineSettings) -> dict[str, str]:
-    """Return what the verdicts depend on; endpoints, strategy and threads are not part of it."""
+    """Return the settings that verdicts depend on; not endpoints, strategy or threads."""
     chosen = settings.model_dump(include=_DECIDING)
     return {f"setting {name}": str(value) for name, value in chosen.items()}

@@ -1,6 +1,6 @@
-"""Remote workers: problems that other processes judge, what goes there, what comes back, and how it is judged there.
+"""Remote workers: judge problems in other processes.
 
-A worker has a store of its own with one problem in it; the run's one store takes back what came of it.
+A worker has its own store with one problem. The run's store takes back the result.
 """
 
 import io
@@ -33,13 +33,13 @@ _TELL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RemoteTask:
-    """What a worker is to judge.
+    """A problem for a worker.
 
     Attributes:
-        problem: whole, with its data.
+        problem: with its data.
         allowed_s: see `Sample`.
-        part: what is known of it already.
-        began_s: when the run began, by the wall clock.
+        part: what the run's store already knows of it.
+        began_s: start of the run, by the wall clock.
     """
 
     problem: Problem
@@ -50,7 +50,7 @@ class RemoteTask:
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """What came back: what is known of the problem by now, whether it is hungry, and whether it was stopped."""
+    """A worker's result: what its store knows of the problem, whether it is hungry, and whether it was stopped."""
 
     part: bytes
     hungry: bool
@@ -58,11 +58,11 @@ class RemoteResult:
 
 
 class RemoteWorkers(Protocol):
-    """Workers elsewhere, while they are there.
+    """Workers in other processes.
 
     Attributes:
-        pool: the one that all share, as this process has it.
-        at_once: how many problems they judge at once.
+        pool: the shared pool, as this process uses it.
+        at_once: problems that they judge at once.
     """
 
     pool: Pool
@@ -71,19 +71,19 @@ class RemoteWorkers(Protocol):
     def judge(
         self, sent: RemoteTask, heard: Callable[[WorkerProgress], None], stopping: Callable[[], bool]
     ) -> RemoteResult | str:
-        """Have a problem judged, and wait for it; return why not if its workers died, time and again."""
+        """Have a problem judged, and wait for the result. Return the reason as text if its workers died repeatedly."""
         ...
 
     def stats(self) -> Mapping[str, Any]:
-        """Return the counters of the pool, over all processes, as `PoolStats.to_dict`."""
+        """Return the counters of the pool, over all processes, as `PoolStats.to_dict` does."""
         ...
 
 
 class RemoteEngine(Protocol):
-    """What brings workers up."""
+    """Starts workers."""
 
     def open(self, config: Config) -> AbstractContextManager[RemoteWorkers]:
-        """Bring them up for a run. Raises BalancerError."""
+        """Start the workers for a run. Raises BalancerError."""
         ...
 
 
@@ -92,11 +92,11 @@ class RemoteJudge:
 
     Args:
         workers: the processes.
-        store: has all problems, and takes back what came of each.
-        session: its id there.
-        progress: hears how far workers are.
-        runner: of this process, which runs nothing; it says whether to stop.
-        at_once: how many problems, at least.
+        store: has all problems, and takes back their results.
+        session: its id in the store.
+        progress: receives the progress of the workers.
+        runner: of this process. It runs nothing, and tells whether to stop.
+        at_once: least number of problems at once.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class RemoteJudge:
         self._began_s = time.time()
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Have a problem judged, and take back what was found; return whether it is hungry."""
+        """Have a problem judged, and take back the result. Return whether it is hungry."""
         sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id), self._began_s)
         came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
         if isinstance(came, str):
@@ -131,19 +131,21 @@ def run_remote_task(
     executors: Mapping[str, Executor],
     tell: Callable[[WorkerProgress], bool],
 ) -> RemoteResult:
-    """Judge a problem in this process, for a run that is elsewhere.
+    """Judge a problem in this process, for a run in another one.
 
     Args:
+        sent: the problem.
         config: of the run.
+        registry: the plugins.
         pool, executors: of this process.
-        tell: is told now and then how far it is; returns whether to stop.
+        tell: is called regularly with the progress; returns whether to stop.
     """
     problem = sent.problem.id
     progress = _ToldProgress()
     began_s = time.monotonic() - max(0.0, time.time() - sent.began_s)
     with Scratch(prefix="balancer-away-") as scratch, Store(scratch.path / "part") as store:
         begin_with(store, sent.part)
-        if tell(progress.take(problem)):  # it was to stop before it began
+        if tell(progress.take(problem)):  # the run was stopped before the problem began
             return RemoteResult(part_of(store, problem, spans=True), False, True)
         record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
         settings = settings_of(config)
@@ -161,7 +163,7 @@ def run_remote_task(
 
 @contextmanager
 def _telling(tell: Callable[[], bool], runner: Runner) -> Iterator[None]:
-    """Tell how far it is, now and then, for the length of a `with` block; stop `runner` if the answer is yes."""
+    """Call `tell` regularly during a `with` block. Stop `runner` when it returns True."""
     over = threading.Event()
 
     def go_on() -> None:
@@ -189,12 +191,11 @@ class _ToldProgress(Progress):
         self._told = 0
 
     def say(self, text: str) -> None:
-        """Keep a line."""
         with self._lock:
             self._lines.append(text)
 
     def take(self, problem: str) -> WorkerProgress:
-        """Return what has happened since the last time."""
+        """Return the progress since the last call."""
         with self._lock:
             done, self._told = self._done - self._told, self._done
             lines, self._lines = tuple(self._lines), []

@@ -1,7 +1,6 @@
-"""A whole run of the pipeline: from a config to a report, in threads, stoppable, resumable.
+"""Run of the pipeline: from a config to a report, in threads. It can be stopped and resumed.
 
-It puts the parts of a run together, and ends cleanly when a person stops it. A shell: judging a program and
-choosing an endpoint are done by others.
+It assembles the parts of a run, and ends cleanly on a signal. A shell.
 """
 
 import signal
@@ -57,13 +56,13 @@ FORECAST_AT = USUAL
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is made, beside what its config says.
+    """Options of a run beside its config.
 
     Attributes:
         fresh: forget the run in the results folder and start over.
-        shard: the rows of the data set, or the packages, that this machine takes.
-        live: the port of a page that shows the run, 0 for a free one; None: there is none.
-        engine: brings up workers that judge the problems; None: the threads of this process do.
+        shard: the part of the rows or packages for this machine.
+        live: port of a page that shows the run, 0 for a free one; None: no page.
+        engine: starts workers that judge the problems; None: the threads of this process.
     """
 
     fresh: bool = False
@@ -78,20 +77,20 @@ _USUAL_OPTIONS = RunOptions()
 def run_pipeline(
     config: Config, registry: Registry, console: Console, options: RunOptions = _USUAL_OPTIONS
 ) -> RunResult:
-    """Judge the problems of `config` over one pool, and return what was found.
+    """Judge the problems of `config` over one pool, and return the result.
 
-    A run that was stopped or killed goes on where it was; one that is complete runs nothing. If it is
-    stopped by a signal the result says `complete=False`, and which signal it was.
+    A run that was stopped or killed continues where it was. A complete run runs nothing. After a signal, the result has
+    `complete=False` and the signal's number.
 
     Args:
         config: must have a `pipeline`.
         registry: the plugins.
         console: for progress.
-        options: how the run is made.
+        options: of the run.
 
     Raises:
-        ConfigError, PackageError: something must be put right first; nothing was run.
-        BalancerError: the run cannot go on, e.g. because the disk is full; what was judged is kept.
+        ConfigError, PackageError: something must be corrected first; nothing was run.
+        BalancerError: the run cannot continue, e.g. because the disk is full; what was judged is kept.
     """
     with ExitStack() as stack:
         parts = _put_together(config, registry, console, options, stack)
@@ -100,14 +99,14 @@ def run_pipeline(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What a run is made of.
+    """The parts of a run.
 
     Attributes:
-        config, settings, registry: as they were given.
+        config, settings, registry: as given.
         generators: not opened yet.
-        workers: processes that judge the problems; None: this one does.
-        pool, executors: where programs run, and what runs them there, by the name of the endpoint.
-        store: what is known so far.
+        workers: processes that judge the problems; None: this process does.
+        pool, executors: where programs run, and the executor of each endpoint, by name.
+        store: the results so far.
         services: for the generators.
         source: the problems.
     """
@@ -125,12 +124,12 @@ class _Parts:
 
     @property
     def owns_leases(self) -> bool:
-        """Whether all leases of the run are this process's: then they are its to trace, and to forecast from."""
+        """Whether all leases of the run are made by this process, so that it can trace and forecast them."""
         return self.workers is None and self.config.pool.connect is None
 
     @property
     def slots(self) -> int:
-        """How many leases may be out at once."""
+        """Largest number of leases at once."""
         if self.config.pool.connect is None:
             return slots_of(self.config)
         return sum(endpoint.capacity for endpoint in self.pool.endpoints())
@@ -139,9 +138,9 @@ class _Parts:
 def _put_together(
     config: Config, registry: Registry, console: Console, options: RunOptions, stack: ExitStack
 ) -> _Parts:
-    """Open what a run takes, until `stack` is closed. What may refuse does so before the folder is claimed."""
+    """Open the parts of a run, until `stack` is closed. Whatever may fail is checked before the folder is claimed."""
     settings = settings_of(config)
-    found = find_packages(settings)  # first of all: if none can be read, no folder of results is left behind
+    found = find_packages(settings)  # first of all: if no package can be read, no results folder is created
     generators = find_generators(config, registry)
     if options.engine is not None:
         _refuse_what_is_not_shared(config, generators)
@@ -158,7 +157,6 @@ def _put_together(
 
 
 def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
-    """Judge what is left of the problems, and write down what was found."""
     pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
     session = store.begin_session(pool.stats().strategy, parts.slots)
     if parts.owns_leases:
@@ -196,7 +194,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
 
 
 def _send_pings(parts: _Parts, stack: ExitStack) -> None:
-    """Ping the endpoints, until `stack` is closed; those of a server are pinged by it."""
+    """Ping the endpoints, until `stack` is closed. A server pings its endpoints itself."""
     health = parts.config.health
     if parts.config.pool.connect is None and health and health.ping != "off":
         pings = pings_of(parts.executors, health.ping)
@@ -214,7 +212,7 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
 
 
 def _forecaster(parts: _Parts, session: int, progress: Progress, began_s: float) -> EndForecaster | None:
-    """Return what forecasts the end of the session; None if nobody can: what has a budget ends when that is over."""
+    """Return the forecaster of the session; None if there is none, e.g. with a time budget, which sets the end."""
     store, settings, plugins = parts.store, parts.settings, parts.registry.forecasters.values()
     if not (plugins and settings.predict and parts.owns_leases and not settings.budget_s):
         return None
@@ -230,7 +228,7 @@ def _forecaster(parts: _Parts, session: int, progress: Progress, began_s: float)
 
 
 def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
-    """Return what runs programs on each endpoint, by its name, until `stack` is closed."""
+    """Return the executor of each endpoint, by name, until `stack` is closed."""
     if config.pool.connect is None:
         made = make_executors(config, registry, cache)
         for executor in made.values():
@@ -255,7 +253,7 @@ class _Services:
 
 
 def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) -> None:
-    """Raise ConfigError for generators that count for a whole run, in one process, what it may spend."""
+    """Raise ConfigError for generators that count their budget in one process."""
     opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
     if opened:
         line = f"{', '.join(opened)} keeps its budget in one process; leave it out, or run without --engine"
@@ -263,14 +261,14 @@ def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) 
 
 
 def _guess(problem: Problem, settings: PipelineSettings) -> int:
-    """Guess how many programs `problem` takes, for the time left, until its inputs are known."""
+    """Return a guess of the program runs for `problem`, for the time left, until its inputs are known."""
     made_up = settings.max_inputs if problem.input_validators or problem.by_agreement else 0
     cases = len(problem.data) + made_up
     return cases * (1 + len(problem.submissions))
 
 
 def slots_of(config: Config) -> int:
-    """Return how many slots may be in use at once: the capacities on each host, or its cap where that is less."""
+    """Return the number of slots usable at once: for each host its capacities, or its cap if that is less."""
     capacities: dict[str | None, int] = defaultdict(int)
     for endpoint in config.pool_endpoints:
         capacities[endpoint.host] += endpoint.capacity
@@ -282,14 +280,14 @@ def slots_of(config: Config) -> int:
 
 @dataclass(slots=True)
 class _StopSignal:
-    """Which signal told a run to stop; 0: none."""
+    """The signal that stopped the run; 0: none."""
 
     signal: int = 0
 
 
 @contextmanager
 def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_StopSignal]:
-    """Stop cleanly at the first SIGINT or SIGTERM; at the second, die at once: the store bears it."""
+    """Stop cleanly at the first SIGINT or SIGTERM. At the second, die at once, which does not harm the store."""
     told = _StopSignal()
     if threading.current_thread() is not threading.main_thread():
         yield told

@@ -1,6 +1,6 @@
-"""Setup of a process that judges problems: its generators, what makes its program runs, and what judges.
+"""Setup of a process that judges problems: generators, runner and judge.
 
-Decides what of a run is recorded.
+Decides what is recorded of a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +28,14 @@ __all__ = ["LocalJudge", "SessionRecord", "find_generators", "open_runner", "set
 
 
 def settings_of(config: Config) -> PipelineSettings:
-    """Return `[pipeline]`, or raise ConfigError if there is none."""
+    """Return `[pipeline]`. Raises ConfigError if there is none."""
     if config.pipeline is None:
         raise config.located("[pipeline]", ConfigError('is missing; add it, with at least problems = "FOLDER"'))
     return config.pipeline
 
 
 def find_generators(config: Config, registry: Registry) -> list[Generator]:
-    """Return the input generators that the pipeline names. Raises ConfigError for those that do not exist."""
+    """Return the input generators that the pipeline names. Raises ConfigError for unknown ones."""
     found: list[Generator] = []
     mistakes: list[str] = []
     for name in settings_of(config).generators:
@@ -49,13 +49,13 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
 
 
 class SessionRecord:
-    """What a session keeps of its program runs.
+    """Records the program runs of a session.
 
     Args:
-        store: keeps it.
-        session: its id there.
-        say: is told what a person should know, a line each.
-        began_s: when the run began, by `time.monotonic`.
+        store: keeps them.
+        session: its id in the store.
+        say: is called with lines for the user.
+        began_s: start of the run, by `time.monotonic`.
     """
 
     def __init__(self, store: Store, session: int, say: Callable[[str], object], began_s: float) -> None:
@@ -65,16 +65,16 @@ class SessionRecord:
         self._began_s = began_s
 
     def add_span(self, span: Span) -> None:
-        """Keep a lease that has ended."""
+        """Record a lease that has ended."""
         started_s, ended_s = span.started_s - self._began_s, span.ended_s - self._began_s
         self.store.leases.add(self._session, replace(span, started_s=started_s, ended_s=ended_s))
 
     def add_recheck(self, wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
-        """Keep what a second run said of a time limit."""
+        """Record the result of a recheck."""
         self.store.rechecks.add(wanted.problem, wanted.subject, wanted.case, why.value, said.value)
 
     def say_compiled(self, program: Program, took_s: float, endpoint: str) -> None:
-        """Say that it took some time."""
+        """Print that compiling a program took long."""
         self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
 
 
@@ -85,7 +85,7 @@ def open_runner(
     verify: VerifySettings,
     record: SessionRecord,
 ) -> Runner:
-    """Return what makes the program runs of a session, and records them."""
+    """Return the runner of a session, with its records."""
     options = RunnerOptions(
         attempts=settings.attempts,
         quiet_label=settings.quiet_label,
@@ -122,7 +122,7 @@ class LocalJudge:
         self._progress = progress
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Take a problem through its rounds; return whether it is hungry."""
+        """Take a problem through its rounds. Return whether it is hungry."""
         return judge_problem(
             Sample(problem, self._generators, self._settings, self._runner, self._store, self._progress, allowed_s)
         )

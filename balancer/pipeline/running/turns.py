@@ -1,7 +1,7 @@
-"""Turns of problems: all are judged, some at a time, each within its own time budget, and some of them again.
+"""Turns of problems: all are judged, some at a time, each within its time budget, and some again.
 
-Decides who is judged when, how many are in memory (those at work, and one that was read), who gets the time that others
-leave over, and what is left to the next session.
+Decides the order, how many problems are in memory (those at work, and the next one), who gets the time that others
+leave, and what the next session must do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,34 +29,35 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
-Turn = tuple[Problem, float | None]  # and the seconds that it may have spent on made-up inputs in the end
+Turn = tuple[Problem, float | None]  # a problem, and the seconds on made-up inputs after which it must stop
 
-_LOOK_S = 0.2  # waits are short, so that the main thread takes signals meanwhile
+_LOOK_S = 0.2  # short waits, so that the main thread handles signals
 _MOST_TURNS = 10
-_LEAST_S = 1.0  # a share that is smaller is not worth going back to a problem
+_LEAST_S = 1.0  # a smaller share is not worth another turn
 
 
 class WorkersLost(BalancerError):
-    """What was to judge a problem has died, time and again: the problem is left to the next session."""
+    """The workers of a problem died repeatedly. The next session judges it."""
 
 
 class ProblemJudge(Protocol):
-    """What judges problems, e.g. this process.
+    """Judges problems, e.g. in this process.
 
     Attributes:
-        at_once: how many problems.
+        at_once: problems judged at once.
     """
 
     at_once: int
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
-        """Take a problem through its rounds; return whether it is hungry: more time might kill what survives.
+        """Take a problem through its rounds. Return whether it is hungry: more time might kill a survivor.
 
         Args:
+            problem: with its data.
             allowed_s: see `Sample`.
 
         Raises:
-            Stopped: the run was stopped meanwhile.
+            Stopped: the run was stopped.
             WorkersLost: it cannot be judged now.
         """
         ...
@@ -68,10 +69,10 @@ class ProblemTurns:
     Args:
         source: the problems.
         judge: judges them.
-        store: knows what each came to, and what it has spent.
-        progress: is told which are over.
+        store: knows the result and the time of each.
+        progress: counts those that are over.
         runner: is stopped if one fails.
-        budget_s: seconds for made-up inputs, of each problem; 0: as long as it takes.
+        budget_s: seconds for made-up inputs, of each problem; 0: no limit.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ProblemTurns:
         self._lost = False
 
     def take_all(self) -> bool:
-        """Judge all problems; return whether all of them were judged to their end."""
+        """Judge all problems. Return whether all were judged to their end."""
         complete = self._first_turns(self._source.problems())
         if complete and self._budget_s:
             complete = further_turns(
@@ -139,7 +140,7 @@ class ProblemTurns:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a problem has spent, and whether it is hungry: more time might kill what survives."""
+    """Time that a problem has spent, and whether it is hungry: more time might kill a survivor."""
 
     spent_s: float
     hungry: bool
@@ -152,14 +153,14 @@ def further_turns(
     store: Store,
     work: Callable[[Iterator[Turn]], bool],
 ) -> bool:
-    """Give further turns for as long as there is time left and somebody who can use it.
+    """Give further turns while there is time left and a hungry problem.
 
     Args:
         budget_s: of each problem.
-        problems: all of them, which have had their first turn.
-        hungry: says of each, by id, whether its time was over too soon; `work` brings it up to date.
-        store: knows what each has spent.
-        work: works on some of them; False if the run was stopped.
+        problems: all of them, after their first turn.
+        hungry: by id, whether a problem's time ended too soon; `work` updates it.
+        store: knows the time that each has spent.
+        work: works on some of them; returns False if the run was stopped.
 
     Returns:
         False if the run was stopped.
@@ -175,10 +176,10 @@ def further_turns(
 
 
 def next_allowances(budget_s: float, spendings: Mapping[str, Spending]) -> dict[str, float]:
-    """Return what each hungry problem may have spent in the end, now that all have had their own budget.
+    """Return how many seconds each hungry problem may have spent after its next turn, by name.
 
-    What is left of all budgets together is shared alike among the hungry ones; nothing is returned if that is too
-    little, or if nobody is hungry.
+    The rest of all budgets together is shared equally among the hungry ones. Returns nothing if the share is too small,
+    or if none is hungry.
     """
     hungry = [name for name, each in spendings.items() if each.hungry]
     left_s = budget_s * len(spendings) - sum(each.spent_s for each in spendings.values())
@@ -191,7 +192,7 @@ def next_allowances(budget_s: float, spendings: Mapping[str, Spending]) -> dict[
 
 
 def work_through(items: Iterator[Item], act: Callable[[Item], None], workers: int, runner: Runner) -> bool:
-    """Do `act` for every item, `workers` at a time, each in a thread. Return False if the run was stopped.
+    """Call `act` for every item, `workers` at a time, in threads. Return False if the run was stopped.
 
     The first error stops the others, and is raised.
     """
@@ -223,7 +224,7 @@ def work_through(items: Iterator[Item], act: Callable[[Item], None], workers: in
 
 
 def _ended(busy: set[Future[None]], errors: list[BaseException]) -> set[Future[None]]:
-    """Wait a moment for some to end; add what they raised to `errors`, and return those that go on."""
+    """Wait briefly for some to end. Add their errors to `errors`, and return those still running."""
     done, rest = wait(busy, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
     errors += [error for each in done if (error := each.exception())]
     return rest

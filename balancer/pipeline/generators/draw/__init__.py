@@ -1,1 +1,1 @@
-"""Draw the values of a new input from what has been learnt."""
+"""Drawing of values for a new input, from what is known of the format."""

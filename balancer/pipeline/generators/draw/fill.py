@@ -1,6 +1,6 @@
-"""Choose the values of one input so that they keep to what is known about them.
+"""Filling of one input: values that keep to the known facts and rules.
 
-Lay out the two columns that are the edges of a graph. Decides which shape they get, and when given edges may stay.
+Also lays out the two columns that are the edges of a graph: decides their shape, and when given edges stay.
 """
 
 import random
@@ -36,9 +36,9 @@ from balancer.pipeline.generators.learn.template import Count, whole_number
 __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 
 Columns = dict[int, list[str]]
-_LONGEST_RANGE = 2**62  # that random.sample can draw from
-_LONG = 50  # lines in which one keyword may be above the others
-_RAREST = 3e-4  # the least share of a keyword: some in 10**4 lines
+_LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
+_LONG = 50  # lines from which one keyword may be much more frequent
+_RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
 class GraphLayout:
@@ -57,7 +57,7 @@ class GraphLayout:
         self._rng = rng
 
     def graphs(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
-        """Let columns that are the edges of a graph be one; given edges only if they are none any more.
+        """Draw the edges of graphs in `columns`. Given edges are replaced only if they no longer fit.
 
         Raises RulesConflict.
         """
@@ -71,7 +71,7 @@ class GraphLayout:
                 columns[edges.right] = [str(edges.low + right) for _, right in drawn]
 
     def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
-        """Say whether given edges are still such a graph as is wanted."""
+        """Return whether given edges are still a graph of the wanted kind."""
         if edges in self._connected and not _connects(edges, columns, nodes):
             return False
         if not decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng):
@@ -97,14 +97,14 @@ def _connects(edges: EdgeTable, columns: Columns, nodes: int) -> bool:
 
 
 class TooLarge(Exception):
-    """The input would take more room than there is, or cannot be made at all."""
+    """The input would be too large, or cannot be made."""
 
 
 class Fill:
-    """Values for one input in one style. Everything that is left to chance is decided by `rng`.
+    """Values for one input in one style. All random choices use `rng`.
 
     Attributes:
-        sizes: the numbers of things that were settled, by field.
+        sizes: the chosen sizes, by field.
     """
 
     def __init__(self, knowledge: Knowledge, style: Style, rng: random.Random) -> None:
@@ -121,13 +121,13 @@ class Fill:
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
-        """Choose the length of a list that nothing counts, given the earlier single fields."""
+        """Return the length of a list that no field counts. `values` are the earlier single fields."""
         return self._sizes.length(number, values)
 
     def columns(
         self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
     ) -> list[list[str]]:
-        """Return `count` tokens for each field; those that are given come first.
+        """Return `count` tokens for each field; given ones come first.
 
         `values` are the earlier single fields. Raises TooLarge.
         """
@@ -150,7 +150,7 @@ class Fill:
         return [self._placed(number, columns[number]) for number in fields]
 
     def patches(self) -> Iterator[tuple[int, int]]:
-        """Yield earlier single fields that have to change after all, with their values, once each."""
+        """Yield earlier single fields that must change, with their new values, once each."""
         return self._kept_rules.take_patches()
 
     def _learn(self, number: int, token: str, known: dict[int, int]) -> None:
@@ -188,7 +188,7 @@ class Fill:
         return sorted(drawn) if plan.ordered else drawn
 
     def _span(self, limits: DrawLimits, count: int, fact: Fact) -> int:
-        """Return from how many values distinct ones are drawn: just enough for a permutation, else up to all."""
+        """Return how many values distinct ones are drawn from: `count` for a permutation, else up to all."""
         width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
         if fact.permutation:
             return count
@@ -211,7 +211,7 @@ class Fill:
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
-        """Return how long words may be: as told by an earlier field or, for a word alone, by the style."""
+        """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""
         fact, low = self._knowledge.facts.fields[number], self._knowledge.ranges[number].low
         most = max(min(self._plans[number].high, ROOM_BYTES // count - 1), low)
         if fact.length is not None and fact.length.field in known:
@@ -224,18 +224,18 @@ class Fill:
 
     def _word_length(self, length: Count, known: Mapping[int, int]) -> int:
         found = length.of(known)
-        if not 0 < found <= ROOM_BYTES:  # a word of no letters is no word
+        if not 0 < found <= ROOM_BYTES:  # a word needs a letter
             raise TooLarge
         return found
 
     def _keyword_weights(self, keywords: int, count: int) -> list[float]:
-        """Weigh keywords about equally or, in long inputs, one far above the others: only that makes a deep stack."""
+        """Return weights of keywords: about equal, or in long inputs one much larger: only that makes a deep stack."""
         power = self._rng.choice((0, 1, 20, 20) if count > _LONG else (0, 0, 1))
         weights = [self._rng.random() ** power for _ in range(keywords)]
         return [weight / (max(weights) or 1.0) + _RAREST for weight in weights]
 
     def _tie(self, columns: Columns, known: Mapping[int, int]) -> None:
-        """Put the values of each line in the order that was always seen between two of its fields."""
+        """Put the values of each line into the order that two of its fields always had."""
         for relation in self._ties:
             left, right = relation.left, relation.right
             if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
@@ -244,7 +244,7 @@ class Fill:
                 pairs = zip(columns[left], columns[right], strict=True)
                 mended = [repair.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
                 if any(one < low or other > high for one, other in mended) and low >= high:
-                    raise TooLarge  # a single value cannot differ from itself
+                    raise TooLarge  # one value cannot differ from itself
                 highest = max(self._knowledge.ranges[left].highs)
                 mended = [repair.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
@@ -255,7 +255,7 @@ class Fill:
         return repair.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
 
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:
-        """Make given tokens fit sizes that may have changed."""
+        """Adapt given tokens to sizes that may have changed."""
         fact, plan = self._knowledge.facts.fields[number], self._plans[number]
         if tokens and fact.length is not None and fact.length.field in known:
             length = self._word_length(fact.length, known)

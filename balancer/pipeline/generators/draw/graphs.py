@@ -1,7 +1,4 @@
-"""Edges of graphs on which programs break: deep paths, stars, cycles, parts that are not connected.
-
-Pure: numbers in, pairs out.
-"""
+"""Graphs on which programs often fail: deep paths, stars, cycles, unconnected parts. Pure: numbers in, edges out."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -12,11 +9,11 @@ from math import isqrt
 __all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "without_cycles"]
 
 _Edge = tuple[int, int]
-_MOST_NODES = 10**6  # with more, any shape is lost in the crowd
+_MOST_NODES = 10**6  # with more nodes, a shape has no effect
 
 
 class Shape(Enum):
-    """What a graph looks like."""
+    """The shape of a graph."""
 
     RANDOM = "random graph"
     PATH = "path"
@@ -28,7 +25,7 @@ class Shape(Enum):
     CATERPILLAR = "caterpillar"  # a path with a leaf at each node
     BROOM = "broom"  # a path that ends in a star
     BINARY = "binary tree"
-    DEEP = "deep random tree"  # each node hangs on one of the last few
+    DEEP = "deep random tree"  # each node is attached to one of the last few
     ALMOST_TREE = "tree with an edge more"
     BIPARTITE = "complete bipartite graph"
     PIECES = "many small parts"
@@ -40,11 +37,11 @@ class Shape(Enum):
 
 
 TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
-_MORE = 4  # edges more than a tree with one edge more has
+_MORE = 4  # more edges than in a tree with one edge more
 
 
 def edges_wanted(shape: Shape, nodes: int) -> int | None:
-    """Return how many edges the shape has on so many nodes; None if any number will do."""
+    """Return the number of edges of the shape with so many nodes; None if any number will do."""
     wanted = {
         **dict.fromkeys(TREES, nodes - 1),
         Shape.CYCLE: nodes,
@@ -62,17 +59,17 @@ def edges_wanted(shape: Shape, nodes: int) -> int | None:
 
 
 def _across(nodes: int) -> int:
-    """Return how many edges there are between two halves."""
+    """Return the number of edges between two halves."""
     return (nodes // 2) * (nodes - nodes // 2)
 
 
 def draw_edges(
     shape: Shape, nodes: int, count: int, rng: random.Random, *, simple: bool, connected: bool
 ) -> list[_Edge]:
-    """Return `count` edges between nodes 0 to `nodes` - 1, as far as there are any.
+    """Return `count` edges between nodes 0 to `nodes` - 1, or fewer if there are not as many.
 
-    Edges beyond those of the shape are random. `simple`: no edge twice and no loop, if there are enough.
-    `connected`: every node is reached from every other, if there are edges enough.
+    Edges beyond those of the shape are random. `simple`: no loop and no edge twice, if there are enough others.
+    `connected`: every node can be reached from every other, if there are enough edges.
     """
     if nodes > _MOST_NODES:
         return _random_edges(nodes, count, set(), rng, simple=False)
@@ -96,7 +93,7 @@ def _natural_count(shape: Shape, nodes: int, count: int) -> int:
     if shape is Shape.RANDOM:
         return 0
     if shape is Shape.FEW_MORE:
-        return max(min(nodes - 1, count), 0)  # those beyond the tree are any
+        return max(min(nodes - 1, count), 0)  # edges beyond the tree are random
     return max(min(edges_wanted(shape, nodes) or 0, count), 0)
 
 
@@ -129,7 +126,7 @@ def _complete(nodes: int) -> Iterator[_Edge]:
 
 
 def _bipartite(nodes: int) -> Iterator[_Edge]:
-    """Yield the edges between the first half and the second, those of small numbers first."""
+    """Yield the edges between the first half and the second, small node numbers first."""
     half = nodes // 2
     yield from ((left, half + right) for last in range(nodes - half) for left, right in _border(last, half))
 
@@ -145,7 +142,7 @@ def _pieces(nodes: int) -> Iterator[_Edge]:
 
 
 def _grid(nodes: int) -> Iterator[_Edge]:
-    """Yield the edges of a grid ten wide: shortest ways in it have many turns."""
+    """Yield the edges of a grid of width ten, whose shortest paths have many turns."""
     width = min(10, max(isqrt(nodes), 1))
     for node in range(nodes):
         if node + 1 < nodes and (node + 1) % width:
@@ -162,7 +159,7 @@ def _ladder(nodes: int) -> Iterator[_Edge]:
 
 
 def _two_sides(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
-    """Return a tree with a random edge more here and there, all between even and odd nodes."""
+    """Return a tree with some random edges more, all between even and odd nodes."""
     edges = [(node, 2 * int((node + 1) // 2 * rng.random()) + 1 - node % 2) for node in range(1, min(nodes, count + 1))]
     known = {frozenset(edge) for edge in edges}
     tries = 8 * count
@@ -185,7 +182,7 @@ _LISTED: dict[Shape, Callable[[int], Iterator[_Edge]]] = {
 
 
 def without_cycles(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_Edge]:
-    """Turn edges so that no way along them comes back, by the numbers of the nodes or by others; loops stay."""
+    """Direct edges so that there is no cycle, by node number or by another order. Loops stay."""
     rank = list(range(nodes))
     if rng.random() < 0.5:
         rng.shuffle(rank)
@@ -208,7 +205,7 @@ def _random_edges(nodes: int, count: int, known: set[_Edge], rng: random.Random,
 
 
 def _relabelled(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_Edge]:
-    """Give nodes other numbers, turn some edges round and shuffle them: the same graph."""
+    """Renumber the nodes, turn some edges and shuffle them. The graph is the same."""
     labels = list(range(nodes))
     rng.shuffle(labels)
     turned = [(labels[left], labels[right]) for left, right in edges]

@@ -1,9 +1,7 @@
-"""Repair tokens so that they keep to what is known of them: bounds, permutations, ties, letters that come once.
+"""Repair of tokens: bounds, permutations, ties, letters that occur once; and rules for drawn columns.
 
-Pure functions on lists.
-
-Keep drawn columns to the rules that are believed: sums, parents, brackets, symmetric matrices. Decides, once for an
-input, which rules it keeps to, in which order, and how a list is changed for each.
+Rules are sums, parents, brackets and symmetric matrices. Decides once for an input which rules it keeps, in which
+order, and how a list is changed for each.
 """
 
 import random
@@ -39,13 +37,13 @@ Columns = dict[int, list[str]]
 
 
 def fold(values: Sequence[int], low: int, high: int) -> list[int]:
-    """Bring values above `high` back into `low` to `high`, evenly."""
+    """Return the values, with those above `high` spread evenly over `low` to `high`."""
     width = max(high - low + 1, 1)
     return [value if value <= high else low + (value - low) % width for value in values]
 
 
 def ranks(values: Sequence[int], low: int) -> list[int]:
-    """Return the permutation of `low`, `low` + 1, ... that is ordered as the values are, ties from left to right."""
+    """Return the permutation of `low`, `low` + 1, ... in the order of the values; equal values from left to right."""
     order = sorted(range(len(values)), key=lambda index: (values[index], index))
     found = [0] * len(values)
     for rank, index in enumerate(order):
@@ -54,7 +52,7 @@ def ranks(values: Sequence[int], low: int) -> list[int]:
 
 
 def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
-    """Bring two values into the order that `kind` asks for, `right` no greater than `high` where there is a choice."""
+    """Return two values in the order of `kind`, with `right` at most `high` if possible."""
     if kind is not Tie.DIFFER:
         left, right = min(left, right), max(left, right)
     if left == right and kind is not Tie.AT_MOST:
@@ -63,7 +61,7 @@ def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
 
 
 def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
-    """Bring the left of two tied values within `low` to `highest`, the right one to `high` at most."""
+    """Return two tied values, the left one within `low` to `highest`, the right one at most `high`."""
     left, right = min(max(pair[0], low), highest), min(pair[1], high)
     if kind is Tie.LESS and left >= right > low:
         left = right - 1
@@ -71,12 +69,12 @@ def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) 
 
 
 def resize_word(word: str, length: int) -> str:
-    """Cut a word to `length`, or repeat it up to that."""
+    """Return the word, cut or repeated to `length`."""
     return (word * (length // max(len(word), 1) + 1))[:length]
 
 
 def distinct_numbers(values: Sequence[int], low: int, high: int, rng: random.Random) -> list[int]:
-    """Put other numbers, between `low` and `high`, in the places of those that come again, as far as there are any."""
+    """Replace repeated values by other numbers between `low` and `high`, as far as there are any."""
     if len(set(values)) == len(values) or high - low + 1 < len(values):
         return list(values)
     seen: set[int] = set()
@@ -92,7 +90,7 @@ def distinct_numbers(values: Sequence[int], low: int, high: int, rng: random.Ran
 
 
 def distinct_words(words: Sequence[str], letters: str, longest: int) -> list[str]:
-    """Make words distinct, as far as there is room, by letters after those that came before."""
+    """Make words distinct with appended letters, as far as there is room."""
     seen: set[str] = set()
     distinct = []
     for index, word in enumerate(words):
@@ -106,7 +104,7 @@ def distinct_words(words: Sequence[str], letters: str, longest: int) -> list[str
 
 
 def place_once(words: Sequence[str], once: str, letters: str, rng: random.Random) -> list[str]:
-    """Leave each letter of `once` in exactly one place of all words; others there become some of `letters`."""
+    """Keep each letter of `once` in exactly one place of all words. Others become some of `letters`."""
     grid = [list(word) for word in words]
     free = [letter for letter in letters if letter not in once]
     if not free:
@@ -146,7 +144,7 @@ _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def fit_sum(values: Sequence[int], total: int, low: int, high: int, rng: random.Random) -> list[int] | None:
-    """Return values from `low` to `high` that add up to `total`, in proportion to the given; None if there are none."""
+    """Return values from `low` to `high` with the sum `total`, in proportion to the given ones; None if impossible."""
     count = len(values)
     need = total - count * low
     if not 0 <= need <= count * (high - low):
@@ -170,7 +168,7 @@ def fit_sum(values: Sequence[int], total: int, low: int, high: int, rng: random.
 
 
 def cap_sum(values: Sequence[int], most: int, low: int) -> list[int] | None:
-    """Return values of which the sum is at most `most`, none less than `low` unless it was; None if there are none."""
+    """Return values with a sum of at most `most`, none below `low` unless it was before; None if impossible."""
     total = sum(values)
     if total <= most:
         return list(values)
@@ -183,9 +181,9 @@ def cap_sum(values: Sequence[int], most: int, low: int) -> list[int] | None:
 
 
 def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.Random) -> list[int]:
-    """Return numbers less than their places plus `plus`: a deep tree ("path"), a flat one ("star"), or as given."""
+    """Return numbers less than their index plus `plus`: a deep tree ("path"), a flat one ("star"), or as given."""
     found = []
-    width = max(isqrt(len(values)), 1)  # of the teeth of a comb
+    width = max(isqrt(len(values)), 1)  # width of the teeth of a comb
     for index, value in enumerate(values):
         most = index + plus - 1
         if kind == "path":
@@ -204,7 +202,7 @@ def parents(values: Sequence[int], plus: int, low: int, kind: str, rng: random.R
 
 
 def balance(word: str, letters: str, rng: random.Random) -> str:
-    """Return balanced brackets, about as long as the word: nested to the ground, flat, or anything between."""
+    """Return balanced brackets, about as long as the word: fully nested, flat, or in between."""
     pairs = [(one, _PAIRS[one]) for one in letters if one in _PAIRS and _PAIRS[one] in letters]
     if not pairs:
         return word
@@ -224,20 +222,20 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
 
 
 class RulesConflict(Exception):
-    """The values that were drawn cannot be brought into line."""
+    """The drawn values cannot satisfy a rule."""
 
 
 @dataclass(slots=True)
 class _DrawContext:
-    """What is known, drawn and left to do for one input.
+    """State of the rules for one input.
 
     Attributes:
-        knowledge: what has been learnt of inputs.
-        shape: of the graph that is drawn, if one is.
-        rng: for what is chosen.
+        knowledge: of the format.
+        shape: of the graph, if there is one.
+        rng: for random choices.
         drawn: the columns so far, by field.
-        rows: of matrices that are not whole yet, by field.
-        patches: new values of single fields that were written before, by field; to be taken away by the writer.
+        rows: of incomplete matrices, by field.
+        patches: new values of single fields that are already written, by field; the writer takes them.
     """
 
     knowledge: Knowledge
@@ -248,7 +246,6 @@ class _DrawContext:
     patches: dict[int, int] = field(default_factory=dict)
 
     def limits(self, number: int) -> tuple[int, int]:
-        """Return the range of a field."""
         found = self.knowledge.ranges[number]
         return found.low, max(found.highs)
 
@@ -257,7 +254,6 @@ _TREES = {Shape.PATH: "path", Shape.STAR: "star", Shape.CATERPILLAR: "deep", Sha
 
 
 def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Balance the brackets of each word."""
     number = rule.fields[0]
     if number in columns:
         letters = context.knowledge.facts.fields[number].letters
@@ -265,7 +261,7 @@ def _balanced(context: _DrawContext, rule: Rule, columns: Columns, known: Mappin
 
 
 def _parents(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Make each value a number less than its place: the parents of a tree."""
+    """Make each value less than its place: the parents of a tree."""
     number = rule.fields[0]
     if number in columns:
         kind = "as given" if context.shape is None else _TREES.get(context.shape, "as given")
@@ -275,14 +271,14 @@ def _parents(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping
 
 
 def _symmetric(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Make each row of a matrix fit the rows before it."""
+    """Make each row of a matrix fit the earlier rows."""
     number = rule.fields[0]
     if number not in columns:
         return
     tokens = columns[number]
     rows = context.rows.setdefault(number, [])
     if rows and (len(rows) >= len(rows[0]) or len(rows[0]) != len(tokens)):
-        rows.clear()  # the next matrix
+        rows.clear()  # the next matrix begins
     for index, row in enumerate(rows):
         tokens[index] = row[len(rows)]
     if rule.value is not None and len(rows) < len(tokens):
@@ -291,7 +287,7 @@ def _symmetric(context: _DrawContext, rule: Rule, columns: Columns, known: Mappi
 
 
 def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Make a list come to a number, its sum; or that number be what it comes to. Raises RulesConflict."""
+    """Give a list the sum that a field names, or change that field to the sum. Raises RulesConflict."""
     single, number = rule.fields
     if single > number and single in columns and context.drawn.get(number):
         columns[single] = [str(sum(map(int, context.drawn[number])))]
@@ -313,7 +309,7 @@ def _sum(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int
 
 
 def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Make a list come to the sum that it always has. Raises RulesConflict."""
+    """Give a list the sum that it always has. Raises RulesConflict."""
     number = rule.fields[0]
     if not columns.get(number):
         return
@@ -329,7 +325,7 @@ def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[
     columns[number] = [decimal(value, decimals) for value in fitted]
 
 
-# In the order in which they are settled: what looks at one list only, what looks at two, what adds up at last.
+# In this order: rules about one list, then about two, then sums.
 _SETTLED = {
     RuleKind.BALANCED: _balanced,
     RuleKind.PARENTS: _parents,
@@ -343,9 +339,9 @@ class KeptRules:
     """The rules of one input.
 
     Args:
-        knowledge: what has been learnt of inputs; a rule is kept to as often as it is believed.
-        shape: of the graph that is drawn, if one is.
-        rng: for what is chosen.
+        knowledge: of the format; a rule is kept with the probability of its belief.
+        shape: of the graph, if there is one.
+        rng: for random choices.
     """
 
     def __init__(self, knowledge: Knowledge, shape: Shape | None, rng: random.Random) -> None:
@@ -363,6 +359,6 @@ class KeptRules:
         self._context.drawn.update(columns)
 
     def take_patches(self) -> Iterator[tuple[int, int]]:
-        """Yield the patches there are, and forget them."""
+        """Yield and remove the patches."""
         while self._context.patches:
             yield self._context.patches.popitem()

@@ -1,7 +1,4 @@
-"""Decide, once for an input, how each field's values are drawn, and how many of everything there are.
-
-It must not draw the values themselves.
-"""
+"""Plans of one input: how each field's values are drawn, and all sizes. The values are drawn elsewhere."""
 
 import random
 from collections.abc import Mapping
@@ -32,24 +29,24 @@ __all__ = [
     "plan_field",
 ]
 
-ROOM_BYTES = 8_000_000  # of one input: what 10**6 numbers of seven digits take
+ROOM_BYTES = 8_000_000  # bytes of one input: 10**6 numbers of seven digits
 MOST_TOKENS = 1_000_000
 _MOST_SHARES = 4
-_FREE_TOKENS, _FREE_SHARE = 100_000, 10  # in all lists that nothing counts; how much of it one may take
+_FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field counts, and the part for one of them
 
-_NEGATIVE_SHARE = 0.08  # nobody said that values are not negative
-_BELOW_SHARE = 0.5  # some are, and nobody said how far they go
+_NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
+_BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """What was decided about one field for the whole input.
+    """Decisions about one field, for the whole input.
 
     Args:
         where, how: its values are drawn.
         low, high: least and greatest value.
-        bounded: an earlier field bounds it.
-        ordered, distinct: what was seen of its lists holds.
+        bounded: whether an earlier field bounds it.
+        ordered, distinct: whether its lists are sorted or distinct, as seen.
     """
 
     where: Where
@@ -81,12 +78,12 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
-    """Choose the relations between fields of one line that hold; those seen in many lines are the surer."""
+    """Return the relations between fields of one line that hold here. Those seen in many lines hold more often."""
     return [relation for relation in knowledge.facts.relations if _holds(knowledge, tie_rule(relation), rng)]
 
 
 def decide_graph(knowledge: Knowledge, kind: RuleKind, edges: EdgeTable, rng: random.Random) -> bool:
-    """Decide whether a graph is connected, simple or without cycles, as all known ones are."""
+    """Decide whether a graph is connected, simple or acyclic, like all known ones."""
     return _holds(knowledge, graph_rule(kind, edges), rng)
 
 
@@ -95,7 +92,7 @@ def _holds(knowledge: Knowledge, rule: Rule | None, rng: random.Random) -> bool:
 
 
 class Sizes:
-    """How many of everything there are in one input."""
+    """All sizes in one input."""
 
     def __init__(
         self,
@@ -111,11 +108,11 @@ class Sizes:
         self._connected = connected
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
-        # What is counted by different fields shares the room.
+        # Things that different fields count share the room.
         self._room_bytes = ROOM_BYTES // max(min(len(knowledge.loads), _MOST_SHARES), 1)
 
     def choose(self, number: int, known: Mapping[int, int]) -> int:
-        """Choose the value of a field that tells how many, given the earlier ones."""
+        """Return the value of a field that counts something, given the earlier ones."""
         found = self._knowledge.ranges[number]
         size = self._style.blocks if number in self._knowledge.blocks else self._style.size
         most = self._plans[number].high if size.high == MOST else max(found.highs)
@@ -128,9 +125,9 @@ class Sizes:
         return max(min(wanted, most), least, *(load.least for load in self._knowledge.loads.get(number, ())), 0)
 
     def length(self, number: int, known: Mapping[int, int]) -> int:
-        """Choose the length of a list that nothing counts; there may be as many as the largest of `known`.
+        """Return the length of a list that no field counts; there may be as many lists as the largest of `known`.
 
-        Each such list takes its share of what is left, so that all of them together stay within it.
+        Each such list takes a share of the room left, so that all together fit.
         """
         lists = max(known.values(), default=1)
         room = min(ROOM_BYTES // self.width(number), MOST_TOKENS) // max(lists, 1)
@@ -140,11 +137,11 @@ class Sizes:
         return length
 
     def letters(self, low: int, high: int) -> int:
-        """Choose the length of a word that stands alone: to a program it is as much a list as any."""
+        """Return the length of a single word. Programs treat it like a list."""
         return min(max(self._rng.randint(self._style.size.low, self._style.size.high), low), high)
 
     def bound(self, number: int, known: Mapping[int, int], default: int) -> int:
-        """Return what an earlier field allows at most; `default` if there is none."""
+        """Return the most that an earlier field allows; `default` if there is none."""
         cap = self._knowledge.ranges[number].cap
         capped = None if cap is None else cap.of(known)
         if capped is not None:
@@ -155,7 +152,7 @@ class Sizes:
         return min(max(bound.of(known), 0), default) if capped is not None else max(bound.of(known), 0)
 
     def width(self, number: int) -> int:
-        """Return about how many bytes a token takes, with the space after it."""
+        """Return about how many bytes a token takes, with a space."""
         fact, plan = self._knowledge.facts.fields[number], self._plans[number]
         if fact.length is not None:
             return 2
@@ -175,7 +172,7 @@ class Sizes:
         return wanted, min(most, nodes * (nodes - 1) // 2 - plus) if edges.simple else most
 
     def _room(self, number: int, known: Mapping[int, int]) -> int:
-        """Return how many there is room for, given the sizes that are settled."""
+        """Return the largest number for which there is room, given the sizes so far."""
         return min((self._load_room(load, known) for load in self._knowledge.loads.get(number, ())), default=MOST)
 
     def _load_room(self, load: CountedFields, known: Mapping[int, int]) -> int:

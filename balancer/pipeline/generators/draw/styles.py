@@ -1,7 +1,4 @@
-"""Styles of made-up inputs: how large, which values, in what arrangement. The most telling ones come first.
-
-Pure tables.
-"""
+"""Styles of made-up inputs: size, values and arrangement. The most useful ones come first. Pure tables."""
 
 import random
 import re
@@ -24,12 +21,12 @@ __all__ = [
     "telling_styles",
 ]
 
-MOST = 10**9  # as many as are allowed
+MOST = 10**9  # as many as allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many of each counted thing; what the field's range does not allow is cut to it."""
+    """Least and greatest number of each counted thing, cut to the field's range."""
 
     low: int
     high: int
@@ -37,14 +34,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to make an input up.
+    """A way to make up an input.
 
     Args:
         name: for people.
         size: of lists, tables and graphs.
         where, how: each field takes one of each.
         shape: of graphs.
-        blocks: how many test cases, if there are such.
+        blocks: number of test cases, if the format has any.
     """
 
     name: str
@@ -55,7 +52,7 @@ class Style:
     blocks: Size = Size(1, 6)
 
 
-AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))  # of what a change of a known input needs beyond what is given
+AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN,))  # for values that a change of a known input needs in addition
 _ONE, _TWO, _FEW, _SMALL = Size(1, 1), Size(2, 2), Size(2, 6), Size(5, 12)
 _ALL = Size(MOST, MOST)
 _ONE_BLOCK = Size(1, 1)
@@ -135,7 +132,7 @@ _LARGE_NAMES = frozenset({"large", *(style.name for style in _LARGE)})
 
 
 def telling_styles() -> Iterator[Style]:
-    """Yield small inputs at the corners of what is valid."""
+    """Yield styles of small inputs at the limits of what is valid."""
     yield Style("least", _ONE, (Where.LOW,))
     yield Style("greatest values", _FEW, (Where.HIGH,))
     yield Style("where programs break", Size(8, 40), (Where.EDGE,))
@@ -157,9 +154,9 @@ def telling_styles() -> Iterator[Style]:
 
 
 def large_styles(rng: random.Random) -> Iterator[Style]:
-    """Yield large inputs, without end: against slow programs, small arrays, deep recursion and overflow.
+    """Yield styles of large inputs, without end: against slow programs, small arrays, deep recursion and overflow.
 
-    Each of the first ones is at the greatest size and of another build, the ones that slow programs down most first.
+    The first ones have the greatest size and different structures, those worst for slow programs first.
     """
     yield from _LARGE
     sizes = (_ALL, _ALL, _ALL, Size(10**4, 10**4), Size(10**5, 10**5), Size(10**3, 10**3))
@@ -169,7 +166,7 @@ def large_styles(rng: random.Random) -> Iterator[Style]:
 
 
 def small_styles(rng: random.Random) -> Iterator[Style]:
-    """Yield small random inputs, without end; nothing finds more mistakes than many of them, full of ties."""
+    """Yield styles of small random inputs, without end. Many of them, with many ties, find the most errors."""
     while True:
         yield Style("random tiny", Size(1, 4), (Where.TINY,))
         yield Style(
@@ -194,12 +191,12 @@ _SIZES = re.compile(r"(?: (?:[a-z]|field \d+)=-?\d+)+$")
 
 
 def style_of(detail: str) -> str:
-    """Return the name of the style that made an input, from what is said of its origin: without the sizes."""
+    """Return the name of an input's style, from the detail of its origin, without the sizes."""
     return _SIZES.sub("", detail)
 
 
 def stream_of(style: str) -> str:
-    """Return the stream that a style is in: telling, large, small, commands or change."""
+    """Return the stream of a style: telling, large, small, commands or change."""
     if style.startswith("commands "):
         return "commands"
     if style.startswith("random"):
@@ -210,4 +207,4 @@ def stream_of(style: str) -> str:
 
 
 _TELLING_NAMES = frozenset(style.name for style in telling_styles())
-ONE_TIME = _TELLING_NAMES | frozenset(style.name for style in _LARGE)  # styles that come once
+ONE_TIME = _TELLING_NAMES | frozenset(style.name for style in _LARGE)  # styles that are used once

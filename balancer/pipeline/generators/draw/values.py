@@ -1,10 +1,8 @@
-"""Draw values: where in a range they lie, and how the values of a list go together.
+"""Drawing of values: where in a range they lie, and how the values of a list relate. Pure; all chance is in `rng`.
 
-Wrong programs rarely fail on an arbitrary list. They fail on ties, on extremes, on order, on overflow: the
-two enumerations name these. All randomness comes from the generator that is passed in.
-
-Series and words on which particular algorithms are at their worst: hashing, quicksort, matching of patterns. Pure:
-numbers and letters in, a list or a word out.
+Wrong programs rarely fail on arbitrary lists. They fail on ties, extremes, order and overflow, which the two
+enumerations name. Further lists and words are the worst cases of particular algorithms: hashing, quicksort, pattern
+matching.
 """
 
 import random
@@ -29,15 +27,15 @@ __all__ = [
     "word",
 ]
 
-_LONG = 200  # letters of a word
+_LONG = 200  # letters from which a word is long
 Value = TypeVar("Value")
 
-# Numbers of buckets that hash tables of common C++ libraries have once some 10**5 values are in them.
+# Bucket numbers of hash tables in common C++ libraries with about 10**5 values.
 _BUCKETS = (107897, 126271, 85229, 172933, 62233, 20753)
 
 
 class Where(Enum):
-    """Which part of its range a value is drawn from."""
+    """The part of its range that a value is drawn from."""
 
     TINY = "tiny"  # a few values at the low end, or around zero
     SEEN = "seen"  # as in the known inputs
@@ -45,12 +43,12 @@ class Where(Enum):
     HIGH = "high"  # the greatest value
     FULL = "full"  # anywhere
     LOG = "log"  # any number of digits
-    EDGE = "edge"  # values at which programs break
-    OVERFLOW = "overflow"  # so that sums or products come just below or above 31, 32 or 63 bits
+    EDGE = "edge"  # values at which programs often fail
+    OVERFLOW = "overflow"  # sums or products just below or above 31, 32 or 63 bits
 
 
 class How(Enum):
-    """How the values of a list go together."""
+    """The relation between the values of a list."""
 
     RANDOM = "random"
     EQUAL = "all equal"
@@ -78,13 +76,13 @@ class DrawLimits:
     seen_high: int
 
 
-# Where programs break: around powers of two (overflow) and of ten (digits, usual limits), Fermat pseudoprimes (341 to
+# Difficult values: around powers of two (overflow) and ten (digits, usual limits), Fermat pseudoprimes (341 to
 # base 2, Carmichael numbers to every base), squares of primes, primes used as moduli, and numbers with more divisors
 # than any smaller one.
 _CARMICHAEL = (341, 561, 1105, 1729, 2465, 2821, 6601, 8911, 10585, 41041, 825265, 321197185)
 _SQUARES = (4, 9, 25, 49, 121, 169, 961, 10201, 994009, 46337**2, 65521**2, 999983**2)
 _PRIMES = (2, 3, 5, 7, 11, 13, 31, 97, 101, 997, 65537, 998244353, 10**9 + 7, 2**31 - 1)
-# Their squares or cubes are next to 2**31, 2**32 or 2**63.
+# Their squares or cubes are near 2**31, 2**32 or 2**63.
 _ROOTS = (46340, 46341, 65535, 65536, 2097151, 2097152, 3037000499, 3037000500)
 _OVERFLOWS = (2**31, 2**32, 2**63)
 _DIVISORS = (12, 60, 360, 5040, 55440, 720720, 735134400)
@@ -124,7 +122,7 @@ def _part(limits: DrawLimits, where: Where, rng: random.Random) -> tuple[int, in
 
 
 def _logarithmic(low: int, high: int, rng: random.Random) -> int:
-    """Draw a number of any size: as often of two digits as of nine."""
+    """Draw a number of any size: two digits as often as nine."""
     if low < 0 < high and rng.random() < 0.5:
         return -_logarithmic(0, -low, rng)
     start = max(low, 0) if high > 0 else low
@@ -158,8 +156,8 @@ def draw_numbers(count: int, limits: DrawLimits, where: Where, how: How, rng: ra
 
 
 def _overflowing(count: int, limits: DrawLimits, rng: random.Random) -> Callable[[], int]:
-    """Return a way to draw values whose sum or product is about 2**31, 2**32 or 2**63; the greatest, if none is."""
-    # Values of which two, three or all multiply to that are as telling as those that add up to it.
+    """Return a function that draws values with a sum or product near 2**31, 2**32 or 2**63; else the greatest."""
+    # Two, three or all values with this product are as useful as values with this sum.
     shares = [power // max(count, 1) for power in _OVERFLOWS]
     factors = list(_ROOTS)
     if 3 < count < 20 and rng.random() < 0.5:
@@ -173,7 +171,7 @@ def _overflowing(count: int, limits: DrawLimits, rng: random.Random) -> Callable
 
 
 def _uniform(low: int, high: int, rng: random.Random) -> Callable[[], int]:
-    """Return a way to draw from `low` to `high`; three times as fast as randint, where a float is exact enough."""
+    """Return a function that draws from `low` to `high`. Three times as fast as randint if a float is exact enough."""
     width = high - low + 1
     if width > 2**40:
         return lambda: rng.randint(low, high)
@@ -209,7 +207,7 @@ def _arrange(count: int, how: How, draw: Callable[[], int], rng: random.Random) 
 
 
 def draw_words(count: int, letters: str, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[str]:
-    """Draw `count` words of `letters`, their lengths within `limits`; `how` says what a word looks like."""
+    """Draw `count` words of `letters`, with lengths within `limits`; `how` is the structure of a word."""
     few = rng.sample(letters, min(2, len(letters))) if where in (Where.TINY, Where.LOW) else letters
     lengths = draw_numbers(count, limits, where, How.RANDOM, rng)
     words = [_word(length, few, how, rng) for length in lengths]
@@ -240,7 +238,7 @@ def _word(length: int, letters: Sequence[str], how: How, rng: random.Random) -> 
 
 
 def _letters(length: int, letters: Sequence[str], rng: random.Random) -> str:
-    """Draw letters; a long word by the byte: ten times as fast, at the price of 10 times "a" for 9 times "z"."""
+    """Draw letters. A long word is drawn by bytes: ten times as fast, but with 10 times "a" for 9 times "z"."""
     if length < _LONG or not all(letter.isascii() for letter in letters):
         return "".join(rng.choices(letters, k=length))
     table = bytes(ord(letters[byte % len(letters)]) for byte in range(256))
@@ -248,19 +246,19 @@ def _letters(length: int, letters: Sequence[str], rng: random.Random) -> str:
 
 
 def decimal(value: int, decimals: int) -> str:
-    """Write a number that is given in units of its last decimal."""
+    """Return a number that is given in units of its last decimal, as text."""
     whole, rest = divmod(abs(value), 10**decimals)
     sign = "-" if value < 0 else ""
     return f"{sign}{whole}.{rest:0{decimals}}" if decimals else f"{sign}{whole}"
 
 
-_WHOLE, _HALVES, _CLOSE = 0.2, 0.12, 0.12  # how often a list is of whole numbers, of halves, of values close together
+_WHOLE, _HALVES, _CLOSE = 0.2, 0.12, 0.12  # share of lists with whole numbers, halves, close values
 
 
 def draw_decimals(
     count: int, limits: DrawLimits, decimals: int, where: Where, how: How, rng: random.Random
 ) -> list[int]:
-    """Draw `count` numbers within `limits`, which are whole; all of them in units of the last of `decimals` digits."""
+    """Draw `count` numbers within `limits`. Limits are whole; results are in units of the last of `decimals` digits."""
     scale = 10**decimals
     scaled = DrawLimits(*(bound * scale for bound in (limits.low, limits.high, limits.seen_low, limits.seen_high)))
     if where is Where.EDGE and how is How.RANDOM and rng.random() < 0.5:
@@ -279,7 +277,7 @@ def draw_decimals(
 
 
 def _close(count: int, limits: DrawLimits, where: Where, how: How, rng: random.Random) -> list[int]:
-    """Draw values that differ by the last digit, if at all: all but one the same, or any."""
+    """Draw values that differ in the last digit at most: all but one equal, or any."""
     base = draw_number(limits, where, rng)
     near = [value for value in (base - 1, base, base + 1) if limits.low <= value <= limits.high]
     if how is not How.ODD_ONE:
@@ -291,13 +289,13 @@ def _close(count: int, limits: DrawLimits, where: Where, how: How, rng: random.R
 
 
 def _within(value: int, limits: DrawLimits, step: int) -> int:
-    """Return the value, or one a step away where that is not allowed; the greatest if neither is."""
+    """Return the value, or the value plus `step` if only that is allowed; else the greatest."""
     found = (one for one in (value, value + step) if limits.low <= one <= limits.high)
     return next(found, limits.high)
 
 
 def _decimal_edges(limits: DrawLimits, scale: int) -> list[int]:
-    """Return values at which rounding and comparing go wrong: next to 0, 1 and the bounds, halves, tenths."""
+    """Return values with difficult rounding and comparison: next to 0, 1 and the bounds, halves, tenths."""
     low, high = limits.low, limits.high
     telling = [0, 1, -1, scale, scale - 1, scale + 1, scale // 10, 3 * scale // 10]
     halves = [scale // 2, scale // 2 - 1, 3 * scale // 2, 5 * scale // 2, -(scale // 2)]
@@ -306,7 +304,7 @@ def _decimal_edges(limits: DrawLimits, scale: int) -> list[int]:
 
 
 def hashed(count: int, low: int, high: int, rng: random.Random) -> list[int]:
-    """Return multiples of a number of buckets, as far as the range goes, then from the start again."""
+    """Return multiples of a number of buckets, as far as the range allows, then again from the start."""
     width = high - low
     fitting = [size for size in _BUCKETS if size * count <= width]
     step = rng.choice(fitting) if fitting else next((size for size in _BUCKETS if size * 10 <= width), max(width, 1))
@@ -332,7 +330,7 @@ def ordered(how: str, values: Sequence[Value], rng: random.Random) -> list[Value
 
 
 def _middle_pivots(count: int) -> list[int]:
-    """Return ranks of which the middle one is always the greatest that is left."""
+    """Return ranks whose middle one is always the greatest that is left."""
     ranks = list(range(count))
     for index in range(2, count):
         ranks[index], ranks[index // 2] = ranks[index // 2], ranks[index]
@@ -340,13 +338,13 @@ def _middle_pivots(count: int) -> list[int]:
 
 
 def _median_of_three(count: int) -> list[int]:
-    """Return ranks of which the median of the first, the middle and the last is small (Musser, 1997)."""
+    """Return ranks whose median of first, middle and last is small (Musser, 1997)."""
     half = count // 2
     ranks = [0] * (2 * half)
     for index in range(half):
         ranks[index] = index if index % 2 == 0 else half + index - 1 + half % 2
         ranks[half + index] = 2 * index + 1
-    # The few ranks that this leaves twice, and those that it leaves out, change places.
+    # The few ranks that are repeated are replaced by those that are missing.
     free = iter(sorted(set(range(count)) - set(ranks)))
     seen: set[int] = set()
     for index, rank in enumerate(ranks):
@@ -357,7 +355,7 @@ def _median_of_three(count: int) -> list[int]:
 
 
 def self_similar(count: int, rng: random.Random) -> Sequence[int]:
-    """Return a word of zeros and ones: Thue and Morse's, Fibonacci's, or one in which each short word comes once."""
+    """Return a word of zeros and ones: Thue-Morse, Fibonacci, or one that has each short word once."""
     kind = rng.randrange(3)
     if kind == 0:
         word = b"\0"
@@ -374,7 +372,7 @@ def self_similar(count: int, rng: random.Random) -> Sequence[int]:
 
 
 def _de_bruijn(length: int) -> bytes:
-    """Return a cyclic word with every word of `length` zeros and ones once: 1 wherever it leads to a new one."""
+    """Return a cyclic word that has every word of `length` zeros and ones once. It prefers 1."""
     length = min(length, 18)
     seen = bytearray(1 << length)
     state, mask = 0, (1 << length) - 1
@@ -391,7 +389,7 @@ def _de_bruijn(length: int) -> bytes:
 
 
 def word(how: str, length: int, letters: Sequence[str], rng: random.Random) -> str:
-    """Return a word: "PERIODIC", "FRACTAL", or one letter and another at an end ("HASHED") or inside ("PIVOTS")."""
+    """Return a word: "PERIODIC", "FRACTAL", or one letter with another at an end ("HASHED") or inside ("PIVOTS")."""
     one, other = (rng.sample(list(letters), 2) if len(set(letters)) > 1 else [letters[0]] * 2)[:2]
     if how == "FRACTAL":
         return "".join((one, other)[bit] for bit in self_similar(length, rng))

@@ -1,1 +1,1 @@
-"""Learn what a problem's inputs look like, from the known ones and from the validator's text."""
+"""Learning of a problem's input format, from known inputs and the validator's text."""

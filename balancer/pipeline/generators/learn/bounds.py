@@ -1,6 +1,6 @@
-"""Put hints and facts together: between which values is each field likely to be valid?
+"""Bounds of fields: likely ranges of valid values, from hints and facts. Pure.
 
-What the sources of validators hint at: bounds, alphabets, words. Decides what there is to find; `mine` finds it. Pure.
+Defines the hints that validators' sources give: bounds, alphabets, words. `validator_text` finds them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,27 +12,27 @@ from balancer.pipeline.generators.learn.template import Count
 
 __all__ = ["Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
 
-# Without any hint: bounds that problems often have, the likely ones first.
+# Bounds that problems often have, the likely ones first, for fields without any hint.
 _COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
 _VALUES = (10**9, 10**3, 10**6, 10**5, 100, 10**4, 10**18, 2**31 - 1)
 _LENGTHS = (20, 100, 10**3, 10, 10**5)
-_LARGEST_COUNT = 2 * 10**6  # nothing is counted beyond that: the input would have no place for it
-_EXIT_CODES = frozenset({42, 43})  # of validators
+_LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
+_EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
-_SURE = 0.8  # weight from which a pair is believed
+_SURE = 0.8  # weight from which a pair is trusted
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bounds of one number, as far as they are constants.
+    """Constant bounds of one number.
 
     Args:
-        low, high: the bounds; of a word: of its length.
-        weight: how much they look like bounds.
-        name: what the number is called, where that is told.
-        high_by: what other names say of the greatest value.
-        of_words: they bound a length.
-        open_low, open_high: numbers that are not whole may come closer to the bound than 1.
+        low, high: the bounds; for a word: of its length.
+        weight: how likely these are bounds.
+        name: of the number, if known.
+        high_by: greatest value in terms of other names.
+        of_words: whether they bound a length.
+        open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
     """
 
     low: int | None
@@ -47,7 +47,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """A character class of a regular expression, and how many of its characters make a word."""
+    """A character class of a regular expression, and the length of its words."""
 
     letters: str
     shortest: int
@@ -56,15 +56,15 @@ class Alphabet:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What was found.
+    """Hints from validators.
 
     Args:
-        pairs: in the order in which the things they bound first appear.
+        pairs: in the order in which the bounded things first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
-        mentions: "order", "distinct" or "connected" if there is any talk of it, in code, texts or comments.
+        mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
-        vocabularies: words of which one is expected, as far as they are listed.
+        vocabularies: lists of expected words, if there are any.
     """
 
     pairs: tuple[Bounds, ...] = ()
@@ -77,7 +77,7 @@ class Hints:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A greatest value that other fields tell, as a formula, such as m * k."""
+    """A greatest value as a formula of other fields, such as m * k."""
 
     formula: Formula
     fields: tuple[tuple[str, int], ...]
@@ -89,15 +89,15 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Where valid values of a field are likely to lie.
+    """Likely range of a field's valid values.
 
     Args:
-        low: least value of a number; of a word: least length.
-        highs: greatest value; where the validator does not name it, several guesses, the likely ones first.
+        low: least value of a number; least length of a word.
+        highs: greatest value; if the validator does not name it, several guesses, the likely ones first.
         bound: an earlier field that the value should not exceed.
-        letters: what words are made of.
-        lowest: the validator, or the statement, names the least value.
-        cap: what the statement says of the greatest value in terms of earlier fields.
+        letters: characters of words.
+        lowest: whether the validator or the statement names the least value.
+        cap: the statement's greatest value, in terms of earlier fields.
     """
 
     low: int
@@ -109,20 +109,20 @@ class Range:
 
     @property
     def sure(self) -> bool:
-        """True if the validator names the bounds, as far as one can read it."""
+        """Whether the validator names the bounds, as far as its text can be read."""
         return len(self.highs) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The range of every field, and which fields the names of the statement are."""
+    """The range of every field, and the fields of the names in the statement."""
 
     of: dict[int, Range]
     named: Mapping[str, int]
 
 
 def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Ranges:
-    """Return the range of every field; `told` are the bounds that the statement tells."""
+    """Return the range of every field; `told` are the bounds in the statement."""
     numbers = [(number, fact) for number, fact in facts.fields.items() if fact.kind is not TokenKind.WORD]
     words = [(number, fact) for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and not fact.words]
     keywords = [number for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and fact.words]
@@ -148,7 +148,7 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
 
 
 def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:
-    """Prefer what the validator says, where it says it in so many words; take from the statement what is missing."""
+    """Return the validator's bounds if it states them clearly. The statement fills in what is missing."""
     if read is None or said is None:
         return read or said
     if read.weight < _SURE and said.high is not None and (read.high is None or said.high <= read.high):
@@ -166,7 +166,7 @@ def _cap(formula: Formula, named: Mapping[str, int], number: int) -> Cap | None:
 
 
 def _capped(ranges: Mapping[int, Range], number: int, cap: Cap, *, guessed: bool) -> Range:
-    """Add a cap; where no greatest value is known, it is what the cap comes to at most."""
+    """Add a cap. If no greatest value is known, the cap's greatest value is used."""
     found = ranges[number]
     most = cap.of({other: max(ranges[other].highs) for _, other in cap.fields})
     if most is None or not guessed:
@@ -175,9 +175,9 @@ def _capped(ranges: Mapping[int, Range], number: int, cap: Cap, *, guessed: bool
 
 
 def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[int, Bounds]:
-    """Match fields with pairs, both in the order of the text, so that the sum of their scores is greatest.
+    """Match fields with pairs, both in the order of the text, with the greatest total score.
 
-    The usual table of an alignment of two sequences (Needleman and Wunsch, 1970), without a price for gaps.
+    The usual table for the alignment of two sequences (Needleman and Wunsch, 1970), without a cost for gaps.
     """
     best: list[list[tuple[float, dict[int, Bounds]]]] = [[(0.0, {})] * (len(pairs) + 1)]
     for number, fact in fields:
@@ -194,7 +194,7 @@ def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[
 
 
 def _score(fact: Fact, pair: Bounds) -> float:
-    """Rate a pair for a field; 0 or less if it cannot be the field's."""
+    """Return the score of a pair for a field; 0 or less if it cannot match."""
     least = None if pair.low is None else pair.low - (fact.kind is TokenKind.FLOAT and pair.open_low)
     if (least is not None and least > fact.low) or (pair.high is not None and pair.high < fact.high):
         return 0.0
@@ -231,7 +231,7 @@ def _number_range(fact: Fact, pair: Bounds | None, guesses: tuple[int, ...]) -> 
 
 
 def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
-    """Guess greatest values: what was seen, what the validator names in any pair or anywhere, what is usual."""
+    """Return guesses of greatest values: those seen, those the validator names, and usual ones."""
     pairs = [pair.high for pair in hints.pairs if pair.high is not None and _score(fact, pair) >= _SURE]
     named = [value for value in reversed(hints.constants) if value not in _EXIT_CODES]
     few = fact.counts or fact.limits
@@ -259,7 +259,7 @@ def _word_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) 
 
 
 def _widened(fact: Fact) -> str:
-    """Return the letters seen, and those of their sort unless they look like an alphabet of their own."""
+    """Return the letters seen and others of their kind, unless those seen look like a closed alphabet."""
     if fact.closed:
         return fact.letters
     sorts = [sort for sort in (_LOWER, _UPPER, _DIGITS) if set(sort) & set(fact.letters)]
@@ -267,15 +267,14 @@ def _widened(fact: Fact) -> str:
 
 
 def trust(fact: Fact, hints: Hints) -> Mapping[str, float]:
-    """Say how likely it is that what was seen of a list's order, and of its values being distinct, is required.
+    """Return how likely the seen order and distinctness of a list are required.
 
-    Samples are often sorted by accident, or for the reader's comfort. A validator that requires it
-    has to talk of it; one that does not talk of it hardly does.
+    Samples are often sorted by chance, or for the reader. A validator that requires it must mention it.
     """
     shares = {}
     for topic, seen in (("order", fact.order is not ListOrder.NONE), ("distinct", fact.distinct)):
         told = topic in hints.mentions
         shares[topic] = 0.0 if not seen else 0.9 if told else 0.2 if hints.known else 0.5
-    if fact.permutation:  # hardly an accident
+    if fact.permutation:  # unlikely by chance
         shares["distinct"] = 0.9
     return shares

@@ -1,6 +1,6 @@
-"""Columns that look like the edges of a graph, and what all known graphs have in common.
+"""Columns that look like the edges of a graph, and the properties of all known graphs. Pure.
 
-Decides which two columns are edges: those that the same number of nodes bounds. Pure.
+Two columns are edges if the same number of nodes bounds both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,11 +12,11 @@ from balancer.pipeline.generators.learn.template import Count, Instance, LineNod
 
 __all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected"]
 
-_MOST_NODES = 10**6  # in a list of all nodes; no known input has as many
+_MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
 
 def is_connected(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
-    """Say whether every node from 0 to `nodes` - 1 is reached from every other; no if an edge leads to none of them."""
+    """Return whether every node from 0 to `nodes` - 1 reaches every other; False for edges to other nodes."""
     if nodes > _MOST_NODES:
         return False
     leader = list(range(nodes))
@@ -38,7 +38,7 @@ def is_connected(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
 
 
 def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
-    """Say whether no way along edges from left to right comes back to where it began."""
+    """Return whether the directed edges have no cycle."""
     following: dict[int, list[int]] = {}
     waiting = [0] * nodes
     for left, right in edges:
@@ -55,7 +55,7 @@ def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
     return seen == nodes
 
 
-_TELLING_EDGES = 6  # fewer have no cycle by chance
+_TELLING_EDGES = 6  # fewer edges may have no cycle by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class EdgeTable:
 
     Args:
         left, right: the columns.
-        bound: what tells the number of nodes; nodes are `low` to that.
+        bound: what tells the number of nodes; nodes go from `low` to it.
         rows: the field that counts the edges, or None.
-        simple: no edge was seen twice, nor a loop.
-        connected: every graph seen is in one piece.
-        acyclic: none seen has a cycle, from left to right.
-        weight: the column right of the edges, if it has whole numbers, or None.
+        simple: no edge was seen twice, and no loop.
+        connected: all known graphs are connected.
+        acyclic: no known graph has a cycle, with edges from left to right.
+        weight: the next column, if it has whole numbers, or None.
     """
 
     left: int
@@ -95,7 +95,7 @@ def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance
 
 
 def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
-    """Return the column after `right`, if it may be how long edges are."""
+    """Return the column after `right`, if it may be the length of edges."""
     after = fields[fields.index(right) + 1 :]
     if not after or facts.fields[after[0]].kind is not TokenKind.INT:
         return None
@@ -106,7 +106,7 @@ def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
 def _edge_table(
     left: int, right: int, weight: int | None, node: Repeat, facts: Facts, instances: Sequence[Instance]
 ) -> Iterator[EdgeTable]:
-    """Yield the two columns as edges, if both are bounded by the same number of nodes."""
+    """Yield the two columns as edges, if the same number of nodes bounds both."""
     one, other = facts.fields[left], facts.fields[right]
     if one.kind is not TokenKind.INT or one.bound is None or one.bound != other.bound:
         return
@@ -123,14 +123,14 @@ def _edge_table(
 def _graphs(
     left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Yield each graph seen: its number of nodes, and its edges with nodes numbered from 0."""
+    """Yield each known graph: its number of nodes, and its edges with nodes numbered from 0."""
     for instance in instances:
         for (number, where), tokens in instance.items():
             if number == left:
                 edges = [
                     (int(from_) - low, int(to) - low) for from_, to in zip(tokens, instance[right, where], strict=True)
                 ]
-                # The nearest block around the edges that has the bound.
+                # The nearest block around the edges with the bound.
                 places = [(bound.field or 0, where[:depth]) for depth in range(len(where), -1, -1)]
                 told = next(instance[place] for place in places if place in instance)
                 yield int(told[0]) + bound.plus - low + 1, edges

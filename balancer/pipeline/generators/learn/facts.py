@@ -1,8 +1,6 @@
-"""What is known of each field beyond the shape of inputs: its kind, range, order, and which field bounds it.
+"""Facts about fields: kind, range, order, bounding fields, and what a field counts. Pure.
 
-Decides what there is to know of a field; `observe` gathers it. Pure.
-
-The fields that count something: what one more of it adds to an input, and what people call it. Pure.
+Defines the facts; `observe` gathers them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +30,7 @@ _MOST_DIGITS = 300  # int() has a limit, and longer tokens are no numbers to pro
 
 
 class Tie(Enum):
-    """How two fields of one line are related, in every line seen."""
+    """Relation of two fields of one line, in every line seen."""
 
     LESS = "less"
     AT_MOST = "at most"
@@ -61,7 +59,7 @@ def tables_of(nodes: Sequence[Node]) -> Iterator[tuple[int, ...]]:
 
 
 def find_relations(fields: Sequence[int], instances: Sequence[Instance]) -> Iterator[Relation]:
-    """Yield what holds in every line between two of its fields that are whole numbers."""
+    """Yield the relations that hold in every line between two of its whole numbers."""
     for index, left in enumerate(fields):
         for right in fields[index + 1 :]:
             steps = _steps(left, right, instances)
@@ -74,7 +72,7 @@ def find_relations(fields: Sequence[int], instances: Sequence[Instance]) -> Iter
 
 
 def _steps(left: int, right: int, instances: Sequence[Instance]) -> list[int]:
-    """Return right - left for every line; nothing if they are not whole numbers everywhere."""
+    """Return right - left for every line; empty if they are not whole numbers everywhere."""
     steps: list[int] = []
     for instance in instances:
         for (number, where), tokens in instance.items():
@@ -92,7 +90,7 @@ def _is_whole(token: str) -> bool:
 
 
 class TokenKind(Enum):
-    """What the tokens of a field are."""
+    """Kind of a field's tokens."""
 
     INT = "int"
     FLOAT = "float"
@@ -100,31 +98,31 @@ class TokenKind(Enum):
 
 
 class ListOrder(Enum):
-    """How the values of a list follow each other."""
+    """Order of a list's values."""
 
     NONE = "none"
-    UP = "up"  # each at least as large as the one before
+    UP = "up"  # each at least as large as the previous one
     STRICTLY_UP = "strictly up"
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What has been seen of one field.
+    """Facts seen of one field.
 
     Args:
-        low, high: least and greatest value of a number; of a word: length.
+        low, high: least and greatest value of a number; length of a word.
         decimals: most digits after the point.
         letters: every character of words, sorted.
-        closed: the letters are an alphabet of their own; others would be odd.
+        closed: whether the letters are a closed alphabet.
         words: the words themselves, if they look like keywords.
-        seen: all words that were seen, if there are few.
-        once: letters that every list of words had exactly once: the start of a maze, say.
-        counts: it tells how many of something there are.
-        limits: other fields are bounded by it.
-        bounds: earlier fields that no value exceeds and that some come close to, the closest first.
+        seen: all words seen, if there are few.
+        once: letters that every list of words had exactly once, e.g. the start of a maze.
+        counts: whether it counts something.
+        limits: whether it bounds other fields.
+        bounds: earlier fields that no value exceeds and some come close to, the closest first.
         order, distinct, permutation: of the values of a list.
         length: what tells the length of a word.
-        boolean: only zeros and ones were seen, several times each.
+        boolean: whether only zeros and ones were seen, several times each.
     """
 
     kind: TokenKind
@@ -147,7 +145,7 @@ class Fact:
 
     @property
     def bound(self) -> Count | None:
-        """The earlier field that the values come closest to."""
+        """The earlier field that the values come closest to; None if there is none."""
         return self.bounds[0] if self.bounds else None
 
 
@@ -160,7 +158,7 @@ class Facts:
 
 
 def with_words(facts: Facts, vocabularies: Sequence[tuple[str, ...]]) -> Facts:
-    """Give a field all words of a list that has the ones seen in it: "add" and "undo" where only "add" was seen."""
+    """Give a field all words of a list that contains its words: "add" and "undo" if only "add" was seen."""
     fields = dict(facts.fields)
     for number, fact in fields.items():
         listed = next((words for words in vocabularies if fact.seen and set(fact.seen) <= set(words)), None)
@@ -174,8 +172,8 @@ class CountedFields:
     """What one more of a counted thing adds: tokens of `fields`, as often as all of `around` tell.
 
     Args:
-        least: the least number that can be told: 1 if there are n - 1 of the thing, or if it counts letters.
-        letters_only: it adds a letter to each word, not a token.
+        least: the least count: 1 if there are n - 1 things, or if it counts letters.
+        letters_only: whether it adds a letter to each word, not a token.
     """
 
     fields: tuple[int, ...]
@@ -185,7 +183,7 @@ class CountedFields:
 
 
 def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, CountedFields]]:
-    """Yield the fields that count something, each with what one more of it adds."""
+    """Yield the fields that count something, with what one more of it adds."""
     for node in nodes:
         if isinstance(node, Choice):
             continue
@@ -199,7 +197,7 @@ def loads_of(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[i
 
 
 def word_loads_of(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) -> Iterator[tuple[int, CountedFields]]:
-    """Yield the fields that tell how long words are."""
+    """Yield the fields that tell the length of words."""
     for node in nodes:
         if isinstance(node, Repeat):
             counted = () if node.count is None or node.count.field is None else (node.count.field,)
@@ -212,7 +210,7 @@ def word_loads_of(nodes: Sequence[Node], facts: Facts, around: tuple[int, ...]) 
 
 
 def blocks_of(nodes: Sequence[Node]) -> Iterator[int]:
-    """Yield the fields that tell how often several lines are repeated: test cases."""
+    """Yield the fields that count repeated groups of lines: test cases."""
     for node in nodes:
         if isinstance(node, Repeat):
             if len(node.body) > 1 and node.count is not None and node.count.field is not None:
@@ -221,7 +219,7 @@ def blocks_of(nodes: Sequence[Node]) -> Iterator[int]:
 
 
 def names_of(nodes: Sequence[Node], counting: frozenset[int]) -> dict[int, str]:
-    """Name fields as problem setters do: n and m count, a, b, c are values."""
+    """Return usual names of fields: n and m for counts, a, b, c for values."""
     counts, values = iter("nmkqpr"), iter("abcdefghijuvwxyz")
     names = {}
     for number in fields_of(nodes):

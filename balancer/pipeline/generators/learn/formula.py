@@ -1,7 +1,7 @@
-"""What a statement says of numbers in formulas: "2 \\cdot 10^5", "n(n-1)/2", "1 \\leq n, m \\leq 10^5".
+"""Formulas in statements: "2 \\cdot 10^5", "n(n-1)/2", "1 \\leq n, m \\leq 10^5".
 
-Decides how such text is read, in TeX, Markdown and plain letters. A formula is a sum of products of names, so that it
-can be worked out once the names are known.
+Decides how such text is read, in TeX, Markdown and plain letters. A formula is a sum of products of names, and has a
+value when the names are known.
 """
 
 import re
@@ -13,7 +13,7 @@ from math import floor, prod
 
 __all__ = ["Chain", "Formula", "chains", "names_in", "number_at_start", "plain"]
 
-_LARGEST = Fraction(10**19)  # beyond 64 bits nothing is a bound
+_LARGEST = Fraction(10**19)  # no bound is beyond 64 bits
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d,])")  # 200,000
 _PLAIN: tuple[tuple[str, str], ...] = (
@@ -43,7 +43,7 @@ _TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?(?:[eE]\d+)?)|(?P<name>[A-Za-z]+'*)|(?P<length>\|\s*[A-Za-z]+\s*\|)"
     r"|(?P<mark><=|>=|!=|[<>^*+\-/(),=])|(?P<other>\S)"
 )
-_DEEPEST = 10  # brackets within brackets
+_DEEPEST = 10  # nesting of brackets
 _COMPARED = {"<=": (1, 0), "<": (1, 1), ">=": (-1, 0), ">": (-1, 1)}
 _AND = frozenset({"and", "et", "und"})
 
@@ -58,7 +58,7 @@ class Formula:
 
     @property
     def constant(self) -> int | None:
-        """Its value, if it has no names."""
+        """Its value, if it has no names; else None."""
         return self.of({})
 
     @property
@@ -68,7 +68,7 @@ class Formula:
 
     @property
     def product(self) -> tuple[str, ...]:
-        """The names, if it is a plain product of names; else nothing."""
+        """The names, if it is a plain product of names; else empty."""
         if len(self.terms) != 1 or self.terms[0][1] != 1:
             return ()
         return self.terms[0][0]
@@ -80,13 +80,13 @@ class Formula:
         return floor(sum((part * prod(values[name] for name in names) for names, part in self.terms), Fraction(0)))
 
     def shifted(self, by: int) -> "Formula":
-        """Return the formula with `by` added."""
+        """Return the formula plus `by`."""
         return _formula(_added(dict(self.terms), {(): Fraction(by)}))
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One comparison: each of `left` is at most (at least `apart` below) each of `right`."""
+    """A comparison: each of `left` is at most (at least `apart` below) each of `right`."""
 
     left: tuple[Formula, ...]
     right: tuple[Formula, ...]
@@ -94,7 +94,7 @@ class Chain:
 
 
 def plain(text: str) -> str:
-    """Rewrite TeX, Markdown and HTML so that only names, numbers and marks are left in formulas."""
+    """Rewrite TeX, Markdown and HTML so that formulas have only names, numbers and signs."""
     text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda found: "^(" + found[0].translate(_SUPERSCRIPTS) + ")", text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
@@ -102,14 +102,14 @@ def plain(text: str) -> str:
 
 
 def names_in(text: str) -> Iterator[str]:
-    """Yield the names in a formula, in order; "|s|" is the length of s, and named so."""
+    """Yield the names in a formula, in order. The length of s has the name "|s|"."""
     for token in _tokens(plain(text)):
         if token.startswith("|") or token[:1].isalpha():
             yield token
 
 
 def chains(text: str) -> Iterator[Chain]:
-    """Yield every comparison of a text that `plain` has rewritten."""
+    """Yield every comparison in a text from `plain`."""
     tokens = list(_tokens(text))
     at = 0
     while at < len(tokens):
@@ -130,7 +130,7 @@ def chains(text: str) -> Iterator[Chain]:
 
 
 def _shallow(tokens: Sequence[str], at: int) -> tuple[tuple[Formula, ...], int] | None:
-    """Read an operand; one with more brackets within brackets than anybody writes is none."""
+    """Read an operand; None if its brackets are nested too deeply."""
     opened = list(takewhile(lambda token: token in ("(", "-"), tokens[at : at + _DEEPEST + 1]))
     if len(opened) > _DEEPEST:
         return None
@@ -141,7 +141,7 @@ def _shallow(tokens: Sequence[str], at: int) -> tuple[tuple[Formula, ...], int] 
 
 
 def number_at_start(text: str) -> int | None:
-    """Return the number that a text begins with, such as "2 * 10^5 in all"; None if it begins otherwise."""
+    """Return the number at the start of a text, such as "2 * 10^5 in all"; None if there is none."""
     found = _shallow(list(_tokens(text)), 0)
     return None if found is None else found[0][0].constant
 
@@ -152,7 +152,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _operand(tokens: Sequence[str], at: int) -> tuple[tuple[Formula, ...], int] | None:
-    """Read formulas with commas between them; a list is one of single names."""
+    """Read formulas separated by commas. A list has only single names."""
     found = _sum(tokens, at)
     if found is None:
         return None
@@ -196,7 +196,7 @@ def _product(tokens: Sequence[str], at: int) -> tuple[Terms, int] | None:
             after = divisor[1]
             continue
         starred = tokens[after] == "*"
-        # "2n" and "n(n-1)" are products; two words beside each other are prose.
+        # "2n" and "n(n-1)" are products. Two words side by side are prose.
         if not starred and not (tokens[after] == "(" or (tokens[after - 1].isdigit() and _is_letter(tokens[after]))):
             break
         following = _power(tokens, after + starred)

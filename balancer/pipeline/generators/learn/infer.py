@@ -1,11 +1,8 @@
-"""Find the template that all known inputs of a problem share.
+"""Template inference: finds the template that all known inputs of a problem share. Pure.
 
-A best-first search: from the first line on, guess the next node, read it in all inputs at once, and go on
-with what is left. The cheapest template that reads every input to its end wins: few nodes, and counts that
-have proved themselves on several different lengths. The costs are a prior over input formats, not learned;
-only their order matters.
-
-Pure. Guesses say what may come next in inputs that have been read up to some line.
+A best-first search. From the first line on, it guesses the next node, reads it in all inputs at once, and continues
+with the rest. The cheapest template that reads all inputs wins: few nodes, and counts that fit several different
+lengths. The costs are a prior over input formats, not learned. Only their order matters.
 """
 
 import heapq
@@ -35,15 +32,15 @@ _MOST_FIELDS = 8  # a longer line is a list
 _MOST_KEYWORDS = 8
 _OFFSETS = (0, -1, 1)  # n - 1 edges of a tree, n + 1 posts of a fence
 _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
-# Nodes tried before the search gives up: in all, for what all blocks may be made of, and for one of them.
-# A node takes some 50 us on inputs of a few lines, so that the worst case stays near 0.3 s. With more than
-# so many lines in all inputs together, every node takes longer, and fewer are tried.
+# Nodes tried before the search ends: in all, for all blocks together, and for one block.
+# A node takes about 50 us on inputs of a few lines, so the worst case is near 0.3 s. With more lines
+# than this in all inputs together, every node takes longer, and fewer are tried.
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
-_WAYS = 4  # ways to read up to the same lines that are followed up
+_WAYS = 4  # ways to reach the same lines that are continued
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
-_HEADER = 2  # nodes before the first block: "t", or "n m" and a line more
+_HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +53,11 @@ class Front:
 
     @property
     def ended(self) -> bool:
-        """True if no line is left."""
+        """Whether no line is left."""
         return self.at >= len(self.lines)
 
     def step(self, node: Node) -> "Front":
-        """Read one more node; raises Mismatch."""
+        """Read one more node. Raises Mismatch."""
         reading = TemplateReading(values=dict(self.reading.values))
         return Front(self.lines, read_nodes((node,), self.lines, self.at, reading), reading)
 
@@ -68,7 +65,7 @@ class Front:
 def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
     """Yield nodes, with fields numbered from `first`, that may come next in every input.
 
-    Not every one fits: each is still to be read. Where an input is at its end, only nothing may come.
+    They are candidates: each must still be read. At the end of an input, there are none.
     """
     for count, rows in _counted_rows(fronts):
         yield from (Repeat(count, (table,)) for table in _tables(rows, first))
@@ -81,7 +78,7 @@ def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
 
 
 def possible_counts(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[int]]]:
-    """Yield what may tell the number of the next blocks of lines, and what it comes to in each input."""
+    """Yield what may count the next blocks of lines, with the count in each input."""
     for count in _counts([front.reading.values for front in fronts]):
         passes = [count.of(front.reading.values) for front in fronts]
         pairs = zip(passes, fronts, strict=True)
@@ -93,7 +90,7 @@ def possible_counts(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[int]]
 def _counts(values: Sequence[dict[int, int]], first_length: int | None = None) -> Iterator[Count]:
     """Yield what may tell a number: each field that is a whole number in every input.
 
-    `first_length`, if known, is what it must come to in the first input.
+    `first_length`, if known, is its value in the first input.
     """
     for plus in _OFFSETS:
         for number, value in values[0].items():
@@ -151,7 +148,7 @@ def _lines(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Itera
 
 
 def _counted_lists(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
-    """Yield a line with a list whose length is told by an earlier field, or by one before it on the line."""
+    """Yield a line with a list, whose length an earlier field or a field before it on the line tells."""
     for lead in _LEADS:
         if lead > min(len(line) for line in lines):
             return
@@ -182,14 +179,14 @@ def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
 
 
 def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of all `inputs`, or None if there is none to be found in reasonable time."""
+    """Return the template of all `inputs`; None if none is found in reasonable time."""
     if not inputs:
         return None
     slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
     start = [Front(lines, 0, TemplateReading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
     for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
-        while rated and rated[0][0] <= cost:  # `cost` is the least that any template to come can have
+        while rated and rated[0][0] <= cost:  # `cost` is the least cost of all later templates
             return rated[0][2]
         heapq.heappush(rated, (_cost(nodes, inputs), order, nodes))
     return rated[0][2] if rated else None
@@ -197,7 +194,7 @@ def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class _SearchState:
-    """A part of a template, where it leads in every input, and the number of the next field."""
+    """A part of a template, its end in every input, and the number of the next field."""
 
     nodes: tuple[Node, ...]
     fronts: tuple[Front, ...]
@@ -213,7 +210,7 @@ class _SearchState:
 
 
 class _Search:
-    """Enumerate templates, cheap ones first."""
+    """Enumerates templates, cheap ones first."""
 
     def __init__(self, slowness: int, steps: int, room: int) -> None:
         self._slowness = slowness
@@ -222,7 +219,7 @@ class _Search:
         self._room = room
 
     def complete(self, start: Sequence[Front]) -> Iterator[tuple[float, int, tuple[Node, ...]]]:
-        """Yield templates that read every input to its end, with the least they cost, and a number for ties."""
+        """Yield templates that read all inputs to their ends, with their least cost, and a number for ties."""
         for order, (cost, state) in enumerate(self._states(_SearchState((), tuple(start), 0), blocks=True)):
             if state.ended:
                 yield cost, order, state.nodes
@@ -253,7 +250,7 @@ class _Search:
                     yield further
 
     def _blocks(self, fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
-        """Yield blocks of several lines that may come again and again, up to the end of the input: test cases, say."""
+        """Yield blocks of several lines that may repeat up to the end of the input, e.g. test cases."""
         known: dict[tuple[int, ...], list[tuple[Node, ...]]] = {}
         if first == 0:
             yield from (Repeat(None, body) for body in self._bodies(fronts, first))
@@ -264,7 +261,7 @@ class _Search:
             yield from (Repeat(count, body) for body in known.get(inside, ()))
 
     def _bodies(self, start: Sequence[Front], first: int) -> list[tuple[Node, ...]]:
-        """List what comes next in every input, as a block of several nodes."""
+        """Return the blocks of several nodes that may come next in every input."""
         search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
         states = search._states(_SearchState((), tuple(start), first), blocks=False)
         bodies = [
@@ -286,15 +283,15 @@ class _Search:
 
 
 def _says_nothing(node: Node) -> bool:
-    """True for a line of any length: a block of such lines only would fit anything."""
+    """Return whether it is a line of any length. A block of only such lines would fit anything."""
     return isinstance(node, LineNode) and not node.fields and node.count is None
 
 
-_Seen = dict[int, set[int]]  # lengths that a node's count came to, by the node's identity
+_Seen = dict[int, set[int]]  # lengths of a node's count, by the node's identity
 
 
 def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> float:
-    """Say how far-fetched a template is that reads all `inputs`; less is better."""
+    """Return the cost of a template that reads all `inputs`. The lower, the more likely."""
     lengths: _Seen = {}
     kinds: dict[int, set[bool]] = {}
     for lines in inputs:
@@ -304,14 +301,14 @@ def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> flo
         for (number, _), tokens in reading.slots.items():
             kinds.setdefault(number, set()).update(whole_number(token) is not None for token in tokens)
     mixed = sum(len(seen) > 1 for seen in kinds.values())
-    # Counts are mostly used in the order in which they are told: n, m, then n of this and m of that.
+    # Counts are mostly used in the order of their fields: n, m, then n of this and m of that.
     used = [node.count.field for node in nodes if not isinstance(node, Choice) and node.count]
     swaps = sum(later < earlier for earlier, later in pairwise(field for field in used if field is not None))
     return 1.5 * mixed + 0.05 * swaps + sum(_node_cost(node, lengths) for node in nodes)
 
 
 def _node_cost(node: Node, seen: _Seen | None) -> float:
-    """Rate a node by the lengths seen; by what it costs at least, if there are none yet."""
+    """Return the cost of a node by the lengths seen; the least cost if there are none yet."""
     if isinstance(node, Choice):
         return 0.8 + 0.2 * len(node.lines)
     if isinstance(node, LineNode):
@@ -321,7 +318,7 @@ def _node_cost(node: Node, seen: _Seen | None) -> float:
 
 
 def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
-    """Rate a count: one that came true for several lengths is sure, one that was always 1 may be chance."""
+    """Return the cost of a count: low if it was right for several lengths, high if it was always 1."""
     if node.count is None:
         return 3.0
     offset = _OFFSET_COSTS[node.count.plus] if node.count.field is not None else 0.0

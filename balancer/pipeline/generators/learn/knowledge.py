@@ -1,9 +1,7 @@
-"""Everything that is known about a problem's inputs, gathered once for all proposals.
+"""Knowledge of a problem's inputs: template, facts, rules and ranges, gathered once for all proposals. Pure.
 
-It puts together what `infer`, `facts`, `rules` and `bounds` find out. It must not choose values.
-
-How likely it is that what was seen in every known input is required, for every rule at once. Decides the belief before
-any validator has answered; `hear` changes it afterwards. Pure.
+Also decides how likely each seen rule is required, before a validator has answered. `refusals` changes these beliefs
+later.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +53,7 @@ __all__ = [
     "tie_rule",
 ]
 
-# The template is searched for in the smallest inputs: so many at most, and so many bytes in all, as they are
+# The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
@@ -74,11 +72,11 @@ class Knowledge:
     Args:
         nodes: the template.
         instances: the known inputs, read with it.
-        sizes: fields that tell how many or how long, or that others are bounded by.
-        blocks: those of them that tell how often several lines are repeated: test cases.
+        sizes: fields that tell a number or a length, or that bound others.
+        blocks: those of them that count repeated groups of lines: test cases.
         loads: for each of `sizes`, what it makes longer.
         names: for people.
-        beliefs: rules that all known inputs keep, and how likely each is to be required.
+        beliefs: rules that all known inputs keep, and how likely each is required.
         shunned: styles of which every input was refused.
     """
 
@@ -96,7 +94,7 @@ class Knowledge:
     shunned: frozenset[str] = frozenset()
 
     def read(self, data: bytes) -> Instance | None:
-        """Read an input with the template; None if it does not have it."""
+        """Return an input, read with the template; None if it does not fit."""
         lines = tokenize(data)
         if lines is None:
             return None
@@ -107,13 +105,13 @@ class Knowledge:
 
 
 def knowledge_of(problem: Problem) -> Knowledge | None:
-    """Gather what a problem's known inputs tell; None if they share no template."""
+    """Return the knowledge from a problem's known inputs; None if they share no template."""
     texts = tuple(sorted((known.data for known in problem.data), key=len))
     found = _shape(texts)
     return None if found is None else gathered(problem, *found)
 
 
-@lru_cache(maxsize=16)  # asked again and again within a round
+@lru_cache(maxsize=16)  # called repeatedly within a round
 def _shape(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], tuple[Instance, ...]] | None:
     """Return the template of inputs, and the inputs read with it."""
     inputs = [lines for lines in map(tokenize, texts) if lines is not None]
@@ -122,14 +120,14 @@ def _shape(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], tuple[Instance, 
 
 
 def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
-    """Return the least and the greatest of tokens: of numbers, or of the lengths of words."""
+    """Return the least and the greatest token: of numbers, or of the lengths of words."""
     numbers = [whole_number(token) for token in tokens]
     values = [len(token) if value is None else value for token, value in zip(tokens, numbers, strict=True)]
     return (min(values), max(values)) if values else (0, 0)
 
 
 def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
-    """Gather what `instances` tell that were read with the template `nodes`, with the validators and the statement."""
+    """Return the knowledge from `instances` (read with the template `nodes`), the validators and the statement."""
     hints = _hints(problem.input_validators)
     facts = with_words(observe(nodes, instances), hints.vocabularies)
     told = _told(problem.statement)
@@ -161,7 +159,7 @@ _told = lru_cache(maxsize=16)(read_statement)
 
 
 def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of the smallest inputs, or of some of them if others are odd ones out."""
+    """Return the template of the smallest inputs, or of some of them if others do not fit."""
     sizes = accumulate(map(_size, inputs))
     small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
     for chosen in _choices(small[:_SEARCHED_INPUTS]):
@@ -172,7 +170,7 @@ def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
 
 
 def _choices(inputs: list[Sequence[list[str]]]) -> Iterator[list[Sequence[list[str]]]]:
-    """Yield all inputs, then all but one, the largest left out first, then half of them, and half of that."""
+    """Yield all inputs, then all but one, the largest left out first, then half of them, then a quarter."""
     yield inputs
     if len(inputs) > 2:
         yield from ([*inputs[:index], *inputs[index + 1 :]] for index in reversed(range(len(inputs))))
@@ -186,7 +184,7 @@ def _size(lines: Sequence[list[str]]) -> int:
 
 
 def _read_all(nodes: Sequence[Node], inputs: Sequence[Sequence[list[str]]]) -> Iterator[Instance]:
-    """Yield the inputs that have the template, the smallest in any case, more while there is room for them."""
+    """Yield the inputs that fit the template: always the smallest, and more while there is room."""
     read_bytes = 0
     for lines in inputs:
         if read_bytes and read_bytes + _size(lines) > _OBSERVED_BYTES:
@@ -228,7 +226,7 @@ def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
 def prior_beliefs(
     facts: Facts, hints: Hints, ranges: Mapping[int, Range], edges: Sequence[EdgeTable], rules: Mapping[Rule, float]
 ) -> dict[Rule, float]:
-    """Return every rule that all known inputs keep, and how likely it is to be required."""
+    """Return every rule that all known inputs keep, and how likely it is required."""
     found = dict(rules)
     for number, fact in facts.fields.items():
         trusted = trust(fact, hints)
@@ -248,11 +246,11 @@ def prior_beliefs(
 
 def _tie_trust(edges: Sequence[EdgeTable], relation: Relation) -> float:
     if any(table.connected and {table.left, table.right} == {relation.left, relation.right} for table in edges):
-        return _EDGE_TIE_TRUST  # the smaller end of an edge is written first out of habit
+        return _EDGE_TIE_TRUST  # the smaller end of an edge often comes first by habit
     tied = {relation.left, relation.right}
     if any(table.weight in tied and tied & {table.left, table.right} for table in edges):
-        return _EDGE_TIE_TRUST  # how long an edge is has nothing to do with the number of a node
-    # The chance that values without any relation look like this in so many lines is 2 in 2**lines.
+        return _EDGE_TIE_TRUST  # the length of an edge does not depend on the number of a node
+    # Unrelated values look like this in so many lines with a probability of 2 in 2**lines.
     return _TIE_TRUST * (1 - 2.0 ** (1 - relation.lines))
 
 

@@ -1,7 +1,6 @@
-"""Observe what the known inputs have in common beyond their shape: kinds, ranges, order, and which field bounds which.
+"""Observation of facts in the known inputs: kinds, ranges, order, and bounding fields. Pure.
 
-Everything here is an observation on a few inputs, so it may be chance; `bounds.trust` says how far to rely
-on it. Pure, and from inputs alone: validators are read in `mine`.
+Facts come from few inputs, so they may be chance. `bounds.trust` tells how reliable they are.
 """
 
 import math
@@ -15,8 +14,8 @@ from balancer.pipeline.generators.learn.template import Choice, Count, Instance,
 __all__ = ["observe"]
 
 _MOST_SEEN = 100
-_VOCABULARY = 5  # as many different words, seen twice each, are keywords
-_LETTERS_CLOSED = 4  # as many different letters, seen five times each, are an alphabet: "ACGT", ".#"
+_VOCABULARY = 5  # at most so many different words, each seen twice, are keywords
+_LETTERS_CLOSED = 4  # at most so many different letters, each seen five times, are an alphabet: "ACGT", ".#"
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class _Seen:
 
 
 def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
-    """Gather facts from instances that were read with the template `nodes`."""
+    """Return the facts of instances that were read with the template `nodes`."""
     seen = {number: _Seen() for number in fields_of(nodes)}
     scopes = dict(_scopes(nodes, ()))
     singles = {number for line in _single_lines(nodes) for number in line.fields}
@@ -57,7 +56,7 @@ def observe(nodes: Sequence[Node], instances: Sequence[Instance]) -> Facts:
 
 
 def _scopes(nodes: Sequence[Node], around: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Yield for each field the blocks around it, as their first fields' numbers."""
+    """Yield for each field the blocks around it, as the numbers of their first fields."""
     for node in nodes:
         if isinstance(node, Repeat) and node.table is None:
             yield from _scopes(node.body, (*around, next(fields_of(node.body), -1)))
@@ -94,7 +93,7 @@ def _counting(nodes: Sequence[Node]) -> Iterator[int]:
 def _context(
     number: int, where: tuple[int, ...], instance: Instance, scopes: Mapping[int, tuple[int, ...]], singles: set[int]
 ) -> dict[int, int]:
-    """Return the whole numbers that a reader of the input knows when it comes to a field."""
+    """Return the whole numbers that are known before a field is read."""
     known: dict[int, int] = {}
     for other in singles:
         depth = len(scopes[other])
@@ -117,7 +116,7 @@ def _fact(seen: _Seen, counts: bool) -> Fact:
 
 
 def _are_digit_words(seen: _Seen) -> bool:
-    """Say whether whole numbers are words in truth: "0110", or as many digits as an earlier field says."""
+    """Return whether whole numbers are really words: "0110", or with as many digits as an earlier field tells."""
     tokens = list(seen.tokens())
     if any(len(token) > 1 and token.startswith("0") for token in tokens):
         return True
@@ -130,7 +129,7 @@ def _word_lengths(seen: _Seen) -> list[list[int]]:
 
 def _kind_of(token: str) -> TokenKind:
     digits = token.removeprefix("-")
-    if not digits.isascii() or len(digits) > 300:  # more is text; also, int() has a limit
+    if not digits.isascii() or len(digits) > 300:  # longer tokens are text; and int() has a limit
         return TokenKind.WORD
     if digits.isdigit():
         return TokenKind.INT
@@ -159,7 +158,7 @@ def _word_fact(seen: _Seen) -> Fact:
 
 
 def _is_closed(letters: str, tokens: int) -> bool:
-    """Say whether letters are an alphabet of their own: few, seen often, or the signs of a map."""
+    """Return whether letters are a closed alphabet: few and frequent, or the signs of a map."""
     signs = any(not letter.isalnum() for letter in letters)
     few = _LETTERS_CLOSED if not signs else 2 * _LETTERS_CLOSED
     return len(letters) <= few and tokens >= (5 if not signs else 2) * len(letters)
@@ -170,13 +169,13 @@ def _once(seen: _Seen, letters: str) -> str:
         return ""
     texts = ["".join(tokens) for tokens in seen.lists]
     found = [letter for letter in letters if all(text.count(letter) == 1 for text in texts)]
-    # A bracket of its kind that comes once is chance: its partner does so as well.
+    # A bracket that occurs once may be chance: then its partner occurs once too.
     return "".join(found) if len(found) < len(letters) and not set(found) & set("()[]{}<>") else ""
 
 
 def _telling(seen: _Seen, values: list[list[int]]) -> Count | None:
-    """Return the earlier field that equals every value, if it did so for different values."""
-    for several in (True, False):  # of one length only rows of equal length are believed
+    """Return the earlier field that equals every value, if the values differ."""
+    for several in (True, False):  # with only one length, only rows of equal length are trusted
         for number in sorted(set.intersection(*map(set, seen.contexts))) if seen.contexts else ():
             pairs = list(zip(seen.contexts, values, strict=True))
             enough = len({context[number] for context, _ in pairs}) > 1 if several else _are_rows(values)
@@ -186,7 +185,7 @@ def _telling(seen: _Seen, values: list[list[int]]) -> Count | None:
 
 
 def _are_rows(lengths: list[list[int]]) -> bool:
-    """Say whether words look like the rows of a grid: several in every list, all of one length."""
+    """Return whether words look like the rows of a grid: several in every list, all of one length."""
     rows = [found for found in lengths if len(found) > 1]
     return bool(rows) and all(len(set(found)) == 1 and found[0] > 2 for found in rows)
 
@@ -211,7 +210,7 @@ def _int_fact(seen: _Seen, counts: bool) -> Fact:
 
 
 def _bounds(contexts: list[dict[int, int]], lists: list[list[int]], low: int) -> tuple[Count, ...]:
-    """Return the earlier fields that no value exceeds, those first that the values come closest to."""
+    """Return the earlier fields that no value exceeds, the closest first."""
     found: list[tuple[float, Count]] = []
     pairs = [(context, max(values)) for context, values in zip(contexts, lists, strict=True) if values]
     if low < 0 or sum(map(len, lists)) < 3:
@@ -220,14 +219,14 @@ def _bounds(contexts: list[dict[int, int]], lists: list[list[int]], low: int) ->
         shares = [most / max(context[number], 1) for context, most in pairs]
         spare = min(context[number] - most for context, most in pairs)
         if spare >= 0 and max(shares) >= 0.5:
-            # From 0 on, n things end at n - 1; from 1 on they may, if none was n.
+            # Numbered from 0, n things end at n - 1. Numbered from 1, they may too, if none was n.
             offsets = [-1] if low == 0 and spare else [0, -1] if spare else [0]
             found.extend((-sum(shares), Count(number, plus)) for plus in offsets)
     return tuple(count for _, count in sorted(found, key=lambda item: item[0]))
 
 
 def _shared_bounds(table: Mapping[int, Fact]) -> dict[int, Fact]:
-    """Let the columns of a table have the same bound where they can: both ends of an edge are nodes."""
+    """Give the columns of a table the same bound if possible: both ends of an edge are nodes."""
     bounded = {number: fact for number, fact in table.items() if fact.bounds}
     for count in [count for fact in sorted(bounded.values(), key=lambda fact: fact.low) for count in fact.bounds]:
         sharing = {number: fact for number, fact in bounded.items() if count in fact.bounds}

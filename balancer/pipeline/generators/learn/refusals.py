@@ -1,7 +1,7 @@
-"""Learn from validators' refusals: which rules hold after all, which do not, how far values may go.
+"""Learning from refusals: which rules hold, which do not, and how far values go. Pure.
 
-Decides by elimination. What a valid input breaks is no rule. Of what a refused input breaks, something is one: if only
-one thing is left to blame, that is it. Pure.
+Decides by elimination. A rule that a valid input breaks is no rule. A refused input breaks at least one requirement: if
+there is only one suspect, it is that one.
 """
 
 from collections import Counter
@@ -16,13 +16,13 @@ from balancer.problem import Problem
 
 __all__ = ["Refusal", "learn_from_refusals"]
 
-_MOST_BYTES = 30_000  # of one input that is looked at
-_MOST_VALID = 40  # that are learnt from, the smallest
+_MOST_BYTES = 30_000  # bytes of one input that is read
+_MOST_VALID = 40  # valid inputs that are read, the smallest
 _SURE = 0.98
-_UNEXPLAINED = 3  # refusals of a style without a reason, after which it is left out
-_OVERRULED = 3  # refusals beyond what is known to be valid, after which a bound that was read is no longer believed
+_UNEXPLAINED = 3  # refusals of a style without a reason, after which it is not used
+_OVERRULED = 3  # refusals outside the valid values, after which a bound that was read is no longer trusted
 
-# What a refused input may be blamed for: a rule, or values of a field above or below those known to be valid.
+# Suspects of a refusal: a rule, or values of a field above or below those known to be valid.
 Suspect = Rule | tuple[int, str]
 
 
@@ -37,7 +37,7 @@ class Refusal:
 def learn_from_refusals(
     problem: Problem, knowledge: Knowledge, valid: Sequence[bytes], refused: Sequence[Refusal], good: Iterable[str]
 ) -> Knowledge:
-    """Return what is known now; `good` are the styles of valid inputs."""
+    """Return the new knowledge; `good` are the styles of valid inputs."""
     accepted = [found for data in sorted(valid, key=len)[:_MOST_VALID] if (found := _read(knowledge, data)) is not None]
     rejected = [(found, each) for each in refused if (found := _read(knowledge, each.data)) is not None]
     if not rejected and not accepted:
@@ -93,7 +93,7 @@ def _suspects(
     ranges: Mapping[int, Range],
     seen: Mapping[int, tuple[int, int]],
 ) -> list[Suspect]:
-    """Return what may be wrong with a refused input; bounds that were read only if there is nothing else."""
+    """Return the possible reasons for a refusal. Bounds that were read count only if there is no other."""
     found: list[Suspect] = [rule for rule in beliefs if not holds(rule, instance)]
     sure: list[Suspect] = []
     for number, tokens in _columns((instance,)).items():
@@ -112,7 +112,7 @@ def _extreme(instance: Instance, number: int, side: str) -> int:
 
 
 def _narrowed(found: Range, seen: tuple[int, int], side: str, values: Sequence[int]) -> Range:
-    """Keep a range away from values that were refused."""
+    """Return a range without the refused values."""
     least, most = seen
     if side == "high":
         if found.sure and len(values) < _OVERRULED:
@@ -125,7 +125,7 @@ def _narrowed(found: Range, seen: tuple[int, int], side: str, values: Sequence[i
 
 
 def _widened(ranges: Mapping[int, Range], seen: Mapping[int, tuple[int, int]]) -> dict[int, Range]:
-    """Let ranges include what is known to be valid."""
+    """Return ranges that include all values known to be valid."""
     found = {}
     for number, one in ranges.items():
         least, most = seen.get(number, (one.low, max(one.highs)))

@@ -1,10 +1,10 @@
-"""What may hold between the values of an input: a sum, an order, balanced brackets, a graph in one piece.
+"""Rules between the values of an input: a sum, an order, balanced brackets, a connected graph. Pure.
 
-Decides which kinds of rules there are, and how the values that they speak of are read. What does
-not concern an input holds in it. Pure.
+Decides which kinds of rules there are, and how their values are read. A rule that does not apply to an input holds in
+it.
 
-Rules that all known inputs keep are found, with how likely each is to be required. A rule is seen in a few inputs, so
-it may be chance; what validators say of inputs that break it (`hear`) raises or lowers the belief.
+Rules that all known inputs keep are found here, each with its probability of being required. They may be chance.
+Answers of validators change the probability later.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,20 +29,20 @@ __all__ = [
     "scaled",
 ]
 
-MOST_TOKENS = 20_000  # of a list that is looked at
+MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
-_SUM = 0.9, 0.97  # how surely, with two witnesses and with more
+_SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
 class RuleKind(Enum):
-    """What a rule says of its fields; `single` stands alone, `list` is a list or a column."""
+    """Kind of a rule; `single` is a field alone, `list` is a list or a column."""
 
     SUM = "the sum"  # single is the sum of list
     PARENTS = "a number less than its place"  # list[i] < i + value, for i from 0 on
     BALANCED = "balanced brackets"
-    SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is what its diagonal has, if that is told
+    SYMMETRIC = "a symmetric matrix"  # the rows are lists; `value` is the value on its diagonal, if there is one
     SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
     ORDER = "sorted"
     DISTINCT = "no value twice"
@@ -63,7 +63,7 @@ class Rule:
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
-    """Return whole numbers, or None if some are none, or too many to look at."""
+    """Return whole numbers; None if a token is none, or there are too many."""
     if len(tokens) > MOST_TOKENS:
         return None
     try:
@@ -73,7 +73,7 @@ def numbers_of(tokens: Sequence[str]) -> list[int] | None:
 
 
 def scaled(tokens: Sequence[str], decimals: int) -> list[int] | None:
-    """Return numbers in units of the last decimal; None if some are written otherwise, or if there are too many."""
+    """Return numbers in units of the last decimal; None if a token has another form, or there are too many."""
     if not decimals:
         return numbers_of(tokens)
     found = []
@@ -86,7 +86,7 @@ def scaled(tokens: Sequence[str], decimals: int) -> list[int] | None:
 
 
 def balanced(text: str) -> bool:
-    """Say whether every bracket has its partner; other letters do not matter."""
+    """Return whether every bracket has its partner; other letters are ignored."""
     open_ones: list[str] = []
     for letter in text:
         if letter in BRACKETS.values():
@@ -97,15 +97,18 @@ def balanced(text: str) -> bool:
 
 
 def holds(rule: Rule, instance: Instance) -> bool:
-    """Say whether `rule` holds at every place of the input."""
+    """Return whether `rule` holds at every place of the input."""
     try:
         return rule.kind not in _CHECKS or _CHECKS[rule.kind](rule, instance)
-    except (KeyError, ValueError, StopIteration):  # a field that is not there, or no numbers
+    except (KeyError, ValueError, StopIteration):  # the field is missing, or not a number
         return True
 
 
 def before(number: int, where: Where, instance: Instance) -> Sequence[str]:
-    """Return the tokens of an earlier field, in the nearest block around `where` that has it; raises StopIteration."""
+    """Return the tokens of an earlier field, from the nearest block around `where` that has it.
+
+    Raises StopIteration.
+    """
     places = [(number, where[:depth]) for depth in range(len(where), -1, -1)]
     return next(instance[place] for place in places if place in instance)
 
@@ -190,7 +193,7 @@ def _bound(rule: Rule, instance: Instance) -> bool:
 
 
 def _graph(rule: Rule, instance: Instance) -> bool:
-    """Check a graph; the fields are its columns and the number of its nodes, `value` is the least node."""
+    """Check a graph. The fields are its columns and its number of nodes; `value` is the least node."""
     left, right, size = rule.fields
     low = rule.value or 0
     for where, tokens in _lists(left, instance):
@@ -225,9 +228,9 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
 def find_rules(
     nodes: Sequence[Node], instances: Sequence[Instance], facts: Facts, graphs: frozenset[int]
 ) -> dict[Rule, float]:
-    """Return the rules that the known inputs suggest, each with how likely it is to be required.
+    """Return the rules that the known inputs suggest, each with the probability that it is required.
 
-    `graphs` are the columns that are edges: they have rules of their own.
+    `graphs` are the columns of edges, which have their own rules.
     """
     found: dict[Rule, float] = {}
     singles, lists = _single_fields(nodes), [number for number in _list_fields(nodes) if number not in graphs]
@@ -253,7 +256,7 @@ def _single_fields(nodes: Sequence[Node]) -> list[int]:
 
 
 def _list_fields(nodes: Sequence[Node]) -> list[int]:
-    """Return the fields that have several tokens in one place: lists and columns."""
+    """Return the fields with several tokens in one place: lists and columns."""
     found: list[int] = []
     for node in nodes:
         if isinstance(node, LineNode) and node.tail is not None:
@@ -273,7 +276,7 @@ def _slots(number: int, instances: Sequence[Instance]) -> Iterator[tuple[Instanc
 
 
 def _sums(single: int, number: int, instances: Sequence[Instance]) -> Iterator[tuple[Rule, float]]:
-    """Find a number that is the sum of a list. Lists of one are no witnesses."""
+    """Find a number that is the sum of a list. Lists of one value do not count."""
     witnesses: list[tuple[int, list[int]]] = []
     for instance, (_, where), tokens in _slots(number, instances):
         told = instance.get((single, where))
@@ -306,7 +309,7 @@ def _alone(number: int, facts: Facts, instances: Sequence[Instance]) -> Iterator
 
 
 def _same_sum(decimals: int, lists: Sequence[Sequence[str]]) -> int | None:
-    """Return the sum that all lists have, in units of the last decimal, if lists of different lengths do."""
+    """Return the common sum of all lists, in units of the last decimal, if their lengths differ; else None."""
     sums, lengths = set(), set()
     for tokens in lists:
         values = scaled(tokens, decimals)
@@ -318,12 +321,12 @@ def _same_sum(decimals: int, lists: Sequence[Sequence[str]]) -> int | None:
 
 
 def _find_parents(number: int, permutation: bool, values: Sequence[list[int]]) -> Iterator[tuple[Rule, float]]:
-    """Find lists in which the i-th value is less than i plus something: parents in a tree."""
+    """Find lists whose i-th value is less than i plus a constant: parents in a tree."""
     steps = [index - value for found in values for index, value in enumerate(found)]
     spare = -min(steps)
     low = min(min(found) for found in values)
     longest = max(map(len, values))
-    # The list of n - 1 parents of the nodes from 2 on has list[i] <= i + 1; 0 may be the root's own parent.
+    # The list of n - 1 parents of nodes 2, 3, ... has list[i] <= i + 1; 0 may be the root's own parent.
     likely = not permutation and longest > 2 and low in (0, 1) and spare in (0, 1) and spare >= low
     if likely and max(max(found) for found in values) > low + 1:
         yield Rule(RuleKind.PARENTS, (number,), spare + 1), 0.8

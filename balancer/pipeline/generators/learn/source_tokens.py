@@ -1,7 +1,7 @@
-"""Break the source of a program into tokens, with constant expressions worked out: "2 * 10**5" is one token.
+"""Source tokens: the tokens of a program, with constant expressions evaluated: "2 * 10**5" is one token.
 
-Good enough for Python and C++ alike: comments go, strings are set apart, names of constants stand for their values. It
-reads text and never executes it.
+Good enough for Python and C++. Comments are dropped, strings are separated, and names of constants become values. The
+source is never executed.
 """
 
 import re
@@ -21,8 +21,8 @@ _TOKEN = re.compile(
     r"(?P<number>0[xX][0-9a-fA-F]+|\d[\d_]*(?:\.\d+)?(?:[eE][+-]?\d+)?)[uUlL]*|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<mark>\*\*|<<|>>|//|<=|>=|==|!=|&&|\|\||[^\s\w])|(?P<line>\n)"
 )
-_LARGEST = 10**19  # beyond 64 bits nothing is a bound
-_OPERATORS = (("<<",), ("+", "-"), ("*",))  # loosest first
+_LARGEST = 10**19  # no bound is beyond 64 bits
+_OPERATORS = (("<<",), ("+", "-"), ("*",))  # weakest binding first
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class SourceToken:
 
     Args:
         text: as written; of a constant expression its value.
-        value: what a constant comes to; None for anything else.
-        call: the function in whose brackets it stands, "" outside of any.
-        subscript: it stands in square brackets that follow a name.
-        called: it is the name of a function that is called.
+        value: of a constant; None for anything else.
+        call: the function whose brackets it is in; "" outside.
+        subscript: whether it is in square brackets after a name.
+        called: whether it is the name of a called function.
     """
 
     text: str
@@ -45,7 +45,7 @@ class SourceToken:
 
 
 def lex(source: str, *, python: bool) -> tuple[list[SourceToken], list[str]]:
-    """Return the tokens of a source, and the texts of its strings, in order; comments are left out."""
+    """Return the tokens of a source, and the texts of its strings, in order, without comments."""
     texts: list[str] = []
 
     def set_apart(match: re.Match[str]) -> str:
@@ -80,14 +80,13 @@ def _number(text: str) -> int | None:
 
 
 class _Folder:
-    """Replace constant expressions and names of constants by their values."""
+    """Replaces constant expressions and names of constants by their values."""
 
     def __init__(self, tokens: list[SourceToken]) -> None:
         self._tokens = tokens
         self._constants: dict[str, int] = {}
 
     def tokens(self) -> list[SourceToken]:
-        """Return the tokens with every constant expression as one token."""
         folded: list[SourceToken] = []
         at = 0
         while at < len(self._tokens):
@@ -103,9 +102,12 @@ class _Folder:
         return folded
 
     def _may_start(self, at: int) -> bool:
-        """A bracket after a name is a call, and a minus after a value a subtraction: no start of a constant."""
+        """Return whether a constant may start here.
+
+        A bracket after a name is a call, a minus after a value a subtraction.
+        """
         before = self._tokens[at - 1].text if at else ""
-        named = before.isidentifier() and not iskeyword(before)  # assert -5 <= x is no subtraction
+        named = before.isidentifier() and not iskeyword(before)  # in assert -5 <= x there is no subtraction
         follows_value = named or before in (")", "]") or before[:1].isdigit()
         return not (follows_value and self._tokens[at].text in ("(", "-"))
 
@@ -119,7 +121,7 @@ class _Folder:
             self._constants[texts[-1]] = value
 
     def _expression(self, at: int, level: int) -> tuple[int, int] | None:
-        """Work out a constant expression from `at` on; return its value, and where it ends."""
+        """Evaluate a constant expression from `at` on. Return its value and its end."""
         if level == len(_OPERATORS):
             return self._power(at)
         found = self._expression(at, level + 1)
@@ -160,7 +162,7 @@ class _Folder:
 
 
 def _combine(left: int, operator: str, right: int) -> int | None:
-    """Work out one operation; None if it is too large to bound anything."""
+    """Return the result of one operation; None if it is too large for a bound."""
     if operator in ("**", "<<"):
         if not 0 <= right <= 64 or abs(left) > 10**6:
             return None
@@ -171,7 +173,7 @@ def _combine(left: int, operator: str, right: int) -> int | None:
 
 
 def _with_places(tokens: list[SourceToken]) -> list[SourceToken]:
-    """Tell every token in which brackets it stands; drop the ends of lines inside brackets."""
+    """Give every token the brackets it is in; drop line ends inside brackets."""
     placed: list[SourceToken] = []
     around: list[tuple[str, bool]] = []
     for index, token in enumerate(tokens):

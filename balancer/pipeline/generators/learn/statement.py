@@ -1,7 +1,7 @@
-"""Read a problem's statement for bounds: "1 <= n <= 10^5", "between 1 and 1000".
+"""Statement reader: bounds in a problem's statement, such as "1 <= n <= 10^5" or "between 1 and 1000". Pure.
 
-Decides which names a statement bounds, and in which order the input has them: that of their first mention in the
-section on the input. What it says is a claim, not a fact: the validators have the last word. Pure.
+Decides which names a statement bounds, and their order in the input: that of their first mention in the input section.
+Validators overrule the statement.
 """
 
 import re
@@ -43,12 +43,12 @@ _INDEXES = frozenset("ij")
 
 @dataclass(frozen=True, slots=True)
 class NamedBound:
-    """What is said of one name.
+    """Bounds of one name.
 
     Args:
         low, high: bounds, for whole numbers.
-        low_by, high_by: bounds that other names tell.
-        open_low, open_high: it was said with "<": other numbers may come closer.
+        low_by, high_by: bounds in terms of other names.
+        open_low, open_high: whether the bound was given with "<", so that numbers with decimals may come closer.
     """
 
     name: str
@@ -61,7 +61,7 @@ class NamedBound:
 
 
 def read_statement(text: str) -> tuple[NamedBound, ...]:
-    """Return a bound for each name of the input, in the order of the input; with no numbers, if none are told."""
+    """Return a bound for each name of the input, in the order of the input; empty if there are no numbers."""
     text = _expanded(_COMMENT.sub("", text))
     section = _input_section(text)
     prose = plain(text)
@@ -83,7 +83,7 @@ def read_statement(text: str) -> tuple[NamedBound, ...]:
 
 
 def told_bounds(told: Sequence[NamedBound]) -> tuple[Bounds, ...]:
-    """Return what a statement says of each name, as bounds."""
+    """Return the statement's bounds for each name, as `Bounds`."""
     return tuple(
         Bounds(
             each.low,
@@ -100,7 +100,7 @@ def told_bounds(told: Sequence[NamedBound]) -> tuple[Bounds, ...]:
 
 
 def _expanded(text: str) -> str:
-    """Put the values of the text's own macros in their places."""
+    """Replace the text's own macros by their values."""
     macros = {name: value for name, value in _MACRO.findall(text) if value.strip()}
     text = _MACRO.sub(" ", text)
     for name, value in macros.items():
@@ -117,7 +117,7 @@ def _input_section(text: str) -> str:
 
 
 def _mentioned(section: str) -> list[str]:
-    """List the names of a text in the order in which they are first met: in formulas, if it has any."""
+    """Return the names of a text in the order of their first occurrence: in formulas, if there are any."""
     parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(section)]
     if parts:
         return [name for part in parts for name in names_in(part) if name.startswith("|") or len(name) == 1]

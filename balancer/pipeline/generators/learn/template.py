@@ -1,13 +1,11 @@
-"""A template: the shape that all inputs of a problem share, line by line, and how to read one with it.
+"""Template of a problem's inputs: their common shape, line by line, and its reader. Pure.
 
-A template is a sequence of nodes. A node is a `LineNode` of fields, a `Choice` between lines by their first
-word, or a `Repeat` of nodes. Where a number of things is told by a number that came before, a `Count` says
-so; that is what keeps "n" true when a list grows.
+A template is a sequence of nodes. A node is a `LineNode` of fields, a `Choice` between lines by their first word, or a
+`Repeat` of nodes. A `Count` names the earlier number that tells how many there are. It keeps "n" right when a list
+grows.
 
-An input read with a template is an `Instance`: for every field, at every place, its tokens in order. A field
-of a single line has one token there, a list has many, and a column of repeated lines is a list as well.
-
-Pure.
+An input read with a template is an `Instance`: the tokens of every field at every place, in order. A field of a single
+line has one token there. A list, or a column of repeated lines, has many.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,18 +25,18 @@ __all__ = [
     "tokenize",
 ]
 
-# A field's number, and which pass of each repeated block around it this is: (3, (0, 2)).
+# A field's number, and the pass of each repeated block around it: (3, (0, 2)).
 Slot = tuple[int, tuple[int, ...]]
 Instance = Mapping[Slot, Sequence[str]]
 
 
 class Mismatch(Exception):
-    """The input does not have the shape of the template."""
+    """The input does not fit the template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many: the value of an earlier field plus a constant, or just the constant."""
+    """A number: the value of an earlier field plus a constant, or only the constant."""
 
     field: int | None
     plus: int = 0
@@ -50,10 +48,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class LineNode:
-    """A line with a token for each field, then, if `tail` is a field, a list of them.
+    """A line with a token for each field, and then, if `tail` is a field, a list.
 
     Args:
-        count: the length of the list; None if nothing tells it.
+        count: length of the list; None if no field tells it.
     """
 
     fields: tuple[int, ...]
@@ -63,7 +61,7 @@ class LineNode:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A line whose first word, of the field `key`, says which fields follow."""
+    """A line whose first word, of the field `key`, decides which fields follow."""
 
     key: int
     lines: tuple[tuple[str, tuple[int, ...]], ...]
@@ -71,14 +69,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Nodes that come again and again; `count` is None if they do so up to the end of the input."""
+    """Repeated nodes; `count` is None if they repeat up to the end of the input."""
 
     count: Count | None
     body: "tuple[Node, ...]"
 
     @property
     def table(self) -> "LineNode | Choice | None":
-        """The repeated line, if there is just one and it has no list: its fields are columns then."""
+        """The repeated line, if there is only one and it has no list: then its fields are columns."""
         only = self.body[0] if len(self.body) == 1 else None
         if isinstance(only, Choice) or (isinstance(only, LineNode) and only.tail is None):
             return only
@@ -90,12 +88,12 @@ Node = LineNode | Choice | Repeat
 
 @dataclass(slots=True)
 class TemplateReading:
-    """What came of reading an input, so far.
+    """State of reading an input.
 
     Attributes:
         slots: the instance.
-        values: the latest value of each field that is a whole number and stands on its own.
-        lengths: every count that was used, by its node, and what it came to.
+        values: the latest value of each single field that is a whole number.
+        lengths: values of every count, by its node.
     """
 
     slots: dict[Slot, list[str]] = field(default_factory=dict)
@@ -104,7 +102,7 @@ class TemplateReading:
 
 
 def tokenize(data: bytes) -> list[list[str]] | None:
-    """Split text into lines of tokens; None if it is not text. Spaces at the ends of lines are lost."""
+    """Split text into lines of tokens; None if it is not text. Spaces at line ends are lost."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -118,7 +116,7 @@ def read(nodes: Sequence[Node], lines: Sequence[list[str]]) -> TemplateReading:
     """Read a whole input.
 
     Raises:
-        Mismatch: it has another shape.
+        Mismatch: it does not fit.
     """
     reading = TemplateReading()
     if read_nodes(nodes, lines, 0, reading) != len(lines):
@@ -129,7 +127,7 @@ def read(nodes: Sequence[Node], lines: Sequence[list[str]]) -> TemplateReading:
 def read_nodes(
     nodes: Sequence[Node], lines: Sequence[list[str]], at: int, reading: TemplateReading, where: tuple[int, ...] = ()
 ) -> int:
-    """Read `nodes` from line `at` on into `reading`; return the line after them."""
+    """Read `nodes` from line `at` on into `reading`. Return the next line's number."""
     for node in nodes:
         if isinstance(node, Repeat):
             at = _read_repeat(node, lines, at, reading, where)
@@ -177,7 +175,7 @@ def _read_repeat(
     passes = 0
     while passes < count and (node.count is not None or at < len(lines)):
         after = read_nodes(node.body, lines, at, reading, (*where, passes))
-        if node.count is None and after == at:  # a body that takes no line would never end
+        if node.count is None and after == at:  # a body without lines would never end
             raise Mismatch
         at = after
         passes += 1
@@ -219,7 +217,7 @@ def _count(count: Count, reading: TemplateReading) -> int:
 
 
 def whole_number(token: str) -> int | None:
-    """Return the value of a token that is a whole number of up to 18 digits, written in ASCII."""
+    """Return the value of a token that is a whole number of up to 18 ASCII digits; else None."""
     digits = token.removeprefix("-")
     return int(token) if len(digits) <= 18 and digits.isascii() and digits.isdigit() else None
 

@@ -1,8 +1,8 @@
-"""Hints at bounds in the source of an input validator. It is read as text; nothing is executed.
+"""Validator text: hints at bounds in the source of an input validator. Nothing is executed.
 
-A validator compares what it reads with constants: `1 <= n <= 2 * 10**5`, `readInt(1, MAX_N)`, `[a-z]{1,50}`. This
-module finds alphabets and words, and the constants that what is read is compared with, as pairs where they come in
-pairs. Decides which constants bound something, in the order in which the names that they bound first appear.
+A validator compares its input with constants: `1 <= n <= 2 * 10**5`, `readInt(1, MAX_N)`, `[a-z]{1,50}`. This module
+finds alphabets, words, and constants that bound something, in pairs if possible. They are in the order in which the
+bounded names first appear.
 """
 
 import re
@@ -33,7 +33,7 @@ _MENTIONS = {
 }
 _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "//", "%", "**", "<<", ">>"})
-# Calls whose numbers bound nothing.
+# Calls whose numbers are no bounds.
 _DEAF = frozenset({"exit", "_exit", "quit", "range", "split", "substr", "resize", "reserve", "assign", "setprecision"})
 _ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
 _PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
@@ -42,7 +42,7 @@ _WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
 
 
 def read_validators(validators: Sequence[Program]) -> Hints:
-    """Find hints in the sources of `validators`."""
+    """Return the hints in the sources of `validators`."""
     pairs: list[Bounds] = []
     constants: set[int] = set()
     alphabets: list[Alphabet] = []
@@ -74,7 +74,7 @@ def _inside(text: str) -> str:
 
 
 def _is_alphabet(text: str) -> bool:
-    """Say whether a text lists letters: "abcdefghijklmnopqrstuvwxyz", "ACGT", ".#"."""
+    """Return whether a text lists letters: "abcdefghijklmnopqrstuvwxyz", "ACGT", ".#"."""
     sorts = sum(text[:1] <= one < other for one, other in pairwise(text)) == len(text) - 1
     if len(text) < 2 or len(set(text)) < len(text) or not text.isascii() or set(text) & _NO_LETTERS:
         return False
@@ -92,7 +92,7 @@ def vocabularies_of(source: str, texts: Sequence[str]) -> Iterator[tuple[str, ..
 
 
 def _digit_pairs(text: str) -> Iterator[Bounds]:
-    """Yield bounds told by a regular expression for a whole number, such as "[1-9][0-9]{0,4}"."""
+    """Yield bounds from a regular expression for a whole number, such as "[1-9][0-9]{0,4}"."""
     for zero, minus, digits in _DIGITS.findall(text):
         high = 10 ** (int(digits) + 1) - 1
         low = -high if minus else 0 if zero else 1
@@ -118,7 +118,7 @@ def _letters(inside: str) -> Iterator[str]:
 
 
 def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
-    """Return the pairs, ordered by where the name that they bound first appears; none of sums or products."""
+    """Return the pairs, ordered by the first occurrence of the names they bound, without bounds of sums or products."""
     first_seen: dict[str, int] = {}
     for index, token in enumerate(tokens):
         first_seen.setdefault(token.text, index)
@@ -145,7 +145,6 @@ def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
 
 
 def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
-    """Say whether a token is a constant that may bound something."""
     if tokens[index].value is None or tokens[index].subscript or tokens[index].call in _DEAF:
         return False
     before, after = _text(tokens, index - 1), _text(tokens, index + 1)
@@ -155,7 +154,7 @@ def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
 
 
 def _is_aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> bool:
-    """Say whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"."""
+    """Return whether a sum or a product is bounded, as in "total <= 10**6" or "sum(sizes) > 10**6"."""
     if not {_text(tokens, one - 1), _text(tokens, one + 1)} & _COMPARISONS:
         return False
     nearby = [*tokens[one + 1 : last], *_statement(list(reversed(tokens[max(one - 24, 0) : one])))]
@@ -171,7 +170,7 @@ def _is_pair(tokens: Sequence[SourceToken], one: int, other: int) -> bool:
 
 
 def _lone(tokens: Sequence[SourceToken], index: int) -> Bounds | None:
-    """Read a constant without a partner: a low bound beside a name, or a high bound."""
+    """Return the bound of a constant without a partner: a low bound beside a name, or a high bound."""
     value = tokens[index].value
     after = _text(tokens, index + 1), _text(tokens, index + 2), _text(tokens, index + 3)
     chain = after[0] in ("<", "<=") and after[1].isidentifier() and after[2] in ("<", "<=")
@@ -185,7 +184,7 @@ def _lone(tokens: Sequence[SourceToken], index: int) -> Bounds | None:
 
 
 def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:
-    """Return the name that is bounded: after "1 <=", before "<= 9", or the first other one in the call."""
+    """Return the bounded name: after "1 <=", before "<= 9", or the first other one in the call."""
     if last == one and _text(tokens, one + 1) in _COMPARISONS:
         last = one + 8
     nearby = [*_statement(tokens[one + 1 : last]), *_statement(list(reversed(tokens[max(one - 8, 0) : one])))]
@@ -194,7 +193,7 @@ def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:
 
 
 def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
-    """Return where a table of bounds is used that the constant stands in: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}."""
+    """Return where a table with the constant is used: BOUNDS = {"add": (-5, 5), "undo": (0, 9)}; None if nowhere."""
     start = index
     while start > 0 and tokens[start - 1].text not in ("\n", ";"):
         start -= 1
@@ -205,7 +204,6 @@ def _table_use(tokens: Sequence[SourceToken], index: int) -> int | None:
 
 
 def _statement(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
-    """Yield tokens up to the end of the statement."""
     return takewhile(lambda token: token.text not in _ENDS, tokens)
 
 

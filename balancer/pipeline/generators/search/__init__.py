@@ -1,1 +1,1 @@
-"""Search for the inputs that tell what survives from what is right, by running both."""
+"""Searches for inputs that separate survivors from right submissions, by running both."""

@@ -1,7 +1,7 @@
-"""Ask the validators how far the values of each field go, instead of believing what was read off their text.
+"""Range questions: asks the validators how far the values of each field go.
 
-Decides which values are asked about: usual bounds, one field at a time, in a known input. What they accept widens what
-is known of the field, and never narrows it: a value that they refuse may be refused for another reason.
+Decides which values are tried: usual bounds, one field at a time, in a known input. An accepted value widens the
+field's range. A refused value never narrows it, because there may be another reason.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,17 +18,17 @@ __all__ = ["widen_ranges"]
 _POWERS = {base * 10**power for power in range(1, 18) for base in (1, 2, 5)}
 _HIGHS = sorted(_POWERS | {10**18, 2**31 - 1})
 _LOWS = (0, -1, -(10**3), -(10**6), -(10**9), -(10**18))
-_SMALL = 400  # bytes of the input that is asked about
+_SMALL = 400  # bytes of the input that is used
 
 Valid = Callable[[Sequence[bytes]], list[bool | None]]
 
 
 def widen_ranges(found: Knowledge, valid: Valid) -> Knowledge:
-    """Return what is known, with the ranges of values as far as they are accepted.
+    """Return the knowledge with the ranges widened to accepted values.
 
     Args:
-        found: what is known.
-        valid: says which inputs are valid.
+        found: the knowledge so far.
+        valid: returns which inputs are valid.
     """
     asked = [each for instance in found.instances[:2] for each in _questions(found, instance)]
     says = valid([data for _, _, data in asked])
@@ -40,7 +40,7 @@ def widen_ranges(found: Knowledge, valid: Valid) -> Knowledge:
 
 
 def _questions(found: Knowledge, instance: Instance) -> Iterator[tuple[int, int, bytes]]:
-    """Yield inputs with one value changed: the field, the value, the input."""
+    """Yield (field, value, input) with one value changed."""
     for slot, tokens in instance.items():
         number = slot[0]
         fact = found.facts.fields[number]
@@ -61,6 +61,6 @@ def _with(known: Range, value: int) -> Range:
         return replace(known, low=value)
     if value <= known.highs[0]:
         return known
-    # It is more than what bounded it, so nothing did; what was only guessed, and is more still, remains a guess.
+    # The value exceeds its bounding field, so that is no bound. Larger guesses remain guesses.
     others = () if known.sure else tuple(high for high in known.highs if high > value)
     return replace(known, highs=(value, *others), bound=None)

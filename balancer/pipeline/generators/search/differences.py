@@ -1,8 +1,7 @@
-"""Differential testing: run right and surviving wrong submissions on many small inputs, and keep those that differ.
+"""Differential testing: runs accepted submissions and survivors on small inputs, and keeps those that differ.
 
-Decides what counts as a find: an input that every validator accepts, on which the reference solution ends well, the
-other right ones agree with it, and a survivor, run again by itself, does not. An infrastructure failure is no
-difference.
+A find is an input that every validator accepts, on which the accepted submissions agree, and on which a survivor, run
+again alone, fails. A failure of the infrastructure is no difference.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +21,8 @@ class MadeInput:
     """An input that was made up.
 
     Attributes:
-        kind: the way in which it was made, for the source.
-        detail: what it is, for people.
+        kind: the way it was made, for the source.
+        detail: for people.
         data: the input.
     """
 
@@ -33,23 +32,23 @@ class MadeInput:
 
 
 class InputSource(Protocol):
-    """Where the inputs of a search come from."""
+    """Source of the inputs of a search."""
 
     def batch(self) -> list[MadeInput]:
-        """Return the next inputs, none of them twice; an empty list once there are no more."""
+        """Return the next inputs, each once; empty when there are no more."""
         ...
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """Hear which inputs of a batch are valid; None: not known."""
+        """Receive which inputs of a batch are valid; None: not known."""
         ...
 
 
 class SearchBudget:
-    """How much a search may still spend.
+    """What a search may still spend.
 
     Args:
-        comparer: counts the inputs that programs are run on.
-        seconds, runs: so long, and so many of them, from now on.
+        comparer: counts the runs.
+        seconds, runs: from now on.
         clock: seconds.
     """
 
@@ -61,18 +60,18 @@ class SearchBudget:
 
     @property
     def left(self) -> bool:
-        """Whether there is time left, and a run."""
+        """Whether there are time and runs left."""
         return self._clock() < self._until_s and self._comparer.runs < self._runs
 
 
-_MOST_CONFIRMED = 8  # inputs of a batch that are looked at more closely
-_MOST_RIGHT = 6  # right solutions that must agree
+_MOST_CONFIRMED = 8  # inputs of a batch that are checked more closely
+_MOST_RIGHT = 6  # accepted submissions that must agree
 _QUICK = frozenset({"cpp", "c"})
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """An input that tells survivors from what is right, and their names."""
+    """An input that separates survivors from right submissions, and their names."""
 
     made: MadeInput
     names: tuple[str, ...]
@@ -123,12 +122,12 @@ def _in_batch(
 
 
 def _quickest(accepted: Sequence[Submission]) -> Submission:
-    """Return the right solution that stands for all until something is found: one that starts quickly, if there is."""
+    """Return the accepted submission that is used until there is a find: one that starts quickly, if possible."""
     return next((each for each in accepted if each.program.language in _QUICK), accepted[0])
 
 
 def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]) -> set[int]:
-    """Return the places of the inputs on which `survivor` would not be accepted."""
+    """Return the indices of the inputs on which `survivor` would not be accepted."""
     ended = comparer.answers(survivor, [made.data for made, _ in answered])
     unlike: list[tuple[int, Execution]] = [
         (index, execution)
@@ -140,21 +139,21 @@ def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tu
 
 
 def _most_telling(different: Mapping[str, set[int]], answered: Sequence[tuple[MadeInput, bytes]]) -> list[int]:
-    """Return the places to look at more closely: what tells many survivors first, of equals the shortest input."""
+    """Return the indices to check more closely: those that reject many survivors first; of equals, the shortest."""
     told: dict[int, int] = {}
     for places in different.values():
         for index in places:
             told[index] = told.get(index, 0) + 1
     order = sorted(told, key=lambda index: (-told[index], len(answered[index][0].data), index))
     chosen = order[:_MOST_CONFIRMED]
-    # Nobody is left out for being told by few inputs: the shortest of each are among them.
+    # The shortest input for each survivor is included, even if few inputs reject it.
     for places in different.values():
         chosen += sorted(places, key=lambda index: (len(answered[index][0].data), index))[:2]
     return list(dict.fromkeys(chosen))
 
 
 def confirmed(comparer: Comparer, data: bytes, answer: bytes, suspects: Sequence[Submission]) -> tuple[str, ...]:
-    """Return the names of those of `suspects` that fail on `data`, each run by itself; none if right ones disagree."""
+    """Return the names of `suspects` that fail on `data`, each run alone; none if accepted submissions disagree."""
     for other in comparer.accepted[:_MOST_RIGHT]:
         if _is_right(comparer, other, data, answer) is not True:
             return ()

@@ -1,11 +1,10 @@
-"""Hill climbing on CPU time: from large inputs to those on which a surviving submission takes longest.
+"""Hill climbing on CPU time: from large inputs to those on which a survivor takes longest.
 
-Decides where to start, which survivor is climbed for, and when it is no use. What is measured is the survivor's own CPU
-time, within the problem's limits; the reference solution must stay well below. An input is a find once a survivor
-passes the limit on it, or gives another answer. It is proposed by times, so no two runs climb in quite the same way.
+Decides where to start, for which survivor to climb, and when to give up. It measures the survivor's CPU time, within
+the problem's limits; the reference solution must stay well below. An input is a find when a survivor passes the limit
+on it, or fails on it. The choices depend on times, so no two runs climb in quite the same way.
 
-Steps of a hill climb: from one large input to another like it, with a list reordered or a part drawn anew. Decides what
-a step is. Pure: it knows neither programs nor times.
+`Steps` goes from one large input to a similar one: a list reordered, or a part drawn again. Pure.
 """
 
 import random
@@ -30,22 +29,22 @@ from balancer.program import Status
 
 __all__ = ["HillClimb", "Step", "Steps"]
 
-Drawn = tuple[str, bytes]  # what it is, for people, and the input
+Drawn = tuple[str, bytes]  # description and input
 
 _WHERE = (Where.FULL, Where.HIGH, Where.LOW, Where.TINY, Where.LOG, Where.EDGE, Where.SEEN)
-_STARTS, _KNOWN_STARTS = 12, 6  # inputs to start from: made up, and known
-_MOST_REFUSED = 6  # in a row, before no more are made up: a relation is not known
-_TAKEN, _MEASURED = 12, 4  # steps that are taken at once, and valid ones of them that are measured
-_KEPT = 3  # inputs that are climbed from, for each survivor
-_WELL_WITHIN = 1 / 1.2  # of the limit: what the reference solution may take
-_FAST = 0.05  # of the limit: below that times say little, and the larger input is the better one
-_PATIENCE, _HOPE = 40, 200  # inputs that made a survivor no slower, before it is given up: a fast one, a slow one
+_STARTS, _KNOWN_STARTS = 12, 6  # made-up and known inputs to start from
+_MOST_REFUSED = 6  # refused in a row; then no more are made up, because a relation is not known
+_TAKEN, _MEASURED = 12, 4  # steps taken at once, and valid ones of them that are measured
+_KEPT = 3  # inputs to climb from, for each survivor
+_WELL_WITHIN = 1 / 1.2  # of the limit, for the reference solution
+_FAST = 0.05  # of the limit: below it, times tell little, and the larger input is better
+_PATIENCE, _HOPE = 40, 200  # inputs without a slower one before giving up: for a fast survivor, for a slow one
 _DETAIL = 120  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An input, and how one came to it: the kind of step, and what was done, for people."""
+    """An input, with the kind of step that made it, and a description."""
 
     kind: str
     detail: str
@@ -53,11 +52,11 @@ class Step:
 
 
 class Steps:
-    """Steps from one input to another. Those that have led to valid inputs are taken more often.
+    """Steps from one input to another. Steps that led to valid inputs are taken more often.
 
     Args:
         found: what is known of the problem's inputs.
-        rng: for everything.
+        rng: for all random choices.
     """
 
     def __init__(self, found: Knowledge, rng: random.Random) -> None:
@@ -66,7 +65,7 @@ class Steps:
         self._yield = {name: [2.0, 2.0] for name in _STEPS}
 
     def take(self, data: bytes, others: Sequence[bytes], count: int) -> list[Step]:
-        """Return up to `count` inputs that are a step away from `data`; `others` may lend it a part."""
+        """Return up to `count` inputs one step away from `data`. A step may take a part from `others`."""
         instance = self._found.read(data)
         made: list[Step] = []
         for _ in range(3 * count if instance else 0):
@@ -82,7 +81,7 @@ class Steps:
         return made
 
     def heard(self, step: Step, *, valid: bool) -> None:
-        """Hear what came of a step."""
+        """Record whether a step led to a valid input."""
         counted = self._yield.get(step.kind)
         if counted is not None:
             counted[0] += valid
@@ -90,7 +89,7 @@ class Steps:
 
 
 def _arranged(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Put a list into another order, or make it of other values that it has."""
+    """Put a list into another order, or fill it with other values that it has."""
     slots = [slot for slot, tokens in instance.items() if len(tokens) > 1]
     if not slots:
         return None
@@ -101,7 +100,7 @@ def _arranged(found: Knowledge, instance: Instance, others: Sequence[bytes], rng
 
 
 def _redrawn(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Draw some fields that count nothing anew."""
+    """Draw some fields again that count nothing."""
     fields = sorted({slot[0] for slot in instance if slot[0] not in found.sizes})
     if not fields:
         return None
@@ -112,7 +111,7 @@ def _redrawn(found: Knowledge, instance: Instance, others: Sequence[bytes], rng:
 
 
 def _resized(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Set a size to the most, to half of what it was, or to twice as much: another may take the room."""
+    """Make a size as large as possible, or change it by a factor, or add 1."""
     slots = [slot for slot, tokens in instance.items() if slot[0] in found.sizes and _is_number(tokens)]
     if not slots:
         return None
@@ -128,7 +127,6 @@ def _resized(found: Knowledge, instance: Instance, others: Sequence[bytes], rng:
 
 
 def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Take a field from another input."""
     other = found.read(rng.choice(others)) if others else None
     if other is None:
         return None
@@ -138,7 +136,6 @@ def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: ra
 
 
 def _reshaped(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
-    """Give a graph another shape."""
     if not found.edges:
         return None
     edges = rng.choice(found.edges)
@@ -226,7 +223,7 @@ def _halves(tokens: list[str]) -> list[str]:
 
 @dataclass(slots=True)
 class _Slope:
-    """Where a survivor is slowest so far: (part of the limit, what was done, the input), the slowest first."""
+    """The slowest inputs of a survivor so far: (share of the limit, description, input), the slowest first."""
 
     survivor: Submission
     best: list[tuple[float, str, bytes]] = field(default_factory=list)
@@ -240,7 +237,7 @@ class _Slope:
         self.idle = self.idle + 1 if self.best[0] is before else 0
 
     def lend(self, step: Step) -> None:
-        """Climb from another's larger input as well, as long as nothing is slow yet."""
+        """Add another survivor's larger input, while no input is slow yet."""
         if self.share < _FAST and all(len(step.data) > len(place[2]) for place in self.best):
             self.add(0.0, step)
 
@@ -260,20 +257,20 @@ class HillClimb:
         found: what is known of its inputs.
         comparer: measures.
         known: the inputs that took longest so far, the slowest first.
-        rng: for all that is left to chance.
+        rng: for all random choices.
     """
 
     def __init__(self, found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> None:
         self._comparer = comparer
         self._rng = rng
         self._seen: set[bytes] = set()
-        self._refused = 0  # of the made-up inputs to start from, in a row
+        self._refused = 0  # made-up inputs to start from, refused in a row
         self._starts = _starts(found, known[:_KNOWN_STARTS], rng)
         self._steps = Steps(found, rng)
         self._slopes: dict[str, _Slope] = {}
 
     def finds(self, survivors: Iterable[Submission], allowance: SearchBudget) -> Iterator[Find]:
-        """Yield finds until each survivor has one, none gets any slower, or the allowance is used up."""
+        """Yield finds until each survivor has one, no input gets slower, or the allowance is used up."""
         left = {survivor.name: survivor for survivor in survivors}
         for name, survivor in left.items():
             self._slopes.setdefault(name, _Slope(survivor)).idle = 0
@@ -287,7 +284,7 @@ class HillClimb:
                     yield Find(each.made, found)
 
     def _next(self, left: Mapping[str, Submission]) -> tuple[list[Step], list[str]]:
-        """Return the next inputs, and the names of the survivors that they are for; no names: it is no use."""
+        """Return the next inputs, and the names of the survivors to measure. No names: give up."""
         more = _MEASURED if self._refused < _MOST_REFUSED else 0
         starts = [step for step in islice(self._starts, more) if self._is_new(step)]
         if starts:
@@ -309,7 +306,7 @@ class HillClimb:
         return is_new
 
     def _tried(self, made: Sequence[Step], survivors: Sequence[Submission], allowance: SearchBudget) -> list[Find]:
-        """Measure what is valid of what was made, some at a time, and return what was found."""
+        """Measure the valid inputs, some at a time, and return the finds."""
         says = self._comparer.valid([step.data for step in made])
         for step, valid in zip(made, says, strict=True):
             self._steps.heard(step, valid=valid is True)
@@ -351,7 +348,7 @@ class HillClimb:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What came of an input: the part of the limit that survivors took, and the names of those that failed."""
+    """Results of an input: the shares of the limit that survivors took, and the names of those that failed."""
 
     step: Step
     shares: Mapping[str, float]
@@ -359,7 +356,7 @@ class _Measured:
 
 
 def _starts(found: Knowledge, known: Sequence[bytes], rng: random.Random) -> Iterator[Step]:
-    """Yield the inputs that are begun with: those that took longest, and the largest that can be made up."""
+    """Yield the first inputs: those that took longest, and the largest that can be made up."""
     yield from (Step("known", "known", data) for data in known)
     for style in islice(large_styles(rng), _STARTS):
         with suppress(TooLarge):

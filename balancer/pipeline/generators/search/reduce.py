@@ -1,9 +1,8 @@
-"""Test-case reduction: smaller inputs than a given one, by what is known of the format.
+"""Test-case reduction: inputs smaller than a given one, by the known format. Pure.
 
-Decides which are tried, and in which order: of each thing that a number counts large parts first, then less; nodes with
-their edges, and the others numbered anew; then values. Where a number is the sum of others in
-all known inputs, it is put right first, and then left as it was. Whether a smaller input still does what the larger one
-did is for the caller to find out. Pure.
+Decides which are tried, and in which order: large parts of each counted thing first, then smaller ones; nodes with
+their edges; then values. If a number is the sum of others in all known inputs, it is corrected first, and then left
+unchanged. The caller tests whether a smaller input has the same effect.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,10 +32,10 @@ class Part:
     """Something that an input has several of.
 
     Args:
-        fields: the fields of it.
-        depth: how many blocks there are around it.
+        fields: its fields.
+        depth: number of blocks around it.
         count: what counts it; None if nothing does.
-        letters: it is the letters of words.
+        letters: whether it is the letters of words.
     """
 
     fields: tuple[int, ...]
@@ -47,14 +46,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartPlace:
-    """One place at which an input has a part: the passes of the blocks around it, and its slots."""
+    """One place of a part in an input: the passes of the blocks around it, and its slots."""
 
     part: Part
     where: tuple[int, ...]
     slots: tuple[Slot, ...]
 
     def length(self, instance: Instance) -> int:
-        """Return how many there are."""
+        """Return the number of things at this place."""
         if self.part.letters:
             return max((len(token) for slot in self.slots for token in instance[slot]), default=0)
         depth = self.part.depth
@@ -62,7 +61,7 @@ class PartPlace:
         return max([*flat, *(slot[1][depth] + 1 for slot in self.slots if len(slot[1]) > depth)], default=0)
 
     def passes(self) -> dict[int, list[Slot]]:
-        """Return the slots of each pass, where it is a block that comes several times."""
+        """Return the slots of each pass, for a block that repeats."""
         found: dict[int, list[Slot]] = {}
         for slot in self.slots:
             if len(slot[1]) > self.part.depth:
@@ -76,7 +75,7 @@ def parts_of(found: Knowledge) -> list[Part]:
 
 
 def counted_together(parts: Sequence[Part]) -> list[list[Part]]:
-    """Put those parts together that one number counts; what nothing counts stands alone."""
+    """Group the parts that the same number counts. Parts without a count stand alone."""
     counted: dict[int, list[Part]] = {}
     alone: list[list[Part]] = []
     for part in parts:
@@ -88,7 +87,7 @@ def counted_together(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def places_of(part: Part, instance: Instance) -> list[PartPlace]:
-    """Return each place at which an input has a part."""
+    """Return each place of a part in an input."""
     found: dict[tuple[int, ...], list[Slot]] = {}
     for slot in instance:
         if slot[0] in part.fields:
@@ -119,13 +118,13 @@ def _parts(nodes: Sequence[Node], facts: Facts, depth: int) -> Iterator[Part]:
 
 Given = dict[Slot, Sequence[str]]
 
-_BELIEVED = 0.5  # from which a sum, or the like, is put right
-_NODES = 40  # of a graph that are left out one by one
-_VALUES = 60  # of an input that are made less one by one
+_BELIEVED = 0.5  # from which a sum or a similar rule is corrected
+_NODES = 40  # nodes of a graph that are removed one by one
+_VALUES = 60  # values of an input that are reduced one by one
 
 
 def smaller_inputs(found: Knowledge, data: bytes) -> Iterator[bytes]:
-    """Yield inputs that are shorter than `data`, or as long with lesser values; none that was there before."""
+    """Yield inputs that are shorter than `data`, or equally long with smaller values, each once."""
     instance = found.read(data)
     if instance is None:
         return
@@ -144,7 +143,7 @@ def _size(data: bytes) -> tuple[int, int, bytes]:
 
 
 def _settled(told: Sequence[Rule], given: Given) -> Given:
-    """Return what is given, with numbers that are the sum of others put right."""
+    """Return `given` with sums corrected."""
     made = dict(given)
     for rule in told:
         single, several = rule.fields[0], rule.fields[-1]
@@ -165,7 +164,7 @@ def _all(found: Knowledge, instance: Instance) -> Iterator[Given]:
 
 
 def _shorter(found: Knowledge, parts: Sequence[Part], instance: Instance) -> Iterator[Given]:
-    """Take parts out at every place of the number that counts them; of what nothing counts, at each place by itself."""
+    """Take things out at all places that one number counts, or at a single place if nothing counts them."""
     field = parts[0].count.field if parts[0].count is not None else None
     places = [place for part in parts for place in places_of(part, instance)]
     if field is None:
@@ -199,7 +198,7 @@ def _chunks(
 
 
 def _take_out(place: PartPlace, instance: Instance, given: Given, start: int, taken: int) -> None:
-    """Take things out; where one list is shorter than another that the same number counts, from its end."""
+    """Take things out; from the end of a list that is shorter than another one with the same count."""
     start = max(min(start, place.length(instance) - taken), 0)
     end = start + taken
     depth = place.part.depth
@@ -218,7 +217,7 @@ def _take_out(place: PartPlace, instance: Instance, given: Given, start: int, ta
 
 
 def _without_nodes(found: Knowledge, instance: Instance) -> Iterator[Given]:
-    """Leave a node of a graph out, with its edges, and number the others anew."""
+    """Remove a node of a graph with its edges, and renumber the others."""
     for edges in found.edges:
         counter = edges.bound.field
         table = next((part for part in parts_of(found) if edges.left in part.fields and part.depth == 0), None)
@@ -241,7 +240,7 @@ def _without_nodes(found: Knowledge, instance: Instance) -> Iterator[Given]:
 
 
 def _lower(found: Knowledge, instance: Instance) -> Iterator[Given]:
-    """Make numbers less, all of a field or one by one, by their ranks and by half; make letters the first one."""
+    """Make numbers smaller, all of a field or one by one, by rank and by half; turn letters into the first one."""
     plain = [slot for slot in instance if slot[0] not in found.sizes and instance[slot]]
     numbers = sorted({slot[0] for slot in plain if found.facts.fields[slot[0]].kind is TokenKind.INT})
     for number in numbers:

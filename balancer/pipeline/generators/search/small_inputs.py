@@ -1,12 +1,12 @@
-"""Small inputs: random ones without end, and every one that there is, in order.
+"""Small inputs: random ones without end, and all of them in order.
 
-Random ones are drawn, changed from known ones, and changed again from those that were valid.
-Decides how often each way is used: the more of its inputs are valid, the more often. So where relations are not known,
-and most of what is drawn is refused, the search goes on from what was accepted, a change at a time.
+Random ones are drawn, changed from known ones, or changed from valid ones. The more inputs of a way are valid, the more
+often it is used. So if relations are not known, and most drawn inputs are refused, the search continues from accepted
+ones, one change at a time.
 
-Every small input, in order: all sizes up to some, all values out of a few. Decides which values count as few. What is
-small enough to be tried whole leaves nothing to luck; once it is not, random inputs do better. Pure: what is valid is
-not known here, but what a validator is sure to refuse is left out.
+All small inputs in order: all sizes up to a limit, with few values. Decides which values these are. A complete
+enumeration leaves nothing to chance; when it gets too large, random inputs are better. Pure: inputs that a validator
+certainly refuses are left out.
 """
 
 import hashlib
@@ -33,11 +33,11 @@ from balancer.pipeline.generators.write.commands import command_changes, has_com
 __all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs"]
 
 _DRAWN_AT_ONCE = 250
-_MOST_BYTES = 2**18  # of a batch
-_LARGE = 4096  # bytes of an input that is not changed any more
-_KEPT = 300  # valid inputs that are changed further
-_DRAWS = 20  # times as many as are wanted, before a batch is left short: the rest was there already
-_LEAST_SHARE = 0.05  # of a way whose inputs are all refused
+_MOST_BYTES = 2**18  # bytes of a batch
+_LARGE = 4096  # larger inputs are not changed further
+_KEPT = 300  # valid inputs for further changes
+_DRAWS = 20  # draws for each wanted input, before a batch is left short; the others were repeated
+_LEAST_SHARE = 0.05  # least share of a way, even if all its inputs are refused
 
 _ANYHOW = (How.RANDOM, How.RANDOM, How.FEW, How.SORTED, How.REVERSED, How.RAMP, How.EQUAL, How.ODD_ONE)
 
@@ -46,10 +46,10 @@ class SmallInputs:
     """Small inputs of one problem.
 
     Args:
-        found: what is known of its inputs; None: nothing but the inputs themselves.
-        known: all inputs that were used already.
-        near: of them, those that reject some wrong submission: what survives may fail close by.
-        rng: for everything.
+        found: what is known of its inputs; None: only the inputs themselves.
+        known: all inputs used so far.
+        near: those of them that reject a wrong submission, because survivors may fail on similar ones.
+        rng: for all random choices.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SmallInputs:
             {} if found is None else {kind: build_styled(found, styles, rng) for kind, styles in _drawn(rng).items()}
         )
         self._drawn: dict[str, Iterator[tuple[str, bytes]]] = drawn
-        # How many inputs of each way were valid, and how many there were; to begin with, all are as good.
+        # Valid inputs and all inputs of each way; at the beginning all ways are equal.
         self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *drawn)}
 
     def batch(self) -> list[MadeInput]:
@@ -93,7 +93,7 @@ class SmallInputs:
         return made
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """Prefer the ways whose inputs are valid, and change valid inputs further."""
+        """Prefer the ways with valid inputs, and change valid inputs further."""
         for each, says in zip(made, valid, strict=True):
             if says is None:
                 continue
@@ -153,7 +153,7 @@ def _medium(rng: random.Random) -> Iterator[Style]:
 
 
 def _cases(rng: random.Random) -> Iterator[Style]:
-    """Yield many test cases in one input, where the format has them: nothing is cheaper."""
+    """Yield styles with many test cases in one input, which cost least."""
     while True:
         most = rng.choice((3, 4, 6, 8))
         blocks = rng.choice((10, 50, 200, 1000))
@@ -171,21 +171,24 @@ def _digest(data: bytes) -> bytes:
 
 
 class Odometer:
-    """The last wheel turns first; the wheels behind one that turned are taken off, as others may be needed there."""
+    """Enumerates sequences of choices.
+
+    The last wheel turns first; wheels after it are removed, as later choices may differ.
+    """
 
     def __init__(self) -> None:
-        self._wheels: list[list[int]] = []  # where each stands, and how many places it has
+        self._wheels: list[list[int]] = []  # position and number of positions of each wheel
         self._at = 0
 
     def pick(self, count: int) -> int:
-        """Return a number from 0 to `count` - 1: the next choice of this sequence."""
+        """Return the next choice of this sequence, from 0 to `count` - 1."""
         if self._at == len(self._wheels):
             self._wheels.append([0, count])
         self._at += 1
         return self._wheels[self._at - 1][0]
 
     def advance(self) -> bool:
-        """Go on to the next sequence; False if there is none."""
+        """Go on to the next sequence. Return False if there is none."""
         del self._wheels[self._at :]
         self._at = 0
         while self._wheels:
@@ -196,21 +199,21 @@ class Odometer:
         return False
 
 
-_MOST = 20_000  # inputs of one extent; one with more is left out
-_TRIED = 3 * _MOST  # that are made for it: many come twice
+_MOST = 20_000  # inputs of one extent; larger extents are left out
+_TRIED = 3 * _MOST  # tries for an extent, with repetitions
 _IN_ORDER_AT_ONCE = 500
-_BARREN = 4  # batches without a valid input, after which there is no use
-_SURE = 0.5  # trust in what was seen of a list, from which other lists are left out
+_BARREN = 4  # batches without a valid input, before giving up
+_SURE = 0.5  # trust in a list's property from which lists without it are left out
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far values go.
+    """Limits of an enumeration.
 
     Attributes:
         size: the most of each counted thing.
-        width: how many different values, or letters.
-        ends: the greatest value is one of them.
+        width: number of different values or letters.
+        ends: whether the greatest value is one of them.
     """
 
     size: int
@@ -241,7 +244,7 @@ _EXTENTS = (
 
 
 class EveryInput:
-    """All inputs of one extent after another, batch by batch."""
+    """All inputs of one extent after another, in batches."""
 
     def __init__(self, found: Knowledge) -> None:
         self._barren = _BARREN
@@ -252,7 +255,7 @@ class EveryInput:
         return list(islice(self._made, _IN_ORDER_AT_ONCE)) if self._barren else []
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """End it once batch after batch holds nothing that is valid: then a relation is not known."""
+        """Stop after several batches without a valid input: then a relation is not known."""
         self._barren = _BARREN if any(valid) else self._barren - 1
 
 
@@ -305,7 +308,7 @@ class _Every:
         return self._odometer.pick(self._extent.size + 1)
 
     def patches(self) -> tuple[tuple[int, int], ...]:
-        return ()  # what was written stays: another turn of the odometer has the fitting value
+        return ()  # written values stay; another turn of the odometer has the right one
 
     def columns(
         self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: Mapping[int, int]
@@ -324,7 +327,7 @@ class _Every:
         return [columns[number] for number in fields]
 
     def _check_edges(self, columns: Mapping[int, list[str]], known: Mapping[int, int], *, complete: bool) -> None:
-        """Raise TooLarge if rows that are edges make another graph than those that were seen."""
+        """Raise TooLarge if edges make a graph of another kind than those seen."""
         for edges in self._found.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
@@ -356,7 +359,7 @@ class _Every:
     def _sizes(self, number: int) -> Sequence[int]:
         found = self._found.ranges[number]
         least = max([found.low, *(load.least for load in self._found.loads.get(number, ()))])
-        if number in self._found.blocks:  # test cases: one at a time
+        if number in self._found.blocks:  # the number of test cases is always one
             return [least if least > 0 else 1]
         return range(least, max(min(self._extent.size, max(found.highs)), least) + 1)
 
@@ -390,7 +393,7 @@ class _Every:
         return "".join(letters[self._odometer.pick(len(letters))] for _ in range(length))
 
     def _trusted(self, fact: Fact, options: list[str], before: Sequence[str]) -> list[str]:
-        """Leave out what makes a list another than those that were seen, as far as that is trusted."""
+        """Return the options that keep a list as those seen, as far as that is trusted."""
         if not before:
             return options
         trusted = trust(fact, self._found.hints)

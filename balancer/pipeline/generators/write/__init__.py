@@ -1,1 +1,1 @@
-"""Write an input down: from a template, or as a change of a known one."""
+"""Writing of inputs, from a template or as a change of a known one."""

@@ -1,7 +1,7 @@
-"""Write an input by a template: given tokens where there are some, made-up ones elsewhere.
+"""Input writer: writes an input by a template, with given tokens and made-up ones elsewhere.
 
-Counts come before what they count, so an input written from top to bottom is always consistent: a list gets
-as many tokens as its count says, cut or filled up as need be.
+Counts come before what they count, so an input written from top to bottom is consistent: a list is cut or filled up to
+its count.
 """
 
 import random
@@ -27,17 +27,17 @@ from balancer.pipeline.generators.learn.template import (
 __all__ = ["Filling", "build", "build_changed", "build_given", "build_styled"]
 
 _MOST_BLOCKS = 100_000
-_NAMED_SIZES = 6  # in what is said of an input
-_MOST_BYTES = 12_000_000  # when every part of an input took all the room it may
+_NAMED_SIZES = 6  # sizes named in an input's description
+_MOST_BYTES = 12_000_000  # enough for an input whose parts all take their whole room
 
 Given = Mapping[Slot, Sequence[str]]
 
 
 class Filling(Protocol):
-    """Chooses what is not given; see `Fill`."""
+    """Chooses tokens that are not given; see `Fill`."""
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
-        """Choose the length of a list that nothing counts."""
+        """Return the length of a list that no field counts."""
         ...
 
     def columns(
@@ -47,19 +47,19 @@ class Filling(Protocol):
         ...
 
     def patches(self) -> Iterable[tuple[int, int]]:
-        """Return earlier single fields that have to change after all, with their values, once each."""
+        """Return earlier single fields that must change, with their new values, once each."""
         ...
 
 
 def build(knowledge: Knowledge, given: Given, fill: Filling) -> bytes:
-    """Return an input of the problem that is known. Raises TooLarge."""
+    """Return an input of the known format. Raises TooLarge."""
     writer = _Writer(given, fill)
     writer.nodes(knowledge.nodes, ())
     return ("\n".join(writer.lines) + "\n").encode()
 
 
 def build_given(knowledge: Knowledge, given: Given) -> bytes | None:
-    """Return an input with nothing made up; None if what is given does not fit its own counts."""
+    """Return an input with nothing made up; None if the given tokens do not fit their counts."""
     try:
         return build(knowledge, given, _AsGiven())
     except TooLarge:
@@ -67,7 +67,7 @@ def build_given(knowledge: Knowledge, given: Given) -> bytes | None:
 
 
 def build_styled(knowledge: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Yield an input made up in each style, named by the style and its sizes; none where it cannot be made."""
+    """Yield an input in each style, named by the style and its sizes. Styles that are not possible are skipped."""
     for style in styles:
         fill = Fill(knowledge, style, rng)
         with suppress(TooLarge):
@@ -79,29 +79,26 @@ def build_styled(knowledge: Knowledge, styles: Iterable[Style], rng: random.Rand
 def build_changed(
     knowledge: Knowledge, changes: Iterable[tuple[str, Given]], rng: random.Random
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield an input for each change, what it needs beyond that drawn as in the known ones."""
+    """Yield an input for each change. Values needed in addition are drawn as in the known inputs."""
     for detail, given in changes:
         with suppress(TooLarge):
             yield detail, build(knowledge, given, Fill(knowledge, AS_SEEN, rng))
 
 
 class _AsGiven:
-    """Takes what is given as it is. Raises TooLarge where that does not fit the counts."""
+    """Takes given tokens unchanged. Raises TooLarge if they do not fit the counts."""
 
     def length(self, number: int, values: object) -> int:
-        """Return none: what is not there is not made up."""
         return 0
 
     def columns(
         self, fields: Sequence[int], given: Sequence[Sequence[str] | None], count: int, values: object
     ) -> list[list[str]]:
-        """Return what is given."""
         if any(tokens is None or len(tokens) != count for tokens in given):
             raise TooLarge
         return [list(tokens or ()) for tokens in given]
 
     def patches(self) -> tuple[tuple[int, int], ...]:
-        """Return none."""
         return ()
 
 
@@ -115,7 +112,7 @@ class _Writer:
         self._places: dict[int, tuple[int, int]] = {}
 
     def nodes(self, nodes: Sequence[Node], where: tuple[int, ...]) -> None:
-        """Write `nodes`; `where` tells the pass of each block around them."""
+        """Write `nodes`; `where` has the pass of each block around them."""
         for node in nodes:
             if isinstance(node, LineNode):
                 self._line(node, where)
@@ -137,7 +134,7 @@ class _Writer:
         self._patch()
 
     def _patch(self) -> None:
-        """Put right what was written of numbers that later ones decide."""
+        """Correct written numbers that later ones decide."""
         for number, value in self._fill.patches():
             line, index = self._places[number]
             tokens = self.lines[line].split(" ")
@@ -188,5 +185,5 @@ class _Writer:
 
 
 def _first_field(node: Repeat) -> int:
-    """Return the field whose given tokens tell how many lines there were."""
+    """Return the field whose given tokens tell the number of lines."""
     return next(fields_of(node.body))

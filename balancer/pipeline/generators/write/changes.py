@@ -1,9 +1,8 @@
-"""Change one thing in a known input: a number, the order of a list, a word, how many there are.
+"""Changes of a known input: a number, the order of a list, a word, a size.
 
-Each change names the slots that it gives new tokens to; `build` then sees to it that counts stay true.
+Each change gives new tokens for some slots; `build` keeps the counts right.
 
-Change inputs that have no template: token by token, line by line, or byte by byte. The last resort, so it assumes
-nothing: any bytes will do, and none at all.
+Inputs without a template are changed as text: by token, line or byte. That works for any bytes, and for an empty input.
 """
 
 import random
@@ -18,7 +17,7 @@ from balancer.pipeline.generators.learn.template import Instance, Slot
 
 __all__ = ["Change", "changes", "text_changes"]
 
-# What was done, and an instance to build from.
+# The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
 
 _SHOWN = 12  # characters of a token in a description
@@ -35,7 +34,7 @@ def changes(knowledge: Knowledge, rng: random.Random) -> Iterator[Change]:
     if not knowledge.instances:
         return
     tried = 0
-    while tried < len(_KINDS):  # a whole round without a place for any kind: there is nothing to change
+    while tried < len(_KINDS):  # if no kind finds a place, there is nothing to change
         for kind in _KINDS:
             found = kind(knowledge, rng.choice(knowledge.instances), rng)
             tried = tried + 1 if found is None else 0
@@ -56,7 +55,7 @@ def _resize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Cha
 
 
 def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Set a single number, or one element of a list, to a value at which programs break."""
+    """Set a single number, or one element of a list, to a value at which programs often fail."""
     slot = _pick(
         instance, rng, lambda slot, tokens: slot[0] not in knowledge.sizes and _is_number(knowledge, slot, tokens)
     )
@@ -81,13 +80,10 @@ def _high(found: Range, rng: random.Random) -> int:
 
 
 def _equalize(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Make all elements of a list equal."""
     return _rearranged(knowledge, instance, rng, "all equal", lambda tokens: [rng.choice(tokens)] * len(tokens))
 
 
 def _repeat_one(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Make two elements of a list equal."""
-
     def copied(tokens: list[str]) -> list[str]:
         source, target = rng.sample(range(len(tokens)), 2)
         return [tokens[source] if index == target else token for index, token in enumerate(tokens)]
@@ -109,7 +105,7 @@ def _reorder(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Ch
 
 
 def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Shuffle, reverse or repeat the lines of a table, whole."""
+    """Shuffle, reverse or repeat whole lines of a table."""
     slot = _pick(instance, rng, lambda slot, tokens: len(tokens) > 1)
     if slot is None:
         return None
@@ -127,7 +123,7 @@ def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) 
 
 
 def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Change a word: its length, its letters, its case."""
+    """Change a word: its length, letters or case."""
     slot = _pick(instance, rng, lambda slot, tokens: bool(tokens) and _is_free_word(knowledge, slot))
     if slot is None:
         return None
@@ -197,7 +193,7 @@ def _rearranged(
 
 
 def _give(knowledge: Knowledge, instance: Instance, slot: Slot, tokens: list[str]) -> Change:
-    """Describe the first token that differs, and give the new ones."""
+    """Return the change to `tokens`, described by the first token that differs."""
     name = knowledge.names[slot[0]]
     for index, (old, new) in enumerate(zip(instance[slot], tokens, strict=True)):
         if old != new:
@@ -211,7 +207,7 @@ def _cut(token: str) -> str:
 
 
 def text_changes(inputs: Sequence[bytes], rng: random.Random) -> Iterator[_Change]:
-    """Yield changes of `inputs` and what was done, without end unless there is no input."""
+    """Yield changes of `inputs` with their descriptions, without end unless there is no input."""
     while inputs:
         for kind in _TEXT_KINDS:
             yield kind(rng.choice(inputs), rng)

@@ -1,11 +1,10 @@
-"""Other lists of commands than the known ones, where what a command may do depends on those before it.
+"""Command lists: new lists of commands, where a command may depend on earlier ones. Pure.
 
-Decides how they are made: parts of known lists put together so that what they need is there, and lists drawn by
-the rules of order that all known ones keep. Pure.
+Lists are made in two ways: from parts of known lists that together have what they need, and drawn by the rules of order
+that all known lists keep.
 
-What the order of commands keeps to: no more "pop" than "push" before it, "remove x" only after "add x". Decides which
-such rules all known lists of commands keep, and draws lists that keep them. They may be chance, so each list that is
-drawn breaks one in a while, and inputs that turn out to be valid are looked at like any other. Pure.
+Rules of order: no more "pop" than "push" before it, or "remove x" only after "add x". They may be chance, so a drawn
+list sometimes breaks one. Lists that turn out to be valid count as known ones.
 """
 
 import random
@@ -22,23 +21,23 @@ __all__ = ["Needs", "Row", "command_changes", "drawn_rows", "has_commands", "nee
 
 Row = tuple[str, ...]  # a command and its arguments
 
-_KEPT = 0.9  # of the rules, in one list
-_LEAST_SEEN = 2  # commands of a kind, before a rule is found in them
+_KEPT = 0.9  # share of the rules that a list keeps
+_LEAST_SEEN = 2  # commands of a kind needed to find a rule
 _COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 30, 100)
 _TIMES = (2, 2, 3, 10, 50)
-_MOST_WORDS = 8  # that are commands
-_MOST_NUMBERS, _OFTEN = 4, 3  # as many numbers, each so often, may be commands: 1 x, 2 x
+_MOST_WORDS = 8  # most words that are commands
+_MOST_NUMBERS, _OFTEN = 4, 3  # at most so many numbers, each at least so often, are commands: 1 x, 2 x
 _MOST_ROWS = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """That a command needs another one before it.
+    """A rule that a command needs another one before it.
 
     Args:
         command, other: their words.
-        uses_up: each `other` is good for one `command`; else for any number.
-        same: the first argument must be the same.
+        uses_up: each `other` allows one `command`; else any number.
+        same: whether the first argument must be the same.
     """
 
     command: str
@@ -48,7 +47,7 @@ class Needs:
 
 
 def needs_of(lists: Sequence[Sequence[Row]]) -> list[Needs]:
-    """Return the rules that all lists keep, the narrowest of each pair of commands."""
+    """Return the rules that all lists keep, the strictest for each pair of commands."""
     counted = Counter(row[0] for rows in lists for row in rows)
     found: list[Needs] = []
     for command in sorted(counted):
@@ -70,14 +69,14 @@ def drawn_rows(
     count: int,
     rng: random.Random,
 ) -> list[Row]:
-    """Draw a list of commands that keeps the rules, all but few of them; a shorter one if nothing may come next.
+    """Draw a list of commands that keeps nearly all rules; a shorter one if no command may come next.
 
     Args:
         needs: the rules.
         arguments: draws the arguments of a command.
         words: the commands.
-        count: how many.
-        rng: for everything else.
+        count: length of the list.
+        rng: for all other choices.
     """
     kept = [rule for rule in needs if rng.random() < _KEPT]
     weights = {word: rng.choice((1.0, 1.0, 1.0, 3.0, 10.0)) for word in words}
@@ -96,7 +95,7 @@ def drawn_rows(
 
 
 def _by_chance(weights: dict[str, float], rng: random.Random) -> Iterator[str]:
-    """Yield all words, the heavy ones early more often."""
+    """Yield all words in random order; those with a large weight are more often early."""
     left = dict(weights)
     while left:
         (word,) = rng.choices(list(left), list(left.values()))
@@ -105,7 +104,7 @@ def _by_chance(weights: dict[str, float], rng: random.Random) -> Iterator[str]:
 
 
 def _allowed(word: str, arguments: Row, state: "_CommandState", rng: random.Random) -> Row | None:
-    """Return a command that may come next, with another first argument if it must be; None if it may not come."""
+    """Return a command that may come next, with another first argument if needed; None if it may not come."""
     choices = state.first_arguments(word)
     if choices is not None and arguments:
         if not choices:
@@ -116,7 +115,7 @@ def _allowed(word: str, arguments: Row, state: "_CommandState", rng: random.Rand
 
 
 class _CommandState:
-    """How many of what every rule needs is there."""
+    """Counts of what every rule needs."""
 
     def __init__(self, rules: Sequence[Needs]) -> None:
         self._there: dict[Needs, Counter[str]] = {rule: Counter() for rule in rules}
@@ -188,7 +187,7 @@ class _Table:
 
 
 def command_changes(found: Knowledge, rng: random.Random) -> Iterator[Change]:
-    """Yield lists of commands, and what was done, without end; nothing if the inputs have none."""
+    """Yield lists of commands with their descriptions, without end; nothing if the inputs have none."""
     tables = _filled(found)
     while tables:
         table = rng.choice(tables)
@@ -210,7 +209,7 @@ def command_changes(found: Knowledge, rng: random.Random) -> Iterator[Change]:
 
 
 def has_commands(found: Knowledge) -> bool:
-    """Say whether inputs have lists of commands."""
+    """Return whether inputs have lists of commands."""
     return bool(_filled(found))
 
 
@@ -250,7 +249,7 @@ def _tables(found: Knowledge, nodes: Sequence[Node]) -> Iterator[_Table]:
 
 
 def _numbered(found: Knowledge, number: int) -> list[str]:
-    """Return the commands, if the first column looks like such: few words, or 1 to few, each of them often."""
+    """Return the commands, if the first column looks like commands: few words, or numbers from 1 on, each frequent."""
     counted = Counter(token for each in found.instances for slot in each if slot[0] == number for token in each[slot])
     words = sorted(counted)
     fact = found.facts.fields[number]
@@ -281,7 +280,6 @@ def _within(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
 
 
 def _meshed(one: list[Row], other: list[Row], rng: random.Random) -> list[Row]:
-    """Return both, in turn as chance has it: each keeps its own order."""
     turns = rng.sample([True] * len(one) + [False] * len(other), len(one) + len(other))
     first, second = iter(one), iter(other)
     return [next(first) if turn else next(second) for turn in turns]
