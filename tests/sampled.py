@@ -1,4 +1,4 @@
-"""Samples of parametrized tests: with `@pytest.mark.sampled(n)`, n cases are in `make test`, the rest in `make more`."""
+"""Samples of parametrized tests: `@pytest.mark.sampled(n)` leaves n cases to `make test`, the rest to `make more`."""
 
 from collections.abc import Iterable
 
