@@ -63,7 +63,7 @@ class PoolLocation:
     retries: RetrySettings
 
     def __repr__(self) -> str:
-        return f"<Whereabouts {self.url}>"
+        return f"<PoolLocation {self.url}>"
 
 
 def section_digests(config: Config) -> dict[str, str]:
