@@ -1,7 +1,6 @@
-"""The nouns of leasing: an endpoint, the outcome of a call to it, and the lease in between.
+"""Endpoints and leases: `Endpoint`, `Lease`, and the `Outcome` of a call.
 
-Decides what counts as the endpoint's fault when a call raises. Must not know pools, strategies,
-clocks or threads: a lease knows only the lender it goes back to.
+`outcome_of` decides whether an exception of a call is the endpoint's fault.
 """
 
 import math
@@ -27,18 +26,18 @@ class Endpoint:
     """One server (or local slot) that does the work.
 
     Args:
-        url: where it is. Any scheme; a plain name will do.
-        name: what it is called in a pool, where names differ: two names make two endpoints of one URL, for example one
-            for each key. By default its URL.
+        url: the address. Any scheme, or a plain name.
+        name: its name in a pool, where all names differ. With names, one URL can be several endpoints, for example one
+            for each key. Default: the URL.
         capacity: how many leases may be out at once (>= 1).
-        weight: its share of the work relative to the others (> 0, finite).
-        labels: what it offers; a request for labels is served only by endpoints that have them all.
-        host: the machine it runs on; by default the host part of `url`.
-        headers: what to send with each call, e.g. a key; for the caller to read from `lease.endpoint.headers`. Nothing
-            that is printed, logged or written of an endpoint has their values in it.
-        group: its failover group (>= 0); a higher one is used only when the lower ones cannot serve.
-        quota: the name of the pool's quota that its calls count for, which endpoints of one key share; None: its own,
-            if the pool has one for each endpoint, or none.
+        weight: its share of the work, relative to the others (> 0, finite).
+        labels: what it offers. A request with labels goes only to endpoints that have them all.
+        host: the machine it runs on. Default: the host part of `url`.
+        headers: headers for each call, e.g. a key. The caller reads them from `lease.endpoint.headers`. Their values
+            are never printed, logged or written.
+        group: its failover group (>= 0). A higher group is used only when the lower ones cannot serve.
+        quota: the name of the pool's quota that its calls count for. Endpoints with one key share a quota. None: a
+            quota of its own if the pool's `quotas` have "*", else none.
 
     Raises:
         ValueError: a field is out of range.
@@ -81,7 +80,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, given: "Endpoint | str") -> "Endpoint":
-        """Return `given` if it is an endpoint, and the endpoint of this URL if it is a string. Raises TypeError."""
+        """Return `given` if it is an endpoint, or a new endpoint if it is a URL. Raises TypeError."""
         if isinstance(given, cls):
             return given
         if isinstance(given, str):
@@ -90,7 +89,7 @@ class Endpoint:
 
     @property
     def identity(self) -> str:
-        """What tells it apart in a pool: its name, the same for "http://h:1" and "http://h:1/"."""
+        """The normalised name, unique in a pool: "http://h:1" and "http://h:1/" are the same."""
         return identity_of(self.name)
 
 
@@ -107,17 +106,17 @@ class Outcome(Enum):
 
     SUCCESS = "success"
     FAILURE = "failure"  # the endpoint's fault
-    OVERLOAD = "overload"  # it said, or showed, that it is busy
+    OVERLOAD = "overload"  # the endpoint said, or showed, that it is busy
     IGNORED = "ignored"  # says nothing about the endpoint
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return the outcome that a call which raised `error` (None: it did not) says about the endpoint.
+    """Return the outcome of a call that raised `error`, or that raised nothing (None).
 
-    Transport errors, time-outs and `EndpointError` are failures; `EndpointOverloaded` is an overload, and `CannotTell`
-    is ignored. Of the errors that HTTP clients raise for a status, 429 and 503 are overloads and the other ones from
-    500 on failures; but one that says that the account has nothing left (`insufficient_quota`) is held against nobody:
-    see `Hint.spent`. Any other exception is the caller's own and is ignored.
+    - Failure: transport errors, timeouts, `EndpointError`, and HTTP clients' errors for a status >= 500 other than 503.
+    - Overload: `EndpointOverloaded`, and errors for a status 429 or 503.
+    - Ignored: `CannotTell`, errors that say that the account has no quota left (`QuotaSpent`, `insufficient_quota`; see
+      `Hint.spent`), and every other exception, which is the caller's own.
     """
     if error is None:
         return Outcome.SUCCESS
@@ -134,7 +133,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def may_go_elsewhere(error: BaseException) -> bool:
-    """Return whether a call that raised `error` may be tried on another endpoint: all but what is the caller's own."""
+    """Return whether a call that raised `error` may be tried on another endpoint. False for the caller's own errors."""
     told = outcome_of(error)
     return isinstance(error, EndpointError) or told in (Outcome.FAILURE, Outcome.OVERLOAD) or says_spent(error)
 
@@ -144,10 +143,10 @@ class Hint:
     """What a call says about the endpoint beyond its outcome.
 
     Args:
-        retry_after_s: the endpoint asked to be left alone for so long, in seconds; None: it did not.
-        timed_out: the call took too long, which a limit takes for a sign of overload.
-        spent: whoever pays for the endpoint has nothing left, so no call there can succeed: it is taken out of service,
-            with those of the same quota, until it is added again.
+        retry_after_s: for how many seconds the endpoint asked for no calls. None: it did not ask.
+        timed_out: the call took too long. An adaptive limit counts that as overload.
+        spent: the account of the endpoint has no quota left, so no call can succeed. The pool takes the endpoint, and
+            those with the same quota, out of service until they are added again.
     """
 
     retry_after_s: float | None = None
@@ -156,11 +155,11 @@ class Hint:
 
 
 def hint_of(error: BaseException) -> Hint | None:
-    """Return what `error` says about the endpoint beyond its outcome, if anything."""
+    """Return what `error` says about the endpoint beyond its outcome, or None."""
     if isinstance(error, QuotaSpent) or says_spent(error):
         return Hint(spent=True)
     asked_s = error.retry_after_s if isinstance(error, EndpointOverloaded) else retry_after_s(error)
-    if isinstance(asked_s, int | float):  # a text is a header that nobody has read
+    if isinstance(asked_s, int | float):  # a string is a header that was not parsed
         return Hint(retry_after_s=asked_s)
     causes = (error, error.__cause__)
     late = any(isinstance(cause, TimeoutError) or type(cause).__name__.endswith("Timeout") for cause in causes)
@@ -169,16 +168,16 @@ def hint_of(error: BaseException) -> Hint | None:
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """What a lease is taken on, beyond what it may use.
+    """The holder of a lease and its time limits.
 
     Args:
-        holder: whose it is; a text to show.
-        ttl_s: after so many seconds (> 0) its pool ends it.
-        leak_after_s: after so many seconds (> 0) it counts as forgotten, which is told, and changes nothing.
+        holder: a text that says who has the lease.
+        ttl_s: the pool ends the lease after so many seconds (> 0).
+        leak_after_s: after so many seconds (> 0) the lease counts as forgotten. The log says so; the lease stays out.
 
     Raises:
         ValueError: a number is out of range.
-        TypeError: `holder` is no text.
+        TypeError: `holder` is not a string.
     """
 
     holder: str = ""
@@ -194,7 +193,7 @@ class LeaseTerms:
 
     @property
     def timed(self) -> bool:
-        """True if something is due at some time."""
+        """True if `ttl_s` or `leak_after_s` is finite."""
         return self.ttl_s < math.inf or self.leak_after_s < math.inf
 
 
@@ -202,35 +201,35 @@ _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to
 
 
 class Lender(Protocol):
-    """Whoever grants leases and takes them back."""
+    """Grants leases and takes them back."""
 
     def release(self, lease: "Lease", outcome: Outcome) -> None:
-        """Take `lease` back; raise `LeaseError` if it is not out."""
+        """Take `lease` back. Raises `LeaseError` if it is not out."""
         ...
 
     def used(self, lease: "Lease", tokens: int) -> None:
-        """Learn how many tokens the call of `lease` has used so far; raise `LeaseError` if it is not out."""
+        """Record how many tokens the call of `lease` has used so far. Raises `LeaseError` if it is not out."""
         ...
 
     def told(self, lease: "Lease", load: Load) -> None:
-        """Learn what the endpoint of `lease` said of its load; raise `LeaseError` if it is not out."""
+        """Record the load that the endpoint of `lease` reported. Raises `LeaseError` if it is not out."""
         ...
 
 
 class Lease:
-    """The right to a slot of an endpoint, or to several. It ends exactly once, with an outcome.
+    """The right to use one or more slots of an endpoint. It ends exactly once, with an outcome.
 
-    Use it as a context manager, or call `release`. Made by a pool, never by hand: its ledger fills in a blank one, for
-    a constructor in Python costs more than all that is written down of a lease.
+    Use it as a context manager, or call `release`. A pool makes leases; do not make one by hand. The ledger fills in a
+    blank object, because a constructor in Python costs more than all other bookkeeping of a lease.
 
     Attributes:
         endpoint: the endpoint as it was when the lease was granted.
         id: grows with every grant of a pool and is never reused.
-        outcome: set it inside a `with` block to override what the block's end would say.
-        granted_s: the pool's clock when the lease was granted.
+        outcome: set it inside a `with` block to replace the outcome that the end of the block would give.
+        granted_s: the time of the grant, in seconds of the pool's clock.
         slots: how many slots of the endpoint it holds.
-        hint: what the call says beyond its outcome; set by the end of a `with` block, or by hand.
-        request: what was asked for, as a pool takes it (`balancer.strategy.Request`).
+        hint: what the call says beyond its outcome. The end of a `with` block sets it, or the caller does.
+        request: what was asked for (`balancer.strategy.Request`).
     """
 
     __slots__ = (
@@ -257,64 +256,66 @@ class Lease:
     id: int
     endpoint: Endpoint
     granted_s: float
-    account: Any  # the ledger's own entry; None once the lease has ended
+    account: Any  # the ledger's account; None once the lease has ended
     lender: Lender
     slots: int
     outcome: Outcome | None
     hint: Hint | None
-    request: Any  # a `Request`; this module knows no strategies
-    entered: bool  # it is for a `with` block; only then it is set
-    over: tuple[Outcome, float, int]  # how and when it ended, and after which grant (its id); set only for a trace
-    waited_s: float  # set only if it was waited for while a trace is written
+    request: Any  # a `Request`; this module does not import strategies
+    entered: bool  # True for a `with` block; set only then
+    over: tuple[Outcome, float, int]  # outcome, time, and id of the last grant before the end; set only for a trace
+    waited_s: float  # set only if there was a wait and a trace is written
     priority: int  # set only if it is not 0
-    server_s: float  # how long the server says that it took; set only if it does
-    charge: Any  # what it takes of a quota; only where there is one it is set
-    fate: str  # why it ended, if nobody gave it back; only then it is set
-    raised: str  # what its call raised, in a word; set only if it did
-    where: str  # where it was acquired; set only if somebody wants to know
+    server_s: float  # the server's own time for the call, if the server reports it
+    charge: Any  # what it takes of a quota; set only if there is a quota
+    fate: str  # why it ended, if its holder did not release it; set only then
+    raised: str  # the name of the exception of its call; set only if there was one
+    where: str  # file and line of the acquire; set only if the pool records them
 
     @property
     def terms(self) -> LeaseTerms | None:
-        """Whose it is and how long it may last, if anything was said of that."""
+        """The holder and the time limits, or None."""
         terms: LeaseTerms | None = self.request.terms
         return terms
 
     @property
     def holder(self) -> str:
-        """Whose it is: what the caller said; "" if nothing."""
+        """Who has the lease, as the caller said; "" if the caller did not say."""
         terms = self.terms
         return terms.holder if terms is not None else ""
 
     @property
     def ended(self) -> bool:
-        """True once it was given back: by its holder or, if it hedges a call, because the call is cancelled."""
+        """True once it has ended: it was released, its `ttl_s` has passed, or it lost the race of a hedged call."""
         return self.account is None
 
     def used(self, *, tokens: int) -> None:
-        """Say how many tokens the call has used so far; of a quota, these count instead of the estimate.
+        """Set how many tokens the call has used so far. A quota counts these instead of the estimate.
 
-        Once it is given back, what was said last holds; if nothing was said, the estimate.
+        After the release, the last number counts; without one, the estimate.
 
         Raises:
-            LeaseError: it was given back already; nothing is changed.
-            ValueError: `tokens` is no whole number >= 0.
+            LeaseError: the lease has ended. Nothing is changed.
+            ValueError: `tokens` is not a whole number >= 0.
         """
         self.lender.used(self, checked("tokens", tokens, partial(whole, least=0)))
 
     def told(self, load: Load) -> None:
-        """Say what the endpoint has said of its load, e.g. in the headers of its answer; see `balancer.load`.
+        """Set the load that the endpoint reported, e.g. in the headers of its answer; see `balancer.load`.
 
         Raises:
-            LeaseError: it was given back already; nothing is changed.
+            LeaseError: the lease has ended. Nothing is changed.
         """
         self.lender.told(self, load)
 
     def took(self, server_s: float) -> None:
-        """Say how long the server itself took, as it told: what is left of the call was on the way. A trace says it.
+        """Set the server's own time for the call, in seconds, as the server reports it. A trace records it.
+
+        The rest of the call's time is the network.
 
         Raises:
-            LeaseError: it was given back already; nothing is changed.
-            ValueError: `server_s` is no number of seconds >= 0.
+            LeaseError: the lease has ended. Nothing is changed.
+            ValueError: `server_s` is not a number of seconds >= 0.
         """
         seconds = checked("server_s", server_s, finite_seconds)
         if self.account is None:
@@ -322,15 +323,15 @@ class Lease:
         self.server_s = seconds
 
     def release(self, outcome: Outcome | None = None, *, tokens: int | None = None, load: Load | None = None) -> None:
-        """Give the slot back. Without `outcome`, what `lease.outcome` says, else success.
+        """Release the slots. Without `outcome`, the outcome is `lease.outcome`, else success.
 
         Args:
-            outcome: how it ended.
-            tokens: how many the call used; see `used`.
-            load: what the endpoint said of its load; see `told`.
+            outcome: how the call ended.
+            tokens: how many tokens the call used; see `used`.
+            load: the load that the endpoint reported; see `told`.
 
         Raises:
-            LeaseError: it was given back already; nothing is changed.
+            LeaseError: the lease has ended. Nothing is changed.
         """
         if tokens is not None:
             self.used(tokens=tokens)
@@ -339,10 +340,10 @@ class Lease:
         self.lender.release(self, outcome or self.outcome or _SUCCESS)
 
     def release_after(self, error: BaseException) -> None:
-        """Give the slot back after a call that raised `error`, as the end of a `with` block does.
+        """Release the slots after a call that raised `error`, as the end of a `with` block does.
 
         Raises:
-            LeaseError: it was given back already; nothing is changed.
+            LeaseError: the lease has ended. Nothing is changed.
         """
         if self.hint is None:
             self.hint = hint_of(error)
@@ -355,7 +356,7 @@ class Lease:
         return self
 
     def __aenter__(self) -> NoReturn:
-        """Refuse `async with pool.lease()`, and give the slot back: it would be lost if this method were missing."""
+        """Refuse `async with pool.lease()`, and release the lease: without this method it would be lost."""
         self.release(Outcome.IGNORED)
         raise TypeError(
             "the lease of a thread is no asynchronous context manager; write async with pool.aio.lease() as lease: ... "
@@ -363,10 +364,10 @@ class Lease:
         )
 
     def __aexit__(self, *error: object) -> NoReturn:
-        raise AssertionError("nothing enters a lease by async with")  # but Python looks for this first
+        raise AssertionError("nothing enters a lease by async with")  # Python looks for this method before `__aenter__`
 
     def __await__(self) -> NoReturn:
-        """Refuse `await pool.lease()`; likewise."""
+        """Refuse `await pool.lease()`, and release the lease."""
         self.release(Outcome.IGNORED)
         raise TypeError(
             "a lease is not awaited, it is there; write async with pool.aio.lease() as lease: ... in a task, or with "
@@ -384,7 +385,7 @@ class Lease:
         except (
             LeaseError,
             PoolForked,
-        ) as late:  # e.g. its time ran out: what the block raised says more, and must not be lost
+        ) as late:  # e.g. its `ttl_s` has passed: the error of the block says more and must not be lost
             error.add_note(str(late))
 
     def __repr__(self) -> str:

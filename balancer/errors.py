@@ -1,8 +1,7 @@
-"""Every error this package raises on purpose, under one root.
+"""Errors: every error that this package raises on purpose.
 
-Decides nothing; it only names what can go wrong, so that a caller can tell its own mistake
-(`LeaseError`, `ConfigError`) from the pool's answer (`AcquireTimeout`, `NoEndpoint`) and from an
-endpoint's fault (`EndpointError`). Errors carry their facts as fields; the message is one line.
+`LeaseError` and `ConfigError` are mistakes of the caller. `AcquireTimeout` and `NoEndpoint` are answers of the pool.
+`EndpointError` is the fault of an endpoint. Errors have their facts as fields; the message is one line.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,14 +36,15 @@ _MOST_NAMES = 3
 
 
 class BalancerError(Exception):
-    """Root of every error raised by this package."""
+    """Base class of every error of this package."""
 
 
 class AcquireTimeout(BalancerError):
-    """No endpoint came free in time.
+    """No slot came free in time.
 
-    Fields: `waited_s`, `timeout_s` (seconds), `out` (endpoints that served nobody for their health, e.g. ejected ones),
-    `quotas` (a text for each quota that had no room where a slot was free: how much is used, and when there is room).
+    Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
+    their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
+    there is room.
     """
 
     def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
@@ -63,7 +63,7 @@ class AcquireTimeout(BalancerError):
 
 
 class MissingExtra(BalancerError):
-    """Something was asked for that needs an optional extra. Fields: `extra`, `missing` (modules)."""
+    """A feature needs an optional extra that is not installed. Fields: `extra`, `missing` (modules)."""
 
     def __init__(self, what: str, extra: str, missing: Iterable[str], remedy: str) -> None:
         self.extra = extra
@@ -72,14 +72,14 @@ class MissingExtra(BalancerError):
 
 
 class PoolClosed(BalancerError):
-    """The pool was closed before or while this caller waited."""
+    """The pool was closed before or during the acquire."""
 
     def __init__(self, what: str = "the pool is closed; leases already out may still be released") -> None:
         super().__init__(what)
 
 
 class NotConnected(BalancerError):
-    """The server that has the pool cannot be reached, or will not have this process. Fields: `url`, `why`."""
+    """The server of the pool cannot be reached, or refuses this process. Fields: `url`, `why`."""
 
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"{url}: {why}")
@@ -97,7 +97,7 @@ class TooManyWaiters(BalancerError):
 
 
 class WaitInCoroutine(BalancerError):
-    """No slot is free, and a coroutine asked: to wait would stop its event loop, with the tasks that hold the slots."""
+    """No slot is free, and a coroutine asked. A wait would block its event loop, with the tasks that hold the slots."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -107,10 +107,10 @@ class WaitInCoroutine(BalancerError):
 
 
 class NoEndpoint(BalancerError):
-    """No endpoint of the pool could ever serve the request, so waiting would be for ever.
+    """No endpoint in service could ever serve the request.
 
-    Fields: `labels`, `exclude`, `slots` (what the request asked for), `endpoints` (how many there are in service),
-    `spent` (how many of these have nothing left to pay with), `spent_names` (which; nobody else could serve it).
+    Fields: `labels`, `exclude` and `slots` of the request; `endpoints`, how many are in service; `spent`, how many of
+    these could serve it, but have an account without quota; `spent_names`, their names.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ def _said_spent(names: Sequence[str]) -> str:
 
 
 class QuotaExceeded(NoEndpoint):
-    """A request reserves more tokens than a whole quota has, so waiting would be for ever.
+    """A request reserves more tokens than a whole quota has, so no wait could help.
 
     Fields: those of `NoEndpoint`, `tokens` (the estimate) and `most` (the largest quota that it could count for).
     """
@@ -171,7 +171,7 @@ class QuotaExceeded(NoEndpoint):
 
 
 class UnknownEndpoint(BalancerError, KeyError):
-    """No endpoint of the pool has this name. Fields: `url` (what was asked for), `known` (some names that exist)."""
+    """No endpoint of the pool has this name. Fields: `url` (the name given), `known` (some names that exist)."""
 
     def __init__(self, url: str, known: Iterable[str]) -> None:
         self.url = url
@@ -180,11 +180,11 @@ class UnknownEndpoint(BalancerError, KeyError):
         super().__init__(f"no endpoint {url!r} among the {len(self.known)} of the pool; nearest: {near}")
 
     def __str__(self) -> str:
-        return str(self.args[0])  # a KeyError would show its repr
+        return str(self.args[0])  # str() of a KeyError would show the repr
 
 
 class DuplicateEndpoint(BalancerError, ValueError):
-    """An active endpoint of the pool has this name already. Field: `url`, the name of the one that was to be added."""
+    """An active endpoint of the pool has this name already. Field: `url`, the name of the new one."""
 
     def __init__(self, url: str, known: str | None = None) -> None:
         known_as = f", as {known!r}" if known not in (None, url) else ""
@@ -196,7 +196,7 @@ class DuplicateEndpoint(BalancerError, ValueError):
 
 
 class LeaseError(BalancerError):
-    """A lease was returned twice, or to a pool that did not grant it. Nothing was changed. Field: `lease_id`."""
+    """A lease was released twice, or to a pool that did not grant it. Nothing was changed. Field: `lease_id`."""
 
     def __init__(self, lease_id: int, reason: str) -> None:
         super().__init__(f"lease {lease_id}: {reason}")
@@ -204,7 +204,7 @@ class LeaseError(BalancerError):
 
 
 class PoolForked(BalancerError):
-    """A pool was used in a process that was forked off the one that made it. Field: `parent`, that one's id."""
+    """A forked process used the pool of its parent. Field: `parent`, the process id of the parent."""
 
     def __init__(self, parent: int) -> None:
         super().__init__(
@@ -215,14 +215,14 @@ class PoolForked(BalancerError):
 
 
 class CommandStopped(SystemExit):
-    """The command was told to stop: `code` is 128 + the signal's number, as shells count; notes say what became of it.
+    """A signal stopped the command. `code` is 128 + the signal's number; notes say what was done and what was not.
 
-    As a `SystemExit` it passes through whatever lets a program end.
+    It is a `SystemExit`, so code that catches `Exception` does not catch it.
     """
 
 
 class StrategyError(BalancerError):
-    """A strategy broke its contract, for example by picking an endpoint that is full. Field: `strategy`."""
+    """A strategy broke its contract, for example it picked a full endpoint. Field: `strategy`."""
 
     def __init__(self, strategy: str, reason: str) -> None:
         super().__init__(f"strategy {strategy!r} {reason}")
@@ -246,9 +246,9 @@ class PackageError(BalancerError):
 
 
 class EndpointError(BalancerError):
-    """The endpoint, not the caller or the program, is at fault; the call may be tried elsewhere.
+    """The endpoint is at fault, not the caller or the program. The call may be tried elsewhere.
 
-    Fields: `endpoint` (its URL, or None while it is unknown) and `reason`.
+    Fields: `endpoint` (its URL; None while it is unknown) and `reason`.
     """
 
     def __init__(self, reason: str, *, endpoint: str | None = None) -> None:
@@ -258,22 +258,22 @@ class EndpointError(BalancerError):
 
 
 class QuotaSpent(EndpointError):
-    """The account that pays for the endpoint has nothing left (`insufficient_quota`), which no retry there can help.
+    """The account of the endpoint has no quota left (`insufficient_quota`), so no retry there can succeed.
 
-    The endpoint is taken out of service, with those of the same quota; the call is tried elsewhere.
+    The pool takes the endpoint, and those with the same quota, out of service. The call is tried elsewhere.
     """
 
 
 class CannotTell(EndpointError):
-    """The endpoint answered, and cannot tell what came of the call. That is held against nobody: it is tried elsewhere.
+    """The endpoint answered, but the result of the call is unknown. The call is tried elsewhere.
 
-    For ends that may be the endpoint's doing or the call's own: a limit of its own that is lower than what was asked
-    for, a kill by nobody knows whom, words that the program may have printed itself.
+    The outcome is ignored. For ends that either the endpoint or the call may have caused: a limit of the endpoint that
+    is lower than what was asked for, a kill of unknown origin, output that the program may have printed itself.
     """
 
 
 class EndpointOverloaded(EndpointError):
-    """The endpoint said that it has too much to do. Field: `retry_after_s`, if it said how long."""
+    """The endpoint said that it is overloaded. Field: `retry_after_s` in seconds, or None."""
 
     def __init__(self, reason: str, *, endpoint: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason, endpoint=endpoint)

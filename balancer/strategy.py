@@ -1,21 +1,19 @@
-"""The strategy interface: what a strategy sees, and what it answers.
+"""Strategies: the interface of a strategy, and what a strategy sees of a pool.
 
-A strategy chooses; the ledger counts. The ledger tells a strategy which nodes are in service and when
-a slot comes back, and asks it for the next one. A strategy must not know clocks, threads or sockets:
-time arrives as `now`, randomness as a `random.Random`, so that one object serves a threaded pool and a
-simulator alike.
+A strategy chooses the node of the next lease; the ledger counts slots. A strategy has no clock, thread or socket: it
+gets the time as `now` and randomness as a `random.Random`. So the same class serves a pool and a simulator.
 
-How the ledger calls it, always one call at a time:
+The ledger makes one call at a time:
 
-    join(node)            node is in service; node.in_flight slots are out already (a live change)
-    pick(request)         choose a node that the request fits, and count what it takes as taken: the ledger
+    join(node)            node is in service; node.in_flight slots may be out already (a live change)
+    pick(request)         choose a node that fits the request, and count its slots as taken: the ledger
                           raises node.in_flight right after, by 1 or by `request.takes(node)`
-    finish(node, ...)     a lease came back; node.in_flight is lowered already
-    change(node)          node.limit, node.ceiling, node.weight, node.in_flight or node.endpoint is new
+    finish(node, ...)     a lease ended; node.in_flight is lowered already
+    change(node)          node.limit, node.ceiling, node.weight, node.in_flight or node.endpoint changed
     leave(node)           node is out of service: no more calls about it
 
-What else there is to know of an endpoint (it is ejected, probed, starting slowly, limited, on a busy host)
-reaches a strategy as a limit, which may be 0, and as a weight. So no strategy needs to know of health.
+A strategy needs no knowledge of health. An endpoint that is ejected, on trial, in a slow start, limited or on a busy
+host has another limit, which may be 0, and another weight.
 """
 
 import random
@@ -34,11 +32,11 @@ __all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 
 
 class Standing(Protocol):
-    """How an endpoint stands: a node, or the ledger's own entry."""
+    """The state of an endpoint: a node, or an account of the ledger."""
 
     @property
     def endpoint(self) -> Endpoint:
-        """The spec."""
+        """Its specification."""
         ...
 
     @property
@@ -53,25 +51,25 @@ class Standing(Protocol):
 
     @property
     def ceiling(self) -> int:
-        """What no lease takes more than."""
+        """The most slots that one lease may take now."""
         ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """What a caller asks for. Two are equal if the same endpoints can serve them in the same way.
+    """What a caller asks for. Two requests are equal if the same endpoints can serve them in the same way.
 
     Args:
-        labels: the endpoint must have all of these.
-        exclude: names of endpoints that will not do, e.g. of the one that just failed; mostly these are URLs.
-        slots: how many slots of one endpoint it takes (>= 1), e.g. for a call that runs several programs at once.
-        key: requests of one key like to go to the same endpoint, for strategies that know affinity. A wish only.
-        terms: whose the lease is to be and how long it may last; nothing to a strategy.
-        tokens: what the call will take of a quota, by an estimate; None: not said. Nothing to a strategy.
+        labels: the endpoint must have all of these labels.
+        exclude: names of endpoints that must not be used, e.g. of the one that just failed.
+        slots: how many slots of one endpoint to take (>= 1), for a call that runs several programs at once.
+        key: requests with one key go to the same endpoint if possible. Only strategies with affinity use it.
+        terms: the holder and the time limits of the lease. Strategies ignore it.
+        tokens: how many tokens of a quota the call will use, estimated. None: not given. Strategies ignore it.
 
     Attributes:
-        open: True if any free slot will do; lets a strategy skip the filter.
-        barred: the identities of those it excludes, and of those it passes over for now.
+        open: True if any free slot will do. Then a strategy can skip the filter.
+        barred: the identities of excluded endpoints, and of those that an admission filter hides for now.
     """
 
     labels: frozenset[str] = frozenset()
@@ -99,7 +97,7 @@ class Request:
         return f"Request({', '.join(words for words, given in asked.items() if given)})"
 
     def passing(self, identities: frozenset[str]) -> "Request":
-        """Return it as one that passes over these endpoints as well; itself, if there are none."""
+        """Return a request that excludes these endpoints too, or this request if there are none."""
         if not identities:
             return self
         made = object.__new__(Request)
@@ -122,7 +120,7 @@ class Request:
         return able and (not self.barred or endpoint.identity not in self.barred)
 
     def takes(self, node: Standing) -> int:
-        """Return how many slots of `node` it takes: what it asks for, or all there are while they are limited."""
+        """Return how many slots of `node` the lease takes: `slots`, or the node's ceiling if that is lower."""
         return min(self.slots, node.ceiling)
 
     def fits(self, node: Standing) -> bool:
@@ -134,22 +132,21 @@ ANY = Request()
 
 
 class Node:
-    """One endpoint in service, as a strategy sees it: to read, but for `note`.
+    """One endpoint in service, as a strategy sees it. A strategy may set `note` only.
 
-    It is a copy of what the ledger counts, which the ledger keeps up to date. So whoever breaks into it fools a
-    strategy, and never the ledger.
+    The ledger keeps its own counts and copies them here. So a change to a node cannot break the ledger.
 
     Attributes:
-        endpoint: the frozen spec (URL, name, capacity, labels); replaced by `Pool.update`.
+        endpoint: the frozen specification (URL, name, capacity, labels). `Pool.update` replaces it.
         in_flight: slots leased now.
-        limit: slots in force now. After a cut it may lie below `in_flight`.
-        ceiling: what `limit` is while nothing else runs on its host; no lease takes more.
-        weight: its share now; the weight of the spec, less while it starts slowly. For all but the spec's own
-            weight, use this one.
-        load: what the server said last of its own load, while it was in service; None: nothing.
-        load_s: when it said that.
-        note: the strategy's own, to find what it knows of this node without a look-up. Set it in
-            `join`: it may hold what another strategy left.
+        limit: slots in force now. After a cut it may be below `in_flight`.
+        ceiling: the `limit` if nothing else ran on its host. No lease takes more slots.
+        weight: its share now: the weight of the endpoint, or less during a slow start. Use this one, not
+            `endpoint.weight`.
+        load: the last load that the server reported while in service, or None.
+        load_s: the time of that report, in seconds.
+        note: the strategy's own data about this node, found without a look-up. Set it in `join`: it may hold a value of
+            another strategy.
     """
 
     endpoint: Endpoint
@@ -162,7 +159,7 @@ class Node:
     note: Any
 
     def __init__(self, endpoint: Endpoint) -> None:
-        # Plain attributes are read fastest. Whoever writes has their dict (`vars`): the ledger, see `Account.show`.
+        # Plain attributes are the fastest to read. Only the ledger writes them, through `vars`; see `Account.show`.
         slots = endpoint.capacity
         vars(self).update(endpoint=endpoint, in_flight=0, limit=slots, ceiling=slots, weight=endpoint.weight)
         vars(self).update(load=None, load_s=-inf, note=None)
@@ -185,22 +182,22 @@ class Node:
 
 
 class StrategyOptions(BaseModel):
-    """Base of a strategy's options: frozen, and an unknown option is an error. Has none of its own."""
+    """Base class of a strategy's options: frozen, and an unknown option is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
 
 
 class Strategy(Protocol):
-    """Chooses the endpoint of the next lease. Subclass it, or just have the same methods.
+    """Chooses the endpoint of the next lease. Subclass it, or write a class with the same methods.
 
     Class attributes:
-        name: what a config calls it.
-        Options: a pydantic model of its options; the first line of the class docstring and the
-            descriptions of its fields are what `balancer strategies` shows.
+        name: its name in a config.
+        Options: a pydantic model of its options. `balancer strategies` shows the first line of the class docstring and
+            the descriptions of the fields.
 
-    An instance is made as `cls(options, rng)` and serves one pool at a time.
-    Every method costs O(1), O(log N) or O(d) in the number of nodes for an open request. A request
-    with a filter may cost as many steps as there are free nodes that it does not admit.
+    The pool makes an instance as `cls(options, rng)`; it serves one pool at a time. For an open request, every method
+    costs O(1), O(log N) or O(d) in the number of nodes. A request with a filter may also cost one step for each free
+    node that does not fit.
     """
 
     name: ClassVar[str]
@@ -216,27 +213,26 @@ class Strategy(Protocol):
 
     @abstractmethod
     def leave(self, node: Node, now: float) -> None:
-        """Forget `node`: it must not be picked any more."""
+        """Forget `node`. `pick` must not return it any more."""
         ...
 
     @abstractmethod
     def change(self, node: Node, now: float) -> None:
-        """Adapt to a new limit, ceiling, weight, in-flight or spec. What was learned of `node` stays."""
+        """Adapt to a new limit, ceiling, weight, in-flight count or endpoint. Keep what was learned about `node`."""
         ...
 
     @abstractmethod
     def pick(self, request: Request, now: float) -> Node | None:
-        """Choose a node that `request` fits, and count the slots it takes as taken.
+        """Choose a node that fits `request`, and count the slots that it takes as taken.
 
-        Return None only if there is none: a pool never lets a slot idle while someone may use it.
+        Return None only if no node fits: a pool never leaves a slot idle while a waiter could use it.
         """
         ...
 
     @abstractmethod
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """Learn that a lease of `node` ended after `elapsed_s` seconds; its slots may be free again.
+        """Learn that a lease of `node` ended after `elapsed_s` seconds. Its slots may be free again.
 
-        Not every lease was picked: some were out when `node` joined, some were kept for one who waited for several
-        slots.
+        Some leases were never picked, e.g. those that were out when `node` joined.
         """
         ...

@@ -1,1 +1,1 @@
-"""The pool that programs use: `Pool` for threads and tasks, `AsyncPool`, and the pool of a cluster's coordinator."""
+"""Pools: `Pool` for threads, `AsyncPool` for tasks, and the pool of a member of a cluster."""

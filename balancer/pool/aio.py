@@ -1,7 +1,7 @@
-"""`pool.aio` and `AsyncPool`: the pool for tasks of asyncio and trio. Only the waiting is different.
+"""`pool.aio` and `AsyncPool`: the pool for tasks of asyncio and trio.
 
-Decides nothing: leases are taken as `balancer.shells.tasks.leasing` says, and everything else is the pool's own, which
-waits for nothing.
+Only `lease`, `acquire` and `call` differ from `Pool`, because they wait. Every other method is the pool's own and does
+not wait.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,13 +29,13 @@ T = TypeVar("T")
 
 
 class TaskPool:
-    """A pool, leased by tasks of asyncio or trio, beside threads and the tasks of other loops.
+    """A pool for tasks of asyncio or trio. Threads and the tasks of other loops can use the same pool.
 
     Args:
-        pool: whose slots these are.
+        pool: the pool that owns the slots.
 
     Attributes:
-        pool: likewise.
+        pool: the same.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -43,36 +43,38 @@ class TaskPool:
 
     @shows_arguments()
     def lease(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> TaskLeaseContext:
-        """Return a block, `async with pool.aio.lease() as lease:`, that takes an endpoint and gives it back.
+        """Return a block, `async with pool.aio.lease() as lease:`, that takes an endpoint and releases it.
 
-        Args and errors are those of `Pool.acquire`, when the block begins.
+        Args and errors are those of `Pool.acquire`, at the start of the block.
         """
         return TaskLeaseContext(self.pool.engine, timeout, asked)
 
     @shows_arguments()
     async def acquire(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
-        """Take an endpoint; the lease must be released once, for which there is no need to wait: `lease.release()`.
+        """Take an endpoint. Release the lease once; `lease.release()` needs no await.
 
-        Args and errors are those of `Pool.acquire`. Cancelled while it waits, it takes none: one that was granted at
-        that very moment goes to the next.
+        Args and errors are those of `Pool.acquire`. If the task is cancelled while it waits, it takes no lease. A lease
+        that was granted at that moment goes to the next waiter.
         """
         return await acquire(*asking(self.pool.engine, timeout, asked))
 
     @shows_arguments(CallRequest)
     async def call(self, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> T:
-        """Return `await fn(lease)`; if an endpoint fails, try again, as `Pool.call` does.
+        """Return `await fn(lease)`. If an endpoint fails, try again, as `Pool.call` does.
 
-        Args and errors are those of `Pool.call`, but that `fn` is a coroutine function, or returns what can be awaited.
-        Of a hedged call the loser is cancelled, and has ended when this returns. An attempt that still runs when
-        `deadline_s` has passed is cancelled likewise, and the call ends with a TimeoutError: a failure of the endpoint,
-        if the attempt had half of that time. Cancelled itself, it gives back what it has, as neither success nor
-        failure of the endpoint.
+        Args and errors are those of `Pool.call`, but `fn` is a coroutine function, or returns an awaitable.
+        Differences:
+
+        - The loser of a hedged call is cancelled, and has ended when this method returns.
+        - An attempt that still runs when `deadline_s` has passed is cancelled, and the call raises TimeoutError. That
+          is a failure of the endpoint if the attempt had at least half of `deadline_s`.
+        - If the call itself is cancelled, it releases its leases, as neither success nor failure.
         """
         return await call(self.pool.engine, fn, **asked)
 
 
 def _of_the_pool(method: Callable[Concatenate[Pool, P], T]) -> Callable[Concatenate["AsyncPool", P], T]:
-    """Return `method`, done to the pool of an `AsyncPool`: it waits for the pool's lock, and for nothing else."""
+    """Return `method` for an `AsyncPool`. It waits for the pool's lock only."""
 
     def done(self: "AsyncPool", /, *args: P.args, **values: P.kwargs) -> T:
         return method(self.pool, *args, **values)
@@ -90,9 +92,9 @@ def _made(make: Callable[P, Pool]) -> Callable[Concatenate["AsyncPool", P], None
 
 
 class AsyncPool(TaskPool):
-    """Endpoints, leased one call at a time to whichever task needs one: `Pool(...).aio`, and the pool's own methods.
+    """Endpoints that tasks lease, one call at a time: `Pool(...).aio` plus the other methods of `Pool`.
 
-    Args and errors are those of `Pool`. As a context manager it is closed at the end of the block.
+    Args and errors are those of `Pool`. As a context manager it closes at the end of the block.
 
     Attributes:
         pool: the same endpoints for threads.
@@ -120,7 +122,7 @@ class AsyncPool(TaskPool):
     close = _of_the_pool(Pool.close)
 
     def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:
-        """Let another strategy choose from now on; as `Pool.set_strategy`."""
+        """Replace the strategy; see `Pool.set_strategy`."""
         self.pool.set_strategy(name, **options)
 
     @classmethod

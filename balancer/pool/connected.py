@@ -1,7 +1,7 @@
-"""`Pool.connect`: the pool of a process that shares the endpoints of a server with others.
+"""`Pool.connect`: the pool of a process that shares the endpoints of a server with other processes.
 
-Decides nothing: threads and tasks wait in it as in any pool, and a holder stands where its core would. What is the
-server's alone, such as to add an endpoint, is refused here.
+Threads and tasks wait in it as in any pool. In place of a core it has a member of the cluster. Changes to endpoints and
+strategy are refused: they are made at the server.
 """
 
 import math
@@ -45,14 +45,14 @@ __all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", 
 
 TOKEN_VARIABLE = "BALANCER_SERVE_TOKEN"
 
-# A wait through a server takes a round trip at least. So one that is to be shorter than this ends when the server says
-# so, and here only if nothing is heard.
+# A wait takes at least a round trip to the server. So the server ends a shorter wait, and this process ends it only if
+# the server does not answer.
 _LEAST_WAIT_S = 1.0
-_TAIL_S = 0.4  # of a TTL: a connection on which nothing was heard for so long is made anew
+_TAIL_S = 0.4  # of a TTL: after so long without a message, the connection is made anew
 
 
 class ServerIdentity(NamedTuple):
-    """Who serves a pool: where, in which life (its epoch, in ms since 1970 if its clock is right), with which TTL."""
+    """The server of a pool: its URL, its epoch (start time in ms since 1970, if its clock is right), its TTL."""
 
     url: str
     epoch: int
@@ -90,7 +90,7 @@ def token_in(file: str | PathLike[str]) -> str:
 
 
 class ConnectedPool(Pool):
-    """A pool whose slots are a server's, for the threads and tasks of this process. Made by `Pool.connect`."""
+    """A pool whose slots belong to a server, for the threads and tasks of this process. `Pool.connect` makes it."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class ConnectedPool(Pool):
         self._await(within_s)
 
     def _await(self, within_s: float) -> None:
-        """Wait until the server has let this process in."""
+        """Wait until the server has accepted this process. Raises NotConnected."""
         until_s = time.monotonic() + within_s
         while not self._in.wait(0.02):
             late = time.monotonic() >= until_s
@@ -153,22 +153,23 @@ class ConnectedPool(Pool):
 
     @property
     def connected(self) -> bool:
-        """True while the server has this process in. Leases that are out stay usable for 0.8 TTL without."""
+        """True while the server accepts this process. After a disconnect, leases stay usable for 0.8 TTL."""
         return self._seat.inside
 
     @property
     def served(self) -> ServerIdentity:
-        """Who serves it, as far as it is known: the epoch is 0 while there is no contact."""
+        """The server, as far as it is known. The epoch is 0 while there is no contact."""
         return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)
 
     def close(self) -> None:
-        """Fail every waiter and every later acquire; leases out may still be returned, and then the server is told."""
+        """Fail every waiter and every later acquire. Leases that are out may still be released.
+        """
         super().close()
         if not self._seat.out or self._line.refused:
             self._line.end()
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints of the server, as it said last."""
+        """Return the endpoints of the server, as of its last message."""
         return self._seat.endpoints
 
     def __repr__(self) -> str:
@@ -177,18 +178,18 @@ class ConnectedPool(Pool):
     # -- the server's alone ------------------------------------------------------------------------
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
-        """Refuse what is done where the server runs."""
+        """Refuse a change that only the server can make."""
         raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
 
     add = drain = remove = update = set_strategy = _refuse
 
     def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
-        """Refuse: a trace of all processes is written where the server runs."""
+        """Raise BalancerError: only the server can write a trace of all processes."""
         raise BalancerError(f"{self._url}: traces are the server's to write; put [trace] into its config")
 
 
 class _Party:
-    """A member of a cluster, behind the lock of its pool's engine."""
+    """The connection's view of the member: calls it under the lock of the pool's engine."""
 
     def __init__(self, engine: Engine, seat: "_Seat", let_in: threading.Event) -> None:
         self._engine = engine
@@ -220,7 +221,7 @@ class _Party:
 
 
 class _Seat(ClusterMember):
-    """A holder with all that a pool looks for in a core. What is due here is seen to by the line, not by the pool."""
+    """A member of a cluster with what a pool uses of a core. The connection calls `tick`, not the pool."""
 
     due_s = property(lambda self: math.inf)
     lapse_s = math.inf
@@ -228,22 +229,22 @@ class _Seat(ClusterMember):
 
     @property
     def next_s(self) -> float:
-        """When there is something to do."""
+        """When `tick` has something to do next."""
         due_s: float = ClusterMember.due_s.__get__(self)
         return due_s
 
     @property
     def ledger(self) -> "_Books":
-        """Where it is found what is out, and how it is chosen."""
+        """The leases that are out, and the name of the strategy."""
         return _Books(self.out, _Named(self.strategy))
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
-        """Return what `PoolStats.of` needs, of this process."""
+        """Return the input of `PoolStats.of`, for this process."""
         rows = self.tally.rows(self.endpoints, self.out.values(), self.out_of_service(), now)
         return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
 
     def time_leases(self) -> None:
-        """Do nothing: a lease comes over a network, and is timed from the beginning."""
+        """Do nothing: the leases of a member are always timed."""
 
     def times(self) -> LeaseTimes:
         """Return how long this process waited for leases and held them."""
@@ -251,27 +252,27 @@ class _Seat(ClusterMember):
 
     @property
     def admission(self) -> "_Admission":
-        """Groups and quotas: the server's."""
+        """Groups and quotas, which the server decides."""
         return _ADMISSION
 
     def wait(
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
-        """Queue a request; a wait that is shorter than a round trip may take is the server's to end."""
+        """Queue a request. If the wait is shorter than `_LEAST_WAIT_S`, the server ends it."""
         waiter = super().wait(request, now, deadline_s, priority, wake)
         waiter.deadline_s = max(deadline_s, now + _LEAST_WAIT_S)
         return waiter
 
     def quotas(self, now: float) -> list[QuotaStats]:
-        """Return nothing: how much of a quota is used, the server knows."""
+        """Return an empty list: only the server knows the use of quotas."""
         return []
 
     def leases(self, now: float) -> list[LeaseRow]:
-        """Return what there is to see of the leases that are out."""
+        """Return a row for each lease that is out."""
         return lease_rows(cast(Ledger, self.ledger), now)
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
-        """Write down what happens in this process, of these kinds. What happens to endpoints, the server tells."""
+        """Record events of these kinds in this process. Events of endpoints come from the server."""
         self.journal.wanted = frozenset(kinds)
 
 
@@ -280,17 +281,17 @@ class _Named(NamedTuple):
 
 
 class _Books(NamedTuple):
-    """What a pool asks of the books of its core."""
+    """The part of a ledger that a pool reads."""
 
     out: dict[int, Lease]
     strategy: _Named
 
 
 class _Admission:
-    """What an engine asks of the admission filters of its core."""
+    """The part of the admission filters that an engine reads."""
 
     any = False
-    has_quotas = True  # it may have: whoever counts tokens says how many, and the server knows
+    has_quotas = True  # the server may have some: so token counts are always sent
 
 
 _ADMISSION = _Admission()

@@ -1,8 +1,7 @@
 """The pool: endpoints, leased one call at a time to threads and tasks.
 
-What a user has in hand. Decides what callers may give, and which parts a pool is made of; each call is one call of its
-engine (`balancer.shells.engine`), and who watches it attaches itself (`observe`, `Engine.record`, `snapshot`). It must
-not decide who is next; the core and the strategy do.
+`Pool` is the API for users. It checks arguments, builds the parts of a pool, and passes each call to its engine
+(`balancer.shells.engine`). The core and the strategy decide who is next.
 """
 
 import random
@@ -58,25 +57,25 @@ _WATCHED = HealthSettings()  # the defaults
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-_NUMBERS = (float, int)  # looked up by class, for this is on the path of every lease; True is neither
+_NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 
 
 class Watcher(Protocol):
-    """What watches a pool until that is closed, such as a page or a trace."""
+    """Observes a pool until the pool is closed, such as a page or a trace."""
 
     def hide(self, redact: Callable[[str], str]) -> None:
-        """Take secrets, by `redact`, out of the names of endpoints from now on."""
+        """Use `redact` from now on to take secrets out of the names of endpoints."""
         ...
 
     def close(self) -> None:
-        """Watch no more. May be called twice."""
+        """Stop. May be called twice."""
         ...
 
 
 def _runs(function: Callable[..., Any], *defaults: object) -> Callable[[F], F]:
-    """Let a method run the code of `function`, with these defaults for what is given by position, and as quickly.
+    """Give a method the code of `function`, with these defaults for its positional arguments, at no cost per call.
 
-    The method that is decorated has the name, the arguments and the docstring that are shown; its body is not used.
+    The decorated method keeps its name, arguments and docstring. Its body is not used.
     """
     made = cast(FunctionType, function)
 
@@ -88,40 +87,40 @@ def _runs(function: Callable[..., Any], *defaults: object) -> Callable[[F], F]:
 
 
 class Pool:
-    """Endpoints, leased one call at a time to whichever thread needs one.
+    """Endpoints, leased one call at a time to threads. `aio` serves tasks.
 
     Args:
-        endpoints: those in service from the start, each an `Endpoint` or its URL; more may be added later.
+        endpoints: the endpoints at the start, each an `Endpoint` or its URL. More may be added later.
         strategy: the name of a registered strategy, or a class of your own.
-        options: its options.
-        seed: makes its random choices repeatable; None for a random seed.
+        options: the strategy's options.
+        seed: makes the random choices repeatable. None: a random seed.
         max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
-        acquire_timeout_s: how long an acquire waits unless it says otherwise; None: for ever.
-        health: when endpoints are taken out of service, and how they come back; None: none ever is.
-        limits: how many slots of an endpoint are used at once; None: its capacity.
-        host_caps: slots that may be out at once on a host, for all of its endpoints together; "*" stands for every
-            host that is not named.
-        quotas: calls and tokens a minute, by the names that endpoints say (`Endpoint.quota`); "*" stands for each
-            endpoint that says none: it has one of its own.
-        spill_after_s: for so long a failover group (`Endpoint.group`) may be full before the next one is used; None:
-            for as long as it likes, so that the next one is used only when all of it is out of service.
-        retries: how `call` tries again; None: by the defaults.
-        ttl_s: how long a lease may last unless its acquire says otherwise: then the pool ends it, as neither success
-            nor failure, and refuses its late return. None: as long as it likes.
-        leak_after_s: a lease that is out for longer counts as forgotten: the log says once where it was acquired. It
-            keeps its slot. None: never.
-        observers: hear what happens from the start; see `observe`.
+        acquire_timeout_s: how many seconds an acquire waits by default. None: for ever.
+        health: when endpoints are ejected, and how they come back. None: never ejected.
+        limits: how many slots of an endpoint are used at once. None: its capacity.
+        host_caps: how many slots may be out at once on a host, for all its endpoints together. "*" is for every host
+            without an entry.
+        quotas: calls and tokens a minute, by the name of the quota (`Endpoint.quota`). "*" gives each endpoint that
+            names none a quota of its own.
+        spill_after_s: a failover group (`Endpoint.group`) may be full for so many seconds before the next one is used.
+            None: the next group is used only when the whole group is out of service.
+        retries: how `call` retries. None: the defaults.
+        ttl_s: the longest time of a lease in seconds, unless its acquire gives another. Then the pool ends it, as
+            neither success nor failure, and refuses a late release. None: no limit.
+        leak_after_s: a lease that is out for more seconds counts as forgotten. The log says once where it was acquired;
+            the lease keeps its slot. None: never.
+        observers: get every event from the start; see `observe`.
         clock: returns the time in seconds; must never go back.
-        registry: where strategies are looked up; default: everything installed.
+        registry: where strategies are looked up. None: everything that is installed.
 
     Attributes:
-        engine: what serialises the calls, keeps time, and waits; for parts that are built on a pool.
+        engine: serialises the calls, keeps time, and waits. For parts that are built on a pool.
 
     Raises:
         ConfigError: unknown strategy or wrong option.
         DuplicateEndpoint: two endpoints have one name.
         ValueError: a number is out of range.
-        TypeError: `endpoints` is no list of endpoints, or `health`, `limits` or `retries` is something else.
+        TypeError: `endpoints` is not a list of endpoints, or `health`, `limits` or `retries` has the wrong type.
     """
 
     engine: Engine
@@ -173,14 +172,14 @@ class Pool:
             host_caps=host_caps or {},
             quotas=quotas or {},
             spill_after_s=spill_after_s,
-            rng=random.Random(None if seed is None else ~seed),  # apart from what the strategy draws
+            rng=random.Random(None if seed is None else ~seed),  # independent of the strategy's random numbers
             now=clock(),
         )
         self.engine = Engine(
             core,
             clock,
             CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s),
-            jitter=random.Random(None if seed is None else f"jitter {seed}"),  # apart from both
+            jitter=random.Random(None if seed is None else f"jitter {seed}"),  # independent of both
             attends=bool(health or limits or host_caps),
         )
         self._log = Log()
@@ -191,19 +190,19 @@ class Pool:
     def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes.
 
-        One that says `connect` in `[pool]` describes the pool of a server: see `connect`.
+        If `[pool]` has `connect`, that is the pool of a server: see `connect`.
 
         Raises:
-            ConfigError: a config that cannot be used.
+            ConfigError: the config cannot be used.
             NotConnected, MissingExtra: as `connect` does.
         """
-        from balancer.settings.config import Config, load_config  # a pool in code needs no config
+        from balancer.settings.config import Config, load_config  # imported here: a pool made in code needs no config
 
         if not isinstance(config, Config):
             config = load_config(config)
         settings = config.pool
         if settings.connect is not None:
-            from balancer.pool.connected import connected_as  # a pool of one's own needs no network
+            from balancer.pool.connected import connected_as  # imported here: a local pool needs no network
 
             return cast(Self, connected_as(config))
         long_calls = config.health is not None and config.health.preset == "long_calls"
@@ -247,25 +246,25 @@ class Pool:
     ) -> "ConnectedPool":
         """Return the pool of a server (`balancer serve`), which this process shares with others.
 
-        Threads and tasks lease from it as from any pool; counters and observers are of this process. To change the
-        server's endpoints or its strategy is refused here.
+        Threads and tasks lease from it as from any pool. Counters and observers cover this process only. The endpoints
+        and the strategy cannot be changed here.
 
         Args:
             url: `balancer://host:port`, or `balancers://` for TLS.
-            token: what the server wants to be told; None: the environment's BALANCER_SERVE_TOKEN, if it is set.
-            ca: a PEM file with the certificates that are trusted for TLS, or a context; None: those of the system.
-            name: what the server calls this process; by default the host and the process's number.
-            block: how many leases to ask for at once, where a round trip is dear; the server grants at most all slots
-                over all holders. The others are kept a second for the next callers.
-            acquire_timeout_s, retries: as for a pool of one's own.
-            within_s: how long to wait for the server.
+            token: the server's token. None: the environment variable BALANCER_SERVE_TOKEN, if it is set.
+            ca: for TLS: a PEM file with the trusted certificates, or an SSL context. None: the system's certificates.
+            name: the name of this process at the server. None: host name and process id.
+            block: how many leases to ask for at once, to save round trips. The server grants at most all slots divided
+                by the number of members. Unused leases are kept a second for the next callers.
+            acquire_timeout_s, retries: as for a local pool.
+            within_s: how many seconds to wait for the server.
 
         Raises:
-            NotConnected: the server does not answer in time, or will not have this process.
+            NotConnected: the server does not answer in time, or refuses this process.
             ConfigError: the URL, or `ca`, cannot be used.
             MissingExtra: the extra `serve` is not installed.
         """
-        from balancer.pool.connected import ConnectedPool  # a pool of one's own needs no network
+        from balancer.pool.connected import ConnectedPool  # imported here: a local pool needs no network
 
         return ConnectedPool(
             url,
@@ -280,14 +279,15 @@ class Pool:
 
     @cached_property
     def aio(self) -> "TaskPool":
-        """The same pool for tasks of asyncio and trio: they wait without stopping their loop, in the same queue."""
-        from balancer.pool.aio import TaskPool  # a pool of threads needs no event loop
+        """The same pool for tasks of asyncio and trio. They wait in the same queue, and do not block their loop."""
+        from balancer.pool.aio import TaskPool  # imported here: a pool of threads needs no event loop
 
         return TaskPool(self)
 
     # -- leases ------------------------------------------------------------------------------------
 
-    # Python fills in each default that is only known by its name with a look-up; without them a lease costs 8% less.
+    # For a default that is given by name only, Python does a look-up in each call. Positional defaults make a lease 8%
+    # cheaper.
     @shows_arguments()
     def acquire(self, timeout: float | None = None, _in_block: bool = False, **asked: Unpack[LeaseArguments]) -> Lease:
         """Take a slot of an endpoint. Release the lease once, with `lease.release()`, or use it as a `with` block.
@@ -344,8 +344,8 @@ class Pool:
             lease.entered = True
         return lease
 
-    # A lease is its own context manager: nothing stands between the grant and the `with` block. Of one that is taken by
-    # this name it is known that nobody means to give it back by its id: see `balancer.shells.abandoned`.
+    # A lease is its own context manager, so that no code runs between the grant and the `with` block. A lease that is
+    # taken by `lease` is not expected to be ended by its id: see `balancer.shells.abandoned`.
     @_runs(acquire, None, True)
     @shows_arguments()
     def lease(self, timeout: float | None = None, **asked: Unpack[LeaseArguments]) -> Lease:
@@ -379,10 +379,10 @@ class Pool:
         raise NotImplementedError  # it runs the code of `acquire`
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
-        """Take `lease` back and hand its slot to whoever waits longest for it.
+        """Take `lease` back and give its slot to the next waiter.
 
         Raises:
-            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+            LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
         engine = self.engine
         core = engine.core
@@ -393,7 +393,7 @@ class Pool:
                 engine.leave_and_attend(ended)
             else:
                 engine.leave()
-                if ended:  # hardly ever, and an empty loop is slower than this look
+                if ended:  # rare, and an empty loop is slower than this test
                     for waiter in ended:
                         waiter.wake()
         except (LeaseError, PoolForked):
@@ -402,31 +402,31 @@ class Pool:
         except Exception:
             engine.recover()
             raise
-        except BaseException:  # e.g. KeyboardInterrupt: the caller has done its part, so the lease ends all the same
+        except BaseException:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end all the same
             engine.recover(lease, outcome)
             raise
 
     def used(self, lease: Lease, tokens: int) -> None:
-        """Learn how many tokens the call of `lease` has used so far; see `Lease.used`, which calls this.
+        """Set how many tokens the call of `lease` has used so far. `Lease.used` calls this.
 
         Raises:
-            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+            LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
         self.engine.change(lambda now: self.engine.core.used(lease, tokens, now))
 
     def told(self, lease: Lease, load: Load) -> None:
-        """Learn what the endpoint of `lease` has said of its load; see `Lease.told`, which calls this.
+        """Set the load that the endpoint of `lease` reported. `Lease.told` calls this.
 
         Raises:
-            LeaseError: it was given back already, or is another pool's. Nothing is changed.
+            LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
         self.engine.change(lambda now: self.engine.core.told(lease, load, now))
 
     def release_by_id(self, id: int, outcome: Outcome = Outcome.IGNORED) -> None:
-        """End the lease that is out under `id`, whoever holds it; a later return of it raises `LeaseError`.
+        """End the lease with this id, even if its holder still uses it. A later release of it raises `LeaseError`.
 
         Raises:
-            LeaseError: there is none: it has ended, or was never granted. Nothing is changed.
+            LeaseError: no lease with this id is out. Nothing is changed.
         """
         self.engine.change(lambda now: self.engine.core.release_by_id(id, outcome, now))
 
@@ -465,7 +465,7 @@ class Pool:
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, endpoint: Endpoint | str) -> None:
-        """Take `endpoint`, or the one of this URL, into service; one that is draining comes back under this spec.
+        """Take `endpoint`, or the one of this URL, into service. A draining endpoint comes back as given.
 
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
@@ -474,9 +474,9 @@ class Pool:
         self.engine.change_endpoints(lambda core, now: core.add(spec, now))
 
     def drain(self, url: str) -> None:
-        """Grant no new lease of the endpoint with this URL, or name. It stays listed until it is removed, or added.
+        """Grant no new leases of the endpoint with this name (or URL). It stays listed until it is removed or added.
 
-        Waiters that only it could have served get `NoEndpoint`.
+        Waiters that only this endpoint could serve get `NoEndpoint`.
 
         Raises:
             UnknownEndpoint: there is no such endpoint.
@@ -484,7 +484,7 @@ class Pool:
         self.engine.change_endpoints(lambda core, now: core.drain(url, now))
 
     def remove(self, url: str) -> None:
-        """Grant no new lease of the endpoint with this URL, or name; forget it when its last lease ends, or now.
+        """Grant no new leases of the endpoint with this name (or URL), and forget it when its last lease ends.
 
         Raises:
             UnknownEndpoint: there is no such endpoint.
@@ -500,13 +500,13 @@ class Pool:
         labels: Iterable[str] | None = None,
         group: int | None = None,
     ) -> None:
-        """Change what is given. A smaller capacity takes effect as leases end.
+        """Change the given values of an endpoint. A smaller capacity takes effect as leases end.
 
         Raises:
             UnknownEndpoint: there is no such endpoint.
-            ValueError: a value is out of range; nothing is changed.
+            ValueError: a value is out of range. Nothing is changed.
         """
-        if labels is not None and not isinstance(labels, str):  # a string is left for Endpoint to refuse
+        if labels is not None and not isinstance(labels, str):  # `Endpoint` refuses a string
             labels = frozenset(labels)
         given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -515,56 +515,57 @@ class Pool:
         )
 
     def set_strategy(self, name: str | type[Strategy], **options: Any) -> None:
-        """Let another strategy choose from now on; leases out and waiters carry over.
+        """Replace the strategy. Leases that are out, and waiters, stay.
 
         Raises:
-            ConfigError: unknown strategy or wrong option; nothing is changed.
+            ConfigError: unknown strategy or wrong option. Nothing is changed.
         """
         chosen = self._registry.strategy(name, options, self.rng)
         self.engine.change_endpoints(lambda core, now: core.set_strategy(chosen, now))
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Tell the outcome of an active probe of endpoint `name`, which may have gone.
+        """Record the result of a ping of endpoint `name`. Does nothing if the endpoint has gone.
 
-        `conclusive`: True if a program was run; then a good one brings back an endpoint that is on trial.
+        `conclusive`: True if the ping ran a program. A good one brings back an endpoint that is half open.
         """
         self.engine.pinged(name, ok, conclusive=conclusive)
 
     # -- who watches -------------------------------------------------------------------------------
 
     def observe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Observation:
-        """Let `observer` hear what happens from now on, until the observation that is returned ends.
+        """Call `observer` with each event from now on, until the returned observation ends.
 
-        It is called with each event in order, by one thread at a time, when the pool's lock is free again; it may call
-        the pool. One that raises hears no more, and the log says so.
+        Events come in order, in one thread at a time, outside the pool's lock. The observer may call the pool. An
+        observer that raises gets no more events, and the log says so.
 
         Args:
-            observer: called with an event, see `balancer.core.events`.
-            kinds: which events; None: its attribute `kinds`, and without one all of them.
+            observer: called with an event; see `balancer.core.events`.
+            kinds: which events. None: the observer's attribute `kinds`; without one, all events.
 
         Raises:
-            TypeError, ValueError: it cannot be called, or one of `kinds` is no kind of event.
+            TypeError, ValueError: `observer` cannot be called, or one of `kinds` is not a kind of event.
         """
         return self.engine.observe(observer, kinds)
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on, in the thread or task that asked for it.
 
-        It is called before whoever asked has the lease, and must neither raise nor end it. What is returned ends this.
+        `mark` is called before the caller gets the lease. It must not raise, and must not end the lease. Call the
+        returned function to stop.
         """
         return self.engine.mark_leases(mark)
 
     def trace(self, path: "str | PathLike[str] | Sink") -> "TraceWriter":
-        """Write what happens from now on to the file at `path`, until the pool, or what is returned, is closed.
+        """Write a trace to the file at `path` from now on, until the pool or the returned writer is closed.
 
-        A line for each call and for each change; docs/traces.md has the format. A file that is there is appended to.
-        Instead of a path it takes anything that rows can be put into: see `balancer.observing.traces.Sink`.
+        A trace has a line for each call and for each change; docs/traces.md describes the format. An existing file is
+        appended to. Instead of a path, any `balancer.observing.traces.Sink` will do.
 
         Raises:
             ConfigError: the file cannot be written.
             PoolClosed: the pool is closed.
         """
-        from balancer.observing.traces.tracing import write_trace  # a pool that writes none loads none
+        from balancer.observing.traces.tracing import write_trace  # imported here: only for pools with a trace
 
         if self.engine.core.closed:
             raise PoolClosed
@@ -586,22 +587,22 @@ class Pool:
         *,
         redact: Callable[[str], str] | None = None,
     ) -> "Page":
-        """Serve a page that shows this pool while it works, until the pool, or what is returned, is closed.
+        """Serve a live page about this pool, until the pool or the returned page is closed.
 
-        What is returned has the `url`. Beside the page there are `/state`, the same as JSON, and `/metrics` for
-        Prometheus. The pool is looked at once a second while somebody reads, and else never. docs/live.md has the rest.
+        The returned page has the `url`. `/state` is the same as JSON, and `/metrics` is for Prometheus. While somebody
+        reads, the pool is read once a second. docs/live.md has more.
 
         Args:
             port: 0 picks a free one.
-            host: address to listen on. Whoever can reach it sees the pool.
-            token: whoever shows this may drain and restore endpoints, by buttons; None: nobody may.
+            host: address to listen on. Everyone who can reach it sees the pool.
+            token: with this token, a reader may drain and restore endpoints. None: no reader may.
             redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
 
         Raises:
             ConfigError: it cannot listen there, or the token has fewer than 16 characters.
             MissingExtra: the extra `page` is not installed.
         """
-        from balancer.observing.page.serving import open_page  # a pool without a page needs no web framework
+        from balancer.observing.page.serving import open_page  # imported here: only a page needs the web framework
 
         page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact)
         self.attach(page)
@@ -612,7 +613,7 @@ class Pool:
         self._watchers = (*self._watchers, watcher)
 
     def hide(self, redact: Callable[[str], str]) -> None:
-        """Take secrets, by `redact`, out of the names in the log and in traces, and in pages that begin later."""
+        """Use `redact` to take secrets out of the names in the log, in traces, and in pages that open later."""
         self._redact = self._log.redact = redact
         for watcher in self._watchers:
             watcher.hide(redact)
@@ -620,11 +621,11 @@ class Pool:
     # -- looking -----------------------------------------------------------------------------------
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that are listed: those in service and those that are draining, as they are now."""
+        """Return the endpoints that are in service or draining, as they are now."""
         return self.engine.endpoints()
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now: ejected, at rest, or of an account with nothing left."""
+        """Return the names of endpoints that are out of service for now: ejected, resting or spent."""
         return self.engine.out_of_service()
 
     @property
@@ -635,38 +636,37 @@ class Pool:
     def stats(self) -> PoolStats:
         """Return the counters of the pool and of each endpoint, all at one instant.
 
-        Leasing stops only while the counters are copied; the sums are done afterwards. Leases that nobody has any more
-        are ended first.
+        Abandoned leases are ended first. Leases wait only while the counters are copied; the sums are made afterwards.
         """
         return self.snapshot().stats
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
-        """Return what `stats` says, and more, all at one instant.
+        """Return `stats` and more, all at one instant.
 
         Args:
-            leases: whether there is to be a row for each that is out.
-            also: called under the pool's lock, for what is to be of the same instant; it must be quick.
+            leases: True for a row for each lease that is out.
+            also: called under the pool's lock, for further data of the same instant. It must be quick.
         """
         return self.engine.snapshot(leases=leases, also=also)
 
     def time_leases(self) -> None:
-        """Count from now on how long leases are waited for and held, in buckets, for `snapshot`; for good.
+        """Count from now on, for good, how long leases are waited for and held; `snapshot` has the buckets.
 
-        A lease costs a little more from then on. `balancer.observing.prometheus.Collector` calls this.
+        A lease then costs a little more. `balancer.observing.prometheus.Collector` calls this.
         """
-        with self.engine.lock:  # nobody's wait can end by this
+        with self.engine.lock:  # no wait can end by this
             self.engine.core.time_leases()
 
     def leases(self) -> tuple[LeaseRow, ...]:
-        """Return the leases that are out, oldest first: id, endpoint, holder, since when, slots.
+        """Return the leases that are out, oldest first: id, endpoint, holder, start, slots.
 
-        Those that nobody has any more are ended first.
+        Abandoned leases are ended first.
         """
         return self.snapshot(leases=True).leases
 
     def close(self) -> None:
-        """Fail every waiter and every later acquire with `PoolClosed`; leases out may still be returned."""
-        with suppress(PoolForked):  # it is the parent's to close
+        """Fail every waiter and every later acquire with `PoolClosed`. Leases that are out may still be released."""
+        with suppress(PoolForked):  # only the parent may close it
             self.engine.change(self.engine.core.close)
         self.engine.stop()
         for watcher in self._watchers:
@@ -692,7 +692,7 @@ class Pool:
 
 
 def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
-    """Return the endpoints that a list of them, or of their URLs, stands for."""
+    """Return each given endpoint or URL as an endpoint. Raises TypeError."""
     if isinstance(endpoints, str | Endpoint):
         raise TypeError(f"endpoints is {endpoints!r}, one alone; give a list of them: [{endpoints!r}]")
     if not isinstance(endpoints, Iterable):
@@ -701,7 +701,7 @@ def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
 
 
 def _any_whole(seed: Any) -> int:
-    """Return a seed."""
+    """Return `seed` if it is a whole number. Raises ValueError."""
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError("it must be a whole number, or None")
     return seed
