@@ -1,7 +1,7 @@
-"""The pure core: who holds what, who waits, who is next.
+"""The core of a pool: who holds what, who waits, who is next.
 
-No clock, thread, socket or log lives here. A shell (threads, a simulator) makes one call at a time,
-passes the time in as `now`, and acts on the answer after it has let go of its own lock.
+It has no clock, thread, socket or log. A shell (threads, tasks, a simulator) makes one call at a time and passes the
+time as `now`. It acts on the result after it has released its own lock.
 """
 
 from balancer.core.core import Core

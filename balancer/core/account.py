@@ -1,7 +1,4 @@
-"""An endpoint's account in the ledger: its slots, its counters, its membership.
-
-Decides nothing: it is what the ledger and the rules know of one endpoint, and what of that a strategy is shown.
-"""
+"""The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
 from math import inf
 from typing import Any
@@ -16,21 +13,21 @@ __all__ = ["Account"]
 
 
 class Account:
-    """One endpoint's entry. While it is not active its limit is 0, so nothing can be leased.
+    """The data of one endpoint. While it is not active its limit is 0, so nothing can be leased.
 
     Attributes:
-        endpoint, in_flight, limit, ceiling, weight: as `Node` has them; these count.
-        node: what a strategy sees.
-        shown: the attributes of `node`, to be written to.
-        kept: True while its free slots are kept for one who waits for several.
-        record, aimd, host: what the rules know of it; None where there is no such rule.
-        health: how it stood when that was last told.
-        alert: True if the rules must hear of every grant.
-        spent: True: whoever pays for it has nothing left, so it serves nobody until it is added again.
-        meter: of its quota; None: it has none.
-        ignored: leases that ended so.
-        holds, held_s: how long its leases were held; see `balancer.core.timing`. None: nobody asks.
-        full_s: since when it has no free slot; inf: it has one. Kept only where there are several groups.
+        endpoint, in_flight, limit, ceiling, weight: as in `Node`. These are the ones that count.
+        node: the endpoint as a strategy sees it.
+        shown: the attribute dict of `node`, for writing.
+        kept: True while its free slots are reserved for a waiter that needs several.
+        record, aimd, host: its health, adaptive limit and host group. None if the pool has no such rule.
+        health: its health when that was last reported.
+        alert: True if the rules must see every grant.
+        spent: True if its account has no quota left. It serves no request until it is added again.
+        meter: the meter of its quota, or None.
+        ignored: how many leases ended with the outcome IGNORED.
+        holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
+        full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
 
     __slots__ = (
@@ -74,8 +71,8 @@ class Account:
         self.overloads = 0
         self.ignored = 0
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
-        # Sum of (end - start) of the times that it is in service and has no slots, by its health's doing; -start is
-        # added when one begins, so `out_s + now` counts one that has not ended.
+        # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
+        # and subtracts its start, so `out_s + now` includes a period that has not ended.
         self.out_s = 0.0
         self.holds: list[int] | None = None
         self.held_s = 0.0
@@ -91,11 +88,11 @@ class Account:
 
     @property
     def fit(self) -> bool:
-        """True if it serves as it should: it is neither out of service for its health, nor on trial."""
+        """True if it is in service: neither out because of its health, nor half open."""
         return bool(self.ceiling) and (self.record is None or self.record.fit)
 
     def show(self) -> None:
-        """Let the strategy see how it stands now."""
+        """Copy its state to `node`, for the strategy."""
         self.shown.update(
             endpoint=self.endpoint,
             in_flight=self.in_flight,

@@ -1,9 +1,10 @@
-"""Admission filters: failover groups that are closed, quotas that are used up.
+"""Admission filters: failover groups and quotas.
 
-Decides which of the endpoints that could serve a request may, and when that changes by itself. The strategy chooses
-among these: it is shown the request as one that excludes the others, so no strategy knows of groups or quotas. Where a
-quota is short, it is kept for the oldest claim, as slots are for a claim that needs several: a caller who asks for few
-tokens must not live on what another one waits for. It must not know the queue: its user goes through the claims, the
+They decide which of the endpoints that could serve a request may do so now. A strategy gets a request that excludes the
+other endpoints, so no strategy knows about groups or quotas.
+
+If a quota is short, it is kept for the oldest claim, as slots are for a claim that needs several. Otherwise callers
+that ask for few tokens could starve a caller that asks for many. The caller of this module goes through the claims, the
 oldest first.
 """
 
@@ -27,20 +28,21 @@ _EACH = "*"
 
 
 class AdmissionFilters:
-    """The groups and the quotas of one pool; either may be absent.
+    """The groups and the quotas of one pool. Either may be absent.
 
     Args:
-        ledger: the books.
-        quotas: by name; "*" stands for each endpoint that names none: it has one of its own.
+        ledger: the pool's ledger.
+        quotas: by name. "*" gives each endpoint that names none a quota of its own.
         spill_after_s: see `FailoverGroups`.
 
     Attributes:
         any: True if there is a quota, or more than one group.
-        due_s: when time alone lets somebody in who was told to `stand`; inf: never.
-        kept: the quotas that are kept, for claims of those that stand.
+        due_s: when time alone lets a claim in that called `stand`; inf: never.
+        kept: the quotas that are kept, and the claim of each.
 
     Raises:
-        ValueError: `spill_after_s` is out of range, or a quota is not settings.
+        ValueError: `spill_after_s` is out of range.
+        TypeError: a quota is not `QuotaSettings`.
     """
 
     def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
@@ -58,13 +60,13 @@ class AdmissionFilters:
         self._named = {name: Meter(name, quota) for name, quota in quotas.items() if name != _EACH}
         self._own: dict[str, Meter] = {}
         self._meters: list[Meter] = []
-        self._group: int | None = None  # that of all endpoints, while there are no several
+        self._group: int | None = None  # the group of all endpoints, if there is only one group
         self._last = ANY, _NONE, ANY
 
     # -- membership --------------------------------------------------------------------------------
 
     def check(self, endpoint: Endpoint) -> None:
-        """Refuse an endpoint whose quota there is not. Raises ValueError."""
+        """Raise ValueError if the endpoint names a quota that the pool does not have."""
         if endpoint.quota is not None and endpoint.quota not in self._named:
             known = ", ".join(map(repr, sorted(self._named))) or "none"
             raise ValueError(
@@ -73,13 +75,13 @@ class AdmissionFilters:
             )
 
     def concerns(self, endpoint: Endpoint) -> bool:
-        """Return whether this endpoint, alone among those there are, may make a difference."""
+        """Return whether this endpoint brings a quota, or a second group."""
         alike = self._group is None or endpoint.group == self._group
         self._group = endpoint.group
         return not alike or endpoint.quota is not None or self._each is not None
 
     def arrange(self, now: float) -> None:
-        """Learn which endpoints there are now; O(N)."""
+        """Read from the ledger which endpoints there are now; O(N)."""
         accounts = self._ledger.accounts()
         members: dict[Meter, list[str]] = {}
         for account in accounts:
@@ -108,7 +110,7 @@ class AdmissionFilters:
 
     @property
     def has_quotas(self) -> bool:
-        """True if some endpoint has one."""
+        """True if some endpoint has a quota."""
         return bool(self._meters)
 
     # -- leases ------------------------------------------------------------------------------------
@@ -116,12 +118,12 @@ class AdmissionFilters:
     def take(
         self, take: Callable[[Request, float], Lease | None], request: Request, since_s: float, now: float
     ) -> Lease | None:
-        """Lease what `request` may use now, of the lowest group that will do.
+        """Lease from the lowest group that can serve `request` now; None if no group can.
 
         Args:
-            take: leases the strategy's choice.
+            take: takes the lease that the strategy chooses.
             request: what is asked for.
-            since_s: since when; a request that has not waited: now.
+            since_s: when the request arrived; `now` for one that has not waited.
             now: the time.
         """
         for allowed in self._ways(request, since_s, now):
@@ -134,30 +136,30 @@ class AdmissionFilters:
         return None
 
     def is_late(self, now: float) -> bool:
-        """Return whether time alone would let somebody in by now, and nobody has looked yet."""
+        """Return whether `due_s` has passed."""
         return now >= self.due_s
 
     def observe(self, now: float) -> None:
-        """See who is full; to be called when a change is over."""
+        """Record which endpoints are full. Call it at the end of a change."""
         if self._groups.several:
             self._groups.observe(now)
 
     def recount(self) -> None:
-        """Count the quotas anew, after an interrupt."""
+        """Recompute the quotas, after an interrupt."""
         for meter in self._meters:
             meter.recount()
 
     # -- claims ------------------------------------------------------------------------------------
 
     def free(self) -> None:
-        """Keep nothing for anybody, and forget when something is due."""
+        """Keep no quota for any claim, and clear `due_s`."""
         self.kept.clear()
         self.due_s = inf
 
     def within_reach(self, request: Request, since_s: float, now: float) -> Request:
-        """Return `request` as one for the endpoints that it waits for: of its groups, and not kept for older claims.
+        """Return `request`, limited to the endpoints that it waits for: in its groups, not kept for older claims.
 
-        Note when its next group opens.
+        Also sets `due_s` to the time when its next group opens.
         """
         request = self._feasible(request)
         above = _NONE
@@ -172,15 +174,16 @@ class AdmissionFilters:
         return request.passing(above)
 
     def stand(self, claim: object, request: Request, now: float, kept: Account | None) -> None:
-        """Keep a quota for a claim that could not be served, and note when it has room. O(N).
+        """Keep a quota for a claim that could not be served, and set `due_s` to the time when it has room. O(N).
 
-        It is the one that has room first, of those that are all it misses; with slots `kept`, that of their endpoint.
+        The quota is the first one to have room, of those that alone keep the claim from a slot. If slots are reserved
+        for the claim, it is the quota of their endpoint.
 
         Args:
-            claim: whose.
+            claim: the claim.
             request: what it may wait for; see `within_reach`.
             now: the time.
-            kept: the endpoint whose slots are kept for it, if it needs several.
+            kept: the endpoint whose slots are reserved for the claim, if it needs several.
         """
         first, first_s = kept.meter if kept is not None else None, inf
         for account in self._ledger.active():
@@ -199,7 +202,7 @@ class AdmissionFilters:
     # -- looking -----------------------------------------------------------------------------------
 
     def short(self, request: Request, now: float) -> tuple[str, ...]:
-        """Return in words which quotas keep `request` from slots that are free; O(N), for a wait that is over."""
+        """Return a text for each quota that keeps `request` from a free slot; O(N), for a wait that timed out."""
         meters = {account.meter: None for account in self._ledger.active() if request.fits(account)}
         return tuple(
             meter.short_of(request.tokens, now)
@@ -218,7 +221,7 @@ class AdmissionFilters:
     # -- inside ------------------------------------------------------------------------------------
 
     def _ways(self, request: Request, since_s: float, now: float) -> Iterator[Request]:
-        """Yield what `request` may be served by: by its lowest group, then by that and each that is open besides."""
+        """Yield `request` for its lowest group, then for that group and each further group that is open."""
         request, shut = self._feasible(request), self._shut(request, now)
         if not self._groups.several:
             yield request.passing(shut)
@@ -229,7 +232,7 @@ class AdmissionFilters:
                 return
 
     def _feasible(self, request: Request) -> Request:
-        """Return `request` as one that passes over the endpoints whose whole quota is less than it reserves."""
+        """Return `request` without the endpoints whose whole quota is smaller than its tokens."""
         if request.tokens is None:
             return request
         names = _NONE
@@ -239,7 +242,7 @@ class AdmissionFilters:
         return request.passing(names)
 
     def _passing(self, request: Request, names: frozenset[str]) -> Request:
-        """Return `request` as one that passes over `names`; nearly always both are what they were the last time."""
+        """Return `request` without `names`. It caches the last result, as both are nearly always the same."""
         asked, passed, made = self._last
         if asked is not request or passed is not names:
             made = request.passing(names)

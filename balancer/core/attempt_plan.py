@@ -1,21 +1,21 @@
 """The attempt plan of one call: where it goes, when it is retried or hedged, and when it is given up.
 
-Decides that once, for every shell: it is told what happened and `now`, and answers with a decision of
-`balancer.core.decisions`. Pure: no clock, no thread, no callback; it neither sleeps nor leases.
+A plan is told what happened and `now`, and answers with a decision of `balancer.core.decisions`. It has no clock,
+thread or callback, and neither sleeps nor leases.
 
-What a shell keeps (threads, a simulator, tasks of asyncio alike):
+Rules for a shell (threads, tasks, a simulator):
 
-- It carries out each decision and tells the plan what came of it, one call at a time, with a `now` of one clock.
-- `begin` comes first. An `Ask` ends with `granted`, `no_endpoint` (nobody in service could ever serve it, or can any
-  more) or `no_lease` (out of time, or too many wait). While it waits, `look` comes at `look_s`, and what that answers
-  is asked for at the same place in the queue (`Core.amend`; `balancer.core.retry_polls` does both).
+- It carries out each decision and reports the result to the plan, one call at a time, with `now` of one clock.
+- It calls `begin` first. An `Ask` ends with `granted`, `no_endpoint` (no endpoint in service could ever serve it, or
+  can any more) or `no_lease` (out of time, or the queue is full). While the request waits, the shell calls `look` at
+  `look_s`, and changes the waiting request to the answer (`Core.amend`; `balancer.core.retry_polls` does both).
 - A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
-  An error of the caller's own ends the plan without a word. A shell that can end an attempt does so at `cut_s`, and
-  says `cut`; one that cannot lets it run.
-- After a `Hedge`, `hedged` says where the second call may begin; if no slot is free at once, nothing is said.
-- A first attempt is counted in the budget when its lease is granted (`RetryBudget.attempted`), by the shell, so that a
-  shell may make the plan no sooner than something fails.
-- `out` is who serves nobody for now (`Core.out_of_service`).
+  After an error of the caller's own, it calls nothing more. A shell that can end an attempt does so at `cut_s` and
+  calls `cut`. One that cannot lets the attempt run.
+- After a `Hedge`, it calls `hedged` with the endpoint of the second call. If no slot is free at once, it calls nothing.
+- It counts the first attempt in the budget when its lease is granted (`RetryBudget.attempted`). So it may make the plan
+  only when something fails.
+- `out` is the set of names that `Core.out_of_service` returns.
 """
 
 import math
@@ -28,12 +28,12 @@ from balancer.core.outage import Patience
 
 __all__ = ["AttemptPlan"]
 
-# While a retry waits, endpoints are ejected and come back, so it looks again: the first time after so many seconds, and
-# each time after twice as long.
+# While a retry waits, endpoints are ejected and come back. So it looks again after so many seconds, and then each time
+# after twice as long.
 _FIRST_LOOK_S = 1.0
 
-# An attempt that is cut is held against its endpoint if it had this share of the time that the call has. With less, the
-# time went into waits and earlier tries: a sound endpoint must not be ejected because calls come late to it.
+# An attempt that is cut counts against its endpoint if it had this share of the call's time. With a smaller share,
+# earlier tries and waits used the time. A sound endpoint must not be ejected because calls reach it late.
 _SHARE_TO_BLAME = 0.5
 
 _NONE = frozenset[str]()
@@ -55,15 +55,15 @@ class AttemptPlan:
     """One call, from its first request for a lease to its end.
 
     Args:
-        terms: how far it may go.
-        budget: bounds the retries; calls share it. None: there is no bound.
+        terms: its limits.
+        budget: bounds the retries; calls share it. None: no bound.
         rng: for the jitter of pauses.
         outage: excuses tries beyond the attempts while nothing succeeds; calls share it.
 
     Attributes:
-        tries: begun so far.
+        tries: how many tries have begun.
 
-    What comes out of turn is a RuntimeError, and changes nothing.
+    A method that is called in the wrong phase raises RuntimeError and changes nothing.
     """
 
     __slots__ = (
@@ -100,17 +100,17 @@ class AttemptPlan:
         self._outage = outage
         self._phase = _NEW
         self._now = self._tried_s = self._resumes_s = 0.0
-        self._until_s = self._give_up_s = math.inf  # for the whole call, and for the wait of the try under way
-        self._at = _NONE  # where the attempt under way runs, or the last one ran
-        self._failed = terms.shuns  # where it failed since it last had to go back
+        self._until_s = self._give_up_s = math.inf  # for the whole call, and for the wait of the current try
+        self._at = _NONE  # where the current or the last attempt runs
+        self._failed = terms.shuns  # where it has failed since it last had to go back
         self._last = _NONE  # where the last attempt failed
-        self._rests_until_s = -math.inf  # `_last` asked to be left alone until then
-        self._resting = False  # it pauses because of that, within a try
-        self._owes = False  # the budget has not paid for the next try yet
+        self._rests_until_s = -math.inf  # `_last` asked for no calls until then
+        self._resting = False  # True in a pause for that rest, within a try
+        self._owes = False  # True until the budget has paid for the next try
         self._wishes: list[tuple[frozenset[str], frozenset[str]]] = []  # labels, and names to avoid, best first
         self._wish = 0
         self._look_s = _FIRST_LOOK_S
-        self._last_successes: int | None = None  # of the whole run, when the last try failed
+        self._last_successes: int | None = None  # successes of all calls when the last try failed
 
     @property
     def until_s(self) -> float:
@@ -120,18 +120,18 @@ class AttemptPlan:
     # -- a lease -----------------------------------------------------------------------------------
 
     def begin(self, now: float, out: frozenset[str] = _NONE) -> Ask:
-        """Begin the call."""
+        """Start the call."""
         self._expect(_NEW)
         self._now, self._until_s = now, now + self.terms.deadline_s
         return self._try(out)
 
     def granted(self, name: str, now: float) -> Run:
-        """Hear that there is a lease, of the endpoint `name`."""
+        """Report a lease of the endpoint `name`."""
         self._expect(_ASKS)
         self._pass(now)
         self._phase = _RUNS
         self._at = frozenset((name,))
-        if name in self._failed:  # it had to go back, so all are as good as new but for the last one
+        if name in self._failed:  # it had to go back to a failed one: only the last one still counts as failed
             self._failed = self._last
         hedge_s, left_s = self.terms.hedge_after_s, self._until_s - self._now
         if left_s == math.inf:
@@ -140,11 +140,11 @@ class AttemptPlan:
         return Run(math.inf if hedge_s is None else hedge_s, max(0.0, left_s), blames)
 
     def no_endpoint(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
-        """Hear that no endpoint in service could ever serve what was asked for, from the start or not any more."""
+        """Report that no endpoint in service could ever serve the request, from the start or any more."""
         self._expect(_ASKS)
         self._pass(now)
         wishes = self._wishes_of(out)
-        if wishes != self._wishes:  # it has waited meanwhile, and one that was out is back, or a rest is over
+        if wishes != self._wishes:  # during the wait an endpoint came back, or a rest ended
             self._wishes, self._wish = wishes, 0
             return self._ask()
         self._wish += 1
@@ -158,18 +158,18 @@ class AttemptPlan:
             return self._over(Why.REST, f"it asks for {rest_s:.3g} s, and {left_s:.3g} s are left")
         self._resting = True
         for_s = self._resumes_s - self._now
-        if self.terms.persists:  # such a pause is no part of the wait
+        if self.terms.persists:  # such a pause does not count as waiting
             self._give_up_s = min(self._until_s, self._give_up_s + for_s)
         return self._pause(for_s)
 
     def no_lease(self, now: float) -> Pause | Over:
-        """Hear that there was no lease in time, or no room in the queue."""
+        """Report that there was no lease in time, or no room in the queue."""
         self._expect(_ASKS)
         self._pass(now)
         return self._again() if self.terms.persists else self._over(Why.NO_LEASE)
 
     def look(self, now: float, out: frozenset[str]) -> Ask:
-        """Look again while it waits: what to ask for from now on, at the same place in the queue."""
+        """Return what to ask for from now on, at the same place in the queue."""
         self._expect(_ASKS)
         self._pass(max(now, self._resumes_s))
         return self._ask_anew(out)
@@ -177,7 +177,7 @@ class AttemptPlan:
     # -- a run -------------------------------------------------------------------------------------
 
     def slow(self, now: float) -> Hedge | Run:
-        """Hear that the attempt still runs after `hedge_after_s`."""
+        """Report that the attempt still runs after `hedge_after_s`."""
         self._expect(_RUNS)
         self._pass(now)
         twice = len(self._at) > 1 or self.terms.hedge_after_s is None
@@ -186,30 +186,30 @@ class AttemptPlan:
         return Hedge(self._failed | self._at)
 
     def hedged(self, name: str, now: float) -> bool:
-        """Hear that the second call has a lease, of the endpoint `name`; return whether it may use it.
+        """Report a lease of the endpoint `name` for the second call. Return False if the call must not use it.
 
-        If not, the shell gives it back.
+        Then the shell releases the lease.
         """
         self._expect(_RUNS)
         self._pass(now)
-        if self._budget is not None and not self._budget.try_spend(now):  # another call was faster
+        if self._budget is not None and not self._budget.try_spend(now):  # another call took the last retry
             return False
         self._at |= {name}
         return True
 
     def succeeded(self) -> None:
-        """Hear that it has what it wanted."""
+        """Report success. The call is over."""
         self._expect(_RUNS)
         self._phase = _OVER
         if self._outage is not None:
             self._outage.succeeded()
 
     def failed(self, now: float, asked_s: float = 0.0) -> Pause | Over:
-        """Hear that the attempt has failed, wherever it ran.
+        """Report that the attempt has failed, on all its endpoints.
 
         Args:
             now: the time.
-            asked_s: the endpoint asked to be left alone for so long (Retry-After); after a minute it is asked again.
+            asked_s: for how many seconds the endpoint asked for no calls (Retry-After); at most 60 count.
         """
         self._expect(_RUNS)
         self._pass(now)
@@ -220,7 +220,7 @@ class AttemptPlan:
         return self._again()
 
     def cut(self, now: float) -> Over:
-        """Hear that the attempt was ended because its deadline has passed, whatever a clock of another kind says."""
+        """Report that the attempt was ended because its deadline has passed, even if `now` is a little earlier."""
         over = self.failed(max(now, self._until_s))
         assert isinstance(over, Over), "nothing follows a deadline"
         return over
@@ -228,7 +228,7 @@ class AttemptPlan:
     # -- a pause -----------------------------------------------------------------------------------
 
     def resume(self, now: float, out: frozenset[str]) -> Ask | Pause | Over:
-        """Hear that the pause is over. It has lasted as long as it was to, even by a clock that stands still."""
+        """Report that the pause is over. The plan trusts this, even if `now` has not moved."""
         self._expect(_PAUSES)
         self._pass(max(now, self._resumes_s))
         if self._now >= self._until_s:
@@ -259,15 +259,15 @@ class AttemptPlan:
         return self._ask_anew(out)
 
     def _ask_anew(self, out: frozenset[str]) -> Ask:
-        """Ask where it has not failed; else where it did not fail last; else, unless that one rests, anywhere.
+        """Ask where it has not failed. Else where it did not fail last. Else anywhere but where the last rests.
 
-        To wait for an endpoint that is out of service is worse than to go back to one that failed earlier, or even
-        just now. While the last one rests it is the other way about: one may be back sooner.
+        Going back to an endpoint that failed, even the last one, is better than waiting for one that is out of service.
+        Only while the last one rests, waiting is better: another one may be back sooner.
         """
         self._wishes, self._wish = self._wishes_of(out), 0
         self._phase = _ASKS
         if not self._failed:
-            self._resumes_s = math.inf  # nothing that happens would change what it asks for
+            self._resumes_s = math.inf  # nothing can change what it asks for
         else:
             look_s = self._now + self._look_s
             self._resumes_s = min(look_s, self._rests_until_s) if self._leaves_alone() else look_s
@@ -282,7 +282,7 @@ class AttemptPlan:
         return list(dict.fromkeys(wishes))
 
     def _leaves_alone(self) -> frozenset[str]:
-        """Return who asked for a rest that is not over yet."""
+        """Return the last failed endpoint while its rest lasts."""
         return self._last if self._now < self._rests_until_s else _NONE
 
     def _ask(self) -> Ask:
@@ -291,18 +291,18 @@ class AttemptPlan:
         return Ask(avoid, labels, max(0.0, within_s), max(0.0, look_s))
 
     def _again(self) -> Pause | Over:
-        """Decide, after a try that failed, whether there is another one."""
+        """Decide after a failed try whether there is another one."""
         if not self._excused() and self.tries >= self.terms.attempts:
             return self._over(Why.ATTEMPTS)
         if self._now >= self._until_s:
             return self._over_deadline()
-        self._owes = bool(self._at) and self._budget is not None  # else it has cost no endpoint anything
+        self._owes = bool(self._at) and self._budget is not None  # a try without an attempt costs no endpoint anything
         wait_s = 0.0
         if self._owes and not self._pays():
             wait_s = self._budget_wait_s() if self.terms.persists else math.inf
             if not self._is_left(wait_s):
                 return self._over_budget()
-        # Half of what is left, so that some is left for the attempt.
+        # At most half of the time left, so that the attempt has time too.
         return self._pause(max(wait_s, min(self._drawn_s(), (self._until_s - self._now) / 2)))
 
     def _drawn_s(self) -> float:
@@ -316,7 +316,7 @@ class AttemptPlan:
         return not self._owes
 
     def _budget_wait_s(self) -> float:
-        """Return how long to wait for the budget. One that never fills by itself costs a window of waiting, once."""
+        """Return how long to wait for the budget. If the budget never fills by itself, wait one window, once."""
         wait_s = self._budget.wait_s(self._now) if self._budget is not None else 0.0
         if wait_s < math.inf:
             return wait_s
@@ -324,7 +324,7 @@ class AttemptPlan:
         return self.terms.retries.budget_window_s if self.terms.retries else 0.0
 
     def _excused(self) -> bool:
-        """Tell the outage that a try has failed, and return whether it excuses that."""
+        """Report a failed try to the outage. Return whether the outage excuses it."""
         if self._outage is None:
             return False
         successes = self._outage.failed(self._now)

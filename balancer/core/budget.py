@@ -1,9 +1,8 @@
 """The retry budget, and the pause before a retry.
 
-The budget keeps an outage from becoming a storm: when most calls fail, three attempts each would triple the load on
-what is still alive. It is Finagle's `RetryBudget`: every first attempt adds a part of a retry, time adds some more,
-and what was added or spent longer ago than a window no longer counts. Pure: it must not know clocks or threads;
-time arrives as `now`, randomness as a `random.Random`.
+When most calls fail, three attempts each would triple the load on the endpoints that are left. The budget prevents
+that. It is Finagle's `RetryBudget`: every first attempt adds a part of a retry, and time adds more. Attempts and
+retries older than a window no longer count.
 """
 
 import math
@@ -15,34 +14,34 @@ from balancer.settings.rules import RetrySettings
 
 __all__ = ["LONGEST_ASKED_S", "Budget", "RetryBudget", "pause_s"]
 
-# What an endpoint's Retry-After is cut to: a server may ask for days, or for more than a thread can wait,
-# and a call that seems to hang helps nobody. After a minute it is asked again.
+# The most of a Retry-After that counts. A server may ask for days, or for more than a thread can wait; a call that
+# seems to hang helps nobody. After a minute the server is asked again.
 LONGEST_ASKED_S = 60.0
 
-# A window is counted in so many parts, so that it costs the same memory at any rate. An attempt is forgotten at most
-# one part too early, and a retry one part too late, so that the budget is never exceeded.
+# A window is counted in so many parts, so it needs the same memory at any rate. An attempt is forgotten at most one
+# part too early, and a retry one part too late. So the budget is never exceeded.
 _PARTS = 64
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
 class Budget(Protocol):
-    """What a plan needs of a budget; a shell with threads gives one that they can share."""
+    """The budget that a plan uses. A shell with threads gives a thread-safe one."""
 
     def try_spend(self, now: float) -> bool:
-        """Take one retry out of the budget, if there is one."""
+        """Take one retry out of the budget. Return False if there is none."""
         ...
 
     def wait_s(self, now: float) -> float:
-        """Return in how many seconds a retry will be possible if there is no call until then; `inf`: never."""
+        """Return the seconds until a retry is possible if there is no call until then; inf: never."""
         ...
 
 
 class RetryBudget:
     """Retries allowed by the first attempts of the last `budget_window_s` seconds.
 
-    Whenever a retry is granted, the retries of the last window, this one counted, are at most `budget_ratio` x the
-    first attempts of that window + `budget_per_s` x `budget_window_s`. All methods cost O(1), amortised; `now` must
-    not go back.
+    When a retry is granted, the retries of the last window, with this one, are at most `budget_ratio` x the first
+    attempts of that window + `budget_per_s` x `budget_window_s`. All methods cost O(1), amortised. `now` must not go
+    back.
 
     Args:
         settings: ratio, rate and window.
@@ -64,23 +63,23 @@ class RetryBudget:
         self._attempts.add(self._part(now))
 
     def try_spend(self, now: float) -> bool:
-        """Take one retry out of the budget, if there is one."""
+        """Take one retry out of the budget. Return False if there is none."""
         if self.balance(now) < 1 - _ROUNDING:
             return False
         self._retries.add(self._part(now))
         return True
 
     def balance(self, now: float) -> float:
-        """Return how many retries are left; below 0 if attempts that earned them no longer count."""
+        """Return how many retries are left. Below 0 if attempts that earned them no longer count."""
         part = self._part(now)
         return self._ratio * self._attempts.count(part) + self._reserve - self._retries.count(part)
 
     def wait_s(self, now: float) -> float:
-        """Return in how many seconds a retry will be possible if there is no call until then; `inf`: never."""
+        """Return the seconds until a retry is possible if there is no call until then; inf: never."""
         balance = self.balance(now)
         if balance >= 1 - _ROUNDING:
             return 0.0
-        # What is earned ends before what is spent at the same instant: losses are sorted before gains.
+        # Of changes at the same instant, losses are sorted before gains.
         ends = [(end, float(count)) for end, count in self._retries.ends()]
         ends += [(end, -self._ratio * count) for end, count in self._attempts.ends()]
         for end, gain in sorted(ends):
@@ -94,7 +93,7 @@ class RetryBudget:
 
 
 class _Recent:
-    """How many events the last `life` parts of time have seen."""
+    """Counts events of the last `life` parts of time."""
 
     __slots__ = ("_buckets", "_life", "_total")
 
@@ -112,20 +111,20 @@ class _Recent:
             self._buckets.append((part, 1))
 
     def count(self, part: int) -> int:
-        """Forget what is too old at `part` and count the rest."""
+        """Forget the events that are too old at `part`, and return the number of the others."""
         while self._buckets and part - self._buckets[0][0] >= self._life:
             self._total -= self._buckets.popleft()[1]
         return self._total
 
     def ends(self) -> list[tuple[int, int]]:
-        """Return at which part how many of the events will be too old."""
+        """Return (part, events): at which part how many events will be too old."""
         return [(part + self._life, count) for part, count in self._buckets]
 
 
 def pause_s(settings: RetrySettings, retry: int, rng: random.Random) -> float:
     """Return how long to pause before the `retry`-th retry (1, 2, ...), in seconds.
 
-    It is drawn between 0 and twice its mean, so that many that failed together do not all come back together.
+    It is drawn between 0 and twice its mean, so that calls that failed together do not come back together.
 
     Source: "full jitter", Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.
     """

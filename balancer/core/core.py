@@ -1,11 +1,9 @@
-"""The core that a shell drives: ledger, rules, queue and strategy behind one set of calls.
+"""The core: ledger, rules, queue and strategy behind one set of calls.
 
-Decides what a lease needs besides the ledger, and what becomes of the waiters when leases end and endpoints come,
-change and go. The core must not know clocks, threads or sockets; it is not thread-safe, and calls nothing but the
-strategy's methods.
+It is not thread-safe: a shell makes one call at a time. It calls nothing but the strategy's methods.
 
-Methods that can end waiters return those that ended. Their `lease` or `error` is set; the shell wakes
-them once it has let go of its lock.
+Methods that can end waiters return the waiters that ended, with `lease` or `error` set. The shell wakes them after it
+has released its lock.
 """
 
 import random
@@ -57,25 +55,25 @@ class Core:
     """Ledger, waiters and strategy behind one set of calls.
 
     Args:
-        endpoints: those in service from the start; names must differ.
-        strategy: chooses; it must be fresh.
-        lender: who the leases go back to (the shell).
-        max_waiters: how many may wait at once; None for any number.
-        health, limits, host_caps: the rules around the strategy; see `balancer.core.rules`.
-        quotas, spill_after_s: what bounds calls a minute, and when a failover group gives way; see
-            `balancer.core.admission`.
+        endpoints: the endpoints at the start; names must differ.
+        strategy: chooses endpoints; it must be new.
+        lender: takes leases back (the shell).
+        max_waiters: how many may wait at once; None: any number.
+        health, limits, host_caps: the rules; see `balancer.core.rules`.
+        quotas, spill_after_s: see `balancer.core.admission`.
         rng: for the jitter of cooldowns; needed with `health`.
-        now: the shell's clock.
+        now: the time.
 
     Attributes:
-        due_s: while somebody waits, a shell calls `tick` at this instant. Else the next call is early enough.
-        journal: what has happened, for a shell to tell; see `listen`.
-        ledger: which leases are out; to look at, not to change.
-        admission: the failover groups and quotas; likewise.
-        reservations: the slots that are set aside for those who wait for several; likewise.
-        recordings: those who keep leases that have ended, for traces.
+        due_s: while there are waiters, a shell calls `tick` at this time. Without waiters, the next call is early
+            enough.
+        journal: the events that a shell passes to observers; see `listen`.
+        ledger: which leases are out. Read only.
+        admission: the failover groups and quotas. Read only.
+        reservations: the slots that are reserved for waiters that need several. Read only.
+        recordings: the recordings of ended leases, for traces.
         closed: True after `close`.
-        plain_until_s: until this instant, to acquire is to take a lease of the ledger, and nothing else.
+        plain_until_s: until this time, `acquire` only takes a lease from the ledger.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -103,8 +101,8 @@ class Core:
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
-        self._times = False  # how long leases are held
-        self._by_rules = rules.any  # or leases end by time: the ends of all are looked at
+        self._times = False  # whether the times of leases are counted
+        self._by_rules = rules.any  # True also if leases have time limits: then every end must be seen
         self.ledger = ledger = Ledger(
             endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, now=now
         )
@@ -123,12 +121,12 @@ class Core:
         self._choose_paths()
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
-        """Write down what happens, of these kinds, in `journal.happened`; of others nothing. It costs nothing else."""
+        """Record events of these kinds in `journal.happened`. Other kinds cost nothing."""
         self.journal.wanted = frozenset(kinds)
         self._choose_paths()
 
     def time_leases(self) -> None:
-        """Count from now on how long leases are waited for and held, if that is not done already; see `times`."""
+        """Count from now on how long leases are waited for and held; see `times`. A second call does nothing."""
         if not self._times:
             self._queue.waits = CountedWaits(self._queue.waits, self.ledger.granted)
             self._times = True
@@ -137,12 +135,12 @@ class Core:
     # -- leases ------------------------------------------------------------------------------------
 
     def acquire(self, request: Request, now: float) -> Lease | None:
-        """Return a lease at once, or None if it takes waiting (see `wait`).
+        """Return a lease, or None if the request must wait (see `wait`).
 
-        Nobody waits for a slot that is free, so to acquire is to take.
+        No waiter could use a free slot, so a lease may be taken at once.
 
         Raises:
-            PoolClosed: it is closed.
+            PoolClosed: the pool is closed.
             StrategyError: the strategy's choice cannot serve `request`.
         """
         if now < self.plain_until_s:
@@ -150,7 +148,7 @@ class Core:
         return self._acquire_attended(request, now)
 
     def release(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
-        """End a lease and hand its slot on.
+        """End a lease and give its slot to a waiter.
 
         Raises:
             LeaseError: it is not out. Nothing is changed.
@@ -161,11 +159,11 @@ class Core:
         learned = False
         try:
             self.ledger.end(lease, outcome, now)
-        finally:  # a strategy may raise when the lease has ended already
+        finally:  # a strategy may raise after the lease has ended
             if self._by_rules and lease.account is None and account is not None:
                 record = account.record
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
-                    record.fresh += 1  # all there is to do about nearly every lease: see `HealthWatch`
+                    record.fresh += 1  # all that most leases need; see `HealthWatch`
                 else:
                     learned = True
                     self._learn(account, lease, outcome, now)
@@ -180,38 +178,37 @@ class Core:
     ) -> Waiter:
         """Queue a request that `acquire` could not serve.
 
-        It may have ended already when it is returned: its claim may be older than that of one for whom slots are
-        reserved.
+        The waiter may have ended already when it is returned: its claim may be older than the claim of a reservation.
 
         Raises:
-            NoEndpoint: nobody in service could ever serve it.
+            NoEndpoint: no endpoint in service could ever serve it.
             TooManyWaiters: the queue is full.
         """
         return self._queue.push(request, now, deadline_s, priority, wake)
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
-        """Let `waiter` ask for `request` from now on, at its place in the queue, as a retry that waits does.
+        """Change the request of `waiter`, at its place in the queue. A waiting retry needs this.
 
-        Does nothing to one that has ended. Returns those that this served; `waiter` may be one of them.
+        Does nothing if `waiter` has ended. `waiter` may be one of the returned waiters.
 
         Raises:
-            NoEndpoint: nobody in service could ever serve `request`. Nothing is changed: it waits on as before.
+            NoEndpoint: no endpoint in service could ever serve `request`. Nothing is changed: it waits as before.
         """
         return self._queue.serve(now) if self._queue.amend(waiter, request) else ()
 
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> EndedWaiters:
-        """Let `waiter` give up, because its time ran out or because its caller is gone.
+        """End the wait of `waiter`, because it timed out or its caller is gone.
 
-        Does nothing to one that has ended: its lease is then its owner's to use or to give back. Returns the others
-        that this served: slots may have been reserved for it.
+        Does nothing if it has ended: then its owner has the lease. Others may be served by this, if slots were reserved
+        for `waiter`.
         """
         return self._queue.serve(now) if self._queue.cancel(waiter, now, timed_out=timed_out) else ()
 
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, tokens: int | None, now: float) -> Lease | None:
-        """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
+        """Add a lease of the endpoint `name` that is out already; None if there is no such endpoint.
 
-        For a coordinator that comes back after its death and is told what is out; see `balancer.cluster.protocol`.
-        Nobody may wait yet.
+        For a coordinator that restarts: its members report the leases that are out (see `balancer.cluster.protocol`).
+        There must be no waiters yet.
         """
         lease = self.ledger.adopt(name, slots, terms, now)
         if lease is None:
@@ -226,7 +223,7 @@ class Core:
         return lease
 
     def used(self, lease: Lease, tokens: int, now: float) -> EndedWaiters:
-        """Learn how many tokens the call of `lease`, which is out, has used so far; of a quota, these count then.
+        """Set how many tokens the call of `lease` has used so far; a quota counts these.
 
         Raises:
             LeaseError: it is not out. Nothing is changed.
@@ -239,12 +236,12 @@ class Core:
         return self._queue.serve(now) if self._waiters.size else ()
 
     def told(self, lease: Lease, load: Load, now: float) -> EndedWaiters:
-        """Learn what the endpoint of `lease`, which is out, has said of its load. LeaseError if it is not out."""
+        """Set the load that the endpoint of `lease` reported. Raises LeaseError if the lease is not out."""
         self.ledger.told(lease, load, now)
         return ()
 
     def tick(self, now: float) -> EndedWaiters:
-        """Let time do what is due: end leases whose time is over, end cooldowns, go on with slow starts."""
+        """Do what is due: end expired leases, end cooldowns, continue slow starts."""
         for lease, is_over in self._timers.take_due(now):
             if is_over:
                 self._expire(lease, now)
@@ -254,7 +251,7 @@ class Core:
         return self._queue.serve(now)
 
     def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:
-        """End those of `leases` that are out: nobody has them any more to give them back."""
+        """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
                 lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
@@ -263,10 +260,10 @@ class Core:
         return self._queue.serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
-        """End the lease that is out under this id, whoever holds it; a later return of it is refused.
+        """End the lease with this id, even if its holder still uses it. A later release of it is refused.
 
         Raises:
-            LeaseError: there is none.
+            LeaseError: no lease with this id is out.
         """
         lease = self.ledger.lease(id)
         lease.fate = f"{lease!r} was ended by its id; a lease ends once"
@@ -275,21 +272,21 @@ class Core:
     # -- what happens to endpoints and calls -------------------------------------------------------
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> EndedWaiters:
-        """Learn from an active probe of the endpoint `name`; of an endpoint that has gone, nothing.
+        """Record a ping of the endpoint `name`. Does nothing if the endpoint has gone.
 
-        A `conclusive` one ran a program: it can bring back an endpoint whose cooldown is over.
+        A `conclusive` ping ran a program: a good one brings back an endpoint that is half open.
         """
         self.ledger.pinged(name, ok, now, conclusive=conclusive)
         return self._queue.serve(now)
 
     def retried(self, name: str, now: float) -> EndedWaiters:
-        """Learn that a call that failed at endpoint `name` is made again."""
+        """Count a retry of a call that failed at endpoint `name`."""
         self._retries += 1
         self.journal.note(Retried, now, name)
         return ()
 
     def hedged(self, name: str, now: float) -> EndedWaiters:
-        """Learn that a call that is slow is made a second time, at endpoint `name`."""
+        """Count a hedge: a slow call is made a second time, at endpoint `name`."""
         self._hedges += 1
         self.journal.note(Hedged, now, name)
         return ()
@@ -297,9 +294,9 @@ class Core:
     # -- when something went wrong -----------------------------------------------------------------
 
     def recover(self, now: float, waiting: Container[Waiter]) -> EndedWaiters:
-        """Make good what a call left undone that was cut short, by a strategy that raised or by an interrupt. O(N).
+        """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
-        Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
+        Waiters that are not in `waiting` are dropped: the shell never got them.
         """
         self.ledger.recount(now)
         self.admission.recount()
@@ -312,8 +309,8 @@ class Core:
         """Take an endpoint into service, or back into it.
 
         Raises:
-            DuplicateEndpoint: it is active already.
-            ValueError: it names a quota that there is not.
+            DuplicateEndpoint: an active endpoint has this name.
+            ValueError: the pool does not have the quota that it names.
         """
         self.admission.check(endpoint)
         self.ledger.add(endpoint, now)
@@ -321,32 +318,32 @@ class Core:
         return self._queue.serve(now)
 
     def update(self, endpoint: Endpoint, now: float) -> EndedWaiters:
-        """Replace the spec of the endpoint with this name. Raises UnknownEndpoint if there is none."""
+        """Replace the specification of the endpoint with this name. Raises UnknownEndpoint, ValueError (its quota)."""
         self.admission.check(endpoint)
         self.ledger.update(endpoint, now)
         self._arrange(endpoint, now)
         return self._queue.fail_stranded() + self._queue.serve(now)
 
     def drain(self, name: str, now: float) -> EndedWaiters:
-        """Grant no new lease of endpoint `name`, but keep it listed. Raises UnknownEndpoint if there is none."""
+        """Grant no new leases of endpoint `name`, but keep it listed. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.DRAIN, now)
         self._arrange(None, now)
         return self._queue.fail_stranded() + self._queue.serve(now)
 
     def remove(self, name: str, now: float) -> EndedWaiters:
-        """Grant no new lease of endpoint `name` and forget it once idle. Raises UnknownEndpoint if there is none."""
+        """Grant no new leases of endpoint `name`, and forget it once idle. Raises UnknownEndpoint."""
         self.ledger.leave(name, MembershipEvent.REMOVE, now)
         self._arrange(None, now)
         return self._queue.fail_stranded() + self._queue.serve(now)
 
     def set_strategy(self, strategy: Strategy, now: float) -> EndedWaiters:
-        """Let a fresh `strategy` choose from now on; leases and waiters carry over."""
+        """Replace the strategy by a new one. Leases and waiters stay."""
         self.ledger.use(strategy, now)
         self.journal.note(StrategyChanged, now, strategy.name)
         return self._queue.serve(now)
 
     def close(self, now: float) -> EndedWaiters:
-        """Fail every waiter and every later acquire; leases out may still be returned."""
+        """Fail every waiter and every later acquire. Leases that are out may still be released."""
         self.closed = True
         self._choose_paths()
         return self._queue.close(now)
@@ -355,40 +352,40 @@ class Core:
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """How many waiters there are."""
         return self._waiters.size
 
     @property
     def lapse_s(self) -> float:
-        """When the time of a lease is over: a shell calls `tick` then, even if nobody waits."""
+        """When the next lease timer is due. A shell calls `tick` then, even without waiters."""
         return self._timers.due_s
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now, for their health or because nobody pays for them.
+        """Return the names of endpoints that are out of service for now: ejected, resting or spent.
 
-        O(those that are out); O(N) once an account had nothing left.
+        Costs O(those that are out), or O(N) once an endpoint was spent.
         """
         return self._rules.out_of_service() | self.ledger.spent()
 
     def leases(self, now: float) -> list[LeaseRow]:
-        """Return what there is to see of the leases that are out, oldest first; O(those)."""
+        """Return a row for each lease that is out, oldest first; O(leases out)."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         return lease_rows(self.ledger, now)
 
     def quotas(self, now: float) -> list[QuotaStats]:
-        """Return how much of each quota is used; nothing in a pool that has none."""
+        """Return how much of each quota is used; an empty list if there are no quotas."""
         return self.admission.usage(now)
 
     def times(self) -> LeaseTimes | None:
-        """Return how long leases were waited for and held, copied; None: nobody has called `time_leases`."""
+        """Return a copy of how long leases were waited for and held; None before `time_leases`."""
         waits = self._queue.waits
         if not isinstance(waits, CountedWaits):
             return None
         return LeaseTimes(waits.counted(self.ledger.granted), holds_of(self.ledger.accounts()))
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
-        """Return what `PoolStats.of` needs, copied, so that the sums can be done outside a lock."""
+        """Return copies of the input of `PoolStats.of`, so that a shell can make the sums outside its lock."""
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         totals = {
@@ -410,7 +407,7 @@ class Core:
     # -- inside ------------------------------------------------------------------------------------
 
     def _choose_paths(self) -> None:
-        """Say what acquires and releases need besides the ledger, so that those that need nothing ask once."""
+        """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
         self._ends_attended = self._is_told or self.admission.any
@@ -422,16 +419,16 @@ class Core:
         self.plain_until_s = -inf if attended else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
-        """Acquire where time may have something to do first, or where there is more to do than to take."""
+        """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
         if self.closed:
             raise PoolClosed
-        # While somebody waits the shell sees to it that `tick` is called in time: it may end waits.
+        # While there are waiters, the shell calls `tick` in time: it may end waits.
         if now >= self.due_s and not self._waiters.size:
             self.tick(now)
         if not self.admission.any:
             lease = self.ledger.take(request, now)
         elif self._waiters.size and self.admission.is_late(now):
-            return None  # somebody else may be served who was there before
+            return None  # an older waiter may be served first
         else:
             lease = self.admission.take(self.ledger.take, request, now, now)
             self.admission.observe(now)
@@ -440,7 +437,7 @@ class Core:
         return lease
 
     def _release_attended(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
-        """Release where somebody hears of it, or where quotas or failover groups have to see what is free."""
+        """Release if an observer wants the event, or if there are quotas or failover groups."""
         account: Account | None = lease.account
         learned = False
         try:
@@ -462,14 +459,14 @@ class Core:
         return self._queue.serve(now) if learned else self._queue.hand_on(lease, now)
 
     def _end_told(self, lease: Lease, outcome: Outcome, now: float) -> None:
-        """End a lease where somebody wants to hear of it, or to know how long it was held."""
+        """End a lease for which an event or a time is recorded."""
         account: Account | None = lease.account
         held_s = now - lease.granted_s
-        # Made before, and told without a call of Python's: an interrupt comes at such a call.
+        # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
         events = self.journal.of_lease(Ended, now, lease, outcome, held_s)
         try:
             self.ledger.end(lease, outcome, now)
-        finally:  # a strategy may raise when the lease has ended already
+        finally:  # a strategy may raise after the lease has ended
             if account is not None and lease.account is None:
                 self.journal.happened.extend(events)
                 if self._times:
@@ -499,7 +496,7 @@ class Core:
         self._look_at_the_clock()
 
     def _time(self, lease: Lease, now: float) -> None:
-        """Schedule the lease's expiry. From the first such lease on the ends of all are looked at."""
+        """Schedule the lease's expiry. From the first such lease on, every end is looked at."""
         self._timers.add(lease, now)
         self._look_at_the_clock()
         if not self._by_rules:
@@ -507,14 +504,14 @@ class Core:
             self._choose_paths()
 
     def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
-        """Learn that the endpoints are others: there may be groups and quotas now, or none any more."""
+        """Update the admission filters after a change of endpoints."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
             self._choose_paths()
 
 
 def _is_usual(account: Account, outcome: Outcome, now: float) -> bool:
-    """Count a success of which the rules need to know no more, as in `Core.release`; False: it is none."""
+    """Count a success that the rules need not see, as in `Core.release`; False if they must see it."""
     record = account.record
     if outcome is _SUCCESS and record is not None and now < record.look_s:
         record.fresh += 1

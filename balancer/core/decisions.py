@@ -1,7 +1,7 @@
-"""The decisions of an attempt plan, and the policy that a call is made by. Data.
+"""Decisions of an attempt plan, and the call policy.
 
-The five decisions are all that a plan ever answers: see `balancer.core.attempt_plan`. All times are in seconds from
-the `now` that the shell gave. Nothing here knows pools, clocks or threads.
+A plan answers with one of five decisions: see `balancer.core.attempt_plan`. All times are in seconds from the `now`
+that the shell gave.
 """
 
 import math
@@ -17,20 +17,21 @@ _NONE = frozenset[str]()
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """How far a call may go. What differs between users of the plan is said here, and nowhere else.
+    """The limits of one call, and all other options of an attempt plan.
 
     Args:
         attempts: tries at most, the first included.
-        retries: pauses, and the window of a budget that never fills; None: each pause lasts `pause_s`.
+        retries: pauses, and the window of a budget that never fills. None: each pause lasts `pause_s`.
         pause_s: see `retries`.
-        wait_s: how long a try waits for a lease, within the deadline; inf: for as long as that allows.
-        deadline_s: seconds from the beginning for all waits, pauses and tries.
-        hedge_after_s: an attempt that takes longer is made a second time, elsewhere; None: never.
-        avoids: False: a retry goes anywhere, as if nothing had failed.
-        shuns: names of endpoints to avoid from the start, as if they had failed before.
+        wait_s: how long a try waits for a lease, within the deadline; inf: until the deadline.
+        deadline_s: seconds from the start for all waits, pauses and tries.
+        hedge_after_s: an attempt that takes longer is made a second time, elsewhere. None: never.
+        avoids: False: a retry may go to any endpoint, also where it has failed.
+        shuns: names of endpoints to avoid from the start, as if they had failed.
         prefers: labels that an endpoint should have, if there is one.
-        owed: how many endpoints are owed a try before the first pause.
-        persists: a try that the budget refuses is late, not lost; and one that finds no lease in time is a failed try.
+        owed: how many tries come before the first pause.
+        persists: True: a try that the budget refuses is made later, and one without a lease in time is a failed try.
+            False: both end the call.
     """
 
     attempts: int = 3
@@ -54,7 +55,7 @@ class Ask:
         avoid: names of endpoints to exclude, besides those that the request excludes itself.
         labels: labels to ask for, besides those that the request asks for itself.
         within_s: how long to wait at most.
-        look_s: when to call `Course.look`, if it still waits then; inf: never.
+        look_s: when to call `AttemptPlan.look`, if it still waits then; inf: never.
     """
 
     avoid: frozenset[str]
@@ -68,9 +69,9 @@ class Run:
     """Make the call, or let it go on.
 
     Attributes:
-        hedge_s: when to call `Course.slow`, if it still runs then; inf: never.
-        cut_s: when its deadline has passed: a shell that can end it does so then; inf: there is none.
-        cut_blames: True if it is its endpoint that has taken too long, when it is cut.
+        hedge_s: when to call `AttemptPlan.slow`, if it still runs then; inf: never.
+        cut_s: when its deadline passes. A shell that can end the call does so then. inf: no deadline.
+        cut_blames: True if a cut counts as a failure of the endpoint.
     """
 
     hedge_s: float = math.inf
@@ -80,14 +81,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """Make the call a second time, elsewhere than at `avoid`, if a slot is free at once."""
+    """Make the call a second time, at an endpoint that is not in `avoid`, if a slot is free at once."""
 
     avoid: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Do nothing for so many seconds, then call `Course.resume`."""
+    """Do nothing for `for_s` seconds, then call `AttemptPlan.resume`."""
 
     for_s: float
 
@@ -104,7 +105,7 @@ class Why(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Give up. `note` says more, in words, where there is more to say; of no lease, the core's own error says it."""
+    """Give up. `note` is a further reason in words, or "". Without a lease, the core's own error says why."""
 
     why: Why
     note: str = ""

@@ -1,9 +1,8 @@
-"""Events: what happens to a pool, an endpoint or a lease, as observers hear of it.
+"""Events: changes of a pool, an endpoint or a lease, for observers.
 
-Decides what there is to tell, and keeps in order what nobody has been told yet. It must not know observers, nor when
-they are told: a shell says which kinds somebody wants, and empties the journal once it has let go of its lock.
+A shell says which kinds are wanted (`Journal.wanted`), and empties the journal after it has released its lock.
 
-`endpoint` is the name of an endpoint, mostly its URL.
+The attribute `endpoint` of an event is the name of an endpoint, by default its URL.
 """
 
 from collections import deque
@@ -44,7 +43,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at `at_s`, by the pool's clock."""
+    """A change at the time `at_s`, in seconds of the pool's clock."""
 
     at_s: float
 
@@ -58,7 +57,7 @@ class _OfEndpoint(Event):
 class _OfLease(Event):
     lease_id: int
     endpoint: str
-    holder: str  # "": nobody said
+    holder: str  # "" if the caller did not say
     slots: int
 
 
@@ -80,7 +79,7 @@ class Granted(_OfLease):
 
 @dataclass(frozen=True, slots=True)
 class Ended(_OfLease):
-    """A lease ended with an outcome, after `held_s` seconds. Every lease that was granted ends once."""
+    """A lease ended with an outcome, after `held_s` seconds. Every granted lease ends once."""
 
     outcome: Outcome
     held_s: float
@@ -95,21 +94,21 @@ class TimedOut(Event):
 
 @dataclass(frozen=True, slots=True)
 class Expired(_OfLease):
-    """The `ttl_s` of a lease was over, so the pool ended it; `Ended` follows."""
+    """The `ttl_s` of a lease has passed, so the pool ended it. `Ended` follows."""
 
     held_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned(_OfLease):
-    """Nobody had a lease any more, so the pool ended it; `Ended` follows."""
+    """A lease was abandoned (no object refers to it), so the pool ended it. `Ended` follows."""
 
     held_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Leaked(_OfLease):
-    """A lease has been out for longer than `leak_after_s`, and still is. `where` it was acquired: file and line."""
+    """A lease has been out for longer than `leak_after_s`. `where`: file and line of its acquire."""
 
     where: str
     held_s: float
@@ -120,19 +119,19 @@ class Leaked(_OfLease):
 
 @dataclass(frozen=True, slots=True)
 class Ejected(_OfEndpoint):
-    """An endpoint was taken out of service for its failures; `why`: what was measured, in words."""
+    """An endpoint was ejected because of failures. `why`: what was measured, in words."""
 
     why: str = ""
 
 
 class Probing(_OfEndpoint):
-    """The cooldown of an endpoint is over: one lease at a time tries it."""
+    """The cooldown of an endpoint is over. It now gets one lease at a time, as a probe."""
 
     __slots__ = ()
 
 
 class Rested(_OfEndpoint):
-    """An endpoint asked to be left alone for a while (`Retry-After`)."""
+    """An endpoint asked for no calls for a while (`Retry-After`)."""
 
     __slots__ = ()
 
@@ -144,21 +143,21 @@ class Restored(_OfEndpoint):
 
 
 class Spent(_OfEndpoint):
-    """Whoever pays for an endpoint has nothing left: it is out of service until it is added again."""
+    """The account of an endpoint has no quota left. It is out of service until it is added again."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Panic(Event):
-    """So few endpoints are fit that all must serve; or, not `on`, that is over."""
+    """Too few endpoints are fit, so all must serve. With `on` False: that is over."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LimitChanged(_OfEndpoint):
-    """At most `limit` slots of an endpoint may be in use from now on, as far as its host has room."""
+    """At most `limit` slots of an endpoint may be in use from now on, if its host has room."""
 
     limit: int
 
@@ -170,20 +169,20 @@ class Added(_OfEndpoint):
 
 
 class Drained(_OfEndpoint):
-    """An endpoint gets no new leases, and stays listed."""
+    """An endpoint gets no new leases, but stays listed."""
 
     __slots__ = ()
 
 
 class Removed(_OfEndpoint):
-    """An endpoint gets no new leases, and is forgotten when its last one ends."""
+    """An endpoint gets no new leases, and is forgotten when its last lease ends."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyChanged(Event):
-    """Another strategy chooses."""
+    """The strategy was replaced. `strategy`: the name of the new one."""
 
     strategy: str
 
@@ -198,7 +197,7 @@ class Retried(_OfEndpoint):
 
 
 class Hedged(_OfEndpoint):
-    """A call that is slow is made a second time, at `endpoint`."""
+    """A slow call is made a second time, at `endpoint`."""
 
     __slots__ = ()
 
@@ -214,11 +213,11 @@ KINDS: Final[frozenset[type[Event]]] = frozenset(
 
 
 class Journal:
-    """What happened and has not been told yet, of the kinds that somebody wants. What nobody wants is never made.
+    """Events that no observer got yet, of the kinds that observers want. Others are never made.
 
     Attributes:
         wanted: the kinds.
-        happened: oldest first. Written under the shell's lock; whoever tells takes from its left without one.
+        happened: oldest first. Written under the shell's lock; read from the left without a lock.
     """
 
     __slots__ = ("happened", "wanted")
@@ -228,17 +227,17 @@ class Journal:
         self.happened: deque[Event] = deque()
 
     def note(self, kind: Callable[P, Event], *facts: P.args, **more: P.kwargs) -> None:
-        """Write down that something happened, if anybody wants to know."""
+        """Record an event, if its kind is wanted."""
         if kind in self.wanted:
             self.happened.append(kind(*facts, **more))
 
     def note_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> None:
-        """Write down what happened to a lease, likewise."""
+        """Record an event of a lease, if its kind is wanted."""
         if kind in self.wanted:
             self.happened.append(kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts))
 
     def of_lease(self, kind: Callable[..., Event], at_s: float, lease: Lease, *facts: object) -> tuple[Event, ...]:
-        """Return what `note_lease` would write down, to be written when it has happened; nothing if nobody wants it."""
+        """Return a tuple of the event that `note_lease` would record, for later; empty if its kind is not wanted."""
         if kind not in self.wanted:
             return ()
         return (kind(at_s, lease.id, lease.endpoint.name, lease.holder, lease.slots, *facts),)

@@ -1,7 +1,7 @@
 """Failover groups: which of them a request may use.
 
-Decides when a group gives way to the next one: when none of its endpoints can serve the request, because they are out
-of service, or have been unable to take it for `spill_after_s`. It must not know quotas, strategies or the queue.
+A group gives way to the next one when none of its endpoints can serve the request: they are out of service, or have
+been full for `spill_after_s`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ class FailoverGroups:
     """The groups of the endpoints in service, the lowest first.
 
     Args:
-        spill_after_s: for so long a group may be full before the next one is used; None: however long.
+        spill_after_s: for how many seconds a group may be full before the next one is used. None: for any time.
 
     Attributes:
-        levels: for each group its endpoints, and the identities of those of all higher groups.
+        levels: for each group its endpoints, and the identities of the endpoints of all higher groups.
     """
 
     def __init__(self, spill_after_s: float | None) -> None:
@@ -31,16 +31,16 @@ class FailoverGroups:
 
     @property
     def several(self) -> bool:
-        """True if there is more than one."""
+        """True if there is more than one group."""
         return len(self.levels) > 1
 
     def arrange(self, accounts: Iterable[Account]) -> None:
-        """Learn which endpoints are in service, and in which groups."""
+        """Set which endpoints are in service, and in which groups."""
         by_group: dict[int, list[Account]] = {}
         began = not self.several
         for account in accounts:
             if began:
-                account.full_s = inf  # nobody has looked so far
+                account.full_s = inf  # not observed so far
             by_group.setdefault(account.endpoint.group, []).append(account)
         self.levels = []
         above = _NONE
@@ -49,9 +49,9 @@ class FailoverGroups:
             above |= {account.endpoint.identity for account in by_group[group]}
 
     def observe(self, now: float) -> None:
-        """See who has no free slot, and since when; O(N). To be called when a change is over.
+        """Record which endpoints have no free slot, and since when; O(N). Call it at the end of a change.
 
-        A slot that came free and was handed on within one change was never free.
+        So a slot that came free and was given to a waiter within one change does not count as free.
         """
         for accounts, _ in self.levels:
             for account in accounts:
@@ -61,12 +61,12 @@ class FailoverGroups:
                     account.full_s = now
 
     def gives_way_s(self, accounts: Sequence[Account], request: Request, since_s: float) -> float:
-        """Return when these, the endpoints of a group, will have been unable to take `request` for long enough.
+        """Return when the endpoints of a group will have been unable to take `request` for `spill_after_s`.
 
         Args:
-            accounts: of one group; it is known that none of them can take it now.
+            accounts: the endpoints of one group. None of them can take the request now.
             request: what is asked for.
-            since_s: when it was first asked for: it has found none of them free since then.
+            since_s: when the request arrived. No endpoint was free for it since then.
         """
         last = -inf
         for account in accounts:

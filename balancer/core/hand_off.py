@@ -1,9 +1,8 @@
-"""Hand-off: how a slot comes to those who wait, oldest claim first.
+"""Hand-off: how a slot gets to the waiters, oldest claim first.
 
-After every call this holds: no waiter could use a slot that is free (work conservation), so a new request that finds a
-free slot overtakes nobody. But for slots that are reserved: whoever waits for several slots at once has those of one
-endpoint kept from later claims. It must not know how leases end, how endpoints come and go, nor what is counted of
-calls: `Core`, which is made of this, does.
+After every call, no waiter could use a slot that is free (work conservation). So a new request that takes a free slot
+overtakes nobody. Reserved slots are an exception: they are kept from later claims, for a waiter that needs several
+slots of one endpoint.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,21 +26,21 @@ EndedWaiters = Sequence[Waiter]
 
 
 class HandOff:
-    """The waiters of one core, and what is set aside for them.
+    """The waiters of one core, and the slots that are reserved for them.
 
     Args:
         ledger: grants the leases.
-        rules: say which endpoints take slots from one another.
+        rules: say which endpoints share a host.
         admission: the failover groups and quotas.
-        journal: where what happens is written down.
-        max_waiters: how many may wait at once; None for any number.
-        look: called when time may have something to do that it had not before.
+        journal: records events.
+        max_waiters: how many may wait at once; None: any number.
+        look: called when the next due time may have changed.
 
     Attributes:
-        waiters: the queue; to look at, not to change.
-        reservations: the slots that are set aside for those who wait for several; likewise.
-        waits: how long those that were served had waited.
-        timed_out: how many waits ran out of time.
+        waiters: the queue. Read only.
+        reservations: the slots that are reserved for waiters that need several. Read only.
+        waits: how long waiters waited for their leases.
+        timed_out: how many waits timed out.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class HandOff:
         if not self._ledger.could_serve(request):
             raise self._ledger.why_not(request)
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
-        if full and deadline_s > now:  # one that will not wait is no burden: it gets its time-out
+        if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
             raise TooManyWaiters(self.waiters.size, self._max_waiters or 0)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
         if Queued in self._journal.wanted:
@@ -84,7 +83,7 @@ class HandOff:
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> bool:
-        """Let `waiter` ask for `request` from now on; return False if there is nothing to change. See `Core.amend`."""
+        """Change the request of `waiter`; return False if nothing changes. See `Core.amend`."""
         if waiter.ended or (
             request == waiter.request
             and (request.key, request.terms, request.tokens)
@@ -97,18 +96,18 @@ class HandOff:
         return True
 
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> bool:
-        """End the wait of `waiter` without a lease; return whether others may be served by that."""
+        """End the wait of `waiter` without a lease. Return whether others may be served by that."""
         if waiter.ended:
             return False
         if timed_out:
             self._expire(waiter, now)
         else:
             waiter.error = BalancerError("the wait was cancelled")
-        self.waiters.discard(waiter)  # last, so that an interrupt before it leaves one that has ended, not a lost one
+        self.waiters.discard(waiter)  # last: an interrupt before leaves an ended waiter in the queue; none is lost
         return bool(self.reservations.accounts) or self._admission.any
 
     def close(self, now: float) -> list[Waiter]:
-        """Fail all who wait."""
+        """Fail all waiters with `PoolClosed`."""
         self.reservations.free(now)
         self._admission.free()
         return self._fail(list(self.waiters), PoolClosed)
@@ -117,7 +116,7 @@ class HandOff:
         """Fail the waiters that no endpoint in service could ever serve any more."""
         self._ledger.stranded = False
         ended: list[Waiter] = []
-        if self._admission.any:  # requests that are equal may want more and fewer tokens
+        if self._admission.any:  # equal requests may have different token counts
             for waiter in list(self.waiters):
                 if not self._ledger.could_serve(waiter.request):
                     ended += self._fail([waiter], partial(self._ledger.why_not, waiter.request))
@@ -130,10 +129,10 @@ class HandOff:
     # -- who is next -------------------------------------------------------------------------------
 
     def hand_on(self, lease: Lease, now: float) -> list[Waiter]:
-        """Serve whoever can be served by what `lease` held, if nothing else has changed; return those that have ended.
+        """Give the slots of `lease` to a waiter, if nothing else has changed. Return the waiters that ended.
 
-        No waiter could use a slot that was free before, so the one that came free now serves one at most: nearly always
-        all ask for the same, and it is plain who is next.
+        No waiter could use a slot that was free before. So one free slot serves at most one waiter. Nearly always all
+        waiters ask for the same, so the next one is known at once.
         """
         if lease.slots > 1 or self.reservations.accounts or self._ledger.stranded or self._admission.any:
             return self.serve(now)
@@ -147,7 +146,7 @@ class HandOff:
         return [head]
 
     def serve(self, now: float, *, most: int | None = None) -> list[Waiter]:
-        """Serve those who can be served, oldest claim first, but not more than `most`; return those that have ended."""
+        """Serve waiters, oldest claim first, at most `most` of them. Return the waiters that ended."""
         ended: list[Waiter] = self.fail_stranded() if self._ledger.stranded else []
         served = 0
         before = self.reservations.free(now) if self.reservations.accounts else {}
@@ -156,7 +155,7 @@ class HandOff:
             self._admission.free()
         for waiter in self.waiters.candidates():
             if waiter.error is not None:
-                pass  # it has failed, and an interrupt came before it was taken out
+                pass  # it has failed, and an interrupt came before it was removed
             elif now >= waiter.deadline_s:
                 self._expire(waiter, now)
             else:
@@ -184,8 +183,8 @@ class HandOff:
             else:
                 waiter.lease = ledger.take(request, now)
         except Exception as error:
-            # The strategy's fault. It is told to the waiter it failed to serve, not to whoever gave the slot
-            # back; and those who were served already must still be woken.
+            # An error of the strategy goes to the waiter that it failed to serve, not to the caller that released the
+            # slot. And the waiters that were served before must still be woken.
             name = ledger.strategy.name
             waiter.error = error if isinstance(error, StrategyError) else StrategyError(name, f"raised {error!r}")
         if waiter.lease is not None:
@@ -197,12 +196,12 @@ class HandOff:
                 waiter.lease.waited_s = waited_s
 
     def _reserve_anew(self, fresh: Waiter, now: float) -> None:
-        """Reserve slots for those who wait for several, oldest claim first; `fresh` gets what no older claim reserves.
+        """Reserve slots for the waiters that need several, oldest claim first. `fresh` gets the rest.
 
-        Nobody else can be served: what was reserved before still is, or is granted to `fresh`.
+        No other waiter can be served: slots that were reserved before stay reserved, or `fresh` gets them.
         """
         if self._admission.any and self._admission.is_late(now):
-            return  # somebody else may be served, who must be told; that is what is due
+            return  # others may be served first; `tick` is due and does that
         before = self.reservations.free(now)
         self._admission.free()
         for waiter in self.waiters.candidates():
@@ -215,7 +214,7 @@ class HandOff:
         self._admission.observe(now)
 
     def _reserve(self, waiter: Waiter, now: float, before: dict[object, Account], *, stay: bool = False) -> None:
-        """Reserve for a claim that could not be served what it needs most."""
+        """Reserve slots, or keep a quota, for a claim that could not be served."""
         request = waiter.request
         if self._admission.any:
             request = self._admission.within_reach(request, waiter.since_s, now)
@@ -226,7 +225,7 @@ class HandOff:
 
     def _fail(self, waiters: list[Waiter], error: Callable[[], BalancerError]) -> list[Waiter]:
         for waiter in waiters:
-            waiter.error = error()  # one each: a raised error carries its own traceback
+            waiter.error = error()  # a new error for each: a raised error has its own traceback
             self.waiters.discard(waiter)
         return waiters
 

@@ -1,12 +1,13 @@
 """Health of endpoints: ejection, cooldown, probing, slow start, panic.
 
-Decides from the outcomes of calls when an endpoint is ejected, how long it rests, and how it comes back: at first one
-probe, then slowly. It must not know leases that wait, strategies or limits: it says how an endpoint stands, and
-`balancer.core.rules` makes slots and weights of that.
+From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
+probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The tests that find outliers are objects of their own (`balancer.core.outliers`); this module alone knows that most
-successes are only counted, and told to the tests before anything else is. Back-off with equal jitter is as in Brooker,
-"Exponential Backoff and Jitter" (2015); panic and slow start are Envoy's.
+The outlier tests are separate objects (`balancer.core.outliers`). For speed, most successes are only counted; this
+module reports them to the tests before anything else.
+
+Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
+Envoy.
 """
 
 import math
@@ -27,18 +28,18 @@ __all__ = ["HealthWatch", "most_ejected", "panics"]
 _OUT = (Health.EJECTED, Health.HALF_OPEN)
 _IN = (Health.HEALTHY, Health.SLOW_START)
 _UNFIT = (Health.EJECTED, Health.RESTING)
-_RAMP_STEPS = 10  # a weight that grows is told to the strategy so many times
+_RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
-# Successes are booked together when this part of `decay_s` has passed; so one counts 6% too much at most.
+# Successes are booked together after this part of `decay_s`. So one counts at most 6% too much.
 _BATCH = 1 / 16
-# The first probes that fail double the cooldown, so that what flaps within seconds is found up; each further one makes
-# it four times as long, so that what stays dead has few probes in all.
+# The first failed probes double the cooldown, so that an endpoint that fails for seconds is soon found to be up. Each
+# further one multiplies it by four, so that a dead endpoint gets few probes.
 _GENTLE_PROBES = 2
 _MOST_BAD_PROBES = 64  # 2**64 times any cooldown is more than the longest
-# So many successes in a row, the probe not counted, and the next cooldown is the first again. An endpoint that fails
+# After so many successes in a row, without the probe, the next cooldown is the first one again. An endpoint that fails
 # 60% of its calls has such a row once in a hundred.
 _FORGIVEN_AFTER = 5
-_SMALL = 3  # endpoints of which one may be ejected, though it is more than the share
+_SMALL = 3  # in pools of at most so many endpoints one may be ejected, even if that is more than the share
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
 
 
@@ -46,14 +47,14 @@ class HealthWatch:
     """The health of all endpoints in service of one pool.
 
     Args:
-        settings: what is tested, and how long things take.
+        settings: the tests and the times.
         rng: for jitter.
-        tests: what make the tests for outliers.
+        tests: make the outlier tests.
 
     Attributes:
-        panic: True while too few are fit, so that all must serve.
-        due_s: when `tick` has something to do next; `inf`: never.
-        moved: the records that stand otherwise since somebody last cleared this.
+        panic: True while too few endpoints are fit, so that all must serve.
+        due_s: when `tick` has something to do next; inf: never.
+        moved: the records whose state has changed since a caller last cleared this list.
         unfit: the records that are ejected or resting.
     """
 
@@ -81,13 +82,13 @@ class HealthWatch:
 
     @property
     def times_probes(self) -> bool:
-        """True if a probe that runs for long enough has gone well."""
+        """True if a probe counts as good after a time (`probe_s`), before it ends."""
         return self._settings.probe_s > 0
 
     # -- membership --------------------------------------------------------------------------------
 
     def join(self, key: Hashable, now: float) -> HealthRecord:
-        """Watch an endpoint from now on; it is healthy until it shows otherwise."""
+        """Watch an endpoint from now on. It starts as healthy."""
         record = HealthRecord(key, now)
         self._records[record] = None
         self._begin(record, now)
@@ -95,7 +96,7 @@ class HealthWatch:
         return record
 
     def leave(self, record: HealthRecord, now: float) -> None:
-        """Forget an endpoint. Another may have to come back, so that not too many are ejected."""
+        """Forget an endpoint. Another one may come back, so that not too many are ejected."""
         del self._records[record]
         self.unfit.pop(record, None)
         self._out -= record.state in _OUT
@@ -106,7 +107,7 @@ class HealthWatch:
         self._restrain(now)
 
     def listen(self, record: HealthRecord, *, each: bool) -> None:
-        """Be told the end of every lease of an endpoint (`each`), or of those only that may change how it stands."""
+        """Ask for the end of every lease of an endpoint (`each`), or only for ends that may change its health."""
         record.each = each
         if each:
             record.look_s = -inf
@@ -114,14 +115,14 @@ class HealthWatch:
     # -- what happens ------------------------------------------------------------------------------
 
     def granted(self, record: HealthRecord, lease: Lease) -> None:
-        """Learn of a lease of an endpoint that is half open: the first is the probe."""
+        """Record a lease of an endpoint that is half open. The first one is the probe."""
         if record.state is Health.HALF_OPEN and record.probe is None:
             record.probe = lease.id
             if self._settings.probe_s:
                 self._time(record, lease.granted_s + self._settings.probe_s)
 
     def ended(self, record: HealthRecord, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Learn how a lease ended. A success before `record.look_s` need not be told: it is counted in `fresh`."""
+        """Record the outcome of a lease. A success before `record.look_s` may be counted in `fresh` instead."""
         if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
             outcome = Outcome.IGNORED
         self._book(record, now)
@@ -142,14 +143,14 @@ class HealthWatch:
             record.look_s = record.fresh_until_s = now + self._batch_s
 
     def pinged(self, record: HealthRecord, ok: bool, now: float, *, conclusive: bool = False) -> None:
-        """Learn from an active probe, which is no lease.
+        """Record a ping, which is not a lease.
 
         Args:
             record: of the endpoint.
             ok: whether it answered.
             now: the time.
-            conclusive: True if a program was run: that is as good as a probe by a lease, if it went well. Else an
-                endpoint out of service learns nothing from pings.
+            conclusive: True if a program was run. If it went well, it counts like a probe by a lease. Other pings have
+                no effect on an endpoint that is out of service.
         """
         if record.state in _IN:
             self._book(record, now)
@@ -160,11 +161,11 @@ class HealthWatch:
             self._move(record, HealthEvent.PROBED_WELL, now)
 
     def tick(self, now: float) -> None:
-        """Let time do what is due."""
+        """Do what is due."""
         while self._timers and self._timers[0][0] <= now:
             at_s, _, record = heappop(self._timers)
             if at_s != record.until_s:
-                continue  # something else happened meanwhile
+                continue  # an old timer: the record has a new time
             if record.state is Health.SLOW_START:
                 self._warm(record, now)
             elif record.state is Health.HALF_OPEN:
@@ -176,7 +177,7 @@ class HealthWatch:
     # -- looking -----------------------------------------------------------------------------------
 
     def most(self, record: HealthRecord) -> float:
-        """Return how many slots may be in use at once, as far as health is concerned."""
+        """Return how many slots health allows."""
         if record.state is Health.RESTING:
             return 0
         if record.state in _IN or (self.panic and not record.asked):
@@ -184,7 +185,7 @@ class HealthWatch:
         return 1 if record.state is Health.HALF_OPEN else 0
 
     def ramp(self, record: HealthRecord, now: float) -> float:
-        """Return the part of its weight that counts."""
+        """Return the part of its weight that counts (0.1 to 1)."""
         if record.state is not Health.SLOW_START:
             return 1.0
         step_s = self._settings.slow_start_s / _RAMP_STEPS
@@ -194,7 +195,7 @@ class HealthWatch:
     # -- tests -------------------------------------------------------------------------------------
 
     def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
-        """Book a call to an endpoint in service, and see what follows."""
+        """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
             self._succeeded(record, 1, now)
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
@@ -204,27 +205,27 @@ class HealthWatch:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
                 record.row, record.failing, record.last = 0, True, getattr(lease, "raised", "")
-                found = [test for test in self._tests if test.failed(record, now)]  # each of them must hear of it
+                found = [test for test in self._tests if test.failed(record, now)]  # every test must get the failure
                 self._trip(found, record, now, rest_s)
         if rest_s and record.state in _IN:
             self._move(record, HealthEvent.ASKED_REST, now, rest_s)
 
     def _others_are_overloaded(self, record: HealthRecord, now: float) -> bool:
-        """Return whether half of the others were overloaded lately: then it is no outlier, and who stays gets more.
+        """Return whether at least half of the others were overloaded lately. Then an ejection would overload them more.
 
-        O(N), for an overload.
+        O(N), for each overload.
         """
         others = [other for other in self._records if other is not record and other.state in _IN]
         busy = sum(now - other.overload_s <= self._settings.interval_s for other in others)
         return bool(others) and 2 * busy >= len(others)
 
     def _others_are_failing(self, record: HealthRecord) -> bool:
-        """Return whether most others fail as well: then a probe says nothing of its endpoint. O(N), for a probe."""
+        """Return whether most others fail too. Then a failed probe says nothing about its endpoint. O(N)."""
         others = [other for other in self._records if other is not record and other.state in _IN]
         return 2 * sum(other.failing and not other.fresh for other in others) > len(others)
 
     def _rest_longer(self, record: HealthRecord, rest_s: float, now: float) -> None:
-        """Let an endpoint out of service have the rest that it asks for, if that is longer than what it has."""
+        """Extend the time out of service to the rest that the endpoint asks for, if that is longer."""
         if record.state is Health.HALF_OPEN:
             record.why = f"it asked to be left alone for {rest_s:.3g} s while it was on trial"
             self._move(record, HealthEvent.ASKED_REST, now, rest_s)
@@ -236,17 +237,17 @@ class HealthWatch:
             self._time(record, now + rest_s)
 
     def _rest_s(self, lease: Lease, outcome: Outcome) -> float:
-        """Return for how long the endpoint asks to be left alone; 0: it does not."""
+        """Return for how many seconds the endpoint asks for no calls; 0: it does not ask."""
         asked_s = lease.hint.retry_after_s if lease.hint and outcome is Outcome.OVERLOAD else None
         return min(asked_s, self._settings.max_cooldown_s) if asked_s and asked_s > 0 else 0.0
 
     def _compare(self, now: float) -> None:
-        """Hold the endpoints against one another, on the outcomes since the last time."""
+        """Compare the endpoints, by the outcomes since the last comparison."""
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
             self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
-        candidates.sort(key=_success_rate)  # the worst first: not all may be ejected
+        candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
         found = [(record, test) for test in self._tests for record in test.compare(candidates, now)]
         for record, finder in found:
             if record.state in _IN:
@@ -265,7 +266,7 @@ class HealthWatch:
     # -- moving ------------------------------------------------------------------------------------
 
     def _trip(self, found: Sequence[OutlierTest], record: HealthRecord, now: float, rest_s: float = 0.0) -> None:
-        """Eject it if a test has found it, and that does not take out too many."""
+        """Eject an endpoint that a test has found, unless too many would be out."""
         if found and self._out < self._allowed():
             record.why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
             self._move(record, HealthEvent.TRIPPED, now, rest_s)
@@ -275,7 +276,7 @@ class HealthWatch:
         return most_ejected(self._settings, len(self._records))
 
     def _restrain(self, now: float) -> None:
-        """Bring back as many as are ejected too many, those first that would be back first."""
+        """Bring back endpoints while too many are ejected. The first are those with the earliest return."""
         while self._out > self._allowed():
             out = [record for record in self._records if record.state in _OUT]
             first = min(out, key=lambda record: (record.state is Health.EJECTED, record.until_s))
@@ -286,7 +287,7 @@ class HealthWatch:
         self._look_for_panic()
 
     def _move(self, record: HealthRecord, event: HealthEvent, now: float, least_s: float = 0.0) -> None:
-        """Take the transition, and do what comes with the new state; a rest lasts `least_s` at least."""
+        """Change the state, and start what belongs to the new one. A rest lasts at least `least_s` seconds."""
         before, record.state = record.state, TRANSITIONS[record.state, event]
         if event is HealthEvent.PROBED_BADLY and not self._others_are_failing(record):
             record.bad_probes = min(record.bad_probes + 1, _MOST_BAD_PROBES)
@@ -304,7 +305,7 @@ class HealthWatch:
         elif record.state is Health.RESTING:
             self._time(record, now + least_s)
         elif record.state is Health.SLOW_START:
-            if before is not Health.RESTING:  # who comes back from a rest has not been judged, and has it still to come
+            if before is not Health.RESTING:  # after a rest its counts stay, as it was not ejected
                 self._begin(record, now)
             self._warm(record, now)
         self._look_for_panic()
@@ -316,7 +317,7 @@ class HealthWatch:
         return cooldown_s * (0.5 + 0.5 * self._random())
 
     def _warm(self, record: HealthRecord, now: float) -> None:
-        """Go on with a slow start: to its next step or, past the last, to health."""
+        """Continue a slow start: take the next step or, after the last, become healthy."""
         slow_start_s = self._settings.slow_start_s
         if now - record.since_s >= slow_start_s * (1.0 - 1e-9):
             self._move(record, HealthEvent.WARMED, now)
@@ -344,14 +345,14 @@ class HealthWatch:
             self.moved += [record for record in self._records if record.state in _OUT]
 
     def _begin(self, record: HealthRecord, now: float) -> None:
-        """Let all that was counted be forgotten."""
+        """Reset all counts."""
         record.fresh = record.good = record.bad = record.row = 0
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
 
     def _book(self, record: HealthRecord, now: float) -> None:
-        """Tell the tests of the successes that were only counted so far."""
+        """Report to the tests the successes that were only counted so far."""
         if record.fresh:
             self._succeeded(record, record.fresh, min(now, record.fresh_until_s))
             record.fresh = 0
@@ -373,7 +374,7 @@ def most_ejected(settings: HealthSettings, endpoints: int) -> int:
 
 
 def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
-    """Return whether all must serve when so many are out."""
+    """Return whether all endpoints must serve when `out` of them are out."""
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
 
 

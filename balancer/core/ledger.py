@@ -1,8 +1,8 @@
 """The ledger: which leases are out, and how many slots of each endpoint are in flight.
 
-For every endpoint: leases out = in-flight <= the limit in force when each was granted. A lease ends
-exactly once. An endpoint that leaves while leased stays on the books until its last lease ends, and
-gets no new one meanwhile. The ledger must not know who waits, nor how a strategy chooses.
+For every endpoint, the slots of the leases that are out are its in-flight count, which was within the limit at each
+grant. A lease ends exactly once. An endpoint that leaves while it is leased stays in the ledger until its last lease
+ends, and gets no new one.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,14 +24,14 @@ __all__ = ["LeaseSink", "Ledger"]
 
 
 _SUCCESS, _ACTIVE = Outcome.SUCCESS, MembershipState.ACTIVE  # looked up once: an attribute of an Enum is slow to find
-_LONGEST = 100  # characters of a strange choice that are shown
+_LONGEST = 100  # characters of a strategy's wrong choice that an error shows
 
 
 class LeaseSink(Protocol):
-    """Where leases are put that have ended."""
+    """Gets the leases that have ended."""
 
     def append(self, lease: Lease, /) -> object:
-        """Put it there."""
+        """Add a lease."""
         ...
 
 
@@ -39,13 +39,13 @@ class Ledger:
     """The accounts, the strategy that chooses among the active ones, and the leases out.
 
     Attributes:
-        granted: leases granted so far, which is also the id of the last one.
+        granted: how many leases were granted so far; also the id of the last one.
         out: the leases that are out, by id, oldest first.
-        failures, overloads, ignored: leases that ended so, with those of endpoints that have gone.
-        look: called when time may have something to do that it had not before: a probe began; None: it never has.
-        spends: True once some endpoint was out of service for good.
-        stranded: True once an endpoint is out of service for good, until somebody has seen to those who wait for it.
-        sink: where leases are put when they have ended, for a trace; None while none is written. See `recording`.
+        failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
+        look: called when the next due time may have changed because a probe began; None: never.
+        spends: True once some endpoint was spent.
+        stranded: True once an endpoint is spent, until its waiters have failed.
+        sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class Ledger:
     # -- leases ------------------------------------------------------------------------------------
 
     def take(self, request: Request, now: float) -> Lease | None:
-        """Lease the strategy's choice for `request`, or return None if no free slot may serve it.
+        """Lease the strategy's choice for `request`. Return None if no free slot may serve it.
 
         Raises:
-            StrategyError: its choice is no node in service here, or cannot serve `request`.
+            StrategyError: its choice is not a node in service, or cannot serve `request`.
         """
         node = self._pick(request, now)
         if node is None:
             return None
         try:
             account = self._lent[node]
-        except Exception:  # a stranger may be anything, and hash as it likes
+        except Exception:  # the choice may be any object, also one that cannot be hashed
             raise StrategyError(self._strategy.name, _stranger(node)) from None
         if request.open:
             if account.in_flight >= account.limit:
@@ -105,7 +105,8 @@ class Ledger:
             lease = Lease()
             lease.slots = slots
             account.shown["in_flight"] = account.in_flight = account.in_flight + slots
-        # No call from here to the table: an interrupt comes at a call, and finds a lease that is out in the table.
+        # No call of Python code from here to the table: an interrupt comes at a call. So a lease that is out is in the
+        # table.
         lease.id = self.granted = number = self.granted + 1
         lease.endpoint = account.endpoint
         lease.granted_s = now
@@ -125,11 +126,11 @@ class Ledger:
         return lease
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
-        """End `lease`. Return nothing, as an empty tuple: the waiters that this served.
+        """End `lease`. Return an empty tuple: the waiters that this served.
 
         Raises:
-            LeaseError: it ended before, or was granted elsewhere. Nothing is changed.
-            TypeError: `outcome` is no outcome; likewise.
+            LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
+            TypeError: `outcome` is not an `Outcome`. Nothing is changed.
         """
         if lease.lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
@@ -143,7 +144,7 @@ class Ledger:
         lease.account = None
         del self.out[lease.id]
         held_s = now - lease.granted_s
-        if lease.slots == 1:  # a product of a whole number and a float is slow
+        if lease.slots == 1:  # an int times a float is slow
             account.shown["in_flight"] = account.in_flight = account.in_flight - 1
             account.busy_s += held_s
         else:
@@ -160,9 +161,9 @@ class Ledger:
         return ()
 
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, now: float) -> Lease | None:
-        """Put a lease on the books that is out already, of the endpoint `name`; None: there is no such endpoint.
+        """Add a lease of the endpoint `name` that is out already; None if there is no such endpoint.
 
-        For books that were lost: nobody chooses, and it counts even where it is more than the limit.
+        For a coordinator that restarts. No strategy chooses, and the lease may exceed the limit.
         """
         account = self._accounts.get(identity_of(name))
         if account is None:
@@ -203,24 +204,24 @@ class Ledger:
         return account
 
     def told(self, lease: Lease, load: Load, now: float) -> None:
-        """Let the strategy see what the endpoint of a lease that is out has said of its load."""
+        """Show the strategy the load that the endpoint of a lease reported. Raises LeaseError."""
         self.check_out(lease).shown.update(load=load, load_s=now)
 
     def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Let the rules learn how a lease of `account` ended."""
+        """Report the end of a lease of `account` to the rules."""
         self.refresh(self._rules.ended(account, lease, outcome, now), now)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool) -> None:
-        """Let the rules learn from an active probe; of an endpoint that has gone, nothing."""
+        """Report a ping to the rules. Does nothing if the endpoint has gone."""
         account = self._accounts.get(identity_of(name))
         if account is not None:
             self.refresh(self._rules.pinged(account, ok, now, conclusive=conclusive), now)
 
     def recount(self, now: float) -> None:
-        """Count anew what is in flight, and let the strategy count anew what is free; O(N + leases out), and its calls.
+        """Recompute what is in flight, and make the strategy recompute what is free; O(N + leases out), and its calls.
 
-        An interrupt may come between a lease and its count on a host, or when a strategy counts a slot as taken that
-        nobody got, or as not yet back. So it is told that no slot is in force, and then that they are again.
+        An interrupt may come between a lease and the count of its host. It may also leave a strategy with a wrong count
+        of a slot. So the strategy gets the limit 0 for every node, and then the right limits again.
         """
         in_flight = dict.fromkeys(self._accounts.values(), 0)
         for lease in self.out.values():
@@ -237,15 +238,15 @@ class Ledger:
                 account.show()
                 if limit is not None:
                     account.shown["limit"] = limit
-                with suppress(Exception):  # one that raises always must not keep the others from being put right
+                with suppress(Exception):  # a strategy that always raises must not stop the repair of the others
                     self._strategy.change(account.node, now)
 
     def tick(self, now: float) -> None:
-        """Let time do what is due."""
+        """Do what is due by time."""
         self.refresh(self._rules.tick(now), now)
 
     def refresh(self, accounts: Iterable[Account], now: float) -> None:
-        """Let the strategy know of the accounts that stand otherwise than it was told."""
+        """Report changes of these accounts to the strategy."""
         for account in accounts:
             if account.state is MembershipState.ACTIVE:
                 before = account.ceiling, account.limit, account.weight
@@ -257,7 +258,7 @@ class Ledger:
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, endpoint: Endpoint, now: float) -> None:
-        """Take `endpoint` into service; one that is draining or retiring comes back, leases and all.
+        """Take `endpoint` into service. One that is draining or retiring comes back, with its leases.
 
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
@@ -274,7 +275,7 @@ class Ledger:
         account.spent = False
         account.full_s = inf
         account.shown.update(load=None)
-        account.ceiling = 1  # not out of service, whatever it was
+        account.ceiling = 1  # so that `_stand` does not count a return from out of service
         moved = self._rules.join(account, now)
         self._stand(account, now)
         self._lent[account.node] = account
@@ -283,13 +284,13 @@ class Ledger:
         self._journal.note(Added, now, endpoint.name)
 
     def update(self, endpoint: Endpoint, now: float) -> None:
-        """Give the endpoint of this name a new capacity, weight or labels.
+        """Replace the specification of the endpoint of this name. Raises UnknownEndpoint.
 
         A capacity below what is in flight takes effect as leases end.
         """
         account = self.account(endpoint.name)
         if (endpoint.headers, endpoint.quota) != (account.endpoint.headers, account.endpoint.quota):
-            account.spent = False  # another one pays
+            account.spent = False  # with another key or quota it may have another account
         account.endpoint = endpoint
         self._slots = None
         if account.state is not MembershipState.ACTIVE:
@@ -302,7 +303,7 @@ class Ledger:
         self.refresh(moved, now)
 
     def leave(self, name: str, event: MembershipEvent, now: float) -> None:
-        """Grant no new lease of the endpoint `name`: `DRAIN` keeps it listed, `REMOVE` forgets it when idle."""
+        """Grant no new leases of the endpoint `name`. `DRAIN` keeps it listed, `REMOVE` forgets it when idle."""
         account = self.account(name)
         was_active = account.state is _ACTIVE
         account.state = MEMBERSHIP[account.state, event]
@@ -320,12 +321,12 @@ class Ledger:
             self._forget(account)
 
     def use(self, strategy: Strategy, now: float) -> None:
-        """Let `strategy` choose from now on; what is out stays out."""
+        """Replace the strategy. Leases that are out stay out."""
         notes = [(account.node, account.node.note) for account in self.active()]
         try:
             for node, _ in notes:
                 strategy.join(node, now)
-        except Exception:  # the one in force goes on, and needs its notes
+        except Exception:  # the old strategy stays in force, and needs its notes
             for node, note in notes:
                 node.note = note
             raise
@@ -341,7 +342,7 @@ class Ledger:
 
     @property
     def calls(self) -> int:
-        """How many leases have ended with an outcome that says something of their endpoint."""
+        """How many leases have ended with an outcome other than IGNORED."""
         return self.granted - len(self.out) - self.ignored
 
     def account(self, name: str) -> Account:
@@ -365,13 +366,13 @@ class Ledger:
 
     @property
     def slots(self) -> int:
-        """How many slots all active endpoints have, by their capacity; counted when that has changed."""
+        """How many slots all active endpoints have, by their capacity. Cached until that changes."""
         if self._slots is None:
             self._slots = sum(account.endpoint.capacity for account in self.active())
         return self._slots
 
     def lease(self, id: int) -> Lease:
-        """Return the lease that is out under this id.
+        """Return the lease that is out with this id.
 
         Raises:
             LeaseError: there is none.
@@ -382,16 +383,16 @@ class Ledger:
             raise LeaseError(id, "it is not out: it has ended, or was never granted; see Pool.leases()") from None
 
     def unfit(self) -> int:
-        """Return how many active endpoints serve nobody for now, because of their health; O(N)."""
+        """Return how many active endpoints serve no request for now, because of their health; O(N)."""
         return sum(account.state is _ACTIVE and not account.ceiling for account in self._accounts.values())
 
     def spent(self) -> frozenset[str]:
-        """Return the names of those in service that nobody pays for any more; O(N), and nothing while none ever was."""
+        """Return the names of endpoints in service that are spent; O(N), or O(1) if none ever was."""
         return frozenset(each.endpoint.name for each in self.active() if each.spent) if self.spends else frozenset()
 
     def could_serve(self, request: Request) -> bool:
         """Return whether some active endpoint, free or not, may serve `request`."""
-        for account in self._accounts.values():  # not any(): a generator costs more than what it mostly finds at once
+        for account in self._accounts.values():  # not any(): a generator is slower, as mostly the first one will do
             if (
                 account.state is _ACTIVE
                 and not account.spent
@@ -402,7 +403,7 @@ class Ledger:
         return False
 
     def why_not(self, request: Request) -> NoEndpoint:
-        """Return the error that says why nobody in service could ever serve `request`."""
+        """Return the error that says why no endpoint in service could ever serve `request`."""
         active = self.active()
         able = [account for account in active if request.admits(account.endpoint)]
         meters = [account.meter for account in able if account.meter is not None and not account.spent]
@@ -445,7 +446,7 @@ class Ledger:
             account.ignored += 1
 
     def _exhaust(self, account: Account, now: float) -> None:
-        """Take out of service all that nobody pays for any more: those of the quota of `account`, or it alone."""
+        """Mark as spent, and take out of service, `account` and the others of its quota."""
         quota = account.endpoint.quota
         those = [other for other in self.active() if other is account or (quota and other.endpoint.quota == quota)]
         for other in those:
@@ -465,7 +466,7 @@ class Ledger:
 
 
 def _stranger(picked: object) -> str:
-    """Return what is wrong with a choice that is no node in service; it may be anything, so it is shown with care."""
+    """Return what is wrong with a choice that is not a node in service. The object may even raise in its repr."""
     try:
         found = " ".join(repr(picked).split())
     except Exception:

@@ -1,8 +1,4 @@
-"""Statistics of a pool: its endpoints, leases, quotas and waiting times.
-
-Decides how waits are summarised and what "fair" and "balanced" mean in numbers. Pure: it is handed
-times and counts, and must not know clocks, locks or who counts.
-"""
+"""Statistics of a pool: its endpoints, leases, quotas and waiting times."""
 
 import math
 from collections import defaultdict
@@ -25,20 +21,20 @@ __all__ = [
 
 
 def jain_index(shares: Iterable[float]) -> float:
-    """Return Jain's fairness index of `shares`: 1 when all are equal, 1/n when one has everything.
+    """Return Jain's fairness index of `shares`: 1 if all are equal, 1/n if one has everything.
 
-    Source: Jain, Chiu, Hawe, DEC-TR-301 (1984): (sum x)^2 / (n sum x^2). No share at all counts as fair.
+    Source: Jain, Chiu, Hawe, DEC-TR-301 (1984): (sum x)^2 / (n sum x^2). No shares, or only zeros, count as fair.
     """
     values = list(shares)
     most = max(values, default=0.0)
     if most == 0:
         return 1.0
-    parts = [x / most for x in values]  # the index does not change, and no square is too large or too small
+    parts = [x / most for x in values]  # scaled: the index is the same, and no square is too large or too small
     return sum(parts) ** 2 / (len(parts) * sum(x * x for x in parts))
 
 
 def balance_score(counts: Iterable[float]) -> float:
-    """Return 1 / (1 + population variance of `counts`): 1 when all endpoints had equally many leases."""
+    """Return 1 / (1 + population variance of `counts`): 1 if all endpoints had the same number of leases."""
     values = list(counts)
     if not values:
         return 1.0
@@ -48,7 +44,7 @@ def balance_score(counts: Iterable[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class WaitStats:
-    """How long granted acquires waited, in seconds. All zero when nothing was granted."""
+    """How long granted acquires waited, in seconds. All 0 if nothing was granted."""
 
     mean: float = 0.0
     p50: float = 0.0
@@ -62,9 +58,9 @@ BUCKETS_PER_OCTAVE = 32
 
 
 class WaitHistogram:
-    """Waits in buckets of 2.2% width, so that a million cost no more memory than a hundred.
+    """Waits in buckets of 2.2% width, so that a million need no more memory than a hundred.
 
-    `add` costs O(1); most grants need no wait at all, and those the caller only counts: see `summary`.
+    `add` costs O(1). Most grants do not wait; callers do not add those, but only count them: see `summary`.
     """
 
     __slots__ = ("_buckets", "_max_s", "_total_s")
@@ -90,7 +86,7 @@ class WaitHistogram:
         return twin
 
     def since(self, before: "WaitHistogram") -> "WaitHistogram":
-        """Return the waits that came after `before` was copied from this; O(buckets). Of `max` it knows the bucket."""
+        """Return the waits that came after `before` was copied from this; O(buckets). `max` is exact to a bucket."""
         later = WaitHistogram()
         for bucket, count in self._buckets.items():
             if fresh := count - before._buckets.get(bucket, 0):
@@ -105,14 +101,14 @@ class WaitHistogram:
         self._total_s, self._max_s = other._total_s, other._max_s
 
     def summary(self, grants: int) -> WaitStats:
-        """Return mean and quantiles over `grants` grants, those not added here having waited 0 s."""
+        """Return mean and quantiles of `grants` grants. Those that were not added here waited 0 s."""
         if not grants:
             return WaitStats()
         p50, p90, p99 = (self._quantile(q, grants) for q in (0.5, 0.9, 0.99))
         return WaitStats(mean=self._total_s / grants, p50=p50, p90=p90, p99=p99, max=self._max_s)
 
     def _quantile(self, q: float, grants: int) -> float:
-        beyond = grants - math.ceil(q * grants)  # how many grants waited longer than the one we look for
+        beyond = grants - math.ceil(q * grants)  # how many grants waited longer than this quantile
         for bucket in sorted(self._buckets, reverse=True):
             if beyond < self._buckets[bucket]:
                 return min(self._max_s, math.exp2((bucket + 0.5) / BUCKETS_PER_OCTAVE))
@@ -122,21 +118,21 @@ class WaitHistogram:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStats:
-    """One endpoint's counters.
+    """The counters of one endpoint.
 
     Attributes:
-        url, name, weight, capacity: its spec.
+        url, name, weight, capacity: as in `Endpoint`.
         state: "active", "draining" (no new leases) or "retiring" (gone when its last lease ends).
         in_flight: slots leased now.
         limit: slots in force now; 0 unless active.
         leases: leases granted so far.
         successes, failures, overloads, ignored: leases that ended so.
-        share: its part of all leases granted by the endpoints listed, 0..1.
-        busy_s: slot-seconds leased so far, leases still out included.
-        health: "healthy", "ejected", "half_open", "slow_start", "resting", or "spent": its account has nothing left, so
-            it is out until it is added again; "" where health is not watched.
-        ejections: how often it was ejected, a failed probe counted as well.
-        out_s: seconds that it was in service and yet served nobody: ejected, at rest or spent.
+        share: its part of all leases granted by the listed endpoints, 0..1.
+        busy_s: slot-seconds leased so far, with the leases that are still out.
+        health: "healthy", "ejected", "half_open", "slow_start", "resting" or "spent" (its account has no quota left;
+            out of service until it is added again); "" if health is not watched.
+        ejections: how often it was ejected, failed probes included.
+        out_s: seconds in service without serving: ejected, resting or spent.
     """
 
     url: str
@@ -158,7 +154,7 @@ class EndpointStats:
     ignored: int = 0
 
     def __post_init__(self) -> None:
-        if not self.name:  # of a file that was written before endpoints had names
+        if not self.name:  # from a file of a version before endpoints had names
             object.__setattr__(self, "name", self.url)
 
 
@@ -167,10 +163,10 @@ class LeaseRow:
     """One lease that is out.
 
     Attributes:
-        id, endpoint, slots: what `Lease` says: its id, the name of its endpoint, how many of its slots.
-        holder: whose it is; "" if nobody said.
-        since_s, age_s: when it was granted by the pool's clock, and how long ago that is.
-        where: file and line at which it was acquired, if the pool has a `leak_after_s`; else "".
+        id, endpoint, slots: the lease's id, the name of its endpoint, and how many of its slots.
+        holder: who has it; "" if the caller did not say.
+        since_s, age_s: the time of the grant by the pool's clock, and the seconds since then.
+        where: file and line of its acquire, if the pool has a `leak_after_s`; else "".
     """
 
     id: int
@@ -184,14 +180,14 @@ class LeaseRow:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStats:
-    """How much of a quota is used at one instant, in the minute that ends with it.
+    """How much of a quota is used now, in the last minute.
 
     Attributes:
-        name: what it is called; of `quotas["*"]` each endpoint has its own, called like it.
-        endpoints: the names of those that it is for.
-        requests, tokens: that count now; of tokens what was reserved, or told since.
-        requests_per_min, tokens_per_min: the most; None: any number.
-        room_in_s: seconds until there is room for a call that reserves the quota's own estimate; 0: there is.
+        name: its name. A quota from `quotas["*"]` has the name of its endpoint.
+        endpoints: the names of its endpoints.
+        requests, tokens: how many count now. Tokens: as reserved, or as set since.
+        requests_per_min, tokens_per_min: the most allowed. None: any number.
+        room_in_s: seconds until there is room for a call with the quota's default estimate; 0: there is room.
     """
 
     name: str
@@ -210,17 +206,17 @@ class PoolStats:
     Attributes:
         endpoints: in the order they were added.
         strategy: name of the strategy in force.
-        acquired, timed_out: acquires that got a lease, and that ran out of time.
+        acquired, timed_out: acquires that got a lease, and acquires that timed out.
         waiting: waiters now.
-        acquire_rate: acquired / (acquired + timed_out); 1 before the first acquire. It says nothing of the calls.
-        wait_s: how long the granted ones waited.
+        acquire_rate: acquired / (acquired + timed_out); 1 before the first acquire. It does not measure the calls.
+        wait_s: how long the granted acquires waited, in seconds.
         jain: Jain's index over endpoints of leases / weight.
         balance_score: 1 / (1 + variance of lease counts).
-        calls: leases that ended and say something of their endpoint: all but those whose outcome is `IGNORED`.
+        calls: leases that ended with an outcome other than `IGNORED`.
         failures, overloads: calls that ended so.
         failure_rate: failures / calls; 0 before the first call.
-        retries, hedges: calls made again because one failed, and made a second time because it was slow.
-        ejections: how often an endpoint was ejected, those counted that have gone.
+        retries, hedges: calls made again after a failure, and slow calls made a second time.
+        ejections: how often an endpoint was ejected.
         quotas: how much of each quota is used, in the order of their endpoints.
 
     The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
@@ -259,7 +255,7 @@ class PoolStats:
         quotas: Sequence[QuotaStats] = (),
         **others: int,
     ) -> "PoolStats":
-        """Derive the pool's figures from its counters; `others` are taken as they are."""
+        """Compute the statistics of a pool from its counters. `others` become attributes as they are."""
         asked = acquired + timed_out
         return cls(
             endpoints=tuple(endpoints),
@@ -284,7 +280,7 @@ class PoolStats:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PoolStats":
-        """Return what `to_dict` was called on, by this version or by an earlier one.
+        """Return the `PoolStats` that `to_dict` was called on, in this version or an earlier one.
 
         What an earlier version did not count is 0.
         """
@@ -296,6 +292,6 @@ class PoolStats:
             "wait_s": WaitStats(**data["wait_s"]),
             "quotas": tuple(QuotaStats(**quota) for quota in quotas),
         }
-        if "success_rate" in fields:  # what `acquire_rate` was called up to 0.6
+        if "success_rate" in fields:  # the name of `acquire_rate` up to 0.6
             fields["acquire_rate"] = fields.pop("success_rate")
         return cls(**fields)

@@ -1,7 +1,6 @@
-"""Outage detection: whether anything in a run still succeeds.
+"""Outage detection: whether any call of a run still succeeds.
 
-Decides when an outage begins, when it is over, and when it has lasted too long to be waited for. Pure: time arrives as
-`now`. It must not know endpoints, nor what a call does.
+It decides when an outage begins, when it is over, and when it has lasted too long to wait for its end.
 """
 
 from typing import Protocol
@@ -10,7 +9,7 @@ __all__ = ["Patience", "PoolOutage"]
 
 
 class Patience(Protocol):
-    """What a plan needs of an outage; a shell with threads gives one that they can share."""
+    """The outage that a plan uses. A shell with threads gives a thread-safe one."""
 
     def succeeded(self) -> None:
         """Count a call that succeeded."""
@@ -21,17 +20,18 @@ class Patience(Protocol):
         ...
 
     def excuses(self, successes: int, tried_s: float) -> bool:
-        """Return whether a failure may be due to an outage that is still waited for."""
+        """Return whether a failure may be due to an outage whose end is still awaited."""
         ...
 
 
 class PoolOutage:
     """The failures of a run since its last success, those of all calls together.
 
-    It begins with the first failure and ends with any success; so a permanent one is waited for once, by all at once.
+    An outage begins with the first failure and ends with any success. So all calls together wait only once for a
+    permanent one.
 
     Args:
-        patience_s: how long an outage is waited for; 0: not at all.
+        patience_s: how many seconds to wait for the end of an outage; 0: not at all.
     """
 
     def __init__(self, patience_s: float) -> None:
@@ -51,11 +51,11 @@ class PoolOutage:
         return self._successes
 
     def excuses(self, successes: int, tried_s: float) -> bool:
-        """Return whether a failure may be due to an outage that is still waited for.
+        """Return whether a failure may be due to an outage whose end is still awaited.
 
         Args:
-            successes: how many calls had succeeded when whoever asks failed the time before.
-            tried_s: when the try that failed began: one that began within the patience may have come too early.
+            successes: how many calls had succeeded when the caller's last try failed.
+            tried_s: when the failed try began. A try that began within `patience_s` is excused.
         """
         if not self._patience_s or self._since_s is None or self._successes != successes:
             return False

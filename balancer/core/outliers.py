@@ -1,9 +1,8 @@
 """Outlier tests: which endpoint fails so much that it stands out.
 
-A test is a class whose hooks hear what calls came to; a new one is a class here, and a name in `TESTS`. A test must
-know neither what becomes of an outlier, nor that most successes are counted without anybody looking:
-`balancer.core.health` books them before it asks a test anything. Most pools are small, so two tests need no other
-endpoint.
+A test is a class with hooks that get the outcomes of calls. To add one, write a class here and add it to `TESTS`.
+`balancer.core.health` ejects the outliers. It also counts most successes without a hook, and books them before it calls
+a test. Most pools are small, so two tests need no other endpoint.
 """
 
 import math
@@ -17,61 +16,61 @@ from balancer.settings.rules import HealthSettings
 
 __all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
 
-_BY_CHANCE = 3.0  # standard errors of a share that lie within chance
+_BY_CHANCE = 3.0  # a share within so many standard errors may be chance
 
 
 class OutlierTest:
-    """A test; override the hooks that it needs. Each hook but `compare` is about one endpoint in service.
+    """A test. Override the hooks that it needs. Each hook but `compare` is about one endpoint in service.
 
-    What a test knows of an endpoint it keeps by its record, which is its own key.
+    A test keeps its data about an endpoint by the endpoint's record, which is hashable.
 
     Attributes:
-        timed: True for a test that must hear how long each success took: see `took`.
+        timed: True if the test needs the time of each success: see `took`.
     """
 
     timed: ClassVar[bool] = False
 
     def begin(self, record: HealthRecord, now: float) -> None:
-        """Know nothing of this endpoint from now on: it has joined, or comes back and starts afresh."""
+        """Reset the data of this endpoint: it has joined, or starts again after an ejection."""
 
     def leave(self, record: HealthRecord) -> None:
         """Forget this endpoint: it has gone."""
 
     def booked(self, record: HealthRecord, successes: int, now: float) -> None:
-        """Learn of so many successes since this endpoint was last heard of; they are told late, but before all else."""
+        """Record successes since the last call about this endpoint. They come late, but before any other hook."""
 
     def failed(self, record: HealthRecord, now: float) -> bool:
-        """Learn of a failure; return whether this endpoint stands out."""
+        """Record a failure. Return whether this endpoint stands out."""
         return False
 
     def pinged(self, record: HealthRecord, ok: bool, now: float) -> bool:
-        """Learn of a ping, which is no call; return whether this endpoint stands out."""
+        """Record a ping, which is not a call. Return whether this endpoint stands out."""
         return False
 
     def took(self, record: HealthRecord, elapsed_s: float, now: float) -> bool:
-        """Learn how long a success took; return whether this endpoint stands out. For `timed` tests only.
+        """Record how long a success took. Return whether this endpoint stands out. For `timed` tests only.
 
-        A lease costs more for every endpoint while there is such a test.
+        With such a test, a lease of any endpoint costs more.
         """
         return False
 
     def why(self, record: HealthRecord) -> str:
-        """Return in words what was measured of one that was just found to stand out."""
+        """Return in words what was measured of an endpoint that was just found."""
         return f"it stands out by {type(self).__name__}"
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
-        """Return those that stand out from the others; called every `interval_s`.
+        """Return the endpoints that stand out from the others. Called every `interval_s`.
 
-        `records` are those in service with calls since the last time (`good` and `bad` say how many), the worst first.
+        `records` are those in service with calls since the last comparison (`good` and `bad`), the worst first.
         """
         return ()
 
 
 class FailuresInRow(OutlierTest):
-    """So many failures with no success between: finds one that is dead at once.
+    """So many failures in a row: finds a dead endpoint at once.
 
-    A failed ping counts in the row. A ping that is answered says little, as a server that fails every call may answer
-    pings: it takes back the failed pings of the row, and no failed call.
+    A failed ping counts in the row. A good ping removes only the failed pings from the row, not the failed calls: a
+    server that fails every call may still answer pings.
     """
 
     def __init__(self, settings: HealthSettings) -> None:
@@ -126,7 +125,7 @@ class _Counts:
 
 
 class OwnRate(OutlierTest):
-    """A success rate below the one that is asked for, once there are outcomes enough."""
+    """A success rate below the minimum, once there are enough outcomes."""
 
     def __init__(self, settings: HealthSettings) -> None:
         self._least = settings.success_rate
@@ -143,18 +142,18 @@ class OwnRate(OutlierTest):
         del self._counts[record]
 
     def booked(self, record: HealthRecord, successes: int, now: float) -> None:
-        """Count successes. They are some moments old, so each counts a little too much."""
+        """Count successes. They are a little old, so each counts a little too much."""
         self._faded(record, now).successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
-        """Count a failure, and look at the rate."""
+        """Count a failure, and test the rate."""
         counts = self._faded(record, now)
         counts.failures += 1.0
         seen = counts.successes + counts.failures
         return seen >= self._volume and counts.successes < self._least * seen
 
     def why(self, record: HealthRecord) -> str:
-        """Return the rate, and the one that is asked for."""
+        """Return the rate and the minimum."""
         counts = self._counts[record]
         rate = counts.successes / (counts.successes + counts.failures)
         return f"{rate:.0%} of its latest calls succeeded, less than {self._least:.0%}"
@@ -172,15 +171,16 @@ class OwnRate(OutlierTest):
 class FarBelowTheMean(OutlierTest):
     """A success rate so many standard deviations below the mean of all, and by more than chance explains.
 
-    Of gRFC A50, as `FailingMostly` is. Both compare endpoints over an interval, so they need many with many calls.
+    From gRFC A50, as is `FailingMostly`. Both compare endpoints over an interval, so they need many endpoints with many
+    calls.
     """
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
-        self._said: dict[HealthRecord, str] = {}  # of those found the last time
+        self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
-        """Return those below the bar."""
+        """Return those below the mean by too much."""
         settings = self._settings
         known = [record for record in records if record.calls >= settings.rate_volume]
         if len(known) < settings.min_hosts or not settings.rate_sds:
@@ -188,7 +188,8 @@ class FarBelowTheMean(OutlierTest):
         rates = [record.success_rate for record in known]
         mean = fmean(rates)
         bar = mean - settings.rate_sds * pstdev(rates)
-        # Of five, one that is a hair below four equal ones is 2 standard deviations off: rule out chance as well.
+        # One of five that is only a little below four equal ones is 2 standard deviations off. So chance must be
+        # excluded too.
         chance = mean * (1.0 - mean)
         found = [
             record
@@ -201,19 +202,19 @@ class FarBelowTheMean(OutlierTest):
         return found
 
     def why(self, record: HealthRecord) -> str:
-        """Return its rate, and the mean."""
+        """Return its rate and the mean."""
         return self._said[record]
 
 
 class FailingMostly(OutlierTest):
-    """A share of failures above the one that is borne."""
+    """A share of failures above the maximum."""
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
-        self._said: dict[HealthRecord, str] = {}  # of those found the last time
+        self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
-        """Return those above the share."""
+        """Return those above the maximum."""
         settings = self._settings
         known = [record for record in records if record.calls >= settings.failure_volume]
         if len(known) < settings.min_hosts:
@@ -226,7 +227,7 @@ class FailingMostly(OutlierTest):
         return found
 
     def why(self, record: HealthRecord) -> str:
-        """Return its share, and the one that is borne."""
+        """Return its share and the maximum."""
         return self._said[record]
 
 

@@ -1,9 +1,8 @@
 """Quotas: calls and tokens a minute, of one endpoint or of a key that several endpoints share.
 
-Decides whether there is room for a call at an instant, and when there will be. A sliding window: a call counts from
-its grant for `WINDOW_S` seconds, to the unit, so that no window of that length holds more than the quota, wherever a
-server lets its own begin. All is counted in whole numbers, and a call leaves the window at an instant that is written
-down when it comes, so nothing is lost to rounding. It must not know endpoints, strategies or who waits.
+The window slides: a call counts for `WINDOW_S` seconds from its grant. So no window of that length holds more than the
+quota, wherever the server's own window begins. All counts are whole numbers, and the end of each call's window is
+stored at its start, so there is no rounding error.
 """
 
 from collections import deque
@@ -21,12 +20,12 @@ class Charge:
     """What one call takes of a quota.
 
     Attributes:
-        meter: whose.
+        meter: the meter of the quota.
         estimate: tokens reserved at the grant.
-        tokens: those that count; fewer once the call has told that it used fewer.
+        tokens: those that count; fewer once the call used fewer.
         until_s: when it leaves the window.
-        calls: 1; 0 for tokens beyond an estimate, which count from when they are told.
-        beyond: tokens beyond the estimate that were told so far.
+        calls: 1; 0 for tokens beyond an estimate, which count from when they are set.
+        beyond: tokens beyond the estimate so far.
     """
 
     __slots__ = ("beyond", "calls", "estimate", "meter", "tokens", "until_s")
@@ -40,14 +39,14 @@ class Charge:
 
 
 class Meter:
-    """What counts of one quota just now.
+    """The use of one quota.
 
     Args:
         name: of the quota.
         settings: how much there is.
 
     Attributes:
-        names: the identities of the endpoints that it is for, to pass over where it has no room.
+        names: the identities of its endpoints, for excluding them while there is no room.
         calls, tokens: in the window, as of the last look.
     """
 
@@ -63,11 +62,11 @@ class Meter:
         self._window: deque[Charge] = deque()
 
     def needs(self, tokens: int | None) -> int:
-        """Return how many tokens are reserved for a call that asked for so many; None: it did not say."""
+        """Return how many tokens to reserve for a call with this estimate; None: the quota's default."""
         return self.estimate if tokens is None else tokens
 
     def could_ever(self, tokens: int | None) -> bool:
-        """Return whether there can be room for such a call at all."""
+        """Return whether the quota is large enough for such a call."""
         return self.needs(tokens) <= self.most_tokens
 
     def has_room(self, tokens: int | None, now: float) -> bool:
@@ -76,7 +75,7 @@ class Meter:
         return self.calls < self.most_calls and self.tokens + self.needs(tokens) <= self.most_tokens
 
     def room_s(self, tokens: int | None, now: float) -> float:
-        """Return when there will be room for such a call, if nothing else happens; inf: never. O(calls that leave)."""
+        """Return when there will be room for such a call, without other calls; inf: never. O(calls that leave)."""
         self._pass(now)
         calls, left = self.calls, self.tokens + self.needs(tokens)
         if calls < self.most_calls and left <= self.most_tokens:
@@ -109,9 +108,9 @@ class Meter:
         return charge
 
     def settle(self, charge: Charge, tokens: int, now: float) -> None:
-        """Learn how many tokens a call has used so far. Fewer than reserved give room at once.
+        """Set how many tokens a call has used so far. If it used fewer than reserved, there is room at once.
 
-        More count from now on: by a server's clock they may be the latest.
+        More tokens count from now on: by the server's clock they may be used now.
         """
         self._pass(now)
         kept = min(tokens, charge.estimate)
@@ -125,8 +124,8 @@ class Meter:
             self.tokens += beyond
 
     def usage(self, endpoints: tuple[str, ...], now: float) -> QuotaStats:
-        """Return what there is to see of it; `endpoints`: the names of those that it is for."""
-        room_s = self.room_s(None, now)  # it forgets what has left the window first
+        """Return the use of this quota. `endpoints`: the names of its endpoints."""
+        room_s = self.room_s(None, now)  # first: it removes what has left the window
         return QuotaStats(
             name=self.name,
             endpoints=endpoints,
@@ -138,12 +137,12 @@ class Meter:
         )
 
     def is_idle(self, now: float) -> bool:
-        """Return whether nothing counts."""
+        """Return whether no call is in the window."""
         self._pass(now)
         return not self._window
 
     def recount(self) -> None:
-        """Count anew, after an interrupt between a call and its count; O(calls in the window)."""
+        """Recompute the counts, after an interrupt between a call and its count; O(calls in the window)."""
         self.calls = sum(charge.calls for charge in self._window)
         self.tokens = sum(charge.tokens for charge in self._window)
 

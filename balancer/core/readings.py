@@ -1,7 +1,4 @@
-"""Snapshots: rows of leases and counters of endpoints, read from the ledger.
-
-Decides how the entries of the ledger become rows. It changes nothing, and must not know where the rows are shown.
-"""
+"""Snapshots: rows of leases and counters of endpoints, read from the ledger."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,15 +15,15 @@ _SPENT = "spent"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A pool at one instant, for those who show it.
+    """A pool at one instant.
 
     Attributes:
-        at_s: by the pool's clock.
-        stats: what `Pool.stats` would have returned.
-        waits: how long the grants so far were waited for.
-        times: how long leases were waited for and held, in buckets; None: nobody has asked (`Pool.time_leases`).
-        leases: those that are out; empty unless they were asked for.
-        also: what else was asked for.
+        at_s: the time, by the pool's clock.
+        stats: what `Pool.stats` returns.
+        waits: how long the grants so far waited.
+        times: how long leases were waited for and held, in buckets; None before `Pool.time_leases`.
+        leases: those that are out; empty unless asked for.
+        also: the result of the `also` function.
     """
 
     at_s: float
@@ -38,7 +35,7 @@ class Snapshot:
 
 
 def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
-    """Return what there is to see of the leases that are out, oldest first."""
+    """Return a row for each lease that is out, oldest first."""
     return [
         LeaseRow(
             id=lease.id,
@@ -54,7 +51,7 @@ def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
 
 
 def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
-    """Return every account's counters; O(N + leases out)."""
+    """Return the counters of every account; O(N + leases out)."""
     accounts = ledger.accounts()
     held_s = dict.fromkeys(accounts, 0.0)
     out = dict.fromkeys(accounts, 0)
@@ -87,7 +84,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
 
 
 def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
-    """Return how the endpoints stand, what is in flight, who waits, and what became of the calls."""
+    """Return a one-line text: endpoints by health, slots in flight, waiters and outcomes."""
     accounts = ledger.accounts()
     counts = Counter(account.state for account in accounts)
     states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])

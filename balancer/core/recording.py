@@ -1,8 +1,8 @@
-"""The recording of leases that have ended, for a trace.
+"""Recordings: the leases that have ended, for a trace.
 
-Decides how little that is. While a trace is written the ledger puts each lease that ends into a bounded queue, with
-what it alone knows: how, when, and after which grant. Nothing is done at a grant, for what is out stands in the ledger
-anyway. Rows are made of it later, elsewhere. It must not know who waits, nor what a row looks like.
+While a trace is written, the ledger puts each ended lease into a bounded queue, with its outcome, its time and the id
+of the last grant before. Grants are not recorded, as the ledger has the leases that are out. The rows are made later,
+elsewhere.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ __all__ = ["Collected", "Grant", "Recording", "Recordings", "Several", "grant_of
 
 
 class Grant(NamedTuple):
-    """What is known of a lease from its grant on. It refers to no lease: one that nobody else has is to be found."""
+    """The facts of a lease at its grant. It does not refer to the lease, so that abandoned leases can be found."""
 
     id: int
     endpoint: Endpoint
@@ -33,15 +33,15 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What has happened since somebody looked.
+    """What has happened since the last `collect`.
 
     Attributes:
         ended: leases that have ended, in that order.
         out: those that were granted meanwhile and are out, in that order.
-        lost: leases that have ended and found the queue full.
-        still_out: the ids of all that are out; None if none was lost, so that what is known to be out is.
+        lost: how many leases have ended but were lost because the queue was full.
+        still_out: the ids of all that are out. None if none was lost: then the other fields say it.
         since: the id of the last grant before.
-        now: when this was.
+        now: the time.
     """
 
     ended: Sequence[Lease]
@@ -52,10 +52,10 @@ class Collected:
     now: float
 
     def in_order(self) -> "Iterator[Grant | Lease]":
-        """Yield the grants, and the leases that have ended, in the order of the ledger."""
+        """Yield the grants and the ended leases, in the order of the ledger."""
         new: list[Any] = [lease for lease in self.ended if lease.id > self.since]
         new += self.out
-        new.sort(key=_id_of, reverse=True)  # the oldest last, to be taken off
+        new.sort(key=_id_of, reverse=True)  # the oldest last, for pop()
         for lease in self.ended:
             while new and new[-1].id <= lease.over[2]:
                 yield _granted(new.pop())
@@ -64,15 +64,15 @@ class Collected:
 
 
 class Recording:
-    """The leases that have ended, for one who writes a trace.
+    """The leases that have ended, for one trace.
 
     Args:
-        most: that are kept; one more takes the place of the oldest, which is lost.
-        ledger: whose leases these are.
+        most: how many to keep. When full, a new one replaces the oldest, which is lost.
+        ledger: the ledger of the leases.
 
     Attributes:
-        kept: oldest first; written by the ledger.
-        before: what was out already when it began.
+        kept: the ended leases, oldest first; written by the ledger.
+        before: the leases that were out at the start.
     """
 
     __slots__ = ("_ends", "_ledger", "_seen", "before", "kept")
@@ -82,10 +82,10 @@ class Recording:
         self.before = [grant_of(lease) for lease in ledger.out.values()]
         self._ledger = ledger
         self._seen = ledger.granted
-        self._ends = ledger.granted - len(ledger.out)  # that there were, or were found to be lost
+        self._ends = ledger.granted - len(ledger.out)  # how many ended before, or are known to be lost
 
     def collect(self, now: float) -> Collected:
-        """Take out what there is, under the shell's lock; O(leases that were granted or have ended meanwhile)."""
+        """Take out what there is, under the shell's lock; O(leases granted or ended meanwhile)."""
         ledger, seen = self._ledger, self._seen
         ended = list(self.kept)
         self.kept.clear()
@@ -98,7 +98,7 @@ class Recording:
 
 
 class Several:
-    """Keeps a lease for several who each write a trace."""
+    """Passes a lease to the recordings of several traces."""
 
     __slots__ = ("_all",)
 
@@ -106,26 +106,26 @@ class Several:
         self._all = [recording.kept for recording in recordings]
 
     def append(self, lease: Lease, /) -> None:
-        """Keep it for each."""
+        """Add it to each."""
         for kept in self._all:
             kept.append(lease)
 
 
 class Recordings:
-    """All who keep the leases of one ledger."""
+    """The recordings of one ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._all: tuple[Recording, ...] = ()
 
     def begin(self, most: int) -> Recording:
-        """Return what keeps leases that end from now on, so many at once, until `end`."""
+        """Start a recording of up to `most` ended leases at once, until `end`."""
         recording = Recording(most, self._ledger)
         self._record_by((*self._all, recording))
         return recording
 
     def end(self, recording: Recording) -> None:
-        """Let `recording` keep no more."""
+        """Stop `recording`."""
         self._record_by(tuple(other for other in self._all if other is not recording))
 
     def __len__(self) -> int:
@@ -138,7 +138,7 @@ class Recordings:
 
 
 def grant_of(lease: Lease) -> Grant:
-    """Return what is known of a lease from its grant on."""
+    """Return the facts of a lease at its grant."""
     waited_s: float = getattr(lease, "waited_s", 0.0)
     priority: int = getattr(lease, "priority", 0)
     return Grant(

@@ -1,7 +1,6 @@
 """Reservations: free slots set aside for a waiter that needs several of one endpoint.
 
-Decides which endpoint is kept for a claim. It must not know the queue: whoever calls this goes through the claims,
-the oldest first.
+The caller goes through the claims, the oldest first.
 """
 
 from collections.abc import Mapping
@@ -16,26 +15,26 @@ __all__ = ["Reservations"]
 
 
 class Reservations:
-    """The endpoints whose free slots are kept, each for one claim.
+    """The endpoints whose free slots are reserved, each for one claim.
 
     Attributes:
-        accounts: what is kept, by the claim that it is kept for; oldest claim first.
+        accounts: the reserved endpoint of each claim; oldest claim first.
     """
 
     def __init__(self, ledger: Ledger, rules: Rules) -> None:
         self.accounts: dict[object, Account] = {}
-        self._held: list[Account] = []  # all whose slots are kept: with an endpoint, those of its host
+        self._held: list[Account] = []  # all that are kept: each reserved endpoint and the others of its host
         self._ledger = ledger
         self._rules = rules
 
     def keep(
         self, claim: object, request: Request, now: float, before: Mapping[object, Account], *, stay: bool = False
     ) -> None:
-        """Keep the free slots of one endpoint for `claim`, so that no later claim takes them one by one.
+        """Reserve the free slots of one endpoint for `claim`, so that later claims do not take them one by one. O(N).
 
-        It is the endpoint that misses the fewest slots for `request`; of equals, one that was kept `before`, so that
-        what was begun is ended. With `stay`, it is the one that was kept for `claim` before, unless an older claim has
-        it by now: so nothing that was kept before becomes free. O(N).
+        It is the endpoint that misses the fewest slots for `request`. Of equals, one that was reserved `before` is
+        preferred. With `stay`, it is the endpoint that `claim` had before, unless an older claim has it now. So no slot
+        that was reserved before becomes free.
         """
         best = before.get(claim) if stay else None
         if best is None or best.kept:
@@ -48,7 +47,7 @@ class Reservations:
             self._ledger.refresh(self._rules.together(best), now)
 
     def free(self, now: float) -> dict[object, Account]:
-        """Keep nothing for anybody; return what was kept, by its claim."""
+        """End all reservations. Return what was reserved, by claim."""
         kept, self.accounts = self.accounts, {}
         held, self._held = self._held, []
         for account in held:
@@ -57,7 +56,7 @@ class Reservations:
         return kept
 
     def _nearest(self, request: Request, before: set[Account]) -> Account | None:
-        """Return the account that misses the fewest slots for `request`, of those that are not kept."""
+        """Return the account that misses the fewest slots for `request`, of those that are not reserved."""
         best, least = None, inf
         for account in self._ledger.accounts():
             if account.ceiling and not account.kept and request.admits(account.endpoint):

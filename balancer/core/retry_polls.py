@@ -1,7 +1,6 @@
-"""Retry polls: a retry that waits asks again, from time to time, which endpoints it may use.
+"""Retry polls: a waiting retry asks again, from time to time, which endpoints it may use.
 
-Decides nothing: it asks the plan what to ask for now, and has the core change that at the waiter's place in the
-queue. Pure, like both; the shell calls it under its lock, when its time has come.
+It asks the plan, and changes the request at the waiter's place in the queue. The shell calls it under its lock.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,16 +16,16 @@ __all__ = ["RetryPolls"]
 
 
 class RetryPolls:
-    """The looks of one retry while it waits.
+    """The polls of one retry while it waits.
 
     Args:
-        plan: its own.
-        request: what it asks the core for, given a decision to ask.
+        plan: the plan of its call.
+        request: makes the core's request of an `Ask`.
         now: when it began to wait.
-        ask: what it waits for to begin with.
+        ask: what it waits for at first.
 
     Attributes:
-        at_s: when it looks next; inf: never.
+        at_s: when the next poll is due; inf: never.
     """
 
     __slots__ = ("_plan", "_request", "at_s")
@@ -37,8 +36,8 @@ class RetryPolls:
         self.at_s = now + ask.look_s
 
     def look(self, core: Core, waiter: Waiter, now: float) -> Sequence[Waiter]:
-        """Let `waiter` ask for what the plan says now. Return those whose wait has ended by that."""
-        if waiter.ended:  # since its time to look came; its plan hears only of what it waits for
+        """Change the request of `waiter` to what the plan asks for now. Return the waiters that ended by that."""
+        if waiter.ended:  # it ended after the poll became due, and its plan must not be asked
             return ()
         out = core.out_of_service()
         decision = self._plan.look(now, out)
@@ -48,6 +47,7 @@ class RetryPolls:
                 return core.amend(waiter, self._request(decision), now)
             except NoEndpoint:
                 further = self._plan.no_endpoint(now, out)
-                # Whatever can serve what it waits for can serve the last of its wishes, which avoids the least.
+                # The last wish avoids the fewest endpoints, so an endpoint that can serve the waiter now can serve that
+                # wish.
                 assert isinstance(further, Ask), f"a waiter that can be served is told {further}"
                 decision = further

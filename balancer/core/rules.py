@@ -1,7 +1,6 @@
-"""Endpoint rules: how health, concurrency limits and host caps set an endpoint's slots and its weight.
+"""Endpoint rules: how health, concurrency limits and host caps set an endpoint's slots and weight.
 
-Decides how many slots of an endpoint are in force and what it weighs, from all three together. It must not know who
-waits, nor tell a strategy anything: it names the accounts that stand otherwise, and the ledger tells.
+The rules return the accounts that have changed; the ledger reports the changes to the strategy.
 """
 
 import random
@@ -37,16 +36,16 @@ class Rules:
     """Health, limits and host caps of one pool; any of them may be absent.
 
     Args:
-        health: None: nobody is ejected.
+        health: None: endpoints are never ejected.
         limits: None or "fixed": the capacity of each endpoint.
-        host_caps: slots by host; "*" stands for each host that has none of its own.
+        host_caps: slots by host; "*" is for each host without a cap of its own.
         rng: for jitter.
-        journal: is told what becomes of the health of endpoints.
+        journal: records events of health.
 
-    Methods that may change how accounts stand return these, perhaps some twice.
+    Methods that may change accounts return them, some perhaps twice.
 
     Attributes:
-        ejections: how often an endpoint was ejected, those counted that have gone.
+        ejections: how often an endpoint was ejected, also ones that have gone.
     """
 
     def __init__(
@@ -63,23 +62,23 @@ class Rules:
         self.ejections = 0
         self._journal = journal
         self._panicked = False
-        self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # their members hold them
+        self._hosts: WeakValueDictionary[str, HostGroup] = WeakValueDictionary()  # the members hold them
         for host, cap in self._caps.items():
             checked(f"host_caps: {host}", cap, whole)
 
     @property
     def any(self) -> bool:
-        """True if there is any rule at all."""
+        """True if there is any rule."""
         return bool(self._watch or self._limits or self._caps)
 
     @property
     def times_probes(self) -> bool:
-        """True if a probe may end by time alone."""
+        """True if time alone may end a probe."""
         return self._watch is not None and self._watch.times_probes
 
     @property
     def due_s(self) -> float:
-        """When `tick` has something to do next; `inf`: never."""
+        """When `tick` has something to do next; inf: never."""
         return self._watch.due_s if self._watch else inf
 
     @property
@@ -90,7 +89,7 @@ class Rules:
     # -- membership --------------------------------------------------------------------------------
 
     def join(self, account: Account, now: float) -> Moved:
-        """Take an account into service; what was learned of an earlier time there is forgotten."""
+        """Take an account into service, with new health and a new adaptive limit."""
         if self._limits:
             account.aimd = Aimd(self._limits)
         if self._watch:
@@ -99,7 +98,7 @@ class Rules:
         return [*self.change(account), *self._moved(now)]
 
     def change(self, account: Account) -> list[Account]:
-        """Learn of a new spec."""
+        """Apply a new specification."""
         if account.aimd:
             account.aimd.cap(account.endpoint.capacity)
         moved: list[Account] = []
@@ -118,11 +117,11 @@ class Rules:
         return self._moved(now)
 
     def forget(self, account: Account) -> None:
-        """Drop an account for good; it has no leases."""
+        """Remove an account for good; it has no leases."""
         self._quit(account)
 
     def recount(self, accounts: Iterable[Account]) -> None:
-        """Count what is in flight on each host."""
+        """Recompute what is in flight on each host."""
         for host in self._hosts.values():
             host.in_flight = 0
         for account in accounts:
@@ -130,7 +129,7 @@ class Rules:
                 account.host.in_flight += account.in_flight
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now because of their health."""
+        """Return the names of endpoints that are out of service because of their health."""
         if self._watch is None:
             return frozenset()
         out = (_account(record) for record in self._watch.unfit)
@@ -139,7 +138,7 @@ class Rules:
     # -- leases ------------------------------------------------------------------------------------
 
     def granted(self, account: Account, lease: Lease) -> Moved:
-        """Learn of a lease of an account that is on the alert."""
+        """Record a lease of an account with `alert`."""
         if account.record and self._watch:
             self._watch.granted(account.record, lease)
         if account.host is None:
@@ -148,7 +147,7 @@ class Rules:
         return _members(account.host)
 
     def ended(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> Moved:
-        """Learn how a lease ended; `account.in_flight` is lowered already."""
+        """Record the end of a lease; `account.in_flight` is lowered already."""
         moved: list[Account] = []
         if account.host is not None:
             account.host.in_flight -= lease.slots
@@ -163,13 +162,13 @@ class Rules:
         return moved
 
     def pinged(self, account: Account, ok: bool, now: float, *, conclusive: bool) -> Moved:
-        """Learn from an active probe; see `HealthWatch.pinged`."""
+        """Record a ping; see `HealthWatch.pinged`."""
         if account.record and self._watch:
             self._watch.pinged(account.record, ok, now, conclusive=conclusive)
         return self._moved(now)
 
     def tick(self, now: float) -> Moved:
-        """Let time do what is due."""
+        """Do what is due."""
         if self._watch:
             self._watch.tick(now)
         return self._moved(now)
@@ -192,7 +191,7 @@ class Rules:
         return ceiling, min(ceiling, account.in_flight + account.host.free), weight
 
     def together(self, account: Account) -> Moved:
-        """Return the accounts that take slots from one another: those of one host."""
+        """Return the accounts that share slots: those of one host."""
         return (account,) if account.host is None else _members(account.host)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -218,7 +217,7 @@ class Rules:
     def _quit(self, account: Account) -> None:
         if account.host is not None:
             del account.host.members[account]
-            account.host.in_flight -= account.in_flight  # a lease that ends just now is still to be taken off
+            account.host.in_flight -= account.in_flight  # a lease that ends at this moment is still to be subtracted
 
     def _moved(self, now: float) -> list[Account]:
         if self._watch is None:
@@ -238,18 +237,18 @@ class Rules:
         return moved
 
     def _tell(self, account: Account, now: float) -> None:
-        """Count and tell what has become of an account's health since it was last told."""
+        """Count and record a change of an account's health."""
         before, health = account.health, account.record.state if account.record else None
         if health is before or health is None:
             return
         account.health = health
         self.ejections += health is Health.EJECTED
-        if before in _ABSENT or health in _ABSENT:  # a slow start that is over is no news
+        if before in _ABSENT or health in _ABSENT:  # the end of a slow start is not an event
             told = (account.record.why,) if health is Health.EJECTED and account.record else ()
             self._journal.note(_NEWS[health], now, account.endpoint.name, *told)
 
     def _look(self, account: Account) -> None:
-        """Decide whether every grant, and so every end, must be told."""
+        """Set whether the rules must see every grant and every end."""
         half_open = account.record is not None and account.record.half_open
         account.alert = half_open or account.host is not None
         if account.record is not None and self._watch:

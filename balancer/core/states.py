@@ -1,6 +1,6 @@
-"""States of an endpoint, in the pool and of its health, and their transitions, as tables.
+"""States of an endpoint, of its membership and of its health, and the tables of their transitions.
 
-Decides which changes there are, as a table. It must not know when one comes about: that is `balancer.core.health`.
+`balancer.core.health` decides when a change of health happens.
 """
 
 from collections.abc import Hashable
@@ -20,7 +20,7 @@ class MembershipState(Enum):
 
 
 class MembershipEvent(Enum):
-    """What makes an endpoint come and go."""
+    """Events that change the membership of an endpoint."""
 
     ADD = "it is added"
     DRAIN = "it is drained"
@@ -40,21 +40,21 @@ MEMBERSHIP: dict[tuple[MembershipState, MembershipEvent], MembershipState] = {
     (MembershipState.RETIRING, MembershipEvent.REMOVE): MembershipState.RETIRING,
     (MembershipState.RETIRING, MembershipEvent.IDLE): MembershipState.GONE,
 }
-"""What is not here does not happen, or is refused: an endpoint that is active cannot be added."""
+"""Other changes do not happen, or are refused: an active endpoint cannot be added."""
 
 
 class Health(Enum):
-    """How an endpoint stands."""
+    """The health of an endpoint."""
 
     HEALTHY = "healthy"
     EJECTED = "ejected"  # no leases until its cooldown is over
     HALF_OPEN = "half_open"  # one lease at a time; the first to end with an answer decides
-    SLOW_START = "slow_start"  # back in service with a weight that grows
-    RESTING = "resting"  # it asked to be left alone (Retry-After); nobody has judged it
+    SLOW_START = "slow_start"  # back in service with a growing weight
+    RESTING = "resting"  # it asked for no calls (Retry-After); it was not ejected
 
 
 class HealthEvent(Enum):
-    """What makes it stand otherwise."""
+    """Events that change the health of an endpoint."""
 
     TRIPPED = "a test finds it an outlier"
     COOLED = "its time is over"
@@ -82,18 +82,18 @@ TRANSITIONS: dict[tuple[Health, HealthEvent], Health] = {
 
 
 class HealthRecord:
-    """What is known of one endpoint's health.
+    """The health data of one endpoint.
 
     Attributes:
-        state: how it stands.
+        state: its health.
         ejections: how often it was ejected.
-        asked: while it is ejected: True if it asked to be left alone, which holds in a panic, too.
+        asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
-        look_s: until then, all there is to do about a success is to count it in `fresh`. `HealthWatch` alone sets it.
-        each: True if the end of every lease must be told, whatever its outcome.
-        why: what it was last ejected for, in words.
-        last: what its last failure was raised by, e.g. "ConnectError"; "": not known.
-        good, bad: successes and failures since endpoints were last compared.
+        look_s: until then a success is only counted in `fresh`. Only `HealthWatch` sets it.
+        each: True if the end of every lease must be reported, with any outcome.
+        why: why it was last ejected, in words.
+        last: the exception of its last failure, e.g. "ConnectError"; "": not known.
+        good, bad: successes and failures since the last comparison of endpoints.
     """
 
     __slots__ = (
@@ -123,14 +123,14 @@ class HealthRecord:
         self.state = Health.HEALTHY
         self.since_s = now
         self.until_s = inf  # when time alone changes something
-        self.bad_probes = 0  # that make the next cooldown longer
-        self.failing = False  # True: the last outcome that was booked is a failure
+        self.bad_probes = 0  # failed probes, which make the next cooldown longer
+        self.failing = False  # whether the last booked outcome is a failure
         self.row = 0  # successes since it last failed or came back
-        self.ejections = 0  # ever
-        self.probe: int | None = None  # the lease that decides
+        self.ejections = 0  # in all
+        self.probe: int | None = None  # the id of the lease that decides
         self.asked = False
         self.good = self.bad = 0
-        self.overload_s = -inf  # when it last said that it is busy
+        self.overload_s = -inf  # when it was last overloaded
         self.fresh = 0
         self.look_s = self.fresh_until_s = now
         self.each = False
@@ -138,7 +138,7 @@ class HealthRecord:
 
     @property
     def half_open(self) -> bool:
-        """True while one lease at a time tries it."""
+        """True while it gets one lease at a time."""
         return self.state is Health.HALF_OPEN
 
     @property
@@ -148,10 +148,10 @@ class HealthRecord:
 
     @property
     def calls(self) -> int:
-        """Calls with an answer since endpoints were last compared."""
+        """Calls with an outcome other than IGNORED since the last comparison."""
         return self.good + self.bad
 
     @property
     def success_rate(self) -> float:
-        """The part of these that succeeded; there must be some."""
+        """The part of `calls` that succeeded. There must be some."""
         return self.good / self.calls

@@ -1,7 +1,6 @@
 """Lease durations: histograms of how long leases were waited for and held.
 
-Decides which buckets there are and what is counted of a lease. Leases are counted only
-from when somebody wants to know, so a pool that nobody asks pays nothing. It must not know who asks.
+Leases are counted only after somebody has asked for that. So other pools pay nothing.
 """
 
 from bisect import bisect_left
@@ -15,15 +14,16 @@ from balancer.core.metrics import WaitHistogram
 __all__ = ["BOUNDS_S", "Buckets", "CountedWaits", "LeaseTimes", "count_hold", "counts_of_none", "holds_of"]
 
 BOUNDS_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""The upper bounds of the buckets, in seconds, each one included; what is longer is in a last one."""
+"""The upper bounds of the buckets, in seconds, inclusive. One more bucket is for longer durations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Durations, counted.
+    """A histogram of durations.
 
     Attributes:
-        counts: for each of `BOUNDS_S` how many were that long or shorter, but longer than the one before; the rest.
+        counts: for each of `BOUNDS_S`, how many were at most that long and longer than the bound before; last, the
+            rest.
         total_s: the sum of all.
     """
 
@@ -32,16 +32,16 @@ class Buckets:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many durations there are."""
         return sum(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
-    """What was counted since somebody began to ask.
+    """The durations since they are counted.
 
     Attributes:
-        waits: of all grants since then, those counted that waited 0 s.
+        waits: of all grants since then, also those that waited 0 s.
         holds: of the leases that have ended since then, by the name of their endpoint.
     """
 
@@ -50,12 +50,12 @@ class LeaseTimes:
 
 
 def counts_of_none() -> list[int]:
-    """Return a count for each bucket."""
+    """Return a zero for each bucket."""
     return [0] * (len(BOUNDS_S) + 1)
 
 
 class CountedWaits(WaitHistogram):
-    """A histogram of waits that counts by `BOUNDS_S` as well.
+    """A histogram of waits that also counts by `BOUNDS_S`.
 
     Args:
         before: the waits so far, which stay in its summary.
@@ -77,13 +77,13 @@ class CountedWaits(WaitHistogram):
             self._counts[bisect_left(BOUNDS_S, wait_s)] += 1
 
     def counted(self, grants: int) -> Buckets:
-        """Return the waits since it was made; of the `grants` that there were in all, others waited 0 s."""
+        """Return the waits since it was made. `grants`: all grants so far; those that were not added waited 0 s."""
         at_once = grants - self._grants - sum(self._counts)
         return Buckets((self._counts[0] + at_once, *self._counts[1:]), self._total_s - self._since_s)
 
 
 def count_hold(account: Account, held_s: float) -> None:
-    """Count a lease of `account` that was held for so long."""
+    """Count a lease of `account` that was held for `held_s` seconds."""
     if account.holds is None:
         account.holds = counts_of_none()
     account.held_s += held_s
@@ -91,7 +91,7 @@ def count_hold(account: Account, held_s: float) -> None:
 
 
 def holds_of(accounts: Iterable[Account]) -> dict[str, Buckets]:
-    """Return what was counted, by the name of the endpoint."""
+    """Return the hold times, by the name of the endpoint."""
     return {
         account.endpoint.name: Buckets(tuple(account.holds or counts_of_none()), account.held_s) for account in accounts
     }

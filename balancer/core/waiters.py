@@ -1,12 +1,11 @@
 """The queue of waiters: order, deadlines, cancellation.
 
-Decides who is next for a freed slot: of the waiters that may use it, the one with the oldest claim.
-It must not know endpoints, nor whether there is a slot: it is asked for candidates, best first.
+A freed slot goes to the waiter with the oldest claim, of those that may use it. The queue gives candidates, the best
+first.
 
-A claim is the instant a waiter arrived, moved back by `PRIORITY_WORTH_S` for each level of priority.
-So a higher priority goes first among those that arrived about together, and nobody starves: a claim
-never changes, not even when its waiter asks for something else, and whoever arrives later than the worth
-of its priority comes behind it.
+A claim is the time when a waiter arrived, less `PRIORITY_WORTH_S` for each level of priority. So of waiters that arrive
+together, the one with the higher priority goes first. No waiter starves: a claim never changes, not even when its
+waiter asks for something else, so waiters that arrive late enough come behind it at any priority.
 """
 
 from collections import OrderedDict
@@ -24,13 +23,13 @@ PRIORITY_WORTH_S = 10.0
 
 
 class Waiter:
-    """A queued acquire. It ends once: with a lease, or with an error. Its queue fills in a blank one, as with `Lease`.
+    """A queued acquire. It ends once, with a lease or an error. Its queue fills in a blank object, as with `Lease`.
 
     Attributes:
         request: what it asks for.
-        since_s, deadline_s: when it came, and when it gives up (`inf`: never).
+        since_s, deadline_s: when it arrived, and when it gives up (inf: never).
         lease, error: how it ended; both None while it waits.
-        wake: the shell's own; called, outside the shell's lock, once it has ended.
+        wake: the shell's function, called outside its lock after the end.
     """
 
     __slots__ = ("deadline_s", "error", "group", "lease", "request", "since_s", "ticket", "wake")
@@ -46,7 +45,7 @@ class Waiter:
 
     @property
     def place(self) -> tuple[float, int]:
-        """Where it stands among those of its group: when it came; the ticket decides between equal instants."""
+        """Its place in its group: the time of its arrival, then its ticket."""
         return self.since_s, self.ticket
 
     @property
@@ -56,14 +55,14 @@ class Waiter:
 
 
 class _Group:
-    """Waiters that ask for the same with the same priority, in the order of their claims, which is that of arrival."""
+    """Waiters with the same request and priority, in the order of arrival, which is that of their claims."""
 
     __slots__ = ("priority", "request", "waiters")
 
     def __init__(self, request: Request, priority: int) -> None:
         self.request = request
         self.priority = priority
-        # OrderedDict, not dict: a plain dict rescans the slots deleted at its front on every look.
+        # OrderedDict, not dict: a dict rescans the deleted slots at its front on every look.
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
     @property
@@ -73,23 +72,23 @@ class _Group:
 
     @property
     def claim(self) -> tuple[float, int]:
-        """What the head's claim is; the ticket decides between equal instants."""
+        """The claim of the head, then its ticket."""
         head = self.head
         return head.since_s - self.priority * PRIORITY_WORTH_S, head.ticket
 
 
 class WaitQueue:
-    """Waiters, grouped by what they ask for, so that a freed slot looks at groups and not at waiters.
+    """Waiters, grouped by request and priority, so that a freed slot looks at groups and not at waiters.
 
-    `push` and `discard` cost O(1); `candidates` O(groups); `amend` O(waiters of the group that it comes to).
+    `push` and `discard` cost O(1); `candidates` O(groups); `amend` O(waiters of its new group).
 
     Attributes:
-        size: how many wait; to read, not to set.
+        size: how many wait. Read only.
     """
 
     def __init__(self) -> None:
         self._groups: dict[tuple[Request, int], _Group] = {}
-        self._latest: _Group | None = None  # that somebody joined: nearly always the next one joins the same
+        self._latest: _Group | None = None  # the group of the last waiter: nearly always the next one joins it
         self._tickets = count()
         self.size = 0
 
@@ -97,7 +96,7 @@ class WaitQueue:
         return (waiter for group in self._groups.values() for waiter in group.waiters)
 
     def sole_head(self) -> Waiter | None:
-        """Return the waiter with the oldest claim, if all ask for the same with the same priority; else None."""
+        """Return the waiter with the oldest claim, if there is only one group; else None."""
         if len(self._groups) == 1:
             for group in self._groups.values():
                 for head in group.waiters:
@@ -107,7 +106,7 @@ class WaitQueue:
     def push(
         self, request: Request, since_s: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
-        """Queue a new waiter behind those of its group."""
+        """Add a new waiter at the end of its group."""
         group = self._latest
         if group is None or group.request is not request or group.priority != priority or not group.waiters:
             group = self._latest = self._groups.setdefault((request, priority), _Group(request, priority))
@@ -124,7 +123,7 @@ class WaitQueue:
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> None:
-        """Let `waiter` ask for `request` instead. Its claim stays, so it stands before all that came after it."""
+        """Change the request of `waiter`. Its claim stays, so it is before all that came after it."""
         before = waiter.group
         group = self._groups.setdefault((request, before.priority), _Group(request, before.priority))
         place = waiter.place
@@ -138,7 +137,7 @@ class WaitQueue:
             del self._groups[before.request, before.priority]
 
     def discard(self, waiter: Waiter) -> None:
-        """Take `waiter` out, wherever it stands."""
+        """Remove `waiter`."""
         group = waiter.group
         del group.waiters[waiter]
         if not group.waiters:
@@ -146,7 +145,7 @@ class WaitQueue:
         self.size -= 1
 
     def mend(self, waiting: Container[Waiter]) -> None:
-        """Leave only those in `waiting`, in order, after an interrupt half-way through a call; O(n log n)."""
+        """Leave only the waiters in `waiting`, in order, after an interrupt in the middle of a call; O(n log n)."""
         for key, group in list(self._groups.items()):
             left = sorted((waiter for waiter in group.waiters if waiter in waiting), key=lambda waiter: waiter.place)
             group.waiters = OrderedDict.fromkeys(left)
@@ -156,18 +155,18 @@ class WaitQueue:
         self.size = sum(len(group.waiters) for group in self._groups.values())
 
     def requests(self) -> list[Request]:
-        """Return what is being waited for, without repetition."""
+        """Return the requests that are waited for, without repetition."""
         return list(dict.fromkeys(request for request, _ in self._groups))
 
     def asking(self, request: Request) -> list[Waiter]:
-        """Return the waiters that ask for exactly `request`."""
+        """Return the waiters with exactly this request."""
         return [waiter for waiter in self if waiter.request == request]
 
     def candidates(self) -> Iterator[Waiter]:
         """Yield waiters for a free slot, oldest claim first.
 
-        Each must be discarded (it was served, or ran out of time) or left standing before the next is
-        asked for. One left standing could not use any free slot, so neither can the rest of its group.
+        Before the next one, the caller discards the waiter (it was served or timed out) or leaves it. One that is left
+        could use no free slot, so the rest of its group is skipped.
         """
         heads = [(group.claim, group) for group in self._groups.values()]
         heapify(heads)  # no two claims are equal, so groups are never compared
