@@ -1,7 +1,4 @@
-"""Parts that strategies are composed of: where nodes stand, how one is drawn, who is due, what a call takes.
-
-For authors of strategies. A part knows nodes and requests, and no strategy, clock or thread.
-"""
+"""Building blocks for strategies: sets of nodes, random draws, deadlines, turns, call times."""
 
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
 from balancer.kit.deadlines import Deadline, Deadlines

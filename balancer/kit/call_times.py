@@ -1,15 +1,10 @@
-"""How long a call of a node is expected to take, from how its calls ended.
+"""Call times: how long a call of a node is expected to take, learned from its ended calls.
 
-Decides what an end tells, and what is expected of a node that has not been heard of, or not for long:
-
-- A success took as long as it took. A failure or an overload counts as a call of at least `failure_factor` times
-  the usual, so that to fail at once is not to be fast. What ended with an outcome that says nothing counts as a call
-  that took what was expected: the node has been heard of, that is all.
-- While a node is idle what is known of it fades, by `decay_s`, so that one that was slow is tried again. As soon as
-  a call is out the full time counts once more: one call finds out, the others stay where they are. A node that was
-  never heard of is tried first, and with a call out it is taken to be usual.
-
-It must not know how a node is chosen.
+- A success counts with its time. A failure or an overload counts as at least `failure_factor` times the usual time, so
+  that failing at once does not look fast. An ignored outcome counts as the expected time.
+- While a node is idle, its time fades with `decay_s`, so that a slow node is tried again. As soon as a call is out, the
+  full time counts again: one call finds out, and the others stay away. A node without an ended call is tried first;
+  with a call out, its time is the usual one.
 """
 
 from math import exp
@@ -23,16 +18,16 @@ from balancer.strategy import Node, StrategyOptions
 
 __all__ = ["SHORTEST_S", "CallTime", "CallTimeOptions", "CallTimes"]
 
-# What is known fades down to this and no further, so that in-flight counts among those that have faded, and where a
-# clock stands still. Shorter calls tell more of the caller's machine than of the endpoint.
+# A known time fades only down to this. So in-flight calls still count among faded nodes, and with a clock that stands
+# still. Shorter calls say more about the caller's machine than about the endpoint.
 SHORTEST_S: Final = 1e-4
-_FIRST_GUESS_S = 1.0  # what is usual before the first success
-_USUAL_OVER = 64  # calls: the mean that says what is usual is over about so many
+_FIRST_GUESS_S = 1.0  # the usual time before the first success
+_USUAL_OVER = 64  # the usual time is a mean of about so many calls
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
 class CallTimeOptions(StrategyOptions):
-    """How many endpoints are compared, and what is made of their call times."""
+    """How many endpoints are compared, and how call times are learned."""
 
     choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any, and load does not count")
     decay_s: float = Field(
@@ -44,12 +39,12 @@ class CallTimeOptions(StrategyOptions):
 
 
 class CallTime(Place):
-    """What is known of one node. It is the node's note; subclass it to note more.
+    """The call time of one node. It is the node's note; subclass it to note more.
 
     Attributes:
         mean_s: how long a call takes, in seconds; 0 before the first end.
-        ends: how many ends it is a mean of, decayed.
-        heard_s: the instant of the last end.
+        ends: how many ends are in the mean, decayed.
+        heard_s: the time of the last end.
     """
 
     __slots__ = ("ends", "heard_s", "mean_s")
@@ -62,10 +57,10 @@ class CallTime(Place):
 
 
 class CallTimes:
-    """What calls take, for the nodes of one strategy. The note of every node is a `CallTime`.
+    """The call times of the nodes of one strategy. The note of every node is a `CallTime`.
 
     Attributes:
-        usual_s: how long a success takes, whichever node it is of.
+        usual_s: the mean time of a success over all nodes, in seconds.
     """
 
     __slots__ = ("_decay_s", "_failure_factor", "_successes", "usual_s")
@@ -77,18 +72,18 @@ class CallTimes:
         self.usual_s = _FIRST_GUESS_S
 
     def expected_s(self, node: Node, now: float) -> float:
-        """Return how long a call of `node` is expected to take (>= SHORTEST_S)."""
+        """Return how many seconds a call of `node` is expected to take (>= SHORTEST_S)."""
         known: CallTime = node.note
         if node.in_flight:
             return known.mean_s or self.usual_s
         return max(SHORTEST_S, known.mean_s * self.left(known, now))
 
     def left(self, known: CallTime, now: float) -> float:
-        """Return which part of what is known is left if nothing has ended since, between 0 and 1."""
+        """Return the factor (0 to 1) by which the known time has faded since the last end."""
         return exp((known.heard_s - now) / self._decay_s)
 
     def counted_s(self, node: Node, outcome: Outcome, elapsed_s: float) -> float:
-        """Return how long a call counts that has ended; take note of it if it tells what is usual."""
+        """Return the seconds that an ended call counts. A success also updates the usual time."""
         took_s = elapsed_s if elapsed_s > SHORTEST_S else SHORTEST_S
         if outcome is _SUCCESS:
             if self._successes < _USUAL_OVER:
@@ -102,7 +97,7 @@ class CallTimes:
         return max(took_s, self._failure_factor * self.usual_s)
 
     def learn(self, node: Node, counted_s: float, now: float) -> None:
-        """Let a call count in the mean: over all ends, each with a weight of exp(-age / decay_s)."""
+        """Add a call to the mean over all ends. Each end has a weight of exp(-age / decay_s)."""
         known: CallTime = node.note
         known.ends = known.ends * self.left(known, now) + 1.0
         known.mean_s += (counted_s - known.mean_s) / known.ends

@@ -1,12 +1,12 @@
-"""Earliest deadline first (EDF) in virtual time: which node is next, by how much of its share it has had.
+"""Earliest deadline first (EDF) in virtual time: the next node, by weight.
 
-With every slot that is leased the time at which a node is due moves on by a period, 1 / its weight, so that a weight of
-2:1 is 2:1 in every short window (the scheduler of Envoy and gRPC, gRFC A58). Virtual time is kept exactly and looked
-at in ticks of 1/64 of the shortest period there was, or less. The order within a tick hardly shows, shares do not
-depend on it, and finding the next of many nodes that weigh about the same costs what it costs among few.
+With every leased slot, the deadline of a node moves on by a period, 1 / its weight. So a weight of 2:1 gives shares of
+2:1 in every short window (the scheduler of Envoy and gRPC, gRFC A58). Virtual time is exact, but deadlines are sorted
+by ticks of at most 1/64 of the shortest period. Shares do not depend on the order within a tick. So finding the next of
+many nodes with about equal weights costs as little as among few.
 
-An interrupt may come after any call, and must cost no other node than its own. So a tick is in the heap before
-it has nodes, an empty one goes only when it comes first, and twice is no harm.
+An interrupt may come after any call, and must not lose other nodes. So a tick is put into the heap before it has nodes,
+an empty tick is removed only when it comes first, and a tick may be in the heap twice.
 """
 
 from heapq import heappop, heappush
@@ -17,7 +17,7 @@ from balancer.strategy import Node, Request
 
 __all__ = ["Deadline", "Deadlines", "bounded"]
 
-# Virtual time moves on by 1 / weight, and a double that has reached 1e9 still tells steps of 1e-7 apart.
+# Virtual time moves on by 1 / weight. A double of 1e9 can still tell steps of 1e-7 apart.
 _LEAST_WEIGHT: Final = 1e-9
 _MOST_WEIGHT: Final = 1e9
 
@@ -25,17 +25,17 @@ _TICKS: Final = 64
 
 
 def bounded(weight: float) -> float:
-    """Return `weight`, or the nearest that has a period: from 1e-9 to 1e9."""
+    """Return `weight`, limited to 1e-9 to 1e9."""
     return min(max(weight, _LEAST_WEIGHT), _MOST_WEIGHT)
 
 
 class Deadline:
-    """When a node is due. It is the node's note; subclass it to note more.
+    """The deadline of a node. It is the node's note; subclass it to note more.
 
     Attributes:
-        node: whose it is.
-        weight: what its period follows from, 1 / weight; it is `bounded`.
-        due: the virtual time at which it is due.
+        node: the node.
+        weight: gives its period, 1 / weight; it is `bounded`.
+        due: its deadline, in virtual time.
         queued: whether it may be picked.
     """
 
@@ -52,9 +52,9 @@ D = TypeVar("D", bound=Deadline)
 
 
 class Deadlines(Generic[D]):
-    """The nodes that may be picked, by when they are due; those of one tick first come, first served.
+    """The nodes that may be picked, by deadline. Within a tick, first in, first out.
 
-    Who picks one says when it is due next, by a period for each slot that it gives, and queues it if it has one left:
+    After a pick, the strategy adds a period for each slot, and queues the node again if it has a free slot:
 
         deadline = deadlines.first(request)
         deadline.due += slots / deadline.weight
@@ -65,18 +65,18 @@ class Deadlines(Generic[D]):
     def __init__(self) -> None:
         self._due: dict[int, list[D]] = {}
         self._ticks: list[int] = []  # a heap
-        self._now = 0  # the latest tick that somebody was picked from
-        self._heaviest = 0.0  # weight so far, rounded up to a power of two
+        self._now = 0  # the last tick that a node was picked from
+        self._heaviest = 0.0  # the heaviest weight so far, rounded up to a power of two
         self._per_unit = 1.0  # ticks in a unit of virtual time
 
     def start(self, deadline: D, phase: float) -> None:
-        """Let it be due after a part `phase` (0..1) of its period, so that many pools do not march in step."""
+        """Set its first deadline to a part `phase` (0..1) of its period. So many pools do not run in step."""
         self.refine(deadline.weight)
         deadline.due = self._now / self._per_unit + phase / deadline.weight
         self.settle(deadline)
 
     def settle(self, deadline: D) -> None:
-        """Queue it if its node has a free slot, else drop it; O(log N), or O(due in one tick) to drop one."""
+        """Queue it if its node has a free slot, else drop it; O(log N), or O(due in one tick) for a drop."""
         if deadline.node.in_flight < deadline.node.limit:
             if not deadline.queued:
                 self.queue(deadline)
@@ -84,7 +84,7 @@ class Deadlines(Generic[D]):
             self.drop(deadline)
 
     def reweigh(self, deadline: D, weight: float) -> None:
-        """Give it a weight that counts at once: what is left of its period shrinks or grows with it. Then settle it."""
+        """Set a weight that takes effect at once: the rest of its period is scaled. Then settle it."""
         weight = bounded(weight)
         if weight != deadline.weight:
             self.refine(weight)
@@ -95,7 +95,7 @@ class Deadlines(Generic[D]):
         self.settle(deadline)
 
     def refine(self, weight: float) -> None:
-        """See that ticks are short for a node of this weight; O(1), but O(N log N) where it is twice the heaviest."""
+        """Make ticks short enough for this weight; O(1), or O(N log N) if it is twice the heaviest."""
         if weight <= self._heaviest:
             return
         heaviest = ldexp(1.0, frexp(weight)[1])
@@ -108,9 +108,9 @@ class Deadlines(Generic[D]):
         self._heaviest, self._per_unit, self._due, self._ticks, self._now = heaviest, per_unit, due, ticks, now
 
     def first(self, request: Request) -> D | None:
-        """Take out the one due first that `request` fits, or return None; O(log N) for an open request.
+        """Remove and return the earliest one that `request` fits, or None; O(log N) for an open request.
 
-        One that was full for long is due at once, but is not owed what it could not give.
+        A node that was full for long is due at once, but it does not get the missed slots later.
         """
         if not request.open:
             return self._first_that_fits(request)
@@ -132,7 +132,7 @@ class Deadlines(Generic[D]):
         return None
 
     def queue(self, deadline: D) -> None:
-        """Queue it by when it is due; O(log N)."""
+        """Queue it by its deadline; O(log N)."""
         tick = int(deadline.due * self._per_unit)
         deadlines = self._due.get(tick)
         if deadlines is None:
@@ -144,7 +144,7 @@ class Deadlines(Generic[D]):
             deadlines.append(deadline)
 
     def drop(self, deadline: D) -> None:
-        """Take it out, if it is queued; O(due in the same tick)."""
+        """Remove it if it is queued; O(due in the same tick)."""
         if deadline.queued:
             deadlines = self._due[int(deadline.due * self._per_unit)]
             deadline.queued = False

@@ -1,15 +1,13 @@
-"""A set of nodes with a free slot, in which any member is put, dropped or drawn in O(1).
+"""A set of nodes with a free slot: adding, removing and drawing a node at random cost O(1).
 
-Decides how a node is found without a search: its note says where it stands. It must not know which node
-is preferred, nor why.
+A node's note has its index in the list, so no search is needed.
 
     def join(self, node, now):
         node.note = Place()
         self._places.settle(node, node.in_flight)
 
-Between any two calls the list and the notes agree, even if a Ctrl-C interrupts one half-way: Python looks for
-signals after a call and at the end of a loop, and once a swap has begun nothing is called here. Else the list
-would contradict the notes, and a pool could do nothing more.
+List and notes agree between any two calls, even after an interrupt such as Ctrl-C. Python handles signals after a call
+and at the end of a loop, and a swap makes no calls once it has begun.
 """
 
 import random
@@ -23,7 +21,7 @@ NOWHERE: Final = -1
 
 
 class Place:
-    """Where a node stands: its index in the list, or `NOWHERE`. It is the node's note; subclass it to note more."""
+    """The index of a node in the list, or `NOWHERE`. It is the node's note; subclass it to note more."""
 
     __slots__ = ("index",)
 
@@ -32,13 +30,13 @@ class Place:
 
 
 class Places:
-    """Nodes with a free slot, in no order. The note of every node is a `Place`, and it stands in one list at most.
+    """Nodes with a free slot, in no order. The note of every node is a `Place`. A node is in one list at most.
 
     Args:
-        rng: what draws are made with.
+        rng: the random numbers for draws.
 
     Attributes:
-        nodes: to look at, and not to change.
+        nodes: the nodes. Read only.
     """
 
     __slots__ = ("_random", "nodes")
@@ -48,13 +46,13 @@ class Places:
         self.nodes: list[Node] = []
 
     def put(self, node: Node) -> None:
-        """Let a node in that stands nowhere; O(1)."""
+        """Add a node that is in no list; O(1)."""
         nodes = self.nodes
         node.note.index = len(nodes)
         nodes.append(node)
 
     def drop(self, node: Node) -> None:
-        """Take out a node that stands here, and move the last one to its place; O(1)."""
+        """Remove a node of this list, and move the last one to its place; O(1)."""
         nodes, place = self.nodes, node.note
         index = place.index
         place.index = NOWHERE
@@ -65,7 +63,7 @@ class Places:
             last.note.index = index
 
     def settle(self, node: Node, in_flight: int) -> None:
-        """Put or drop `node`, whichever it takes, so that it is here if `in_flight` leaves it a free slot; O(1)."""
+        """Put or drop `node`, so that it is here exactly if `in_flight` leaves it a free slot; O(1)."""
         if in_flight < node.limit:
             if node.note.index == NOWHERE:
                 self.put(node)
@@ -73,9 +71,9 @@ class Places:
             self.drop(node)
 
     def draw(self, position: int) -> Node:
-        """Swap any of the nodes from `position` on to there, each as likely, and return it; O(1).
+        """Swap a random node at or after `position` to `position`, and return it; O(1).
 
-        Draws at 0, 1, 2, ... are distinct: the beginning of a shuffle (Fisher-Yates).
+        Draws at 0, 1, 2, ... give distinct nodes: the start of a shuffle (Fisher-Yates).
         """
         nodes = self.nodes
         index = position + int(self._random() * (len(nodes) - position))
@@ -88,7 +86,7 @@ class Places:
         return node
 
     def any_that_fits(self, request: Request) -> Node | None:
-        """Return any node that `request` fits, each as likely, or None; O(1) for an open request."""
+        """Return a random node that `request` fits, or None; O(1) for an open request."""
         for position in range(len(self.nodes)):
             node = self.draw(position)
             if request.open or request.fits(node):

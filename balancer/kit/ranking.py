@@ -1,7 +1,6 @@
 """Power of d choices: the least loaded of a few nodes drawn at random, for any load.
 
-Decides which nodes are compared, and keeps the list of those that have a free slot. What load is, is one method of the
-strategy that is made of this (the distributor and the load of Finagle's `P2CLeastLoaded`).
+A subclass defines the load in one method (as the distributor and the load of Finagle's `P2CLeastLoaded`).
 
     class Mine(LeastLoaded):
         name = "mine"
@@ -24,18 +23,18 @@ from balancer.strategy import Node, Request, Strategy
 __all__ = ["LeastLoaded", "LoadMetric"]
 
 LoadMetric = float | tuple[int, float]
-"""What nodes are compared by; all loads of one strategy are of one kind."""
+"""The type of loads; all loads of one strategy have the same type."""
 
 
 class LeastLoaded(Strategy):
     """The least loaded of `choices` distinct nodes drawn at random, ties at random.
 
     Args:
-        rng: what draws are made with.
+        rng: the random numbers for draws.
         choices: how many nodes are compared.
 
     Class attributes:
-        note: what `join` notes of a node: a `Place`, or a subclass with what the load needs to know besides.
+        note: the class of a node's note: `Place`, or a subclass with further data for the load.
     """
 
     note: ClassVar[type[Place]] = Place
@@ -46,7 +45,7 @@ class LeastLoaded(Strategy):
 
     @abstractmethod
     def load(self, node: Node, now: float) -> LoadMetric:
-        """Return the load of a node that has a free slot; it is worked out anew for each comparison."""
+        """Return the load of a node that has a free slot. It is computed anew for each comparison."""
         ...
 
     def join(self, node: Node, now: float) -> None:
@@ -66,8 +65,7 @@ class LeastLoaded(Strategy):
     def pick(self, request: Request, now: float) -> Node | None:
         """O(choices) for an open request.
 
-        Every set of nodes is as likely to be drawn as any other. Of equal loads that of the one drawn first counts
-        as less, which is any of them.
+        Every set of nodes is equally likely. Of equal loads, the node drawn first wins, which may be any of them.
         """
         places, is_open, load_of, left = self._places, request.open, self.load, self._choices
         best, least = None, None
@@ -85,6 +83,6 @@ class LeastLoaded(Strategy):
         return best
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1). What learns from the end of a call does so, and then calls this."""
+        """O(1). A subclass that learns from ended calls does so, and then calls this."""
         if node.note.index == NOWHERE and node.in_flight < node.limit:
             self._places.put(node)

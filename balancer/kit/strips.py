@@ -1,11 +1,9 @@
-"""Weighted random choice of a node, in O(1) expected whatever the weights are.
+"""Weighted random choice of a node, in O(1) expected for any weights.
 
-By composition and rejection (Slepoy, Thompson, Plimpton, J. Chem. Phys. 128, 205101, 2008): a node owns a
-strip as long as its weight, rounded up to a power of two, of which its weight counts. A dart is thrown at all
-strips, and again if it hits what does not count, which is less than half. So a draw is exact whatever the
-weights are, and no sum of weights is kept that could drift or contradict the rest.
-
-It must not know what a weight follows from: it is told, with `settle`.
+By composition and rejection (Slepoy, Thompson, Plimpton, J. Chem. Phys. 128, 205101, 2008). A node has a strip whose
+length is its weight, rounded up to a power of two. A dart is thrown at all strips. If it hits a strip beyond the node's
+weight, which is less than half of it, the throw is repeated. So draws are exact for any weights, and no running sum of
+weights can drift.
 """
 
 import random
@@ -18,15 +16,15 @@ from balancer.strategy import Node, Request
 
 __all__ = ["Strip", "Strips"]
 
-# Darts before looking at every candidate. A retry excludes one endpoint or two, so a dart nearly always
-# succeeds in a large pool; keeping only those that fit leaves each of them its chance by weight.
+# Darts before every candidate is looked at. A retry excludes one or two endpoints, so in a large pool a dart nearly
+# always hits. Repeating a miss keeps the chances by weight.
 _DARTS: Final = 8
-_HEAVIEST: Final = 2.0**1000  # more counts as this, so that the sum over 2**23 endpoints is still a finite double
-_LIGHTEST: Final = 5e-324  # less counts as this, the least double there is, so that a strip has a length
+_HEAVIEST: Final = 2.0**1000  # larger weights count as this, so that the sum over 2**23 endpoints is finite
+_LIGHTEST: Final = 5e-324  # smaller weights count as this, the least double, so that every strip has a length
 
 
 class Strip(Place):
-    """Where a node stands: in a `bucket`, with those whose strips are as long as its own; `weight` of it counts."""
+    """The place of a node: in a `bucket`, with strips of the same length; `weight` is the part that counts."""
 
     __slots__ = ("bucket", "weight")
 
@@ -38,7 +36,7 @@ class Strips:
     """Nodes with a free slot, and their weights. The note of every node is its `Strip`.
 
     Args:
-        rng: what draws are made with.
+        rng: the random numbers for draws.
     """
 
     __slots__ = ("_buckets", "_random", "_rng")
@@ -46,12 +44,12 @@ class Strips:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._random = rng.random
-        # By the length of a strip. An empty bucket stays: there is at most one for each power of two that a
-        # weight was rounded to, and equal weights need one.
+        # By the length of a strip. An empty bucket stays: there is at most one for each power of two, and equal weights
+        # share one.
         self._buckets: dict[float, Places] = {}
 
     def settle(self, node: Node, weight: float, in_flight: int) -> None:
-        """Let `node` in with this weight if `in_flight` leaves it a free slot, else take it out; O(1)."""
+        """Put `node` in with this weight if `in_flight` leaves it a free slot, else take it out; O(1)."""
         strip: Strip = node.note
         if strip.index != NOWHERE:
             strip.bucket.drop(node)
@@ -72,11 +70,11 @@ class Strips:
             yield from bucket.nodes
 
     def any_that_fits(self, request: Request) -> Node | None:
-        """Return a node that `request` fits, with a chance by its weight, or None.
+        """Return a random node that `request` fits, with chances by weight, or None.
 
-        O(1) expected for an open request, O(log(most / least weight)) where weights differ.
+        O(1) expected for an open request, O(log(most / least weight)) if weights differ.
         """
-        length = 0.0  # of all strips, one after another
+        length = 0.0  # of all strips together
         for strip, bucket in self._buckets.items():
             length += strip * len(bucket.nodes)
         if request.open:
@@ -93,7 +91,7 @@ class Strips:
         return self._rng.choices(fitting, [node.note.weight for node in fitting])[0] if fitting else None
 
     def _bucket(self, weight: float) -> Places:
-        """Return the bucket of the strips as long as the least power of two that is not below `weight`."""
+        """Return the bucket of strips as long as the least power of two >= `weight`."""
         mantissa, exponent = frexp(weight)  # 0.5 <= mantissa < 1
         length = ldexp(1.0, exponent - (mantissa == 0.5))
         bucket = self._buckets.get(length)
@@ -102,7 +100,7 @@ class Strips:
         return bucket
 
     def _dart(self, length: float) -> Node | None:
-        """Return whose weight a dart hits that is thrown at all strips, or None if it hits none."""
+        """Throw a dart at all strips. Return the node whose weight it hits, or None."""
         at = self._random() * length
         for strip, bucket in self._buckets.items():
             of_bucket = strip * len(bucket.nodes)
@@ -111,4 +109,4 @@ class Strips:
                 node = bucket.nodes[index]
                 return node if at - index * strip < node.note.weight else None
             at -= of_bucket
-        return None  # rounding may leave nothing of the last strip
+        return None  # because of rounding the last strip may have no room left

@@ -1,10 +1,7 @@
-"""Round-robin order of nodes: each has a number by when it joined, and may stand in a later round than others.
+"""Round-robin order of nodes, by round and then by the order of joining; O(log N).
 
-Decides who is the first in that order, in O(log N). It must not know what makes a round.
-
-An entry is made anew when its node moves, and only the last one counts: the others go when they come first, or
-when there are too many. So a node is found to be gone without a search, and an interrupt after any call costs no
-other node than its own.
+When a node moves, it gets a new entry, and only its last entry counts. Old entries are removed when they come first, or
+when there are too many. So removing a node needs no search, and an interrupt after any call loses no other node.
 """
 
 from abc import abstractmethod
@@ -17,7 +14,7 @@ from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["InTurn", "Turn", "Turns"]
 
-_FEW: Final = 64  # entries that are not worth a sweep
+_FEW: Final = 64  # fewer entries are not worth a sweep
 
 
 class Turn:
@@ -36,7 +33,7 @@ class Turn:
 
 
 class Turns:
-    """The nodes that may be picked, those of the earliest round first, and within it by number."""
+    """The nodes that may be picked, by round, and within a round by number."""
 
     __slots__ = ("_heap", "_numbers", "_sweep_at")
 
@@ -46,19 +43,19 @@ class Turns:
         self._sweep_at = _FEW
 
     def number(self, node: Node) -> Turn:
-        """Note that `node` is the last that joined; it has no turn yet."""
+        """Give `node` the next number. It has no turn yet."""
         turn = node.note = Turn(node, next(self._numbers))
         return turn
 
     def queue(self, turn: Turn, round_: int) -> None:
-        """Give it a turn, instead of the one that it had; O(log N), amortised."""
+        """Give it a turn, in place of an earlier one; O(log N), amortised."""
         entry = turn.entry = (round_, turn.number, turn)
         heappush(self._heap, entry)
         if len(self._heap) > self._sweep_at:
             self._sweep()
 
     def first(self, request: Request) -> Turn | None:
-        """Return the first that `request` fits, or None; it keeps its turn.
+        """Return the first one that `request` fits, or None. It keeps its turn.
 
         O(log N), amortised, for an open request.
         """
@@ -86,14 +83,14 @@ class Turns:
 
 
 class InTurn(Strategy):
-    """Nodes with a free slot have a turn, the others have none; a strategy says in which round, and picks."""
+    """Base class: nodes with a free slot have a turn, the others have none. A subclass sets the round, and picks."""
 
     def __init__(self) -> None:
         self._turns = Turns()
 
     @abstractmethod
     def queue(self, turn: Turn) -> None:
-        """Give a node with a free slot its turn: call `self._turns.queue` with the round that it is in."""
+        """Give a node with a free slot its turn: call `self._turns.queue` with its round."""
         ...
 
     def join(self, node: Node, now: float) -> None:

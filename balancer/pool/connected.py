@@ -162,8 +162,7 @@ class ConnectedPool(Pool):
         return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)
 
     def close(self) -> None:
-        """Fail every waiter and every later acquire. Leases that are out may still be released.
-        """
+        """Fail every waiter and every later acquire. Leases that are out may still be released."""
         super().close()
         if not self._seat.out or self._line.refused:
             self._line.end()

@@ -1,10 +1,8 @@
-"""Abandoned leases: found when no object refers to them any more.
+"""Abandoned leases: leases that are out, but no object of the program refers to them.
 
-Decides which of the leases that are out are abandoned, and how often to look. A lease that somebody can still give back
-is an object that somebody refers to: a variable, a `with` block, a suspended generator, another thread that it was
-handed to. One that only the ledger refers to is nobody's. So to know costs a lease nothing, and says nothing wrong of a
-lease that is given back by another thread. It must not know what becomes of them.
-docs/decisions/core.md has the reasons.
+A lease that can still be released is an object that something refers to: a variable, a `with` block, a suspended
+generator, another thread. If only the ledger refers to a lease, it is abandoned. The check costs nothing per lease, and
+is right for leases that another thread releases. docs/decisions/core.md has the reasons.
 """
 
 import sys
@@ -14,7 +12,7 @@ from balancer.endpoint import Lease
 
 __all__ = ["AbandonedLeaseScan", "abandoned"]
 
-_COSTS = 8  # leases looked at for each acquire that has to wait, at most, in the long run
+_COSTS = 8  # in the long run, at most so many leases are looked at for each acquire that waits
 _EVERY_S = 1.0
 _GRACE_S = 1.0
 
@@ -23,17 +21,17 @@ def _references(leases: Iterable[object]) -> Iterable[int]:
     return map(sys.getrefcount, leases)
 
 
-# How many references are counted for what only a dict refers to: counting adds some of its own.
+# The count of references to an object that only a dict refers to. Counting itself adds some.
 _NOBODY = max(_references({1: object()}.values())) if hasattr(sys, "getrefcount") else 0
 
 
 def abandoned(out: Mapping[int, Lease], now: float) -> list[Lease]:
-    """Return those of the leases in `out` that nobody has any more; O(those in `out`).
+    """Return those of the leases in `out` that are abandoned; O(those in `out`).
 
-    Nobody can come by one of them again, for nobody has it to pass it on. But where no `with` block was ever entered it
-    may be given back by its id. So one with terms, e.g. a holder, is let be, and any other one for a second.
+    No code can get an abandoned lease again. But if it never entered a `with` block, its holder may still release it by
+    its id. So such a lease counts only without terms (e.g. a holder), and only a second after its grant.
     """
-    if not _NOBODY:  # no CPython: not known
+    if not _NOBODY:  # not CPython: reference counts are unknown
         return []
     nobodys = [out[id] for id, count in zip(out, _references(out.values()), strict=True) if count <= _NOBODY]
     return [lease for lease in nobodys if hasattr(lease, "entered") or _is_dropped(lease, now)]
@@ -44,7 +42,7 @@ def _is_dropped(lease: Lease, now: float) -> bool:
 
 
 class AbandonedLeaseScan:
-    """When to look. A look costs by the leases that are out, so not every caller has one: its cost must not grow."""
+    """Decides when to scan. A scan costs O(leases out), so only some callers make one."""
 
     __slots__ = ("_due_s", "_since")
 
@@ -53,7 +51,7 @@ class AbandonedLeaseScan:
         self._due_s = 0.0
 
     def is_due(self, out: int, now: float) -> bool:
-        """Return whether a caller who finds no slot free should look at the `out` leases that are out."""
+        """Return whether a caller that found no free slot should scan the `out` leases that are out."""
         self._since += 1
         if self._since * _COSTS < out and now < self._due_s:
             return False

@@ -1,7 +1,7 @@
-"""Sans-IO generators: what threads and tasks do alike is decided in one place, and done by each in its own way.
+"""Sans-IO generators: one implementation for threads and tasks.
 
-Such a generator yields an act, a call without arguments, and is sent what came of it, or it is raised there. A thread
-makes the call, a task awaits what it returns. It decides nothing.
+Such a generator yields an act: a call without arguments. It is sent the result, or the exception is raised in it. A
+thread makes the call; a task awaits what the call returns.
 """
 
 from collections.abc import Callable, Generator
@@ -15,7 +15,7 @@ Acts = Generator[Callable[[], Any], Any, T]
 
 
 def follow(acts: Acts[T]) -> T:
-    """Do one act after the other, in this thread, and return what they come to."""
+    """Run the acts of a generator in this thread, and return its result."""
     try:
         act = next(acts)
         while True:
@@ -28,7 +28,7 @@ def follow(acts: Acts[T]) -> T:
 
 
 async def follow_in_task(acts: Acts[T]) -> T:
-    """Await one act after the other, in this task, and return what they come to."""
+    """Await the acts of a generator in this task, and return its result."""
     try:
         act = next(acts)
         while True:
@@ -46,7 +46,7 @@ async def follow_in_task(acts: Acts[T]) -> T:
 
 
 def _after(act: Callable[[], Any], acts: Acts[Any]) -> Callable[[], Any]:
-    """Do `act`, and return the next one. Raises StopIteration if it was the last."""
+    """Return the act that follows the result of `act`. Raises StopIteration after the last act."""
     try:
         came = act()
     except BaseException as error:

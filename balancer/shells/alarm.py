@@ -1,7 +1,6 @@
-"""A timer thread: one alarm for a pool, at the earliest instant that is known.
+"""A timer thread: one alarm for a pool, at the earliest due time.
 
-Decides whether a new timer is needed. It must not know what is due. `arm` and `rings` are called under the pool's
-lock; `start` is not, for to start a thread takes long.
+Call `arm` and `rings` under the pool's lock. Call `start` of the timer without it, as starting a thread takes long.
 """
 
 import math
@@ -10,25 +9,25 @@ from collections.abc import Callable
 
 __all__ = ["Alarm"]
 
-_SOONEST_S = 0.001  # a clock that stands still, as those of tests do, must not make it spin
+_SOONEST_S = 0.001  # so that a clock that stands still, as in tests, does not make it spin
 
 
 class Alarm:
-    """Calls `ring` in a thread of its own, a daemon, when something is due.
+    """Calls `ring` in a daemon thread when something is due.
 
     Args:
-        ring: asks `rings` first, under the lock: another timer may have taken the place of its own.
-        clock: seconds; never goes back.
+        ring: must first ask `rings`, under the lock: another timer may have replaced its own.
+        clock: returns seconds; never goes back.
     """
 
     def __init__(self, ring: Callable[[], object], clock: Callable[[], float]) -> None:
         self._ring = ring
         self._clock = clock
         self._timer: threading.Timer | None = None
-        self._due_s = math.inf  # what the timer is for
+        self._due_s = math.inf  # the due time of the current timer
 
     def arm(self, due_s: float) -> threading.Timer | None:
-        """Return a timer for `due_s`, to be started; None if there is one that is early enough."""
+        """Return a new timer for `due_s`, not started. None if the current one is early enough."""
         if self._timer is not None:
             if due_s >= self._due_s and self._timer.is_alive():
                 return None
@@ -39,9 +38,9 @@ class Alarm:
         return self._timer
 
     def rings(self) -> bool:
-        """Return whether the thread that asks is the timer's; it has done its work then, and the next takes its place.
+        """Return whether the current thread is the timer's. If so, the timer is done, and a new one may be armed.
 
-        False if another has taken its place already.
+        False if another timer has replaced it.
         """
         if threading.current_thread() is not self._timer:
             return False

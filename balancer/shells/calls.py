@@ -1,8 +1,7 @@
 """`Pool.call`: call an endpoint, and another one if that fails.
 
-Decides what a call may be given, and how its two runs are made if it is hedged. Where and when it is tried again is
-decided by the attempt plan (`balancer.core.attempt_plan`). It must not know what a call does, nor how the pool chooses.
-What `CallRequest` and `HedgeControl` do is the same for threads and for tasks (`balancer.shells.tasks.calls`).
+The attempt plan (`balancer.core.attempt_plan`) decides where and when to retry. `CallRequest` and `HedgeControl` serve
+threads and tasks (`balancer.shells.tasks.calls`).
 """
 
 import math
@@ -39,7 +38,7 @@ class CallArguments(LeaseArguments, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest(LeaseRequest):
-    """What a call asks for; see `call`."""
+    """The arguments of a call; see `call`."""
 
     attempts: int = 3
     deadline_s: float | None = None
@@ -51,11 +50,11 @@ class CallRequest(LeaseRequest):
             raise TypeError(
                 f"labels={self.labels!r}, exclude={self.exclude!r}: each takes a collection of strings, such as {{'a'}}"
             )
-        object.__setattr__(self, "labels", frozenset(self.labels))  # each attempt asks for them anew
+        object.__setattr__(self, "labels", frozenset(self.labels))  # kept as a set: each attempt reads them again
         object.__setattr__(self, "exclude", frozenset(self.exclude))
 
     def plan(self, engine: Engine) -> AttemptPlan:
-        """Return the plan of such a call. Raises ValueError if a number is out of range."""
+        """Return the attempt plan of such a call. Raises ValueError if a number is out of range."""
         checked("attempts", self.attempts, whole)
         for name, value in (("deadline_s", self.deadline_s), ("hedge_after_s", self.hedge_after_s)):
             if value is not None:
@@ -72,21 +71,21 @@ class CallRequest(LeaseRequest):
 
 @shows_arguments(CallRequest)
 def call(engine: Engine, fn: Callable[[Lease], T], **asked: Unpack[CallArguments]) -> T:
-    """Return `fn(lease)` for a lease of the pool of `engine`; if an endpoint fails, try again.
+    """Return `fn(lease)` for a lease of the pool of `engine`. If an endpoint fails, try again.
 
-    `balancer.Pool.call` says what the arguments mean and which errors there are.
+    See `balancer.Pool.call` for the arguments and errors.
     """
     fn = at_once(fn)
     return _Call(engine, fn, CallRequest(**asked)).run()
 
 
 class HedgeControl:
-    """Where the second run of an attempt that is slow is made, if anywhere, and what is told of the loser of the two.
+    """Leases the endpoint for the second run of a slow attempt, and reports losers that fail.
 
     Args:
-        engine: is told.
-        plan: says whether there is a second run.
-        driver: leases the endpoint for it.
+        engine: gets the reports.
+        plan: decides whether there is a second run.
+        driver: takes the lease.
     """
 
     def __init__(self, engine: Engine, plan: AttemptPlan, driver: CallDriver) -> None:
@@ -95,7 +94,7 @@ class HedgeControl:
         self._driver = driver
 
     def another(self) -> bool:
-        """Lease another endpoint for a second run, if the plan wants one and a slot is free."""
+        """Lease another endpoint for a second run. Return False if the plan wants none or no slot is free."""
         decision = self._plan.slow(self._engine.clock())
         if not isinstance(decision, Hedge):
             return False
@@ -110,12 +109,12 @@ class HedgeControl:
         return True
 
     def failed_late(self, lease: Lease) -> None:
-        """Tell the pool of a loser that fails after all, by its endpoint's fault."""
+        """Report a loser that failed after its lease ended, because of its endpoint."""
         self._engine.pinged(lease.endpoint.name, False)
 
 
 class _Call(Generic[T]):
-    """One call: a driver along its plan, and the second run of an attempt that is slow."""
+    """One call: a driver that follows its plan, and the second run of a slow attempt."""
 
     def __init__(self, engine: Engine, fn: Callable[[Lease], T], asked: CallRequest) -> None:
         self._fn = fn

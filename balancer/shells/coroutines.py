@@ -1,7 +1,6 @@
-"""Guards against coroutines in a pool for threads, before a slot is lost or an event loop stands still.
+"""Guards against coroutines in a pool for threads: they would lose a slot, or block an event loop.
 
-Decides what counts as work that is done later, and whether a coroutine is what asks. It knows no pool and no event
-loop: it looks at functions, at what they return and at the calls that are under way, so any loop will do.
+They look at functions, their results and the call stack. So they work with any event loop.
 """
 
 import inspect
@@ -19,15 +18,17 @@ T = TypeVar("T")
 
 _LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
-_FUNCTION = inspect.CO_NEWLOCALS  # a module has no such flag
+_FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
 _ADVICE = "do the work in fn itself, while it has the lease, and return what came of it; or await pool.aio.call(fn)"
 
 
 def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
-    """Return `fn`, made to raise TypeError if what it returns is work still to be done: that is closed, not begun.
+    """Return `fn` with a check of its result. It raises TypeError if the result is a coroutine or a generator.
+
+    Such a result is closed.
 
     Raises:
-        TypeError: one sees at once that `fn` is such a function.
+        TypeError: `fn` itself is a coroutine or generator function.
     """
     if not callable(fn):
         raise TypeError(f"fn is {fn!r}; it must be a function that takes the lease, such as lambda lease: ...")
@@ -48,10 +49,10 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
 
 
 def awaited(fn: Callable[[Lease], Awaitable[T]]) -> Callable[[Lease], Coroutine[Any, Any, T]]:
-    """Return `fn`, made to raise TypeError if what it returns cannot be awaited, e.g. because it works at once.
+    """Return `fn` with a check of its result. It raises TypeError if the result cannot be awaited.
 
     Raises:
-        TypeError: one sees at once that `fn` is no such function.
+        TypeError: `fn` itself is a function of another kind.
     """
     if not callable(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise TypeError(f"fn is {fn!r}; it must be a coroutine function that takes the lease: async def fn(lease): ...")
@@ -69,13 +70,13 @@ def awaited(fn: Callable[[Lease], Awaitable[T]]) -> Callable[[Lease], Coroutine[
 
 
 def in_coroutine(above: int = 0) -> bool:
-    """Return whether a coroutine is under way that called what calls this, so that its loop waits as well.
+    """Return whether a coroutine is on the call stack, so that its event loop would wait too. O(stack).
 
     Args:
-        above: how many calls between are known to be none: each that is looked at costs a wait half a microsecond.
+        above: how many frames above the caller are known to be none; each frame costs half a microsecond.
 
-    Code that a module runs by itself, such as a cell of a notebook, is not of the coroutine that had it run: it may
-    wait, and the kernel with it. O(calls under way).
+    Code of a module, such as a cell of a notebook, does not count as part of the coroutine that runs it: it may wait,
+    and its kernel with it.
     """
     frame = sys._getframe(1 + above)
     while frame is not None:
@@ -83,15 +84,15 @@ def in_coroutine(above: int = 0) -> bool:
         flags = code.co_flags
         if flags & _COROUTINE:
             return True
-        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is quicker to ask for
+        if not flags & _FUNCTION and code.co_name == "<module>":  # the flag is faster to test
             return False
         frame = frame.f_back  # type: ignore[assignment]
     return False
 
 
 def _drop(result: object) -> None:
-    """Close what was not begun, so that nobody warns of it; of a task or a future, which is under way, cancel it."""
+    """Close a result that has not begun, so that Python does not warn. Cancel a task or a future."""
     end = getattr(result, "close", None) or getattr(result, "cancel", None)
     if callable(end):
-        with suppress(Exception):  # what is wrong is told anyway
+        with suppress(Exception):  # the caller raises an error anyway
             end()

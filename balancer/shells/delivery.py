@@ -1,8 +1,7 @@
 """Delivery of events to observers: in order, outside the pool's lock, one event at a time.
 
-Decides which thread tells, and what becomes of an observer that raises. A shell: it has a lock of its own, which no
-thread ever waits for. A thread that finds another one telling goes its way: that one tells its news as well. So leasing
-never waits for an observer, but for the thread whose turn it is to tell. It must not know what events mean.
+It has a lock that no thread waits for. A thread that finds another one delivering returns at once; the other thread
+also delivers its events. So only the delivering thread waits for observers.
 """
 
 import threading
@@ -18,24 +17,24 @@ __all__ = ["Delivery", "Observation", "Observer"]
 
 
 class Observer(Protocol):
-    """Hears what happens. An attribute `kinds` says of what it wants to hear; without one it hears of everything.
+    """A function that is called with each event, or with those of its attribute `kinds`, if it has one.
 
-    It is called outside the pool's lock, by one thread at a time, and may call the pool. What it does is waited for
-    by some caller of the pool, so it should be quick. If it raises it hears no more.
+    It is called outside the pool's lock, in one thread at a time, and may call the pool. It must be quick, as some
+    caller of the pool waits for it. After an exception it gets no more events.
     """
 
     def __call__(self, event: Event, /) -> object:
-        """Hear of `event`."""
+        """Handle `event`."""
         ...
 
 
 class Observation:
-    """That an observer hears of a pool, until `end` or the end of a `with` block.
+    """The subscription of an observer, until `end` or the end of a `with` block.
 
     Attributes:
-        observer: what is called.
-        kinds: what it hears of.
-        ended: True once it hears no more.
+        observer: the function.
+        kinds: the kinds of events that it gets.
+        ended: True once it gets no more events.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Observation:
             raise ValueError(f"kinds holds {strangers[0]!r}, which is no kind of event of balancer.core.events")
 
     def end(self) -> None:
-        """Hear no more, not even of what has happened already. May be called twice."""
+        """End the subscription. Events that are not delivered yet are dropped. May be called twice."""
         self._close(self)
 
     def __enter__(self) -> Self:
@@ -66,51 +65,52 @@ class Observation:
 
 
 class Delivery:
-    """Tells the observers of one pool what is in its journal.
+    """Delivers the journal of one pool to its observers.
 
     Args:
-        happened: the events, oldest first; others append to it meanwhile.
-        broken: told of an observer that raised, and what; it hears no more.
+        happened: the events, oldest first; other threads append to it.
+        broken: called with the observation of an observer that raised, and the error. The observation has ended.
 
     Attributes:
-        observations: who hears; replaced, never changed, under the pool's lock.
+        observations: the subscriptions. Replaced under the pool's lock, never changed.
     """
 
     def __init__(self, happened: deque[Event], broken: Callable[[Observation, Exception], object]) -> None:
         self.observations: tuple[Observation, ...] = ()
         self._happened = happened
         self._broken = broken
-        self._calls: deque[tuple[Observation, Event]] = deque()  # what is left to tell of the event under way
-        # Re-entrant, because only then can `_leave_off` tell whether this thread holds it.
+        self._calls: deque[tuple[Observation, Event]] = deque()  # the calls that are left for the current event
+        # Re-entrant, so that `_leave_off` can tell whether this thread holds it.
         self._turn = threading.RLock()
-        self._teller: int | None = None  # the thread whose turn it is
+        self._teller: int | None = None  # the delivering thread
 
     def deliver(self) -> None:
-        """Tell what has happened, unless another thread is at it, which then tells this as well.
+        """Deliver all events, unless another thread is delivering: then that one delivers these too.
 
-        An observer that calls the pool comes here as well: what it brought about is told when it has returned.
+        If an observer calls the pool, its new events are delivered after it has returned.
         """
         me = threading.get_ident()
         if self._teller == me:
             return
         try:
-            # Once more if something happened after the last look, before the turn was over.
+            # Again if something happened after the last look and before the lock was released.
             while (self._happened or self._calls) and self._turn.acquire(blocking=False):
                 self._teller = me
                 while self._calls or self._happened:
                     self._tell()
                 self._teller = None
                 self._turn.release()
-        except BaseException:  # e.g. KeyboardInterrupt: this thread goes, but what is left must be told
+        except BaseException:  # e.g. KeyboardInterrupt: this thread stops, but the rest must be delivered
             self._leave_off(me)
             raise
 
     def _tell(self) -> None:
-        """Tell one observer of one event."""
+        """Deliver one event to one observer."""
         if not self._calls:
             event = self._happened[0]
             calls = deque([(each, event) for each in self.observations if type(event) in each.kinds])
-            # No call between these two: an interrupt comes at a call, and finds the event in one place.
+            # No call between these two lines: an interrupt comes at a call, so the event is always in exactly one
+            # place.
             self._calls = calls
             self._happened.popleft()
             return
@@ -123,12 +123,12 @@ class Delivery:
             self._broken(observation, error)
 
     def _leave_off(self, me: int) -> None:
-        """End this thread's turn, if it has it, and let another thread tell what is left."""
+        """Stop delivering, if this thread does, and let another thread deliver the rest."""
         if self._teller == me:
             self._teller = None
-        with suppress(RuntimeError):  # when it is not held, or no longer
+        with suppress(RuntimeError):  # raised if this thread does not hold it
             while True:
                 self._turn.release()
         if self._happened or self._calls:
-            with suppress(RuntimeError):  # no more threads: the next call to the pool tells
+            with suppress(RuntimeError):  # no more threads: the next call to the pool delivers
                 threading.Thread(target=self.deliver, name="tell observers", daemon=True).start()

@@ -1,8 +1,7 @@
-"""The driver of a call: it carries out an attempt plan, in a thread or in a task.
+"""The driver of a call: carries out an attempt plan, in a thread or in a task.
 
-A shell: it reads the clock, sleeps, and waits in the engine. It decides nothing but which error a call ends with. It
-must not know what a call does, nor why the plan says what it says. What `CallDriver` does waits for nothing, and is the
-same for threads and for tasks (`balancer.shells.tasks.driver`): what follows from what came of a step.
+It reads the clock, sleeps, and waits in the engine. `CallDriver` does not wait; it serves threads and tasks
+(`balancer.shells.tasks.driver`).
 """
 
 from collections.abc import Callable
@@ -30,25 +29,25 @@ _NONE = frozenset[str]()
 
 
 class DeadlinePassed(TimeoutError):
-    """An attempt was ended, because the deadline of its call had passed."""
+    """An attempt was ended because the deadline of its call had passed."""
 
     def __init__(self, at: str, deadline_s: float) -> None:
         super().__init__(f"{at} had not answered when the deadline of {deadline_s:g} s had passed; the call was ended")
 
 
 class CallDriver:
-    """One call along its plan, but for all that it waits for.
+    """One call with its plan, without the waiting.
 
     Args:
-        engine: leases the endpoints, and is told of retries.
-        plan: fresh.
-        asked: what the call asks for.
-        budget: that of the plan; None: the engine's.
-        clock: seconds; by default the engine's.
+        engine: leases the endpoints, and counts retries.
+        plan: a new plan.
+        asked: the arguments of the call.
+        budget: the budget of the plan; None: the engine's.
+        clock: returns seconds; None: the engine's.
 
     Attributes:
-        at: where the last try was; "" before the first.
-        hand: the lease that was granted, until its end is seen to: an interrupt finds it here.
+        at: the endpoint of the last try; "" before the first.
+        hand: the granted lease, until its end is handled. After an interrupt it is still here.
     """
 
     def __init__(
@@ -66,20 +65,20 @@ class CallDriver:
         self._budget = budget or engine.budget
         self._clock = clock or engine.clock
         self._error: Exception | None = None  # of the last try
-        self._overrun: DeadlinePassed | None = None  # what ended an attempt at the deadline
+        self._overrun: DeadlinePassed | None = None  # the error that ended an attempt at the deadline
         self.hand: list[Lease] = []
         self.at = ""
 
     def drop(self) -> None:
-        """Give back what is still in hand."""
+        """Release a lease that is still in `hand`."""
         for lease in self.hand:
             if not lease.ended:
-                with suppress(LeaseError):  # its time ran out just now
+                with suppress(LeaseError):  # its `ttl_s` has just passed
                     lease.release(Outcome.IGNORED)
         self.hand.clear()
 
     def take_at_once(self, avoid: frozenset[str]) -> str:
-        """Put a lease of another endpoint than these into hand without waiting, and return its name.
+        """Take a lease of an endpoint that is not in `avoid`, without waiting, and put it into `hand`. Return its name.
 
         Raises as `Pool.acquire` does.
         """
@@ -90,32 +89,32 @@ class CallDriver:
     # -- the steps ---------------------------------------------------------------------------------
 
     def first(self) -> Ask:
-        """Begin the call: return the first step."""
+        """Begin the call. Return the first step."""
         out = self._engine.out_of_service() if self._plan.terms.shuns else _NONE
         return self._plan.begin(self._clock(), out)
 
     def goes_on_after(self, error: Exception, step: Step) -> bool:
-        """Return whether the call goes on though `step` raised `error`; else that is the caller's to hear."""
+        """Return whether the call goes on after `step` raised `error`. If not, the caller gets the error."""
         if isinstance(step, Ask):
             return isinstance(error, BalancerError)
         return isinstance(step, Run) and may_go_elsewhere(error)
 
     def after(self, step: Step, error: Exception | None = None) -> Step:
-        """Return the next step, after `step` was carried out, or raised `error`. A run that succeeds is the last."""
+        """Return the next step after `step` was carried out or raised `error`. Not for a successful run."""
         if isinstance(step, Pause):
             return self._plan.resume(self._clock(), self._engine.out_of_service())
         if isinstance(step, Ask):
             return self._leased() if error is None else self._without(error)
         assert error is not None, "what succeeds is the last"
         self._error = error
-        if error is self._overrun:  # it says so itself, and needs no note
+        if error is self._overrun:  # its text says so; it needs no note
             return Over(self._plan.cut(self._clock()).why)
         hint = hint_of(error)
         asked_s = hint.retry_after_s if hint is not None else None
         return self._plan.failed(self._clock(), asked_s or 0.0)
 
     def given_up(self, over: Over) -> Exception:
-        """Return what the call ends with: the last error, with a note if there is more to say."""
+        """Return the error that the call ends with: the last one, with a note if there is more to say."""
         assert self._error is not None, "before anything has failed, the pool's own error was raised"
         if over.note:
             self._error.add_note(f"it was not tried again: {over.note}")
@@ -124,7 +123,7 @@ class CallDriver:
     # -- inside ------------------------------------------------------------------------------------
 
     def _asking(self, ask: Ask) -> tuple[Request, float, int, Callable[[float], RetryPolls] | None]:
-        """Return what `Engine.acquire` takes. A first try is like any acquire; others look again while they wait."""
+        """Return the arguments of `Engine.acquire`. A first try waits like any acquire; a retry also polls."""
         asked, usual = self._asked, self._engine.usual
         request = asked.as_asked(usual, ask)
         polls: Callable[[float], RetryPolls] | None = None
@@ -137,8 +136,8 @@ class CallDriver:
         return request, ask.within_s, asked.priority, polls
 
     def _leased(self) -> Run:
-        """Go on with the lease in hand."""
-        self.hand[0].entered = True  # nobody means to give it back by its id
+        """Go on with the lease in `hand`."""
+        self.hand[0].entered = True  # its holder will not release it by its id
         failed_at, self.at = self.at, self.hand[0].endpoint.name
         if failed_at:
             self._engine.retried(failed_at)
@@ -147,7 +146,7 @@ class CallDriver:
         return self._plan.granted(self.at, self._clock())
 
     def _without(self, error: Exception) -> Ask | Pause | Over:
-        """Go on without a lease. If it ends here, a failed attempt's own error says more than that of the pool."""
+        """Go on without a lease. If the call ends here, the error of an earlier attempt is better than the pool's."""
         decision: Ask | Pause | Over
         if isinstance(error, NoEndpoint):
             decision = self._plan.no_endpoint(self._clock(), self._engine.out_of_service())
@@ -165,12 +164,12 @@ class CallDriver:
 
 
 class ThreadDriver(CallDriver, Generic[T]):
-    """One call along its plan, in one thread.
+    """One call with its plan, in one thread.
 
     Args:
         engine, plan, asked, budget, clock: as for `CallDriver`.
-        make: makes one attempt with the lease in the list that it is given, and ends that lease.
-        sleep: pauses; what it raises ends the call.
+        make: makes one attempt with the lease in the given list, and ends that lease.
+        sleep: pauses; an exception of it ends the call.
     """
 
     def __init__(
@@ -192,7 +191,7 @@ class ThreadDriver(CallDriver, Generic[T]):
         """Carry out the plan until it is over.
 
         Raises:
-            BalancerError: what the pool said, if there was no lease for the first try.
+            BalancerError: the pool's error, if there was no lease for the first try.
             Exception: the last error of an attempt, with a note if there is more to say.
         """
         step: Step = self.first()
@@ -218,7 +217,8 @@ class ThreadDriver(CallDriver, Generic[T]):
         raise self.given_up(step)
 
     def _lease(self, ask: Ask) -> None:
-        # No call between the end of this one and the hand but that of a method of Python: an interrupt comes at others.
+        # Between the end of this call and the append only a C method is called: an interrupt comes at calls of Python
+        # code.
         self.hand.append(self._engine.acquire(*self._asking(ask)))
 
     def _attempt(self, run: Run) -> T:

@@ -1,8 +1,7 @@
-"""The pool's engine: a core behind one lock, one alarm and one delivery of events, for threads and tasks alike.
+"""The engine of a pool: a core behind one lock, one alarm and one delivery of events, for threads and tasks.
 
-Decides in what order the lock is let go, waiters are woken, the timer is started and observers are told, and what is
-made good when an interrupt cuts this short. It must not decide who is next. How callers wait is said in
-`balancer.shells.waiting`.
+It releases the lock, wakes waiters, starts the timer and delivers events, in this order, and repairs the state after an
+interrupt. `balancer.shells.waiting` has the waiting.
 """
 
 import math
@@ -44,7 +43,7 @@ _PACKAGE = dirname(dirname(__file__)) + sep
 
 @dataclass(frozen=True, slots=True)
 class CallerDefaults:
-    """What callers of a pool get unless they say otherwise; see `balancer.Pool`."""
+    """The defaults for callers of a pool; see `balancer.Pool`."""
 
     acquire_timeout_s: float | None = None
     retries: RetrySettings | None = None
@@ -53,32 +52,32 @@ class CallerDefaults:
 
 
 class Engine:
-    """A core, and what a pool does around each call of it: lock, wake, keep time, tell, and recover from interrupts.
+    """A core, and what a pool does around each call of it: lock, wake, keep time, deliver events, recover.
 
     Args:
-        core: decides; its leases go back to the pool whose engine this is.
-        clock: seconds; never goes back.
+        core: decides. Its leases go back to the pool of this engine.
+        clock: returns seconds; never goes back.
         defaults: for callers.
-        jitter: what the pauses before retries are drawn from.
-        attends: whether there is more to do after a call than to wake: something goes by the clock.
+        jitter: the random numbers for pauses before retries.
+        attends: True if some rule depends on time, so that there is more to do after a call than to wake.
 
     Attributes:
-        core: to be called under the lock only.
-        clock: likewise.
+        core: call it under the lock only.
+        clock: call it under the lock only.
         lock: of the core.
-        enter, leave: acquire and release the lock. `with` costs twice as much, which every lease would feel.
+        enter, leave: acquire and release the lock. `with` costs twice as much, for every lease.
         attends: True if there is more to do after a call than to wake.
-        happened: events that nobody was told of yet.
-        delivery: tells them.
+        happened: events that are not delivered yet.
+        delivery: delivers them.
         waits: the threads and tasks that wait.
-        usual: what most acquires ask for; `ANY` itself if there is nothing to see to after a grant.
-        acquire_timeout_s: how long an acquire waits unless it says otherwise; `inf`: for ever.
-        retries: how calls try again.
-        budget: the retries that all calls over this pool share.
+        usual: the request of most acquires; `ANY` itself if nothing has to be done after a grant.
+        acquire_timeout_s: how many seconds an acquire waits by default; inf: for ever.
+        retries: how calls retry.
+        budget: the retry budget of all calls of this pool.
         jitter: as given.
     """
 
-    # Those that a lease looks up are found quickest in slots.
+    # The attributes that every lease reads: slots are the fastest.
     __slots__ = ("__dict__", "__weakref__", "attends", "clock", "core", "enter", "happened", "leave", "usual", "waits")
 
     def __init__(
@@ -101,7 +100,7 @@ class Engine:
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
         self.usual = Request(terms=terms) if terms else ANY
         self.attends = bool(attends or terms) or self.core.admission.any
-        # Re-entrant, because only then can `let_go` tell whether this thread holds it.
+        # Re-entrant, so that `let_go` can tell whether this thread holds it.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.enter, self.leave = self.lock.acquire, self.lock.release
         self.happened = core.journal.happened
@@ -115,7 +114,7 @@ class Engine:
     # -- a call of the core ------------------------------------------------------------------------
 
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
-        """Do `act` under the lock, and thereafter without it what follows: wake, arm the alarm, tell observers."""
+        """Call `act` under the lock. Then, without the lock, wake waiters, arm the alarm and deliver events."""
         try:
             with self.lock:
                 ended = act(self.clock())
@@ -133,20 +132,20 @@ class Engine:
             raise
 
     def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Change the endpoints of the core, or its strategy, as `act` does; see `change`."""
+        """Change the endpoints of the core, or its strategy, with `act`; see `change`."""
         self.change(lambda now: act(self.core, now))
         self.attends = self.attends or self.core.admission.any
 
     def acquire(
         self, request: Request, timeout: float | None, priority: int, polls: Callable[[float], RetryPolls] | None = None
     ) -> Lease:
-        """Take an endpoint, and wait for it if need be, in this thread; as `balancer.Pool.acquire`.
+        """Take an endpoint; wait in this thread if needed. See `balancer.Pool.acquire`.
 
         Args:
-            request: what the core is asked for.
-            timeout: seconds to wait at most; None: as the pool was told.
+            request: the request for the core.
+            timeout: seconds to wait at most; None: the pool's default.
             priority: see `balancer.Pool.acquire`.
-            polls: makes, when the wait begins, those of a retry.
+            polls: for a retry: called with the start of the wait, makes its polls.
         """
         lease: Lease | None = None
         try:
@@ -166,14 +165,14 @@ class Engine:
         return lease
 
     def see_to(self, lease: Lease) -> None:
-        """Do for a lease that was just granted what can wait until the lock is free."""
+        """Do the rest for a new lease, after the lock is free."""
         if self._leak_after_s is not None:
             lease.where = _place_of_call()
         for mark in self._marks:
             mark(lease)
         if lease.terms is not None and lease.terms.timed:
             self.attends = True
-            self.change(nothing)  # sees to a timer
+            self.change(nothing)  # starts a timer if needed
         self.delivery.deliver()
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
@@ -191,44 +190,44 @@ class Engine:
     # -- calls over the pool -----------------------------------------------------------------------
 
     def out_of_service(self) -> frozenset[str]:
-        """Return the names of those that serve nobody for now: ejected, at rest, or of an account with nothing left."""
+        """Return the names of endpoints that are out of service for now: ejected, resting or spent."""
         with self.lock:
             out = self.core.out_of_service()
         return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Tell the outcome of an active probe of endpoint `name`; see `balancer.Pool.pinged`."""
+        """Record a ping of endpoint `name`; see `balancer.Pool.pinged`."""
         self.change(lambda now: self.core.pinged(name, ok, now, conclusive=conclusive))
 
     def retried(self, name: str) -> None:
-        """Count a call that failed at endpoint `name` and is made again."""
+        """Count a retry of a call that failed at endpoint `name`."""
         self.change(lambda now: self.core.retried(name, now))
 
     def hedged(self, name: str) -> None:
-        """Count a call that is slow and is made a second time, at endpoint `name`."""
+        """Count a hedge of a slow call, at endpoint `name`."""
         self.change(lambda now: self.core.hedged(name, now))
 
     @property
     def has_quotas(self) -> bool:
-        """True if some endpoint has a quota; else nobody need count tokens."""
+        """True if some endpoint has a quota. Else token counts are not needed."""
         return self.core.admission.has_quotas
 
     # -- who watches -------------------------------------------------------------------------------
 
     def observe(self, observer: Observer, kinds: Iterable[type[Event]] | None = None) -> Observation:
-        """Let `observer` hear what happens from now on; see `balancer.Pool.observe`."""
+        """Call `observer` with each event from now on; see `balancer.Pool.observe`."""
         observation = Observation(observer, kinds, self._end_observation)
         self.change(lambda now: self._listen((*self.delivery.observations, observation)))
         return observation
 
     def record(self, most: int) -> Recording:
-        """Keep leases that end from now on, so many at once, until they are collected for the last time."""
+        """Start a recording of up to `most` ended leases at once, until the last `collect`."""
         with self.lock:
             recording = self.core.recordings.begin(most)
         return recording  # noqa: RET504, as above
 
     def collect(self, recording: Recording, *, is_last: bool) -> Collected:
-        """Take out what `recording` has kept; it keeps no more if this `is_last`."""
+        """Take out what `recording` has kept. With `is_last`, stop it."""
         with self.lock:
             found = recording.collect(self.clock())
             if is_last:
@@ -236,7 +235,7 @@ class Engine:
         return found
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that are listed: those in service and those that are draining, as they are now."""
+        """Return the endpoints that are in service or draining, as they are now."""
         with self.lock:
             accounts = self.core.ledger.accounts()
             found = tuple(each.endpoint for each in accounts if each.state is not MembershipState.RETIRING)
@@ -275,12 +274,12 @@ class Engine:
     # -- what goes wrong ---------------------------------------------------------------------------
 
     def recover(self, lease: Lease | None = None, outcome: Outcome = Outcome.IGNORED) -> None:
-        """Serve and wake those who wait, after a call was cut short: by a strategy that raised, or by an interrupt.
+        """Serve and wake waiters after a call was cut short: by a strategy that raised, or by an interrupt.
 
-        Give back `lease`, which the caller will not get, or has given back just now.
+        End `lease` with `outcome`: the caller will not get it, or has just released it.
         """
         self.let_go()
-        with self.lock, suppress(Exception):  # whatever is wrong has been raised already
+        with self.lock, suppress(Exception):  # the original error is already being raised
             self.core.recover(self.clock(), set(self.waits))
             self.core.abandon(abandoned(self.core.ledger.out, math.inf), self.clock())
         if lease is not None:
@@ -292,7 +291,7 @@ class Engine:
         self.delivery.deliver()
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
-        """End the leases that nobody has any more, if it is time to look for them, or `at_once`."""
+        """End abandoned leases, if a scan is due or `at_once` is True."""
         with self.lock:
             out = self.core.ledger.out
             now = self.clock()
@@ -301,9 +300,9 @@ class Engine:
             self.change(partial(self.core.abandon, found))
 
     def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]:
-        """End the leases that nobody has any more, if it is time to look for them, and ask once more if there were any.
+        """If a scan is due, end abandoned leases. If there were any, try to acquire again.
 
-        The lock is held. Return also what time it is then.
+        The lock must be held. Return the lease, or None, and the time.
         """
         out = self.core.ledger.out
         if not (self._scan.is_due(len(out), now) and abandoned(out, now)):
@@ -315,28 +314,28 @@ class Engine:
         return self.core.acquire(request, now), now
 
     def cut_short(self, error: BaseException, lease: Lease | None) -> None:
-        """Make good an acquire that raised `error`, perhaps with the lock taken and with `lease` granted."""
-        if isinstance(error, BalancerError):  # it was refused; time may have done what was due, which is told
+        """Repair the state after an acquire raised `error`, perhaps with the lock held and with `lease` granted."""
+        if isinstance(error, BalancerError):  # refused; but `tick` may have made events
             self.let_go()
             if self.happened:
                 self.delivery.deliver()
-        else:  # e.g. KeyboardInterrupt while an observer hears of it: the caller won't get it
-            clear_frames(error.__traceback__)  # the core may have granted it: then nobody is to have it
+        else:  # e.g. KeyboardInterrupt in an observer: the caller does not get the lease
+            clear_frames(error.__traceback__)  # a frame may hold a granted lease: now it can be found as abandoned
             self.recover(lease)
 
     def let_go(self) -> None:
-        """Release the lock if this thread holds it: an exception may come before it has, from a signal."""
+        """Release the lock if this thread holds it. After a signal it may not hold it yet."""
         with suppress(RuntimeError):
             self.leave()
 
     @property
     def is_inside(self) -> bool:
-        """True if this thread is in the midst of a call of the core, as it may be when something is collected."""
+        """True if this thread is inside a call of the core. A finaliser can then run in the same thread."""
         is_owned: bool = self.lock._is_owned()  # type: ignore[union-attr]  # what `threading.Condition` goes by
         return is_owned
 
     def forked(self, parent: int) -> None:
-        """Be of no use, in a forked child: the leases are the parent's, and so are the threads that wait."""
+        """Disable the pool in a forked child: the leases and the waiting threads belong to the parent."""
         self.lock = barred = ForkedLock(parent)
         self.enter, self.leave = barred.acquire, barred.release
         self.waits.forget()
@@ -346,22 +345,22 @@ class Engine:
     # -- time --------------------------------------------------------------------------------------
 
     def start(self, timer: threading.Timer) -> None:
-        """Start what an alarm returned. If the machine has no more threads, the next call to the pool tries again."""
+        """Start a timer of the alarm. If the machine has no more threads, the next call to the pool tries again."""
         try:
             timer.start()
         except RuntimeError:
             return
-        except BaseException:  # e.g. KeyboardInterrupt: this thread goes, but others may wait
+        except BaseException:  # e.g. KeyboardInterrupt: this thread stops, but others may wait
             self.change(nothing)
             raise
 
     def stop(self) -> None:
-        """Ring no more, unless there is something due later on."""
+        """Stop the alarm, unless something is due later."""
         self._alarm.cancel()
         self.waits.stop()
 
     def leave_and_attend(self, ended: Sequence[Waiter]) -> None:
-        """Let go of the lock, and do what there is to do after a call."""
+        """Release the lock, and do the rest after a call."""
         timer = None if self.core.due_s == math.inf else self._arm()
         self.leave()
         for waiter in ended:
@@ -372,9 +371,9 @@ class Engine:
             self.delivery.deliver()
 
     def _arm(self) -> threading.Timer | None:
-        """Return a timer, to be started, for what is due next. None: there is one, or none is needed.
+        """Return a new timer for what is due next. None: there is one, or none is needed.
 
-        While nobody waits the next call is early enough, but for leases that are over.
+        Without waiters only expiries of leases need a timer; for the rest the next call is early enough.
         """
         due_s = self.core.due_s
         if due_s == math.inf or (not self.core.waiting and (due_s := self.core.lapse_s) == math.inf):
@@ -389,7 +388,7 @@ class Engine:
 
 
 def _place_of_call() -> str:
-    """Return file and line of the nearest caller outside of this package; "" if there is none."""
+    """Return file and line of the nearest caller outside this package, or ""."""
     frame = sys._getframe(1)
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_PACKAGE):

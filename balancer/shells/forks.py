@@ -1,8 +1,7 @@
-"""Fork safety: a pool is of no use in a forked child, and says so.
+"""Fork safety: in a forked child, a pool raises `PoolForked`.
 
-Decides how whatever has locks and threads hears that it is in a forked child. The child has one thread, copies of locks
-that others held just then, and of leases that are the parent's to give back. A lease costs nothing by it: what a pool
-calls to lock is replaced in the child.
+The child has one thread. It has copies of locks that other threads held, and of leases that belong to the parent. In
+the child, the functions that a pool calls to lock are replaced, so leases in the parent cost nothing more.
 """
 
 import os
@@ -16,7 +15,7 @@ __all__ = ["ForkedLock", "notify_of_forks"]
 
 class _Minding(Protocol):
     def forked(self, parent: int) -> None:
-        """Be told, in the child, that the process was forked off `parent`."""
+        """Called in the child after a fork; `parent` is the process id of the parent."""
         ...
 
 
@@ -25,7 +24,7 @@ _process = os.getpid()
 
 
 def notify_of_forks(it: _Minding) -> None:
-    """Tell `it` in each process that is forked off this one, for as long as it lives."""
+    """Call `it.forked` in each child process of this one, for as long as `it` lives."""
     _minding.add(it)
 
 
@@ -41,7 +40,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class ForkedLock:
-    """A lock that nobody gets: it stands for that of a pool in a forked child."""
+    """Replaces the lock of a pool in a forked child. It cannot be acquired."""
 
     def __init__(self, parent: int) -> None:
         self._parent = parent
@@ -51,7 +50,7 @@ class ForkedLock:
         raise PoolForked(self._parent)
 
     def release(self) -> NoReturn:
-        """Raise RuntimeError, as a lock does that is not held."""
+        """Raise RuntimeError, as a lock that is not held does."""
         raise RuntimeError("cannot release a lock that is not held")
 
     def _is_owned(self) -> bool:

@@ -1,12 +1,10 @@
-"""Hedged calls: run a slow call a second time, elsewhere, and take the first answer. Here in threads.
+"""Hedged calls: run a slow call a second time, elsewhere, and take the first answer. In threads.
 
-Decides, for tasks too, when the second one starts and what becomes of the loser. It must not know pools, budgets or
-retries: it is given a lease, a way to get another, and somebody to tell of a loser that fails.
+`hedge` and `HedgedAttempt` serve tasks too.
 
-A thread cannot be stopped from outside. So a call that is cancelled loses its lease at once, and that is how it can
-tell: `lease.ended` is true. It may go on to its end, in a thread that nobody waits for; what it returns then is
-dropped, and of what it raises only that it is the endpoint's fault is told. Until it ends its endpoint does a call
-more than the pool knows of.
+A thread cannot be stopped from outside. So a cancelled call loses its lease at once, and sees that `lease.ended` is
+true. It may run on in its thread; nothing waits for it. Its result is dropped. If it fails because of its endpoint,
+that is reported. Until it ends, its endpoint has one call more than the pool counts.
 """
 
 import math
@@ -40,18 +38,18 @@ def hedged(
     another: Callable[[], object],
     failed_late: Callable[[Lease], object],
 ) -> T:
-    """Return `fn(lease)` or, if that takes longer than `after_s` seconds, what it or a second one returns first.
+    """Return the first result of `fn(lease)`. If it takes longer than `after_s` seconds, a second run is made.
 
     Args:
-        fn: the call, which must be idempotent; it runs in a thread of its own, if the machine has one left.
-        hand: holds the lease. It is taken out, and ends with this call, whatever happens.
-        after_s: seconds before the second one starts.
-        another: puts a lease for it into `hand`, without waiting, if there is one to be had.
-        failed_late: is told, by the thread of a call that was cancelled, of its lease if it fails by its endpoint's
-            fault after all. What it raises is dropped.
+        fn: the call, which must be idempotent. It runs in its own thread, if the machine has one left.
+        hand: holds the lease. The lease is taken out and ends with this call in any case.
+        after_s: seconds before the second run.
+        another: puts a lease for it into `hand`, without waiting, if there is one.
+        failed_late: called with the lease of a cancelled run, in its thread, if the run fails because of its endpoint.
+            Exceptions of it are dropped.
 
     Raises:
-        Exception: what `fn` raised: at once if it was the caller's own, else when both have failed.
+        Exception: the error of `fn`: at once if it is the caller's own, else after both runs have failed.
     """
     ended: SimpleQueue[_Leg[T]] = SimpleQueue()
     make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, failed_late)
@@ -68,14 +66,15 @@ def hedge(
     another: Callable[[], object],
     counts_as: Callable[[BaseException], BaseException] = _itself,
 ) -> Acts[A]:
-    """Return the run of a hedged call that counts, once it has ended; the leases of both have, then.
+    """Return the run of a hedged call that counts, after it has ended. Both leases have ended then.
 
     Args:
-        make: makes a run of its lease, and of what says how the lease ends by an error.
-        start: starts a run beside this. False: it cannot.
-        soon: an act: returns the next run that ends; None if there is none within so many seconds.
+        make: makes a run from its lease, and from the function that says how an error ends the lease.
+        start: starts a run in parallel. False: it cannot.
+        soon: an act that returns the next run to end; None if none ends within the given seconds.
         hand, after_s, another: as for `hedged`.
-        counts_as: says how the lease of the first run ends by an error, also by one that ends all of this.
+        counts_as: returns the error that ends the lease of the first run, given an error; also for an error that ends
+            the whole hedge.
     """
     legs: list[A] = []
 
@@ -104,17 +103,17 @@ def hedge(
 
 
 class HedgedAttempt(Generic[T]):
-    """One of the two runs. Its lease is ended once, by itself or by whoever cancels it: the pool sees to that.
+    """One of the two runs. Its lease ends once: by the run, or when the run is cancelled.
 
     Args:
         fn: the call.
-        tell: is told when it has ended.
-        failed_late: is told of its lease if it is cancelled and fails after all.
-        lease: its own.
-        counts_as: says how the lease ends by what `fn` raises.
+        tell: called when the run has ended.
+        failed_late: called with its lease if it fails after it was cancelled.
+        lease: its lease.
+        counts_as: returns the error that ends the lease, given the error of `fn`.
 
     Attributes:
-        value, error: what came of it, once it has ended.
+        value, error: the result or the error, once it has ended.
     """
 
     value: T
@@ -137,34 +136,34 @@ class HedgedAttempt(Generic[T]):
         lease.entered = True
 
     def run(self) -> Any:
-        """Make the call, and tell what came of it: an act."""
+        """An act: make the call, and report its end."""
         raise NotImplementedError
 
     def result(self) -> T:
-        """Return, or raise, what came of it."""
+        """Return the result, or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value
 
     def cancel(self) -> None:
-        """End its lease if it is still out: neither a success nor a failure of the endpoint."""
-        self._cancelled = True  # first, for it may find its lease ended at once
+        """End its lease if it is still out, as neither success nor failure."""
+        self._cancelled = True  # set first, as the run may find its lease ended at once
         if not self._lease.ended:
-            with suppress(Exception):  # e.g. it has just ended: an answer is worth more than this
+            with suppress(Exception):  # e.g. it has just ended: the answer matters more than this error
                 self._lease.release(Outcome.IGNORED)
 
     def end_after(self, error: BaseException) -> None:
-        """End its lease, if it is still out, by what `error` says: the run is to end now."""
+        """End its lease, if it is still out, by `error`: the run must end now."""
         self._cancelled = True
         if not self._lease.ended:
             with suppress(Exception):  # as above
                 self._lease.release_after(error)
 
     def _end(self) -> None:
-        """End its lease by what came of it, and tell."""
+        """End its lease by the result, and report the end."""
         try:
             self._give_back(self.error)
-        except BaseException as error:  # e.g. fn gave the lease back itself; of one that is cancelled it is dropped
+        except BaseException as error:  # e.g. `fn` released the lease itself; dropped if the run is cancelled
             self.error = error
         self._tell(self)
 
@@ -185,10 +184,10 @@ class HedgedAttempt(Generic[T]):
 
 
 class _Leg(HedgedAttempt[T]):
-    """A run in a thread of its own."""
+    """A run in its own thread."""
 
     def start(self) -> bool:
-        """Run it in a thread of its own. Return False if the machine has no more threads."""
+        """Start the thread. Return False if the machine has no more threads."""
         name = f"hedged-{self._lease.id}"
         # A daemon: a loser that hangs must not keep the process alive.
         thread = threading.Thread(target=copy_context().run, args=(self.run,), name=name, daemon=True)
@@ -201,7 +200,7 @@ class _Leg(HedgedAttempt[T]):
     def run(self) -> None:
         try:
             self.value = self._fn(self._lease)
-        except BaseException as error:  # it is raised in the thread that waits
+        except BaseException as error:  # raised in the waiting thread
             self.error = self._counts_as(error)
         self._end()
 

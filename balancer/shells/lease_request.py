@@ -1,7 +1,6 @@
-"""What a caller asks of a pool: labels, exclusions, priority, slots, key, holder, time to live, tokens.
+"""The request of a caller: labels, exclusions, priority, slots, key, holder, time to live, tokens.
 
-Decides what may be asked for: each mistake is one line, made before anything is changed. It must not know what becomes
-of a request.
+It checks all arguments before anything is changed. Each mistake is an error of one line.
 """
 
 import inspect
@@ -22,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _NONE = frozenset[str]()
 _NO_TERMS = LeaseTerms()
-_MOST_PRIORITY = 1_000_000  # some 115 days of waiting
+_MOST_PRIORITY = 1_000_000  # about 115 days of waiting
 
 
 class LeaseArguments(TypedDict, total=False):
@@ -40,7 +39,7 @@ class LeaseArguments(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """What a caller asks of a pool; see `balancer.Pool.acquire`. It is checked where a `Request` is made of it."""
+    """The arguments of an acquire; see `balancer.Pool.acquire`. `of_core` checks them."""
 
     labels: Iterable[str] = ()
     exclude: Iterable[str] = ()
@@ -52,20 +51,20 @@ class LeaseRequest:
     tokens: int | None = None
 
     def avoiding(self, avoid: frozenset[str], labels: frozenset[str] = _NONE) -> "LeaseRequest":
-        """Return it for another endpoint than these, with further labels."""
+        """Return a copy that also excludes `avoid` and also needs `labels`."""
         if not (avoid or labels):
             return self
         return replace(self, labels=frozenset(self.labels) | labels, exclude=frozenset(self.exclude) | avoid)
 
     def as_asked(self, usual: Request, ask: Ask) -> Request:
-        """Return what a retry asks the core for, as its attempt plan wants it."""
+        """Return the core's request for a retry, as its attempt plan wants it."""
         return self.avoiding(ask.avoid, ask.labels).of_core(usual)
 
     def of_core(self, usual: Request) -> Request:
-        """Return what the core is asked for; `usual` is the request of a caller who asks for nothing.
+        """Return the core's request. `usual` is the request of a caller without arguments.
 
         Raises:
-            TypeError, ValueError: what is asked for cannot be.
+            TypeError, ValueError: an argument is wrong.
         """
         priority, labels, exclude = self.priority, self.labels, self.exclude
         if not (isinstance(priority, int) and abs(priority) <= _MOST_PRIORITY):
@@ -91,19 +90,19 @@ class LeaseRequest:
 
 
 def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | None:
-    """Return the terms of a pool's leases, None for none."""
+    """Return the default terms of a pool's leases, or None."""
     if ttl_s is None and leak_after_s is None:
         return None
     return LeaseTerms("", math.inf if ttl_s is None else ttl_s, math.inf if leak_after_s is None else leak_after_s)
 
 
 def checked_timeout(timeout: Any) -> float:
-    """Return the timeout of an acquire, if it is one. Raises TypeError, ValueError."""
+    """Return the timeout of an acquire, if it is valid. Raises TypeError, ValueError."""
     return checked("timeout", timeout, seconds)
 
 
 def shows_arguments(of: type = LeaseRequest) -> Callable[[F], F]:
-    """Let `help` and editors show what `**asked` of a function may be: the fields of `of`, with their defaults."""
+    """Show the fields of `of`, with defaults, as arguments of a function with `**asked`, in `help` and editors."""
 
     def shows(function: F) -> F:
         shown = inspect.signature(function)

@@ -1,7 +1,7 @@
-"""Logging: what a pool writes to the logger `balancer`, as one of its observers.
+"""Logging: an observer that writes to the logger `balancer`.
 
-Decides what is worth a line, and at which level. It hears of what goes wrong and comes right again, never of single
-leases, so it costs a lease nothing. It must not show a secret: of a URL it leaves out the user and the query.
+It logs what goes wrong and when it is right again, but no single leases. Of a URL it leaves out the user and the query,
+which may be secret.
 """
 
 import logging
@@ -27,7 +27,7 @@ _LOGGER = logging.getLogger("balancer")
 
 
 class Log:
-    """Writes what observers hear to the logger `balancer`.
+    """An observer that writes lines to the logger `balancer`.
 
     Attributes:
         redact: takes further secrets out of the names of endpoints.
@@ -37,7 +37,7 @@ class Log:
     kinds = frozenset({Ejected, Restored, Spent, Panic, Expired, Abandoned, Leaked})
 
     def __call__(self, event: Event, /) -> None:
-        """Write a line on `event`."""
+        """Write a line about `event`."""
         match event:
             case Ejected():
                 _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), event.why)
@@ -70,7 +70,7 @@ class Log:
 
 
 def log_broken(observation: Observation, error: Exception) -> None:
-    """Write a line on an observer that raised. It may hold anything, so only its kind and place are told."""
+    """Write a line about an observer that raised: only kind and place, as the error may quote secrets."""
     frame = extract_tb(error.__traceback__)[-1]
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__

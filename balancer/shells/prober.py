@@ -1,8 +1,6 @@
-"""Active health checks: ping endpoints on a schedule, whether anybody uses them or not. Here in threads.
+"""Active health checks: ping endpoints on a schedule. In threads.
 
-Decides, for tasks too, when an endpoint is pinged, and tells the pool how it went. A shell: it has a thread for each
-endpoint, so that one that hangs holds nobody up. It must not know what a pool makes of a ping, nor how an endpoint
-answers one.
+Each endpoint has a thread, so that one that hangs does not delay the others. `PingSchedule` serves tasks too.
 """
 
 import random
@@ -19,34 +17,33 @@ __all__ = ["PingListener", "PingSchedule", "Prober"]
 
 R = TypeVar("R")
 
-# Each pause differs from the next by up to so much, so that endpoints that were started together drift apart.
+# Each pause varies by up to so much, so that pings of different endpoints do not stay in step.
 _JITTER = 0.1
-# How long `stop` waits for pings under way, in seconds: enough for those that get an answer, and no run ends later for
-# one that hangs.
+# How many seconds `stop` waits for pings that run: long enough for an answer, and short for one that hangs.
 _PATIENCE_S = 1.0
 
 
 class PingListener(Protocol):
-    """What the prober needs of a pool."""
+    """The part of a pool that the prober calls."""
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Learn whether the endpoint answered; one that has gone does not matter."""
+        """Record whether the endpoint answered. It may have gone."""
         ...
 
 
 class PingSchedule(Generic[R]):
-    """Which endpoints are pinged, about every `every_s` seconds, and what the pool is told of it.
+    """Pings each endpoint about every `every_s` seconds, and reports the results to the pool.
 
-    A ping is no lease: it takes no slot, and goes to endpoints that are ejected, too. The first comes at a random
-    moment of the first interval. An interval begins when the ping before has ended.
+    A ping is not a lease: it takes no slot, and goes to ejected endpoints too. The first ping comes at a random time in
+    the first interval. An interval begins when the previous ping has ended.
 
     Args:
-        pool: is told of each ping.
-        pings: for each endpoint, by name, what returns if the endpoint is well, and raises if it is not; for tasks a
-            coroutine function.
+        pool: gets the result of each ping.
+        pings: for each endpoint, by name, a function that returns if the endpoint is well and raises if not. For tasks,
+            a coroutine function.
         every_s: seconds between two pings of an endpoint (> 0).
-        conclusive: True if each ping runs a program, so that one that goes well shows that its endpoint works.
-        seed: makes the schedule repeatable; None for a random one.
+        conclusive: True if each ping runs a program, so that a good one shows that its endpoint works.
+        seed: makes the schedule repeatable; None: random.
 
     Raises:
         ValueError: `every_s` is out of range.
@@ -61,7 +58,7 @@ class PingSchedule(Generic[R]):
         conclusive: bool = False,
         seed: int | None = None,
     ) -> None:
-        if not every_s > 0:  # also catches NaN
+        if not every_s > 0:  # also refuses NaN
             raise ValueError(f"every_s is {every_s!r}; it must be a number of seconds > 0")
         self._pool = pool
         self._every_s = every_s
@@ -76,29 +73,29 @@ class PingSchedule(Generic[R]):
             ok = True
             try:
                 yield ping
-            except Exception:  # a ping may be a plugin's: however it fails, the endpoint did not answer
+            except Exception:  # a plugin's ping may raise any error
                 ok = False
-            if self._stopping.is_set():  # whatever the pool is told now may be the end of the run, not of the endpoint
+            if self._stopping.is_set():  # now an error may come from the end of the run, not from the endpoint
                 return
             self._pool.pinged(name, ok, conclusive=self._conclusive)
             pause_s = self._every_s * rng.uniform(1.0 - _JITTER, 1.0 + _JITTER)
 
     def _pause(self, for_s: float) -> Any:
-        """Wait: an act. It returns True, perhaps sooner, if no more pings are to be started."""
+        """Wait: an act. It returns True, perhaps earlier, if no more pings must be started."""
         raise NotImplementedError
 
 
 class Prober(PingSchedule[object]):
     """Pings endpoints while its `with` block runs. Args and errors are those of `PingSchedule`.
 
-    Each endpoint has a thread of its own, so it is for some hundreds of endpoints, not for ten thousand; where there is
-    an event loop, `balancer.shells.tasks.prober` does it without threads.
+    Each endpoint has its own thread, so it is for some hundreds of endpoints. In an event loop,
+    `balancer.shells.tasks.prober` needs no threads.
     """
 
     _threads: tuple[threading.Thread, ...] = ()
 
     def start(self) -> None:
-        """Begin. It can be done once."""
+        """Start the pings. May be called once."""
         if self._threads:
             raise RuntimeError("a prober can be started once; make another one")
         self._threads = tuple(
@@ -113,9 +110,9 @@ class Prober(PingSchedule[object]):
             raise
 
     def stop(self) -> None:
-        """Start no more pings, and wait a second at most for those under way. May be called twice.
+        """Start no more pings, and wait at most a second for those that run. May be called twice.
 
-        One that hangs longer goes on in its thread, a daemon, and the pool is not told of it.
+        A ping that hangs longer goes on in its daemon thread. Its result is not reported.
         """
         self._stopping.set()
         until_s = time.monotonic() + _PATIENCE_S

@@ -1,7 +1,4 @@
-"""The retry budget that all calls over a pool share, from any thread.
-
-Decides nothing: it is `balancer.core.budget` behind a lock. It must not know when a call is tried again.
-"""
+"""The retry budget that all calls of a pool share, from any thread."""
 
 import threading
 from collections.abc import Callable
@@ -14,13 +11,13 @@ __all__ = ["SharedBudget"]
 
 
 class SharedBudget:
-    """A retry budget that threads share. See `RetryBudget`.
+    """A thread-safe `RetryBudget`.
 
-    It reads its own clock, under its lock, so that time never goes back for it; a `now` that it is given is not used.
+    It reads its own clock under its lock, so that its time never goes back. It ignores a given `now`.
 
     Args:
         settings: ratio, rate and window.
-        clock: seconds; never goes back.
+        clock: returns seconds; never goes back.
     """
 
     def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
@@ -30,7 +27,7 @@ class SharedBudget:
         notify_of_forks(self)
 
     def forked(self, parent: int) -> None:
-        """Have a lock of its own, in a forked child: another thread may have held it just then."""
+        """Make a new lock in a forked child: another thread may have held the old one."""
         self._lock = threading.Lock()
 
     def attempted(self) -> None:
@@ -39,13 +36,13 @@ class SharedBudget:
             self._budget.attempted(self._clock())
 
     def try_spend(self, now: float | None = None) -> bool:
-        """Take one retry out of the budget, if there is one."""
+        """Take one retry out of the budget. Return False if there is none."""
         with self._lock:
             spent = self._budget.try_spend(self._clock())
         return spent  # noqa: RET504  # an interrupt between a call and a return in the block would leave it locked
 
     def wait_s(self, now: float | None = None) -> float:
-        """Return in how many seconds a retry will be possible if there is no call until then; 0: now; `inf`: never."""
+        """Return the seconds until a retry is possible if there is no call until then; 0: now; inf: never."""
         with self._lock:
             left_s = self._budget.wait_s(self._clock())
         return left_s  # noqa: RET504  # see `try_spend`

@@ -1,8 +1,7 @@
-"""How callers wait: threads asleep at a lock of their own, tasks parked in their loops.
+"""How callers wait: threads block on a lock of their own, tasks suspend in their event loops.
 
-Decides when whoever waits looks for something: its deadline, a retry poll, leases that nobody has any more. It must not
-know how a lease is asked for, nor decide who is next. What a task's library of event loops does for a `Spot` is said in
-`balancer.shells.tasks`; all but the waiting itself is the same for threads and tasks.
+During a wait, a waiter checks its deadline, makes retry polls, and looks for abandoned leases. `balancer.shells.tasks`
+has a `Spot` for each async library; everything else is the same for threads and tasks.
 """
 
 import math
@@ -30,13 +29,13 @@ __all__ = ["Spot", "Told", "Waits", "granted_to", "nothing"]
 Told = Callable[[Any, None], object]
 
 _NEVER = math.inf  # looked up once
-# Whoever waits looks for leases that nobody has any more, first after so long and then twice as long each time. For
-# tasks, which may be thousands, one thread looks.
+# A waiter looks for abandoned leases first after so long, and then each time after twice as long. One thread looks for
+# all tasks, as there may be thousands.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 
 
 class _Engine(Protocol):
-    """What is asked of the engine (`balancer.shells.engine`), behind whose lock all wait."""
+    """The part of the engine (`balancer.shells.engine`) that this module calls. All waits are behind its lock."""
 
     core: Core
     clock: Callable[[], float]
@@ -54,14 +53,14 @@ class _Engine(Protocol):
 
 
 class Spot(ABC):
-    """A place where one task waits, until it is woken or some seconds have passed.
+    """A place where one task waits, until it is woken or a time has passed.
 
     Args:
-        told: called with this place by whoever wakes it, once the task is sure to hear of it.
-        lost: called by whoever wakes it if nobody comes back from here any more.
+        told: called with this place by the waker, once the task is sure to go on.
+        lost: called by the waker if the task will never come back.
 
     Attributes:
-        deserted: set where the task has gone without a word, e.g. because it was collected.
+        deserted: True if the task has gone without a word, e.g. because it was collected.
     """
 
     __slots__ = ("_is_woken", "_lost", "_told", "deserted")
@@ -73,7 +72,7 @@ class Spot(ABC):
         self.deserted = False
 
     def wake(self) -> None:
-        """Let the task go on, from any thread; once is enough, and to do it again is no harm."""
+        """Let the task go on. Any thread may call this, also twice."""
         if self.deserted or not self._reached():
             self._lost()
         else:
@@ -81,25 +80,25 @@ class Spot(ABC):
 
     @abstractmethod
     async def wait(self, nap_s: float) -> None:
-        """Wait, in the task, until it is woken or so many seconds have passed (`inf`: any number)."""
+        """Wait, in the task, until it is woken or `nap_s` seconds have passed (inf: no limit)."""
 
     @property
     @abstractmethod
     def is_over(self) -> bool:
-        """True if nobody will ever come back from here: the task or its event loop has gone."""
+        """True if the task will never come back: it or its event loop has gone."""
 
     @abstractmethod
     def _reached(self) -> bool:
-        """See to it that the task goes on. Return False if its loop runs no more."""
+        """Make the task go on. Return False if its loop no longer runs."""
 
 
 class Waits:
-    """Those who wait for the leases of one engine, which may be iterated over.
+    """The waiters of one engine. Iterate over it to get them.
 
     Attributes:
         sleeping: the waiters of threads.
-        parked: those of tasks, until they are told.
-        round_s: how long until the next look for abandoned leases on behalf of tasks; 0 while no task waits.
+        parked: the waiters of tasks, by place, until they are woken.
+        round_s: seconds until the next look for abandoned leases for tasks; 0 while no task waits.
     """
 
     def __init__(self, engine: _Engine) -> None:
@@ -120,7 +119,7 @@ class Waits:
         priority: int,
         polls: Callable[[float], RetryPolls] | None = None,
     ) -> Lease:
-        """Queue `request`, let go of the engine's lock, and wait in this thread."""
+        """Queue `request`, release the engine's lock, and wait in this thread."""
         engine = self._engine
         lease, now = engine.once_more(request, now)
         if lease is not None:
@@ -139,7 +138,7 @@ class Waits:
                 engine.delivery.deliver()
             self._sleep(waiter, gate, polls and polls(now))
             self.sleeping.pop(waiter, None)
-        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone, and must not keep a lease
+        except BaseException:  # e.g. KeyboardInterrupt: the caller is gone and must not keep a lease
             try:
                 self.abandon(waiter)
             finally:
@@ -148,14 +147,14 @@ class Waits:
         return granted_to(waiter)
 
     def naps(self, waiter: Waiter, polls: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
-        """Yield for how many seconds to wait at most, until `waiter` has ended; do in between what there is to do.
+        """Yield the seconds to wait at most, again and again, until `waiter` has ended. Between waits, do what is due.
 
-        It has ended when there are no more. Whoever waits may come back sooner, and has to if it has ended. `alone`: it
-        looks for abandoned leases itself.
+        The caller may come back earlier, and must if `waiter` has ended. `alone`: True if this waiter looks for
+        abandoned leases itself.
         """
         engine = self._engine
         if engine.attends and not waiter.ended:
-            engine.change(nothing)  # sees to a timer
+            engine.change(nothing)  # starts a timer if needed
         while polls is not None and polls.at_s < waiter.deadline_s:
             yield from self._naps_until(polls.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)
             if waiter.ended:
@@ -177,31 +176,31 @@ class Waits:
             if nap_s <= 0:
                 return
             yield nap_s
-            # The clock may stand still, as those of tests do.
+            # In tests the clock may stand still.
             left_s = min(left_s - nap_s, until_s - engine.clock())
             if left_s > 0 and not waiter.ended:
                 engine.give_back_abandoned()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
     def abandon(self, waiter: Waiter) -> None:
-        """Give up for a caller that is gone, and give back what it was granted."""
+        """Cancel the wait of a caller that is gone, and release a lease that it was granted."""
         core = self._engine.core
         self._engine.change(lambda now: core.cancel(waiter, now, timed_out=False))
         if waiter.lease is not None:
-            with suppress(LeaseError):  # its time ran out just now
+            with suppress(LeaseError):  # its `ttl_s` has just passed
                 waiter.lease.release(Outcome.IGNORED)
 
     # -- tasks -------------------------------------------------------------------------------------
 
     def look_for_tasks(self) -> None:
-        """Look for abandoned leases again and again, in a thread of its own, for as long as tasks wait."""
+        """Look for abandoned leases, again and again in a thread, for as long as tasks wait."""
         if not self.round_s:
             self._go_round()
 
     def strike_off(self) -> None:
-        """End the waits of tasks that nobody runs any more, and give back what they were granted: nobody comes for it.
+        """End the waits of tasks whose loops have gone, and release the leases that they were granted.
 
-        All of them at once, for each would be granted what the one before it has not come for.
+        All at once: else the lease of one would be granted to the next.
         """
         core = self._engine.core
         with self._engine.lock:
@@ -213,12 +212,12 @@ class Waits:
             self.abandon(waiter)
 
     def forget(self) -> None:
-        """Forget all, in a forked child: they wait in the parent."""
+        """Forget all waiters, in a forked child: they wait in the parent."""
         self.sleeping.clear()
         self.parked.clear()
 
     def stop(self) -> None:
-        """Look for abandoned leases no more."""
+        """Stop looking for abandoned leases."""
         self._rounds.cancel()
 
     def _go_round(self) -> None:
@@ -228,7 +227,7 @@ class Waits:
             timer = self._rounds.arm(engine.clock() + round_s)
         if timer is not None:
             engine.start(timer)
-            if timer.ident is None:  # it was not started, so that the next task that waits tries again
+            if timer.ident is None:  # it was not started: the next task that waits tries again
                 round_s = 0.0
         self.round_s = round_s
 
@@ -245,19 +244,19 @@ class Waits:
 
 def granted_to(waiter: Waiter) -> Lease:
     """Return the lease of a wait that has ended, or raise its error."""
-    if waiter.lease is not None:  # perhaps granted just as time ran out: then it is ours, not lost
+    if waiter.lease is not None:  # perhaps granted just as time ran out: then the lease counts
         return waiter.lease
     assert waiter.error is not None, "a wait ends with a lease or an error"
     raise waiter.error
 
 
 def nothing(now: float) -> Sequence[Waiter]:
-    """Change nothing: for `Engine.change`, which then sees to a timer."""
+    """Change nothing. `Engine.change` with this starts a timer if needed."""
     return ()
 
 
 def _open(gate: threading.Lock) -> None:
-    """Let through who waits at `gate`; to do it twice is no harm."""
+    """Let the thread at `gate` go on. May be called twice."""
     try:  # noqa: SIM105  # `suppress` is three calls more for every lease that is handed on
         gate.release()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Tasks of asyncio and trio over the pool for threads: only how they wait is different.
+"""Tasks of asyncio and trio on top of the pool for threads: only the waiting differs.
 
-Nothing is imported here: whoever makes a pool needs no event loop.
+This module imports nothing, so a pool of threads needs no event loop.
 """

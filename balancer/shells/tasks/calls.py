@@ -1,7 +1,6 @@
 """`pool.aio.call`: call an endpoint in a task, and another one if that fails.
 
-Decides how the two runs of a hedged call are made. What a call may be given is said in `balancer.shells.calls`, and
-where and when it is tried again in the core.
+`balancer.shells.calls` has the arguments; the core decides where and when to retry.
 """
 
 import math
@@ -22,12 +21,12 @@ T = TypeVar("T")
 
 
 async def call(engine: Engine, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[CallArguments]) -> T:
-    """Return `await fn(lease)`, over all the attempts that it takes; see `balancer.pool.aio.TaskPool.call`."""
+    """Return `await fn(lease)`, after as many attempts as needed; see `balancer.pool.aio.TaskPool.call`."""
     return await _Call(engine, awaited(fn), CallRequest(**asked)).run()
 
 
 class _Call(Generic[T]):
-    """One call: a driver along its plan, and the second run of an attempt that is slow."""
+    """One call: a driver that follows its plan, and the second run of a slow attempt."""
 
     def __init__(self, engine: Engine, fn: Callable[[Lease], Awaitable[T]], asked: CallRequest) -> None:
         self._fn = fn
@@ -53,7 +52,7 @@ class _Call(Generic[T]):
         lease.entered = True
         try:
             done = await self._fn(lease)
-        except GeneratorExit:  # the task is collected: its drive sees to the lease
+        except GeneratorExit:  # the task is collected: its driver handles the lease
             raise
         except BaseException as error:
             told = self._counts_as(error)

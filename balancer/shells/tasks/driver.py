@@ -1,7 +1,6 @@
-"""The driver of a call in a task: it carries out an attempt plan.
+"""The driver of a call in a task: carries out an attempt plan.
 
-It waits where `balancer.shells.driver.ThreadDriver` does, and decides as little. Unlike a thread, a task can be ended:
-an attempt that still runs at the deadline of its call is.
+It is as `balancer.shells.driver.ThreadDriver`, but it can end an attempt that still runs at the deadline of its call.
 """
 
 import math
@@ -24,12 +23,12 @@ T = TypeVar("T")
 
 
 class TaskDriver(CallDriver, Generic[T]):
-    """One call along its plan, in one task.
+    """One call with its plan, in one task.
 
     Args:
         engine, plan, asked, budget: as for `CallDriver`.
-        make: makes one attempt with the lease in the list that it is given, and ends that lease by `counts_as` of what
-            the attempt raised.
+        make: makes one attempt with the lease in the given list, and ends that lease by `counts_as` of the attempt's
+            error.
     """
 
     def __init__(
@@ -44,10 +43,10 @@ class TaskDriver(CallDriver, Generic[T]):
         super().__init__(engine, plan, asked, budget=budget)
         self._make = make
         self._run_now = Run()
-        self._limit: TimeLimit | None = None  # of the attempt under way
+        self._limit: TimeLimit | None = None  # of the current attempt
 
     async def run(self) -> T:
-        """Carry out the plan until it is over; raises as `ThreadDriver.run` does."""
+        """Carry out the plan until it is over. Raises as `ThreadDriver.run` does."""
         step: Step = self.first()
         try:
             while not isinstance(step, Over):
@@ -74,7 +73,7 @@ class TaskDriver(CallDriver, Generic[T]):
         raise self.given_up(step)
 
     def counts_as(self, error: BaseException) -> BaseException:
-        """Return what the end of an attempt by `error` says of its endpoint: if it is cut, perhaps that it is slow."""
+        """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
         return self._late() if is_cut and self._run_now.cut_blames else error
 
@@ -98,7 +97,7 @@ class TaskDriver(CallDriver, Generic[T]):
         return DeadlinePassed(self.at, self._plan.terms.deadline_s)
 
     def _collected(self) -> None:
-        """Leave what is in hand to whoever looks for leases that nobody has, if it cannot be given back just now."""
+        """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
         if self._engine.is_inside:
             for lease in self.hand:
                 lease.entered = True

@@ -1,7 +1,7 @@
 """Hedged calls in tasks: run a slow call a second time, elsewhere, and take the first answer.
 
-Decides only that the loser is cancelled: its lease ends at once, and it has ended itself when the answer is returned.
-All else is said in `balancer.shells.hedging`.
+The loser is cancelled: its lease ends at once, and it has ended when the answer is returned. See
+`balancer.shells.hedging`.
 """
 
 from collections import deque
@@ -29,10 +29,10 @@ async def hedged(
     failed_late: Callable[[Lease], object],
     counts_as: Callable[[BaseException], BaseException],
 ) -> T:
-    """Return `await fn(lease)` or, if that takes longer than `after_s` seconds, what it or a second one returns first.
+    """Return the first result of `await fn(lease)`. If it takes longer than `after_s` seconds, a second run is made.
 
-    Args and errors are those of `balancer.shells.hedging.hedged`; here the loser is cancelled. If all of it is, the
-    lease of the first run, which had all the time, ends as `counts_as` says of the cancellation.
+    Args and errors are those of `balancer.shells.hedging.hedged`, but the loser is cancelled. If the whole hedge is
+    cancelled, the lease of the first run ends by `counts_as` of the cancellation, as it had all the time.
     """
     ended: _Ended[T] = _Ended()
     make: partial[_Leg[T]] = partial(_Leg, fn, ended.put, failed_late)
@@ -50,23 +50,23 @@ async def hedged(
 
 
 class _Leg(HedgedAttempt[T]):
-    """A run in a task of its own."""
+    """A run in its own task."""
 
     async def run(self) -> None:
         try:
             self.value = await self._fn(self._lease)
-        except GeneratorExit:  # it is collected, and nobody waits for it; its lease is nobody's, and will be found
+        except GeneratorExit:  # collected, and nothing waits for it; its lease will be found as abandoned
             raise
-        except BaseException as error:  # it is raised in the task that waits
+        except BaseException as error:  # raised in the waiting task
             self.error = self._counts_as(error)
-            if not isinstance(error, Exception):  # e.g. it is cancelled: that is its library's business, too
+            if not isinstance(error, Exception):  # e.g. a cancellation: the async library must see it too
                 self._end()
                 raise
         self._end()
 
 
 class _Ended(Generic[T]):
-    """Runs that have ended, first come first. One task waits for them, in the loop in which they run."""
+    """The runs that have ended, in that order. One task of the same loop waits for them."""
 
     def __init__(self) -> None:
         self._legs: deque[_Leg[T]] = deque()
@@ -78,7 +78,7 @@ class _Ended(Generic[T]):
             self._at.wake()
 
     async def get(self, within_s: float) -> _Leg[T] | None:
-        """Return the next one; None if there is none within so many seconds."""
+        """Return the next one; None if there is none within `within_s` seconds."""
         if not self._legs:
             self._at = spot()
             await self._at.wait(within_s)

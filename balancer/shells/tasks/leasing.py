@@ -1,7 +1,4 @@
-"""How a task leases: it takes the engine's lock as a thread does, and waits in its own loop.
-
-Decides what is made good when a wait is cancelled. It must not decide who is next, nor know which library runs a task.
-"""
+"""Leasing in a task: it takes the engine's lock as a thread does, and waits in its event loop."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -31,12 +28,12 @@ async def acquire(
     polls: Callable[[float], RetryPolls] | None = None,
     block: "TaskLeaseContext | None" = None,
 ) -> Lease:
-    """Take an endpoint, and wait for it if need be, in this task; as `Engine.acquire`.
+    """Take an endpoint; wait in this task if needed. See `Engine.acquire`.
 
     Args:
-        engine: whose endpoints these are.
+        engine: the engine of the pool.
         request, timeout, priority, polls: as there.
-        block: has the lease from now on, if it is for one.
+        block: gets the lease, if the lease is for a block.
     """
     waits = engine.waits
     lease: Lease | None = None
@@ -57,7 +54,7 @@ async def acquire(
         if waiter is not None and waits.parked.pop(at, None) is not None:
             waits.abandon(waiter)
         raise
-    if waiter is not None:  # no call between the two `try`: an interrupt comes at one
+    if waiter is not None:  # no call between the two `try`: an interrupt comes at a call
         try:
             if engine.happened:
                 engine.delivery.deliver()
@@ -68,7 +65,7 @@ async def acquire(
         except GeneratorExit:
             _collected(engine, waiter, at)
             raise
-        except BaseException:  # e.g. it is cancelled, perhaps as it was granted
+        except BaseException:  # e.g. it is cancelled, perhaps at the moment of the grant
             try:
                 waits.abandon(waiter)
             finally:
@@ -91,7 +88,7 @@ async def acquire(
 
 
 def asking(engine: Engine, timeout: float | None, asked: LeaseArguments) -> tuple[Engine, Request, float | None, int]:
-    """Return what `acquire` takes, checked. Raises TypeError, ValueError."""
+    """Return the arguments of `acquire`, checked. Raises TypeError, ValueError."""
     if timeout is not None and not (timeout.__class__ in _NUMBERS and timeout >= 0):
         timeout = checked_timeout(timeout)
     if not asked:
@@ -101,10 +98,10 @@ def asking(engine: Engine, timeout: float | None, asked: LeaseArguments) -> tupl
 
 
 class TaskLeaseContext:
-    """One `async with pool.aio.lease():`. It takes an endpoint when it begins, and gives it back when it ends.
+    """An `async with pool.aio.lease():` block. It takes an endpoint at the start and releases it at the end.
 
     Attributes:
-        lease: what it has taken, from its beginning on.
+        lease: its lease, from the start of the block on.
     """
 
     __slots__ = ("_asked", "_engine", "_timeout", "lease")
@@ -116,7 +113,7 @@ class TaskLeaseContext:
         self._timeout = timeout
         self._asked = asked
 
-    # Neither is a coroutine function: what they return is awaited all the same, and one frame less is 5% of a lease.
+    # Neither is a coroutine function, but what they return can be awaited. One frame less saves 5% of a lease.
 
     def __aenter__(self) -> Coroutine[Any, Any, Lease]:
         return acquire(*asking(self._engine, self._timeout, self._asked), None, self)
@@ -124,7 +121,7 @@ class TaskLeaseContext:
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
-        # A task that is collected may be so in the midst of a call of the core. Then its lease is nobody's, and found.
+        # A task may be collected inside a call of the core. Then its lease will be found as abandoned.
         if kind is not GeneratorExit or not self._engine.is_inside:
             self.lease.__exit__(kind, error, traceback)
         done: Awaitable[None] = _DONE
@@ -132,14 +129,14 @@ class TaskLeaseContext:
 
 
 def _collected(engine: Engine, waiter: Waiter, at: Spot) -> None:
-    """Give up for a task that was collected while it waited.
+    """Cancel the wait of a task that was collected.
 
-    That may happen in the midst of a call of the core, by this very thread. Then whoever wakes it does the rest.
+    That may happen inside a call of the core, in this thread. Then the waker does the rest.
     """
     if engine.is_inside:
         at.deserted = True
         if waiter.lease is not None:
-            waiter.lease.entered = True  # so that it is known that nobody has it
+            waiter.lease.entered = True  # so that it can be found as abandoned
     else:
         with suppress(PoolForked):
             engine.waits.abandon(waiter)
@@ -147,7 +144,7 @@ def _collected(engine: Engine, waiter: Waiter, at: Spot) -> None:
 
 
 class _Done:
-    """What is awaited when there is nothing to wait for."""
+    """An awaitable that does not wait."""
 
     __slots__ = ()
 
@@ -156,4 +153,4 @@ class _Done:
 
 
 _NOTHING: Iterator[Any] = iter(())
-_DONE: Any = _Done()  # any, for an awaitable is thought to be one of generators
+_DONE: Any = _Done()  # Any: the type checker expects generators as awaitables

@@ -1,12 +1,12 @@
-"""Waiting in asyncio: a future, which whoever wakes the task has its loop resolve.
+"""Waiting in asyncio: a future, which the waker makes its event loop resolve.
 
-Decides how the loop hears of it: at once where a task of the same loop is what wakes, else by way of its self-pipe.
+In a task of the same loop that is done directly, from elsewhere through the loop's self-pipe.
 """
 
 import asyncio
 import math
 from asyncio import CancelledError, Future, Task
-from asyncio.events import _get_running_loop  # as `get_running_loop`, but does not raise: it is asked by every thread
+from asyncio.events import _get_running_loop  # as `get_running_loop`, but does not raise: every thread calls it
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -46,14 +46,14 @@ class _Spot(Spot):
 
     def _reached(self) -> bool:
         loop = self._loop
-        # In a task's own step the loop has not gone to sleep yet. Outside of one, e.g. in a finaliser while the loop
-        # decides how long to sleep, it may miss what is not announced.
+        # Inside a task's step the loop is not asleep. Outside of one, e.g. in a finaliser while the loop computes its
+        # sleep, the loop may miss a direct call.
         if _get_running_loop() is loop and _current_task(loop) is not None:
             self._open()
             return True
         try:
             loop.call_soon_threadsafe(self._open)
-        except RuntimeError:  # it is closed
+        except RuntimeError:  # the loop is closed
             return False
         return True
 
@@ -86,7 +86,7 @@ class _Crew:
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         cancelled: CancelledError | None = None
-        if kind is GeneratorExit:  # whoever began them is collected, and cannot wait; perhaps its loop is closed
+        if kind is GeneratorExit:  # the parent is collected and cannot wait; perhaps its loop is closed
             with suppress(RuntimeError):
                 for task in self._tasks:
                     task.cancel()
@@ -96,17 +96,17 @@ class _Crew:
         while left := [task for task in self._tasks if not task.done()]:
             try:
                 await asyncio.wait(left)
-            except CancelledError as again:  # once more will do them no good; but whoever asks for it is to have it
+            except CancelledError as again:  # a second cancellation does not help the tasks, but the caller must get it
                 cancelled = again
         for task in self._tasks:
             if not task.cancelled():
-                task.exception()  # it was seen by whom it concerns
+                task.exception()  # marks the exception as seen
         if cancelled is not None:
             raise cancelled
 
 
 def task_group() -> _Crew:
-    """Return a task group of the loop that runs."""
+    """Return a task group of the running loop."""
     return _Crew()
 
 
@@ -127,7 +127,7 @@ class _Limit:
     ) -> bool:
         try:
             await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError:  # made of the cancellation, and nobody else has cancelled it
+        except TimeoutError:  # made from the cancellation, and there was no other one
             return True
         return False
 

@@ -1,6 +1,6 @@
-"""Waiting in trio: a task is taken off its run's schedule, and put on it again by the thread of that run.
+"""Waiting in trio: a task is taken off its run's schedule, and put back by the thread of that run.
 
-Decides nothing else. Imported by tasks of trio only, so that it is there.
+Only tasks of trio import this module, so trio is installed.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -73,12 +73,12 @@ class _Crew:
 
 @asynccontextmanager
 async def task_group() -> AsyncIterator[_Crew]:
-    """Return a task group of the run of trio that is under way."""
+    """Return a task group of the current trio run."""
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         try:
             yield _Crew(nursery)
-        except Exception as error:  # a nursery would raise it in a group
+        except Exception as error:  # a nursery would raise it in an exception group
             failed = error
         finally:
             nursery.cancel_scope.cancel()

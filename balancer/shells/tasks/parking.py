@@ -1,7 +1,4 @@
-"""The interface to an event loop: tasks and time limits of the library that runs the task.
-
-Decides what is asked of a library of event loops, and which one that is. It must not know what is waited for.
-"""
+"""The interface to the async libraries: tasks and time limits, for asyncio and trio."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,29 +11,29 @@ __all__ = ["TaskGroup", "TimeLimit", "spot", "task_group", "time_limit"]
 
 
 class TaskGroup(Protocol):
-    """Tasks that are begun in a block, and have all ended when it has: at its end those that run are cancelled."""
+    """Tasks that run within a block. At its end, those that still run are cancelled, and all have ended."""
 
     def start(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Begin a task."""
+        """Start a task."""
         ...
 
 
 class TimeLimit(Protocol):
-    """A block that is cancelled when its time is over; that ends the block, and nothing is raised for it.
+    """A block that is cancelled when its time is over. That ends the block without an exception.
 
-    One that nevertheless returns or raises something of its own does so.
+    If the block then returns or raises something else, that counts.
     """
 
     @property
     def is_over(self) -> bool:
-        """True once its time is over, also within the block: what is raised there then is the cancellation."""
+        """True once its time is over. Within the block, a BaseException is then the cancellation."""
         ...
 
 
 def _library() -> Any:
-    """Return the module that knows the library of the task that asks.
+    """Return the module for the async library of the current task.
 
-    Trio says that it runs this by way of sniffio, which it brings. Of what says nothing asyncio knows.
+    Trio announces itself through sniffio, which it depends on. Without an announcement it is asyncio.
     """
     sniffio = sys.modules.get("sniffio")
     if sniffio is not None and sniffio.thread_local.name == "trio":
@@ -53,22 +50,22 @@ def _nothing(*_: object) -> None:
 
 
 def spot(told: Told = _nothing, lost: Callable[[], object] = _nothing) -> Spot:
-    """Return a place where the task that asks can wait.
+    """Return a place where the current task can wait.
 
     Raises:
-        RuntimeError: no event loop runs, neither asyncio's nor trio's.
+        RuntimeError: no event loop of asyncio or trio runs.
     """
     made: Spot = _library().spot(told, lost)
     return made
 
 
 def task_group() -> AbstractAsyncContextManager[TaskGroup]:
-    """Return a task group of the library of the task that asks."""
+    """Return a task group of the current task's library."""
     made: AbstractAsyncContextManager[TaskGroup] = _library().task_group()
     return made
 
 
 def time_limit(for_s: float) -> AbstractAsyncContextManager[TimeLimit]:
-    """Return a block that lasts so many seconds at most, for the task that asks."""
+    """Return a block for the current task that lasts at most `for_s` seconds."""
     made: AbstractAsyncContextManager[TimeLimit] = _library().time_limit(for_s)
     return made

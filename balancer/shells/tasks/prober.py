@@ -1,7 +1,4 @@
-"""Active health checks in tasks: ping endpoints on a schedule, without a thread for each.
-
-Decides as little as `balancer.shells.prober`, whose schedule it keeps. A ping that hangs holds up its own endpoint.
-"""
+"""Active health checks in tasks: ping endpoints on a schedule, without a thread for each."""
 
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
@@ -19,8 +16,8 @@ __all__ = ["TaskProber"]
 class TaskProber(PingSchedule[Awaitable[object]]):
     """Pings endpoints while its `async with` block runs, in tasks of its loop. Args and errors: see `PingSchedule`.
 
-    Pings that are under way at the end of the block are cancelled, and the pool is not told of them. So a ping needs a
-    time limit of its own: one that hangs tells the pool nothing, and nobody pings its endpoint meanwhile.
+    At the end of the block, pings that still run are cancelled and not reported. A ping needs its own time limit: while
+    it hangs, its endpoint gets no other ping, and the pool no result.
     """
 
     async def __aenter__(self) -> Self:
