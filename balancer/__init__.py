@@ -1,7 +1,7 @@
 """balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice.
 
-The names here are the public ones. What reads a config, and what tasks or clients need, is imported when it is first
-used: a pool in code that threads use needs none of it.
+The names here are the public API. Parts for configs, tasks and HTTP clients are imported at their first use, so a pool
+in code loads none of them.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m balancer`: the `balancer` command, where its script is not on the path."""
+"""`python -m balancer`: the `balancer` command, if its script is not on the path."""
 
 from balancer.commands.app import main
 

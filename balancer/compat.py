@@ -1,13 +1,11 @@
-"""The three functions of the old global queue of API paths, over a pool that is safe.
+"""The three functions of the old global queue of API paths, on top of a pool.
 
-Code written for the old queue changes one import. What differs: nobody starves (waiters are served in
-order), an endpoint is never handed out twice at once, and giving back what is not out is an error
-instead of a duplicate. A path that is listed n times has n slots, as it had n entries in the queue.
+Code for the old queue changes one import. Differences: waiters are served in order, so none starves. An endpoint is
+never given out twice at once. Returning a path that is not out is an error. A path that is listed n times has n slots.
 
-It stays a queue: the path that came back longest ago is next (`fifo`). Health is off, as a path comes back without a
-word on how its calls went: there is nothing to judge it by, and users of the old queue expect every path again.
+The path that came back longest ago is next (`fifo`). Health is off, as a returned path says nothing about its calls.
 
-The pool is global to the process, as the queue was. New code should make a `Pool` and pass it on.
+The pool is global to the process. New code should make a `Pool` and pass it on.
 """
 
 import threading
@@ -22,13 +20,13 @@ __all__ = ["get_api_path", "initialize_global_api_queue", "return_api_path"]
 
 
 class _GlobalQueue:
-    """The pool, and the leases that were handed out as bare paths."""
+    """The pool, and the leases of the paths that are out."""
 
     def __init__(self, paths: Counter[str]) -> None:
         self.paths = paths
         self.pool = Pool(
             (
-                # A path may be any text, with a port and no scheme too: it is the name, and the URL is our own.
+                # A path may be any text, also a port without a scheme. So it is the name, and the URL is made here.
                 Endpoint(f"path://{number}", name=path, capacity=slots)
                 for number, (path, slots) in enumerate(paths.items())
             ),
@@ -49,7 +47,7 @@ class _GlobalQueue:
 
     def give_back(self, path: str) -> None:
         with self._lock:
-            if not isinstance(path, str) or path not in self._out:  # None: what a get that timed out returned
+            if not isinstance(path, str) or path not in self._out:  # None: from a get that timed out
                 raise UnknownEndpoint(str(path), self._out)
             if not self._out[path]:
                 raise BalancerError(f"{path!r} is not out, so it cannot be returned; return each path once")
@@ -62,7 +60,7 @@ _queue: _GlobalQueue | None = None
 
 
 def initialize_global_api_queue(api_paths: Iterable[str]) -> None:
-    """Make the global pool. Calling it again with the same paths does nothing, leases out or not.
+    """Make the global pool. A second call with the same paths does nothing.
 
     Raises:
         BalancerError: it was made with other paths, or there are none, or one string was given.
@@ -84,7 +82,7 @@ def initialize_global_api_queue(api_paths: Iterable[str]) -> None:
 
 
 def get_api_path(timeout: float = 0.1) -> str | None:
-    """Take a path, waiting `timeout` seconds at most; None if none came free.
+    """Take a path, waiting at most `timeout` seconds. Return None if none came free.
 
     Raises:
         BalancerError: the queue was not initialised.
@@ -93,7 +91,7 @@ def get_api_path(timeout: float = 0.1) -> str | None:
 
 
 def return_api_path(path: str) -> None:
-    """Give back a path that `get_api_path` returned.
+    """Return a path that `get_api_path` gave.
 
     Raises:
         BalancerError: it is not out, or was never in the queue. Nothing is changed.

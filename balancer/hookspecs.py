@@ -1,8 +1,7 @@
 """Plugin hooks: strategies, input generators, executors, languages, forecasters, commands.
 
-Hooks run once, when the plugins are loaded; nothing here is called while leases are taken.
-A plugin is any module or object with functions marked `@hookimpl`; a distribution offers it through
-the entry-point group `balancer`.
+Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
+distribution offers it in the entry-point group `balancer`.
 """
 
 from collections.abc import Callable, Iterable
@@ -47,7 +46,7 @@ class Generator(Protocol):
     name: ClassVar[str]
 
     def propose(self, problem: "Problem", rng: "random.Random", budget: int) -> "Iterable[Proposal]":
-        """Yield at most `budget` inputs; lazily, the most telling first. Same problem and seed, same inputs."""
+        """Yield at most `budget` inputs, lazily, the best ones first. Same problem and seed, same inputs."""
         ...
 
 
@@ -68,13 +67,12 @@ class ExecutorPlugin:
 
 @dataclass(frozen=True, slots=True)
 class WorkLeft:
-    """What is left of a run, as its pipeline guesses it.
+    """The work that is left of a run, as its pipeline estimates it.
 
     Attributes:
-        done: units of work that are done; a unit takes a call or some.
-        left: several guesses, each as likely as the others: the units left of each problem that is not over, those
-            first that are at work.
-        at_once: how many problems are at work at once.
+        done: units of work that are done. A unit takes one or a few calls.
+        left: several equally likely estimates: the units left of each problem that is not over, running problems first.
+        at_once: how many problems run at once.
     """
 
     done: int
@@ -84,13 +82,13 @@ class WorkLeft:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """For how much longer a run will last.
+    """How much longer a run will last.
 
     Attributes:
-        left_s: seconds from now on, most likely.
-        low_s, high_s: the ends of an interval that holds it with a certainty of 95%.
-        calls: how many it was told from.
-        advice: a setting that would be clearly quicker, in a sentence; "": none.
+        left_s: the most likely number of seconds from now.
+        low_s, high_s: the bounds of its 95% interval, in seconds.
+        calls: on how many calls the forecast is based.
+        advice: a setting that would be clearly faster, as a sentence; "": none.
     """
 
     left_s: float
@@ -102,12 +100,12 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class ForecasterPlugin:
-    """Tells the end of a run beforehand, from its trace so far.
+    """Predicts the end of a run from its trace so far.
 
     Args:
-        name: what people call it.
-        function: "module:function", called in a process of its own with the path of a trace, the id of the run in it
-            that goes on, and a `WorkLeft`; it returns a `Forecast`, or raises ConfigError if it cannot tell.
+        name: its name for people.
+        function: "module:function". It is called in its own process with the path of a trace, the id of the current run
+            in it, and a `WorkLeft`. It returns a `Forecast`, or raises ConfigError if it cannot predict.
         summary: one line for people.
     """
 
@@ -133,15 +131,15 @@ class HookSpecs:
 
     @hookspec
     def balancer_languages(self) -> "Iterable[Language]":  # type: ignore[empty-body]
-        """Return languages that programs may be written in."""
+        """Return programming languages."""
 
     @hookspec
     def balancer_forecasters(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
-        """Return what tells the end of a run beforehand."""
+        """Return forecasters, which predict the end of a run."""
 
     @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
     def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
-        """Return forecasters: the hook's name of 0.1, gone in 0.3."""
+        """Return forecasters. This is the hook's name of 0.1, gone in 0.3."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:

@@ -1,7 +1,7 @@
-"""A programming language: how its programs are recognised, built and started. One entry of a table.
+"""A programming language: how its programs are recognised, built and started.
 
-Decides nothing, and knows no machine: commands are templates whose places somebody else fills in, and user data never
-goes into one. The built-in table is `balancer.sandbox.languages.table`; a plugin adds entries (`balancer_languages`).
+Commands are templates without user data. The built-in table is `balancer.sandbox.languages.table`; a plugin adds
+entries (`balancer_languages`).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,28 +14,29 @@ __all__ = ["Language"]
 class Language:
     """How programs of one language are built and run.
 
-    Places in templates: `{output}` is the file that a compiler makes, `{program}` the same file when it runs,
-    `{memory}` what the program may use, in MiB, `{python}` the interpreter of this machine, and `{scratch}` a folder
-    for scraps.
+    Placeholders in templates: `{output}` is the file that a compiler makes, `{program}` the same file at run time,
+    `{memory}` the memory of the program in MiB, `{python}` the interpreter of this machine, and `{scratch}` a folder
+    for temporary files.
 
     Args:
         name: as in `Program.language`.
-        file: the name its source gets in the working directory.
-        run: command template; the program's arguments follow it.
+        file: the name of its source file in the working directory.
+        run: command template. The program's arguments follow it.
         compile: command template that makes `{output}` from `file`; empty if there is nothing to compile.
-        pragmatic: command template that is tried where `compile` refuses a program, e.g. one that forgets a header.
-        joined: whether further sources of the program follow the compile command as arguments; else the compiler, or
-            the interpreter, finds them beside the first one.
-        extensions: endings of its source files, with the dot, in lower case; those of the first entry count.
-        tools: commands it needs, which must lie under /usr.
-        trees: folders outside /usr that the tools read, where they are.
-        install: what brings these, e.g. the name of a package.
-        hello: a program that prints "pong", to find out whether a server runs the language.
-        native: what a SandboxFusion server calls it, if it knows it by itself.
-        runtime_bytes: address space that the runtime maps beyond the program's memory, and mostly never touches.
-        compiler_bytes: the same of the compiler, beyond 2 GiB.
-        runtime_processes: threads of the runtime's own.
-        files: from a source to the files that the compiler, or the interpreter, is given; None: the source as `file`.
+        pragmatic: command template for a second try if `compile` refuses a program, e.g. one without a header.
+        joined: True if further sources follow the compile command as arguments. Else the compiler or interpreter finds
+            them beside the first one.
+        extensions: endings of its source files, with the dot, in lower case. If two languages share one, the first
+            language wins.
+        tools: commands it needs, which must be under /usr.
+        trees: folders outside /usr that the tools read, at the same paths.
+        install: what installs these, e.g. the name of a package.
+        hello: a program that prints "pong", to test whether a server runs the language.
+        native: its name on a SandboxFusion server, if the server has it built in.
+        runtime_bytes: address space that the runtime maps beyond the program's memory, mostly unused.
+        compiler_bytes: the same for the compiler, beyond 2 GiB.
+        runtime_processes: threads of the runtime itself.
+        files: makes the files for the compiler or interpreter from a source; None: the source as `file`.
     """
 
     name: str
@@ -60,8 +61,8 @@ class Language:
         return {self.file: source} if self.files is None else self.files(source)
 
     def further(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the arguments of the compile command that name the further sources among the files `names`."""
+        """Return the compile arguments for the further sources among the files `names`."""
         if not self.joined:
             return ()
-        # "./" so that no name is ever taken for an option.
+        # "./" so that no name is taken for an option
         return tuple(f"./{name}" for name in names if name.lower().endswith(self.extensions))

@@ -1,16 +1,14 @@
 """Load reports of a server, in the headers of its answers: ORCA, "open request cost aggregation".
 
-Decides how the header `endpoint-load-metrics` is read in each of its forms, which are told by the word before them or
-by the header's name:
+The header `endpoint-load-metrics` has several forms, told apart by its first word or by the header's name:
 
     endpoint-load-metrics: TEXT cpu_utilization=0.3, named_metrics.kv_cache_usage_perc=0.4
     endpoint-load-metrics: JSON {"cpu_utilization": 0.3, "named_metrics": {"kv_cache_usage_perc": 0.4}}
     endpoint-load-metrics: BIN CTMzMzMzM9M/
     endpoint-load-metrics-bin: CTMzMzMzM9M/
 
-The binary form is the message `xds.data.orca.v3.OrcaLoadReport`. vLLM sends the first two, if it is asked with the
-header `endpoint-load-metrics-format: TEXT` (or JSON). A server may say anything: what cannot be read is no report, and
-never an error. Pure; it must not know pools, nor what follows from a load.
+The binary form is the message `xds.data.orca.v3.OrcaLoadReport`. vLLM sends the first two if a request has the header
+`endpoint-load-metrics-format: TEXT` (or JSON). A header that cannot be read counts as no report, and is never an error.
 """
 
 import json
@@ -30,9 +28,9 @@ ASK: Final = "endpoint-load-metrics-format"
 _HEADER: Final = "endpoint-load-metrics"
 _LONGEST: Final = 16_384  # characters
 _NAMED: Final = "named_metrics"
-_UTILIZATIONS: Final = ("kv_cache_usage_perc", "kv_cache_utilization", "gpu_cache_usage_perc")  # of vLLM, by its age
+_UTILIZATIONS: Final = ("kv_cache_usage_perc", "kv_cache_utilization", "gpu_cache_usage_perc")  # of vLLM, by version
 _WAITING: Final = "num_requests_waiting"
-# Of the message, by the number of the field. Doubles, but for the maps.
+# Fields of the message, by number. All are doubles, except the maps.
 _FIELDS: Final = {
     1: "cpu_utilization",
     2: "mem_utilization",
@@ -46,14 +44,12 @@ _PLAIN: Final = frozenset(_FIELDS.values())
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One report.
+    """One load report of a server. A value that it does not have is None.
 
     Args:
-        application_utilization, cpu_utilization, mem_utilization: used parts; above 1: more than is meant.
+        application_utilization, cpu_utilization, mem_utilization: used parts; above 1 means overused.
         rps_fractional, eps: requests and errors per second.
-        named_metrics: whatever else the server calls by a name.
-
-    What it does not say is None.
+        named_metrics: other values, by the server's names.
     """
 
     application_utilization: float | None = None
@@ -65,7 +61,7 @@ class Load:
 
     @property
     def used(self) -> float | None:
-        """The part of the server that is used, by the best sign there is: as it says itself, its cache, its CPU."""
+        """The used part of the server: as it reports itself, else of its cache, else of its CPU. None if unknown."""
         if self.application_utilization is not None:
             return self.application_utilization
         for name in _UTILIZATIONS:
@@ -75,15 +71,15 @@ class Load:
 
     @property
     def waiting(self) -> float | None:
-        """How many requests wait in the server."""
+        """How many requests wait in the server, or None."""
         return self.named_metrics.get(_WAITING)
 
 
 def load_of(headers: Mapping[str, str]) -> Load | None:
-    """Return what the headers of an answer say of the server's load; None if they say nothing that can be read.
+    """Return the load that the headers of an answer report; None if there is no readable report.
 
     Args:
-        headers: by name; those of HTTP clients find a name in any case of its letters, a plain dict by the lower case.
+        headers: by name. Headers of HTTP clients ignore case; a plain dict needs lower case.
     """
     for name, kind in ((_HEADER, ""), (f"{_HEADER}-json", "JSON"), (f"{_HEADER}-bin", "BIN")):
         text = headers.get(name)
@@ -118,7 +114,7 @@ def _read(text: str, kind: str) -> Load | None:
 
 
 def _of_text(text: str) -> Iterator[tuple[str, float]]:
-    """Yield name and value of each pair; Envoy writes "name:value" and vLLM "name=value"."""
+    """Yield name and value of each pair. Envoy writes "name:value", vLLM "name=value"."""
     for pair in text.split(","):
         at = max(pair.rfind("="), pair.rfind(":"))
         if at < 0:
@@ -127,7 +123,7 @@ def _of_text(text: str) -> Iterator[tuple[str, float]]:
 
 
 def _of_json(text: str) -> Iterator[tuple[str, float]]:
-    report: Any = json.loads(text if text.startswith("{") else f"{{{text}}}")  # the design leaves the braces out
+    report: Any = json.loads(text if text.startswith("{") else f"{{{text}}}")  # the standard leaves out the braces
     for name, value in report.items():
         if isinstance(value, dict):
             yield from ((f"{_camel_to_snake(name)}.{inner}", _number(each)) for inner, each in value.items())
@@ -142,12 +138,12 @@ def _number(value: object) -> float:
 
 
 def _camel_to_snake(name: str) -> str:
-    """Return a field's name as the message has it: JSON of a message may have cpuUtilization."""
+    """Convert a field name such as cpuUtilization, which JSON may use, to the message's name."""
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
 
 
 def _of_message(data: bytes) -> Iterator[tuple[str, float]]:
-    """Yield what a message says that counts here; other fields are skipped, as the format wants it."""
+    """Yield the values of a message that are used here; other fields are skipped."""
     for number, value in _fields(data):
         if number in _FIELDS and isinstance(value, float):
             yield _FIELDS[number], value
@@ -159,7 +155,7 @@ def _of_message(data: bytes) -> Iterator[tuple[str, float]]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Yield number and value of each field of a message of Protocol Buffers."""
+    """Yield number and value of each field of a Protocol Buffers message."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

@@ -1,7 +1,4 @@
-"""The nouns of judging: problem, submission, case, verdict.
-
-Plain frozen data. It must not know files, threads, endpoints or databases.
-"""
+"""Data of judging: problem, submission, case, verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,11 +21,11 @@ __all__ = [
 ]
 
 
-FEWEST_AGREEING = 2  # right submissions that must agree on a made-up input, where nothing else says that it is valid
+FEWEST_AGREEING = 2  # accepted submissions that must agree on a made-up input without a validator
 
 
 class Verdict(Enum):
-    """What a case says about a submission. `UNJUDGED` says only that the infrastructure failed."""
+    """What a case says about a submission. `UNJUDGED`: the infrastructure failed."""
 
     ACCEPTED = "accepted"
     WRONG_ANSWER = "wrong_answer"
@@ -39,19 +36,19 @@ class Verdict(Enum):
 
     @property
     def kills(self) -> bool:
-        """True when the program did run and was not accepted."""
+        """True if the program ran and was not accepted."""
         return self not in (Verdict.ACCEPTED, Verdict.UNJUDGED)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One program someone wrote for a problem.
+    """One program that somebody wrote for a problem.
 
     Args:
         name: unique in its problem, e.g. "wrong_answer/greedy.cpp".
         program: what to run.
         accepted: True if it is known to be right, False if it is known to be wrong.
-        expected: what it is said to be, mostly the folder it came from: "accepted", "wrong_answer",
+        expected: its expected verdict, mostly the folder it came from: "accepted", "wrong_answer",
             "time_limit_exceeded", "run_time_error", "rejected", ...
     """
 
@@ -63,7 +60,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """How answers are compared: the problem's own output validator, or the default one with its flags.
+    """How answers are compared: by the problem's own output validator, or by the default one with its flags.
 
     Args:
         program: the problem's own output validator, or None for the default one.
@@ -76,7 +73,7 @@ class Checker:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an input came from: the generator, and what it did, e.g. ("mutate", "token 0 -> 0")."""
+    """The origin of an input: the generator, and a detail, e.g. ("mutate", "token 0 -> 0")."""
 
     generator: str
     detail: str
@@ -87,10 +84,10 @@ class Proposal:
     """An input that a generator proposes, not yet known to be valid.
 
     Args:
-        data: the input, byte for byte.
-        origin: who proposed it.
-        answer: the expected output, where the package has one (`data/**/*.ans`).
-        sample: True for the problem's own data: what the submissions were judged on before.
+        data: the input, as bytes.
+        origin: the generator.
+        answer: the expected output, if the package has one (`data/**/*.ans`).
+        sample: True for the problem's own data, on which the submissions were judged before.
     """
 
     data: bytes
@@ -112,13 +109,13 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseOptions:
-    """What programs are told for one known input, where that differs from what they are told for the others.
+    """Arguments and files for one known input, if they differ from those for other inputs.
 
     Args:
         validators: arguments of the input validators, by `Program.name`.
         checker: flags of the checker.
         args: arguments of the submissions.
-        files: (name, content) of files that lie beside a submission, or an input validator, while it runs.
+        files: (name, content) of files beside a submission, or an input validator, while it runs.
     """
 
     validators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -129,15 +126,15 @@ class CaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a package makes one of its own inputs: by a program of its own, or as it stands.
+    """How a package makes one of its own inputs: by a program, or as fixed data.
 
     Args:
-        name: the input's place, e.g. "secret/3-large.in".
+        name: the path of the input, e.g. "secret/3-large.in".
         program: prints the input; None: the input is `data`.
         args: of the program; "{seed}" in one stands for a number below 2**31.
-        seed: the number that the package wants.
+        seed: the package's own seed.
         data: the input, if no program makes it.
-        answer: the expected output, where the package says it.
+        answer: the expected output, if the package has one.
         missing: True if the package's own data lacks the input, so that it must be made.
     """
 
@@ -151,11 +148,11 @@ class Recipe:
 
     @property
     def seeded(self) -> bool:
-        """Whether other seeds make other inputs."""
+        """True if other seeds make other inputs."""
         return self.program is not None and any("{seed}" in arg for arg in self.args)
 
     def command(self, seed: int) -> Program | None:
-        """Return the program with its arguments for `seed`; None if there is none."""
+        """Return the program with its arguments for `seed`; None if there is no program."""
         if self.program is None:
             return None
         return replace(self.program, args=tuple(arg.replace("{seed}", str(seed)) for arg in self.args))
@@ -168,23 +165,23 @@ class Problem:
     Args:
         id: the package's folder name; unique in a run.
         name: for people.
-        path: where the package lies.
-        time_limit_s: CPU seconds for one run, or None if the package names none.
-        memory_bytes: memory for one run, or None if the package names none.
+        path: the path of the package.
+        time_limit_s: CPU seconds for one run, or None if the package has no limit.
+        memory_bytes: memory for one run, or None if the package has no limit.
         data: known inputs, sample data first, in a stable order.
         input_validators: programs that exit with 42 on a valid input; all must agree.
         checker: how outputs are compared.
         submissions: accepted ones first; the first accepted one is the reference solution.
         left_out: submissions that cannot be used, name -> why (an unknown language, say).
-        grammars: validators that are grammars, by file name, e.g. "input_validators/format.ctd" -> its text; what they
-            say of an input can be read off them.
-        by_agreement: True if it has no input validator, and what enough right solutions agree on counts as valid.
-        statement: what a person is told, in Markdown or TeX; "" if that is not known.
-        options: detail of a known input's origin -> what is told for it alone.
+        grammars: validators that are grammars, by file name, e.g. "input_validators/format.ctd" -> its text. Rules
+            about an input can be read from them.
+        by_agreement: True if it has no input validator, so that an input is valid if enough accepted submissions agree.
+        statement: the problem's text for people, in Markdown or TeX; "" if unknown.
+        options: detail of a known input's origin -> its own arguments and files.
         recipes: how the package makes its inputs.
-        notes: what else its reader has to say, a line each.
-        packaged: True if its own data and checker are those that its authors judge with, so that what fails on
-            them is wrong; False if that is not sure, as in rows of a data set.
+        notes: further remarks of its reader, a line each.
+        packaged: True if its own data and checker are those that its authors judge with, so that what fails on them is
+            wrong. False if that is not sure, as in rows of a data set.
     """
 
     id: str
@@ -216,5 +213,5 @@ class Problem:
         return tuple(s for s in self.submissions if not s.accepted)
 
     def options_of(self, origin: Origin, *, sample: bool) -> CaseOptions | None:
-        """Return what is told for an input alone; None: nothing. Only the problem's own inputs (`sample`) have any."""
+        """Return the arguments and files for one input, or None. Only the problem's own inputs (`sample`) have any."""
         return self.options.get(origin.detail) if sample else None

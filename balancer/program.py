@@ -1,11 +1,7 @@
-"""One run of a program: the protocol that every executor keeps.
+"""Programs and executors: the data of one run of a program, and the protocol of executors.
 
-Says what goes in (a program, its input, limits) and what comes out (how it ended, what it printed).
-It must not know where the program runs, nor what its output means: judging is the pipeline's business.
-
-An executor is bound to one endpoint and is used by many threads at once. It either returns an
-`Execution`, which says something about *the program*, or raises `EndpointError`, which says
-something about *the endpoint*. It never mixes the two.
+An executor is bound to one endpoint and is used by many threads at once. It returns an `Execution`, which is about the
+program, or raises `EndpointError`, which is about the endpoint.
 """
 
 from collections.abc import Mapping
@@ -21,16 +17,16 @@ __all__ = ["Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Sta
 class Status(Enum):
     """How a program ended."""
 
-    FINISHED = "finished"  # it ended by itself; `exit_code` tells how (negative: killed by that signal)
+    FINISHED = "finished"  # it ended by itself; negative `exit_code`: killed by that signal
     TIME_LIMIT = "time_limit"  # CPU or wall time ran out
-    MEMORY_LIMIT = "memory_limit"  # it was killed, or gave up, for memory
+    MEMORY_LIMIT = "memory_limit"  # it was killed, or gave up, because of memory
     OUTPUT_LIMIT = "output_limit"  # it printed more than allowed; stdout holds the allowed part
-    COMPILE_ERROR = "compile_error"  # it never ran; stderr holds the compiler's words
+    COMPILE_ERROR = "compile_error"  # it never ran; stderr holds the compiler's messages
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use.
+    """The limits of one run.
 
     Args:
         cpu_s: CPU time in seconds; the program's own time limit.
@@ -50,7 +46,7 @@ class Limits:
 
     @property
     def compile_wall_s(self) -> float:
-        """Wall-clock seconds for compiling: ample, as a compiler does not sleep and a machine may be busy."""
+        """Wall-clock seconds for compiling. Ample: a compiler does not sleep, but a machine may be busy."""
         return 3 * self.compile_s + 10
 
 
@@ -59,12 +55,12 @@ class Program:
     """A program to run.
 
     Args:
-        language: the name of a language, e.g. "python" or "cpp" (`Executor.languages` says which an executor runs).
+        language: the name of a language, e.g. "python" or "cpp". `Executor.languages` has those of an executor.
         source: its text.
         name: for people only, e.g. "submissions/accepted/sum.py".
         args: command-line arguments. File arguments are relative to the working directory.
-        extras: other files it is made of, (relative name, content): headers, further sources, modules. They lie beside
-            the source when it is built, and in the working directory when it runs.
+        extras: its other files, (relative name, content): headers, further sources, modules. They are beside the source
+            at compile time, and in the working directory at run time.
     """
 
     language: str
@@ -76,21 +72,22 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of one run.
+    """The result of one run.
 
     Attributes:
         status: how it ended.
         stdout, stderr: what it printed, possibly cut at the limit.
-        exit_code: None when the run has none (time limit, compile error).
-        time_s: CPU seconds where the endpoint can measure them, else wall seconds.
-        cpu_measured: whether `time_s` is CPU time. A time limit hit on wall time alone may be the
-            endpoint's fault (see `balancer.judging.suspicion`).
+        exit_code: None if the run has none (time limit, compile error).
+        time_s: CPU seconds if the endpoint can measure them, else wall seconds.
+        cpu_measured: True if `time_s` is CPU time. A time limit by wall time alone may be the endpoint's fault (see
+            `balancer.judging.suspicion`).
         memory_bytes: peak memory, if known.
         message: one line for people, e.g. why it was killed.
-        compile_s: wall seconds that compiling took in this run; 0 if nothing was compiled.
-        server_s: wall seconds that the server says it took, if it does; what the call took besides was on the way.
-        doubtful: the endpoint itself may be why it ended so, e.g. a compiler ran out of wall time with CPU time to
-            spare: it does not count until another run finds the same.
+        compile_s: wall seconds of compiling in this run; 0 if nothing was compiled.
+        server_s: wall seconds of the run as the server reports them, or None. The rest of the call's time is the
+            network.
+        doubtful: True if the endpoint itself may have caused this end, e.g. a compiler ran out of wall time but not of
+            CPU time. It counts only if another run finds the same.
     """
 
     status: Status
@@ -103,20 +100,20 @@ class Execution:
     message: str = ""
     compile_s: float = 0.0
     doubtful: bool = False
-    server_s: float | None = field(default=None, compare=False)  # of the server, not of the program
+    server_s: float | None = field(default=None, compare=False)  # about the server, not the program
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """What the config says about one endpoint's executor.
+    """The settings of one endpoint's executor.
 
     Args:
-        isolation: for local endpoints: "auto" (bubblewrap, else unshare), "bubblewrap", "unshare" or
-            "rlimits" (no isolation: must be asked for by name).
-        headers: for HTTP endpoints: headers to send, plain text; never log or print them.
-        cache_dir: where compiled programs are kept, or None for a private temporary folder.
-        languages: what the endpoint runs, where the config says so; None: the executor finds out.
-        known: all languages there are, by name; None: those of everything installed.
+        isolation: for local endpoints: "auto" (bubblewrap, else unshare), "bubblewrap", "unshare" or "rlimits" (no
+            isolation; never chosen by "auto").
+        headers: for HTTP endpoints: headers to send, as plain text. Never log or print them.
+        cache_dir: where compiled programs are kept; None: a private temporary folder.
+        languages: the languages of the endpoint, if the config has them; None: the executor finds out.
+        known: all known languages, by name; None: those of everything installed.
     """
 
     isolation: str = "auto"
@@ -128,30 +125,31 @@ class ExecutorOptions:
 
 @runtime_checkable
 class Executor(Protocol):
-    """Run programs on one endpoint. Thread-safe; blocks until the run is over.
+    """Runs programs on one endpoint. Thread-safe. Blocks until a run is over.
 
-    An executor for which it takes long to find out all of `languages` may also have a method `runs(language) -> bool`,
-    which finds out about one. One that isolates programs itself may have `protections`: what protects the runs, and
-    what does not, each with what to do, as two tuples of phrases; `balancer check` prints them.
+    If finding all of `languages` takes long, an executor may also have a method `runs(language) -> bool`, which tests
+    one. If it isolates programs itself, it may have `protections`: two tuples of phrases, what protects the runs, and
+    what does not, each with what to do. `balancer check` prints them.
     """
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages it can run, e.g. {"python", "cpp"}; found out once, cheaply."""
+        """The languages it can run, e.g. {"python", "cpp"}; found out once, at low cost."""
         ...
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
-        """Run `program` once with `stdin`; `files` lie in its working directory.
+        """Run `program` once with `stdin`. `files` are in its working directory.
 
         Raises:
-            EndpointError: the endpoint failed; nothing is known about the program. `CannotTell` if that may be the
-                program's own doing, or a limit of the endpoint: it is tried elsewhere, and held against nobody.
-            ValueError: the endpoint cannot be asked for this, e.g. as it takes no such file; likewise.
+            EndpointError: the endpoint failed; nothing is known about the program. `CannotTell` if the program itself,
+                or a limit of the endpoint, may be the cause. Then the call is tried elsewhere, and counts against no
+                endpoint.
+            ValueError: the endpoint cannot run this, e.g. it takes no such file. The call is tried elsewhere.
         """
         ...
 
     def ping(self) -> None:
-        """Return if the endpoint is there.
+        """Return if the endpoint is up.
 
         Raises:
             EndpointError: it is not, and why.
@@ -159,5 +157,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of connections and temporary files. May be called twice."""
+        """Release connections and temporary files. May be called twice."""
         ...

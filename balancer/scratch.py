@@ -1,8 +1,8 @@
-"""Temporary folders: gone when they are closed or, after a kill, at the next start.
+"""Temporary folders: removed when they are closed or, after a kill, at the next start.
 
-Decides which folders of dead processes are swept. Each has a file that its process holds locked, and the system lets
-go of the lock when the process dies, however it dies. So a folder is swept if it is ours, has such a file, and nobody
-holds that. One without it is not known to be ours to remove; another user's is left alone; no link is followed.
+Each folder has a marker file that its process keeps locked. The system releases the lock when the process dies. So a
+folder is swept if it belongs to this user and has a marker that no process locks. A folder without a marker, a folder
+of another user, and a link are left alone.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ __all__ = ["Scratch", "remove_tree", "sweep"]
 
 _PREFIX = "balancer-"
 _MARK = ".held"
-_NEW = ".held.new"  # it is no mark before it is locked
+_NEW = ".held.new"  # it becomes the marker only when it is locked
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _swept: set[Path] = set()  # by this process
 
 
 class Scratch:
-    """A new folder at `path`. Close it, or use it in a `with` block. The first one in a place sweeps that.
+    """A new folder at `path`. Close it, or use it in a `with` block. The first one in a place sweeps that place.
 
     Args:
-        prefix: what its name begins with.
-        place: the folder that it is made in; None: the system's for temporary files.
+        prefix: the start of its name.
+        place: the parent folder; None: the system's folder for temporary files.
 
     Raises:
         OSError: it cannot be made.
@@ -45,11 +45,11 @@ class Scratch:
         self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=within, ignore_cleanup_errors=True)
         self.path = Path(self._folder.name)
         self._mark: int | None = None
-        with contextlib.suppress(OSError):  # a file system without locks: then nobody will ever sweep it
+        with contextlib.suppress(OSError):  # a file system without locks: it will never be swept
             self._mark = _held(self.path)
 
     def close(self) -> None:
-        """Remove the folder, whatever is in it. May be called twice."""
+        """Remove the folder with its content. May be called twice."""
         self._folder.cleanup()
         if self._mark is not None:
             os.close(self._mark)
@@ -63,7 +63,7 @@ class Scratch:
 
 
 def sweep(place: Path) -> list[Path]:
-    """Remove what dead processes of this user have left in `place`, and return it. Never raises for what it cannot."""
+    """Remove what dead processes of this user have left in `place`, and return it. Skips what cannot be removed."""
     swept = []
     try:
         candidates = [Path(entry.path) for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False)]
@@ -78,7 +78,7 @@ def sweep(place: Path) -> list[Path]:
 
 
 def _held(folder: Path) -> int:
-    """Put the mark into `folder`, and return what holds it: it is locked before anybody can see it as one."""
+    """Put the marker into `folder`, and return its file descriptor. It is locked before it gets the marker's name."""
     mark = os.open(folder / _NEW, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +91,10 @@ def _held(folder: Path) -> int:
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[bool]:
-    """Give whether `folder` is this user's, and nobody's any more; then nobody else can claim it in the block."""
+    """Yield True if `folder` belongs to this user and no process holds it.
+
+    Then no other process can claim it in the block.
+    """
     with contextlib.ExitStack() as stack:
         home = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
         stack.callback(os.close, home)
@@ -101,8 +104,8 @@ def _claimed(folder: Path) -> Iterator[bool]:
         if not ours or not stat.S_ISREG(os.fstat(mark).st_mode):
             yield False
             return
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by the living: an OSError
-        # Another sweeper may have been faster, and the name may be somebody else's by now.
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError if its process is alive
+        # Another sweeper may have removed it, and the name may belong to a new folder.
         yield _same(os.stat(_MARK, dir_fd=home, follow_symlinks=False), os.fstat(mark)) and _same(
             os.stat(folder, follow_symlinks=False), os.fstat(home)
         )
@@ -113,7 +116,7 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove `folder`, its mark last: a sweeper that is killed leaves a folder that the next one sweeps."""
+    """Remove `folder`, its marker last. If this sweeper is killed, the next one finds the rest."""
     for entry in sorted(folder.iterdir(), key=lambda path: path.name == _MARK):
         if entry.is_dir() and not entry.is_symlink():
             remove_tree(entry)
@@ -123,10 +126,10 @@ def _remove(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove `folder`, whatever programs have done to it; what cannot be removed stays."""
+    """Remove `folder`, even if programs have changed it in odd ways. What cannot be removed stays."""
     with contextlib.suppress(OSError, RecursionError):
         shutil.rmtree(folder)
         return
-    # Programs may have left folders without permissions, or thousands deep: chmod and rm know how.
+    # Programs may leave folders without permissions, or thousands deep: chmod and rm can handle them.
     for command in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
         subprocess.run([*command, "--", str(folder)], check=False, stdin=subprocess.DEVNULL, capture_output=True)

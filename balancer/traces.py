@@ -7,7 +7,7 @@ from balancer.observing.traces import Attempt, Happening, Sink, Trace, importers
 
 __all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace", "write_trace"]
 
-sys.modules[f"{__name__}.importers"] = importers  # it was a package, and this its other public module
+sys.modules[f"{__name__}.importers"] = importers  # the old package had this public submodule
 
 warnings.warn(
     "balancer.traces is balancer.observing.traces now; this name goes with the next version",

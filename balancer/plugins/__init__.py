@@ -1,4 +1,4 @@
-"""The plugin registry: built-ins and third parties' plugins."""
+"""The plugin registry: built-in and third-party plugins."""
 
 from balancer.plugins.registry import Broken, Registered, Registry, default_registry
 

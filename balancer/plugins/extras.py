@@ -1,7 +1,4 @@
-"""Optional extras: the packages each one brings, and what to install where they are missing.
-
-A person who lacks an extra reads one line that names it. Each command says for itself which extra it needs.
-"""
+"""Optional extras: the packages of each one, and what to install if they are missing."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +11,7 @@ from balancer.errors import MissingExtra
 
 __all__ = ["EXTRAS", "has", "require"]
 
-# The modules that this project imports, by extra; pyproject.toml names the distributions.
+# The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("httpx2",),
     "llm": ("openai",),
@@ -33,7 +30,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def require(extra: str, what: str) -> None:
-    """Return if all modules of `extra` are installed; imports none of them.
+    """Return if all modules of `extra` are installed. Imports none of them.
 
     Args:
         extra: its name.
@@ -47,7 +44,7 @@ def require(extra: str, what: str) -> None:
 
 
 def has(extra: str) -> bool:
-    """Return whether all modules of `extra` are installed; imports none of them."""
+    """Return whether all modules of `extra` are installed. Imports none of them."""
     return not _missing(extra)
 
 
@@ -64,7 +61,7 @@ def _remedy(extra: str) -> str:
 
 
 def _origin() -> tuple[Path, bool] | None:
-    """Return the folder or wheel that this package was installed from, if it is still there, and whether editable."""
+    """Return the folder or wheel that this package was installed from, if it still exists; True if it is editable."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:

@@ -1,11 +1,7 @@
-"""Plugin loading: each plugin is checked on its own, and set aside whole if anything is wrong.
+"""Plugin loading: each plugin is checked on its own, and is set aside as a whole if anything is wrong.
 
-Decides which plugin is broken, and which of two may have a name. Keeps nothing, so that an interrupted load leaves
-nothing half done.
-
-Whatever is not as the hook asks is refused here,
-so that a bad plugin is found out when it is loaded and not when a lease is taken. The registry decides what becomes of
-it.
+A bad plugin is found when it is loaded, not when a lease is taken. If two plugins use one name, the later one is
+refused. Nothing is stored here, so an interrupted load leaves nothing half done.
 """
 
 import re
@@ -45,7 +41,7 @@ _STRATEGY_METHODS = ("join", "leave", "change", "pick", "finish")
 
 @dataclass(frozen=True, slots=True)
 class HookKind(Generic[T]):
-    """What a plugin may offer: the hook that is asked for it, and what returns its names, or raises if it is none."""
+    """A kind of thing that plugins offer: its hook, and a function that returns the names of one, or raises."""
 
     hook: str
     names: Callable[[object], Iterable[str]]
@@ -53,7 +49,7 @@ class HookKind(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Registered(Generic[T]):
-    """Something a plugin offers, and that plugin's name."""
+    """A thing that a plugin offers, and the name of the plugin."""
 
     item: T
     plugin: str
@@ -80,7 +76,7 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of a load: the sound plugins by name, what they offer by hook and name, and those set aside."""
+    """The result of a load: the good plugins by name, their offers by hook and name, and the broken plugins."""
 
     plugins: dict[str, Plugin] = field(default_factory=dict)
     offered: dict[str, dict[str, Registered[Any]]] = field(default_factory=dict)
@@ -92,12 +88,12 @@ def load_plugins(
     kinds: Iterable[HookKind[Any]],
     taken: Callable[[HookKind[Any]], Mapping[str, Registered[Any]]] = lambda kind: {},
 ) -> Loaded:
-    """Load the plugins of `sources`, and ask each on its own, oldest first, so that a failure has a culprit.
+    """Load the plugins of `sources`, and call their hooks one by one, the oldest plugin first.
 
     Args:
-        sources: the name of each plugin, and what loads it.
-        kinds: what they are asked for.
-        taken: what others offer of a kind already; called only for a kind that one of these plugins offers.
+        sources: the name of each plugin, and a function that loads it.
+        kinds: the kinds of things to ask for.
+        taken: returns what others already offer of a kind. Called only for a kind that one of these plugins offers.
     """
     loaded = Loaded()
     for name, load in sources:
@@ -114,17 +110,17 @@ def load_plugins(
                     del loaded.plugins[name]
                 else:
                     into.update({offer: Registered(item, name) for offer, item in found.items()})
-    for into in loaded.offered.values():  # a plugin is sound or it is not, also if its last hook fails
+    for into in loaded.offered.values():  # a plugin is good or broken as a whole, even if only its last hook fails
         for offer in [offer for offer, entry in into.items() if entry.plugin not in loaded.plugins]:
             del into[offer]
     return loaded
 
 
 def guarded(plugin: str, act: Callable[[], T], broken: list[Broken]) -> T | None:
-    """Return what `act` returns; a plugin may fail in any way, even with SystemExit, and is then added to `broken`.
+    """Return what `act` returns. If it raises, even SystemExit, add the plugin to `broken` and return None.
 
     Raises:
-        KeyboardInterrupt, CommandStopped: somebody has stopped the program; that is no fault of the plugin.
+        KeyboardInterrupt, CommandStopped: the program was stopped, which is not the plugin's fault.
     """
     try:
         return act()
@@ -137,14 +133,14 @@ def guarded(plugin: str, act: Callable[[], T], broken: list[Broken]) -> T | None
 
 
 def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]) -> Plugin:
-    """Load a plugin. Raises whatever it raises, and an error of pluggy or ValueError if its hooks are not sound."""
+    """Load a plugin. Raises its errors, and an error of pluggy or ValueError if its hooks are invalid."""
     it = load()
     if name in others:
         raise ValueError("another plugin of this name is loaded already; rename its entry point")
     same = next((other for other, plugin in others.items() if plugin.it is it), None)
     if same is not None:
         raise ValueError(f"it is loaded already, as {same!r}; remove one of the two entry points")
-    manager = pluggy.PluginManager(PROJECT)  # of its own, so that nothing is left of a plugin that is set aside
+    manager = pluggy.PluginManager(PROJECT)  # a manager of its own, so that a broken plugin leaves nothing behind
     manager.add_hookspecs(HookSpecs)
     manager.register(it, name=name)
     manager.check_pending()
@@ -158,7 +154,7 @@ def _look_at(name: str, load: Callable[[], object], others: Mapping[str, Plugin]
 
 
 def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, Registered[T]]) -> dict[str, T]:
-    """Return what a hook offers, by name. Raises TypeError for rubbish, ValueError for a name that is taken."""
+    """Return what a hook offers, by name. Raises TypeError for a wrong type, ValueError for a name that is taken."""
     offers: dict[str, T] = {}
     for item in cast(Iterable[T], hook()):
         for name in kind.names(item):
@@ -171,7 +167,7 @@ def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, 
 
 
 def names_of_strategy(item: object) -> tuple[str]:
-    """Return the name of a strategy class. Raises TypeError if it is none."""
+    """Return the name of a strategy class. Raises TypeError if it is not one."""
     if not isinstance(item, type):
         raise TypeError(f"it offers {item!r} as a strategy; that must be a class")
     name = _name(item)
@@ -186,7 +182,7 @@ def names_of_strategy(item: object) -> tuple[str]:
 
 
 def names_of_generator(item: object) -> tuple[str]:
-    """Return the name of a generator object. Raises TypeError if it is none."""
+    """Return the name of a generator object. Raises TypeError if it is not one."""
     name = _name(item)
     able = any(callable(getattr(item, method, None)) for method in ("propose", "open", "equip"))
     if not able or isinstance(item, type):
@@ -196,7 +192,7 @@ def names_of_generator(item: object) -> tuple[str]:
 
 
 def names_of_executor(item: object) -> tuple[str, ...]:
-    """Return the schemes of an executor plugin. Raises TypeError if it is none."""
+    """Return the schemes of an executor plugin. Raises TypeError if it is not one."""
     if not isinstance(item, ExecutorPlugin):
         raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
@@ -205,7 +201,7 @@ def names_of_executor(item: object) -> tuple[str, ...]:
 
 
 def names_of_forecaster(item: object) -> tuple[str]:
-    """Return the name of a forecaster plugin. Raises TypeError if it is none."""
+    """Return the name of a forecaster plugin. Raises TypeError if it is not one."""
     if not isinstance(item, ForecasterPlugin):
         raise TypeError(f"it offers {item!r} as a forecaster; that must be a ForecasterPlugin")
     name = _name(item)
@@ -216,8 +212,8 @@ def names_of_forecaster(item: object) -> tuple[str]:
 
 
 def names_of_language(item: object) -> tuple[str]:
-    """Return the name of a language. Raises TypeError if it is none."""
-    from balancer.language import Language  # whoever only leases must not pay for it
+    """Return the name of a language. Raises TypeError if it is not one."""
+    from balancer.language import Language  # imported here: leasing alone does not need it
 
     if not isinstance(item, Language):
         raise TypeError(f"it offers {item!r} as a language; that must be a balancer.language.Language")

@@ -1,8 +1,8 @@
 """The plugin registry: what all plugins offer, by name, loaded on demand.
 
-Decides what is loaded when. A built-in strategy that is asked for by name is loaded alone: its module has its name. A
-list of one kind loads the built-ins of that kind, and all plugins of third parties, found by the entry-point group
-`balancer`. A broken plugin is set aside, and named in every error that its absence might explain; the others go on.
+A built-in strategy is loaded alone, when its name is asked for; its module has the same name. A list of one kind loads
+the built-ins of that kind, and all third-party plugins (entry-point group `balancer`). A broken plugin is set aside;
+the others go on. It is named in every error that it might explain.
 """
 
 import random
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class Registry:
-    """What all usable plugins offer, by name. Any thread may ask.
+    """What all usable plugins offer, by name. Thread-safe.
 
     Args:
         modules: dotted names of modules to load instead of the built-ins; None: the built-ins.
@@ -64,13 +64,13 @@ class Registry:
     def __init__(self, modules: Iterable[str] | None = None, group: str | None = PROJECT) -> None:
         self._modules = None if modules is None else tuple(modules)
         self._group = group
-        # Loads run without a lock, as an import may wait for another thread; the first one that is done counts.
+        # Loads run without a lock, as an import may wait for another thread. The first finished load counts.
         self._settling = Lock()
         self._alone: dict[str, type[Strategy]] = {}  # built-in strategies that were loaded by name
         self._built_in: dict[str, Loaded] = {}  # by kind of hook
         self._others: Loaded | None = None
         self._all: dict[str, dict[str, Registered[Any]]] = {}  # by kind of hook
-        self._failed: list[Broken] = []  # when they should have added their commands
+        self._failed: list[Broken] = []  # those whose commands failed
 
     @property
     def strategies(self) -> dict[str, Registered[type[Strategy]]]:
@@ -94,21 +94,21 @@ class Registry:
 
     @property
     def forecasters(self) -> dict[str, Registered[ForecasterPlugin]]:
-        """All that tell the end of a run beforehand, by name."""
+        """All forecasters, by name."""
         return self._all_of(_FORECASTERS)
 
     @property
     def broken(self) -> list[Broken]:
-        """The plugins that were set aside. Loads all that can be."""
+        """The broken plugins. Loads all plugins."""
         loads = [*(self._built_ins_of(kind) for kind in _KINDS), self._third_parties()]
         return [*(broken for loaded in loads for broken in loaded.broken), *self._failed]
 
     def add_strategy(self, kind: type[Strategy]) -> None:
-        """Offer a strategy that no plugin offers, e.g. one that is being written in a notebook.
+        """Add a strategy that no plugin offers, e.g. one of a notebook.
 
         Raises:
-            TypeError: it is no strategy.
-            ValueError: there is one of this name; a later version may replace one that was added so.
+            TypeError: it is not a strategy.
+            ValueError: the name is taken. A strategy that was added by this method may be replaced.
         """
         (name,) = names_of_strategy(kind)
         if name in self.strategies and self.strategies[name].plugin != _BY_HAND:
@@ -116,16 +116,16 @@ class Registry:
         self.strategies[name] = Registered(kind, _BY_HAND)
 
     def strategy(self, name: str | type[Strategy], options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
-        """Return a fresh strategy.
+        """Return a new strategy.
 
         Args:
-            name: what a plugin calls it; or the class itself, which is offered here from now on: see `add_strategy`.
-            options: its own.
+            name: its name, or its class. A class is also added to the registry: see `add_strategy`.
+            options: its options.
             rng: for its random choices.
 
         Raises:
-            ConfigError: no usable plugin has one of this name, or an option is wrong.
-            TypeError: it is neither a name nor the class of a strategy.
+            ConfigError: no usable plugin has this strategy, or an option is wrong.
+            TypeError: `name` is neither a string nor the class of a strategy.
         """
         if not isinstance(name, str):
             self.add_strategy(name)
@@ -133,28 +133,28 @@ class Registry:
         return self._strategy(name)(self.strategy_options(name, options), rng)
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
-        """Return the validated options model of strategy `name`. Raises ConfigError, a line an option."""
+        """Return the validated options model of strategy `name`. Raises ConfigError, with a line for each option."""
         kind = self._strategy(name)
         try:
             return kind.Options.model_validate(dict(options or {}))
         except ValidationError as error:
             fields = kind.Options.model_fields
             raise ConfigError(
-                # A text may have come from the environment, which the config alone knows, so it is not shown.
+                # A text may come from the environment, which only the config knows. So it is not shown.
                 f"strategy {name!r}, option {'.'.join(map(str, e['loc']))}: "
                 f"{describe(e, fields, secret=isinstance(e['input'], str))}"
                 for e in error.errors()
             ) from None
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
-        """Return what is registered as `name`, or raise ConfigError with the nearest name that is."""
+        """Return the entry `name`, or raise ConfigError with the nearest existing name."""
         if name in among:
             return among[name].item
         lines = [f"unknown {noun} {name!r}{did_you_mean(name, among)} (there are: {', '.join(sorted(among))})"]
         raise ConfigError([*lines, *map(str, self.broken)])
 
     def add_commands(self, app: Any) -> None:
-        """Let every plugin add its commands to the typer application `app`."""
+        """Add the commands of all plugins to the typer application `app`."""
         built_in = self._load_built_ins(built_ins(_COMMANDS), ())
         self._failed += built_in.broken
         for name, plugin in [*built_in.plugins.items(), *self._third_parties().plugins.items()]:
@@ -164,7 +164,7 @@ class Registry:
     # -- what is loaded when -----------------------------------------------------------------------
 
     def _strategy(self, name: str) -> type[Strategy]:
-        """Return the class of strategy `name`: a built-in without loading another. Raises ConfigError."""
+        """Return the class of strategy `name`. A built-in one is loaded alone. Raises ConfigError."""
         if name not in self._alone and _STRATEGIES.hook not in self._all:
             modules = [module for module in built_ins(_STRATEGIES.hook) if module.rpartition(".")[2] == name]
             offered = self._load_built_ins(modules, (_STRATEGIES,)).offered[_STRATEGIES.hook]
@@ -191,7 +191,7 @@ class Registry:
         return load_plugins(_importing(modules if self._modules is None else ()), kinds)
 
     def _third_parties(self) -> Loaded:
-        """Return what comes from the modules that were named and from entry points: all kinds, looked at once."""
+        """Return what the given modules and the entry points offer, all kinds at once."""
         if self._others is None:
             loaded = load_plugins(
                 [*_importing(self._modules or ()), *_entry_points(self._group)],
@@ -209,7 +209,7 @@ def _importing(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], objec
 
 def _entry_points(group: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
     if group is not None:
-        from importlib.metadata import entry_points  # takes longer than all else that a pool needs from here
+        from importlib.metadata import entry_points  # imported here: it takes longer than all else here
 
         yield from ((entry.name, entry.load) for entry in entry_points(group=group))
 
@@ -226,19 +226,19 @@ _COMMAND_MODULES = ("balancer.sandbox.server.command", "balancer_simulator.comma
 
 
 def built_ins(hook: str) -> tuple[str, ...]:
-    """Return the dotted names of the modules that implement `hook`, in order; none is imported, only their packages."""
+    """Return the dotted names of the modules that implement `hook`, in order. Imports only their packages."""
     return tuple(_FOUND[hook]())
 
 
 def _modules_of(package: str) -> Iterator[str]:
-    """Each module that lies directly in `package`."""
+    """Yield each module that is directly in `package`."""
     for module in iter_modules(_spec(package).submodule_search_locations):
         if not module.ispkg:
             yield f"{package}.{module.name}"
 
 
 def _rooms_of(package: str, module: str) -> Iterator[str]:
-    """Each room in `package` that has a `module`."""
+    """Yield each subpackage of `package` that has a `module`."""
     for folder in _spec(package).submodule_search_locations or ():
         for room in iter_modules([folder]):
             if room.ispkg and any(each.name == module for each in iter_modules([f"{folder}/{room.name}"])):

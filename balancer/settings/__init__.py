@@ -1,1 +1,1 @@
-"""What a file, or Python, may tell the balancer: settings that are checked where they are made."""
+"""Settings: the tables of config files, also made in Python, with checked values."""

@@ -1,8 +1,7 @@
 """The config file: TOML in, frozen and validated settings out, with errors that say what to do.
 
-Decides what a config may hold, what is assumed where it is silent, and how ranges and `${ENV}` expand.
-A config is data: nothing in it is executed. It must not know whether a strategy exists (`check` asks the
-registry) and must never show a value that came from the environment: `Config.redact` is for those who print.
+It expands ranges and `${ENV}`. A config is data: nothing in it is executed. Values from the environment are secret: use
+`Config.redact` before printing.
 """
 
 import copy
@@ -40,14 +39,14 @@ class Config(Settings):
 
     Attributes:
         pool: `[pool]`.
-        endpoints: `[[endpoints]]`; without any: one `local://` endpoint a core.
+        endpoints: `[[endpoints]]`. Without any: one `local://` endpoint for each core.
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
-        host_caps: `[host_caps]`: for a host, how many slots its endpoints may have in use together; "*": for any other.
+        host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
         quotas: `[quotas]`: calls and tokens a minute, by name; "*": for each endpoint that names none.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
-        verify: `[verify]`: which runs of the pipeline are made again on another endpoint.
+        verify: `[verify]`: which runs of the pipeline are repeated on another endpoint.
         llm: `[llm]`, or None.
         trace: `[trace]`, or None.
     """
@@ -64,7 +63,7 @@ class Config(Settings):
     llm: LlmSettings | None = None
     trace: TraceSettings | None = None
 
-    def __repr__(self) -> str:  # short, for any field may hold what came from the environment
+    def __repr__(self) -> str:  # short, as any field may hold a secret from the environment
         return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
 
     __str__ = __repr__
@@ -74,33 +73,33 @@ class Config(Settings):
 
     @property
     def file(self) -> str:
-        """Where it was read from."""
+        """The path of the file."""
         return self._file
 
     @property
     def redaction(self) -> Redaction:
-        """What takes the place of each value that came from the environment."""
+        """The replacement of each value that came from the environment."""
         return self._redaction
 
     def located(self, key: str, error: ConfigError) -> ConfigError:
-        """Return `error`, redacted, with the file and the key that each of its lines is about."""
+        """Return `error`, redacted, with the file and the key before each of its lines."""
         return ConfigError(f"{self._file}: {self.redact(f'{key}: {line}')}" for line in error.problems)
 
     def redact(self, text: str) -> str:
-        """Return `text` with "${NAME}" for each value that came from the environment.
+        """Return `text` with "${NAME}" in place of each value that came from the environment.
 
-        A value of less than 4 characters is no secret, and is hidden only where it is the whole text.
+        A value shorter than 4 characters is replaced only if it is the whole text.
         """
         return self._redaction(text)
 
     @property
     def is_one_machine(self) -> bool:
-        """Whether all endpoints of the file are this machine; see `on_one_machine`."""
+        """True if all endpoints are on this machine; see `on_one_machine`."""
         return on_one_machine(self.pool_endpoints)
 
     @property
     def decided_by_server(self) -> tuple[str, ...]:
-        """What the file says that a server decides where the pool is served elsewhere: `[[endpoints]]`, `[health]`."""
+        """The tables of the file that the server decides if the pool is served: `[[endpoints]]`, `[health]`."""
         said = [f"[{name}]" for name in _SERVERS if name in self.model_fields_set]
         said += [f"pool.{key}" for key in _SERVERS_OF_POOL if key in self.pool.model_fields_set]
         return (*(["[[endpoints]]"] if "endpoints" in self.model_fields_set else []), *said)
@@ -112,7 +111,7 @@ class Config(Settings):
 
 
 def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
-    """Return whether all of these are this machine: then what one says, another one says too, true or not."""
+    """Return whether all of these are this machine. Then two of them are not two independent witnesses."""
     return all(endpoint.url.startswith("local://") for endpoint in endpoints)
 
 
@@ -134,7 +133,7 @@ def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None 
 
 
 def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
-    """Return the config that the parsed TOML `raw` describes; `file` names it in errors."""
+    """Return the config of the parsed TOML `raw`; `file` is its name in errors."""
     environment = _Environment(environ)
     filled = environment.fill(raw, ())
     problems = environment.problems
@@ -155,9 +154,9 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
 def load_usable_part(
     path: str | PathLike[str], *, environ: Mapping[str, str] | None = None
 ) -> tuple[Config | None, tuple[str, ...]]:
-    """Return what can be used of the file at `path`, and a line for each mistake in the rest.
+    """Return the usable part of the file at `path`, and a line for each mistake in the rest.
 
-    Where there are mistakes the config is good for nothing but to look for more of them; None if nothing can be used.
+    With mistakes, the config is only good for finding more of them. It is None if nothing can be used.
     """
     try:
         raw = read_toml(path)
@@ -167,7 +166,7 @@ def load_usable_part(
     filled = environment.fill(raw, ())
     problems = environment.problems
     config = None
-    marred: set[str] = set()  # quotas that have a mistake, and may be missing by now
+    marred: set[str] = set()  # quotas with a mistake, which may be missing now
     for round_ in range(_ROUNDS):
         try:
             config = Config.model_validate(filled)
@@ -184,25 +183,25 @@ def load_usable_part(
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
             problems += _unknown_quotas(config, environment.filled, marred)
-        if len(usable) != len(config.endpoints):  # else it would say that the file has some, even if it has none
+        if len(usable) != len(config.endpoints):  # else the file would seem to have endpoints even if it has none
             config = config.model_copy(update={"endpoints": usable})
         config._file = str(path)
         config._redaction = Redaction.of(environment.shown, least=_LEAST_SECRET)
     return config, tuple(f"{path}: {line}" for line in problems)
 
 
-_ROUNDS = 5  # what is left of a file may have a mistake of its own, e.g. a table that lacks what was taken out
+_ROUNDS = 5  # the rest of a file may get a mistake, e.g. a table that lacks what was removed
 _LEAST_SECRET = 4
 
 
 # -- what is left of a file without its mistakes --------------------------------------------------------
 
 _STAND_IN: Final = "unusable://"
-"""Begins the URLs of endpoints that stand where one with a wrong URL stood, so that the others keep their numbers."""
+"""The start of the URLs that replace wrong ones, so that the other endpoints keep their numbers."""
 
 
 def _without(data: dict[str, Any], places: Iterable[Place]) -> dict[str, Any]:
-    """Return a copy of `data` without what stands at each of `places`; a required text that is missing is empty."""
+    """Return a copy of `data` without what is at each of `places`. A required text that is removed becomes empty."""
     left = copy.deepcopy(data)
     for place in places:
         _take_out(left, place)
@@ -219,7 +218,7 @@ def _take_out(data: dict[str, Any], place: Place) -> None:
     inner: Any = data
     for part in place[:-1]:
         if not _has(inner, part):
-            return  # an earlier place has taken it out
+            return  # removed with an earlier place
         inner = inner[part]
     if place and _has(inner, place[-1]):
         del inner[place[-1]]
@@ -257,7 +256,7 @@ def _duplicates(config: Config, secret: set[Place]) -> list[str]:
 
 
 def _beside_a_server(config: Config) -> list[str]:
-    """Return a line if the pool is served elsewhere, and the file says what is the server's to say."""
+    """Return a line if the pool is served elsewhere and the file has tables that only the server decides."""
     said = config.decided_by_server
     if config.pool.connect is None or not said:
         return []
@@ -265,12 +264,12 @@ def _beside_a_server(config: Config) -> list[str]:
 
 
 def _as_written(entry: EndpointSettings) -> str:
-    """Return what an entry calls its endpoints, with the range if there is one: url = "http://a/"."""
+    """Return the text of an entry's names, with its range: url = "http://a/"."""
     return f'url = "{entry.url}"' if entry.name is None else f'name = "{entry.name}"'
 
 
 def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
-    """Return a line for each cap of a host that has no endpoint; a host from the environment is not shown."""
+    """Return a line for each cap of a host without an endpoint. A host from the environment is not shown."""
     shown: set[str | None] = set()
     hosts = {endpoint.host for endpoint in config.pool_endpoints}
     for number, entry in enumerate(config.endpoints):
@@ -285,9 +284,9 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
 
 
 def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str] = frozenset()) -> list[str]:
-    """Return a line for each endpoint of a quota that there is not, and for each quota of no endpoint.
+    """Return a line for each endpoint with an unknown quota, and for each quota without an endpoint.
 
-    Those that are `marred` are there, though they cannot be used: what is wrong with them has a line already.
+    Quotas in `marred` exist but cannot be used; their mistakes already have a line.
     """
     lines = []
     known = sorted((config.quotas.keys() | marred) - {_ANY_HOST})
@@ -313,19 +312,19 @@ def _few(names: list[str], most: int = 8) -> str:
 
 
 def _touches(place: Place, secret: set[Place]) -> bool:
-    """Return whether what stands at `place` is, holds, or is part of something secret."""
+    """Return whether the value at `place` is, contains, or is part of a secret."""
     return any(place[: len(other)] == other[: len(place)] for other in secret)
 
 
 class _Environment:
-    """Fills `${NAME}` in and remembers what and where, so that what came from there is never shown."""
+    """Replaces `${NAME}`, and remembers what and where, so that these values are never shown."""
 
     _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.filled: set[Place] = set()
-        self.shown: set[tuple[str, str]] = set()  # a value, and what is shown instead
+        self.shown: set[tuple[str, str]] = set()  # a value, and the text shown in its place
         self.problems: list[str] = []
 
     def fill(self, value: Any, place: Place) -> Any:

@@ -1,7 +1,6 @@
 """Endpoint entries of a file: the keys that configs and scenarios share.
 
-Decides how an entry with a range stands for several endpoints. The rules themselves are those of `Endpoint`; it must
-not know what else a config or a scenario says of an endpoint.
+An entry with a range stands for several endpoints. `Endpoint` has the rules for each.
 """
 
 from typing import Annotated
@@ -20,7 +19,7 @@ Weight = Annotated[float, BeforeValidator(positive)]
 
 
 def _checked(url: str) -> str:
-    if has_credentials(url):  # first, so that no other message quotes them
+    if has_credentials(url):  # first, so that no other message quotes credentials
         raise PydanticCustomError("credentials", 'put credentials in [endpoints.headers], as "${NAME}"')
     for each in expand_range(url):
         checked_url(each)
@@ -40,5 +39,5 @@ class EndpointTable(Settings):
 
     @property
     def urls(self) -> list[str]:
-        """The URLs this entry stands for."""
+        """The URLs of this entry."""
         return expand_range(self.url)

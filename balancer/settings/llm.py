@@ -1,7 +1,4 @@
-"""`[llm]`: which model is asked, by which servers, and what it may cost.
-
-Decides names, defaults and ranges. It must not know how a model is asked.
-"""
+"""`[llm]`: the model, its servers, and a budget."""
 
 from typing import Annotated, Literal, Self
 
@@ -25,14 +22,14 @@ class LlmPrices(Settings):
     """`[llm.prices]`: what a million tokens cost, in any currency; 0: nothing.
 
     Attributes:
-        input, output: of the question, and of the answer.
+        input, output: price of the tokens of questions, and of answers.
     """
 
     input: _Price = 0.0
     output: _Price = 0.0
 
     def cost(self, asked: int, answered: int) -> float:
-        """Return what a question of so many tokens and its answer cost."""
+        """Return the cost of a question of `asked` tokens with an answer of `answered` tokens."""
         return (asked * self.input + answered * self.output) / 1e6
 
 
@@ -40,9 +37,9 @@ class LlmBudget(Settings):
     """`[llm.budget]`: what a run, and each row, may use; None: any amount. It is checked before each call.
 
     Attributes:
-        tokens, row_tokens: of questions and answers together.
+        tokens, row_tokens: tokens of questions and answers together.
         cost, row_cost: money, by `[llm.prices]`.
-        seconds, row_seconds: of waiting for answers; calls side by side count each.
+        seconds, row_seconds: seconds of waiting for answers; parallel calls count each.
     """
 
     tokens: _Count | None = None
@@ -54,23 +51,23 @@ class LlmBudget(Settings):
 
 
 class LlmSettings(Settings):
-    """`[llm]`.
+    """`[llm]`: the model, its servers, and a budget.
 
     Attributes:
-        model: its name, as the servers know it.
-        scripted: a folder of answers that were written beforehand: the run starts a server for them by itself, which
-            takes the place of a model, for trials. Then `endpoints` are not needed.
-        endpoints: `[[llm.endpoints]]`: base URLs of servers that speak OpenAI's API, with capacities and headers.
+        model: its name on the servers.
+        scripted: a folder of prepared answers. The run starts a server for them in place of a model, for trials. Then
+            `endpoints` are not needed.
+        endpoints: `[[llm.endpoints]]`: base URLs of servers with OpenAI's API, with capacities and headers.
         pool, health, limits, retries: as the tables of these names, for the pool of these endpoints.
-        structured: how an answer is kept to its form: "schema" (a JSON schema), "json" (any JSON), "text" (the prompt
-            alone); "auto" tries them in this order, and remembers for each server which one it refused.
-        attempts: questions for one answer that can be used.
-        max_output_tokens: of one answer.
-        temperature: None leaves it to the server.
-        timeout_s: for one answer as a whole.
-        outage_s: while no question is answered, each is tried beyond its tries for so many seconds.
-        prompts: a folder whose files take the place of ours of the same name.
-        prices, budget: what it costs, and what it may.
+        structured: how answers get their form: "schema" (a JSON schema), "json" (any JSON), "text" (the prompt alone);
+            "auto" tries them in this order, and remembers for each server which ones it refused.
+        attempts: questions for one usable answer.
+        max_output_tokens: the most tokens of one answer.
+        temperature: of the model; None: the server's default.
+        timeout_s: seconds for one answer.
+        outage_s: while no question is answered, further tries are made for so many seconds.
+        prompts: a folder; its files replace built-in prompts of the same name.
+        prices, budget: the tables of these names.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -110,5 +107,5 @@ class LlmSettings(Settings):
 
 
 def _mistake(words: str) -> PydanticCustomError:
-    """Return the error that says so; `words` quote nothing, as a key may have been filled in anywhere in the table."""
+    """Return an error with this text. It must quote no value, as keys may come from the environment."""
     return PydanticCustomError(QUOTES_NOTHING, "{words}", {"words": words})

@@ -1,7 +1,4 @@
-"""`[pipeline]` and `[verify]`: which problems, how many threads and inputs, how much patience and how much trust.
-
-Decides names, defaults and ranges. It must not know how anything is judged.
-"""
+"""`[pipeline]` and `[verify]`: problems, threads, inputs, time limits and trust."""
 
 from typing import Annotated, Literal
 
@@ -17,11 +14,11 @@ _Some = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class AimSettings(Settings):
-    """`[pipeline.aim]`: how long is searched for inputs that tell surviving wrong submissions from the right ones.
+    """`[pipeline.aim]`: how long to search for inputs that tell surviving wrong submissions from the right ones.
 
     Attributes:
-        seconds: that each of the generators that aim may search, for a problem and a round.
-        runs: inputs that each of them may run programs on, likewise.
+        seconds: how long each of the searching generators may search, for a problem and a round.
+        runs: on how many inputs each of them may run programs, for a problem and a round.
     """
 
     seconds: Annotated[float, Field(ge=0, le=86400)] = 20.0
@@ -29,16 +26,16 @@ class AimSettings(Settings):
 
 
 class RowSettings(Settings):
-    """`[pipeline.rows]`.
+    """`[pipeline.rows]`: which rows of a data set to use.
 
     Attributes:
-        split: the part of a data set that has several.
+        split: the split of a data set that has several.
         offset: rows to skip.
         limit: rows to look at after that; None: all.
-        ids: only the rows of these names; empty: all.
-        right: how many right solutions of a row are used, or "all".
+        ids: only the rows with these names; empty: all.
+        right: how many right solutions of a row to use, or "all".
         wrong: how many wrong ones.
-        seed: which ones.
+        seed: chooses which ones.
         tests: the kinds of known tests that count as the row's own data.
     """
 
@@ -53,12 +50,12 @@ class RowSettings(Settings):
 
 
 class VerifySettings(Settings):
-    """`[verify]`: which runs of a pipeline are made again on another endpoint, to find servers that lie.
+    """`[verify]`: which runs of a pipeline are repeated on another endpoint, to find servers that lie.
 
     Attributes:
         share: the part of all runs.
-        first: runs of each endpoint, until so many in a row agreed with another one's.
-        surprises: whether wrong answers of accepted programs, compile errors and kills by one case alone are, too.
+        first: runs of each endpoint are repeated until so many in a row agreed with another endpoint.
+        surprises: True: also wrong answers of accepted programs, compile errors, and kills by only one case.
     """
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -67,30 +64,30 @@ class VerifySettings(Settings):
 
 
 class PipelineSettings(Settings):
-    """`[pipeline]`: which problems, how many threads, how many inputs, how much patience.
+    """`[pipeline]`: which problems, how many threads, how many inputs, which time limits.
 
     Attributes:
         problems: folder of problem packages, or rows of a data set, relative to the current folder.
-        results: folder for the results, likewise.
-        sample_level_workers: problems at work at once.
-        output_generation_workers, solution_validation_workers: threads a problem uses in each function.
-        generators: names of the input generators, in the order they are asked.
+        results: folder for the results, relative to the current folder.
+        sample_level_workers: how many problems run at once.
+        output_generation_workers, solution_validation_workers: threads of a problem in each function.
+        generators: names of the input generators, in the order of use.
         max_inputs: valid inputs wanted per problem beyond its own data.
-        max_proposals: proposals asked of each generator per problem and round, at most, to get them.
+        max_proposals: the most proposals of each generator, per problem and round.
         seed: of the generators.
         max_rounds: how often inputs are proposed, the first time included, while some wrong submission survives.
         budget_s: seconds for made-up inputs, per problem; 0: as long as `max_rounds` rounds take.
-        shrink: whether cases that kill are made smaller in the end: "on", "off", or "auto": where there is a budget_s.
+        shrink: whether cases that kill are made smaller at the end: "on", "off", or "auto": only with a budget_s.
         quorum: the part of the accepted submissions that must agree on a case, the reference solution among them.
-        aim: `[pipeline.aim]`: how long is searched for inputs that tell survivors from right solutions.
-        rows: `[pipeline.rows]`: which rows, where `problems` names a data set.
+        aim: `[pipeline.aim]`: how long to search for inputs that tell survivors from right solutions.
+        rows: `[pipeline.rows]`: which rows, if `problems` is a data set.
         attempts: tries for one program run before it counts as unjudged; at least one on each endpoint.
-        outage_s: while nothing in the run succeeds, it is tried beyond that for so many seconds.
-        time_limit_s: CPU seconds for a run where the package names no limit.
+        outage_s: while nothing in the run succeeds, further tries are made for so many seconds.
+        time_limit_s: CPU seconds for a run if the package has no limit.
         time_limit_factor: multiplies the package's own limits (they are for other machines).
-        compile_s: CPU seconds for a compiler, per program; of wall time it has three times as much, and 10 s.
-        python: what runs submissions in Python: "python" (CPython), or "pypy", where an endpoint has it.
-        quiet_label: endpoints with this label re-run time limits that an overload may have caused.
+        compile_s: CPU seconds for a compiler, per program. The limit of wall time is three times as much, plus 10 s.
+        python: what runs Python submissions: "python" (CPython), or "pypy", if an endpoint has it.
+        quiet_label: endpoints with this label rerun time limits that an overload may have caused.
         predict: whether a run predicts its own end, if the simulator is installed.
     """
 

@@ -1,7 +1,4 @@
-"""`[pool]` and `[[endpoints]]` of a config: how endpoints are chosen, and which there are.
-
-Decides names, defaults and ranges, for a pool of any servers. It must not know what the servers are for.
-"""
+"""`[pool]` and `[[endpoints]]` of a config: the endpoints, and how one is chosen."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -22,11 +19,11 @@ class PoolSettings(Settings):
     """`[pool]`: how endpoints are chosen and waited for.
 
     Attributes:
-        strategy: which endpoint is next; `balancer strategies` lists them.
-        options: the strategy's own.
-        acquire_timeout_s: seconds an acquire waits unless it says otherwise; absent: for ever.
-        ttl_s: seconds after which a lease that was not given back is ended; absent: never.
-        leak_after_s: seconds after which a lease that was not given back is logged, once; absent: never.
+        strategy: chooses the next endpoint; `balancer strategies` lists them.
+        options: the strategy's options.
+        acquire_timeout_s: seconds an acquire waits by default; absent: for ever.
+        ttl_s: seconds after which the pool ends a lease that was not released; absent: never.
+        leak_after_s: seconds after which a lease that was not released is logged, once; absent: never.
         spill_after_s: seconds for which a failover group may be full before the next one is used; absent: any time.
         max_waiters: acquires that may wait at once; one more fails; absent: any number.
         seed: makes the strategy's random choices repeatable; absent: a random seed.
@@ -43,13 +40,13 @@ class PoolSettings(Settings):
 
 
 class PoolSection(PoolSettings):
-    """`[pool]` of a whole config: it may be served elsewhere, by `balancer serve`.
+    """`[pool]` of a whole config. `balancer serve` may serve the pool elsewhere.
 
     Attributes:
-        connect: where, as balancer://host:port or, over TLS, balancers://host:port: then endpoints, strategy and rules
-            are the server's. Absent: it is a pool of this process alone.
-        token_file: the file with the token that the server wants; absent: the environment's BALANCER_SERVE_TOKEN.
-        ca: a PEM file with the certificates that are trusted for TLS; absent: those of the system.
+        connect: the server, as balancer://host:port or, over TLS, balancers://host:port. Then the server has the
+            endpoints, the strategy and the rules. Absent: a pool of this process alone.
+        token_file: the file with the server's token; absent: the environment variable BALANCER_SERVE_TOKEN.
+        ca: a PEM file with the trusted certificates for TLS; absent: those of the system.
     """
 
     connect: Annotated[str, Field(min_length=1)] | None = None
@@ -58,10 +55,10 @@ class PoolSection(PoolSettings):
 
 
 class TraceSettings(Settings):
-    """`[trace]`: a file that says what the pool did, call by call.
+    """`[trace]`: a file with a row for each call of the pool and each change.
 
     Attributes:
-        path: where it is written; a file that is there is appended to.
+        path: its path; an existing file is appended to.
     """
 
     path: Annotated[str, Field(min_length=1)]
@@ -70,7 +67,7 @@ class TraceSettings(Settings):
 def _checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     try:
         Headers(_plain(headers))
-    except ValueError as error:  # it names a header, and quotes no value
+    except ValueError as error:  # its text names a header, and quotes no value
         raise PydanticCustomError("header", "{why}", {"why": str(error)}) from None
     return headers
 
@@ -83,17 +80,17 @@ class EndpointSettings(EndpointTable):
     """`[[endpoints]]`: one server or, with ranges in its URL, several.
 
     Attributes:
-        url: where it is, with ranges such as {1..4} for several.
-        name: what it is called in the pool; absent: its URL. A range in `url` asks for one of as many in `name`.
-        capacity: leases out at once.
-        weight: its share of the work, for strategies that look at weights.
-        labels: what it offers; a request for labels is served only by endpoints that have them all.
+        url: its address, with ranges such as {1..4} for several.
+        name: its name in the pool; absent: its URL. With a range in `url`, `name` needs a range of the same size.
+        capacity: how many leases may be out at once.
+        weight: its share of the work, for strategies that use weights.
+        labels: what it offers. A request with labels goes only to endpoints that have them all.
         host: the machine it runs on; absent: the host part of `url`.
         group: its failover group; a higher one is used only when the lower ones cannot serve.
         quota: the entry of `[quotas]` that its calls count for; absent: `[quotas."*"]`, if there is one.
         headers: sent with every request of an http endpoint, and given to the caller with the lease; never shown.
-        languages: what its programs may be written in; absent: each is tried once with a tiny program when it is first
-            needed, of those that the server says that it has, or that are installed for a local one.
+        languages: the languages of its programs; absent: each is tested once with a tiny program when it is first
+            needed, of those that the server reports, or that are installed for a local one.
         isolation: how a `local://` endpoint keeps programs apart from the machine: "auto", "bubblewrap", "unshare" or
             "rlimits" (not at all).
     """
@@ -122,12 +119,12 @@ class EndpointSettings(EndpointTable):
 
     @property
     def names(self) -> list[str]:
-        """The names of the endpoints this entry stands for."""
+        """The names of the endpoints of this entry."""
         return self.urls if self.name is None else expand_range(self.name)
 
     @property
     def specs(self) -> list[Endpoint]:
-        """The endpoints this entry stands for, as a pool takes them."""
+        """The endpoints of this entry, as a pool takes them."""
         headers = Headers(_plain(self.headers))
         return [
             Endpoint(

@@ -1,7 +1,6 @@
 """Settings of health, limits, quotas and retries, for a config, a scenario or Python.
 
-Decides the names, the defaults and the ranges. It must not know how any of it is done: `balancer.core` does
-the first two, `balancer.shells.calls` the third.
+`balancer.core` carries them out.
 """
 
 import math
@@ -34,19 +33,19 @@ _LEAST_RAMP_S = 0.001
 
 LONG_CALLS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "consecutive_failures": 3,  # of calls so long there are few: five would be five callers' hours
-        "success_rate": 0.0,  # an own rate that forgets within minutes never has enough outcomes,
-        "rate_sds": 0.0,  # nor do comparisons of intervals; endpoints differ by what they were asked for
+        "consecutive_failures": 3,  # of such long calls there are few: five would take five callers hours
+        "success_rate": 0.0,  # the own rate forgets within minutes, so it never has enough outcomes
+        "rate_sds": 0.0,  # the same for comparisons, and endpoints differ by what they were asked for
         "failure_share": 1.0,
-        "timeouts": "ignore",  # to be slow is no failure
+        "timeouts": "ignore",  # a slow call is not a failure
         "cooldown_s": 5.0,
-        "probe_s": 30.0,  # what answers at all has begun by then; its end would come an hour later
+        "probe_s": 30.0,  # an endpoint that answers has begun by then; the call ends an hour later
     }
 )
-"""What `preset = "long_calls"` of `[health]` stands for, where a key is not given."""
+"""The defaults of `[health]` with `preset = "long_calls"`."""
 
 LONG_TTL_S: Final = 7200.0
-"""How long a lease may last with that preset, unless the pool says otherwise: twice an hour."""
+"""The longest time of a lease with that preset, in seconds, unless the pool sets another."""
 
 
 def _none_or_some(seconds: float) -> float:
@@ -58,29 +57,30 @@ def _none_or_some(seconds: float) -> float:
 class HealthSettings(CheckedInPython):
     """`[health]`: when an endpoint is taken out of service, and how it comes back.
 
-    Three tests find the outliers: failures in a row, the endpoint's own success rate, and, among `min_hosts` and more,
-    a comparison with the others (gRFC A50: success rate and failure percentage).
+    Three tests find the outliers: failures in a row, the endpoint's own success rate, and, with at least `min_hosts`
+    endpoints, a comparison with the others (gRFC A50: success rate and failure percentage).
 
     Attributes:
         consecutive_failures: so many failures in a row eject; 0: this test is off.
         success_rate: an own success rate below this ejects; 0: this test is off.
-        success_volume: outcomes, counted with their decay, before the own rate is believed.
+        success_volume: how many outcomes, counted with their decay, the own rate needs.
         decay_s: after so many seconds an outcome counts 37%.
-        interval_s: how often endpoints are compared, on the outcomes since the last time.
-        min_hosts: endpoints with enough outcomes that a comparison takes.
+        interval_s: how often endpoints are compared, by the outcomes since the last time.
+        min_hosts: how many endpoints with enough outcomes a comparison needs.
         rate_volume: outcomes in an interval for the test by standard deviations.
         rate_sds: a success rate so many standard deviations below the mean ejects; 0: this test is off.
         failure_volume: outcomes in an interval for the test by percentage.
-        failure_share: a share of failures of more than this ejects; 1: this test is off.
-        cooldown_s: how long an ejection lasts; the first two probes that fail each make it twice as long, each further
-            one four times, and five successes in a row make it this long again.
-        max_cooldown_s: but no longer than this; also the longest `Retry-After` that is believed.
-        max_ejected_share: the share of the endpoints that may be ejected, the next one counted; one is always kept, and
-            of 2 or 3 one may be ejected whatever the share.
-        panic_share: when fewer than this share are in service, all are used; 0: never.
-        slow_start_s: an endpoint that comes back gets 10% of its weight, growing to all of it in so many seconds.
-        probe_s: a probe that is under way for so long has gone well, whatever becomes of it; 0: it must end first.
-        timeouts: whether a call that took too long counts as a failure: "count", or "ignore": it says nothing.
+        failure_share: a share of failures above this ejects; 1: this test is off.
+        cooldown_s: how long an ejection lasts. The first two failed probes double it, and each further one multiplies
+            it by four. Five successes in a row reset it.
+        max_cooldown_s: the longest cooldown; also the longest `Retry-After` that counts.
+        max_ejected_share: the share of endpoints that may be ejected at once. One is always kept, and of 2 or 3
+            endpoints one may be ejected whatever the share.
+        panic_share: if fewer than this share are in service, all are used; 0: never.
+        slow_start_s: an endpoint that comes back starts with 10% of its weight, which grows to all of it in so many
+            seconds.
+        probe_s: a probe that runs for so long counts as good, whatever its end; 0: it must end first.
+        timeouts: what a call that took too long counts as: "count": a failure; "ignore": nothing.
         preset: "long_calls": other defaults, for calls that last from minutes to hours: see `LONG_CALLS`.
     """
 
@@ -120,11 +120,11 @@ class HealthSettings(CheckedInPython):
 
 
 class PingSettings(CheckedInPython):
-    """How endpoints are tried beside their calls. It is the prober's business; a pool only hears how a ping went.
+    """How endpoints are pinged beside their calls. The prober uses it; a pool only gets the results.
 
     Attributes:
         ping: "off", "ping" (`/v1/ping`) or "program" (a program is run).
-        ping_every_s: how often.
+        ping_every_s: seconds between two pings of an endpoint.
     """
 
     ping: Literal["off", "ping", "program"] = "off"
@@ -132,12 +132,12 @@ class PingSettings(CheckedInPython):
 
     @property
     def conclusive(self) -> bool:
-        """True if a ping that goes well shows that an endpoint works: it has run a program."""
+        """True if a good ping shows that an endpoint works, as it ran a program."""
         return self.ping == "program"
 
 
 class HealthSection(PingSettings, HealthSettings):
-    """`[health]` of a file: the settings, those of the pings, and whether there is any health at all.
+    """`[health]` of a file: the settings of health and of pings, and whether health is used.
 
     Attributes:
         enabled: False: no endpoint is ever taken out of service for its failures.
@@ -156,19 +156,19 @@ def _if_enabled(section: HealthSection | None) -> HealthSection | None:
     return section if section and section.enabled else None
 
 
-# The settings; None if they are not there or not enabled.
+# The settings; None if they are absent or not enabled.
 EnabledHealth = Annotated[HealthSection | None, BeforeValidator(_section), AfterValidator(_if_enabled)]
 
 
 class LimitSettings(CheckedInPython):
-    """`[limits]`: how many slots of an endpoint are used at once, capacity being the most.
+    """`[limits]`: how many slots of an endpoint are used at once, at most its capacity.
 
     Attributes:
-        kind: "fixed": its capacity. "aimd": starts at `initial`, grows by one for each round of successes that had use
-            for more (additive increase), and shrinks by `backoff` when the endpoint is overloaded or a call times out
-            (multiplicative decrease), once for the calls that were out together.
-        initial: slots to begin with.
-        backoff: what is left of the limit, between 0 and 1.
+        kind: "fixed": its capacity. "aimd": starts at `initial`, grows by one for each round of successes while it is
+            fully used (additive increase), and is multiplied by `backoff` when the endpoint is overloaded or a call
+            times out (multiplicative decrease), once for the calls that were out together.
+        initial: slots at the start.
+        backoff: the part of the limit that is left, between 0 and 1.
     """
 
     kind: Literal["fixed", "aimd"] = "fixed"
@@ -192,7 +192,7 @@ class QuotaSettings(CheckedInPython):
     Attributes:
         requests_per_min: calls; absent: any number.
         tokens_per_min: tokens, reserved by an estimate when a call begins; absent: any number.
-        estimate: tokens reserved for a call that does not say how many it will take.
+        estimate: tokens reserved for a call without an estimate of its own.
     """
 
     requests_per_min: Annotated[int, Field(ge=1)] | None = None
@@ -214,15 +214,15 @@ class QuotaSettings(CheckedInPython):
 
 
 class RetrySettings(CheckedInPython):
-    """`[retries]`: how often and how soon a call that failed is tried again, and how many retries there may be in all.
+    """`[retries]`: how often and how soon a failed call is tried again, and how many retries there may be in all.
 
     Attributes:
         budget_ratio: retries per first attempt.
-        budget_per_s: retries a second on top of that, so that a quiet pool may retry too.
+        budget_per_s: further retries a second, so that a quiet pool may retry too.
         budget_window_s: how long an attempt and a retry count. At every retry, the window that ends with it has at most
             `budget_ratio` x first attempts + `budget_per_s` x `budget_window_s` retries.
-        base_s: mean pause before the first retry; twice that before each that follows. 0: no pause.
-        max_pause_s: but no longer than this.
+        base_s: mean pause before the first retry, in seconds; it doubles with each further one. 0: no pause.
+        max_pause_s: the longest pause, in seconds.
     """
 
     budget_ratio: Annotated[float, Field(ge=0, le=10)] = 0.2

@@ -1,7 +1,4 @@
-"""Base models of TOML tables: strict, frozen, with errors of one line that name the key.
-
-Decides how a place in a file is written and which names are known there. It must not know any particular file.
-"""
+"""Base models of TOML tables: strict, frozen, with errors of one line that name the key."""
 
 from collections.abc import Callable, Iterator
 from os import PathLike
@@ -17,7 +14,7 @@ from balancer.values.wording import describe
 
 __all__ = ["CheckedInPython", "Place", "Settings", "key_of", "problems_of", "read_toml"]
 
-Place = tuple[str | int, ...]  # where a value stands, e.g. ("endpoints", 0, "url")
+Place = tuple[str | int, ...]  # the path of a value, e.g. ("endpoints", 0, "url")
 
 
 class Settings(BaseModel):
@@ -26,7 +23,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     def to_data(self) -> dict[str, Any]:
-        """Return plain data from which an equal table can be made: what is not as by default, and which kind it is."""
+        """Return plain data from which an equal table can be made: the values that are not defaults, and the kind."""
         fields = type(self).model_fields
         return {
             name: _data(value)
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
 else:
 
     class _Made(type(BaseModel)):
-        """Makes settings from keyword arguments. What is read from a file is not made by a call, and comes not here."""
+        """Checks settings that are made from keyword arguments. Tables that are read from a file do not pass here."""
 
         def __call__(cls, *args, **values):
             try:
@@ -51,7 +48,7 @@ else:
 
 
 class CheckedInPython(Settings, metaclass=_Made):  # type: ignore[metaclass]  # mypy takes none that is computed
-    """Base of the tables that Python code makes as well: a mistake there is a ValueError, with a line for each."""
+    """Base of the tables that Python code makes too. A mistake there is a ValueError, with a line for each."""
 
 
 def _data(value: Any) -> Any:
@@ -68,7 +65,7 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or is not TOML.
     """
-    import tomllib  # here, as a pool in code reads no file
+    import tomllib  # imported here: only for files
 
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -84,13 +81,13 @@ def problems_of(
     """Return a line for each thing to fix: key, what was found, what is allowed.
 
     Args:
-        error: raised when `root` was validated.
-        secret: whether the value found at a place must not be shown.
+        error: from the validation of `root`.
+        secret: returns whether the value at a place must not be shown.
     """
     lines = []
     for details in error.errors():
         place, within = _located(details["loc"], root)
-        if not place:  # it is about several keys, and names them
+        if not place:  # an error about several keys names them itself
             lines += details["msg"].removeprefix("Value error, ").splitlines()
             continue
         known = {name for model in within for name in model.model_fields}
@@ -101,20 +98,20 @@ def problems_of(
 
 
 def _is_secret(details: ErrorDetails) -> bool:
-    return details["type"] == "credentials"  # of a URL, whatever file it is in
+    return details["type"] == "credentials"  # of a URL, in any file
 
 
 def key_of(place: Place) -> str:
-    """Write a place as people do: endpoints[0].url."""
+    """Return a place as people write it: endpoints[0].url."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def _located(loc: Place, root: type[BaseModel]) -> tuple[Place, list[type[BaseModel]]]:
-    """Return the place without what pydantic adds (the tags of unions), and the models that may stand around it."""
+    """Return the place without what pydantic adds (the tags of unions), and the models that may contain it."""
     place: list[str | int] = []
     models = [root]
     within = models
-    named = False  # what comes next is a name that the file gives a table, e.g. of a quota
+    named = False  # True if the next part is a name from the file, e.g. of a quota
     for part in loc:
         if named:
             place.append(part)

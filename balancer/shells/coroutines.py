@@ -23,7 +23,7 @@ _ADVICE = "do the work in fn itself, while it has the lease, and return what cam
 
 
 def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
-    """Return `fn` with a check of its result. It raises TypeError if the result is a coroutine or a generator.
+    """Return `fn` with a check of its result. It raises TypeError if the result is an awaitable or a generator.
 
     Such a result is closed.
 

@@ -102,7 +102,7 @@ def checked_timeout(timeout: Any) -> float:
 
 
 def shows_arguments(of: type = LeaseRequest) -> Callable[[F], F]:
-    """Show the fields of `of`, with defaults, as arguments of a function with `**asked`, in `help` and editors."""
+    """Show the fields of `of`, with defaults, as arguments of a function with `**asked`, in help and editors."""
 
     def shows(function: F) -> F:
         shown = inspect.signature(function)

@@ -1,1 +1,1 @@
-"""Values: what a URL, a number, a header or a range may be, and how names, mistakes and secrets are shown."""
+"""Values: the rules for URLs, numbers, headers and ranges, error texts, and redaction of secrets."""

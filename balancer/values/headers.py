@@ -1,7 +1,7 @@
-"""The headers of an endpoint: read like any mapping by the caller who sends them, and shown to nobody else.
+"""The headers of an endpoint: a mapping that never shows its values.
 
-Decides which headers can be sent, and that no text made of them has a value in it: any may be a secret. So an error
-names a header and never quotes its value. It must not know HTTP beyond that.
+It checks that each header can be sent. Any value may be secret, so an error names the header and does not quote its
+value.
 """
 
 import re
@@ -17,10 +17,10 @@ _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")  # RFC 9110, witho
 
 
 class Headers(Mapping[str, str]):
-    """Names and values, read-only. What it prints as has the names only; a copy or a pickle has the values, too.
+    """Names and values, read-only. Its repr has the names only; a copy or a pickle has the values too.
 
     Args:
-        given: names and values, both plain texts.
+        given: names and values, both strings.
 
     Raises:
         ValueError: a header cannot be sent.
@@ -63,5 +63,5 @@ def checked_headers(headers: Mapping[str, str], url: str) -> dict[str, str]:
 
 
 def secrets_of(headers: Mapping[str, str]) -> list[str]:
-    """Return the values, and what follows the scheme in each ("Bearer ", "Basic ")."""
+    """Return the values, and the part after the scheme ("Bearer ", "Basic ") of each."""
     return [text for value in headers.values() for text in (value, value.partition(" ")[2].strip()) if text]

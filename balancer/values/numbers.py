@@ -1,7 +1,6 @@
-"""What a number may be, wherever one is given: in Python, in a config, in a scenario.
+"""Rules for numbers, in Python, in configs and in scenarios.
 
-A rule returns its value or raises ValueError with what is allowed; where the value stands is for the caller to say, by
-`checked` where no file is read. It must not know what a number is for.
+A rule returns its value, or raises ValueError with what is allowed. `checked` adds the name of the value.
 """
 
 import math
@@ -15,7 +14,7 @@ T = TypeVar("T")
 
 
 def checked(name: str, value: Any, rule: Callable[[Any], T]) -> T:
-    """Return what `rule` returns for `value`, or raise ValueError with one line: its name, what was found, the rule."""
+    """Return what `rule` returns for `value`, or raise ValueError with name, value and rule, in one line."""
     try:
         return rule(value)
     except ValueError as error:
@@ -38,7 +37,7 @@ def positive(value: Any) -> float:
 
 def seconds(value: Any) -> float:
     """Return `value` if it is a number of seconds, `inf` included."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:  # also catches NaN
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:  # also refuses NaN
         raise ValueError(f"it must be a number of seconds >= 0, or None{_unquoted(value)}")
     return float(value)
 
@@ -51,5 +50,5 @@ def finite_seconds(value: Any) -> float:
 
 
 def _unquoted(value: object) -> str:
-    """Return what to do about a number in quotes."""
+    """Return advice about a number in quotes."""
     return "; leave out the quotes" if isinstance(value, str) else ""

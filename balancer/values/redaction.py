@@ -1,7 +1,4 @@
-"""Secrets out of texts: what must not be shown, and what stands there instead.
-
-Decides where a secret is recognised. It must not know where secrets come from nor who reads the texts.
-"""
+"""Redaction: secrets in texts, and the text that replaces them."""
 
 import json
 import re
@@ -18,21 +15,21 @@ _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """Puts a stand-in in the place of each secret."""
+    """Replaces secrets in a text."""
 
     _pattern: re.Pattern[str] | None = None
     _stand_ins: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, secrets: Iterable[tuple[str, str]], *, least: int = 1) -> Self:
-        """Return what hides `secrets`, each with its stand-in.
+        """Return a redaction of `secrets`, each with its replacement.
 
         A secret is found in any case, with any white space for its own, as `repr` and JSON write it, and with any
-        number where it has a range such as {1..4}.
+        number in place of a range such as {1..4}.
 
         Args:
-            secrets: a secret and what is shown instead; an empty one is ignored.
-            least: one with fewer characters, ranges not counted, is hidden only where it is the whole text.
+            secrets: a secret and its replacement; an empty secret is ignored.
+            least: a secret with fewer characters, ranges not counted, is replaced only if it is the whole text.
         """
         longest_first = sorted({(text, shown) for text, shown in secrets if text}, key=lambda pair: -len(pair[0]))
         if not longest_first:
@@ -49,12 +46,12 @@ class Redaction:
 
 
 def plain_name(name: str) -> str:
-    """Return the name of an endpoint, of a URL without user and query, which may be secrets."""
+    """Return the name of an endpoint. A URL loses its user and query, which may be secrets."""
     return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
 
 
 class ShownNames:
-    """What endpoints are called where others look: URLs without user and query, and no two alike.
+    """The shown names of endpoints: URLs without user and query, all different.
 
     Args:
         redact: takes further secrets out of a name.
@@ -66,7 +63,7 @@ class ShownNames:
         self._taken: set[str] = set()
 
     def __call__(self, name: str) -> str:
-        """Return what `name` is called, always the same."""
+        """Return the shown name of `name`, always the same."""
         shown = self._shown.get(name)
         if shown is None:
             plain = self._redact(plain_name(name))
@@ -86,7 +83,7 @@ def _group(secret: str, *, whole: bool) -> str:
 
 
 def _as_pattern(text: str) -> str:
-    """Return a pattern for `text`, its white space being any and its ranges also any number."""
+    """Return a pattern for `text`, in which white space matches any, and a range any number."""
     pieces = re.split(r"(\s+|\{\d+\.\.\d+\})", text)
     return "".join(_piece(piece) for piece in pieces)
 

@@ -1,10 +1,7 @@
-"""What the URL of an endpoint may look like, and when two URLs are one endpoint.
+"""URLs of endpoints: which are valid, which ones are the same endpoint, and ranges in them.
 
-Decides both for Python, for configs and for scenarios alike. A plain name such as "gpu-1" is as good as a URL, and any
-scheme will do.
-
-Ranges in names: "http://10.0.0.{1..4}:{8080..8083}/" is sixteen of them. Decides what a range is and how several in one
-name multiply.
+A plain name such as "gpu-1" is as good as a URL, and any scheme will do. "http://10.0.0.{1..4}:{8080..8083}/" stands
+for sixteen URLs.
 """
 
 import re
@@ -19,17 +16,17 @@ _MOST_PORT: Final = 65535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _RANGE = re.compile(r"\{\d+\.\.\d+\}")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#\[\]]+):\d+(/.*)?")
-_KNOWN_BY_HEART: Final = 16_384  # names, so that the exclusions of a retry cost no parsing
+_KNOWN_BY_HEART: Final = 16_384  # cached names, so that the exclusions of a retry need no parsing
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _BOUNDS = re.compile(r"(\d+)\.\.(\d+)")
 _MOST = 10_000
 
 
 def checked_url(url: object) -> str:
-    """Return `url`, a URL or a plain name, if an endpoint can have it.
+    """Return `url`, a URL or a plain name, if it is valid for an endpoint.
 
     Raises:
-        ValueError: it cannot; the message says why and what to write, and does not quote a password.
+        ValueError: it is not. The message says why and what to write, and does not quote a password.
     """
     if not isinstance(url, str) or not url.strip():
         raise ValueError("it must be a non-empty string")
@@ -52,10 +49,10 @@ def checked_url(url: object) -> str:
 
 
 def checked_server_url(url: str) -> str:
-    """Return `url` if a file can have it: beyond what `checked_url` asks, it needs a scheme and what the scheme is of.
+    """Return `url` if it is valid in a file: by `checked_url`, and with a scheme that has something after it.
 
     Raises:
-        ValueError: it cannot, and why.
+        ValueError: it is not valid, and why.
     """
     scheme, found, rest = checked_url(url).partition("://")
     if not found or not scheme or not rest.strip("/ "):
@@ -64,18 +61,18 @@ def checked_server_url(url: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Return whether `url` names a user, perhaps with a password: then no message should quote it."""
+    """Return whether `url` has a user, perhaps with a password. Then no message should quote it."""
     return "@" in _authority(url.partition("://")[2] or url)
 
 
 def identity_of(name: str) -> str:
-    """Return what tells endpoints apart: equal for two names or URLs if they are one endpoint.
+    """Return the identity of a name or URL: equal for two that are the same endpoint.
 
-    The scheme and the host of a URL may be written in any case, the port of its scheme may be left out, and so may a
-    slash at its end. "judge0+http" is http as well. Whatever is no http or https URL is taken as it is.
+    For http and https URLs, the case of scheme and host, the default port and a final slash do not matter.
+    "judge0+http" counts as http. Other texts are taken as they are.
 
     Raises:
-        TypeError: `name` is no string.
+        TypeError: `name` is not a string.
     """
     if not isinstance(name, str):
         raise TypeError(f"found {name!r}; an endpoint is named by a string, its name or its URL")
@@ -86,7 +83,7 @@ def host_of(url: str) -> str:
     """Return the host part of `url`, or all of it if it has none."""
     try:
         return urlsplit(url).hostname or url
-    except ValueError:  # e.g. an unclosed "[": a name is a name, whatever it looks like
+    except ValueError:  # e.g. an unclosed "[": any text is a valid name
         return url
 
 
@@ -106,7 +103,7 @@ def _canonical(url: str) -> str:
 
 
 def _default_port(scheme: str) -> int | None:
-    """Return the port of an http or https scheme, whatever API is named before a "+"; None of any other."""
+    """Return the port of an http or https scheme, also of one such as "judge0+http"; None for any other."""
     return _DEFAULT_PORTS.get(scheme.lower().rpartition("+")[2])
 
 
@@ -121,9 +118,9 @@ def _password_in(url: str) -> bool:
 
 
 def _port_in(rest: str, *, strict: bool) -> str | None:
-    """Return the port as it is written, if there is one. Unless `strict`, only digits are a port."""
+    """Return the port as it is written, or None. Unless `strict`, only digits are a port."""
     place = _authority(rest).rpartition("@")[2]
-    if "[" in place and "]" not in place:  # a name is a name, whatever it looks like
+    if "[" in place and "]" not in place:  # any text is a valid name
         return None
     after_host = place.rpartition("]")[2]
     _, found, port = after_host.partition(":")
@@ -133,14 +130,14 @@ def _port_in(rest: str, *, strict: bool) -> str | None:
 
 
 def expand_range(name: str) -> list[str]:
-    """Return the names that `name` stands for, the last range counting fastest.
+    """Return the names that `name` stands for. The last range counts fastest.
 
     "{08..10}" keeps the width of its first bound: 08, 09, 10.
 
     Raises:
-        ValueError: a range is malformed, runs backwards, or the name stands for more than 10 000.
+        ValueError: a range is malformed or runs backwards, or the name stands for more than 10 000.
     """
-    parts = _BRACES.split(name)  # text, what is in the braces, text, and so on
+    parts = _BRACES.split(name)  # text, content of braces, text, and so on
     fixed, ranges = parts[::2], parts[1::2]
     if "{" in "".join(fixed) or "}" in "".join(fixed):
         raise ValueError(f"{name!r} has a brace without its partner; a range is written {{1..4}}")

@@ -1,7 +1,4 @@
-"""How errors are worded: the nearest name that exists, and a pydantic error as a line a person can act on.
-
-Must not know files or settings; it turns facts into words.
-"""
+"""Error texts: the nearest existing name, and a pydantic error as a line that says what to do."""
 
 import errno
 import os
@@ -13,9 +10,9 @@ from pydantic_core import ErrorDetails
 __all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "why_not_listening"]
 
 QUOTES_NOTHING = "quotes_nothing"
-"""The type of an error of a validator of ours that shows no value, so that it may be shown beside secrets."""
+"""The type of errors of our own validators that quote no value. They may be shown beside secrets."""
 
-# Where pydantic speaks of Python, a config is TOML.
+# Texts for TOML in place of pydantic's texts for Python.
 _WORDS = {
     "dict_type": "it must be a table",
     "list_type": "it must be a list, such as ['a', 'b']; a list of tables is written [[name]]",
@@ -26,7 +23,7 @@ _WORDS = {
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the nearest of `known`, or nothing if none is near."""
+    """Return "; did you mean 'x'?" for the nearest of `known`, or "" if none is near."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -36,7 +33,7 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
 
     Args:
         error: one of `ValidationError.errors()`.
-        known: the keys that exist where it happened.
+        known: the keys that exist at its place.
         secret: True if the value found must not be shown.
     """
     key = str(error["loc"][-1]) if error["loc"] else ""
@@ -53,7 +50,7 @@ def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False)
     if secret and error["type"] == "value_error":  # our own validators quote what they found
         message = "it cannot be used here"
     if error["type"] == "value_error" and isinstance(error["input"], Mapping) and not secret:
-        return message  # about several keys of a table, and names them
+        return message  # about several keys of a table, which it names
     found = "a value that is not shown" if secret else _found(error["input"])
     return f"found {found}: {message[:1].lower()}{message[1:]}"
 
@@ -75,7 +72,7 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _tag(error: ErrorDetails) -> str:
-    """Describe a table that does not say, or not rightly, which of several kinds it is."""
+    """Return a text about a table whose kind is missing or wrong."""
     context = error.get("ctx", {})
     key, found = str(context.get("discriminator", "kind")).strip("'"), str(context.get("tag", ""))
     tags = [tag.strip(" '") for tag in str(context.get("expected_tags", "")).split(",")]
@@ -85,7 +82,7 @@ def _tag(error: ErrorDetails) -> str:
 
 
 def _found(value: object) -> str:
-    # A table or a list is named, not shown: it may hold what is secret further down.
+    # A table or a list is not shown: it may contain secrets.
     if isinstance(value, Mapping):
         return "a table"
     return "a list" if isinstance(value, list | tuple) else _short(repr(value))
@@ -96,7 +93,7 @@ def _short(text: str, most: int = 80) -> str:
 
 
 def why_not_listening(error: Exception) -> str:
-    """Return why a server cannot listen where it should, and what to do, for the end of a line."""
+    """Return why a server cannot listen, and what to do, for the end of a line."""
     number = getattr(error, "errno", None)
     if isinstance(error, OSError) and (number is None or number < 0 or number == errno.EADDRNOTAVAIL):  # < 0: no name
         return "it is no address of this machine; choose another host, e.g. 127.0.0.1, or 0.0.0.0 for all addresses"
