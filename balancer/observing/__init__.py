@@ -1,1 +1,1 @@
-"""What watches a pool and is attached to it: traces, a page, Prometheus, OpenTelemetry."""
+"""Observers of a pool: traces, the live page, Prometheus, OpenTelemetry."""

@@ -1,8 +1,7 @@
 """OpenTelemetry spans: one for each attempt, a child of the span of the call that made it.
 
-Decides what an attempt's span says. An attempt is a lease, from its grant to its end; its call is whatever span was
-current where the lease was asked for, in threads, in tasks, and for each try and each hedge of `Pool.call`. It must not
-know where spans go: that is the provider's business.
+An attempt is a lease, from its grant to its end. Its parent is the span that was current where the lease was asked for:
+in threads, in tasks, and for each try and each hedge of `Pool.call`.
 """
 
 import time
@@ -36,7 +35,7 @@ __all__ = ["SpanSource", "Spans"]
 
 _NAME: Final = "balancer.attempt"
 _BAD: Final = frozenset({Outcome.FAILURE, Outcome.OVERLOAD})
-_MOST: Final = 100_000  # leases that are known at once; of one that is forgotten the span has no call
+_MOST: Final = 100_000  # leases that are known at once; the span of a forgotten one has no parent
 
 
 _NOWHERE: Final = (
@@ -53,7 +52,7 @@ def _has_sdk() -> bool:
 
 
 class SpanSource(Protocol):
-    """What has spans made of its leases: a pool."""
+    """The part of a pool that this module uses."""
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -65,23 +64,23 @@ class SpanSource(Protocol):
         ...
 
     def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Let an observer hear what happens."""
+        """Call an observer with each event."""
         ...
 
 
 class Spans:
     """Makes a span of each lease of `pool` that begins from now on, until `close` or the end of a `with` block.
 
-    A span is made when its lease ends, with the times of the lease; one that never ends has none. Endpoints are named
-    without what may be a secret in a URL.
+    A span is made when its lease ends, with the times of the lease. Endpoints are named without parts of a URL that may
+    be secret.
 
     Args:
-        pool: whose leases.
-        tracer_provider: where spans go; None: the global one.
+        pool: the pool of the leases.
+        tracer_provider: gets the spans; None: the global one.
         redact: takes further secrets out of names, e.g. `Config.redact`.
 
     Raises:
-        MissingExtra: the extra `otel` is not installed; on import.
+        MissingExtra: on import, if the extra `otel` is not installed.
         ConfigError: spans would go nowhere: there is no provider, and no package that has one.
     """
 
@@ -110,7 +109,7 @@ class Spans:
         self._observation.end()
 
     def __call__(self, event: Event, /) -> None:
-        """Hear of a lease."""
+        """Handle an event of a lease."""
         if isinstance(event, Granted):
             _keep(self._waits, event.lease_id, event.waited_s)
         elif isinstance(event, Ended):
@@ -157,5 +156,5 @@ class Spans:
 
 def _keep(kept: dict[int, Any], id: int, value: Any) -> None:
     kept[id] = value
-    if len(kept) > _MOST:  # of a lease that ended before it was marked, or will not be heard of
+    if len(kept) > _MOST:  # leases that ended before they were marked, or whose end is not reported
         del kept[next(iter(kept))]

@@ -1,7 +1,7 @@
-"""Prometheus metrics of a pool: a collector over the official client.
+"""Prometheus metrics of a pool: a collector for the official client.
 
-Decides what each figure is called and labelled. All of a scrape is of one instant, and equal to what `Pool.stats` would
-have said then. Endpoints are labelled by name, without what may be a secret in a URL. docs/live.md lists the names.
+All values of a scrape are of one instant, and equal to `Pool.stats` at that instant. Endpoints are labelled by name,
+without parts of a URL that may be secret. docs/live.md lists the metrics.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ _STATES: Final = tuple(each.value for each in MembershipState if each is not Mem
 
 
 class MetricsSource(Protocol):
-    """What is collected of: a pool."""
+    """The part of a pool that the collector uses."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
@@ -40,17 +40,17 @@ class MetricsSource(Protocol):
 
 
 class Collector(PrometheusCollector):
-    """Collects the figures of a pool, or of several, whenever somebody scrapes.
+    """Collects the values of one pool or several at each scrape.
 
-    `REGISTRY.register(Collector(pool))` is all there is to do. Counters begin with the pool, the histograms of wait and
-    hold when this is made: from then on a lease counts how long it was held, which costs a little.
+    Use it as `REGISTRY.register(Collector(pool))`. Counters begin with the pool. The histograms of wait and hold begin
+    when the collector is made; from then on a lease costs a little more.
 
     Args:
-        pools: a pool, or several by name; of several, each figure has the label `pool`.
+        pools: a pool, or several by name. With several, each value has the label `pool`.
         redact: takes further secrets out of names, e.g. `Config.redact`.
 
     Raises:
-        MissingExtra: the extra `prometheus` is not installed; on import.
+        MissingExtra: on import, if the extra `prometheus` is not installed.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Collector(PrometheusCollector):
             pool.time_leases()
 
     def describe(self) -> Iterable[Metric]:
-        """Return the families without figures, so that registering this looks at no pool."""
+        """Return the families without values, so that registration reads no pool."""
         return _Families(named=None not in self._pools).all
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what there is to say, of each pool at one instant."""
+        """Yield the families, with each pool at one instant."""
         families = _Families(named=None not in self._pools)
         for name, pool in self._pools.items():
             families.take(pool.snapshot(), () if name is None else (name,), self._names[name], self._quotas[name])
@@ -76,7 +76,7 @@ class Collector(PrometheusCollector):
 
 
 class _Families:
-    """The figures of one scrape.
+    """The values of one scrape.
 
     Args:
         named: whether there is a label for the pool.
@@ -120,7 +120,7 @@ class _Families:
         return family
 
     def take(self, seen: Snapshot, pool: tuple[str, ...], names: ShownNames, quotas: ShownNames) -> None:
-        """Add the figures of a pool; `pool`: its label, if there is one."""
+        """Add the values of a pool. `pool`: its label, if there is one."""
         stats = seen.stats
         for endpoint in stats.endpoints:
             self._take_endpoint(endpoint, (*pool, names(endpoint.name)))
@@ -170,7 +170,7 @@ class _Families:
 
 
 def _buckets(held: Buckets) -> tuple[list[tuple[str, float]], float]:
-    """Return what the client takes: how many are at most each bound, and the sum."""
+    """Return the input of the client: the counts up to each bound, and the sum."""
     so_far, rows = 0, []
     for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), held.counts, strict=True):
         so_far += count

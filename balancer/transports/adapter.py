@@ -1,8 +1,4 @@
-"""Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`.
-
-Decides how an answer of urllib3 is read up to its first byte, and what its body is to requests. Where a request goes
-and when it is tried again is decided as for the transports.
-"""
+"""Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -40,20 +36,20 @@ from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # n
 
 __all__ = ["BalancedAdapter"]
 
-_AT_ONCE = 2**14  # bytes of a body that is not chunked
+_AT_ONCE = 2**14  # bytes of one piece of a body that is not chunked
 _KNOWN_AS: Mapping[type[Exception], type[Exception]] = {
     ProtocolError: ChunkedEncodingError,
     DecodeError: ContentDecodingError,
     ReadTimeoutError: ConnectionError,
 }
-_CONNECTIONS = 256  # kept, for each endpoint; more may be open
+_CONNECTIONS = 256  # kept open for each endpoint; more may be open
 
 
 class BalancedAdapter(HTTPAdapter):
     """Sends each request of a `requests.Session` to an endpoint of a pool, as `BalancedTransport` does.
 
-    `requests` has no limit for the wait for a connection: how long a lease is waited for is the adapter's or the pool's
-    own `acquire_timeout_s`. A body that is neither bytes nor a file that can be rewound is sent once.
+    `requests` has no limit for the wait for a connection. So the wait for a lease is limited by `acquire_timeout_s` of
+    the adapter, or of the pool. A body that is neither bytes nor a file that can be rewound is sent once.
 
     Args:
         pool: leases the endpoints.
@@ -61,7 +57,7 @@ class BalancedAdapter(HTTPAdapter):
             see `RequestOptions`.
 
     Raises:
-        ValueError, TypeError: as there.
+        ValueError, TypeError: as `RequestOptions` does.
     """
 
     def __init__(self, pool: Pool, **options: Unpack[RequestKeywords]) -> None:
@@ -70,7 +66,7 @@ class BalancedAdapter(HTTPAdapter):
         self._options = RequestOptions(**options)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Return the answer of some endpoint; its body holds the lease. Raises what requests raises."""
+        """Return the answer of some endpoint. Its body holds the lease. Raises the errors of requests."""
         pool = self._pool
         asked = self._options.asked(request, counted=pool.engine.has_quotas)
         plan = AttemptPlan(self._options.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
@@ -92,7 +88,7 @@ class BalancedAdapter(HTTPAdapter):
         return _came_to(ended, request)
 
     def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
-        """Send the request to the leased endpoint, and return its answer with the lease."""
+        """Send the request to the leased endpoint. Return its answer, which holds the lease."""
         endpoint = lease.endpoint
         sent = request.copy()
         sent.url = joined(endpoint.url, request.path_url)
@@ -104,7 +100,7 @@ class BalancedAdapter(HTTPAdapter):
             rewind_body(sent)
         try:
             answer = super().send(sent, *args, **kwargs)
-            answer.request, answer.url = request, request.url or ""  # theirs has the endpoint's headers
+            answer.request, answer.url = request, request.url or ""  # ours has the endpoint's headers
             hear(answer.headers, lease)
             refusal = _status_error(answer, endpoint.name)
             pieces = _pieces(answer.raw)
@@ -126,7 +122,7 @@ class BalancedAdapter(HTTPAdapter):
 
 
 class _Raw:
-    """What requests reads an answer from: that of urllib3, but for its body."""
+    """The raw answer for requests: that of urllib3, with a body that holds the lease."""
 
     def __init__(self, raw: Any, body: ThreadLeasedBody) -> None:
         self._raw = raw
@@ -134,14 +130,14 @@ class _Raw:
         self._left = b""
 
     def stream(self, amt: int | None = 2**16, decode_content: bool | None = None) -> Iterator[bytes]:
-        """Yield the body, decoded, in pieces of `amt` bytes at most."""
+        """Yield the decoded body in pieces of at most `amt` bytes."""
         for piece in self._body:
             most = amt or len(piece)
             for at in range(0, len(piece), most):
                 yield piece[at : at + most]
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """Return the next `amt` bytes, or all that is left, decoded."""
+        """Return the next `amt` bytes of the decoded body, or all that is left."""
         pieces = iter(self._body)
         while amt is None or len(self._left) < amt:
             piece = next(pieces, None)
@@ -153,7 +149,7 @@ class _Raw:
         return found
 
     def close(self) -> None:
-        """Close it where it is."""
+        """Close the body before its end."""
         self._body.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -161,7 +157,7 @@ class _Raw:
 
 
 def _pieces(raw: Any) -> Iterator[bytes]:
-    """Yield a body as it comes."""
+    """Yield the pieces of a body as they arrive."""
     if raw.chunked and raw.supports_chunked_reads():
         yield from raw.stream(None, decode_content=True)
         return

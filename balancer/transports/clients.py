@@ -1,7 +1,7 @@
 """OpenAI clients whose requests go through a pool: `balancer.openai(pool)`, `balancer.aopenai(pool)`.
 
-Decides what such a client is given that a user should not have to think of: a placeholder for a URL, and a key that is
-nobody's, so that one in the environment is not sent to every server. Each endpoint's own key is in its headers.
+They get a placeholder URL, and a dummy key so that a key in the environment is not sent to every server. The real key
+of an endpoint is in its headers.
 """
 
 import inspect
@@ -31,17 +31,17 @@ def openai(
     """Return an `openai.OpenAI` whose requests go through `pool`.
 
     Args:
-        pool: its endpoints are the servers, with or without "/v1" at the end of their URLs; their keys are headers of
-            theirs.
-        api_key: sent to endpoints that have no `Authorization` of their own.
-        base_url: a placeholder; its path comes before that of each request.
-        client: more for `openai.OpenAI`, a mapping such as {"timeout": 60}.
-        settings: more for `BalancedTransport`, such as `key=prompt_key()`, and for `openai.OpenAI`, such as
-            `timeout=60`: each goes where there is one of its name.
+        pool: its endpoints are the servers, with or without "/v1" at the end of their URLs, and with their keys in
+            their headers.
+        api_key: sent to endpoints that have no `Authorization` header.
+        base_url: a placeholder. Its path comes before that of each request.
+        client: further arguments for `openai.OpenAI`, a mapping such as {"timeout": 60}.
+        settings: further arguments for `BalancedTransport`, such as `key=prompt_key()`, and for `openai.OpenAI`, such
+            as `timeout=60`. Each goes to the one that has it.
 
     Raises:
         MissingExtra: openai is not installed.
-        TypeError: a name is neither's, or `http_client`, which is what this is about.
+        TypeError: neither has this argument, or it is `http_client`, which this function sets.
     """
     require("llm", "balancer.openai")
     import httpx2
@@ -70,13 +70,13 @@ def aopenai(
 def _shared_out(
     name: str, settings: dict[str, Any], client: Any, theirs: Callable[..., Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what of `settings` is for the transport, and what there is for OpenAI's client."""
+    """Return the settings for the transport, and those for OpenAI's client."""
     ours, others = {"inner", *RequestKeywords.__annotations__}, _names(theirs) - {_OURS}
     given = dict(client or {})
     if _OURS in given or _OURS in settings:
         raise TypeError(f"balancer.{name}() makes the {_OURS} itself; what is to send the requests is given as inner=")
     for key in settings:
-        if key not in ours | others:  # its value may be a key, and is not shown
+        if key not in ours | others:  # the value may be a key, so it is not shown
             near = did_you_mean(key, ours | others)
             raise TypeError(
                 f"balancer.{name}() takes no {key!r}{near} (of the transport: {', '.join(sorted(ours))}; of OpenAI's "

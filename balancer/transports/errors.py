@@ -1,8 +1,7 @@
-"""Errors of HTTP answers: what an answer says of the endpoint, and which error of its own a client gets.
+"""Errors of HTTP answers: the error for a status, and the error that the client gets.
 
-Decides which error stands for an answer: that which the client raises for its status. What an error counts as, and
-whether a request may go elsewhere after it, is decided where all errors are (`balancer.endpoint`). It must not know how
-an answer is read.
+The error for an answer is the one that the client raises for its status. `balancer.endpoint` decides what an error
+counts as, and whether the request may go elsewhere.
 """
 
 import sys
@@ -30,11 +29,11 @@ __all__ = [
 ]
 
 MOST_BYTES = 2**20
-"""So much is kept of the body of an answer that is not handed on at once."""
+"""How many bytes of the body of an answer are kept if the answer is not passed on at once."""
 
 HALF_SENT = "the request's body was begun and cannot be sent again"
 
-# Clients that Stainless has made retry by themselves, and number their tries; this header of an answer stops them.
+# Clients made by Stainless retry by themselves, and number their tries. This header of an answer stops them.
 _COUNTS_TRIES = "x-stainless-retry-count"
 _STOPS_RETRIES = "x-should-retry"
 _OPENAI = "OpenAI/Python"
@@ -42,7 +41,7 @@ _SPENT = "insufficient_quota"
 
 
 class FinalFailure(Exception):
-    """An attempt failed, and no other one may follow. Field: `error`, what it failed with."""
+    """An attempt failed, and no further one may follow. Field: `error`, the failure."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -50,14 +49,14 @@ class FinalFailure(Exception):
 
 
 def pool_timeout_of(request: Any) -> float | None:
-    """Return how long the client waits for a connection, in seconds: so long a lease is waited for. None: no limit."""
+    """Return how many seconds the client waits for a connection, which limits the wait for a lease. None: no limit."""
     timeout = request.extensions.get("timeout") or {}
     found = timeout.get("pool")
     return float(found) if isinstance(found, int | float) and found >= 0 else None
 
 
 def status_error(http: ModuleType, request: Any, answer: Any, endpoint: Endpoint) -> Exception | None:
-    """Return the error that a client raises for the status of `answer`; None: for none."""
+    """Return the error that a client raises for the status of `answer`, or None."""
     if answer.status_code < 400:
         return None
     date_it(answer.headers)
@@ -68,41 +67,41 @@ def status_error(http: ModuleType, request: Any, answer: Any, endpoint: Endpoint
 
 
 def date_it(headers: Any) -> None:
-    """Let an answer say when it came, if it does not: a date in its Retry-After is compared with that."""
-    if "Date" not in headers:  # what RFC 9110, 6.6.1 asks for
+    """Add a date to an answer without one: a date in its Retry-After is compared with it."""
+    if "Date" not in headers:  # RFC 9110, 6.6.1 asks for it
         headers["Date"] = formatdate(time.time(), usegmt=True)
 
 
 def last_answer(error: BaseException) -> Any | None:
-    """Return the answer that `error` stands for, which its client gets after all; None: there was none."""
+    """Return the answer behind `error`, which the client gets in the end; None if there was none."""
     return getattr(error, "response", None) if type(error).__name__ == "HTTPStatusError" else None
 
 
 def stop_retries(answer: Any) -> None:
-    """Tell a client that retries by itself that this was done already."""
+    """Tell a client that retries by itself not to do so."""
     answer.headers.setdefault(_STOPS_RETRIES, "false")
 
 
 def redacted(error: Exception, endpoint: Endpoint) -> Exception:
-    """Return `error`, or one of its kind in whose words the endpoint's headers are not to be seen."""
+    """Return `error`, or an error of its kind whose text does not contain the endpoint's headers."""
     words = str(error)
     shown = without_secrets(words, endpoint)
     if shown == words:
         return error
     try:
         other: Exception = type(error)(shown)
-    except TypeError:  # it takes more than words
+    except TypeError:  # its constructor takes more than a text
         other = EndpointError(shown, endpoint=endpoint.name)
     other.__suppress_context__ = True
     return other
 
 
 def for_client(http: ModuleType, request: Any, error: Exception, *, last_word: bool) -> Exception:
-    """Return `error` as the client knows errors: what the pool said, in the client's words.
+    """Return `error` as an error of the client's library.
 
-    OpenAI's clients raise their own errors as they are, and try again after all others. So what is the `last_word`,
-    because it was tried several times or its deadline has passed, or was waited for, is an error of theirs: else three
-    tries would be nine, and a deadline three.
+    OpenAI's clients raise their own errors as they are, and retry after all others. So a `last_word` (after several
+    tries, a passed deadline or a wait) becomes an error of theirs. Otherwise three tries would be nine, and a deadline
+    would last three times as long.
     """
     known: Exception = error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
@@ -136,9 +135,10 @@ def _openai_error(http: ModuleType, request: Any, error: Exception) -> Exception
 
 
 def _spent_error(theirs: Any, http: ModuleType, request: Any, error: Exception, names: Sequence[str]) -> Exception:
-    """Return what OpenAI's client raises for an account with nothing left: what the servers had answered before.
+    """Return the error that OpenAI's client raises for an account without quota, with the servers' earlier answers.
 
-    None of them was asked again, so there is no answer to hand on; who catches the first such error catches this one.
+    No server was asked again, so there is no answer to pass on. Code that catches the first such error catches this one
+    too.
     """
     said = {"code": _SPENT, "type": _SPENT, "message": str(error), "param": None, "endpoints": list(names)}
     answer = http.Response(429, request=request, json={"error": said})

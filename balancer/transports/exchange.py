@@ -1,7 +1,7 @@
-"""One request and its answer, and what the transports for threads and for tasks have in common.
+"""One request and its answer: the common part of the transports for threads and for tasks.
 
-Decides how an answer is read up to its first byte, and what an attempt came to: an answer that is handed on with its
-lease, or an error after which the plan goes on or ends. It neither waits nor reads: the transports do.
+It decides how an answer is read up to its first byte, and how an attempt ends: with an answer that holds the lease, or
+with an error. The transports wait and read.
 """
 
 import math
@@ -50,11 +50,11 @@ _STEPS: Final = {"connect": "ConnectTimeout", "write": "WriteTimeout", "read": "
 
 
 class StepTimeouts:
-    """Lowers the limits of a request to what is left until its deadline.
+    """Limits the timeouts of a request to the time until its deadline.
 
     Args:
-        sent: a request of httpx2 or httpx; its limits are a copy of the client's from now on.
-        run: says how much is left.
+        sent: a request of httpx2 or httpx. It gets its own copy of the client's timeouts.
+        run: has the time until the deadline.
     """
 
     def __init__(self, sent: Any, run: Run) -> None:
@@ -64,12 +64,12 @@ class StepTimeouts:
         self._excused = frozenset() if run.cut_blames else frozenset(_STEPS[step] for step in lowered)
 
     def lift(self) -> None:
-        """Let the client's own limits count: the transport below looks them up again before it reads a body."""
+        """Restore the client's own timeouts. The inner transport reads them again before it reads a body."""
         self._limits.clear()
         self._limits.update(self._own)
 
     def excuse(self, error: Exception) -> bool:
-        """Return whether `error` is of a limit that was lowered, by so much that the endpoint is not to blame."""
+        """Return whether `error` is a timeout that was shortened so much that the endpoint is not to blame."""
         return type(error).__name__ in self._excused
 
 
@@ -79,7 +79,7 @@ class RequestExchange:
     Attributes:
         http: the client's library, httpx2 or httpx.
         asked: what it asks the pool for.
-        plan: where it goes, and when it is tried again.
+        plan: its attempt plan.
     """
 
     def __init__(self, pool: Pool, options: RequestOptions, http: ModuleType, request: Any) -> None:
@@ -90,7 +90,7 @@ class RequestExchange:
         self._request = request
         self._asks_load = options.load
         self._clock = pool.clock
-        self._limits: StepTimeouts | None = None  # of the attempt under way, until the head of its answer has come
+        self._limits: StepTimeouts | None = None  # of the current attempt, until the head of its answer has arrived
         self._body = RequestBody(http, request.stream)
 
     def attempt(
@@ -102,23 +102,25 @@ class RequestExchange:
         later: bool = False,
         counts_as: Callable[[BaseException], BaseException] = lambda error: error,
     ) -> Acts[Any]:
-        """Send the request to the leased endpoint, and return its answer with the lease; else the lease has ended.
+        """Send the request to the leased endpoint. Return its answer, which holds the lease.
 
-        With a `run` that is to be cut no step of its client's, to connect, to send, to wait for the head of the answer,
-        may take longer than what is left. That is all that a thread can do.
+        After an error the lease has ended.
+
+        If `run` has a deadline, no step of the client (connect, send, wait for the head of the answer) may take longer
+        than the time until then. A thread cannot do more.
 
         Args:
-            inner: sends it.
-            lease: of the endpoint, which has a URL of HTTP, or ConfigError is raised.
+            inner: sends the request.
+            lease: of the endpoint. ConfigError if its URL is not http or https.
             run: see above.
-            later: whether a task does it.
-            counts_as: says how the lease ends by an interrupt, or a cancellation.
+            later: True in a task.
+            counts_as: returns the error that ends the lease, given an interrupt or a cancellation.
         """
         stream = None
         try:
             send = inner.handle_async_request if later else inner.handle_request
             answer = yield partial(send, self._sent_to(lease, run))
-            if self._limits is not None:  # from now on the client's own limits count
+            if self._limits is not None:  # from now on the client's own timeouts count
                 self._limits.lift()
                 self._limits = None
             stream = answer.stream
@@ -129,12 +131,12 @@ class RequestExchange:
             if refusal is not None and reads_more(refusal):
                 outcome = self._judged(answer, refusal, first[:MOST_BYTES])
             return self._handed_on(answer, lease, outcome, pieces, first or None, later=later)
-        except GeneratorExit:  # the task is collected: its drive sees to the lease, and nothing may be waited for
+        except GeneratorExit:  # the task is collected: its driver handles the lease, and nothing may be awaited
             if stream is not None and not later:  # a thread was interrupted between two acts
                 stream.close()
             raise
         except BaseException as error:
-            failed = self._failed(error, lease, counts_as(error))  # first: what follows may be cancelled
+            failed = self._failed(error, lease, counts_as(error))  # first, as the following steps may be cancelled
             if stream is not None:
                 with suppress(Exception):
                     yield stream.aclose if later else stream.close
@@ -150,11 +152,11 @@ class RequestExchange:
         return sent
 
     def _judged(self, answer: Any, error: Exception, content: bytes) -> Outcome:
-        """Return what the lease ends with if all of `answer` comes. Raises `error`: it may be tried elsewhere instead.
+        """Return the outcome of the lease if all of `answer` arrives. Raises `error` to try elsewhere instead.
 
         Args:
             answer: the answer.
-            error: what its status stands for.
+            error: the error for its status.
             content: its body, as far as it was read.
         """
         error.body = _decoded(self.http, answer, content)  # type: ignore[attr-defined]  # `says_spent` looks there
@@ -166,7 +168,7 @@ class RequestExchange:
     def _handed_on(
         self, answer: Any, lease: Lease, outcome: Outcome, pieces: Any, first: bytes | None, *, later: bool
     ) -> Any:
-        """Return `answer` with the lease held by its body, of which `first` has come; `outcome`: if all of it comes."""
+        """Return `answer` with a body that holds the lease. `outcome` counts if all of the body arrives."""
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
         begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
@@ -176,7 +178,7 @@ class RequestExchange:
         return answer
 
     def _failed(self, error: BaseException, lease: Lease, counts_as: BaseException) -> BaseException:
-        """End the lease of an attempt that came to nothing by `error`, and return what is to be raised for it."""
+        """End the lease of a failed attempt, and return the error to raise."""
         if not isinstance(error, Exception):
             end_lease(lease, counts_as)
             return error
@@ -191,7 +193,7 @@ class RequestExchange:
         return FinalFailure(shown)
 
     def came_to(self, error: Exception) -> Any:
-        """Return the last answer, if the plan ended with one; else raise its error, as the client knows errors."""
+        """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
         retried = self.plan.tries > 1 and not isinstance(error, FinalFailure)
@@ -204,25 +206,25 @@ class RequestExchange:
 
 
 class TransportBase:
-    """What both transports are told.
+    """The arguments of both transports.
 
     Args:
         pool: leases the endpoints: a `Pool` or an `AsyncPool`.
-        inner: sends the requests; by default a transport of the client's library without limits on its connections: the
-            pool has its own. A limit of an inner one of yours must be above all slots of the pool.
+        inner: sends the requests. None: a transport of the client's library without connection limits, as the pool has
+            its own. The limits of your own one must be above the number of all slots.
         options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load;
             see `RequestOptions`.
 
     Raises:
         MissingExtra: neither httpx2 nor httpx is installed.
         ValueError: a number is out of range.
-        TypeError: `pool` is no pool, or a text stands for a collection.
+        TypeError: `pool` is not a pool, or a string was given for a collection.
     """
 
     _INNER = ""  # the name of the library's own transport
 
     def __init__(self, pool: "Pool | TaskPool", *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
-        whole = getattr(pool, "pool", pool)  # that of an AsyncPool, or of `pool.aio`
+        whole = getattr(pool, "pool", pool)  # the pool of an AsyncPool, or of `pool.aio`
         if not isinstance(whole, Pool):
             raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
         if not any(map(find_spec, _KINDS)):
@@ -237,7 +239,7 @@ class TransportBase:
         return RequestExchange(self._pool, self._options, _library_of(request), request)
 
     def _inner(self, http: ModuleType) -> Any:
-        """Return what sends the requests of this library."""
+        """Return the inner transport for requests of this library."""
         if self._given is not None:
             return self._given
         found = self._made.get(http.__name__)
@@ -252,29 +254,29 @@ class TransportBase:
 
 
 def reads_more(error: Exception | None) -> bool:
-    """Return whether the body of the answer that `error` stands for is read before it is judged.
+    """Return whether the body of an answer with `error` is read before the answer is judged.
 
-    It is if the answer may be held back, or if its words may say that the account has nothing left.
+    It is if the answer may be held back, or if its text may say that the account has no quota left.
     """
     return error is not None and (may_go_elsewhere(error) or status_of(error) in REFUSALS)
 
 
 def beginning(read: Callable[[], Any], error: Exception | None) -> Acts[bytes]:
-    """Return as much of a body as is read before it is judged: of an error all, unless it is longer than any.
+    """Return the part of a body that is read before the answer is judged. For an error that is all, up to a limit.
 
     Args:
-        read: an act: returns the next piece, None at the end.
-        error: what the answer stands for.
+        read: an act that returns the next piece, None at the end.
+        error: the error for the answer's status.
     """
     pieces, size, least = [], 0, MOST_BYTES if reads_more(error) else 0
     while size <= least and (piece := (yield read)) is not None:
         pieces.append(piece)
         size += len(piece)
-    return b"".join(pieces)  # of one piece that one itself
+    return b"".join(pieces)  # for one piece this returns the same object
 
 
 def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:
-    """Return the body of an error as its client will read it; b"" if it cannot be, or is too long for an error."""
+    """Return the decoded body of an error; b"" if it cannot be decoded, or is too long for an error."""
     if len(content) > _LONGEST_ERROR:
         return b""
     coding = answer.headers.get("Content-Encoding")
@@ -288,7 +290,7 @@ def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:
 
 
 def _library_of(request: Any) -> ModuleType:
-    """Return the library whose request this is; one source serves both."""
+    """Return the library of a request, httpx2 or httpx."""
     kinds = (each.__module__.partition(".")[0] for each in type(request).__mro__)
     name = next((kind for kind in kinds if kind in _KINDS), None)
     if name is None:

@@ -1,8 +1,7 @@
 """Request forwarding: URL, headers and body of a request as an endpoint gets it.
 
-Decides how a request's path joins that of an endpoint, whose headers come first, and which bodies can be sent twice. It
-must not know leases. The client's own request is never changed: what an error, a log or a response shows of it has the
-placeholder for a host and none of the endpoint's headers.
+The client's own request is never changed. So errors, logs and responses show the placeholder host, and no headers of an
+endpoint.
 """
 
 import re
@@ -39,13 +38,13 @@ def _split(url: str) -> tuple[str, str, str, str]:
 
 
 def joined(endpoint_url: str, target: str) -> str:
-    """Return where a request for `target`, a path with its query, goes.
+    """Return the URL for a request for `target`, a path with its query.
 
-    The endpoint's own path comes first, and its query last. A version that both name is there once: "/v1/models" at
+    The endpoint's own path comes first, and its query last. A version that both contain appears once: "/v1/models" at
     "http://10.0.0.1:8000/v1" is "http://10.0.0.1:8000/v1/models".
 
     Raises:
-        ConfigError: the endpoint has no URL of HTTP.
+        ConfigError: the endpoint's URL is not http or https.
     """
     scheme, place, base, always = _split(endpoint_url)
     path, asks, query = target.partition("?")
@@ -59,7 +58,7 @@ def joined(endpoint_url: str, target: str) -> str:
 
 
 def headers_of(endpoint: Endpoint) -> tuple[frozenset[str], list[tuple[str, str]]]:
-    """Return the headers that every request to `endpoint` has, and the names, in small letters, that they replace."""
+    """Return the headers for every request to `endpoint`, and the lower-case names that they replace."""
     ours = dict(endpoint.headers)
     names = frozenset(name.lower() for name in ours)
     if "host" not in names:
@@ -68,16 +67,16 @@ def headers_of(endpoint: Endpoint) -> tuple[frozenset[str], list[tuple[str, str]
 
 
 def without_secrets(text: str, endpoint: Endpoint) -> str:
-    """Return `text`, such as an error's that may quote what was sent, without the values of the endpoint's headers."""
+    """Return `text`, e.g. of an error that quotes a request, without the values of the endpoint's headers."""
     values = [part for value in endpoint.headers.values() for part in (value, value.partition(" ")[2].strip())]
     return Redaction.of((part, "***") for part in values if len(part) >= _SHORTEST_SECRET)(text)
 
 
 class RequestBody:
-    """The body of a client's request, sent as often as it can be.
+    """The body of a client's request, sent as often as possible.
 
     Attributes:
-        begun: True once a byte of it was asked for.
+        begun: True once a byte of it was read.
     """
 
     def __init__(self, http: ModuleType, stream: Any) -> None:
@@ -88,27 +87,27 @@ class RequestBody:
 
     @property
     def may_be_sent(self) -> bool:
-        """True unless it was begun and cannot be begun again."""
+        """True unless reading has begun and cannot begin again."""
         return self._replays or not self.begun
 
     def stream(self) -> Any:
-        """Return it as a stream for one attempt."""
+        """Return a stream of it for one attempt."""
         return self._stream if self._replays else _watched(self._http)(self)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield it; from now on it is begun."""
+        """Yield its pieces. Sets `begun`."""
         self.begun = True
         return iter(self._stream)
 
     def pieces_later(self) -> AsyncIterator[bytes]:
-        """Yield it likewise, to a task."""
+        """Yield its pieces, for a task. Sets `begun`."""
         self.begun = True
         found: AsyncIterator[bytes] = self._stream.__aiter__()
         return found
 
 
 def _replays(http: ModuleType, stream: Any) -> bool:
-    """Return whether `stream` gives the same bytes each time: bytes in memory do, and files that can be rewound."""
+    """Return whether `stream` gives the same bytes each time, as bytes in memory and files that can be rewound do."""
     if isinstance(stream, http.ByteStream):
         return True
     fields = getattr(stream, "fields", None)  # of a multipart form
@@ -123,7 +122,7 @@ def _rewinds(file: Any) -> bool:
 
 @lru_cache(4)
 def _watched(http: ModuleType) -> Any:
-    """Return the class of the streams by which a body is seen to begin: of `http`'s own kind, which it insists on."""
+    """Return a class of streams that set `begun`. It must be of `http`'s own kind."""
 
     class Watched(http.SyncByteStream, http.AsyncByteStream):  # type: ignore[name-defined, misc]
         def __init__(self, body: RequestBody) -> None:
@@ -142,7 +141,7 @@ def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: RequestB
     """Return `request` as `endpoint` gets it.
 
     Raises:
-        ConfigError: the endpoint has no URL of HTTP.
+        ConfigError: the endpoint's URL is not http or https.
     """
     replaced, ours = headers_of(endpoint)
     kept = [pair for pair in request.headers.raw if pair[0].decode("latin-1").lower() not in replaced]

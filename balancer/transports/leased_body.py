@@ -1,12 +1,12 @@
-"""Response body with its lease: the lease is held until the body ends.
+"""Response bodies with a lease: the lease is held until the body ends.
 
-Decides with which outcome the lease ends: read to its end it is what the status says, an error while it is read is what
-that error says of the endpoint, and a body that is closed before its end says nothing (IGNORED), unless all that
-matters had come. Once the first byte has come the request goes nowhere else. What a body says of the tokens that were
-used is told when all of it has come; one that ends earlier may have used more, and counts as was estimated.
+The outcome of the lease: of a body that is read to its end, the one of the status; of an error while reading, the one
+of that error; of a body that is closed before its end, IGNORED, unless all that matters had arrived. After the first
+byte, the request goes nowhere else. The used tokens are reported when the whole body has arrived. A body that ends
+earlier may have used more, so the estimate counts.
 
-Nothing here is done when a body is collected unread: that may happen within a call of the pool, in the same thread. A
-lease that nobody refers to any more is given back by its pool (docs/decisions/core.md), as IGNORED.
+Nothing happens when an unread body is collected, as that may be inside a call of the pool in the same thread. Its lease
+is then abandoned, and its pool ends it as IGNORED (docs/decisions/core.md).
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -23,14 +23,14 @@ from balancer.transports.reports import UsageReader
 
 __all__ = ["AsyncLeasedBody", "BegunBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
 
-_LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events at this one, without reading on
+_LAST_EVENT = b"[DONE]"  # OpenAI's clients close a stream of events here, without reading on
 _TAIL = 64
 
 
 def end_lease(
     lease: Lease, error: BaseException | None = None, outcome: Outcome | None = None, tokens: int | None = None
 ) -> None:
-    """End `lease` if it is still out: after `error`, or with `outcome`. Never raises: an answer is worth more."""
+    """End `lease` if it is still out: after `error`, or with `outcome`. Never raises, as the answer matters more."""
     if lease.ended:
         return
     with suppress(LeaseError, PoolForked):
@@ -42,14 +42,14 @@ def end_lease(
 
 @dataclass(frozen=True, slots=True)
 class BegunBody:
-    """A body that has begun to come.
+    """A body of which the first piece has arrived.
 
     Attributes:
-        inner: the body as the transport below reads it.
-        pieces: its iterator, of which `first` was taken.
-        first: the piece that has come already; None: the body has ended without any.
-        usage: reads it for the tokens of the call; None: they count for nothing.
-        length: how many bytes it is to have; None: not known.
+        inner: the body of the inner transport.
+        pieces: its iterator, from which `first` was taken.
+        first: the piece that has arrived; None: the body ended without any.
+        usage: reads the tokens of the call from it; None: they do not count.
+        length: how many bytes it will have; None: unknown.
     """
 
     inner: Any
@@ -60,11 +60,11 @@ class BegunBody:
 
 
 class LeasedBody:
-    """A body that comes piece by piece, and its lease.
+    """A body that arrives in pieces, and its lease.
 
     Args:
         lease: ends with the body.
-        outcome: what it ends with if all of the body comes.
+        outcome: the outcome of the lease if all of the body arrives.
         begun: the body.
     """
 
@@ -106,13 +106,13 @@ class LeasedBody:
         self._over = True
         lease, self._lease = self._lease, None
         lender: Any = lease.lender if lease is not None else None
-        # Within a call of the pool an owner of the body was collected, which closes it. Then the lease is let go of,
-        # and its pool finds it.
+        # The owner of the body was collected inside a call of the pool, which closes the body. Then drop the lease: its
+        # pool will find it.
         if lease is not None and not lender.engine.is_inside:
             end_lease(lease, error, outcome, tokens)
 
     def _fail(self, error: BaseException) -> None:
-        """End it after `error`, which is raised in other words if it quotes a secret of the endpoint."""
+        """End the lease after `error`. Raise the error, in other words if it quotes a secret of the endpoint."""
         shown = (
             error if not isinstance(error, Exception) or self._lease is None else redacted(error, self._lease.endpoint)
         )
@@ -121,19 +121,19 @@ class LeasedBody:
             raise shown from None
 
     def _end_unread(self) -> None:
-        """End it as it is: closed by its reader."""
+        """End the lease: the reader closed the body."""
         if self._left == 0 or _LAST_EVENT in self._tail:
             self._end_whole()
         else:
             self._end(outcome=Outcome.IGNORED)
 
     def _end_whole(self) -> None:
-        """End it: all of it has come, or all that matters."""
+        """End the lease: all of the body has arrived, or all that matters."""
         self._end(outcome=self._outcome, tokens=None if self._usage is None else self._usage.tokens)
 
 
 class _Pieces:
-    """Iterates over a held body. It is an object of its own, for Python closes an iterator that has a `close`."""
+    """Iterates over a leased body. A separate object, as Python closes an iterator that has a `close`."""
 
     __slots__ = ("_body",)
 
@@ -163,7 +163,7 @@ class _LaterPieces:
 
 
 class ThreadLeasedBody(LeasedBody):
-    """For threads: iterable, and can be closed."""
+    """A leased body for threads: iterable, with `close`."""
 
     def __iter__(self) -> Iterator[bytes]:
         return _Pieces(self)
@@ -186,13 +186,13 @@ class ThreadLeasedBody(LeasedBody):
         return piece
 
     def close(self) -> None:
-        """End it where it is."""
+        """Close the body before its end."""
         self._end_unread()
         self._inner.close()
 
 
 class AsyncLeasedBody(LeasedBody):
-    """For tasks."""
+    """A leased body for tasks."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _LaterPieces(self)
@@ -215,13 +215,13 @@ class AsyncLeasedBody(LeasedBody):
         return piece
 
     async def aclose(self) -> None:
-        """End it where it is."""
-        self._end_unread()  # first: whatever comes of the rest, a task that is cancelled included
+        """Close the body before its end."""
+        self._end_unread()  # first: the rest may fail, or the task may be cancelled
         await self._inner.aclose()
 
 
 @lru_cache(4)
 def leased_body_class(http: ModuleType, *, later: bool) -> Any:
-    """Return the class of held bodies of `http`'s own kind, which it insists on; `later`: for tasks."""
+    """Return the class of leased bodies that is of `http`'s own kind. `later`: for tasks."""
     kinds = (AsyncLeasedBody, http.AsyncByteStream) if later else (ThreadLeasedBody, http.SyncByteStream)
     return type(kinds[0].__name__, kinds, {})

@@ -1,8 +1,7 @@
 """Server reports: the load in the headers of an answer, and the tokens in its body.
 
-Decides where a body says so, in the forms of OpenAI's and Anthropic's servers, whole or as a stream of events, and how
-much of it is kept to find that: no more than a document or a line, and of a long one its end. It must not know what
-follows, and never fails: what cannot be read says nothing.
+It reads the forms of OpenAI's and Anthropic's servers, whole or as a stream of events. It keeps at most a document or a
+line, and the end of a long one. It never fails: what cannot be read is skipped.
 """
 
 import json
@@ -17,7 +16,7 @@ from balancer.load import load_of
 
 __all__ = ["UsageReader", "hear", "usage_for"]
 
-_MOST: Final = 2**20  # bytes of a document; a longer one is known by its end
+_MOST: Final = 2**20  # bytes of a document; of a longer one the end is kept
 _END: Final = 2**14
 _STEP: Final = 2**16
 _MARK: Final = b'"usage"'
@@ -27,7 +26,7 @@ _ZIPPED: Final = ("gzip", "x-gzip", "deflate")
 
 
 def hear(headers: Mapping[str, str], lease: Lease) -> None:
-    """Tell the pool what the headers of an answer say of the server's load, if anything."""
+    """Report the load in the headers of an answer to the pool, if there is one."""
     load = load_of(headers)
     if load is not None:
         with suppress(LeaseError, PoolForked):
@@ -35,7 +34,7 @@ def hear(headers: Mapping[str, str], lease: Lease) -> None:
 
 
 def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "UsageReader | None":
-    """Return what reads the body of an answer for the tokens of `lease`; None: it counts for no quota.
+    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota counts them.
 
     Args:
         lease: of the call.
@@ -48,11 +47,11 @@ def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False
 
 
 class UsageReader:
-    """Reads a body as it passes. `tokens` is asked at its end.
+    """Reads a body as it passes. Read `tokens` at its end.
 
     Args:
         kind: its Content-Type.
-        encoding: its Content-Encoding; of others than gzip and deflate nothing is found.
+        encoding: its Content-Encoding. Only gzip and deflate can be read.
     """
 
     def __init__(self, kind: str, encoding: str = "") -> None:
@@ -60,12 +59,12 @@ class UsageReader:
         self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _ZIPPED else None
         self._deaf = self._unzip is None and coding not in _PLAIN
         self._events = "event-stream" in kind.lower()
-        self._text = bytearray()  # of the document; in a stream of events, of the line that has begun
-        self._cut = False  # its beginning is gone
+        self._text = bytearray()  # of the document or, in a stream of events, of the current line
+        self._cut = False  # True if its beginning was dropped
         self._found: dict[str, int] = {}
 
     def feed(self, piece: bytes) -> None:
-        """Learn the next piece."""
+        """Read the next piece."""
         if self._deaf:
             return
         try:
@@ -84,7 +83,7 @@ class UsageReader:
         return found[_IN] + found[_OUT] if _IN in found and _OUT in found else None
 
     def _plain(self, piece: bytes) -> Iterator[bytes]:
-        """Yield it decoded, little by little: a few bytes may stand for a lot."""
+        """Yield the decoded piece in small parts: a few bytes may decode to a lot."""
         unzip = self._unzip
         if unzip is None:
             yield piece
@@ -108,26 +107,26 @@ class UsageReader:
             del self._text[:-_END]
 
     def _document(self) -> None:
-        """Read what is kept, and begin anew."""
+        """Read the kept text, and start again."""
         text, cut = bytes(self._text), self._cut
         self._text.clear()
         self._cut = False
         if _MARK not in text:
             return
-        with suppress(ValueError, RecursionError):  # no JSON, or none that anyone means
+        with suppress(ValueError, RecursionError):  # not JSON, or nested too deeply
             said = _end_of(text) if cut else json.loads(text.removeprefix(b"data:") if self._events else text)
             for usage in _usages(said):
                 self._found |= {name: usage[name] for name in (_TOTAL, _IN, _OUT) if _is_count(usage.get(name))}
 
 
 def _end_of(text: bytes) -> dict[str, Any]:
-    """Return the last usage in the end of a document: within a text of JSON its marks would be escaped."""
+    """Return the last usage at the end of a document. Inside a JSON string its quotes would be escaped."""
     rest = text[text.rindex(_MARK) + len(_MARK) :].lstrip().removeprefix(b":").lstrip()
     return {"usage": json.JSONDecoder().raw_decode(rest.decode(errors="replace"))[0]}
 
 
 def _usages(said: Any) -> Iterator[dict[str, Any]]:
-    """Yield each place in which an answer, or an event, has its usage; the first events of some tell a part of it."""
+    """Yield each place where an answer, or an event, has its usage. First events may have a part of it."""
     if not isinstance(said, dict):
         return
     for holder in (said.get("message"), said.get("response"), said):

@@ -1,8 +1,4 @@
-"""Request options: what a request asks a pool for, and how often and how long it is tried.
-
-Decides which settings of a transport may be a function of the request, and how long a lease is waited for. It must not
-know how a request is sent.
-"""
+"""Request options: what a request asks a pool for, and how often and how long it is tried."""
 
 import hashlib
 import json
@@ -20,7 +16,7 @@ from balancer.values.numbers import checked, seconds, whole
 __all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
 
 _NOBODY = frozenset[str]()
-_CHARACTERS = 4  # of a token, roughly, in English
+_CHARACTERS = 4  # characters of a token, roughly, in English
 _MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _count = partial(whole, least=0)
 
@@ -48,22 +44,23 @@ class RequestOptions:
     Args:
         attempts: how often a request is sent at most, the first time included (>= 1).
         deadline_s: seconds for all waits, pauses and attempts up to the first byte of the body; None: no limit.
-        acquire_timeout_s: how long a lease is waited for, at each attempt; None: as long as the client waits for a
-            connection (`Timeout(pool=...)`) or as the pool was told, whichever is less.
-        key: requests of one key like to go to the same endpoint, for strategies that know affinity; a text, or a
-            function of the request, such as `prompt_key()`.
+        acquire_timeout_s: how many seconds each attempt waits for a lease. None: as long as the client waits for a
+            connection (`Timeout(pool=...)`) or the pool's default, whichever is less.
+        key: requests with one key go to the same endpoint if possible, with strategies that support affinity; a string,
+            or a function of the request, such as `prompt_key()`.
         labels: an endpoint must have all of these.
-        exclude: names of endpoints that will not do.
+        exclude: names of endpoints that must not be used.
         priority: each level is worth 10 s of waiting.
-        holder: whose the leases are: a text that `Pool.leases` shows.
-        ttl_s: seconds after which the pool ends a lease, body or not; None: as the pool was told.
-        tokens: how many tokens of a quota a request will take, by an estimate, such as `prompt_tokens()`. What the
-            answer says of its usage counts instead, once all of it has come. None: the quota's own estimate.
-        load: True: ask each server for its load. What servers say of it is heard in any case.
+        holder: who has the leases: a text that `Pool.leases` shows.
+        ttl_s: seconds after which the pool ends a lease, even before the end of the body. None: the pool's default.
+        tokens: the estimated tokens of a quota that a request will use; a number, or a function such as
+            `prompt_tokens()`. Once all of the answer has arrived, its usage counts instead. None: the quota's own
+            estimate.
+        load: True: ask each server for its load. Reports of servers are used in any case.
 
     Raises:
         ValueError: a number is out of range.
-        TypeError: a text stands for a collection.
+        TypeError: a string was given for a collection.
     """
 
     attempts: int = 3
@@ -93,7 +90,7 @@ class RequestOptions:
                 object.__setattr__(self, name, frozenset(given))
 
     def asked(self, request: Any, *, counted: bool = True) -> LeaseRequest:
-        """Return what `request` asks the pool for. `counted`: False if nobody's tokens count."""
+        """Return what `request` asks the pool for. `counted`: False if no tokens count."""
         return LeaseRequest(
             labels=frozenset(_of(self.labels, request)),
             exclude=frozenset(self.exclude),
@@ -105,10 +102,10 @@ class RequestOptions:
         )
 
     def terms(self, engine: Engine, wait_s: float | None) -> CallPolicy:
-        """Return how far a request may go. `wait_s`: as long as its client waits for a connection; None: not said.
+        """Return the call policy of a request. `wait_s`: how long its client waits for a connection; None: unknown.
 
-        Of what the client and the pool say the less counts: clients have a limit that nobody asked for, that of OpenAI
-        ten minutes, those of httpx five seconds. A transport that is told one means it.
+        The smaller limit of client and pool counts, as clients have default limits: OpenAI's ten minutes, httpx's five
+        seconds. A limit of the transport itself replaces both.
         """
         said_s = engine.acquire_timeout_s if wait_s is None else min(wait_s, engine.acquire_timeout_s)
         return CallPolicy(
@@ -133,7 +130,7 @@ def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
         characters: how many of the prompt's first characters count (>= 1). Prompts that differ later have one key.
 
     Raises:
-        ValueError: `characters` is no whole number >= 1.
+        ValueError: `characters` is not a whole number >= 1.
     """
     checked("characters", characters, whole)
 
@@ -151,15 +148,15 @@ def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
 def prompt_tokens(answer: int = 1000) -> Callable[[Any], int | None]:
     """Return a `tokens=` for LLM servers: an estimate by the length of a prompt and of the longest answer it allows.
 
-    It reads the body of a request as JSON in OpenAI's form, as `prompt_key` does: a token for every four characters of
-    the prompt and of the tools, and for each of `n` answers as many as `max_completion_tokens`, `max_tokens` or
-    `max_output_tokens` says. Requests of another form have no estimate of their own.
+    It reads the body of a request as JSON in OpenAI's form, as `prompt_key` does. It counts a token for every four
+    characters of the prompt and of the tools. For each of `n` answers it adds `max_completion_tokens`, `max_tokens` or
+    `max_output_tokens`. Requests of another form have no estimate of their own.
 
     Args:
         answer: tokens of an answer whose request does not limit it (>= 0); 0 for embeddings.
 
     Raises:
-        ValueError: `answer` is no whole number >= 0.
+        ValueError: `answer` is not a whole number >= 0.
     """
     checked("answer", answer, _count)
 
@@ -182,7 +179,7 @@ def _counts(value: Any) -> bool:
 
 
 def _asked(request: Any) -> dict[str, Any]:
-    """Return what a request asks in JSON; nothing if it does not."""
+    """Return the JSON object of a request; an empty one if there is none."""
     try:
         asked = json.loads(_body(request) or b"null")
     except (ValueError, TypeError):
@@ -191,7 +188,7 @@ def _asked(request: Any) -> dict[str, Any]:
 
 
 def _body(request: Any) -> Any:
-    """Return the body of a request that has it in memory; one that streams is not begun for this."""
+    """Return the body of a request if it is in memory. A streamed body is not read for this."""
     try:
         return request.body if hasattr(request, "body") else request.content
     except RuntimeError:  # RequestNotRead

@@ -1,7 +1,6 @@
 """HTTP transport for threads: `httpx2.Client(transport=BalancedTransport(pool))`, and the same for httpx.
 
-Decides nothing. The attempt plan decides where a request goes and when it is tried again, through the same driver as
-`Pool.call`; only the lease of an answer that is handed on stays out, until its body ends.
+It uses the same driver as `Pool.call`. The lease of an answer stays out until its body ends.
 """
 
 import time
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     import httpx2
 
     class _Both(httpx2.BaseTransport, httpx.BaseTransport):  # type: ignore[misc]
-        """What either library takes."""
+        """The base classes of both libraries."""
 
 else:
-    _Both = object  # neither is needed to be one: both ask for the methods only
+    _Both = object  # no base class is needed: both libraries only call the methods
 
 __all__ = ["BalancedTransport", "answered"]
 
@@ -37,20 +36,21 @@ T = TypeVar("T")
 class BalancedTransport(TransportBase, _Both):
     """Sends each request of an httpx2 or httpx client to an endpoint of a pool. Thread-safe, as such a client is.
 
-    The host of a request is a placeholder: `http://pool/v1/models` goes to "v1/models" below the URL of the endpoint
-    that is leased. One lease is held for each request, until the body of its answer is read or closed. Until the first
-    byte of a body has come a request is tried elsewhere, as `Pool.call` would; never after.
+    The host of a request is a placeholder: `http://pool/v1/models` goes to "v1/models" below the URL of the leased
+    endpoint. Each request holds one lease until the body of its answer is read or closed. Before the first byte of a
+    body, a failed request is tried elsewhere, as `Pool.call` would; after it, never.
 
-    Closing it closes connections, not the pool.
+    Closing the transport closes connections, not the pool.
     """
 
     _INNER = "HTTPTransport"
     __doc__ += f"\n{TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and TransportBase.__doc__ else ""
 
     def handle_request(self, request: Any) -> Any:
-        """Return the answer of some endpoint; its body holds the lease.
+        """Return the answer of some endpoint. Its body holds the lease.
 
-        Raises what the client's library raises: its transport errors, `PoolTimeout` if no endpoint came free in time.
+        Raises the errors of the client's library: its transport errors, and `PoolTimeout` if no endpoint came free in
+        time.
         """
         exchange = self._exchange(request)
         inner = self._inner(exchange.http)
@@ -65,7 +65,7 @@ class BalancedTransport(TransportBase, _Both):
         return exchange.came_to(ended)
 
     def close(self) -> None:
-        """Close all connections; the pool stays open."""
+        """Close all connections. The pool stays open."""
         for inner in self._inners():
             inner.close()
 
@@ -82,19 +82,19 @@ class BalancedTransport(TransportBase, _Both):
 
 
 def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callable[[Lease, Run], T]) -> T:
-    """Return the answer that an attempt along `plan` came to; its body keeps the lease. Raises what the plan ends with.
+    """Return the answer of an attempt along `plan`. Its body keeps the lease. Raises the error that ends the plan.
 
     Args:
         pool: leases the endpoints.
-        plan: fresh.
-        asked: what its leases are asked for.
-        attempt: makes one; if it raises, its lease has ended.
+        plan: a new plan.
+        asked: what its leases ask for.
+        attempt: makes one attempt. If it raises, its lease has ended.
     """
 
     def make(run: Run, hand: list[Lease]) -> T:
         lease = hand[0]
         answer = attempt(lease, run)
-        hand.clear()  # the body has it from now on
+        hand.clear()  # now the body has the lease
         return answer
 
     driver: ThreadDriver[T] = ThreadDriver(pool.engine, plan, asked, make, sleep=time.sleep)

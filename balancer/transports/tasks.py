@@ -1,6 +1,6 @@
 """HTTP transport for tasks: `httpx2.AsyncClient(transport=AsyncBalancedTransport(pool))`, and the same for httpx.
 
-Decides nothing. Tasks of asyncio and of trio wait in `pool.aio`; all else is as in `balancer.transports.sync`.
+Tasks of asyncio and trio wait in `pool.aio`. All else is as in `balancer.transports.sync`.
 """
 
 from types import TracebackType
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import httpx2
 
     class _Both(httpx2.AsyncBaseTransport, httpx.AsyncBaseTransport):  # type: ignore[misc]
-        """What either library takes."""
+        """The base classes of both libraries."""
 
 else:
-    _Both = object  # neither is needed to be one: both ask for the methods only
+    _Both = object  # no base class is needed: both libraries only call the methods
 
 __all__ = ["AsyncBalancedTransport"]
 
@@ -28,21 +28,21 @@ __all__ = ["AsyncBalancedTransport"]
 class AsyncBalancedTransport(TransportBase, _Both):
     """Sends each request of an `AsyncClient` of httpx2 or httpx to an endpoint of a pool, as `BalancedTransport` does.
 
-    A task that is cancelled gives back what it holds, at once, as neither success nor failure of the endpoint. An
-    attempt that still runs at the deadline is ended; the client gets its own `ReadTimeout`.
+    A cancelled task releases what it holds at once, as neither success nor failure. An attempt that still runs at the
+    deadline is ended, and the client gets its own `ReadTimeout`.
     """
 
     _INNER = "AsyncHTTPTransport"
     __doc__ += f"\n{TransportBase.__doc__.partition(chr(10))[2]}" if __doc__ and TransportBase.__doc__ else ""
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Return the answer of some endpoint; its body holds the lease. Raises as `BalancedTransport` does."""
+        """Return the answer of some endpoint. Its body holds the lease. Raises as `BalancedTransport` does."""
         exchange = self._exchange(request)
         inner = self._inner(exchange.http)
 
         async def make(run: Run, hand: list[Lease]) -> Any:
             answer = await follow_in_task(exchange.attempt(inner, hand[0], later=True, counts_as=drive.counts_as))
-            hand.clear()  # the body has it from now on
+            hand.clear()  # now the body has the lease
             return answer
 
         drive: TaskDriver[Any] = TaskDriver(self._pool.engine, exchange.plan, exchange.asked, make)
@@ -53,7 +53,7 @@ class AsyncBalancedTransport(TransportBase, _Both):
         return exchange.came_to(ended)
 
     async def aclose(self) -> None:
-        """Close all connections; the pool stays open."""
+        """Close all connections. The pool stays open."""
         for inner in self._inners():
             await inner.aclose()
 

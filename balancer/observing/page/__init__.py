@@ -1,1 +1,1 @@
-"""A page in a browser, and a terminal, that show a pool while it works: what is seen, how it travels, who may ask."""
+"""The live page of a pool, in a browser and in a terminal: its content, its transport, its access control."""

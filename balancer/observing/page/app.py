@@ -1,10 +1,7 @@
-"""Routes of the page: HTML, state, events, metrics for Prometheus, and its buttons.
+"""Routes of the page: HTML, state, events, metrics for Prometheus, and buttons.
 
-Decides paths, status codes and who may press a button.
-
-Event stream of the page: all tables first, then what has changed, once a second. Decides when the pool is looked at:
-while somebody reads, once for all readers, and else never. One who reads too slowly is not waited for: it is sent all
-there is again.
+The event stream sends all tables first, then changes once a second. The pool is read only while there are readers, once
+for all of them. A reader that is too slow misses changes, and then gets all tables again.
 """
 
 import asyncio
@@ -40,29 +37,29 @@ Buttons = Mapping[str, Callable[[str], object]]
 
 
 class TooManyReaders(Exception):
-    """As many as there may be read already."""
+    """There are as many readers as allowed."""
 
 
 class Feed:
-    """Sends what `look` returns. Used within one event loop.
+    """Sends the result of `look` to all readers. Use it within one event loop.
 
     Args:
         look: returns the time in seconds, and the tables; called in a thread.
-        every_s: how often.
+        every_s: seconds between two looks.
     """
 
     def __init__(self, look: Callable[[], tuple[float, Tables]], every_s: float = 1.0) -> None:
         self._look = look
         self._every_s = every_s
-        self._readers: dict[asyncio.Queue[bytes | None], bool] = {}  # whether it is to be sent all there is
+        self._readers: dict[asyncio.Queue[bytes | None], bool] = {}  # True if the reader must get all tables
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     async def follow(self) -> AsyncIterator[bytes]:
-        """Yield events in the form of server-sent events, until the feed is closed.
+        """Yield server-sent events until the feed is closed.
 
         Raises:
-            TooManyReaders: there are 64 already.
+            TooManyReaders: there are 64 readers already.
         """
         if len(self._readers) >= _MOST_READERS:
             raise TooManyReaders
@@ -78,7 +75,7 @@ class Feed:
             del self._readers[mine]
 
     def close(self) -> None:
-        """Let all readers go."""
+        """End the streams of all readers."""
         self._closed = True
         for queue in self._readers:
             while queue.full():
@@ -101,7 +98,7 @@ class Feed:
         news = _event({"at_s": at_s, "tables": changes(before, tables)})
         everything = b""
         for queue, is_new in self._readers.items():
-            if queue.full():  # it does not read; what it has not read yet is no use without what is lost
+            if queue.full():  # it does not read; without the lost changes the unread ones are useless
                 while not queue.empty():
                     queue.get_nowait()
                 is_new = True
@@ -115,10 +112,10 @@ def _event(told: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
 
 
-"""What a button of this name does to the endpoint of this name; it may raise BalancerError."""
+"""What a button of this name does to the endpoint of this name. It may raise BalancerError."""
 
 Scrape = Callable[[], tuple[bytes, str]]
-"""Returns the figures for Prometheus, and their content type."""
+"""Returns the metrics for Prometheus, and their content type."""
 
 
 def build_app(
@@ -127,11 +124,11 @@ def build_app(
     """Return the ASGI application.
 
     Args:
-        tables: what there is to see.
-        feed: what readers are sent.
-        buttons: what may be done; only by those who show `token`, and by nobody if that is "".
-        hosts: names by which it may be asked for; none: any.
-        scrape: the figures for Prometheus; None: their client is not installed.
+        tables: the tables to show.
+        feed: the stream for readers.
+        buttons: the actions, only for requests with `token`; for none if that is "".
+        hosts: the allowed host names; empty: any.
+        scrape: the metrics for Prometheus; None: their client is not installed.
     """
     html, policy = _page()
     answers = _Answers(html, tables, feed, token, scrape)
@@ -148,14 +145,14 @@ def build_app(
 
 
 class _Answers:
-    """What answers which path.
+    """The request handlers.
 
     Args:
-        html: the page itself.
-        tables: what there is to see.
-        feed: what readers are sent.
-        token: what a button takes; "": there are none.
-        scrape: the figures for Prometheus; None: their client is not installed.
+        html: the page.
+        tables: the tables to show.
+        feed: the stream for readers.
+        token: the token for buttons; "": there are none.
+        scrape: the metrics for Prometheus; None: their client is not installed.
     """
 
     def __init__(self, html: str, tables: PoolTables, feed: Feed, token: str, scrape: Scrape | None) -> None:
@@ -205,13 +202,13 @@ class _Answers:
             return _refused(404, "there is no such endpoint")
         try:
             await asyncio.to_thread(act, name)
-        except BalancerError:  # its words quote names as they are
+        except BalancerError:  # its text contains names as they are
             return _refused(409, "the endpoint is not in a state for that")
         return JSONResponse({})
 
 
 async def _row_in(request: Request) -> str | None:
-    """Return the row that a button was pressed in; None: it does not say."""
+    """Return the row in which a button was pressed, or None."""
     body = b""
     async for part in request.stream():
         body += part
@@ -232,7 +229,7 @@ def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Re
 
 @cache
 def _page() -> tuple[str, str]:
-    """Return the page, with all that it needs in it, and what a browser may let it do."""
+    """Return the page, with everything it needs, and its Content-Security-Policy."""
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     html = (_FOLDER / "page.html").read_text(encoding="utf-8")
     for mark, text in (("/*STYLE*/", style), ("/*SCRIPT*/", script)):

@@ -1,7 +1,6 @@
 """Access control of the page: host names, cross-site requests, and the token of its buttons.
 
-Decides which requests are answered: not those of other web pages, nor those that know this machine by a name that was
-made to mean it (DNS rebinding), and buttons only with the token.
+It refuses requests of other web pages, and requests with another host name (DNS rebinding). Buttons need the token.
 """
 
 import hmac
@@ -18,7 +17,7 @@ _OWN: Final = ("none", "same-origin")
 
 
 def allowed_hosts(address: str) -> frozenset[str]:
-    """Return the names by which a page that listens on `address` may be asked for; none: any."""
+    """Return the allowed host names for a page that listens on `address`; empty: any."""
     try:
         loopback = ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -31,11 +30,11 @@ def allowed_hosts(address: str) -> frozenset[str]:
 
 
 class PageGuard:
-    """Middleware that answers what must not be passed on, and tells browsers what a page must not do.
+    """Middleware that refuses requests that must not pass, and sets security headers.
 
     Args:
         app: the application.
-        hosts: names by which it may be asked for; none: any.
+        hosts: the allowed host names; empty: any.
         policy: the Content-Security-Policy.
     """
 
@@ -53,7 +52,7 @@ class PageGuard:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it here."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope["path"], Headers(scope=scope))
@@ -76,7 +75,7 @@ class PageGuard:
 
 
 def shows_token(token: str, headers: Headers) -> bool:
-    """Return whether a request shows the token: `Authorization: Bearer TOKEN`. The comparison takes constant time."""
+    """Return whether a request has the token: `Authorization: Bearer TOKEN`. The comparison takes constant time."""
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     same = hmac.compare_digest(shown.strip().encode(), token.encode())
     return bool(token) and same and scheme.lower() == "bearer"

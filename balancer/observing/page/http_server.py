@@ -1,7 +1,4 @@
-"""HTTP server of the page: uvicorn, with few connections, no silent ones, and one log line a minute for each peer.
-
-Decides which connections are left, and what the log says of it.
-"""
+"""HTTP server of the page: uvicorn with few connections, a timeout for silent ones, and limited log lines."""
 
 import asyncio
 import logging
@@ -21,8 +18,8 @@ __all__ = ["serve_until"]
 
 _log = logging.getLogger("balancer.page")
 
-_MOST_CONNECTIONS: Final = 256  # files that they may take from whoever has the pool
-_SILENT_S: Final = 10.0  # a connection on which nobody asks for anything is closed
+_MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
+_SILENT_S: Final = 10.0  # a connection without a request is closed after so long
 _SELDOM_S: Final = 60.0
 _STRANGE: Final = {
     "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
@@ -33,19 +30,19 @@ _STRANGE: Final = {
 async def serve_until(
     app: Starlette, listener: socket.socket, began: Callable[[Callable[[], None]], object], ending: Callable[[], None]
 ) -> None:
-    """Serve `app` on `listener` until it is told to stop.
+    """Serve `app` on `listener` until it is stopped.
 
     Args:
-        app: what is served.
-        listener: where.
-        began: is given what stops the server, which may be called by any thread.
-        ending: is called just before it stops.
+        app: the application.
+        listener: the socket.
+        began: called with a function that stops the server from any thread.
+        ending: called just before the server stops.
     """
     words = _ConnectionLog(logging.getLogger("uvicorn.error"))
     config = uvicorn.Config(
         app,
         http=partial(_Connection, words),  # type: ignore[arg-type]  # called like the class
-        log_config=None,  # logging is set up by whoever has the pool, who may use uvicorn as well
+        log_config=None,  # logging belongs to the program, which may use uvicorn too
         lifespan="off",
         ws="none",
         proxy_headers=False,
@@ -53,7 +50,7 @@ async def serve_until(
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
-    config.access_log = False  # as an argument it would take the handlers from the logger of all servers
+    config.access_log = False  # given as an argument, it would remove the handlers of all servers' logger
     server = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
 
@@ -70,9 +67,9 @@ async def serve_until(
 
 
 class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
-    """What is said of connections, each peer's and each warning's at most once a minute.
+    """Log lines about connections, at most one a minute for each peer and each warning.
 
-    Whoever sends no HTTP would else bring a line each time.
+    Otherwise a peer that does not speak HTTP would cause a line each time.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -81,18 +78,18 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
         self._limiter = LogLimiter(_SELDOM_S)
 
     def left(self, peer: str, why: str) -> None:
-        """Say that a connection was left."""
+        """Log that a connection was closed."""
         if self._limiter.may(peer, time.monotonic()):
             _log.warning("the page left a connection from %s: %s", peer, why)
 
     def warning(self, msg: object, *args: object, **terms: Any) -> None:
-        """Say what uvicorn warns of."""
+        """Log a warning of uvicorn."""
         if self._limiter.may(str(msg), time.monotonic()):
             super().warning(msg, *args, **terms)
 
 
 class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection that costs no file for long unless it is asked for something."""
+    """A connection that is closed if no request arrives in time."""
 
     def __init__(self, words: _ConnectionLog, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -1,11 +1,9 @@
 """The live page's tables: a pool at one instant, rounded, and without secrets.
 
-Decides what is shown and how it is rounded. All that comes from the pool is of one instant. No secret is in it: of
-names of endpoints neither user nor query, and nothing of headers and keys.
+All data of the pool is of one instant. Names of endpoints have neither user nor query; headers and keys are not shown.
 
-Differences between two versions of tables: how the page's data travels. Decides the form in which tables travel: column
-by column, and only what is new, for a table of 64 rows in which three columns change is a few hundred bytes so. The
-page's script and `balancer top` read the same form.
+Changes between two versions of the tables go to readers column by column. For a table of 64 rows in which three columns
+change, that is a few hundred bytes. The page's script and `balancer top` read the same form.
 """
 
 import threading
@@ -46,7 +44,7 @@ __all__ = [
 ]
 
 Tables = dict[str, dict[str, dict[str, Any]]]
-_KEPT: Final = 100  # lines of news
+_KEPT: Final = 100  # lines of recent events
 _MOST_HOLDERS: Final = 100
 _NOBODY: Final = "(not named)"
 _SAID: Final[dict[type[Event], str]] = {
@@ -63,13 +61,15 @@ _SAID: Final[dict[type[Event], str]] = {
 Extra = Callable[[], Tables]
 
 
-"""Rows by table and id, in the order they came; a row is its values by column. All is ready for JSON."""
+"""Rows by table and id, in order of arrival. A row has its values by column. All is ready for JSON."""
 
 
 def changes(before: Tables, after: Tables) -> dict[str, Any]:
-    """Return what makes `after` of `before`: of each table `set`, by column [row, value, ...], and the rows `gone`.
+    """Return the changes from `before` to `after`.
 
-    A table or row that has not changed is not in it. A row has the columns it came with, for good.
+    For each table these are `set`, by column [row, value, ...], and the rows `gone`.
+
+    Unchanged tables and rows are left out. The columns of a row never change.
     """
     found = {}
     for table in {**before, **after}:
@@ -89,7 +89,7 @@ def changes(before: Tables, after: Tables) -> dict[str, Any]:
 
 
 def apply(tables: Tables, told: Mapping[str, Any]) -> None:
-    """Bring `tables` up to date by what `changes` has found."""
+    """Apply the result of `changes` to `tables`."""
     for table, news in told.items():
         rows = tables.setdefault(table, {})
         for column, pairs in news.get("set", {}).items():
@@ -100,7 +100,7 @@ def apply(tables: Tables, told: Mapping[str, Any]) -> None:
 
 
 class MemberLeases(NamedTuple):
-    """A process that holds leases of a pool that several share."""
+    """The leases of one process, in a pool that several share."""
 
     name: str
     leases: Sequence[Lease]
@@ -111,7 +111,7 @@ ListMembers = Callable[[], Sequence[MemberLeases]]
 
 
 class HasSnapshot(Protocol):
-    """What is looked at: a pool."""
+    """A pool that can be shown."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
@@ -119,10 +119,10 @@ class HasSnapshot(Protocol):
 
 
 class RecentEvents:
-    """An observer that keeps the last things that happened to endpoints.
+    """An observer that keeps the latest events of endpoints.
 
     Args:
-        names: what endpoints are called.
+        names: the shown names of endpoints.
     """
 
     kinds = frozenset({*_SAID, Panic, StrategyChanged})
@@ -133,7 +133,7 @@ class RecentEvents:
         self._lines: deque[tuple[int, float, str, str]] = deque(maxlen=_KEPT)
 
     def __call__(self, event: Event, /) -> None:
-        """Keep what is said of `event`."""
+        """Keep a line about `event`."""
         if isinstance(event, Panic):
             where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
         elif isinstance(event, StrategyChanged):
@@ -154,13 +154,13 @@ class RecentEvents:
 
 
 class PoolTables:
-    """A pool as tables, whenever somebody looks. Thread-safe.
+    """Makes tables of a pool. Thread-safe.
 
     Args:
-        pool: what is looked at.
-        names: what its endpoints are called.
-        news: what happened to them.
-        holders: returns who holds what; called under the pool's lock. None: it is told by the `holder` of the leases.
+        pool: the pool.
+        names: the shown names of its endpoints.
+        news: its recent events.
+        holders: returns who has which leases; called under the pool's lock. None: the `holder` of each lease says it.
         extra: returns further tables.
     """
 
@@ -183,9 +183,9 @@ class PoolTables:
         self._before: tuple[WaitHistogram, int] | None = None
 
     def look(self, *, still: bool = False) -> tuple[float, Tables]:
-        """Return the pool's time in seconds, and the tables then.
+        """Return the pool's time in seconds, and the tables.
 
-        What is of the time since the last look counts from the last one that was not `still`.
+        Values of the last period start at the last look that was not `still`.
         """
         with self._turn:
             seen = self._pool.snapshot(leases=self._holders is None, also=self._holders)
@@ -201,7 +201,7 @@ class PoolTables:
             return round(seen.at_s, 3), tables
 
     def endpoint(self, row: str) -> str | None:
-        """Return the name by which the pool knows the endpoint in this row; None: there is none."""
+        """Return the real name of the endpoint in this row, or None."""
         return next((name for name, number in self._numbers.items() if str(number) == row), None)
 
     def _of_pool(self, seen: Snapshot, still: bool) -> dict[str, Any]:
@@ -224,7 +224,7 @@ class PoolTables:
         }
 
     def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
-        """Return how long those waited who were granted a lease since the last look."""
+        """Return the waits of the leases that were granted since the last look."""
         granted = seen.stats.acquired
         waits, before = self._before or (seen.waits, granted)
         if not still:
@@ -267,9 +267,9 @@ class PoolTables:
 
 
 def holder_rows(leases: Iterable[LeaseRow]) -> dict[str, dict[str, Any]]:
-    """Return who holds how many leases and slots, and for how long the oldest; the holder is the row's id.
+    """Return rows by holder: its number of leases and slots, and the age of its oldest lease.
 
-    Those beyond a hundred, of whom the youngest lease is the oldest, are left out.
+    Beyond a hundred, holders whose youngest lease is the oldest are left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for lease in leases:  # oldest first
@@ -280,7 +280,7 @@ def holder_rows(leases: Iterable[LeaseRow]) -> dict[str, dict[str, Any]]:
 
 
 def member_rows(holders: Any) -> dict[str, dict[str, Any]]:
-    """Return a row for each process: its leases and slots, since when it has the oldest, and how many of it wait."""
+    """Return a row for each process: its leases and slots, the start of its oldest lease, and its number of waiters."""
     found: dict[str, dict[str, Any]] = {}
     for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
         name, number = holder.name, 1
@@ -298,7 +298,7 @@ def member_rows(holders: Any) -> dict[str, dict[str, Any]]:
 
 
 def rows_as_lists(tables: Tables) -> dict[str, Any]:
-    """Return the tables for a reader who wants all of them: a list of rows each, and of those that have one row, it."""
+    """Return the tables for a reader of the whole state: a list of rows each; a table with one row is that row."""
     return {name: rows[""] if rows.keys() == {""} else _rows(rows) for name, rows in tables.items()}
 
 
@@ -307,5 +307,5 @@ def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _short(value_s: float) -> float:
-    """Return it to three digits: what is measured is no better."""
+    """Round to three digits, as measurements are not more exact."""
     return float(f"{value_s:.3g}")

@@ -1,9 +1,4 @@
-"""Server of the live page: a thread of its own until it is closed.
-
-Decides how the server starts and stops. A shell: it has the thread and the socket.
-
-Token of the page's buttons: where it comes from, and what it must be like.
-"""
+"""Server of the live page, in its own thread, and the token of the page's buttons."""
 
 import asyncio
 import os
@@ -27,11 +22,11 @@ __all__ = ["TOKEN_VARIABLE", "Page", "PageContents", "PageSource", "checked_toke
 
 _PATIENCE_S = 5.0
 TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
-_SHORTEST: Final = 16  # characters that nobody guesses
+_SHORTEST: Final = 16  # characters, so that it cannot be guessed
 
 
 class PageSource(Protocol):
-    """What has a page: a pool."""
+    """The part of a pool that the page uses."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant."""
@@ -42,15 +37,15 @@ class PageSource(Protocol):
         ...
 
     def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
-        """Let an observer hear what happens."""
+        """Call an observer with each event."""
         ...
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that are listed."""
+        """Return the endpoints that are in service or draining."""
         ...
 
     def drain(self, url: str) -> None:
-        """Grant no new lease of an endpoint."""
+        """Grant no new leases of an endpoint."""
         ...
 
     def add(self, endpoint: Endpoint | str) -> None:
@@ -62,14 +57,14 @@ class Page:
     """A page that is served, until `close` or the end of a `with` block.
 
     Attributes:
-        url: where.
+        url: its address.
     """
 
     def __init__(self, listener: socket.socket, run: Callable[["Page"], Any], end: Callable[[], object]) -> None:
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
         self._end = end
-        self._process = os.getpid()  # in a fork there is no thread to stop, and what there is, is the parent's
+        self._process = os.getpid()  # a forked child has no thread to stop, and the socket belongs to the parent
         self._listener = listener
         self._stop: Callable[[], object] | None = None
         self._begun = threading.Event()
@@ -78,15 +73,15 @@ class Page:
         self._begun.wait(_PATIENCE_S)
 
     def began(self, stop: Callable[[], object]) -> None:
-        """Learn how the server is told to stop; called by its thread."""
+        """Set the function that stops the server; called by its thread."""
         self._stop = stop
         self._begun.set()
 
     def hide(self, redact: Callable[[str], str]) -> None:
-        """Do nothing: what a page hides is said when it begins."""
+        """Do nothing: a page gets its redaction when it opens."""
 
     def close(self) -> None:
-        """Serve no more. May be called twice."""
+        """Stop the server. May be called twice."""
         if self._process != os.getpid():
             return
         self._end()
@@ -113,12 +108,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PageContents:
-    """What a page shows and does beyond what any pool has.
+    """Additions to the page of a pool.
 
     Args:
-        members: returns who has leased what; called under the pool's lock. None: it is told by the `holder` of leases.
+        members: returns who has which leases; called under the pool's lock. None: the `holder` of each lease says it.
         extra: returns further tables.
-        buttons: what "drain" and "restore" do to the endpoint of a name; None: what the pool does.
+        buttons: the actions of "drain" and "restore"; None: those of the pool.
     """
 
     members: ListMembers | None = None
@@ -138,14 +133,14 @@ def open_page(
     """Serve the page of `pool`.
 
     Args:
-        pool: what is shown.
+        pool: the pool to show.
         host, port: where to listen; port 0 picks a free one.
-        token: what must be shown to drain and restore endpoints; None: nobody may.
+        token: needed to drain and restore endpoints; None: no reader may.
         redact: takes further secrets out of the names of endpoints.
-        contents: what is shown and done beyond that.
+        contents: additions to the page.
 
     Raises:
-        ConfigError: it cannot listen there; or the token is too short.
+        ConfigError: it cannot listen there, or the token is too short.
         MissingExtra: the extra `page` is not installed.
     """
     require("page", "the page of a pool")
@@ -191,7 +186,7 @@ def _restore(pool: PageSource, name: str) -> None:
 
 
 class _Scrape:
-    """The figures for Prometheus. The pool is timed from the first scrape: without any it costs nothing."""
+    """The metrics for Prometheus. The pool counts lease times from the first scrape on."""
 
     def __init__(self, pool: PageSource, redact: Callable[[str], str] | None) -> None:
         self._pool = pool
@@ -214,7 +209,7 @@ class _Scrape:
 
 
 def checked_token(token: str | None, where: str = "token") -> str:
-    """Return the token, or "" for None: then there are no buttons. Raises ConfigError, which does not quote it."""
+    """Return the token, or "" for None (no buttons). Raises ConfigError, which does not quote the token."""
     if token is None:
         return ""
     if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
@@ -226,6 +221,6 @@ def checked_token(token: str | None, where: str = "token") -> str:
 
 
 def token_of_environment() -> str | None:
-    """Return the token in the environment; None: there is none. Raises ConfigError."""
+    """Return the token in the environment, or None. Raises ConfigError."""
     text = os.environ.get(TOKEN_VARIABLE, "").strip()
     return checked_token(text, TOKEN_VARIABLE) if text else None

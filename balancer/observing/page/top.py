@@ -1,7 +1,4 @@
-"""`balancer top`: the page of a pool, in a terminal. It reads the same events, and needs no more than a plain install.
-
-Decides what fits into a terminal, and in which order.
-"""
+"""`balancer top`: the live page of a pool, in a terminal. It reads the page's events, and works in a plain install."""
 
 import http.client
 import json
@@ -21,8 +18,8 @@ from balancer.reporting.words import NOTHING
 
 __all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
 
-_SILENCE_S: Final = 10.0  # an event comes every second
-_OVER_S: Final = 10.0  # rates are of the last so many seconds
+_SILENCE_S: Final = 10.0  # there is an event every second
+_OVER_S: Final = 10.0  # rates are means over so many seconds
 _LONGEST: Final = 48  # characters of a name
 _NEWS: Final = 5
 _BAR: Final = 10
@@ -31,20 +28,20 @@ _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not w
 
 
 class LeaseRates:
-    """What rates are made of: how often an endpoint was leased, lately."""
+    """Lease rates of endpoints over the last seconds."""
 
     def __init__(self) -> None:
         self._looks: deque[tuple[float, dict[str, int]]] = deque()
 
     def take(self, at_s: float, tables: Tables) -> None:
-        """Take in another look."""
+        """Add the tables of another look."""
         leases = {row: values["leases"] for row, values in tables.get("endpoints", {}).items()}
         self._looks.append((at_s, leases))
         while at_s - self._looks[0][0] > _OVER_S:
             self._looks.popleft()
 
     def rate(self, row: str) -> float | None:
-        """Return the leases a second; None: not known yet."""
+        """Return the leases a second; None if not known yet."""
         (began_s, before), (at_s, now) = self._looks[0], self._looks[-1]
         if at_s <= began_s or row not in before or row not in now:
             return None
@@ -52,10 +49,10 @@ class LeaseRates:
 
 
 def follow(url: str) -> Iterator[tuple[float, Tables]]:
-    """Yield the pool's time and all tables, each time that there is news, until the page is closed.
+    """Yield the pool's time and all tables at each update, until the page is closed.
 
     Raises:
-        ConfigError: there is no page, or none of this kind.
+        ConfigError: there is no such page.
     """
     connection, answer = _asked(url, "events", "text/event-stream")
     tables: Tables = {}
@@ -74,7 +71,7 @@ def follow(url: str) -> Iterator[tuple[float, Tables]]:
 
 
 def state_of(url: str) -> dict[str, Any]:
-    """Return what the page shows just now, as it says it in JSON. Raises ConfigError, as `follow` does."""
+    """Return the current state of the page, as JSON data. Raises ConfigError, as `follow` does."""
     connection, answer = _asked(url, "state", "application/json")
     try:
         found: dict[str, Any] = json.loads(answer.read())
@@ -86,7 +83,7 @@ def state_of(url: str) -> dict[str, Any]:
 
 
 def show(url: str, console: Console, *, most: int | None = None, read: Callable[[str], Any] = follow) -> None:
-    """Show the page at `url` until it is closed, or after so many looks. Raises ConfigError."""
+    """Show the page at `url` until it is closed, or for `most` updates. Raises ConfigError."""
     past = LeaseRates()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False, transient=False) as live:
         for number, (at_s, tables) in enumerate(read(url), 1):
@@ -97,7 +94,7 @@ def show(url: str, console: Console, *, most: int | None = None, read: Callable[
 
 
 def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> RenderableType:
-    """Return what is shown, cut to what fits into the window."""
+    """Return the display, cut to the size of the window."""
     clean = cleaner(console)
     pool = tables.get("pool", {}).get("", {})
     endpoints = tables.get("endpoints", {})

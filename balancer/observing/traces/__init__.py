@@ -1,6 +1,6 @@
-"""Traces: what a pool did, call by call, in a file. One format, its readers, and importers of other formats.
+"""Traces: what a pool did, call by call, in a file. The format, its readers, and importers of other formats.
 
-This room knows neither pools nor threads: `balancer.observing.traces.tracing` writes what it describes.
+`balancer.observing.traces.tracing` writes the trace of a pool.
 """
 
 from balancer.observing.traces.files import Sink, Trace, read_trace, write_trace

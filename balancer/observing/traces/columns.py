@@ -1,7 +1,7 @@
-"""Traces as Parquet files: written whole, because a file of columns must be closed before it can be read.
+"""Traces as Parquet files. A file is written as a whole, as Parquet can only be read after it is closed.
 
-Decides the columns: `row`, those of an attempt, those of an event, and `facts` with the JSON of the rows that begin and
-end a run. What a kind of row does not have is null.
+The columns: `row`, those of an attempt, those of an event, and `facts` with the JSON of the rows that begin and end a
+run. Missing values are null.
 """
 
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MAGIC", "column_rows", "write_columns"]
 
 MAGIC: Final = b"PAR1"
-"""What such a file begins with."""
+"""The first bytes of such a file."""
 
 _WHOLE: Final = ("attempt", "slots", "priority", "in_flight", "host_in_flight")
 _NUMBERS: Final = ("asked_s", "granted_s", "ended_s", "size", "retry_after_s", "server_s", "at_s", "value")
@@ -27,9 +27,9 @@ _NAMES: Final = ("row", *dict.fromkeys((*ATTEMPT_FIELDS, *EVENT_FIELDS)), "facts
 _OF: Final = {"attempt": ("row", *ATTEMPT_FIELDS), "event": ("row", *EVENT_FIELDS)}
 _FACTS: Final = ("run", "end")
 _TEXTS: Final = [name for name in _NAMES if name not in (*_WHOLE, *_NUMBERS, "open")]
-_BATCH: Final = 2000  # rows that are made into objects of Python at once
-_MOST_TEXT: Final = 2**28  # bytes of text in so many rows: a small file may unpack to any number
-_MOST_GROUP: Final = 2**32  # bytes of a row group, unpacked
+_BATCH: Final = 2000  # rows that become Python objects at once
+_MOST_TEXT: Final = 2**28  # the most bytes of text in so many rows: a small file may unpack to any size
+_MOST_GROUP: Final = 2**32  # the most bytes of a row group, unpacked
 
 
 def write_columns(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -47,7 +47,7 @@ def write_columns(path: str | PathLike[str], rows: Iterable[Mapping[str, Any]]) 
     try:
         table = pa.table({name: [row.get(name) for row in whole] for name in _NAMES}, schema=schema)
         write_table(table, fspath(path))
-    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # of rows of a user's own
+    except (OSError, pa.ArrowException, ValueError, TypeError, OverflowError) as error:  # rows of the user's own
         raise ConfigError(f"{path}: cannot be written: {_said(error)}; choose another path") from None
 
 
@@ -55,7 +55,7 @@ def column_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of the file at `path`, as plain data.
 
     Raises:
-        ConfigError: it cannot be read, or is no trace.
+        ConfigError: it cannot be read, or is not a trace.
         MissingExtra: pyarrow is not installed.
     """
     pa = _arrow()
@@ -73,7 +73,7 @@ def column_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
 
 
 def _checked(pa: Any, file: Any, path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows; texts stay in the form of the file until it is known how much they will be."""
+    """Yield the rows. Texts are converted only after their size is known."""
     names = [name for name in file.schema_arrow.names if name in _NAMES]
     for name in names:
         _is_text(pa, file.schema_arrow, name, path)
@@ -99,7 +99,7 @@ def _checked(pa: Any, file: Any, path: str | PathLike[str]) -> Iterator[dict[str
 
 
 def _is_text(pa: Any, schema: Any, name: str, path: str | PathLike[str]) -> bool:
-    """Return whether a column holds texts. ConfigError: it holds what it never may."""
+    """Return whether a column holds texts. Raises ConfigError for a type that is not allowed."""
     if len(schema.get_all_field_indices(name)) > 1:
         raise ConfigError(f"{path}: has several columns {name!r}; a trace has one")
     kind = schema.field(name).type

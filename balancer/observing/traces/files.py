@@ -1,10 +1,10 @@
 """Trace files: lines, columns, or the database of a run; read whole or cut short, and written.
 
-Decides what becomes of a file whose writer was killed: its last line may be half a line, and calls that were under way
-are there as open ones, or not at all. What a file is it says itself, by how it begins.
+After a kill, the last line may be incomplete, and calls that were running are there as open ones, or not at all. The
+type of a file is read from its first bytes.
 
-A finished trace is written as lines or as columns, by the name of the file. A pool that works writes lines, for it may
-be killed: they go to a sink, whole and at once, so that a kill leaves at most half a line at the end of the file.
+A finished trace is written as lines or as columns, by the name of the file. A running pool writes lines to a sink, each
+at once, so that a kill leaves at most one incomplete line at the end.
 """
 
 import json
@@ -33,22 +33,22 @@ from balancer.observing.traces.rows import (
 
 __all__ = ["LineFile", "Sink", "Trace", "Unwritten", "cannot_be_written", "read_trace", "write_trace"]
 
-_DATABASE: Final = "run.sqlite"  # as balancer.pipeline.results.database names it, which this room does not know
-_LONGEST: Final = 2**25  # characters of a line; the first one of 10 000 endpoints takes some two million
+_DATABASE: Final = "run.sqlite"  # the name in balancer.pipeline.results.database, which this package does not import
+_LONGEST: Final = 2**25  # characters of a line; the first line of 10 000 endpoints has about two million
 
 
 @dataclass(slots=True)
 class Trace:
-    """What is in a file.
+    """The content of a trace file.
 
     Attributes:
         runs: the first line of each run, as it was written.
-        attempts: one for each call, in the order in which they were granted within a run; one that was written when it
-            was open and again when it ended is there once, as it ended.
+        attempts: one for each call, in the order of the grants within a run. A call that was written as open and again
+            at its end is here once, as it ended.
         events: in the order in which they were written.
-        lost: calls and events that were not written because the writer did not keep up.
-        cut: whether the last line is half a line.
-        ended: runs that have come to their end; others were killed, or go on.
+        lost: how many calls and events were not written, because the writer was too slow.
+        cut: True if the last line is incomplete.
+        ended: runs that have ended. Others were killed, or still run.
     """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -62,10 +62,10 @@ class Trace:
 def read_trace(path: str | PathLike[str]) -> Trace:
     """Read the trace at `path`: a file of lines, a Parquet file, or the database of a run of the pipeline.
 
-    Of a results folder the database is read.
+    For a results folder, its database is read.
 
     Raises:
-        ConfigError: it cannot be read, or a line, other than half of a last one, is no line of a trace.
+        ConfigError: it cannot be read, or a line, other than an incomplete last one, is not a line of a trace.
         MissingExtra: it is a Parquet file, and pyarrow is not installed.
     """
     path = _of_folder(path)
@@ -104,7 +104,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
 
 
 def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
-    """Return the database of a run, where `path` is its results folder."""
+    """Return the database of a run if `path` is its results folder, else `path`."""
     if not os.path.isdir(path):
         return path
     database = os.path.join(path, _DATABASE)
@@ -135,7 +135,7 @@ def _beginning(path: str | PathLike[str]) -> bytes:
             raise ConfigError(f"{path}: is a pipe or a device, and a trace is read from a file; save it as one first")
         with open(path, "rb") as file:
             return file.read(16)
-    except (OSError, ValueError) as error:  # of a path with a NUL in it: ValueError
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise _unreadable(path, error) from None
 
 
@@ -155,12 +155,12 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     data = json.loads(line)
                     if (
                         "\\ud" in line or "\\uD" in line
-                    ):  # perhaps half a character (a surrogate), which no file can hold
+                    ):  # perhaps half of a character (a surrogate), which no file can hold
                         data = json.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
                 except RecursionError:
                     raise ConfigError(f"{path}:{number}: is nested too deep to be a line of a trace") from None
                 except ValueError:
-                    # Half a line: the last one of a killed run, after which the next run began a line of its own.
+                    # An incomplete line: the last one of a killed run. The next run began a new line.
                     found.cut = True
                     if not line.startswith('{"row"'):
                         raise ConfigError(
@@ -176,11 +176,11 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
 
 
 def write_trace(trace: Trace, path: str | PathLike[str]) -> None:
-    """Write `trace` to `path`, over what is there: as Parquet if its name ends with ".parquet", else as lines.
+    """Write `trace` to `path`, replacing a file there: as Parquet if its name ends with ".parquet", else as lines.
 
     Raises:
         ConfigError: it cannot be written.
-        MissingExtra: it is to be Parquet, and pyarrow is not installed.
+        MissingExtra: Parquet is asked for, and pyarrow is not installed.
     """
     if fspath(path).endswith(".parquet"):
         write_columns(path, _rows_of(trace))
@@ -202,19 +202,19 @@ def _rows_of(trace: Trace) -> Iterator[dict[str, Any]]:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where rows go. `write` and `close` are called by one thread at a time, and never under the lock of a pool."""
+    """The target of rows. `write` and `close` are called by one thread at a time, never under the lock of a pool."""
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep these rows, each as plain data, for good. An error: it could not, and they count as lost."""
+        """Store these rows, each as plain data. After an exception they count as lost."""
         ...
 
     def close(self) -> None:
-        """Be done: there are no more."""
+        """Finish: there are no more rows."""
         ...
 
 
 class Unwritten(OSError):
-    """Not all rows could be written; the first `written` of them were."""
+    """Not all rows could be written. Field: `written`, how many were."""
 
     def __init__(self, error: OSError, written: int) -> None:
         super().__init__(error.errno, error.strerror)
@@ -222,7 +222,7 @@ class Unwritten(OSError):
 
 
 class LineFile:
-    """A file, appended to, and made if need be.
+    """A file of lines, made or appended to.
 
     Raises:
         ConfigError: it cannot be written.
@@ -231,14 +231,14 @@ class LineFile:
     def __init__(self, path: str | PathLike[str]) -> None:
         try:
             self._file = _opened(Path(path))
-        except (OSError, ValueError) as error:  # of a path with a NUL in it: ValueError
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
             raise cannot_be_written(path, error) from None
-        self._is_torn = False  # the last line may be half a line: a disk was full
+        self._is_torn = False  # True if the last line may be incomplete, as after a full disk
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write a line for each row. Unwritten: the disk is full, or the like."""
+        """Write a line for each row. Raises Unwritten, e.g. if the disk is full."""
         lines = "".join(map(line, rows)).encode()
-        if self._is_torn:  # an end for the half line
+        if self._is_torn:  # ends the incomplete line
             lines = b"\n" + lines
         data, was_torn, self._is_torn = memoryview(lines), self._is_torn, True
         try:
@@ -254,7 +254,7 @@ class LineFile:
 
 
 def cannot_be_written(path: object, error: Exception) -> ConfigError:
-    """Return the error of a trace at `path` that cannot be begun."""
+    """Return the error for a trace that cannot be written to `path`."""
     said = getattr(error, "strerror", None) or error
     return ConfigError(f"trace: {path}: cannot be written: {said}; choose another path")
 
@@ -263,6 +263,6 @@ def _opened(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     size = os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":  # the run before was killed in the middle of a line
+    if size and os.pread(file, 1, size - 1) != b"\n":  # the previous run was killed in the middle of a line
         os.write(file, b"\n")
     return file

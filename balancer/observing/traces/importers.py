@@ -1,6 +1,6 @@
 """Trace importers: access logs of nginx and HAProxy, and CSV tables with named columns.
 
-Decides which instants follow from what such a log says. Paths, clients and anything else that it says are left out.
+Only times, endpoints and outcomes are imported; paths, clients and the rest are left out.
 """
 
 import csv
@@ -16,12 +16,12 @@ from balancer.observing.traces.rows import Attempt, mistake_in
 __all__ = ["NGINX_FORMAT", "from_csv", "from_haproxy", "from_nginx"]
 
 NGINX_FORMAT: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
-"""The `log_format` that is expected unless another is given; one with at least these five names, in any order."""
+"""The expected `log_format`. Another one must have at least these five names, in any order."""
 
 _RUN: Final = "imported"
 _ADVICE: Final = "give the log_format that wrote it, with --format"
 _NEEDED: Final = ("upstream_addr", "upstream_response_time")
-# nginx writes a value for each upstream that it tried, with ", " between them, or " : " after a redirect.
+# nginx writes a value for each upstream that it tried, separated by ", ", or by " : " after a redirect.
 _SEVERAL: Final = re.compile(r", | : ")
 _TRIED: Final = r"[^\s,]+(?:(?:,| :) [^\s,]+)*"
 
@@ -35,17 +35,18 @@ def from_nginx(
 ) -> Iterator[Attempt]:
     """Yield an attempt for each upstream that each request was sent to.
 
-    The end is `$msec` or `$time_iso8601`; the caller asked `$request_time` before, else when the first attempt began.
-    Attempts follow each other, and the last ends when the request does. Requests without an upstream are left out.
+    A request ended at `$msec` or `$time_iso8601`, and began `$request_time` before; without that, when its first
+    attempt began. Attempts follow each other, and the last ends with the request. Requests without an upstream are left
+    out.
 
     Args:
         lines: of the log.
-        log_format: that wrote it.
-        name: of the log, for mistakes in it.
+        log_format: the format of the log.
+        name: of the log, for error texts.
         left_out: the numbers of lines without an upstream are appended to it.
 
     Raises:
-        ConfigError: the format lacks a name, or a line is not of the format.
+        ConfigError: the format lacks a name, or a line has another format.
     """
     pattern = _pattern_of(log_format)
     number = 0
@@ -75,7 +76,7 @@ def from_nginx(
             asked_s = granted_s = granted_s + took_s
 
 
-# option httplog: client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status ...; a "+" is written with logasap.
+# option httplog: client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status ...; logasap adds a "+".
 _HAPROXY: Final = re.compile(
     r"\[(?P<date>\d+/\w+/\d+:\d+:\d+:\d+\.\d+)\] \S+ (?P<backend>[^\s/]+)/(?P<server>\S+) "
     r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) "
@@ -85,18 +86,18 @@ _HAPROXY: Final = re.compile(
 def from_haproxy(
     lines: Iterable[str], *, name: str = "haproxy log", left_out: list[int] | None = None
 ) -> Iterator[Attempt]:
-    """Yield an attempt for each request of a log of `option httplog` that came to a server.
+    """Yield an attempt for each request of a log of `option httplog` that reached a server.
 
-    A request asked when it had come (TR after the date), waited for Tw, and was over Ta after the date. A time of -1
-    is one that never came to pass; a request without a server (`<NOSRV>`) is left out.
+    A request asked when it had arrived (TR after the date), waited for Tw, and ended Ta after the date. A time of -1
+    did not happen. Requests without a server (`<NOSRV>`) are left out.
 
     Args:
         lines: of the log.
-        name: of the log, for mistakes in it.
+        name: of the log, for error texts.
         left_out: the numbers of lines without a server are appended to it.
 
     Raises:
-        ConfigError: a line is of another format.
+        ConfigError: a line has another format.
     """
     number = 0
     for place, found in _matches(lines, _HAPROXY.search, name, "of option httplog"):
@@ -125,12 +126,13 @@ def from_csv(lines: Iterable[str], columns: Mapping[str, str], *, name: str = "c
     """Yield an attempt for each row of a table with a heading.
 
     Args:
-        columns: which column holds which field of an attempt; a field that is not named is in the column of its own
-            name, if there is one. It takes `endpoint`, `ended_s`, and `granted_s` or `asked_s`.
-        name: of the table, for mistakes in it.
+        lines: of the table.
+        columns: the column of each field of an attempt. A field that is not given is read from the column of its own
+            name, if there is one. Needed are `endpoint`, `ended_s`, and `granted_s` or `asked_s`.
+        name: of the table, for error texts.
 
     Raises:
-        ConfigError: there is no such field or column, or a value is no number.
+        ConfigError: there is no such field or column, or a value is not a number.
     """
     table = csv.DictReader(lines)
     there = list(table.fieldnames or ())
@@ -223,7 +225,7 @@ def _seconds(text: str, where: str) -> float:
 
 
 def _outcome(status: str) -> str:
-    """Return what an HTTP status says of the endpoint, as a pool takes it."""
+    """Return the outcome of a call with this HTTP status, as a pool counts it."""
     if not status.strip().isdigit():
         return "failure"
     code = int(status)

@@ -1,8 +1,7 @@
 """Trace rows: attempts, events, the beginning and the end of a run.
 
-Decides the format, version 1: JSON, a line for each row, keys as below. What is not known is null. Times are seconds
-of one clock, that of the run's pool; the run's first line says when that was by the calendar. docs/traces.md is the
-same in words.
+Format version 1: JSON, a line for each row. Unknown values are null. Times are in seconds of the clock of the run's
+pool; the run's first line has the calendar time. docs/traces.md describes the format.
 """
 
 import json
@@ -30,29 +29,29 @@ __all__ = [
 
 VERSION: Final = 1
 LARGE: Final = 2**63
-"""Whole numbers of a row are smaller: tables and columns hold no others."""
+"""Whole numbers of a row must be below this: tables and columns hold no larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call: one lease, from asking for it to its end.
+    """One call: one lease, from the request to its end.
 
     Attributes:
-        run: which process wrote it; clocks of two runs have nothing to do with each other.
-        task: whose it was, as the caller said (`holder`); the attempts of a retried call share it.
-        attempt: tells it apart within the run; it grows.
-        kind: what it asked for: its labels, sorted, with "+" between them.
-        size: what the caller said of it beforehand: the tokens that it reserved.
-        asked_s, granted_s, ended_s: when the caller asked, got its lease and gave it back.
+        run: the run that wrote it. Clocks of two runs are unrelated.
+        task: the caller's `holder`. The attempts of a retried call share it.
+        attempt: a number that is unique in the run, and grows.
+        kind: what it asked for: its labels, sorted, joined by "+".
+        size: the caller's estimate: the tokens that it reserved.
+        asked_s, granted_s, ended_s: when the caller asked, got its lease and released it.
         endpoint, host: where it was made.
-        slots: how many it held.
+        slots: how many slots it held.
         priority: its head start in the queue.
-        key: a stand-in for the key that it had, the same for the same key within a run; the key itself is not kept.
+        key: a stand-in for its key, the same for the same key within a run. The key itself is not written.
         in_flight, host_in_flight: slots in use at the endpoint and at its host just after the grant, its own included.
         outcome: "success", "failure", "overload" or "ignored".
-        retry_after_s: for how long the endpoint asked to be left alone.
-        server_s: how long the server says it took, as the caller told the lease.
-        open: it had not ended when this was written: it took longer than until `ended_s`.
+        retry_after_s: for how many seconds the endpoint asked for no calls.
+        server_s: the server's own time for the call, as set by `Lease.took`.
+        open: True if it had not ended when this was written, at `ended_s`.
     """
 
     run: str
@@ -77,7 +76,7 @@ class Attempt:
 
     @property
     def waited_s(self) -> float:
-        """Seconds from asking to the lease."""
+        """Seconds from the request to the lease."""
         return self.granted_s - self.asked_s
 
     @property
@@ -88,15 +87,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that happened besides calls.
+    """An event other than a call.
 
     Attributes:
-        run, at_s: as those of an attempt.
+        run, at_s: the run, and the time in seconds of its clock.
         event: "joined", "drained", "left", "capacity", "limit", "ejected", "probing", "rested", "restored", "spent",
             "strategy", "panic", "calm", "retried", "hedged" or "gave_up".
-        endpoint: whose it is about, if it is about one.
-        value: the capacity or limit from now on, or for how long somebody waited who gave up, in seconds.
-        name: of the strategy from now on; of an endpoint that joined, its host.
+        endpoint: the endpoint of the event, if there is one.
+        value: the new capacity or limit; for "gave_up", the seconds waited.
+        name: the new strategy, or the host of an endpoint that joined.
     """
 
     run: str
@@ -131,12 +130,12 @@ _AMOUNTS: Final = ("size", "retry_after_s", "server_s")
 
 
 def mistake_in(row: Attempt | Happening) -> str | None:
-    """Return what is wrong with a row that somebody else may have written, and what is allowed; None: nothing."""
+    """Return what is wrong with a row, e.g. of another program, and what is allowed; None if it is valid."""
     return _mistake_in_call(row) if isinstance(row, Attempt) else _mistake_in_event(row)
 
 
 def mistake_in_facts(data: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a row that begins or ends a run; None: nothing."""
+    """Return what is wrong with a row that begins or ends a run; None if it is valid."""
     name, least = ("lost", 0) if data.get("row") == "end" else ("version", 1)
     value = data.get(name, least)
     if not _is_whole(value) or value < least:
@@ -147,7 +146,7 @@ def mistake_in_facts(data: Mapping[str, Any]) -> str | None:
 
 
 def facts_of(text: object) -> dict[str, Any] | None:
-    """Return the row that begins or ends a run from its JSON; None: it is no JSON object."""
+    """Return the row that begins or ends a run from its JSON; None if it is not a JSON object."""
     try:
         data = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
@@ -170,7 +169,7 @@ def _mistake_in_event(row: Happening) -> str | None:
 
 def _mistake_in_call(row: Attempt) -> str | None:
     times = {name: getattr(row, name) for name in ("asked_s", "granted_s", "ended_s")}
-    known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # which nan is not
+    known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # False for nan
     if not known or not _is_whole(row.attempt) or not isinstance(row.run, str) or not isinstance(row.endpoint, str):
         return "asked_s, granted_s and ended_s must be numbers, attempt a whole one, and run and endpoint texts"
     if not row.asked_s <= row.granted_s <= row.ended_s:
@@ -202,15 +201,15 @@ def _mistake_in_call(row: Attempt) -> str | None:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of `value` for a message."""
+    """Return the start of `value`, for an error text."""
     try:
         return repr(value)[:80]
-    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
+    except (ValueError, RecursionError):  # a number of thousands of digits, or a list that is nested too deeply
         return f"a {type(value).__name__}"
 
 
 def amount_of(value: float | None) -> float | None:
-    """Return `value` if it may stand in a row as an amount (of tokens, or seconds); None, not known: it may not."""
+    """Return `value` if it is valid as an amount (of tokens, or seconds) in a row, else None (unknown)."""
     return value if value is not None and _is_number(value) and 0 <= value < _FAR_S else None
 
 
@@ -228,17 +227,17 @@ def _is_whole(value: object) -> bool:
 
 
 def line_of(row: Attempt | Happening) -> str:
-    """Return the line of a row, with its end."""
+    """Return the line of a row, with its newline."""
     return line(data_of(row))
 
 
 def line(data: Mapping[str, Any]) -> str:
-    """Return the line of plain data, with its end."""
+    """Return the line of plain data, with its newline."""
     return _encode(data) + "\n"
 
 
 def row_of(data: dict[str, Any]) -> Attempt | Happening | None:
-    """Return the row that a line holds; None for a line of another kind, which a later version may have.
+    """Return the row of a line; None for a line of another kind, which a later version may have.
 
     Raises:
         TypeError: something is missing; the message says what.
@@ -249,4 +248,4 @@ def row_of(data: dict[str, Any]) -> Attempt | Happening | None:
         return None
     if missing := [name for name in _NEEDED[kind] if name not in data]:
         raise TypeError(f"lacks {', '.join(missing)}")
-    return kind(**{name: data[name] for name in _FIELDS[kind] if name in data})  # what a later version adds is left out
+    return kind(**{name: data[name] for name in _FIELDS[kind] if name in data})  # skips what a later version adds

@@ -1,7 +1,6 @@
 """Trace summary: counts and times, as text and as data.
 
-Decides what is counted. Calls that are open count as longer than they have been so far: they are in no mean or quantile
-of times, and are named beside them.
+Open calls are in no mean or quantile of times; they are counted separately.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +15,7 @@ __all__ = ["summary_lines", "summary_of"]
 
 
 def summary_of(trace: Trace) -> dict[str, Any]:
-    """Return the figures as plain data; times in seconds."""
+    """Return the summary as plain data; times in seconds."""
     attempts = trace.attempts
     return {
         "runs": len(trace.runs) or len({each.run for each in attempts}),
@@ -34,7 +33,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
 
 
 def summary_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines for a person."""
+    """Yield the lines of the summary, for people."""
     runs = "1 run" if found["runs"] == 1 else f"{found['runs']} runs"
     yield f"{runs}, {found['lasts_s']:.3f} s: {_words(found, ' at one endpoint')}"
     for title in ("endpoints", "kinds"):

@@ -1,6 +1,6 @@
 """Traces in SQLite: the tables of a run's database, and how they are read.
 
-Decides the tables. A call that was written as an open one is replaced when it ends.
+A call that was written as an open one is replaced when it ends.
 """
 
 import json
@@ -17,7 +17,7 @@ from balancer.observing.traces.rows import ATTEMPT_FIELDS, EVENT_FIELDS, facts_o
 __all__ = ["MAGIC", "SCHEMA", "insert_rows", "table_rows"]
 
 MAGIC: Final = b"SQLite format 3\0"
-"""What such a file begins with."""
+"""The first bytes of such a file."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS trace_runs (run TEXT PRIMARY KEY, facts TEXT NOT NULL, ended TEXT);
@@ -42,7 +42,7 @@ _EVENT: Final = _insert("trace_events", EVENT_FIELDS)
 
 
 def insert_rows(db: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Put rows, as plain data, into the tables; whether all or none of them is for the caller to say."""
+    """Insert rows, as plain data, into the tables. The caller controls the transaction."""
     attempts, events = [], []
     for row in rows:
         if row["row"] == "attempt":
@@ -79,7 +79,7 @@ def table_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    """Open the database for reading; one that is over also where nobody may write, which SQLite needs to else."""
+    """Open the database for reading. A finished one can be read without write access, which SQLite needs otherwise."""
     db = _connected(path, "mode=ro")
     try:
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -93,14 +93,14 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _connected(path: Path, options: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True)
-    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)  # of a text that the database makes up, too
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)  # also for texts that the database computes
     return db
 
 
 def _rows(db: sqlite3.Connection, path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
-    db.execute("BEGIN")  # all of it as it is at one instant
+    db.execute("BEGIN")  # reads all of it as of one instant
     for name, kind in db.execute("SELECT name, type FROM sqlite_master WHERE name LIKE 'trace_%'"):
-        if name in _TABLES and kind != "table":  # what a view does takes any time
+        if name in _TABLES and kind != "table":  # a view may take any time
             raise ConfigError(f"{path}: {name} is a {kind}; a trace has tables only")
     for (facts,) in db.execute("SELECT facts FROM trace_runs ORDER BY rowid"):
         yield _facts(facts, path)

@@ -1,10 +1,9 @@
 """Trace writer: an observer that writes a pool's calls and events as rows.
 
-Decides what is done where: of a lease, next to nothing as it comes and goes (`balancer.core.recording`); a thread of
-its own makes rows and writes them, a fifth of a second later at most, so many at a time. What waits to be written is
-bounded: what is more is counted, not kept, so that a slow disk takes no memory. What cannot be made or written is
-counted as well, whatever the reason, and the writer goes on. No secret is written: of a URL neither user nor query, of
-a key a stand-in. Where rows go is a sink's business (`balancer.observing.traces.files`).
+Leases are only recorded (`balancer.core.recording`). A thread makes rows of them and writes them, at most a fifth of a
+second later. The backlog is bounded: what exceeds it, and what cannot be made or written, is only counted as lost, and
+the writer goes on. No secret is written: URLs have neither user nor query, and keys are replaced by stand-ins. A sink
+stores the rows (`balancer.observing.traces.files`).
 """
 
 import atexit
@@ -49,8 +48,8 @@ __all__ = ["MOST", "TraceWriter"]
 
 _EVERY_S: Final = 0.2
 MOST: Final = 200_000  # calls, and events, that wait to be written: some 70 MB, twice that while a backlog is written
-_AT_ONCE: Final = 2000  # rows that are made, then written: a backlog is never there as rows
-_LONG_S: Final = 1.0  # a call that is out for longer is written as an open one, once, lest a kill lose it
+_AT_ONCE: Final = 2000  # rows that are made at once, so that a backlog is never in memory as rows
+_LONG_S: Final = 1.0  # a call that is out for longer is also written as an open one, once, in case of a kill
 _LOGGER: Final = logging.getLogger("balancer")
 _CHANGES: Final = (Added, LimitChanged)
 _PLAIN: Final[dict[type[Event], str]] = {
@@ -68,23 +67,23 @@ _PLAIN: Final[dict[type[Event], str]] = {
 
 
 class Observed(Protocol):
-    """That an observer hears of a pool."""
+    """The subscription of an observer."""
 
     def end(self) -> None:
-        """Let it hear no more."""
+        """End it."""
         ...
 
 
 class TraceSource(Protocol):
-    """What a trace is written of: a pool's engine."""
+    """The part of a pool's engine that the writer uses."""
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Seconds; never goes back."""
+        """Returns the time in seconds; never goes back."""
         ...
 
     def record(self, most: int) -> Recording:
-        """Keep leases that end from now on, so many at once."""
+        """Start a recording of up to `most` ended leases at once."""
         ...
 
     def collect(self, recording: Recording, *, is_last: bool) -> Collected:
@@ -92,11 +91,11 @@ class TraceSource(Protocol):
         ...
 
     def observe(self, observer: Callable[[Event], object]) -> Observed:
-        """Let an observer hear what happens."""
+        """Call an observer with each event."""
         ...
 
     def endpoints(self) -> Iterable[Endpoint]:
-        """Return the endpoints that are listed."""
+        """Return the endpoints that are in service or draining."""
         ...
 
 
@@ -104,16 +103,16 @@ class TraceWriter:
     """An observer that writes a trace, until `close` or the end of a `with` block.
 
     Args:
-        sink: where the rows go.
-        source: the pool that it is of. It is not kept alive by this.
-        recording: what the pool keeps of its leases.
+        sink: gets the rows.
+        source: the pool's engine. The writer does not keep it alive.
+        recording: the pool's record of ended leases.
         strategy: the name of the pool's strategy.
         redact: takes further secrets out of the names of endpoints.
-        ended: is told of this when it is closed.
+        ended: called with the writer when it is closed.
 
     Attributes:
-        run: what tells this run apart in the file.
-        lost: calls and events that were not written, because the writer did not keep up or could not write.
+        run: a name that is unique in the file.
+        lost: calls and events that were not written, because the writer was too slow or could not write.
     """
 
     kinds = frozenset({LimitChanged, Panic, StrategyChanged, TimedOut, *_PLAIN})
@@ -139,7 +138,7 @@ class TraceWriter:
         self._clock = source.clock
         self._redact = redact
         self._names: dict[str, str] = {}
-        self._salt = secrets.token_bytes(16)  # nobody can find out a key by trying, not even from two traces
+        self._salt = secrets.token_bytes(16)  # so that keys cannot be found by trying, not even from two traces
         self._events: deque[tuple[Event, Endpoint | None]] = deque()
         self._known: dict[str, Endpoint] = {}
         self._at: dict[str, int] = {}
@@ -152,11 +151,11 @@ class TraceWriter:
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._closed = False
-        self._process = os.getpid()  # a fork's file is the parent's to write
+        self._process = os.getpid()  # a forked child must not write: the file belongs to the parent
         self._look()
         self._capacities = {name: each.capacity for name, each in self._known.items()}
         sink.write([self._first_row(strategy)])
-        # What a thread holds is never collected, so it holds no more of this than it can do without.
+        # Objects of a running thread are never collected. So the thread refers to as little of this as possible.
         self._thread = threading.Thread(
             target=_write_on, args=(weakref.ref(self), self._stop), name="trace", daemon=True
         )
@@ -164,18 +163,18 @@ class TraceWriter:
         atexit.register(_close, weakref.ref(self))
 
     def __call__(self, event: Event, /) -> None:
-        """Keep `event` until it is written; of a change of an endpoint also what it is like now."""
+        """Keep `event` until it is written. For a change of an endpoint, also keep the endpoint's data now."""
         if len(self._events) < MOST:
             self._events.append((event, self._like_now(event) if type(event) in _CHANGES else None))
         else:
             self.lost += 1
 
     def watch(self, observation: Observed) -> None:
-        """Learn by what it hears of the pool, to be ended when it is closed."""
+        """Set the subscription to the pool's events, which `close` ends."""
         self._observation = observation
 
     def hide(self, redact: Callable[[str], str]) -> None:
-        """Take secrets, by `redact`, out of the names of endpoints from now on."""
+        """Use `redact` from now on to take secrets out of the names of endpoints."""
         self._redact = redact
         self._names.clear()
 
@@ -188,11 +187,11 @@ class TraceWriter:
                 self._write(self._rows(self._collect()))
 
     def close(self) -> None:
-        """Write the rest, calls that are under way as open ones, and the last row. May be called twice.
+        """Write the rest, running calls as open ones, and the last row. May be called twice.
 
-        In a forked child it does nothing: the file is the parent's.
+        Does nothing in a forked child: the file belongs to the parent.
         """
-        if self._process != os.getpid():  # who had the lock here may be no more
+        if self._process != os.getpid():  # a thread of the parent may have held the lock
             return
         self._stop.set()
         with self._turn:
@@ -227,11 +226,11 @@ class TraceWriter:
                 self._lose(error, sum(row["row"] != "end" for row in left))
 
     def _lose(self, error: Exception, rows: int) -> None:
-        """Count rows that could not be made or written; the log hears of the first ones."""
+        """Count rows that could not be made or written, and log the first ones."""
         self.lost += rows
         if not self._has_said:
             self._has_said = True
-            kind = type(error).__name__  # what others say may hold anything
+            kind = type(error).__name__  # the text of the error may contain anything
             said = (error.strerror or kind) if isinstance(error, OSError) else kind
             _LOGGER.warning("trace: rows are lost, and counted: %s", said)
 
@@ -261,7 +260,7 @@ class TraceWriter:
             event = self._events.popleft()
             try:
                 happenings = [*self._happenings(*event)]
-            except Exception as error:  # what takes secrets out of names is a user's
+            except Exception as error:  # a user's `redact` may raise
                 self._lose(error, 1)
                 continue
             yield from map(data_of, happenings)
@@ -319,7 +318,7 @@ class TraceWriter:
         )
 
     def _row(self, out: "_Out", **known: Any) -> dict[str, Any] | None:
-        """Return the row of a lease; None if none can be made, which is counted."""
+        """Return the row of a lease; None if it cannot be made, which is counted."""
         try:
             return self._made(out, **known)
         except Exception as error:
@@ -392,7 +391,7 @@ class TraceWriter:
         return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
 
     def _collect(self, *, is_last: bool = False) -> Collected | None:
-        """Take out what the pool has kept; None: there is no pool any more."""
+        """Take out what the pool has recorded; None if the pool no longer exists."""
         source = self._source()
         if source is None:
             return None
@@ -407,7 +406,7 @@ class TraceWriter:
         return () if source is None else source.endpoints()
 
     def _look(self) -> None:
-        """See which endpoints there are; those that have gone stay known, as calls there may still end."""
+        """Update the known endpoints. Those that have gone are kept, as calls there may still end."""
         self._known.update({each.name: each for each in self._listed()})
 
     def _like_now(self, event: Event) -> Endpoint | None:
@@ -423,7 +422,7 @@ class TraceWriter:
 
 
 class _Out(NamedTuple):
-    """A lease that is out, and what was in flight just after its grant, its own slots included."""
+    """A lease that is out, and the slots in flight just after its grant, its own included."""
 
     grant: Grant
     at_endpoint: int
@@ -447,7 +446,7 @@ def write_trace(
     redact: Callable[[str], str],
     ended: Callable[[TraceWriter], object],
 ) -> TraceWriter:
-    """Write what happens to `source` from now on; see `balancer.Pool.trace`. Raises ConfigError."""
+    """Write a trace of `source` from now on; see `balancer.Pool.trace`. Raises ConfigError."""
     sink = path if isinstance(path, Sink) else LineFile(path)
     recording = source.record(MOST)
     try:
