@@ -1,1 +1,1 @@
-"""One pool for many processes (a cluster): its protocol, and that protocol over TCP."""
+"""Clusters: one pool for many processes. The protocol, and the protocol over TCP."""

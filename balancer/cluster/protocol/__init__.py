@@ -1,7 +1,7 @@
-"""Cluster protocol: a coordinator that has the slots, members that lease them, and the messages between them.
+"""Cluster protocol: a coordinator that owns the slots, members that lease them, and the messages between them.
 
-Pure, like the core on which it stands: no clock, thread or socket. Messages and instants come in, messages and instants
-go out. docs/decisions/cluster.md has the reasons, docs/many-machines.md what dies and what is lost.
+It has no clock, thread or socket: messages and times come in, messages and times go out. docs/decisions/cluster.md has
+the reasons. docs/many-machines.md says what is lost when a process dies.
 """
 
 from balancer.cluster.protocol.coordinator import Coordinator

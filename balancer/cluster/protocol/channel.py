@@ -1,8 +1,8 @@
 """Ordered, exactly-once delivery: numbered frames, acknowledgements, resends.
 
-Decides which frame is written next, which is written again, and which words that arrive are new. As TCP does it, with
-whole frames: they are numbered, the other side says up to which it has heard, and what was not heard is said again. A
-session survives a connection that breaks because its numbers go on in the next one. It must not know what words mean.
+It works as TCP does, with whole frames. A frame carries words (single messages) and has a number. The other side
+acknowledges the last number that it has received, and frames without an acknowledgement are sent again. The numbers go
+on in the next connection, so a session survives a broken one.
 """
 
 from collections import deque
@@ -11,18 +11,18 @@ from typing import Any
 
 __all__ = ["Channel"]
 
-_MOST = 64  # frames on their way; beyond that words wait, so that a peer that is away costs no more than the words
+_MOST = 64  # frames without an acknowledgement; further words wait, so that an absent peer costs only the words
 
 
 class Channel:
     """One side of a session.
 
     Args:
-        again_s: a frame that was not heard for so long is written again.
+        again_s: a frame that is not acknowledged after so many seconds is sent again.
 
     Attributes:
-        again_s: likewise.
-        got: the number of the last frame that was heard.
+        again_s: as given.
+        got: the number of the last frame that was received.
     """
 
     __slots__ = ("_due_s", "_number", "_unheard", "_words", "again_s", "got")
@@ -42,27 +42,27 @@ class Channel:
 
     @property
     def due_s(self) -> float:
-        """When something that was not heard is to be said again; `inf`: all was heard."""
+        """When frames without an acknowledgement are sent again; inf: there are none."""
         return self._due_s
 
     def say(self, word: object) -> None:
-        """Say `word` in the next frame."""
+        """Send `word` in the next frame."""
         self._words.append(word)
 
     def hear(self, number: int, got: int, words: tuple[Any, ...], now: float) -> tuple[Any, ...]:
-        """Return the words of a frame that are new, in order; and forget what the other side has heard."""
+        """Return the words of a received frame if it is new. Forget the frames that it acknowledges."""
         unheard = self._unheard
         if unheard and unheard[0][0] <= got:
             while unheard and unheard[0][0] <= got:
                 unheard.popleft()
             self._due_s = now + self.again_s if unheard else inf
-        if number != self.got + 1:  # heard before, or one is missing before it
+        if number != self.got + 1:  # received before, or an earlier one is missing
             return ()
         self.got = number
         return words
 
     def frames(self, now: float, *, again: bool = False) -> list[tuple[int, tuple[Any, ...]]]:
-        """Return what is to be sent now: what was not heard in time, or all of that if `again`, and what is new."""
+        """Return the frames to send now: a new one, and unacknowledged ones if they are due or `again` is True."""
         again = again or now >= self._due_s
         sent = list(self._unheard) if again else []
         if self.has_words:

@@ -1,12 +1,11 @@
-"""Coordinator of a cluster: it grants leases to members, and takes back those of members that are not heard of.
+"""Coordinator of a cluster: grants leases to members, and takes back the leases of members that are silent.
 
-Decides who is let in, whose words are heard, what a member that comes back still has, and when one has lost what it
-had. Who is granted what, `granting` decides; when a coordinator that is new grants its first lease, `grace`. It must
-not know how messages travel, nor what time it is. What it promises: no more leases are out among members that may act
-than there are slots, whatever is lost, repeated, late or in another order, and whoever dies.
+`GrantQueue` decides who gets a lease; `Grace` decides when a new coordinator may grant its first one. The coordinator
+promises: members that may act never have more leases than there are slots. That holds if messages are lost, repeated,
+late or reordered, and if any process dies.
 
-A shell hands in messages and `now`, calls `tick` at `due_s`, and after each call keeps `record` if that is new and then
-sends what `take_out` returns.
+A shell passes in messages and `now`, and calls `tick` at `due_s`. After each call it stores `record` if that is new,
+and then sends what `take_out` returns.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -52,15 +51,15 @@ class Coordinator:
     """One pool, coordinated for many processes.
 
     Args:
-        core: fresh, or used by nobody else; who its leases go back to does not matter.
-        epoch: greater than that of every coordinator before.
-        times: how long promises last.
-        last: what the coordinator before left; None: nothing is known of it, so the whole grace passes.
+        core: a new core, which nothing else uses. It may have any lender.
+        epoch: greater than that of every earlier coordinator.
+        times: the times of the cluster.
+        last: the record of the previous coordinator; None: unknown, so the whole grace must pass.
         now: the time.
 
     Attributes:
-        due_s: when `tick` has something to do; `inf`: never.
-        record: what is to be kept for the next coordinator; another object whenever that changes.
+        due_s: when `tick` has something to do; inf: never.
+        record: what to store for the next coordinator; a new object after each change.
 
     Raises:
         ValueError: `epoch` is not greater than that of `last`.
@@ -73,7 +72,7 @@ class Coordinator:
         self._epoch = epoch
         self._times = times
         self._sessions: dict[MemberId, MemberSession] = {}
-        self._due: dict[MemberSession, None] = {}  # there may be thousands, so those are noted whom it is about
+        self._due: dict[MemberSession, None] = {}  # only the sessions with something to send, as there may be thousands
         self._grace = Grace(epoch, times, last, now)
         self._queue = GrantQueue(core, epoch, self._sessions.values())
         self._leases = GrantedLeases(core, self._queue, epoch)
@@ -102,13 +101,13 @@ class Coordinator:
 
     @property
     def grace(self) -> bool:
-        """True while nothing is granted, because there may be leases out that are not told of yet."""
+        """True while nothing is granted, because there may be leases out that are not reported yet."""
         return not self._grace.over
 
     # -- what comes in -----------------------------------------------------------------------------
 
     def receive(self, message: FromMember, now: float) -> None:
-        """Hear a message of a member."""
+        """Handle a message of a member."""
         if now >= self.due_s:
             self.tick(now)
         if isinstance(message, MemberFrame):
@@ -120,7 +119,7 @@ class Coordinator:
         self._after(now)
 
     def tick(self, now: float) -> None:
-        """Let time do what is due."""
+        """Do what is due."""
         self._end_grace_if_it_may(now)
         for session in [session for session in self._sessions.values() if now >= session.until_s]:
             self._give_up(session, now)
@@ -130,11 +129,11 @@ class Coordinator:
         self._after(now)
 
     def sessions(self) -> list[tuple[MemberId, list[Lease], int]]:
-        """Return who is let in, what each has, and how many of its callers wait; to look at."""
+        """Return for each member in a session: its id, its leases, and how many of its callers wait. Read only."""
         return [(each.member, list(each.leases.values()), len(each.acquires)) for each in self._sessions.values()]
 
     def vanished(self, member: MemberId, now: float) -> None:
-        """Learn for certain that a member is dead, so that what it had need not wait for its TTL."""
+        """End the leases of a member that is certainly dead, without waiting for its TTL."""
         session = self._sessions.get(member)
         if session is not None:
             self._give_up(session, now)
@@ -144,10 +143,10 @@ class Coordinator:
         self._after(now)
 
     def change(self, acts: Iterable[Callable[[], Sequence[Waiter]]], now: float) -> None:
-        """Change the core, e.g. its endpoints, one act after the other; who waited in vain is answered, all are told.
+        """Change the core, e.g. its endpoints, one act after the other. Answer failed waiters, and inform all members.
 
         Raises:
-            BalancerError: as the core does; what was done before that is done, and told.
+            BalancerError: as the core does. Earlier acts stay done, and members are informed of them.
         """
         try:
             for act in acts:
@@ -158,16 +157,16 @@ class Coordinator:
                 self._offered = offered
                 for session in self._sessions.values():
                     session.say(PoolChanged(*offered, self._queue.block))
-                self._queue.recall_idle()  # of what is not to be used any more, perhaps
+                self._queue.recall_idle()  # perhaps they may not be used any more
             self._after(now)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> None:
-        """Learn from an active probe of the endpoint `name`, which may have gone; see `Core.pinged`."""
+        """Record a ping of the endpoint `name`, which may have gone; see `Core.pinged`."""
         self._queue.settle(lambda: self._core.pinged(name, ok, now, conclusive=conclusive), now)
         self._after(now)
 
     def _on_offer(self) -> tuple[tuple[Endpoint, ...], str]:
-        """Return what there is to lease, and how it is chosen."""
+        """Return the endpoints on offer, and the name of the strategy."""
         ledger = self._core.ledger
         listed = tuple(
             account.endpoint for account in ledger.accounts() if account.state is not MembershipState.RETIRING
@@ -177,12 +176,12 @@ class Coordinator:
     # -- what goes out -----------------------------------------------------------------------------
 
     def take_out(self, now: float) -> list[tuple[MemberId, FromCoordinator]]:
-        """Return what is to be sent, and to whom."""
+        """Return the messages to send, with their members."""
         sent: list[tuple[MemberId, FromCoordinator]] = []
         for member in self._to_offer:
             if member not in self._offers:
                 self._offers[member] = next(self._numbers)
-                if len(self._offers) > _MOST_OFFERS:  # of some who never came back
+                if len(self._offers) > _MOST_OFFERS:  # offers to members that never came back
                     del self._offers[next(iter(self._offers))]
             sent.append((member, SessionOffer(self._epoch, self._offers[member])))
         self._to_offer.clear()
@@ -201,7 +200,7 @@ class Coordinator:
             self._to_offer[join.who] = None
 
     def _begin(self, start: SessionStart, now: float) -> None:
-        """Let a member in that takes up its offer; what it had and does not claim is free."""
+        """Start the session that a member was offered. Leases that it had and does not claim are free."""
         before = self._sessions.get(start.who)
         if before is not None and start.epoch == self._epoch and start.session == before.number:
             self._renew(before, start.sent_s, now)
@@ -243,25 +242,25 @@ class Coordinator:
             return
         self._renew(session, frame.sent_s, now)
         for word in session.hear(frame.number, frame.got, frame.words, now):
-            if self._sessions.get(session.member) is session:  # it may have said that it goes
+            if self._sessions.get(session.member) is session:  # it may have said that it leaves
                 self._handlers[type(word)](session, word, now)
-        if self._grace.heard_of(session.member):  # with the first frame come those who wait there
+        if self._grace.heard_of(session.member):  # the first frame has the requests of its waiting callers
             self._end_grace_if_it_may(now)
 
     def _renew(self, session: MemberSession, sent_s: float, now: float) -> None:
-        """Let a member keep what it has for another TTL, if this is the newest that was heard of it."""
+        """Extend the leases of a member by a TTL, if `sent_s` is the newest time that was received from it."""
         if sent_s > session.heard_s:
             session.heard_s = sent_s
             session.until_s = now + self._times.ttl_s
 
     def _give_up(self, session: MemberSession, now: float) -> None:
-        """Take everything back from a member that has not been heard for a TTL, or has gone."""
+        """Take everything back from a member that was silent for a TTL, or has left."""
         del self._sessions[session.member]
         self._clear(session, now)
         self._remember()
 
     def _clear(self, session: MemberSession, now: float) -> None:
-        """End all that a member has and waits for."""
+        """End all leases and requests of a member."""
         self._queue.forget(session)
         self._queue.withdraw_all(session, now)
         self._leases.end_all(session, now)
@@ -295,7 +294,7 @@ class Coordinator:
         self._core.hedged(word.endpoint, now)
 
     def _after(self, now: float) -> None:
-        """Tell what has changed for others, and when something is due."""
+        """Inform members of changes, and set `due_s`."""
         self._queue.recall_if_short()
         out = self._core.out_of_service()
         if out != self._out:

@@ -1,7 +1,4 @@
-"""Grace of a new coordinator: it grants nothing until the members of the one before have told what they hold.
-
-Decides when that is over, and what the next coordinator must know (`CoordinatorRecord`). It must not know what is held.
-"""
+"""Grace of a new coordinator: it grants nothing until the members of the previous one have reported their leases."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,14 +12,15 @@ __all__ = ["CoordinatorRecord", "Grace"]
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorRecord:
-    """What a coordinator must still know after its restart.
+    """What a coordinator must know after its restart.
 
-    A shell keeps it, on a disk or with whoever restarts the coordinator, *before* it sends what the coordinator says.
+    A shell stores it, on a disk or with the process that restarts the coordinator, *before* it sends the coordinator's
+    messages.
 
     Args:
         epoch: its own; the next coordinator's must be greater.
-        ttl_s: for how long, at most, it may have let its members act.
-        holders: all members that may hold something; None: it does not know all of them itself.
+        ttl_s: the longest time, in seconds, that it may have let its members act.
+        holders: all members that may hold leases; None: it does not know all of them.
     """
 
     epoch: int
@@ -31,16 +29,16 @@ class CoordinatorRecord:
 
 
 class Grace:
-    """The time in which there may be leases out that were not told yet.
+    """The time in which there may be leases out that are not reported yet.
 
     Args:
         epoch: of the coordinator.
-        times: how long promises last.
-        last: what the coordinator before left; None: nothing is known of it, so the whole grace passes.
+        times: the times of the cluster.
+        last: the record of the previous coordinator; None: unknown, so the whole grace must pass.
         now: the time.
 
     Attributes:
-        over: False while nothing is to be granted.
+        over: False while nothing must be granted.
 
     Raises:
         ValueError: `epoch` is not greater than that of `last`.
@@ -55,34 +53,34 @@ class Grace:
         self._ttl_s = times.ttl_s
         self._awaited = None if last is None or last.holders is None else set(last.holders)
         grace_s = max(times.grace_s, last.ttl_s) if last is not None else times.grace_s
-        # Whoever holds something was in touch with the coordinator before this one, so it has stopped by then.
+        # Every holder had contact with the previous coordinator, so it has stopped by then.
         self._until_s = now + grace_s
         self.over = False
 
     @property
     def due_s(self) -> float:
-        """When it ends at the latest; `inf`: it is over."""
+        """When it ends at the latest; inf: it is over."""
         return inf if self.over else self._until_s
 
     def heard_of(self, member: MemberId) -> bool:
-        """Learn that a member has told what it holds, or is dead; return whether it was waited for."""
+        """Record that a member has reported its leases, or is dead. Return whether it was waited for."""
         if self._awaited is None or member not in self._awaited:
             return False
         self._awaited.discard(member)
         return True
 
     def may_end(self, now: float) -> bool:
-        """Return whether it is enough: all members that were known have told, or the time is over."""
+        """Return whether grace may end: all known members have reported, or the time is over."""
         all_told = self._awaited is not None and not self._awaited
         return not self.over and (all_told or now >= self._until_s)
 
     def end(self) -> None:
-        """Let it be over."""
+        """End the grace."""
         self.over = True
         self._awaited = set()
 
     def record(self, members: Iterable[MemberId]) -> CoordinatorRecord:
-        """Return what is to be kept while these are the members."""
+        """Return the record to store while these are the members."""
         holders = None
         if self._awaited is not None:
             holders = frozenset(members).union(self._awaited)

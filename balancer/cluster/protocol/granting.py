@@ -1,8 +1,4 @@
-"""Granting: the acquires of all members, and the leases that they were granted, over a core that decides who is next.
-
-Decides how a wait is answered, how many leases a block has, and what a word about a lease does. It must not know
-sessions that begin or end, nor how messages travel.
-"""
+"""Granting: the acquires of all members and their leases, over a core that decides who is next."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -42,10 +38,10 @@ class GrantQueue:
     Args:
         core: grants.
         epoch: of the coordinator.
-        sessions: returns those that are open.
+        sessions: returns the open sessions.
 
     Attributes:
-        is_open: False: what is asked for waits, and nothing is granted yet.
+        is_open: False: requests wait, and nothing is granted yet.
     """
 
     def __init__(self, core: Core, epoch: int, sessions: Collection[MemberSession]) -> None:
@@ -55,13 +51,13 @@ class GrantQueue:
         self._parked: list[QueuedAcquire] = []
         self._deadlines: list[tuple[float, QueuedAcquire]] = []
         self._orders = count()
-        self._with_idle: dict[MemberSession, None] = {}  # they may have leases that nobody uses
+        self._with_idle: dict[MemberSession, None] = {}  # those that may have idle leases
         self.is_open = False
 
     # -- what members ask --------------------------------------------------------------------------
 
     def request(self, session: MemberSession, word: LeaseRequested, now: float) -> None:
-        """Let a caller of a member wait, or grant it a lease."""
+        """Grant a lease to a caller of a member, or let the caller wait."""
         queued = QueuedAcquire(session, word, now, next(self._orders))
         session.acquires[word.number] = queued
         if self.is_open:
@@ -71,7 +67,7 @@ class GrantQueue:
             self._mind(queued)
 
     def open(self, now: float) -> None:
-        """Begin to grant: to those first who have waited longest."""
+        """Start to grant. The callers that have waited longest come first."""
         self.is_open = True
         parked, self._parked = self._parked, []
         for queued in sorted(parked, key=lambda each: (each.since_s, each.order)):
@@ -79,24 +75,24 @@ class GrantQueue:
                 self._submit(queued, now)
 
     def cancel(self, session: MemberSession, word: RequestCancelled, now: float) -> None:
-        """Let a caller give up."""
+        """Cancel the request of a caller."""
         queued = session.acquires.pop(word.number, None)
         if queued is not None:
             self._withdraw(queued, now)
 
     def amend(self, session: MemberSession, word: RequestAmended, now: float) -> None:
-        """Let a caller ask for something else, at its place."""
+        """Change the request of a caller, at its place in the queue."""
         queued = session.acquires.get(word.number)
         if queued is None:
             return
         queued.ask = replace(queued.ask, request=word.request)
         waiter = queued.waiter
         if waiter is not None:
-            with suppress(BalancerError):  # nobody could serve it: it waits on as before
+            with suppress(BalancerError):  # no endpoint could serve it: it waits as before
                 self.settle(lambda: self._core.amend(waiter, word.request, now), now)
 
     def withdraw_all(self, session: MemberSession, now: float) -> None:
-        """Let all callers of a member give up."""
+        """Cancel all requests of a member."""
         acquires = list(session.acquires.values())
         session.acquires.clear()
         for queued in acquires:
@@ -105,7 +101,7 @@ class GrantQueue:
     # -- time --------------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
-        """Answer those whose time is up."""
+        """Answer the requests that have timed out."""
         while self._deadlines and self._deadlines[0][0] <= now:
             queued = heappop(self._deadlines)[1]
             if queued.stands:
@@ -113,7 +109,7 @@ class GrantQueue:
 
     @property
     def due_s(self) -> float:
-        """When the time of the first one is up; `inf`: nobody's."""
+        """When the first request times out; inf: never."""
         while self._deadlines and not self._deadlines[0][1].stands:
             heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else inf
@@ -122,11 +118,11 @@ class GrantQueue:
 
     @property
     def block(self) -> int:
-        """How many leases one grant may have: a member's part of all slots."""
+        """The most leases of one grant: a member's part of all slots."""
         return max(1, self._core.ledger.slots // max(1, len(self._sessions)))
 
     def note_idle(self, session: MemberSession) -> None:
-        """Remember that a member may have leases that nobody uses."""
+        """Note that a member may have idle leases."""
         self._with_idle[session] = None
 
     def forget(self, session: MemberSession) -> None:
@@ -134,32 +130,32 @@ class GrantQueue:
         self._with_idle.pop(session, None)
 
     def recall_idle(self) -> None:
-        """Ask for what nobody uses."""
+        """Ask members to give back idle leases."""
         for session in self._with_idle:
             session.say(IdleRecalled())
         self._with_idle.clear()
 
     def recall_if_short(self) -> None:
-        """Ask for what nobody uses if somebody waits."""
+        """Ask members to give back idle leases if a caller waits."""
         if self._core.waiting and self._with_idle:
             self.recall_idle()
 
     # -- the core ----------------------------------------------------------------------------------
 
     def settle(self, act: Callable[[], Sequence[Waiter]], now: float) -> None:
-        """Do something to the core, and answer those whose wait has ended by it."""
+        """Call `act` on the core, and answer the waiters that ended by it."""
         try:
             served: Iterable[Waiter] = act()
         except BalancerError:
             raise
-        except Exception:  # of a strategy: whoever was to be served is served all the same
+        except Exception:  # an error of a strategy: the waiters must be served all the same
             self._recover(now)
             return
         for waiter in served:
             self._answer_waiter(waiter, now)
 
     def _submit(self, queued: QueuedAcquire, now: float) -> None:
-        """Ask the core."""
+        """Pass a request to the core."""
         request = queued.ask.request
         try:
             lease = self._core.acquire(request, now)
@@ -174,7 +170,7 @@ class GrantQueue:
                 return
         except BalancerError as error:
             _refuse(queued, error)
-        except Exception as error:  # of a strategy
+        except Exception as error:  # an error of a strategy
             _refuse(queued, StrategyError(self._core.ledger.strategy.name, f"raised {error!r}"))
             self._recover(now)
         else:
@@ -185,7 +181,7 @@ class GrantQueue:
             heappush(self._deadlines, (queued.deadline_s, queued))
 
     def _grant(self, queued: QueuedAcquire, lease: Lease, now: float) -> None:
-        """Tell of a lease; and of further ones, where a block was asked for and nobody is kept waiting by that."""
+        """Send a lease to its member; and further ones if it asked for a block and no caller waits for them."""
         session, ask = queued.session, queued.ask
         session.acquires.pop(ask.number, None)
         granted = [self._share(session, lease)]
@@ -216,13 +212,13 @@ class GrantQueue:
         self._answer(queued, now)
 
     def _withdraw(self, queued: QueuedAcquire, now: float) -> None:
-        """Let an acquire give up that nobody wants answered any more."""
+        """Cancel an acquire whose answer is not wanted any more."""
         waiter = queued.waiter
         if waiter is not None:
             self.settle(lambda: self._core.cancel(waiter, now, timed_out=False), now)
 
     def _answer(self, queued: QueuedAcquire, now: float) -> None:
-        """Tell how a wait has ended."""
+        """Send the result of a wait."""
         waiter = queued.waiter
         assert waiter is not None, "it was in the queue"
         if waiter.lease is not None:
@@ -249,11 +245,11 @@ class GrantQueue:
 
 
 class GrantedLeases:
-    """The leases that members have, and what their words about these do.
+    """The leases of members, and the effects of members' messages about them.
 
     Args:
-        core: where they are on the books.
-        queue: answers those whom a lease that ends serves.
+        core: has them in its ledger.
+        queue: answers the waiters that an ended lease serves.
         epoch: of the coordinator.
     """
 
@@ -264,35 +260,35 @@ class GrantedLeases:
         self._adopted: set[LeaseToken] = set()
 
     def end(self, session: MemberSession, word: LeaseEnded, now: float) -> None:
-        """End a lease as its member says."""
+        """End a lease as its member reports it."""
         lease = session.leases.get(word.token)
         if lease is None:
             return
-        lease.granted_s = max(lease.granted_s, now - word.used_s)  # how long the call took, not the messages
+        lease.granted_s = max(lease.granted_s, now - word.used_s)  # the time of the call, without the messages
         lease.hint = word.hint
         if word.raised:
             lease.raised = word.raised
         self._release(session, word.token, word.outcome, now)
 
     def use_tokens(self, session: MemberSession, word: TokensUsed, now: float) -> None:
-        """Learn how many tokens a call has used."""
+        """Set how many tokens a call has used."""
         if (lease := session.leases.get(word.token)) is not None:
             with suppress(LeaseError):
                 self._queue.settle(lambda: self._core.used(lease, word.tokens, now), now)
 
     def report_load(self, session: MemberSession, word: LoadReported, now: float) -> None:
-        """Learn what an endpoint has said of its load."""
+        """Set the load that an endpoint reported."""
         if (lease := session.leases.get(word.token)) is not None:
             with suppress(LeaseError):
                 self._queue.settle(lambda: self._core.told(lease, word.load, now), now)
 
     def end_all(self, session: MemberSession, now: float) -> None:
-        """End all that a member has."""
+        """End all leases of a member."""
         for token in list(session.leases):
             self._release(session, token, _IGNORED, now)
 
     def adopt(self, claimed: ClaimedLease, now: float) -> Lease | None:
-        """Put a lease of an epoch before on the books, once, and only while it could be nobody else's."""
+        """Add a lease of an earlier epoch to the ledger, once, and only before other leases are granted."""
         if self._queue.is_open or claimed.token.epoch >= self._epoch or claimed.token in self._adopted:
             return None
         lease = self._core.adopt(claimed.endpoint, claimed.slots, claimed.terms, claimed.tokens, now)
@@ -303,7 +299,7 @@ class GrantedLeases:
 
     def _release(self, session: MemberSession, token: LeaseToken, outcome: Outcome, now: float) -> None:
         lease = session.leases.pop(token)
-        with suppress(LeaseError):  # somebody ended it by its id
+        with suppress(LeaseError):  # it was ended by its id
             self._queue.settle(lambda: self._core.release(lease, outcome, now), now)
 
 

@@ -1,13 +1,12 @@
-"""Member of a cluster: one process's leases, which a coordinator elsewhere grants.
+"""Member of a cluster: the leases of one process, granted by a coordinator elsewhere.
 
-Decides what it still may use, and who of its own callers gets what is granted. When it says something, `membership`
-decides. It must not know how messages travel, nor what time it is. To a shell it is what `balancer.core.Core` is:
-`acquire`, `wait`, `release` and the like, one call at a time, and those whose wait has ended are returned. Beyond that
-a shell hands in what the coordinator says (`receive`), calls `tick` at `due_s`, and sends what `take_out` returns,
-whenever `due_s` has come.
+To a shell it is like `balancer.core.Core`: `acquire`, `wait`, `release` and so on, one call at a time; calls return the
+waiters that ended. In addition the shell passes in the coordinator's messages (`receive`), calls `tick` at `due_s`, and
+sends what `take_out` returns whenever `due_s` has come. `membership` decides when to send.
 
-What it promises: it stops using what it has after 0.8 TTL without contact, counted from when it said the last thing
-that the coordinator has certainly heard; so before the coordinator gives that to others. And every wait ends once.
+It promises: it stops using its leases after 0.8 TTL without contact. The time counts from when it sent the last message
+that the coordinator has certainly received. So it stops before the coordinator gives them to others. And every wait
+ends once.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -61,17 +60,17 @@ _IGNORED = Outcome.IGNORED
 
 
 class OfferedPool:
-    """What there is to lease, as the coordinator said last.
+    """The pool that the coordinator offers, as of its last message.
 
     Args:
-        journal: hears of endpoints that come and go.
-        wanted_block: how many leases to ask for at once, if the coordinator lets it.
+        journal: records endpoints that come and go.
+        wanted_block: how many leases to ask for at once, if the coordinator allows it.
 
     Attributes:
-        endpoints, strategy: what there is, and how it is chosen.
-        out: names of those that serve nobody for now.
+        endpoints, strategy: the endpoints, and the name of the strategy.
+        out: names of endpoints that are out of service.
         block: how many leases to ask for at once.
-        listed: endpoints by the numbers of this session.
+        listed: endpoints by their numbers in this session.
     """
 
     def __init__(self, journal: Journal, wanted_block: int) -> None:
@@ -84,7 +83,7 @@ class OfferedPool:
         self._wanted_block = wanted_block
 
     def learn(self, offer: SessionAccepted | PoolChanged, now: float) -> None:
-        """Learn what there is; a coordinator that comes back may have other endpoints."""
+        """Update from an offer. A restarted coordinator may have other endpoints."""
         before = {(each.name, each.url, each.headers) for each in self.endpoints}
         after = {(each.name, each.url, each.headers) for each in offer.endpoints}
         self.endpoints = offer.endpoints
@@ -96,21 +95,21 @@ class OfferedPool:
 
 
 class ClusterMember:
-    """One process's leases.
+    """The leases of one process.
 
     Args:
-        who: its name, and an incarnation that no other life of that name ever has.
-        lender: who the leases go back to (the shell).
+        who: its name, and an incarnation that is unique for each start.
+        lender: takes leases back (the shell).
         block: how many leases to ask for at once; 1: one by one.
-        times: until the coordinator has said its own TTL, how often to ask to join; `idle_s` is its own.
+        times: until the coordinator has sent its TTL, how often to ask to join. `idle_s` is the member's own.
         stirred: called when there is something to send, perhaps often.
         now: the time.
 
     Attributes:
-        out: the leases that are in use, by their own id.
-        journal: what happens to the leases of this process; the coordinator's has what happens to endpoints.
-        tally: what is counted of this process.
-        offered: what there is to lease.
+        out: the leases in use, by their own id.
+        journal: the events of this process's leases. The coordinator has the events of endpoints.
+        tally: the counters of this process.
+        offered: the pool on offer.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class ClusterMember:
     # -- what comes in and goes out ----------------------------------------------------------------
 
     def receive(self, message: FromCoordinator, now: float) -> Served:
-        """Hear a message of the coordinator; return those of its callers whose wait this ended."""
+        """Handle a message of the coordinator. Return the callers whose wait this ended."""
         contact = self._contact
         session = message.epoch, message.session
         if contact.state is ContactState.GONE:
@@ -175,21 +174,21 @@ class ClusterMember:
         return served
 
     def tick(self, now: float) -> Served:
-        """Let time do what is due. Return nobody: no wait ends by time here, a shell sees to that (`cancel`)."""
+        """Do what is due. Returns no waiters: no wait ends by time here, a shell does that (`cancel`)."""
         if not self._expire(now) and self._contact.is_unanswered(now) and not self._leases:
-            self._leave(now)  # nobody knows that session any more
+            self._leave(now)  # the coordinator no longer knows that session
         self._leases.give_back_idle(now, self._contact.times.idle_s)
         self._leases.end_by_terms(now)
         self._go_if_done()
         return ()
 
     def take_out(self, now: float, *, again: bool = False) -> list[FromMember]:
-        """Return what is to be sent now; with `again`, when a connection is new, what may have been lost too."""
+        """Return the messages to send now. `again`: True for a new connection, where earlier ones may be lost."""
         return self._contact.take_out(now, again=again)
 
     @property
     def due_s(self) -> float:
-        """When there is something to do next; `-inf`: there is something to send. It may move at every call."""
+        """When there is something to do next; -inf: there is something to send. Any call may change it."""
         contact = self._contact
         if contact.state is ContactState.GONE:
             return inf
@@ -200,7 +199,7 @@ class ClusterMember:
 
     @property
     def expiry_s(self) -> float:
-        """From then on nothing is used, unless the coordinator is heard before; `inf`: there is nothing to use."""
+        """When it stops using its leases, unless the coordinator is heard before; inf: it has none."""
         return self._contact.expiry_s(has=bool(self._leases))
 
     @property
@@ -210,16 +209,16 @@ class ClusterMember:
 
     @property
     def session(self) -> tuple[int, int]:
-        """Epoch and number of the session; zeros: it is outside."""
+        """Epoch and number of the session; zeros: it is in none."""
         return self._contact.session
 
     @property
     def ttl_s(self) -> float:
-        """The coordinator's TTL, as far as it is known."""
+        """The coordinator's TTL in seconds, if known."""
         return self._contact.times.ttl_s
 
     def _begin(self, session: tuple[int, int], now: float) -> None:
-        """Begin a new session, with all that it has and all that its callers want."""
+        """Begin a new session, with all its leases and all requests of its callers."""
         self._contact.begin(session, self._leases.claims(now), now)
         self.offered.listed.clear()
         for number in self._callers:
@@ -239,7 +238,7 @@ class ClusterMember:
             self._stirred()
 
     def _expire(self, now: float) -> bool:
-        """Stop using everything if there was no contact for too long; return whether that is so."""
+        """Stop using all leases if there was no contact for too long. Return whether that is so."""
         if now < self.expiry_s:
             return False
         self._leases.lose(f"there was no contact with the coordinator for {now - self._contact.contact_s:.3g} s")
@@ -247,13 +246,13 @@ class ClusterMember:
         return True
 
     def _leave(self, now: float) -> None:
-        """Go outside with nothing, to begin again: what it had in the coordinator's eyes is free by its next start."""
+        """Leave the session without leases, to begin again. The coordinator frees them at its next start."""
         self._contact.leave(now)
         self._go_if_done()
         self._stirred()
 
     def _go_if_done(self) -> None:
-        """Say that it leaves once it is closed and has nothing."""
+        """Say that it leaves, if it is closed and has no leases."""
         if self._closed and not self._leases and self._contact.part(MemberLeft()):
             self._stirred()
 
@@ -264,7 +263,7 @@ class ClusterMember:
     # -- for its callers: leases -------------------------------------------------------------------
 
     def acquire(self, request: Request, now: float) -> Lease | None:
-        """Return a lease that is here already, or None if the coordinator must be asked (see `wait`)."""
+        """Return an idle lease of this member, or None if the coordinator must be asked (see `wait`)."""
         if self._closed:
             raise PoolClosed
         if not self._leases.idle or self._expire(now) or not is_interchangeable(request):
@@ -284,14 +283,14 @@ class ClusterMember:
         return waiter
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> Served:
-        """Let `waiter` ask for `request` from now on. If nobody could serve that, it waits on as before."""
+        """Change the request of `waiter`. If no endpoint could serve it, it waits as before."""
         if waiter.ended:
             return ()
         self._say(RequestAmended(self._callers.amend(waiter, request), without_times(request)))
         return ()
 
     def cancel(self, waiter: Waiter, now: float, *, timed_out: bool) -> Served:
-        """Let `waiter` give up; does nothing to one that has ended."""
+        """End the wait of `waiter`. Does nothing if it has ended."""
         if waiter.ended:
             return ()
         if timed_out:
@@ -309,7 +308,7 @@ class ClusterMember:
 
         Raises:
             LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
-            TypeError: `outcome` is no outcome; likewise.
+            TypeError: `outcome` is not an `Outcome`. Nothing is changed.
         """
         if not isinstance(outcome, Outcome):
             raise TypeError(f"outcome is {outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE")
@@ -319,7 +318,7 @@ class ClusterMember:
         return ()
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> Served:
-        """End the lease of this member that is out under this id. Raises LeaseError if there is none."""
+        """End the lease of this member with this id. Raises LeaseError if there is none."""
         lease = self.out.get(id)
         if lease is None:
             raise LeaseError(id, "it is not out here: it has ended, or was never granted to this process")
@@ -327,19 +326,19 @@ class ClusterMember:
         return self.release(lease, outcome, now)
 
     def used(self, lease: Lease, tokens: int, now: float) -> Served:
-        """Learn how many tokens the call of `lease` has used so far. Raises LeaseError if it is not out."""
+        """Set how many tokens the call of `lease` has used so far. Raises LeaseError if it is not out."""
         self._check_ours(lease, now)
         self._say(TokensUsed(self._leases.token_of(lease), tokens))
         return ()
 
     def told(self, lease: Lease, load: Load, now: float) -> Served:
-        """Learn what the endpoint of `lease` has said of its load. Raises LeaseError if it is not out."""
+        """Set the load that the endpoint of `lease` reported. Raises LeaseError if it is not out."""
         self._check_ours(lease, now)
         self._say(LoadReported(self._leases.token_of(lease), load))
         return ()
 
     def abandon(self, leases: Sequence[Lease], now: float) -> Served:
-        """End those of `leases` that are out: nobody has them any more to give them back."""
+        """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended and not self._expire(now):
                 self.journal.note(Abandoned, now, *facts_of_lease(lease), now - lease.granted_s)
@@ -348,7 +347,7 @@ class ClusterMember:
         return ()
 
     def close(self, now: float) -> Served:
-        """Fail every waiter and every later acquire; leases out may still be returned, and then it leaves."""
+        """Fail every waiter and every later acquire. Leases that are out may still be released; then it leaves."""
         self._closed = True
         ended = self._callers.all()
         for waiter in ended:
@@ -359,9 +358,9 @@ class ClusterMember:
         return ended
 
     def recover(self, now: float, waiting: Container[Waiter]) -> Served:
-        """Make good what a call left undone that was cut short by an interrupt.
+        """Repair the state after a call was cut short by an interrupt.
 
-        Of the waiters only those are left that are in `waiting`: of another one the shell never heard.
+        Waiters that are not in `waiting` are dropped: the shell never got them.
         """
         self._callers.keep(waiting)
         return ()
@@ -377,19 +376,19 @@ class ClusterMember:
     # -- for its callers: what else there is --------------------------------------------------------
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> Served:
-        """Tell the coordinator of an active probe."""
+        """Report a ping to the coordinator."""
         self._say(ProbeReported(name, ok, conclusive))
         return ()
 
     def retried(self, name: str, now: float) -> Served:
-        """Tell the coordinator that a call that failed at endpoint `name` is made again."""
+        """Report a retry of a call that failed at endpoint `name` to the coordinator."""
         self.tally.retries += 1
         self.journal.note(Retried, now, name)
         self._say(CallRetried(name))
         return ()
 
     def hedged(self, name: str, now: float) -> Served:
-        """Tell the coordinator that a call that is slow is made a second time."""
+        """Report a hedge of a slow call to the coordinator."""
         self.tally.hedges += 1
         self.journal.note(Hedged, now, name)
         self._say(CallHedged(name))
@@ -397,21 +396,21 @@ class ClusterMember:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """What there is to lease, as the coordinator said last."""
+        """The endpoints on offer, as of the coordinator's last message."""
         return self.offered.endpoints
 
     @property
     def strategy(self) -> str:
-        """How it is chosen, likewise."""
+        """The name of the coordinator's strategy, as of its last message."""
         return self.offered.strategy
 
     def out_of_service(self) -> frozenset[str]:
-        """Return who serves nobody for now, as the coordinator said last."""
+        """Return the endpoints that are out of service, as of the coordinator's last message."""
         return self.offered.out
 
     @property
     def waiting(self) -> int:
-        """How many of its callers wait now."""
+        """How many of its callers wait."""
         return len(self._callers)
 
     @property
@@ -421,12 +420,12 @@ class ClusterMember:
 
     @property
     def gone(self) -> bool:
-        """True once it is closed, has nothing, and has said so."""
+        """True once it is closed, has no leases, and has said so."""
         return self._contact.state is ContactState.GONE
 
     @property
     def idle(self) -> int:
-        """How many leases it has that nobody uses yet."""
+        """How many idle leases it has."""
         return len(self._leases.idle)
 
     def __repr__(self) -> str:

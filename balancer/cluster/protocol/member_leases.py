@@ -1,12 +1,7 @@
-"""A member's leases: those in use, idle ones of a block that nobody uses yet, and the callers that wait for one.
+"""A member's leases: those in use, and idle ones of a block; its counters; and the callers that wait for a lease.
 
-Decides which idle one is next, whose time is over, and what an end says.
-
-Counters of a member's own leases, for `Pool.stats`. Decides nothing. What all processes do together, the coordinator's
-core counts.
-
-Callers of a member that wait for a lease, by the number under which the coordinator knows them. Decides how an ask is
-said: as it stands now, with the time that is left.
+The counters are for `Pool.stats`. The coordinator's core counts for all processes together. Waiting callers have a
+number under which the coordinator knows them.
 """
 
 from bisect import bisect_left
@@ -41,13 +36,14 @@ _IGNORED = Outcome.IGNORED
 
 
 class MemberLease:
-    """What a member has of one lease: it is what `Lease.account` refers to while that is out.
+    """A member's data of one lease. `Lease.account` refers to it while the lease is out.
 
     Attributes:
-        token, endpoint, slots: as they were granted.
-        request: what it was granted for, then what it is used for.
-        since_s: when it came, then when its lease began.
-        lease_id: of its lease; 0: nobody uses it yet. Not the lease: one that nobody refers to is found by that.
+        token, endpoint, slots: as granted.
+        request: the request that it was granted for; then the request that uses it.
+        since_s: when it arrived; then when its lease began.
+        lease_id: the id of its lease; 0: it is idle. It does not refer to the lease, so that an abandoned lease is
+            found.
     """
 
     __slots__ = ("endpoint", "lease_id", "request", "since_s", "slots", "token")
@@ -61,13 +57,13 @@ class MemberLease:
         self.lease_id = 0
 
     def claim(self, now: float) -> ClaimedLease:
-        """Return what a coordinator is told of it."""
+        """Return what to report of it to a coordinator."""
         told = without_times(self.request)
         return ClaimedLease(self.token, self.endpoint.name, self.slots, told.terms, told.tokens, now - self.since_s)
 
 
 class IdleLeases:
-    """Leases that nobody uses yet, by what they were asked for; the oldest of a kind is first."""
+    """Idle leases, by the request that they were granted for; the oldest of a kind is first."""
 
     def __init__(self) -> None:
         self._by_request: dict[Request, deque[MemberLease]] = {}
@@ -79,11 +75,11 @@ class IdleLeases:
         return sum(map(len, self._by_request.values()))
 
     def put(self, held: MemberLease) -> None:
-        """Keep it for whoever asks for the same."""
+        """Keep it for an equal request."""
         self._by_request.setdefault(held.request, deque()).append(held)
 
     def take(self, request: Request) -> MemberLease | None:
-        """Return one for a caller who asks for this, if there is one."""
+        """Return an idle lease for this request, or None."""
         found = self._by_request.get(request)
         return found.popleft() if found else None
 
@@ -92,13 +88,13 @@ class IdleLeases:
         self._by_request[held.request].remove(held)
 
     def take_unused(self, now: float, idle_s: float) -> Iterator[MemberLease]:
-        """Take out, one by one, those that nobody has used for so long."""
+        """Remove and yield those that were idle for `idle_s` seconds."""
         for found in self._by_request.values():
             while found and now >= found[0].since_s + idle_s:
                 yield found.popleft()
 
     def due_s(self, idle_s: float) -> float:
-        """Return when the first one is unused for so long; `inf`: there is none."""
+        """Return when the first one will have been idle for `idle_s`; inf: there is none."""
         return min((found[0].since_s + idle_s for found in self._by_request.values() if found), default=inf)
 
 
@@ -106,14 +102,14 @@ class LeaseTable:
     """All leases of a member.
 
     Args:
-        lender: who they go back to.
-        say: tells the coordinator of an end.
+        lender: takes them back.
+        say: reports an end to the coordinator.
 
     Attributes:
-        out: the leases that are in use, by their own id.
-        idle: those that are not used yet.
-        journal: what happens to them.
-        counters: what is counted of them.
+        out: the leases in use, by their own id.
+        idle: the idle ones.
+        journal: records their events.
+        counters: counts them.
     """
 
     def __init__(self, lender: Lender, say: Callable[[object], object]) -> None:
@@ -131,15 +127,15 @@ class LeaseTable:
         return bool(self._held)
 
     def add(self, held: MemberLease) -> None:
-        """Take in what was granted."""
+        """Add a granted lease."""
         self._held[held.token] = held
 
     def claims(self, now: float) -> tuple[ClaimedLease, ...]:
-        """Return what a coordinator is told of all."""
+        """Return what to report of all of them to a coordinator."""
         return tuple(held.claim(now) for held in self._held.values())
 
     def lend(self, held: MemberLease, request: Request, now: float, waited_s: float = 0.0) -> Lease:
-        """Make a lease of what was granted."""
+        """Make a lease for a caller."""
         lease = Lease()
         lease.slots = held.slots
         lease.id = next(self._ids)
@@ -182,17 +178,17 @@ class LeaseTable:
         self._say(LeaseEnded(token, outcome, used_s, lease.hint, getattr(lease, "raised", "")))
 
     def give_back(self, held: MemberLease) -> None:
-        """End what nobody has used."""
+        """End an idle lease."""
         del self._held[held.token]
         self._say(LeaseEnded(held.token, _IGNORED, 0.0))
 
     def give_back_idle(self, now: float, idle_s: float = -inf) -> None:
-        """End those that nobody has used for so long; all, unless it is said."""
+        """End the leases that were idle for `idle_s` seconds; by default all idle ones."""
         for held in self.idle.take_unused(now, idle_s):
             self.give_back(held)
 
     def end_by_terms(self, now: float) -> None:
-        """End those whose own time is over, and note those that are out for suspiciously long."""
+        """End the leases whose `ttl_s` has passed, and record those that are out for longer than `leak_after_s`."""
         for lease, is_over in self._terms.take_due(now):
             facts = facts_of_lease(lease)
             if is_over:
@@ -204,11 +200,11 @@ class LeaseTable:
 
     @property
     def terms_due_s(self) -> float:
-        """When the time of the next one is over."""
+        """When the next time limit of a lease passes."""
         return self._terms.due_s
 
     def lose(self, why: str, *, but: Container[LeaseToken] = ()) -> None:
-        """Forget all that were claimed `but` these. Nobody is told: the coordinator gives them to others."""
+        """Forget all claimed leases `but` these. Nothing is sent: the coordinator has given them to others."""
         for held in [held for held in self._held.values() if held.token not in but]:
             del self._held[held.token]
             if held.lease_id:
@@ -220,24 +216,24 @@ class LeaseTable:
 
 
 def is_interchangeable(request: Request) -> bool:
-    """Return whether a lease for it may be kept for another caller who wants the same."""
+    """Return whether a lease for this request may be kept for another caller with an equal one."""
     return request.key is None and request.tokens is None and request.terms is None
 
 
 def without_times(request: Request) -> Request:
-    """Return `request` as the coordinator is to hear it: how long a lease may last is kept here, by one clock."""
+    """Return `request` for the coordinator, without `ttl_s`: the time limit is kept here, by one clock."""
     if request.terms is None or not request.terms.timed:
         return request
     return replace(request, terms=replace(request.terms, ttl_s=inf, leak_after_s=inf))
 
 
 def facts_of_lease(lease: Lease) -> tuple[int, str, str, int]:
-    """Return what every event of a lease says of it."""
+    """Return what every event of a lease has."""
     return lease.id, lease.endpoint.name, lease.holder, lease.slots
 
 
 class _Row:
-    """The leases of one endpoint."""
+    """The counters of one endpoint."""
 
     __slots__ = ("busy_s", "failures", "held_s", "holds", "ignored", "leases", "overloads", "successes")
 
@@ -251,8 +247,9 @@ class MemberCounters:
     """Counters of one process.
 
     Attributes:
-        granted, calls, timed_out, retries, hedges: so many so far; calls are leases whose end says something.
-        waits: how long those waited that had to.
+        granted, calls, timed_out, retries, hedges: counts so far. `calls` are leases that ended with an outcome other
+            than IGNORED.
+        waits: how long callers waited that had to wait.
     """
 
     def __init__(self) -> None:
@@ -280,13 +277,13 @@ class MemberCounters:
         row.overloads += outcome is Outcome.OVERLOAD
 
     def times(self, endpoints: Iterable[Endpoint]) -> LeaseTimes:
-        """Return how long leases were waited for and held, from the beginning."""
+        """Return how long leases were waited for and held, from the start."""
         rows = {endpoint.name: self._row(endpoint.name) for endpoint in endpoints}
         holds = {name: Buckets(tuple(row.holds), row.held_s) for name, row in rows.items()}
         return LeaseTimes(self.waits.counted(self.granted), holds)
 
     def totals(self, waiting: int) -> dict[str, int]:
-        """Return what `PoolStats.of` takes by name."""
+        """Return the keyword arguments of `PoolStats.of`."""
         return {
             "acquired": self.granted,
             "timed_out": self.timed_out,
@@ -301,7 +298,7 @@ class MemberCounters:
     def rows(
         self, endpoints: Iterable[Endpoint], out: Iterable[Lease], out_of_service: frozenset[str], now: float
     ) -> list[EndpointStats]:
-        """Return a row for each endpoint: what this process has and had of it."""
+        """Return a row for each endpoint, with the counts of this process."""
         held: dict[str, list[Lease]] = {}
         for lease in out:
             held.setdefault(lease.endpoint.name, []).append(lease)
@@ -337,11 +334,11 @@ class MemberCounters:
 
 
 class CallerQueue:
-    """The callers who wait, by number. A number is used once, and kept from session to session."""
+    """The waiting callers, by number. A number is used once, and is kept from session to session."""
 
     def __init__(self) -> None:
         self._waiters = WaitQueue()
-        self._by_number: dict[int, tuple[Waiter, int]] = {}  # and its priority
+        self._by_number: dict[int, tuple[Waiter, int]] = {}  # with its priority
         self._numbers: dict[Waiter, int] = {}
         self._fresh = count(1)
 
@@ -349,13 +346,13 @@ class CallerQueue:
         return self._waiters.size
 
     def __iter__(self) -> Iterator[int]:
-        """Go through the numbers of those that the coordinator is to answer."""
+        """Iterate over the numbers that the coordinator must answer."""
         return iter(self._by_number)
 
     def push(
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> tuple[Waiter, int]:
-        """Queue a caller; return it, and its number."""
+        """Queue a caller. Return its waiter and its number."""
         waiter = self._waiters.push(request, now, deadline_s, priority, wake)
         number = next(self._fresh)
         self._by_number[number] = waiter, priority
@@ -363,39 +360,39 @@ class CallerQueue:
         return waiter, number
 
     def of(self, number: int) -> Waiter | None:
-        """Return who waits by this number; None: nobody does any more."""
+        """Return the waiter with this number, or None if it has ended."""
         waiter, _ = self._by_number.get(number, (None, 0))
         return waiter
 
     def amend(self, waiter: Waiter, request: Request) -> int:
-        """Let it ask for this from now on; return its number."""
+        """Change the request of `waiter`. Return its number."""
         self._waiters.amend(waiter, request)
         return self._numbers[waiter]
 
     def dismiss(self, waiter: Waiter) -> int:
-        """Take a waiter that has ended out of the queue; return its number."""
+        """Remove a waiter that has ended. Return its number."""
         number = self._numbers.pop(waiter)
         self._by_number.pop(number, None)
         self._waiters.discard(waiter)
         return number
 
     def keep(self, waiting: Container[Waiter]) -> None:
-        """Forget those that are not in `waiting`, and put the queue in order after an interrupt."""
+        """Drop those that are not in `waiting`, and repair the queue after an interrupt."""
         for waiter in list(self._numbers):
             if waiter not in waiting and not waiter.ended:
                 self._by_number.pop(self._numbers.pop(waiter), None)
         self._waiters.mend(waiting)
 
     def all(self) -> list[Waiter]:
-        """Return all who wait."""
+        """Return all waiters."""
         return list(self._waiters)
 
     def candidates(self) -> Iterator[Waiter]:
-        """Go through those that are next, one of each kind, as `WaitQueue.candidates` does."""
+        """Yield the next waiters, one of each kind, as `WaitQueue.candidates` does."""
         return iter(self._waiters.candidates())
 
     def request(self, number: int, block: int, now: float) -> LeaseRequested:
-        """Return what the coordinator is asked by this number, for a block of so many where that can be."""
+        """Return the request to the coordinator for this number, with the time left; for a block if possible."""
         waiter, priority = self._by_number[number]
         request = waiter.request
         left_s, waited_s = max(0.0, waiter.deadline_s - now), now - waiter.since_s

@@ -1,8 +1,7 @@
 """A member's contact with its coordinator: joining, heartbeats, resends, and the expiry of its leases.
 
-Decides when it asks to join, begins a session, says again what was not heard, and says that it is there; and from when
-on it may use nothing. Contact counts from when it said the last thing that the coordinator has certainly heard, however
-late the answer came. It must not know what its words mean, nor what it has.
+Contact counts from when the member sent the last message that the coordinator has certainly received, however late the
+answer came.
 """
 
 from enum import Enum
@@ -23,12 +22,12 @@ from balancer.cluster.protocol.times import EXPIRY_SHARE, ClusterTimes
 
 __all__ = ["ContactState", "CoordinatorContact"]
 
-# Frames of the coordinator, which has 64 on their way at most; else an answer waits for the next frame.
+# The coordinator has at most 64 frames without an acknowledgement. After so many, the member answers at once.
 _MOST_UNANSWERED = 16
 
 
 class ContactState(Enum):
-    """Where it stands; the values are words for people."""
+    """The state of the contact; the values are words for people."""
 
     OUTSIDE = "asks to join"
     BEGINNING = "begins a session"
@@ -41,14 +40,14 @@ class CoordinatorContact:
 
     Args:
         who: the member.
-        times: those of the coordinator, as far as they are known.
+        times: the coordinator's times, as far as known.
         now: the time.
 
     Attributes:
-        state, session: where it stands; epoch and number of the session, of which greater ones are later.
-        times: likewise.
-        claimed: what it has said that it has.
-        contact_s: when it said the last thing that was certainly heard.
+        state, session: the state; epoch and number of the session. A greater pair is later.
+        times: as given, until the coordinator sends its own.
+        claimed: the leases that it has reported.
+        contact_s: when it sent the last message that was certainly received.
     """
 
     def __init__(self, who: MemberId, times: ClusterTimes, now: float) -> None:
@@ -59,7 +58,7 @@ class CoordinatorContact:
         self.contact_s = -inf
         self._who = who
         self._channel = Channel(times.again_s)
-        self._again_s = now  # when to ask again to be let in
+        self._again_s = now  # when to ask again to join
         self._begun_s = now
         self._heartbeat_due_s = inf
         self._unanswered = 0  # frames of the coordinator
@@ -76,33 +75,33 @@ class CoordinatorContact:
         self._channel = Channel(self.times.again_s)
 
     def accepted(self, accepted: SessionAccepted) -> None:
-        """Learn that the beginning was heard, and the coordinator's times."""
+        """Record that the start was received, and the coordinator's times."""
         self.times = ClusterTimes(accepted.ttl_s, idle_s=self.times.idle_s)
         self._channel.again_s = self.times.again_s
         self.contact_s = max(self.contact_s, accepted.heard_s)
 
     def enter(self, now: float) -> None:
-        """Be in the session."""
+        """Enter the session."""
         self.state = ContactState.INSIDE
-        self._heartbeat_due_s = now  # the coordinator waits for a word
+        self._heartbeat_due_s = now  # the coordinator waits for a first frame
 
     def note_contact(self, reply: CoordinatorFrame) -> None:
-        """Learn up to when the coordinator has heard."""
+        """Update the time of contact from a reply."""
         self.contact_s = max(self.contact_s, reply.heard_s)
 
     def hear(self, reply: CoordinatorFrame, now: float) -> tuple[object, ...]:
-        """Return the words of `reply` that are new."""
+        """Return the new words of `reply`."""
         self._unanswered += bool(reply.number)
         return self._channel.hear(reply.number, reply.got, reply.words, now)
 
     def leave(self, now: float) -> None:
-        """Go outside, to begin again with any coordinator, even of a smaller epoch: a clock was put back."""
+        """Leave the session, and accept any coordinator, even with a smaller epoch: a clock may have been set back."""
         self.state = ContactState.OUTSIDE
         self.session = (0, 0)
         self._again_s = now
 
     def part(self, last: object) -> bool:
-        """Go for good: say `last` if there is somebody to hear it, and return whether it is said."""
+        """Leave for good: send `last` if a session is open. Return whether it is sent."""
         if self.state is ContactState.INSIDE:
             self._leaving = True
             self._channel.say(last)
@@ -111,7 +110,7 @@ class CoordinatorContact:
         return False
 
     def say(self, word: object) -> bool:
-        """Say `word` in the next frame, if there is somebody to hear it, and return whether there is."""
+        """Send `word` in the next frame if a session is open. Return whether it is."""
         heard = self.state in (ContactState.BEGINNING, ContactState.INSIDE)
         if heard:
             self._channel.say(word)
@@ -125,17 +124,17 @@ class CoordinatorContact:
         return self._channel.has_words
 
     def expiry_s(self, *, has: bool) -> float:
-        """Return from when on nothing is used without contact; `inf`: it neither `has` any lease nor waits for one."""
+        """Return when leases must not be used without contact; inf if it `has` none and is in no session."""
         if not has and self.state is not ContactState.INSIDE:
             return inf
         return self.contact_s + EXPIRY_SHARE * self.times.ttl_s
 
     def is_unanswered(self, now: float) -> bool:
-        """Return whether nobody knows any more the session that it has begun."""
+        """Return whether the coordinator no longer knows the session that this member has begun."""
         return self.state is ContactState.BEGINNING and now >= self._begun_s + self.times.ttl_s
 
     def take_out(self, now: float, *, again: bool) -> list[FromMember]:
-        """Return what is to be sent now; with `again`, when a connection is new, what may have been lost too."""
+        """Return the messages to send now. `again`: True for a new connection, where earlier ones may be lost."""
         if self.state is ContactState.GONE:
             return []
         if self.state is not ContactState.INSIDE:
@@ -147,7 +146,7 @@ class CoordinatorContact:
             return [SessionStart(self._who, *self.session, now, self.claimed)]
         frames = self._channel.frames(now, again=again)
         if not (frames or again) and self._unanswered < _MOST_UNANSWERED and now < self._heartbeat_due_s:
-            return []  # but on a new connection it speaks at once: a new coordinator waits to be told
+            return []  # with `again` it sends at once: a new coordinator waits for its report
         if self._leaving:
             self.state = ContactState.GONE
         self._unanswered = 0
@@ -157,7 +156,7 @@ class CoordinatorContact:
 
     @property
     def due_s(self) -> float:
-        """When there is something to send next; `-inf`: now."""
+        """When there is something to send next; -inf: now."""
         if self.state is ContactState.GONE:
             return inf
         if self.state is not ContactState.INSIDE:

@@ -1,16 +1,15 @@
 """Messages between a coordinator and its members.
 
-Decides nothing: these are the words. Outside a session: `JoinRequest` and `SessionOffer`, `SessionStart` and
-`SessionAccepted`. Within one, each side's words come in a `MemberFrame`, numbered, so that each is heard once and in
-order, whatever the network does to frames; see `balancer.cluster.protocol.channel`. A frame without words is the
-heartbeat, and the answer to one.
+Outside a session: `JoinRequest` and `SessionOffer`, `SessionStart` and `SessionAccepted`. Within one, the words of each
+side come in numbered frames, so that each word is received once and in order; see `balancer.cluster.protocol.channel`.
+A frame without words is the heartbeat, and the answer to one.
 
-A session is (epoch, number). The coordinator gives the numbers and gives none twice in its epoch, so whatever was said
-in another session is known by that, however late it comes. `sent_s` is the member's own clock: the coordinator repeats
-the greatest that it has heard, as `heard_s`, so a member knows when it said the last thing that has certainly arrived.
+A session is (epoch, number). The coordinator uses each number once in its epoch. So messages of another session are
+recognised, however late they come. `sent_s` is the member's own clock. The coordinator returns the greatest that it has
+received, as `heard_s`. So a member knows when it sent the last message that has certainly arrived.
 
-Errors as messages: a refusal travels to another process and is raised there. Decides which errors can be told. Any
-other one arrives as a `BalancerError` with its text.
+A refusal carries an error, which is raised in the other process. Errors that this module does not know arrive as a
+`BalancerError` with their text.
 """
 
 from collections.abc import Callable
@@ -65,14 +64,14 @@ __all__ = [
 
 
 class MemberId(NamedTuple):
-    """A member: its name, and what tells this life of it from all others of that name."""
+    """A member: its name, and an id that is unique for each start."""
 
     name: str
     incarnation: str
 
 
 class LeaseToken(NamedTuple):
-    """What a lease is known by everywhere: in which epoch it was granted, and as the how manieth."""
+    """The id of a lease in the cluster: the epoch and the number of its grant."""
 
     epoch: int
     counter: int
@@ -80,7 +79,7 @@ class LeaseToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLease:
-    """A lease that a member says it has: of the endpoint of this name, for `held_s` seconds so far.
+    """A lease that a member reports: of the endpoint with this name, held for `held_s` seconds so far.
 
     `tokens` is what its request reserved of a quota.
     """
@@ -98,7 +97,7 @@ class ClaimedLease:
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """A member asks to be let in."""
+    """A member asks to join."""
 
     who: MemberId
     sent_s: float
@@ -114,7 +113,7 @@ class SessionOffer:
 
 @dataclass(frozen=True, slots=True)
 class SessionStart:
-    """A member begins the session that it was offered, and says all that it holds. What it does not name is free."""
+    """A member begins the offered session, and reports all leases that it holds. All others are free."""
 
     who: MemberId
     epoch: int
@@ -125,10 +124,10 @@ class SessionStart:
 
 @dataclass(frozen=True, slots=True)
 class SessionAccepted:
-    """The session has begun. Of what the member said it has, `kept` is still its own.
+    """The session has begun. Of the reported leases, the member keeps `kept`.
 
-    `ttl_s` is the coordinator's; `block` is how many leases at most may be granted at once; the rest says what there is
-    to lease, and how it is chosen.
+    `ttl_s` is the coordinator's TTL. `block` is the most leases of one grant. The rest is the offer: endpoints, and the
+    strategy.
     """
 
     epoch: int
@@ -146,7 +145,7 @@ class SessionAccepted:
 
 @dataclass(frozen=True, slots=True)
 class MemberFrame:
-    """Words of a member. `number` counts frames that have words; 0: it has none. `got`: of the last one it heard."""
+    """Words of a member. `number` counts frames with words; 0: no words. `got`: the last number that it received."""
 
     who: MemberId
     epoch: int
@@ -159,7 +158,7 @@ class MemberFrame:
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorFrame:
-    """Words of the coordinator; as `MemberFrame`."""
+    """Words of the coordinator, as in `MemberFrame`."""
 
     epoch: int
     session: int
@@ -174,14 +173,15 @@ class CoordinatorFrame:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequested:
-    """A caller wants what `request` says; `number` is the member's own.
+    """A caller of a member asks for a lease.
 
     Args:
-        number: grows with every ask of a member, and is kept when an ask is made again in another session.
-        request: what is asked for, with terms, key and tokens. Its terms have no `ttl_s`: that is the member's to keep.
+        number: the member's number of the request. It grows, and is kept when the request is repeated in another
+            session.
+        request: what is asked for, with terms, key and tokens. Its terms have no `ttl_s`: the member keeps that itself.
         priority: as in `Pool.acquire`.
-        timeout_s: how long it waits from now on; `inf`: for ever.
-        waited_s: how long it has waited already.
+        timeout_s: how many seconds it waits from now on; inf: for ever.
+        waited_s: how many seconds it has waited already.
         block: how many leases the member would take at once: the first for this caller, the others for the next ones.
     """
 
@@ -195,7 +195,7 @@ class LeaseRequested:
 
 @dataclass(frozen=True, slots=True)
 class RequestAmended:
-    """The caller wants this instead, at its place in the queue."""
+    """A waiting caller has a new request, and keeps its place in the queue."""
 
     number: int
     request: Request
@@ -203,14 +203,14 @@ class RequestAmended:
 
 @dataclass(frozen=True, slots=True)
 class RequestCancelled:
-    """The caller does not want it any more."""
+    """A caller does not want a lease any more."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseEnded:
-    """A lease is over: how it ended, what that says, for how many seconds it was in use, and what its call raised."""
+    """A lease has ended: its outcome, its hint, how many seconds it was in use, and the exception of its call."""
 
     token: LeaseToken
     outcome: Outcome
@@ -229,7 +229,7 @@ class TokensUsed:
 
 @dataclass(frozen=True, slots=True)
 class LoadReported:
-    """The endpoint of a lease has said this of its load."""
+    """The endpoint of a lease has reported its load."""
 
     token: LeaseToken
     load: Load
@@ -237,7 +237,7 @@ class LoadReported:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReported:
-    """An active probe of an endpoint went well, or not; see `Core.pinged`."""
+    """The result of a ping of an endpoint; see `Core.pinged`."""
 
     endpoint: str
     ok: bool
@@ -253,21 +253,21 @@ class CallRetried:
 
 @dataclass(frozen=True, slots=True)
 class CallHedged:
-    """A call that is slow is made a second time, at `endpoint`."""
+    """A slow call is made a second time, at `endpoint`."""
 
     endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft:
-    """The member goes, and has nothing any more."""
+    """The member leaves, and has no leases."""
 
 
 # -- words of the coordinator ----------------------------------------------------------------------------
 
 
 class GrantedLease(NamedTuple):
-    """One lease of a grant: its token, the number of its endpoint (`EndpointListed`), and how many slots it has."""
+    """One lease of a grant: its token, the number of its endpoint (`EndpointListed`), and its slots."""
 
     token: LeaseToken
     listed: int
@@ -276,7 +276,7 @@ class GrantedLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EndpointListed:
-    """What the endpoint of this number is like, until the end of the session."""
+    """The endpoint with this number, until the end of the session."""
 
     number: int
     endpoint: Endpoint
@@ -284,7 +284,7 @@ class EndpointListed:
 
 @dataclass(frozen=True, slots=True)
 class LeasesGranted:
-    """The answer to an ask: a lease, and perhaps further ones for asks that are alike."""
+    """The answer to a request: a lease, and perhaps further ones for equal requests."""
 
     number: int
     shares: tuple[GrantedLease, ...]
@@ -292,7 +292,7 @@ class LeasesGranted:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """The other answer to an ask: the name of an error of `balancer.errors`, and its arguments."""
+    """The other answer to a request: the name of an error of `balancer.errors`, and its arguments."""
 
     number: int
     error: str
@@ -301,7 +301,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, slots=True)
 class PoolChanged:
-    """What there is to lease, by which strategy, and how many leases a grant may have, as in `SessionAccepted`."""
+    """The offer has changed: endpoints, strategy, and the most leases of a grant, as in `SessionAccepted`."""
 
     endpoints: tuple[Endpoint, ...]
     strategy: str
@@ -310,14 +310,14 @@ class PoolChanged:
 
 @dataclass(frozen=True, slots=True)
 class EndpointsOut:
-    """These endpoints serve nobody for now, for their health."""
+    """The endpoints that are out of service for now."""
 
     names: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class IdleRecalled:
-    """Somebody waits: give back what nobody uses."""
+    """A caller waits: give back idle leases."""
 
 
 FromMember: TypeAlias = JoinRequest | SessionStart | MemberFrame
@@ -338,7 +338,7 @@ _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
     StrategyError: _told,
 }
 _KINDS = {kind.__name__: kind for kind in _FACTS}
-_OF_SETS = (NoEndpoint, QuotaExceeded)  # their first two are sets
+_OF_SETS = (NoEndpoint, QuotaExceeded)  # their first two arguments are sets
 
 
 def facts_of(error: BalancerError) -> tuple[str, tuple[Any, ...]]:
@@ -350,7 +350,7 @@ def facts_of(error: BalancerError) -> tuple[str, tuple[Any, ...]]:
 
 
 def error_of(name: str, facts: tuple[Any, ...]) -> BalancerError:
-    """Return the error that these are the name and the arguments of."""
+    """Return the error with this name and these arguments."""
     kind = _KINDS.get(name, BalancerError)
     if kind in _OF_SETS:
         labels, exclude, *rest = facts

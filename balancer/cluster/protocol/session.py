@@ -1,7 +1,4 @@
-"""Member sessions, as the coordinator keeps them: leases, queued acquires, and the channel to the member.
-
-Decides nothing; the coordinator does.
-"""
+"""Member sessions, as the coordinator keeps them: leases, queued acquires, and the channel to the member."""
 
 from dataclasses import replace
 
@@ -22,14 +19,14 @@ __all__ = ["MemberSession", "QueuedAcquire"]
 
 
 class QueuedAcquire:
-    """An acquire that is not answered yet. It is what the core wakes, so that a waiter that has ended leads back here.
+    """An acquire that is not answered yet. It is the `wake` of its waiter, so an ended waiter leads back to it.
 
     Attributes:
-        session: whose.
-        ask: what was said; its request may be amended.
-        since_s, deadline_s: when its caller came, and when it is over.
-        waiter: in the core's queue; None: it waits for the grace to end.
-        order: between acquires of one instant.
+        session: the session of its member.
+        ask: the request message; its request may be amended.
+        since_s, deadline_s: when its caller arrived, and when it times out.
+        waiter: in the core's queue; None: it waits for the end of the grace.
+        order: breaks ties between acquires of one instant.
     """
 
     __slots__ = ("ask", "deadline_s", "order", "session", "since_s", "waiter")
@@ -43,7 +40,7 @@ class QueuedAcquire:
         self.order = order
 
     def __call__(self) -> None:
-        """Do nothing: the coordinator sees for itself who has ended."""
+        """Do nothing: the coordinator itself looks which waiters have ended."""
 
     @property
     def stands(self) -> bool:
@@ -58,18 +55,18 @@ class MemberSession:
     """One member, from one start to the next.
 
     Args:
-        start: what the member began it with.
+        start: the message that began it.
         until_s: see below.
-        again_s: a frame that was not heard for so long is sent again.
-        due: the sessions in which there is something to say; this enters itself. The coordinator's, one for all.
+        again_s: a frame that is not acknowledged after so many seconds is sent again.
+        due: the coordinator's set of sessions with something to send. The session adds itself.
 
     Attributes:
-        member, epoch, number: whose; epoch and number of the session.
-        heard_s: the greatest of the member's own instants that was heard.
-        until_s: the member has lost all it has unless it is heard again before.
-        leases: what it has, by token.
-        acquires: what it waits for, by number.
-        accepted: what it was let in with, to be said again; None once it has said something in its session.
+        member, epoch, number: the member; epoch and number of the session.
+        heard_s: the greatest `sent_s` of the member that was received.
+        until_s: when the member loses all its leases, unless it is heard before.
+        leases: its leases, by token.
+        acquires: its requests, by number.
+        accepted: the answer to its start, for resends; None once it has sent a frame in this session.
     """
 
     def __init__(self, start: SessionStart, until_s: float, again_s: float, due: "dict[MemberSession, None]") -> None:
@@ -88,16 +85,16 @@ class MemberSession:
         self._endpoint_numbers = 0
 
     def say(self, word: object) -> None:
-        """Say `word` in the next frame."""
+        """Send `word` in the next frame."""
         self._channel.say(word)
         self._due[self] = None
 
     def repeat(self) -> None:
-        """Send a frame, if only to say what was heard."""
+        """Send a frame, even if only to acknowledge."""
         self._due[self] = None
 
     def number_of(self, endpoint: Endpoint) -> int:
-        """Return what `endpoint` is listed as, and list it first if it is not."""
+        """Return the number of `endpoint` in this session. A new one is sent to the member first."""
         known, number = self._listed.get(endpoint.name, (None, 0))
         if known is endpoint:
             return number
@@ -107,18 +104,18 @@ class MemberSession:
         return self._endpoint_numbers
 
     def say_out(self, names: frozenset[str]) -> None:
-        """Tell which endpoints are out of service."""
+        """Send which endpoints are out of service."""
         self.say(EndpointsOut(names))
 
     def hear(self, number: int, got: int, words: tuple[object, ...], now: float) -> tuple[object, ...]:
-        """Return the words of its frame that are new. A heartbeat is answered, and what was heard before is too."""
+        """Return the new words of a frame. Heartbeats, and frames that were received before, are answered."""
         if number <= self._channel.got:
             self.repeat()
         self.accepted = None
         return self._channel.hear(number, got, words, now)
 
     def frames(self, now: float) -> list[SessionAccepted | CoordinatorFrame]:
-        """Return what is to be sent to it now."""
+        """Return what to send to the member now."""
         if self.accepted is not None:
             return [replace(self.accepted, heard_s=self.heard_s)]
         sent = self._channel.frames(now) or [(0, ())]

@@ -1,7 +1,4 @@
-"""Times of a cluster: the TTL, its grace, heartbeats, resends, and when a member's leases expire.
-
-Decides by how much a member stops before its coordinator gives it up. It must not know what is promised.
-"""
+"""Times of a cluster: the TTL, its grace, heartbeats, resends, and the expiry of a member's leases."""
 
 from dataclasses import dataclass
 
@@ -10,11 +7,11 @@ from balancer.values.numbers import checked, positive
 __all__ = ["EXPIRY_SHARE", "ClusterTimes"]
 
 EXPIRY_SHARE = 0.8
-"""A member stops after this part of the TTL without contact. So their clocks may differ in rate by 1 / 0.8 = 1.25."""
+"""A member stops after this part of the TTL without contact. So clocks may differ in rate by 1 / 0.8 = 1.25."""
 
 # Five heartbeats in a TTL, four of them before the expiry: three may be lost.
 _BEATS = 5.0
-# What was not answered is said again this often in a TTL.
+# How often in a TTL unanswered messages are sent again.
 _TRIES = 20.0
 
 
@@ -23,10 +20,10 @@ class ClusterTimes:
     """The times of a cluster, in seconds.
 
     Args:
-        ttl_s: a member of whom the coordinator has not heard for so long has lost its leases (> 0).
-        grace_s: after a restart the coordinator grants nothing for so long, or until all known members have told what
-            they hold; at least `ttl_s`, and by default that.
-        idle_s: how long a member keeps a lease of a block that nobody uses.
+        ttl_s: a member that the coordinator has not heard for so long has lost its leases (> 0).
+        grace_s: after a restart the coordinator grants nothing for so long, or until all known members have reported
+            their leases. At least `ttl_s`, which is the default.
+        idle_s: how long a member keeps an idle lease of a block.
 
     Raises:
         ValueError: a number is out of range.
@@ -46,15 +43,15 @@ class ClusterTimes:
 
     @property
     def expiry_s(self) -> float:
-        """A member that has had no contact for so long stops using its leases."""
+        """A member without contact for so many seconds stops using its leases."""
         return EXPIRY_SHARE * self.ttl_s
 
     @property
     def heartbeat_s(self) -> float:
-        """How often a member says something, if only that it is there."""
+        """How often a member sends a frame, even without words."""
         return self.ttl_s / _BEATS
 
     @property
     def again_s(self) -> float:
-        """What was not answered for so long is said again."""
+        """Unanswered messages are sent again after so many seconds."""
         return self.ttl_s / _TRIES

@@ -1,7 +1,4 @@
-"""Addresses of a cluster: `balancer://host:port`, or `balancers://host:port` over TLS.
-
-Decides how such a URL is read. It must not know what is said there.
-"""
+"""Addresses of a cluster: `balancer://host:port`, or `balancers://host:port` over TLS."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -15,7 +12,7 @@ _SCHEMES = {"balancer": False, "balancers": True}
 
 
 class Address(NamedTuple):
-    """Host, port, and whether TLS is spoken."""
+    """Host, port, and whether TLS is used."""
 
     host: str
     port: int
@@ -27,7 +24,7 @@ class Address(NamedTuple):
 
 
 def address_of(url: str) -> Address:
-    """Return what `url` says. Raises ConfigError."""
+    """Return the address of `url`. Raises ConfigError."""
     allowed = f"it must be like 'balancer://10.0.0.1:{PORT}', or balancers:// for TLS"
     try:
         parts = urlsplit(url)
@@ -42,5 +39,5 @@ def address_of(url: str) -> Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether nobody but this machine gets to `host`."""
+    """Return whether only this machine can reach `host`."""
     return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,7 +1,7 @@
 """A clock that goes on while the machine sleeps, for leases that expire by it.
 
-Decides that the time in which the machine was suspended counts: the clock of Python, `time.monotonic`, stops then, and
-a member that wakes up would go on with what its coordinator has given to others. Linux; elsewhere it is Python's.
+Python's `time.monotonic` stops during a suspend. A member that wakes up would then use leases that its coordinator has
+given to others. Works on Linux; elsewhere it is Python's clock.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""Codec of cluster messages: MessagePack with types that are checked as they are read (msgspec).
+"""Codec of cluster messages: MessagePack with types that are checked when read (msgspec).
 
-Decides how a message is written: four bytes that say how long it is, then [kind, message]. Words within a frame are
-[kind, word] each. Both sides have the kinds of the other only, so a member cannot grant. What comes in is checked to be
-what it claims to be, and to be sensible, before a coordinator or a member sees it. It must not know sockets.
+A message is four bytes with its length, then [kind, message]. Words within a frame are [kind, word] each. Each side can
+read only the other side's kinds, so a member cannot grant. Types and values of all input are checked before a
+coordinator or a member gets it.
 """
 
 import math
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 VERSION: Final = 2
-LONGEST: Final = 16 * 2**20  # bytes of a message: some 100 000 leases at the start of a session
+LONGEST: Final = 16 * 2**20  # bytes of a message: about 100 000 leases at the start of a session
 _LENGTH = struct.Struct(">I")
 
 
 class WireError(Exception):
-    """Bytes that are no message, or a message that says what cannot be."""
+    """Bytes that are not a message, or a message with impossible values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ProcessIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first message of a connection, of the member's side."""
+    """The first message of a connection, from the member."""
 
     version: int
     token: str
@@ -59,13 +59,13 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The last message of a connection that the server will not have: why, in a line."""
+    """The last message of a connection that the server refuses: the reason, in a line."""
 
     why: str
 
 
 def _plain(value: Any) -> Any:
-    """Return what MessagePack knows instead of our own mappings: headers, named metrics."""
+    """Convert our own mappings (headers, named metrics) to types that MessagePack knows."""
     return dict(value)
 
 
@@ -142,17 +142,17 @@ class _Reader:
 
 
 read_from_member: Callable[[bytes | memoryview], Any] = _Reader((0, 1, 2, 3), range(10))
-"""Read what a member has sent. Raises WireError."""
+"""Read a message of a member. Raises WireError."""
 
 read_from_coordinator: Callable[[bytes | memoryview], Any] = _Reader((10, 11, 12, 13), range(20, 26))
-"""Read what a server has sent. Raises WireError."""
+"""Read a message of a server. Raises WireError."""
 
 
 class MessageSplitter:
-    """Bytes as they arrive, cut into messages.
+    """Splits arriving bytes into messages.
 
     Attributes:
-        longest: bytes of a message, at most.
+        longest: the most bytes of a message.
     """
 
     def __init__(self, longest: int = LONGEST) -> None:
@@ -160,7 +160,7 @@ class MessageSplitter:
         self.longest = longest
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the bodies of the messages that are whole now. Raises WireError for one that is too long."""
+        """Yield the bodies of the messages that are complete now. Raises WireError for one that is too long."""
         held = self._bytes
         held += data
         at = 0
@@ -226,7 +226,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
 
 
 def _at_least(value: float, least: int) -> None:
-    if not value >= least:  # catches NaN too
+    if not value >= least:  # also refuses NaN
         raise ValueError(f"{value} is less than {least}")
 
 

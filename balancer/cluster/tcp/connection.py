@@ -1,7 +1,6 @@
 """A member's connection to its server: one thread with an event loop, which reconnects when it is lost.
 
-Decides when it connects again, and that what is due is done though nobody is connected: a member must stop in time then
-above all. A shell: it has the clock and the socket. It must not know what a member does with what it hears.
+Without a connection it still does what is due: most of all, a member must stop using its leases in time.
 """
 
 import asyncio
@@ -40,10 +39,10 @@ _NO_WORD: Final = (
 
 
 class ConnectionCallbacks(Protocol):
-    """Whose connection it is: a member, behind its lock. Each is called by the thread of the line only."""
+    """The member of a connection, behind its lock. Only the thread of the connection calls these."""
 
     def heard(self, messages: Sequence[FromCoordinator]) -> None:
-        """Hear what the coordinator says."""
+        """Handle messages of the coordinator."""
         ...
 
     def due(self) -> None:
@@ -52,33 +51,33 @@ class ConnectionCallbacks(Protocol):
 
     @property
     def over(self) -> bool:
-        """True once there is nothing left to say or to hear."""
+        """True once nothing is left to send or to receive."""
         ...
 
     @property
     def silence_s(self) -> float:
-        """A connection on which nothing was heard for so long is a dead one."""
+        """A connection without a message for so many seconds counts as dead."""
         ...
 
     def out(self, again: bool) -> tuple[list[FromMember], float]:
-        """Return what is to be sent, `again` if the connection is new; and when something is due, by `clock`."""
+        """Return the messages to send, and when something is due, by `clock`. `again`: the connection is new."""
         ...
 
 
 class MemberConnection:
-    """A connection that is there whenever it can be.
+    """A connection that is made again whenever it is lost.
 
     Args:
         address: of the server.
-        tls: how it is spoken with; None: without TLS.
-        token: that the server wants.
-        who: the member.
-        party: likewise.
-        seek: says where the server is by now, and its token, when the connection is lost; it may take its time, and
-            raises BalancerError. None: where it was.
+        tls: the TLS context; None: without TLS.
+        token: the server's token.
+        who: the member's id.
+        party: the member.
+        seek: returns the current address of the server and its token, after the connection is lost. It may take long,
+            and may raise BalancerError. None: the address does not change.
 
     Attributes:
-        refused: why the server will not have this member; "": it has not said so.
+        refused: why the server refuses this member; "": it does not.
     """
 
     def __init__(
@@ -100,28 +99,28 @@ class MemberConnection:
         self._loop = asyncio.new_event_loop()
         self._transport: asyncio.Transport | None = None
         self._over = asyncio.Event()
-        self._gone: asyncio.Event  # that the connection is lost, or is not to be made any more
+        self._gone: asyncio.Event  # set when the connection is lost, or must not be made any more
         self._timer: asyncio.TimerHandle | None = None
-        self._stirring = threading.Lock()  # taken while a flush is on its way to the loop
+        self._stirring = threading.Lock()  # held while a flush is on its way to the loop
         self._ending = False
         self._heard_s = 0.0
         self._answered = False  # on this connection
         self.refused = ""
-        self.trouble = ""  # why there is no connection just now
+        self.trouble = ""  # why there is no connection now
         self._thread = threading.Thread(target=self._run, name="balancer-line", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stir(self) -> None:
-        """Send soon what there is to send; from any thread."""
+        """Send pending messages soon; from any thread."""
         if threading.current_thread() is not self._thread and self._stirring.acquire(blocking=False):
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._flush_stirred)
 
     def end(self, within_s: float = 2.0) -> None:
-        """Send what there is to send, and end."""
+        """Send pending messages, and end."""
         if threading.current_thread() is self._thread:
             return
         with suppress(RuntimeError):
@@ -156,12 +155,12 @@ class MemberConnection:
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
                 continue
-            await self._gone.wait()  # what is closed is lost thereafter
+            await self._gone.wait()  # after a close, `lost` follows
             if not self._ending:
                 await self._pause(_LAST_PAUSE_S if self.refused else _FIRST_PAUSE_S)
 
     async def _find(self, seek: Callable[[], tuple[Address, str]]) -> None:
-        """Ask where the server is, in a thread of its own: a member must stop in time, whoever does not answer."""
+        """Find the server in a separate thread: a member must stop in time even if `seek` blocks."""
         if self._sought is None:
             self._sought = self._loop.create_future()
             threading.Thread(target=self._ask, args=(seek, self._sought), name="balancer-seek", daemon=True).start()
@@ -181,7 +180,7 @@ class MemberConnection:
             if error is not None:
                 self._sought = None
                 sought.set_exception(error)
-                sought.exception()  # nobody need be there any more to hear it
+                sought.exception()  # the waiting code may be gone
             elif found is not None:
                 sought.set_result(found)
 
@@ -189,30 +188,30 @@ class MemberConnection:
             self._loop.call_soon_threadsafe(tell)
 
     async def _pause(self, for_s: float) -> None:
-        """Wait for so many seconds, or until it is to end."""
+        """Wait for so many seconds, or until the connection must end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(for_s):
                 await self._over.wait()
 
     def made(self, transport: asyncio.Transport) -> None:
-        """Begin to talk."""
+        """Start to send and receive."""
         self._transport = transport
         self._heard_s, self._answered = clock(), False
         transport.write(encoded(Opening(VERSION, self._token, self._who, own_identity())))
         self._flush(again=True)
 
     def lost(self, transport: asyncio.Transport) -> None:
-        """Stop to talk."""
+        """Stop to send and receive."""
         if self._transport is transport:
             self._transport = None
         if not self._answered:
             self.trouble = _NO_WORD
         self._gone.set()
         if not self._ending:
-            self._flush()  # time passes all the same
+            self._flush()  # time passes without a connection too
 
     def heard(self, messages: list[Any]) -> None:
-        """Hear what the server says."""
+        """Handle messages of the server."""
         self._heard_s, self._answered = clock(), True
         for message in messages:
             if isinstance(message, Closing):
@@ -231,7 +230,7 @@ class MemberConnection:
         transport = self._transport
         if transport is not None and clock() - self._heard_s > self._party.silence_s and not self._ending:
             self._transport = None
-            transport.abort()  # a network that was cut says nothing; a new connection finds out sooner than this one
+            transport.abort()  # a cut network gives no error; a new connection finds out sooner than this one
             transport = None
         if transport is not None:
             messages, due_s = self._party.out(again)
@@ -262,7 +261,7 @@ class MemberConnection:
             self._timer.cancel()
             self._timer = None
         if self._transport is not None:
-            self._transport.close()  # it sends first what is to be sent
+            self._transport.close()  # sends pending data first
 
 
 def _trouble_of(error: Exception, address: Address) -> str:

@@ -1,7 +1,7 @@
 """Liveness of a process on this machine: whether it has certainly died.
 
-Decides what is certain: that the process of a number is gone, is a zombie, or is another one by now. It answers only
-for processes that this one sees under the same numbers: of the same boot and of the same name space. Linux.
+A process has died if its process id is gone, is a zombie, or belongs to another process now. This works only for
+processes of the same boot and the same PID namespace. Linux.
 """
 
 import os
@@ -26,7 +26,7 @@ def _place() -> tuple[str, str] | None:
 
 
 def own_identity() -> ProcessIdentity | None:
-    """Return where this process runs; None where that cannot be told."""
+    """Return where this process runs, or None if that is unknown."""
     place, found = _place(), _stat(os.getpid())
     return ProcessIdentity(*place, os.getpid(), found[1]) if place is not None and found is not None else None
 
@@ -56,10 +56,10 @@ def _is_alone(pid: int) -> bool:
 
 
 def _stat(pid: int) -> tuple[str, str] | None:
-    """Return the state of a process and when it started, in ticks since the boot; None: there is none."""
+    """Return the state of a process and its start, in ticks since the boot; None if there is none."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may be anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain anything
     return fields[0], fields[19]

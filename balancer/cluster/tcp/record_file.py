@@ -1,6 +1,6 @@
 """The coordinator's record in a file, which only one coordinator at a time may use.
 
-Decides how it is written: to another file first, which then takes its place, so that there is a whole one at any time.
+It is written to a new file that replaces the old one, so that there is a complete one at any time.
 """
 
 import fcntl
@@ -17,13 +17,13 @@ __all__ = ["RecordFile", "dump_record", "parse_record"]
 
 
 class RecordFile:
-    """A file with the record of a coordinator, locked while this is open.
+    """A file with the record of a coordinator, locked while this object is open.
 
     Args:
-        path: of the file; it need not be there.
+        path: of the file; it need not exist.
 
     Attributes:
-        last: what the coordinator before left; None: nothing that can be read.
+        last: the record of the previous coordinator; None: there is none that can be read.
 
     Raises:
         ConfigError: another process has it, or it cannot be written.
@@ -46,7 +46,7 @@ class RecordFile:
         self.last = _read(path)
 
     def keep(self, record: CoordinatorRecord) -> None:
-        """Write `record`, so that it is there even if the machine loses its power now. Raises OSError."""
+        """Write `record` so that it survives a power failure. Raises OSError."""
         text = dump_record(record)
         fresh = self._path.with_name(self._path.name + ".new")
         with open(fresh, "w", encoding="utf-8") as file:
@@ -56,7 +56,7 @@ class RecordFile:
         os.replace(fresh, self._path)
 
     def close(self) -> None:
-        """Let another server have it."""
+        """Unlock the file for another server."""
         os.close(self._lock)
 
 
@@ -67,7 +67,7 @@ def dump_record(record: CoordinatorRecord) -> str:
 
 
 def parse_record(text: str) -> CoordinatorRecord | None:
-    """Return the record that `dump_record` wrote; None: it is none."""
+    """Return the record that `dump_record` wrote, or None if it is not one."""
     try:
         data: Any = json.loads(text)
         members = data["holders"]

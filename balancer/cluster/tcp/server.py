@@ -1,7 +1,6 @@
 """The server of a cluster: one event loop around a coordinator, one connection for each member.
 
-Decides when the coordinator hears, ticks and is sent for, and that its record is kept before anything is sent. A shell:
-it has the clock and the sockets. It must not know how the coordinator decides, nor where its core is from.
+It stores the coordinator's record before it sends anything.
 """
 
 import asyncio
@@ -36,31 +35,31 @@ __all__ = ["PoolServer"]
 _log = logging.getLogger("balancer.serve")
 
 _OPENING_S: Final = 10.0  # for the first frame of a connection
-_LONGEST_OPENING: Final = 16_384  # bytes of it: a stranger costs no more
-_MOST_UNSENT: Final = 32 * 2**20  # bytes; a member that does not read is left
-_SILENT_S: Final = 0.05  # until it is asked again whether it may speak
-_SELDOM_S: Final = 60.0  # between two lines in the log about one peer
+_LONGEST_OPENING: Final = 16_384  # bytes of the first frame: a stranger costs no more memory
+_MOST_UNSENT: Final = 32 * 2**20  # bytes; a member that does not read is disconnected
+_SILENT_S: Final = 0.05  # until `may` is asked again
+_SELDOM_S: Final = 60.0  # between two log lines about one peer
 _ADVICE: Final = {
     "TLS": "this server has none: connect to balancer://, or give the server --cert and --key",
     "HTTP": "its page, if it has one, has a port of its own: --page",
 }
-_LOOKS, _LOOK_S = 100, 0.02  # whether a process that has closed its connection has died
+_LOOKS, _LOOK_S = 100, 0.02  # tests whether a process that closed its connection has died: how many, and how often
 
 
 class PoolServer:
     """A coordinator behind a port.
 
     Args:
-        core: the coordinator's; used by nobody else but under `guard`.
+        core: the coordinator's core. Other code uses it only under `guard`.
         times: of the cluster.
-        last: what the coordinator before left.
-        keep: writes the record down; raises OSError.
-        token: what members must know; "": nothing.
-        guard: runs each step; it is given what to do, and may lock what others look at.
+        last: the record of the previous coordinator.
+        keep: stores the record; raises OSError.
+        token: the token of members; "": none is needed.
+        guard: runs each step. It gets the step as a function, and may lock what other threads read.
         told: called after each step, when nothing is locked.
-        may: says whether this coordinator may hear and speak now: it must not if another one may have taken its place.
-            What is said to it meanwhile is said again.
-        most: how many connections there may be; those beyond it are told so, and closed.
+        may: returns whether this coordinator may receive and send now. It must not if another one may have replaced it.
+            Members repeat what they sent meanwhile.
+        most: how many connections there may be. Further ones are refused and closed.
     """
 
     def __init__(
@@ -91,12 +90,12 @@ class PoolServer:
         self._told_of = LogLimiter(_SELDOM_S)
         self._most = most
         now = clock()
-        # An epoch is greater than all before even if the record is lost, as long as the machine's clock is about right.
+        # An epoch is greater than all before even if the record is lost, if the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
         self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
-        """Return a server that listens, whose port may be asked for. Raises OSError."""
+        """Return a server that listens; it has the port. Raises OSError."""
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(lambda: _Line(self), host, port, ssl=tls, backlog=1024)
         self._listening.append(listening)
@@ -104,7 +103,7 @@ class PoolServer:
         return listening
 
     async def end(self) -> None:
-        """Hear and say nothing any more: members keep what they have, and tell the next server. May be called twice."""
+        """Stop receiving and sending. Members keep their leases, and report them to the next server. Idempotent."""
         self._over = True
         self._wind()
         for listening in self._listening:
@@ -118,7 +117,7 @@ class PoolServer:
     # -- connections -------------------------------------------------------------------------------
 
     def made(self, line: "_Line") -> str | None:
-        """Take a connection that says nothing yet; return why not."""
+        """Accept a new connection. Return why not, or None."""
         self._open.add(line)
         if len(self._open) <= self._most:
             return None
@@ -128,13 +127,13 @@ class PoolServer:
         )
 
     def left(self, peer: str, why: str) -> None:
-        """Say in the log that a connection was left, but not all the time."""
+        """Log that a connection was closed, but not each time."""
         now = clock()
         if self._told_of.may(peer, now):
             _log.warning("left a connection from %s: %s", peer, why)
 
     def opened(self, line: "_Line", opening: Opening) -> str | None:
-        """Take a connection that has begun; return why not."""
+        """Accept a connection with its first message. Return why not, or None."""
         if opening.version != VERSION:
             return f"it speaks version {opening.version}, and this server {VERSION}; install the same balancer on both"
         if not hmac.compare_digest(opening.token.encode(), self._token):
@@ -143,7 +142,7 @@ class PoolServer:
         return None
 
     def lost(self, line: "_Line") -> None:
-        """Learn that a connection is over. What its member has it still has, unless it is dead for certain."""
+        """Handle the end of a connection. Its member keeps its leases, unless it is certainly dead."""
         self._open.discard(line)
         if line.who is None or self._lines.get(line.who) is not line:
             return
@@ -167,10 +166,10 @@ class PoolServer:
     # -- steps -------------------------------------------------------------------------------------
 
     def act(self, step: Callable[[], None]) -> None:
-        """Do something to the coordinator, keep its record if that is new, and send what it says."""
+        """Do a step of the coordinator, store its record if that is new, and send its messages."""
         try:
             self._act(step)
-        finally:  # e.g. the disk is full: what was not sent is said again, when time has come
+        finally:  # e.g. a full disk: unsent messages are sent again later
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
@@ -239,7 +238,7 @@ class _Line(asyncio.Protocol):
             spoken = sniff_protocol(data)
             if spoken in _ADVICE:
                 self._leave(f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
-                self._transport.close()  # what it speaks is not spoken here, so there is nothing to tell it
+                self._transport.close()  # it speaks another protocol, so it gets no answer
                 return
         try:
             messages = []
@@ -255,7 +254,7 @@ class _Line(asyncio.Protocol):
             self._close(f"this is no message of a member: {error}")
 
     def _open(self, opening: Any) -> bool:
-        """Let a member in by its first message; return whether it is."""
+        """Handle the first message of a member. Return whether it is accepted."""
         if not isinstance(opening, Opening):
             raise WireError(f"{type(opening).__name__} before the opening")
         why = self._server.opened(self, opening)
@@ -290,11 +289,11 @@ class _Line(asyncio.Protocol):
         self._server.left(peer[0] if peer else "somewhere", why)
 
     def abort(self) -> None:
-        """End the connection now."""
+        """Close the connection at once."""
         self._transport.abort()
 
     def send(self, data: bytes) -> None:
-        """Send frames; one who does not read is left, and may come back."""
+        """Send frames. A member that does not read is disconnected, and may come back."""
         if self._transport.get_write_buffer_size() > _MOST_UNSENT:
             self._transport.abort()
         else:
