@@ -1,1 +1,1 @@
-"""The built-in strategies, one a file; each is a plugin, and each is a load metric x a selection rule."""
+"""The built-in strategies, one in each file. Each is a plugin: a load metric and a selection rule."""

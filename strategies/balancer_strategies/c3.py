@@ -1,19 +1,19 @@
-"""`c3`: by response time and, far more, by queue: the cubic replica ranking.
+"""`c3`: by response time and, much more, by queue length: the cubic replica ranking.
 
-Load metric: (R - s + q^3 s) / weight, where R is the mean response time, s the mean service time and q the queue that
-the call would find, itself included: twice the queue counts eight times, so that no endpoint is fed until it is
-overrun, however fast it was. Selection rule: the least of `choices` distinct endpoints drawn at random, ties at random.
+Load metric: (R - s + q^3 s) / weight. R is the mean response time, s the mean service time, and q the queue that the
+call would find, itself included. A queue of twice the length counts eight times. So no endpoint is overrun, however
+fast it was. Selection rule: the least of `choices` distinct endpoints drawn at random, ties at random.
 
 Suresh, Canini, Schmid, Feldmann, "C3: Cutting Tail Latency in Cloud Data Stores via Adaptive Replica Selection", NSDI
-2015. There each server reports its queue and its service time. Endpoints here report nothing, so that
+2015. In the paper each server reports its queue and its service time. Here endpoints report nothing, so:
 
-- s is the time of a call by the leases that were out when it ended, itself included: the time between two ends, if all
-  take equally long, whether the endpoint runs them side by side or one after another;
-- q = 1 + in-flight x `clients`, the paper's concurrency compensation without its reported part. In-flight is counted
-  at the pick: a rank that is kept is out of date with the next lease.
+- s is the time of a call divided by the number of leases that were out when it ended, itself included. That is the time
+  between two ends if all calls take equally long, whether the endpoint runs them in parallel or one after another.
+- q = 1 + in-flight x `clients`: the paper's concurrency compensation without its reported part. In-flight is read at
+  the pick, as a stored rank is out of date with the next lease.
 
-With nothing out q is 1, and the rank is R. Weights are ours: equal ones change nothing. For failures, and for
-endpoints that have not been heard of, see `balancer.kit.call_times`.
+With nothing out, q is 1 and the rank is R. Weights are our addition; equal ones change nothing. For failures, and for
+endpoints without ended calls, see `balancer.kit.call_times`.
 """
 
 import random
@@ -30,7 +30,7 @@ __all__ = ["C3"]
 
 
 class _Known(CallTime):
-    """Also the mean service time, in seconds; 0 before the first end."""
+    """Also has the mean service time, in seconds; 0 before the first end."""
 
     __slots__ = ("service_s",)
 
@@ -45,7 +45,7 @@ class C3(LeastLoaded):
     name = "c3"
 
     class Options(CallTimeOptions):
-        """And how many pools there are."""
+        """How many endpoints are compared, how call times are learned, and how many pools there are."""
 
         clients: int = Field(1, ge=1, le=10**6, description="how many pools like this one use the same endpoints")
 

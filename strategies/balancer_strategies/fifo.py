@@ -1,7 +1,7 @@
 """`fifo`: one global queue of free slots.
 
-Load metric: none. Selection rule: the slot that has been free longest. With equal calls that is round
-robin. It knows nothing of speed or health: an endpoint that fails fast is back first and is fed most.
+Load metric: none. Selection rule: the slot that has been free longest. With equal calls that is round robin. It ignores
+speed and health: an endpoint that fails fast comes back first and gets most calls.
 """
 
 import random
@@ -18,9 +18,9 @@ class _Slots:
     """The free slots of one node: those with an entry in the queue, and those without one yet.
 
     Attributes:
-        free: how many there are.
-        unused: of these, how many have no entry. A node comes with one entry, and each time one is taken the next
-            of its unused slots is queued. So the first round goes over all endpoints, not over the slots of the first.
+        free: how many free slots there are.
+        unused: how many of these have no entry. A node starts with one entry; each time one is taken, the next of its
+            unused slots is queued. So the first round goes over all endpoints, not over the slots of the first.
     """
 
     __slots__ = ("free", "node", "unused")
@@ -37,8 +37,8 @@ class Fifo(Strategy):
     name = "fifo"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        # One entry a free slot, the one freed longest ago first. A slot is counted before its entry is put, so that an
-        # interrupt in between leaves no entry that is not free.
+        # One entry for each free slot, the longest free first. A slot is counted before its entry is added, so that an
+        # interrupt in between leaves no entry without a free slot.
         self._queue: deque[_Slots] = deque()
 
     def join(self, node: Node, now: float) -> None:
@@ -47,13 +47,15 @@ class Fifo(Strategy):
         self._let_in(node.note, node.free)
 
     def leave(self, node: Node, now: float) -> None:
-        """Drop the slots of `node`; O(free slots)."""
+        """Remove the slots of `node`; O(free slots)."""
         slots: _Slots = node.note
         slots.free = slots.unused = 0
         self._queue = deque(queued for queued in self._queue if queued is not slots)
 
     def change(self, node: Node, now: float) -> None:
-        """Queue what is free besides, behind the others; O(1). Drop what is not free any more; O(free slots)."""
+        """Queue slots that are newly free, behind the others; O(1). Remove slots that are not free any more; O(free
+        slots).
+        """
         slots: _Slots = node.note
         if node.free > slots.free:
             self._let_in(slots, node.free - slots.free)

@@ -1,8 +1,8 @@
 """`first`: fill the endpoints in the order of joining.
 
-Load metric: the order of joining. Selection rule: the first of those with a free slot, so that none is used
-before those ahead of it are full: packing, as by `balance first` of HAProxy. The last ones stay idle, and may be
-switched off. An endpoint that is added back after a drain joins as the last.
+Load metric: the order of joining. Selection rule: the first endpoint with a free slot, so that none is used before
+those ahead of it are full: packing, as by `balance first` of HAProxy. The last ones stay idle, and may be switched off.
+An endpoint that is added back after a drain is the last.
 """
 
 import random
@@ -25,7 +25,7 @@ class First(InTurn):
         super().__init__()
 
     def queue(self, turn: Turn) -> None:
-        """Let it have its turn in the only round, by the order of joining."""
+        """Give it a turn in the only round, by the order of joining."""
         self._turns.queue(turn, _ROUND)
 
     def pick(self, request: Request, now: float) -> Node | None:

@@ -1,7 +1,7 @@
 """`jiq`: join the idle queue, an idle endpoint first.
 
-Load metric: idle or not. Selection rule: of the endpoints with nothing in flight the one idle longest; if there is
-none, any with a free slot, each as likely (Lu et al., "Join-Idle-Queue: A Novel Load Balancing Algorithm for
+Load metric: idle or not. Selection rule: of the endpoints with nothing in flight, the one that has been idle longest.
+If there is none, a random one with a free slot (Lu et al., "Join-Idle-Queue: A Novel Load Balancing Algorithm for
 Dynamically Scalable Web Services", Performance Evaluation 68(11), 2011). Weights do not count.
 """
 
@@ -17,13 +17,13 @@ __all__ = ["Jiq"]
 
 
 class Jiq(Strategy):
-    """The endpoint that has been idle longest, else any."""
+    """The endpoint that has been idle longest, else a random one."""
 
     name = "jiq"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        # OrderedDict, not dict: a plain dict rescans the slots deleted at its front on every look.
-        self._idle: OrderedDict[Node, None] = OrderedDict()  # the one idle longest first
+        # OrderedDict, not dict: a dict rescans the deleted slots at its front on every look.
+        self._idle: OrderedDict[Node, None] = OrderedDict()  # the longest idle first
         self._busy = Places(rng)  # those with leases out, and a free slot
 
     def join(self, node: Node, now: float) -> None:
@@ -59,7 +59,7 @@ class Jiq(Strategy):
         return None
 
     def _settle(self, node: Node, in_flight: int) -> None:
-        """Move `node` to where it belongs with `in_flight` slots out; one that is idle already keeps its place."""
+        """Move `node` to its place with `in_flight` slots out. One that is idle already keeps its place."""
         if in_flight or not node.limit:
             self._idle.pop(node, None)
             self._busy.settle(node, in_flight)

@@ -1,8 +1,7 @@
 """`least_in_flight`: the endpoint with the fewest leases out for its weight.
 
-Load metric: (in-flight + 1) / weight, the load it would have *with* the lease, so that an idle endpoint of
-weight 2 comes before an idle one of weight 1. Selection rule: the least, ties broken at random, so that
-neither the first endpoint nor any other is favoured.
+Load metric: (in-flight + 1) / weight, the load *with* the new lease. So an idle endpoint of weight 2 comes before an
+idle one of weight 1. Selection rule: the least, ties at random, so that no endpoint is favoured.
 """
 
 import random
@@ -15,14 +14,14 @@ from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["LeastInFlight"]
 
-# Random draws before looking at every candidate. A retry excludes one endpoint or two, so a draw nearly
-# always succeeds in a large pool; keeping only draws that fit leaves each of them equally likely.
+# Random draws before every candidate is looked at. A retry excludes one or two endpoints, so in a large pool a draw
+# nearly always fits. Repeating the others keeps every fitting node equally likely.
 _DRAWS = 8
-_FEW_BUCKETS = 64  # not worth a sweep; one for each number of leases out, where weights are equal
+_FEW_BUCKETS = 64  # fewer are not worth a sweep; with equal weights there is one for each number of leases out
 
 
 class _Place(Place):
-    """Where a node stands among those of its load."""
+    """The place of a node among those of the same load."""
 
     __slots__ = ("bucket",)
 
@@ -42,10 +41,10 @@ class LeastInFlight(Strategy):
         self._nowhere = Places(rng)
         # Nodes with a free slot, in buckets of equal load.
         self._buckets: dict[float, Places] = {}
-        # A heap of the buckets' keys. An interrupt may come after any call, so a key is here before its bucket
-        # is there and as long as it is; an empty bucket goes when it is on top. A key that is here twice is no harm.
+        # A heap of the buckets' keys. An interrupt may come after any call. So a key is here before its bucket exists
+        # and as long as it exists, and an empty bucket is removed when it is on top. A key may be here twice.
         self._loads: list[float] = []
-        self._sweep_at = _FEW_BUCKETS  # or when there are more than this
+        self._sweep_at = _FEW_BUCKETS  # sweeps when there are more buckets than this
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
@@ -117,7 +116,7 @@ class LeastInFlight(Strategy):
         bucket.put(node)
 
     def _sweep(self) -> None:
-        """Forget the empty buckets: a weight that changes again and again leaves them behind."""
+        """Remove the empty buckets, which a weight that changes often leaves behind."""
         kept = {load: bucket for load, bucket in self._buckets.items() if bucket.nodes}
         self._loads, self._buckets = sorted(kept), kept
         self._sweep_at = 2 * len(kept) + _FEW_BUCKETS

@@ -1,16 +1,16 @@
 """`p2c`: the power of two choices, the less loaded of two endpoints drawn at random.
 
-Load metric: (in-flight + 1) / weight, the load it would have *with* the lease. Selection rule: of `choices`
-distinct endpoints that the request fits, each as likely to be drawn as any other, the least load; of equal
-loads the one drawn first, which is any of them.
+Load metric: (in-flight + 1) / weight, the load *with* the new lease. Selection rule: the least load of `choices`
+distinct endpoints that the request fits, each equally likely to be drawn. Of equal loads the one drawn first wins,
+which may be any of them.
 
-Two draws take away most of the queueing that one leaves (Mitzenmacher, "The Power of Two Choices in
-Randomized Load Balancing", IEEE TPDS 12(10), 2001; the rule of gRFC A48 and of Envoy). Those draw with
-replacement, so that the most loaded endpoint is chosen when it is drawn twice; here it never is, unless `replacement`
-says so. Of three endpoints with 0, 0 and 10 in flight Envoy gives the last one ninth, and this rule nothing.
+Two draws remove most of the queueing that one draw leaves (Mitzenmacher, "The Power of Two Choices in Randomized Load
+Balancing", IEEE TPDS 12(10), 2001; the rule of gRFC A48 and of Envoy). Those draw with replacement, so the most loaded
+endpoint is chosen if it is drawn twice. Here it never is, unless `replacement` is set. Of three endpoints with 0, 0 and
+10 in flight, Envoy gives the last one ninth of the calls, and this rule none.
 
-`weights` says where weights count: in the load, or in the draw, where an endpoint of twice the weight is drawn twice as
-often and leases are compared as they are.
+`weights` says where weights count. In the load, or in the draw: then an endpoint of twice the weight is drawn twice as
+often, and loads have no weight.
 """
 
 import random
@@ -33,7 +33,7 @@ class P2c(LeastLoaded):
     name = "p2c"
 
     class Options(StrategyOptions):
-        """How many are compared."""
+        """How many endpoints are compared, and how they are drawn."""
 
         choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any, and weights do not count")
         replacement: bool = Field(False, description="an endpoint may be drawn more than once, as Envoy and gRPC do")
@@ -49,16 +49,16 @@ class P2c(LeastLoaded):
         self._is_plain = not (self._replaces or self._by_weight)
 
     def load(self, node: Node, now: float) -> float:
-        """Return (in-flight + 1) / weight; without the weight where that counts in the draw."""
+        """Return (in-flight + 1) / weight; without the weight if weights count in the draw."""
         return node.in_flight + 1.0 if self._by_weight else (node.in_flight + 1) / node.weight
 
     def change(self, node: Node, now: float) -> None:
-        """O(1). It moves to the end of the list, so that choices at a given seed stay what they always were."""
+        """O(1). Moves the node to the end of the list, so that a seed gives the same choices in each version."""
         self.leave(node, now)
         self.join(node, now)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """O(choices) for an open request. The shared rule, the load written out: its calls take 70 ns of 450."""
+        """O(choices) for an open request. The shared rule, with the load inlined: a call would take 70 ns of 450."""
         if not self._is_plain:
             return self._pick_otherwise(request, now)
         places, is_open = self._places, request.open
@@ -77,7 +77,7 @@ class P2c(LeastLoaded):
         return least
 
     def _pick_otherwise(self, request: Request, now: float) -> Node | None:
-        """O(choices) with replacement for an open request; O(choices x N) by weight, or where not all fit."""
+        """O(choices) with replacement for an open request; O(choices x N) by weight, or if not all nodes fit."""
         places, is_open = self._places, request.open
         nodes = places.nodes if is_open else [node for node in places.nodes if request.fits(node)]
         if not nodes:
@@ -97,7 +97,7 @@ class P2c(LeastLoaded):
         return least
 
     def _drawn(self, nodes: Sequence[Node]) -> Node:
-        """Return any of `nodes`, each as likely, or by its weight."""
+        """Return a random one of `nodes`, equally likely, or by weight."""
         if self._by_weight:
             return self._rng.choices(nodes, [node.weight for node in nodes])[0]
         return nodes[int(self._rng.random() * len(nodes))]

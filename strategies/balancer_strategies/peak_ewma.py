@@ -1,12 +1,12 @@
-"""`peak_ewma`: the endpoint where a call is expected to end first, by a moving average that is quick to fear.
+"""`peak_ewma`: the endpoint where a call is expected to end first, by a moving average that follows peaks at once.
 
-Load metric: cost x (in-flight + 1) / weight, where cost is a moving average over time of how long calls take (EWMA,
-`decay_s`), which a longer call raises at once to what it took: it believes a peak immediately and a recovery slowly.
-Selection rule: the least of `choices` distinct endpoints drawn at random, ties at random.
+Load metric: cost x (in-flight + 1) / weight. The cost is a moving average of call times (EWMA, `decay_s`). A longer
+call raises it at once to its own time, so it follows a peak immediately and a recovery slowly. Selection rule: the
+least of `choices` distinct endpoints drawn at random, ties at random.
 
-The cost and the rule are Finagle's (`Ewma` balancer over power-of-two choices) and tower's (`PeakEwma`). Unlike there
-an endpoint's cost fades only while it is idle, so that calls that hang do not make it look better, and a failure
-counts as a long call (`balancer.kit.call_times`). Weights are ours: equal ones change nothing.
+The cost and the rule are Finagle's (`Ewma` balancer over power-of-two choices) and tower's (`PeakEwma`). Differences:
+an endpoint's cost fades only while it is idle, so that calls that hang do not make it look better. A failure counts as
+a long call (`balancer.kit.call_times`). Weights are our addition; equal ones change nothing.
 """
 
 import random

@@ -1,18 +1,18 @@
 """`prequal`: the fastest endpoint, of those that are not among the busiest.
 
-Load metric: an endpoint is hot if more is in flight there than at the `quantile` of all in service, else cold. Cold
-ones come first, by call time / weight; then hot ones, by (in-flight + 1) / weight; then those whose last call failed,
-likewise, until a call succeeds or they have been left alone for `decay_s`. Selection rule: the least of `choices`
-distinct endpoints drawn at random, ties at random.
+Load metric: an endpoint is hot if it has more in flight than the `quantile` of all in service, else cold. Cold ones
+come first, by call time / weight. Then hot ones, by (in-flight + 1) / weight. Last, by the same load, those whose last
+call failed, until a call succeeds or they had no calls for `decay_s`. Selection rule: the least of `choices` distinct
+endpoints drawn at random, ties at random.
 
 This is the hot-cold lexicographic rule of Wydrowski, Kleinberg, Rumble, Archer, "Load is Not What You Should Balance:
-Introducing Prequal", NSDI 2024: quantile 0 looks at in-flight alone, 1 at call times alone. There a probe asks each
-server drawn for its requests in flight and its latency at that number. Here the pool counts its own leases, which are
-all there are if nobody else uses the endpoints, and the latency is the mean of how long calls took, decayed
-(`balancer.kit.call_times`, also for endpoints that have not been heard of). The quantile is rounded down, so that in a
-small pool, too, an endpoint that is alone at the top is hot. Who failed last comes last because in-flight comes before
-call times: an endpoint that fails at once is never busy, and would be preferred to all that are hot (sinkholing).
-Weights are ours: equal ones change nothing.
+Introducing Prequal", NSDI 2024. Quantile 0 looks at in-flight alone, 1 at call times alone. In the paper a probe asks
+each drawn server for its requests in flight and its latency at that number. Here the pool counts its own leases, which
+are all calls if nobody else uses the endpoints. The latency is the decayed mean of call times
+(`balancer.kit.call_times`, also for endpoints without ended calls). The quantile is rounded down, so that also in a
+small pool an endpoint that is alone at the top is hot. A failed endpoint comes last because in-flight comes before call
+times: an endpoint that fails at once is never busy, and would be preferred to all hot ones (sinkholing). Weights are
+our addition; equal ones change nothing.
 """
 
 import random
@@ -27,12 +27,12 @@ from balancer.strategy import Node, Request, Strategy
 
 __all__ = ["Prequal"]
 
-_COLD, _HOT, _FAILING = range(3)  # in the order in which they are chosen
+_COLD, _HOT, _FAILING = range(3)  # in the order of preference
 _ABSENT = -1
 
 
 class _Known(CallTime):
-    """Also whether the last call failed, and with how many slots out the node is counted; `_ABSENT` while it is not."""
+    """Also has whether the last call failed, and the in-flight count of the node; `_ABSENT` if it is not counted."""
 
     __slots__ = ("counted", "failed")
 
@@ -48,7 +48,7 @@ class Prequal(LeastLoaded):
     name = "prequal"
 
     class Options(CallTimeOptions):
-        """And who is busy."""
+        """How many endpoints are compared, how call times are learned, and which endpoints are busy."""
 
         quantile: float = Field(
             0.84, ge=0, le=1, description="busier than this part of the endpoints is hot; 0: only in-flight counts"
@@ -63,7 +63,7 @@ class Prequal(LeastLoaded):
         self._in_flights = _InFlights(options.quantile)
 
     def load(self, node: Node, now: float) -> tuple[int, float]:
-        """Return whether it is cold, hot or failing, and its load among those."""
+        """Return the class (cold, hot or failing), and the load within that class."""
         known: _Known = node.note
         if known.failed and (node.in_flight or now < known.heard_s + self._decay_s):
             return _FAILING, (node.in_flight + 1) / node.weight
@@ -107,21 +107,21 @@ class Prequal(LeastLoaded):
 
 
 class _InFlights:
-    """How many nodes have how many slots out, and the quantile of that: in-flight moves by steps, and it follows.
+    """The distribution of in-flight counts over nodes, and its quantile, which is updated in steps.
 
-    Between any two calls the counts agree, even if a Ctrl-C interrupts one half-way: Python looks for signals after
-    a call, and once a count has changed nothing is called here.
+    The counts agree between any two calls, even after an interrupt such as Ctrl-C. Python handles signals after a call,
+    and after a count has changed no call is made here.
     """
 
     def __init__(self, quantile: float) -> None:
         self._quantile = quantile
-        self._nodes: dict[int, int] = {}  # by slots out
+        self._nodes: dict[int, int] = {}  # number of nodes, by slots out
         self._total = 0
         self._threshold = 0
-        self._within = 0  # nodes with `_threshold` slots out or fewer
+        self._within = 0  # nodes with at most `_threshold` slots out
 
     def move(self, known: _Known, in_flight: int) -> None:
-        """Count a node with `in_flight` slots out, `_ABSENT` for not at all, and not where it was; O(1)."""
+        """Count a node with `in_flight` slots out (`_ABSENT`: not at all) in place of its earlier count; O(1)."""
         before = known.counted
         if before == in_flight:
             return
@@ -138,7 +138,7 @@ class _InFlights:
             self._within += in_flight <= threshold
 
     def threshold(self) -> int:
-        """Return the quantile of the slots out, rounded down to one that some node has; O(1), amortised."""
+        """Return the quantile of the slots out, rounded down to a number that some node has; O(1), amortised."""
         rank = int(self._quantile * (self._total - 1)) + 1  # from the least; there is a node, as one is compared
         while self._within < rank:
             more = self._nodes.get(self._threshold + 1, 0)

@@ -1,9 +1,9 @@
-"""`random`: any endpoint with a free slot, with a chance by its weight.
+"""`random`: a random endpoint with a free slot, with chances by weight.
 
-Load metric: none. Selection rule: a weighted draw, each one independent of those before it. It keeps no
-memory and so has no rhythm that many pools could fall into; its shares are right in the long run only.
+Load metric: none. Selection rule: a weighted draw, independent of earlier ones. So many pools cannot fall into step,
+but shares are right only in the long run.
 
-How one is drawn in O(1) whatever the weights are: `balancer.kit.strips`.
+`balancer.kit.strips` draws in O(1) for any weights.
 """
 
 import random
@@ -18,7 +18,7 @@ __all__ = ["Random"]
 
 
 class Random(Strategy):
-    """Any endpoint with a free slot, with a chance by its weight."""
+    """A random endpoint with a free slot, with chances by weight."""
 
     name = "random"
 
@@ -39,7 +39,7 @@ class Random(Strategy):
         self._strips.settle(node, node.weight, node.in_flight)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """O(1) expected for an open request; O(log(most / least weight)) where weights differ."""
+        """O(1) expected for an open request; O(log(most / least weight)) if weights differ."""
         node = self._strips.any_that_fits(request)
         if node is not None:
             slots = 1 if request.open else request.takes(node)

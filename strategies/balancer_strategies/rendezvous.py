@@ -1,18 +1,18 @@
-"""`rendezvous`: requests of one key go to the same endpoint, and few of them move when endpoints come and go.
+"""`rendezvous`: requests with one key go to the same endpoint, and few keys move when endpoints come and go.
 
-Load metric: none. Selection rule: the highest random weight. Key and name are hashed to h in (0, 1), and of the
-endpoints that the request fits the one of the highest score -weight / ln(h) is next (Thaler, Ravishankar, "Using
-Name-Based Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights: Schindelhauer, Schomaker, "Weighted
-Distributed Hash Tables", SPAA 2005). So keys are shared out by weight, and all processes agree on where they go.
-Where the endpoint of a key is full, its second choice serves. A request without a key goes where a random key would.
+Load metric: none. Selection rule: the highest random weight. Key and name are hashed to h in (0, 1). Of the endpoints
+that the request fits, the one with the highest score -weight / ln(h) is next (Thaler, Ravishankar, "Using Name-Based
+Mappings to Increase Hit Rates", IEEE/ACM ToN 6(1), 1998; weights: Schindelhauer, Schomaker, "Weighted Distributed Hash
+Tables", SPAA 2005). So keys are shared by weight, and all processes agree on them. If the endpoint of a key is full,
+its second choice serves. A request without a key goes where a random key would.
 
-Keys differ in how often they are asked for, so that the endpoint of a popular one has more than its share. With `bound`
-none gets more than so many times the mean of the slots in use, by weight and rounded up, of those that the request may
-use: one that would is passed over for the key's next choice (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with
-Bounded Loads", SODA 2018). Where only such endpoints have a free slot, the key's first choice among these serves: no
-slot idles for the bound's sake.
+Some keys are asked for more often, so the endpoint of a popular key has more than its share. With `bound`, no endpoint
+gets more than so many times the mean of the slots in use, by weight and rounded up, over the endpoints that the request
+may use. One that would get more is skipped for the key's next choice (Mirrokni, Thorup, Zadimoghaddam, "Consistent
+Hashing with Bounded Loads", SODA 2018). If only such endpoints have a free slot, the key's first choice among them
+serves, so that no slot idles.
 
-With a key a lease costs O(endpoints with a free slot), with a bound O(endpoints), without a key O(1).
+With a key, a lease costs O(endpoints with a free slot), or O(endpoints) with a bound. Without a key it costs O(1).
 """
 
 import random
@@ -33,7 +33,7 @@ _64_BITS = 2**64 - 1
 
 
 class _Seat(Strip):
-    """Where a node stands, and the hash of its name."""
+    """The place of a node, and the hash of its name."""
 
     __slots__ = ("hash",)
 
@@ -43,12 +43,12 @@ class _Seat(Strip):
 
 
 class Rendezvous(Strategy):
-    """The endpoint that a request's key prefers, by weight; without a key any, by weight."""
+    """The endpoint that a request's key prefers, by weight; without a key a random one, by weight."""
 
     name = "rendezvous"
 
     class Options(StrategyOptions):
-        """How uneven it may be."""
+        """How uneven the load may be."""
 
         bound: float | None = Field(
             None, ge=1, le=1000, description="an endpoint with more than so many times the mean load is passed over"
@@ -97,7 +97,7 @@ class Rendezvous(Strategy):
         return best if self._bound is None or best is None else self._bounded(request, of_key, self._bound) or best
 
     def _bounded(self, request: Request, of_key: int, bound: float) -> Node | None:
-        """Return the one that the key prefers of those that would not have more than the bound; None: all would."""
+        """Return the key's first choice of those that would not exceed the bound; None if all would."""
         most = bound * self._mean(request)
         best, highest = None, -1.0
         for node in self._strips.nodes():
@@ -108,7 +108,7 @@ class Rendezvous(Strategy):
         return best
 
     def _mean(self, request: Request) -> float:
-        """Return the slots in use for each unit of weight, `request` counted, of the nodes that it may use; O(N)."""
+        """Return the slots in use per unit of weight, `request` included, over the nodes that it may use; O(N)."""
         in_flight, weight = request.slots, 0.0
         for node in self._nodes:
             if node.ceiling and (request.open or request.admits(node.endpoint)):
@@ -118,15 +118,15 @@ class Rendezvous(Strategy):
 
 
 def _hash(text: str) -> int:
-    """Return 64 bits that are the same in every process, unlike those of `hash`."""
+    """Return a 64-bit hash that is the same in every process, unlike `hash`."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def _to_unit(x: int) -> float:
-    """Return a number in (0, 1) that follows from 64 bits, each bit on every other: the mixer of splitmix64.
+    """Map 64 bits to a number in (0, 1), with the mixer of splitmix64: each bit depends on every other.
 
-    (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.) A half more than a whole
-    number of 52 bits is exact as a double, so the number is never 0 nor 1.
+    (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.) A half plus a whole number of
+    52 bits is exact as a double, so the result is never 0 or 1.
     """
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
     x = (x ^ x >> 27) * 0x94D049BB133111EB & _64_BITS

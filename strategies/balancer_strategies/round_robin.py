@@ -1,9 +1,9 @@
 """`round_robin`: the endpoints in turn.
 
-Load metric: none. Selection rule: the next endpoint with a free slot behind the one that had the last turn, in
-the order of joining and then from the front (Nagle, "On Packet Switches With Infinite Storage", RFC 970, 1985, for
-queues). One that is full misses its turn and is owed nothing; one that a request does not fit is passed over,
-and is next as soon as one does.
+Load metric: none. Selection rule: the next endpoint with a free slot after the one that had the last turn, in the order
+of joining and then from the front (Nagle, "On Packet Switches With Infinite Storage", RFC 970, 1985, for queues). A
+full endpoint misses its turn, and does not get it back. An endpoint that a request does not fit is skipped, and is next
+as soon as a request fits it.
 """
 
 import random
@@ -16,16 +16,16 @@ __all__ = ["RoundRobin"]
 
 
 class RoundRobin(InTurn):
-    """The endpoints in turn, whatever their weights."""
+    """The endpoints in turn, regardless of weights."""
 
     name = "round_robin"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
         super().__init__()
-        self._last = (0, 0)  # the round and the number of the latest turn so far
+        self._last = (0, 0)  # round and number of the latest turn
 
     def queue(self, turn: Turn) -> None:
-        """Let it have its turn in this round, if that is still to come, else in the next one."""
+        """Give it a turn in this round if its number is still to come, else in the next one."""
         round_, number = self._last
         self._turns.queue(turn, round_ if turn.number > number else round_ + 1)
 

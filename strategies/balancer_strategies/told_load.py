@@ -1,13 +1,13 @@
-"""`told_load`: by what the servers say of their own load, for endpoints that others use as well.
+"""`told_load`: by the load that servers report, for endpoints that others use too.
 
-Load metric: (in-flight + 1 + waiting) / weight / (1 - used), where `waiting` is how many requests wait in the server,
-and `used` the part of it that is in use, by its last report (`balancer.load`; `Lease.told` brings it here). So a server
-that is 80% used counts five times as much as an idle one with as many leases. What is in flight from here counts at
-once, for a report is out of date with the next lease: between two reports not everybody goes to the one that was idle.
-Selection rule: the least of `choices` distinct endpoints drawn at random, ties at random.
+Load metric: (in-flight + 1 + waiting) / weight / (1 - used). `waiting` is how many requests wait in the server, and
+`used` its used part, by its last report (`balancer.load`; `Lease.told` brings it here). So a server that is 80% used
+counts five times as much as an idle one with as many leases. Leases in flight from here count at once, as a report is
+out of date with the next lease. So not all calls between two reports go to the server that was idle. Selection rule:
+the least of `choices` distinct endpoints drawn at random, ties at random.
 
-A report that is older than `stale_s` counts no more, and the endpoint is compared by what is in flight alone, as one
-that never reports is.
+A report older than `stale_s` does not count. Then the endpoint is compared by in-flight alone, like one that never
+reports.
 """
 
 import random
@@ -20,16 +20,16 @@ from balancer.strategy import Node, Strategy, StrategyOptions
 
 __all__ = ["ToldLoad"]
 
-_MOST_USED = 0.95  # a server that says 100% still works, and may be the only one with a free slot
+_MOST_USED = 0.95  # a server that reports 100% still works, and may be the only one with a free slot
 
 
 class ToldLoad(LeastLoaded):
-    """The least loaded of a few endpoints drawn at random, by what the servers say and what is in flight."""
+    """The least loaded of a few endpoints drawn at random, by the servers' reports and what is in flight."""
 
     name = "told_load"
 
     class Options(StrategyOptions):
-        """How many are compared, and how long a report counts."""
+        """How many endpoints are compared, and how long a report counts."""
 
         choices: int = Field(2, ge=1, description="how many endpoints are drawn")
         stale_s: float = Field(10.0, gt=0, description="after so many seconds a report counts no more")

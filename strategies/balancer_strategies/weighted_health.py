@@ -1,12 +1,11 @@
-"""`weighted_health`: shares by weight, less for the endpoints that fail or are slow.
+"""`weighted_health`: shares by weight, less for endpoints that fail or are slow.
 
-Load metric: the virtual time at which an endpoint is due, which moves on by 1 / (weight x health x
-slow start) with every slot that is leased. Selection rule: earliest due first (EDF, see
-`balancer.kit.deadlines`), which is smooth: a weight of 2:1 is 2:1 in every short window. A random phase at
-the start keeps many pools from marching in step.
+Load metric: the virtual deadline of an endpoint. It moves on by 1 / (weight x health x slow start) with every leased
+slot. Selection rule: earliest deadline first (EDF, see `balancer.kit.deadlines`), which is smooth: weights of 2:1 give
+shares of 2:1 in every short window. A random phase at the start keeps many pools from running in step.
 
-Health is the success rate times the speed, both decayed, so that an old fault is forgotten. It moves
-choices, it takes nobody out: where callers queue for the only free slot, that slot is used.
+Health is the success rate times the speed, both decayed, so that old failures are forgotten. It changes shares but
+takes no endpoint out: if callers wait for the only free slot, that slot is used.
 """
 
 import math
@@ -22,17 +21,17 @@ from balancer.strategy import Node, Request, Strategy, StrategyOptions
 __all__ = ["WeightedHealth"]
 
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
-# One imagined success, so that a single failure halves the rate of an unknown endpoint and does not end it.
+# One imaginary success, so that a single failure halves the rate of an unknown endpoint instead of making it 0.
 _PRIOR = 1.0
-# Calls shorter than this tell more about the caller's machine than about the endpoint's speed.
+# Calls shorter than this say more about the caller's machine than about the endpoint's speed.
 _SHORTEST_S = 0.01
-# A weight is worked out anew at once after a failure, else when this part of `decay_s` has passed: an
-# outcome counts 1 - exp(-1/64) = 1.6% less by then, and a lease need not wait for an exp().
+# A weight is recomputed at once after a failure, else after this part of `decay_s`. An outcome counts only 1 -
+# exp(-1/64) = 1.6% less by then, and not every lease needs an exp().
 _STALE = 1 / 64
 
 
 class _Record(Deadline):
-    """What is known of one node, and what follows from it."""
+    """The data of one node, and its deadline."""
 
     __slots__ = ("duration_s", "failures", "joined_s", "stale_s", "successes", "updated_s")
 
@@ -41,9 +40,9 @@ class _Record(Deadline):
         self.joined_s = now
         self.successes = 0.0
         self.failures = 0.0
-        self.duration_s = 0.0  # mean duration of the calls that succeeded; 0 before the first
+        self.duration_s = 0.0  # mean duration of successful calls; 0 before the first
         self.updated_s = now  # when the counts were last decayed
-        self.stale_s = now  # when the weight is to be worked out anew
+        self.stale_s = now  # when the weight must be recomputed
 
 
 class WeightedHealth(Strategy):
@@ -64,7 +63,7 @@ class WeightedHealth(Strategy):
         self._random = rng.random
         self._step_s = options.decay_s * _STALE
         self._deadlines = Deadlines[_Record]()
-        self._speed_sum = 0.0  # of 1 / duration, over the nodes whose duration is known
+        self._speed_sum = 0.0  # of 1 / duration, over the nodes with a known duration
         self._speed_count = 0
 
     def join(self, node: Node, now: float) -> None:
@@ -104,34 +103,34 @@ class WeightedHealth(Strategy):
         """O(log N)."""
         record: _Record = node.note
         if outcome is _SUCCESS:
-            if now - record.updated_s >= self._step_s:  # fade what is older first: this is new, however long it took
+            if now - record.updated_s >= self._step_s:  # first fade older data: this call is new, however long it took
                 self._fade(record, now)
-            # Only successes tell of speed: to fail at once is not to be fast. The step is that of a mean
+            # Only successes say something about speed: failing at once is not being fast. The step is that of a mean
             # over the decayed number of successes.
             record.successes += 1.0
             if elapsed_s > _SHORTEST_S or record.duration_s != _SHORTEST_S:
                 self._learn_speed(record, elapsed_s, now)
         elif outcome is not Outcome.IGNORED:
-            self._fade(record, now)  # likewise
+            self._fade(record, now)  # as above
             record.failures += 1.0
             record.weight = self._weigh(record, now)
         if not record.queued and node.in_flight < node.limit:
             self._deadlines.queue(record)
 
     def _weigh(self, record: _Record, now: float) -> float:
-        """Decay what is known, and return the weight that follows from it."""
+        """Decay the data, and return the resulting weight."""
         options = self._options
         self._fade(record, now)
         good = record.successes + _PRIOR
         health = good / (good + record.failures)
         if record.duration_s:
-            # By the mean of the speeds, not of the durations: one endpoint a thousand times slower must not make
-            # the others, and with them the scale on which a new endpoint counts 1, a thousand times better.
+            # By the mean of the speeds, not of the durations. Otherwise one endpoint that is a thousand times slower
+            # would make the others look a thousand times faster, also compared with a new endpoint, which counts 1.
             mean_speed = self._speed_sum / self._speed_count
             health *= (1.0 / record.duration_s / mean_speed) ** options.speed
         age_s = now - record.joined_s
         ramp = max(0.1, age_s / options.slow_start_s) if age_s < options.slow_start_s else 1.0
-        # Time alone changes it only while there are failures to forget, or it is still starting.
+        # Time alone changes it only while there are failures to forget, or in a slow start.
         record.stale_s = now + self._step_s if record.failures or ramp < 1.0 else math.inf
         weight = bounded(record.node.weight * max(options.floor, health) * ramp)
         self._deadlines.refine(weight)

@@ -1,15 +1,14 @@
-"""`weighted_least_request`: shares by weight, less for the endpoints that have leases out.
+"""`weighted_least_request`: shares by weight, less for endpoints that have leases out.
 
-Load metric: the weight that is left, weight / (in-flight + 1) ** `bias`. Selection rule: a draw with a chance by that,
-with every weight as it is at the pick. So a new lease is as likely to go to an idle endpoint as to two of the same
-weight with one lease out each (`bias` 1), and shares are by weight in the long run where calls do not overlap.
+Load metric: the weight that is left, weight / (in-flight + 1) ** `bias`. Selection rule: a draw with chances by that,
+with every weight as it is at the pick. With `bias` 1, an idle endpoint is as likely as two endpoints of the same weight
+with one lease out each. If calls do not overlap, shares are by weight in the long run.
 
-The weight is Envoy's (`least_request` load balancer, `active_request_bias`). Envoy goes round by it, earliest due
-first, and looks at what is in flight only when an endpoint's turn has come, for the time of its next turn: so here with
-`by` "turns". Where all weights are equal Envoy compares two endpoints drawn at random, as `p2c` does with
-`replacement`.
+The weight is Envoy's (`least_request` load balancer, `active_request_bias`). Envoy uses it for turns, earliest deadline
+first, and reads in-flight only at an endpoint's turn, to set its next turn. Here that is `by` "turns". If all weights
+are equal, Envoy compares two endpoints drawn at random, as `p2c` does with `replacement`.
 
-How one is drawn in O(1): `balancer.kit.strips`; whose turn it is: `balancer.kit.deadlines`.
+`balancer.kit.strips` draws in O(1); `balancer.kit.deadlines` has the turns.
 """
 
 import random
@@ -27,12 +26,12 @@ __all__ = ["WeightedLeastRequest"]
 
 
 class WeightedLeastRequest(Strategy):
-    """Any endpoint with a free slot, by weight / (in flight + 1) ** bias: with a chance by that, or in turns."""
+    """An endpoint with a free slot, by weight / (in flight + 1) ** bias: at random with such chances, or in turns."""
 
     name = "weighted_least_request"
 
     class Options(StrategyOptions):
-        """How much leases count, and how one is found."""
+        """How much leases count, and how an endpoint is found."""
 
         bias: float = Field(1.0, ge=0, le=10, description="how much leases out count: 0 not at all, 1 in proportion")
         by: Literal["draw", "turns"] = Field(
@@ -62,14 +61,14 @@ class WeightedLeastRequest(Strategy):
             self._turns.drop(node.note)
 
     def change(self, node: Node, now: float) -> None:
-        """O(1); in turns O(log N), or O(due in the same tick) for a new weight, or where no slot is left."""
+        """O(1); in turns O(log N), or O(due in the same tick) for a new weight, or if no slot is left."""
         if self._turns is None:
             self._settle(node, node.in_flight)
         else:
             self._turns.reweigh(node.note, node.weight)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """O(1) expected for an open request; O(log(most / least weight left)) where they differ; in turns O(log N)."""
+        """O(1) expected for an open request; O(log(most / least weight left)) if they differ; in turns O(log N)."""
         if self._turns is not None:
             return self._next(self._turns, request)
         node = self._strips.any_that_fits(request)
@@ -89,11 +88,11 @@ class WeightedLeastRequest(Strategy):
 
     def _left(self, node: Node, in_flight: int) -> float:
         """Return the weight that is left."""
-        left: float = node.weight / (in_flight + 1) ** self._bias  # a power of floats is typed as anything
+        left: float = node.weight / (in_flight + 1) ** self._bias  # mypy types a power of floats as Any
         return left
 
     def _next(self, turns: Deadlines[Deadline], request: Request) -> Node | None:
-        """Return the node whose turn it is; its next one is the later, the more is in flight before this lease."""
+        """Return the node whose turn it is. The more it had in flight before this lease, the later its next turn."""
         deadline = turns.first(request)
         if deadline is None:
             return None

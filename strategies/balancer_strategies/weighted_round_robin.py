@@ -1,9 +1,9 @@
 """`weighted_round_robin`: the endpoints in turn, those of more weight more often.
 
-Load metric: the virtual time at which an endpoint is due, which moves on by 1 / weight with every slot that is
-leased, and is anywhere in the first period to begin with, so that many pools do not march in step. Selection
-rule: earliest due first (EDF), as in Envoy and gRPC (gRFC A58); see `balancer.kit.deadlines`. A weight of 2:1
-is 2:1 in every short window, without the bursts of a round that serves one endpoint twice in a row.
+Load metric: the virtual deadline of an endpoint. It moves on by 1 / weight with every leased slot. It starts at a
+random point of the first period, so that many pools do not run in step. Selection rule: earliest deadline first (EDF),
+as in Envoy and gRPC (gRFC A58); see `balancer.kit.deadlines`. Weights of 2:1 give shares of 2:1 in every short window,
+without rounds that serve one endpoint twice in a row.
 """
 
 import random
@@ -35,7 +35,7 @@ class WeightedRoundRobin(Strategy):
         self._deadlines.drop(node.note)
 
     def change(self, node: Node, now: float) -> None:
-        """O(log N); O(due in the same tick) for a new weight, or where no slot is left."""
+        """O(log N); O(due in the same tick) for a new weight, or if no slot is left."""
         self._deadlines.reweigh(node.note, node.weight)
 
     def pick(self, request: Request, now: float) -> Node | None:
