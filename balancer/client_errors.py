@@ -1,8 +1,7 @@
-"""Errors of HTTP clients: whether the endpoint did not answer, or how it did.
+"""Errors of HTTP clients: transport errors, statuses, used-up accounts, and `Retry-After`.
 
-Decides which errors are known, by the names they are known by, so that nothing has to be imported to recognise them;
-also which statuses say that a server is busy, which answers say that nobody pays any more, and how a `Retry-After` is
-read. What follows for an endpoint is decided elsewhere.
+Errors are recognised by the names of their classes, so no client library is imported. `balancer.endpoint` decides what
+they mean for an endpoint.
 """
 
 import json
@@ -25,7 +24,7 @@ BUSY_STATUSES: Final = (429, 503)
 """Too many requests; service unavailable."""
 
 REFUSALS: Final = (400, 403, 429)
-"""The statuses whose body may say that the account has nothing left."""
+"""The statuses whose body may say that the account has no quota left."""
 
 _TRANSPORT_ERRORS = frozenset(
     {
@@ -42,9 +41,9 @@ _TRANSPORT_ERRORS = frozenset(
         "urllib.error.URLError",
     }
 )
-_CALLERS_OWN = frozenset({"http.client.InvalidURL"})  # though it is an HTTPException
+_CALLERS_OWN = frozenset({"http.client.InvalidURL"})  # a mistake in a URL, though its class is an HTTPException
 
-# The error raised for a status, and the path to it.
+# The error for a status, and the path to that status.
 _STATUS_ERRORS = {
     "aiohttp.client_exceptions.ClientResponseError": ("status",),
     "httpx.HTTPStatusError": ("response", "status_code"),
@@ -57,19 +56,19 @@ _STATUS_ERRORS = {
 
 _PAYMENT_REQUIRED = 402
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-_LONGEST_BODY = 100_000  # an error is short; what is longer is something else
+_LONGEST_BODY = 100_000  # a longer body is not an error
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?")
 _LONGEST_S = 1e18  # more digits would only make it infinite
 
 
 def said_nothing(error: BaseException) -> bool:
-    """Return whether `error` says that the endpoint did not answer as it should have: a transport error."""
+    """Return whether `error` is a transport error: the endpoint did not answer as it should have."""
     names = _names(error)
     return not names.isdisjoint(_TRANSPORT_ERRORS) and names.isdisjoint(_CALLERS_OWN)
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that `error` was raised for; None if it was not."""
+    """Return the HTTP status that `error` was raised for, or None."""
     for name in _names(error) & _STATUS_ERRORS.keys():
         found: Any = error
         for part in _STATUS_ERRORS[name]:
@@ -79,9 +78,9 @@ def status_of(error: BaseException) -> int | None:
 
 
 def says_spent(error: BaseException) -> bool:
-    """Return whether `error` is an answer that the account has nothing left, which no retry can help.
+    """Return whether `error` is an answer that the account has no quota left. No retry can help then.
 
-    It is looked for in what the client has read already; nothing is read for it.
+    It looks at what the client has read already, and reads nothing more.
     """
     status = status_of(error)
     if status is None:
@@ -89,22 +88,21 @@ def says_spent(error: BaseException) -> bool:
     body: Any = getattr(error, "body", None)
     if body is None:
         response: Any = getattr(error, "response", None)
-        if getattr(response, "_content", None) is False:  # that of requests would read it, all of it
+        if getattr(response, "_content", None) is False:  # for a body that is not read yet, requests would read it
             return is_spent(status, None)
         try:
             body = response.content
-        except Exception:  # e.g. the body of a stream, which nobody has read
+        except Exception:  # e.g. the body of a stream that is not read yet
             body = None
     return is_spent(status, body)
 
 
 def is_spent(status: int, body: object) -> bool:
-    """Return whether an answer says that the account has nothing left.
+    """Return whether an answer says that the account has no quota left.
 
     Args:
         status: of HTTP; 402 says so by itself.
-        body: the answer's JSON, in bytes, as a text or decoded, as OpenAI's servers and those like them give it; None:
-            not known.
+        body: the answer's JSON in the form of OpenAI's servers, as bytes, as a string or decoded; None: unknown.
     """
     if status == _PAYMENT_REQUIRED:
         return True
@@ -115,7 +113,7 @@ def is_spent(status: int, body: object) -> bool:
             return False
         try:
             body = json.loads(body)
-        except ValueError:  # also bytes of no encoding
+        except ValueError:  # also bytes that are not text
             return False
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
@@ -127,7 +125,7 @@ def _text(value: object) -> bool:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """Return the seconds that the answer which `error` was raised for asks to be left alone; None if it does not."""
+    """Return for how many seconds the answer behind `error` asks for no calls, or None if it does not ask."""
     if status_of(error) is None:
         return None
     headers = getattr(getattr(error, "response", error), "headers", None)
@@ -135,12 +133,12 @@ def retry_after_s(error: BaseException) -> float | None:
 
 
 def asked_pause_s(retry_after: str | None, *, answered: datetime | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), or None if it says nothing.
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), or None if it cannot be used.
 
     Args:
         retry_after: the header: seconds, or a date.
-        answered: what a date is compared with: the instant of the answer, best by the server's own clock (its `Date`
-            header); None: not known, and then a date says nothing.
+        answered: the time of the answer, to compare a date with, at best by the server's own clock (its `Date` header).
+            None: unknown; then a date cannot be used.
     """
     text = (retry_after or "").strip()
     if _SECONDS.fullmatch(text):
@@ -159,7 +157,7 @@ def _header(headers: Any, name: str) -> str | None:
 
 def _date(text: str | None) -> datetime | None:
     from email.utils import (
-        parsedate_to_datetime,  # here, because it loads sockets, which a pool without errors need not
+        parsedate_to_datetime,  # imported here: it loads sockets, which a pool without errors does not need
     )
 
     try:
