@@ -291,7 +291,6 @@ class AttemptPlan:
         return Ask(avoid, labels, max(0.0, within_s), max(0.0, look_s))
 
     def _again(self) -> Pause | Over:
-        """Decide after a failed try whether there is another one."""
         if not self._excused() and self.tries >= self.terms.attempts:
             return self._over(Why.ATTEMPTS)
         if self._now >= self._until_s:

@@ -242,7 +242,6 @@ class HealthWatch:
         return min(asked_s, self._settings.max_cooldown_s) if asked_s and asked_s > 0 else 0.0
 
     def _compare(self, now: float) -> None:
-        """Compare the endpoints, by the outcomes since the last comparison."""
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
             self._book(record, now)
@@ -272,7 +271,6 @@ class HealthWatch:
             self._move(record, HealthEvent.TRIPPED, now, rest_s)
 
     def _allowed(self) -> int:
-        """Return how many may be ejected at once."""
         return most_ejected(self._settings, len(self._records))
 
     def _restrain(self, now: float) -> None:

@@ -177,7 +177,6 @@ class ConnectedPool(Pool):
     # -- the server's alone ------------------------------------------------------------------------
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
-        """Refuse a change that only the server can make."""
         raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
 
     add = drain = remove = update = set_strategy = _refuse

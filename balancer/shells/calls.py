@@ -124,7 +124,6 @@ class _Call(Generic[T]):
         self.run = driver.run
 
     def _make(self, run: Run, hand: list[Lease]) -> T:
-        """Make one attempt with the lease in `hand`."""
         if run.hedge_s < math.inf:
             hedge = self._hedge
             return hedged(self._fn, hand, after_s=run.hedge_s, another=hedge.another, failed_late=hedge.failed_late)

@@ -105,7 +105,6 @@ class Delivery:
             raise
 
     def _tell(self) -> None:
-        """Deliver one event to one observer."""
         if not self._calls:
             event = self._happened[0]
             calls = deque([(each, event) for each in self.observations if type(event) in each.kinds])

@@ -136,7 +136,6 @@ class CallDriver:
         return request, ask.within_s, asked.priority, polls
 
     def _leased(self) -> Run:
-        """Go on with the lease in `hand`."""
         self.hand[0].entered = True  # its holder will not release it by its id
         failed_at, self.at = self.at, self.hand[0].endpoint.name
         if failed_at:

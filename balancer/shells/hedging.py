@@ -160,7 +160,6 @@ class HedgedAttempt(Generic[T]):
                 self._lease.release_after(error)
 
     def _end(self) -> None:
-        """End its lease by the result, and report the end."""
         try:
             self._give_back(self.error)
         except BaseException as error:  # e.g. `fn` released the lease itself; dropped if the run is cancelled

@@ -88,7 +88,6 @@ class BalancedAdapter(HTTPAdapter):
         return _came_to(ended, request)
 
     def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
-        """Send the request to the leased endpoint. Return its answer, which holds the lease."""
         endpoint = lease.endpoint
         sent = request.copy()
         sent.url = joined(endpoint.url, request.path_url)
@@ -157,7 +156,6 @@ class _Raw:
 
 
 def _pieces(raw: Any) -> Iterator[bytes]:
-    """Yield the pieces of a body as they arrive."""
     if raw.chunked and raw.supports_chunked_reads():
         yield from raw.stream(None, decode_content=True)
         return

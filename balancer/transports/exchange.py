@@ -239,7 +239,6 @@ class TransportBase:
         return RequestExchange(self._pool, self._options, _library_of(request), request)
 
     def _inner(self, http: ModuleType) -> Any:
-        """Return the inner transport for requests of this library."""
         if self._given is not None:
             return self._given
         found = self._made.get(http.__name__)

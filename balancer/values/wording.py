@@ -60,7 +60,6 @@ _BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "l
 
 
 def _message(error: ErrorDetails) -> str:
-    """Return what is allowed."""
     kind = error["type"]
     if kind in _NUMBERS:
         wanted = {"int_type": "a whole number", "float_type": "a number", "bool_type": "true or false"}[kind]

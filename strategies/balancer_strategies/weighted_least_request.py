@@ -87,7 +87,6 @@ class WeightedLeastRequest(Strategy):
         self._strips.settle(node, self._left(node, in_flight), in_flight)
 
     def _left(self, node: Node, in_flight: int) -> float:
-        """Return the weight that is left."""
         left: float = node.weight / (in_flight + 1) ** self._bias  # mypy types a power of floats as Any
         return left
 

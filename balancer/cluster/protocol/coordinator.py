@@ -166,7 +166,6 @@ class Coordinator:
         self._after(now)
 
     def _on_offer(self) -> tuple[tuple[Endpoint, ...], str]:
-        """Return the endpoints on offer, and the name of the strategy."""
         ledger = self._core.ledger
         listed = tuple(
             account.endpoint for account in ledger.accounts() if account.state is not MembershipState.RETIRING

@@ -155,7 +155,6 @@ class GrantQueue:
             self._answer_waiter(waiter, now)
 
     def _submit(self, queued: QueuedAcquire, now: float) -> None:
-        """Pass a request to the core."""
         request = queued.ask.request
         try:
             lease = self._core.acquire(request, now)
@@ -218,7 +217,6 @@ class GrantQueue:
             self.settle(lambda: self._core.cancel(waiter, now, timed_out=False), now)
 
     def _answer(self, queued: QueuedAcquire, now: float) -> None:
-        """Send the result of a wait."""
         waiter = queued.waiter
         assert waiter is not None, "it was in the queue"
         if waiter.lease is not None:

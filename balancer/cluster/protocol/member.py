@@ -252,7 +252,6 @@ class ClusterMember:
         self._stirred()
 
     def _go_if_done(self) -> None:
-        """Say that it leaves, if it is closed and has no leases."""
         if self._closed and not self._leases and self._contact.part(MemberLeft()):
             self._stirred()
 

@@ -208,7 +208,6 @@ class _Answers:
 
 
 async def _row_in(request: Request) -> str | None:
-    """Return the row in which a button was pressed, or None."""
     body = b""
     async for part in request.stream():
         body += part

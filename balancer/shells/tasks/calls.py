@@ -37,7 +37,6 @@ class _Call(Generic[T]):
         self.run = driver.run
 
     async def _make(self, run: Run, hand: list[Lease]) -> T:
-        """Make one attempt with the lease in `hand`."""
         if run.hedge_s < math.inf:
             hedge = self._hedge
             return await hedged(
