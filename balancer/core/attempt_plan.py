@@ -6,8 +6,8 @@ thread or callback, and neither sleeps nor leases.
 Rules for a shell (threads, tasks, a simulator):
 
 - It carries out each decision and reports the result to the plan, one call at a time, with `now` of one clock.
-- It calls `begin` first. An `Ask` ends with `granted`, `no_endpoint` (no endpoint in service could ever serve it, or
-  can any more) or `no_lease` (out of time, or the queue is full). While the request waits, the shell calls `look` at
+- It calls `begin` first. An `Ask` ends with `granted`, `no_endpoint` (no endpoint in service can ever serve
+  it) or `no_lease` (out of time, or the queue is full). While the request waits, the shell calls `look` at
   `look_s`, and changes the waiting request to the answer (`Core.amend`; `balancer.core.retry_polls` does both).
 - A `Run` ends with `succeeded`, or with `failed` when the endpoint is at fault and nothing of the attempt still runs.
   After an error of the caller's own, it calls nothing more. A shell that can end an attempt does so at `cut_s` and
