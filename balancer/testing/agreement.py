@@ -86,9 +86,7 @@ def check_short(
     short: Mapping[str, ModelWaiter],
     now: float,
 ) -> None:
-    """Check that each of `heads` who lacks only room in a quota has a quota kept, so that no other waiter uses it
-    up.
-    """
+    """Check that each of `heads` who lacks only room in a quota has a quota kept, against use by others."""
     for waiter in heads:
         if waiter.request.slots > 1 or waiter in short.values() or now >= waiter.deadline_s:
             continue

@@ -1,13 +1,13 @@
-"""The contract of a strategy as a test that anyone can run, with a short counterexample if it fails.
+"""The contract of a strategy as a test, with a short counterexample if it fails.
 
     from balancer.testing.conformance import check_strategy
 
     def test_my_strategy_keeps_the_contract():
         check_strategy(MyStrategy)
 
-Decides how Hypothesis draws the calls, and how what it finds is shown; what must hold after each call is the referee's
-business (`balancer.testing.referee`). Hypothesis is needed by this module alone: `balancer.testing.walk` and
-`balancer.testing.checks` do without.
+This module lets Hypothesis draw the calls, and prints what it finds. The referee (`balancer.testing.referee`) checks
+what must hold after each call. Only this module needs Hypothesis: `balancer.testing.walk` and `balancer.testing.checks`
+do not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
