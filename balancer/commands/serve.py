@@ -42,9 +42,7 @@ _SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 def token_of(file: Path | None) -> str:
-    """Return the token that members must send, from `file` or else from the environment; "" for none. Raises
-    ConfigError.
-    """
+    """Return the token of `file`, else of the environment; "" for none. Members must send it. Raises ConfigError."""
     if file is None:
         where, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:

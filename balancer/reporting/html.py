@@ -141,9 +141,7 @@ def _cells(row: doc.Row, table: doc.Table) -> Iterator[tuple[doc.Cell, doc.Colum
 
 
 def _classes(column: doc.Column, table: doc.Table, cell: doc.Cell | None = None) -> str | None:
-    """Return the CSS classes of a cell or heading: right-aligned for numbers, apart for neighbours that share a
-    heading.
-    """
+    """Return the CSS classes of a cell or heading: numbers to the right, neighbours with a shared heading apart."""
     first = column.over and next(each for each in table.columns if each.over == column.over) is column
     found = [*(["number"] if column.is_number else []), *(["first"] if first else [])]
     if cell is not None:

@@ -47,9 +47,7 @@ class KnownAnswer:
         return done.status is Status.FINISHED and done.exit_code == 0 and done.stdout.split() == [self.output]
 
     def is_wrong(self, done: Execution) -> bool:
-        """Return whether the program ended well with another output. A crash or a limit is a fault, not a wrong
-        answer.
-        """
+        """Return whether the program ended well with another output. A crash or a limit is a fault instead."""
         return done.status is Status.FINISHED and done.exit_code == 0 and not self.is_right(done)
 
 
@@ -105,8 +103,7 @@ class Trials:
     def works(self, language: Language, *, again: bool = False) -> bool | None:
         """Return whether the endpoint runs `language`; None if unknown, or if the language has no "hello" program.
 
-        After a failed trial the endpoint is not tried any more, unless `again`: a dead endpoint delays callers only
-        once.
+        After a failure the endpoint is not tried again, unless `again`: a dead endpoint delays callers only once.
         """
         if not language.hello:
             return None

@@ -122,9 +122,7 @@ class Draws:
         return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
 
     def _one_of(self, choices: Sequence[T]) -> T:
-        """Return one of `choices`. From a single choice nothing is drawn, so that a walk without gates stays the
-        same.
-        """
+        """Return one of `choices`. A single choice draws nothing, so that a walk without gates stays the same."""
         return self._rng.choice(choices) if len(choices) > 1 else choices[0]
 
     def tokens(self) -> int:

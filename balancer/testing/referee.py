@@ -1,24 +1,24 @@
-"""Referee of a reference check: who must have been served, and what must agree.
+"""Referee of a reference check: what must agree, and which waiters must have been served.
 
-Decides what "agree" means, which is the whole contract of the core and of a strategy inside it:
+"Agree" means the whole contract of the core and of a strategy inside it:
 
-- conservation: the slots out of an endpoint are its in-flight, and at the grant at most its limit, and those of its
-  host at most the host's cap; a lease has as many as were asked for, or all there are while they are limited;
+- conservation: the slots out of an endpoint are its in-flight slots. At the grant they are at most its limit, and those
+  of its host at most the host's cap. A lease has as many slots as asked for, or all there are while they are limited;
 - nothing is granted that is draining, retiring, excluded or without the labels asked for;
-- with health, at most the allowed share is ejected; what is ejected or rests is granted to nobody, unless there is
-  panic, and never before the rest that it asked for is over; what is half open has one lease at a time;
-- lease ids grow and are never used again; the table shows the leases that are out, and no other; a lease whose time is
-  over has ended, and no other; a waiter ends once, and never with a lease after its deadline;
-- work conservation: no waiter could use a slot that is free, unless it is kept for an older claim that needs several;
-  or its quota is, or has no room; or a lower failover group is to be waited for; nor will one before something is due;
-- a quota is never exceeded; where one is all that an oldest claim misses, it is kept for it;
+- with health, at most the allowed share is ejected. An endpoint that is ejected or rests is granted only in panic, and
+  never before the rest that it asked for is over. A half open one has one lease at a time;
+- lease ids grow and are never used again. The table shows exactly the leases that are out. A lease has ended by time if
+  and only if its time is over. A waiter ends once, and never with a lease after its deadline;
+- work conservation: no waiter could use a free slot, now or before something is due. Exceptions: the slot is kept for
+  an older claim that needs several; its quota is kept or has no room; the waiter must wait for a lower failover group;
+- a quota is never exceeded. If an oldest claim lacks only a quota, the quota is kept for it;
 - one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
-- the strategy was told how every node stands;
-- what is refused (a second return, a stranger's lease, an unknown URL) changes nothing at all.
+- the strategy knows the state of every node;
+- a refused call (a second return, a lease of another pool, an unknown URL) changes nothing.
 
-The figures are compared in `balancer.testing.agreement`. It must not choose the calls, nor make them. Every breach is
-an AssertionError with one line that says what happened and what should have.
+`balancer.testing.agreement` compares the figures. Every breach is an AssertionError with one line: what happened and
+what should have.
 """
 
 from collections import Counter
@@ -139,7 +139,7 @@ class Referee:
     def check(self) -> None:
         """Check that core and model agree on everything."""
         core, model, now = self._core, self._model, self._clock()
-        counters = core.counters(now)  # lets time do what is due, if nobody waits
+        counters = core.counters(now)  # does what is due by time, if there are no waiters
         self.look()
         keepers, short = self._keepers(), self._short()
         model.observe(now, keepers)

@@ -224,7 +224,7 @@ class ReferenceCheck:
         self._referee.settle(self.core.set_strategy(RecordingStrategy(make, self._random), self.clock()))
 
     def close(self) -> None:
-        """Close the pool: every waiter must get `PoolClosed`, and nobody else."""
+        """Close the pool: every waiter must get `PoolClosed`."""
         ended = self.core.close(self.clock())
         self.model.closed = True
         assert set(ended) == set(self.waiting), "close() must end every waiter, and nobody else"

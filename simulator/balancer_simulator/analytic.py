@@ -343,7 +343,7 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
 
 
 def _sojourn(choices: int, rho: float) -> float:
-    """Return the sum, up to the first term that no longer changes it: at most some 60 terms, as exponents grow like
+    """Return the sum up to the first term that does not change it: at most some 60 terms, as exponents grow like
     d^i.
     """
     total, exponent, term = 0.0, 0.0, 1.0

@@ -110,7 +110,9 @@ class FusionExecutor(ServerExecutor):
         return self._listed is None or language in self._listed or (known is not None and known.native in self._listed)
 
     def _server_info(self) -> About | None:
-        """Return the answer to `/v1/about`, which only our own servers have; None if there is none, or none now."""
+        """Return the answer to `/v1/about`, which only our own servers have; None if the server does not answer it
+        now.
+        """
         with self._asking:
             if not self._asked:
                 try:

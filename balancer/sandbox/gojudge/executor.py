@@ -151,8 +151,8 @@ class GoJudgeExecutor(ServerExecutor):
         return execution_of_result(result, output, run.context)
 
     def _with_binary(self, run: ServerRun, go: Callable[[Mapping[str, File]], Result]) -> Result | Execution:
-        """Return the result of `go` with the compiled program. If the server has lost it, it is compiled again,
-        once.
+        """Return the result of `go` with the compiled program, which is compiled again, once, if the server has lost
+        it.
         """
         key = _key(run)
         for last in (False, True):

@@ -94,8 +94,10 @@ class ServerExecutor:
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages that the endpoint runs: from the config, or from the server, which is asked once. While the
-        server does not answer: all known languages.
+        """The languages that the endpoint runs.
+
+        They come from the config, or from the server, which is asked once. While it does not answer: all known
+        languages.
         """
         if self._allowed is not None:
             return self._allowed

@@ -67,8 +67,8 @@ class AnswerContext:
         return self.redact(text).encode()[:_COMPILER_BYTES]
 
     def compile_error(self, messages: bytes) -> Execution:
-        """Return the end of a program that the compiler refuses with `messages`. Raises CannotTell if the compiler is
-        unfit.
+        """Return the end of a program that the compiler refuses. Raises CannotTell if `messages` show an unfit
+        compiler.
         """
         if doubt := _unfit_compiler(messages):
             raise self.cannot_tell(f"cannot compile: {doubt}")

@@ -130,10 +130,10 @@ def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:
 
 
 def newest(versions: Iterable[str]) -> str:
-    """Return the highest of `versions`, as numbers with dots. Other forms count only if there are no such numbers. ""
-    if there is none.
+    """Return the highest of `versions`, which are numbers with dots; "" if there is none.
 
-    A version with a suffix, e.g. "3.10.0-alpha.7", is not released.
+    Other forms count only if there are no such numbers. A version with a suffix, e.g. "3.10.0-alpha.7", is not
+    released.
     """
     return max(versions, key=_order, default="")
 

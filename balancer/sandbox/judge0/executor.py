@@ -71,9 +71,7 @@ class Judge0Executor(ServerExecutor):
         return self._info
 
     def _run(self, run: ServerRun) -> Execution:
-        """Send the run and read the answer. Raises as `run` does; EndpointOverloaded also if the program did not begin
-        in time.
-        """
+        """Send the run and read the answer. Raises as `run`; EndpointOverloaded also if the program begins too late."""
         info, build = self._server_info(), run.build
         served = info.languages.get(build.language.name)
         if served is None:

@@ -33,7 +33,7 @@ shift
 kotlinc -nowarn -J-Xmx1g -include-runtime -d made.jar main.kt "$@" && mv made.jar "$output"
 """
 
-# `build` and `run` are programs of the package, in whatever language; see "folder" in docs/sandbox.md.
+# `build` and `run` are programs of the package, in any language; see "folder" in docs/sandbox.md.
 _BUILD = """\
 chmod -R u+rwX . || exit
 [ -s run ] || rm -f run

@@ -102,9 +102,7 @@ class Jail:
 
     @contextmanager
     def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
-        """Lend a sandbox. If it did not settle, its run says why. At the end of the block nothing runs in it any
-        more.
-        """
+        """Lend a sandbox. If it did not settle, its run says why. At the end of the block nothing runs in it."""
         sandbox = self._ready(spec) or prepare_sandbox(self._host, spec)
         try:
             if not sandbox.process.is_alive:

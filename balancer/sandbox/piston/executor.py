@@ -70,9 +70,7 @@ class PistonExecutor(ServerExecutor):
         return execution_of_answer(answer, request, run.context)
 
     def _answer(self, run: ServerRun, runtime: Runtime) -> tuple[ExecuteRequest, ExecuteAnswer]:
-        """Return the request that the server accepted, and its answer. After a refusal for a limit, a lower one is
-        sent.
-        """
+        """Return the request that the server accepted, and its answer. A limit that it refuses is lowered."""
         at_most = 2 * json_bytes(max(run.limits.output_bytes, _KEPT_BYTES))  # the answer has both streams twice
         while True:
             most = self._most.get(runtime.language, {})

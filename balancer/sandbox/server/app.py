@@ -331,9 +331,7 @@ class _WatchedConnection(H11Protocol):
         _stop(self._answer_timer)
 
     def _look(self) -> None:
-        """Update what this connection waits for: a request, a body (with limits of its own, see `handler`), or the
-        answer.
-        """
+        """Update what this connection waits for: a request, a body (see `handler` for its limits), or the answer."""
         asked = self.cycle is not None and not self.cycle.response_complete
         served = asked and not self.cycle.more_body
         self.door.note(self, asked=asked, served=served)

@@ -1,4 +1,4 @@
-"""Load of a sandbox server: counters for people, Prometheus and clients."""
+"""Load of a sandbox server: counters, for Prometheus and for clients."""
 
 import math
 from collections.abc import Iterator

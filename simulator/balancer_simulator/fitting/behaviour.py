@@ -30,9 +30,7 @@ _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """`free`: each call as if alone. `lines`: `count` at a time, the others wait in the server. `cores`: shared
-    evenly.
-    """
+    """`free`: each call as if alone. `lines`: `count` at a time, the others wait in it. `cores`: shared evenly."""
 
     name: Literal["free", "lines", "cores"]
     count: int = 0
@@ -108,9 +106,7 @@ def candidates(most: int) -> list[Behaviour]:
 
 
 def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourComparison:
-    """Return the comparison of behaviours on `calls`, which were all at work. Default: all that can be
-    distinguished.
-    """
+    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`."""
     behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
     works, scores = [], []

@@ -186,8 +186,8 @@ def _shifted(each: Attempt, by_s: float) -> Attempt:
 
 
 def _timeout_of(attempts: Sequence[Attempt]) -> float | None:
-    """Return the time-out of callers: several of the longest calls failed after the same time. None if there is no sign
-    of it.
+    """Return the time-out of callers, after which several of the longest calls failed; None if there is no sign of
+    one.
     """
     ended = [each for each in attempts if not each.open]
     failed = sorted(each.held_s for each in ended if each.outcome == "failure")

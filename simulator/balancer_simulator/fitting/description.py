@@ -153,9 +153,7 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
 
 
 def _fewest(found: EndpointFit) -> int:
-    """Return the number of calls at once, its own included, that 95% of its calls reached or exceeded at their
-    begin.
-    """
+    """Return the calls at once, itself included, that 95% of its calls reached or exceeded at their begin."""
     begun_s, ended_s = found.sound.begun_s, np.sort(found.sound.ended_s)
     if not len(begun_s):
         return 0

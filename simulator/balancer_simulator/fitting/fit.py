@@ -27,7 +27,7 @@ _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths
 _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
 _AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
-_ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
+_ATTEMPTS: Final = 3  # the default of `Pool.call`
 
 
 @dataclass(frozen=True, slots=True)

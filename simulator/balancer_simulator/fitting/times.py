@@ -83,9 +83,7 @@ def _between(mine: Floats, others: Floats, part: float) -> Floats:
 
 
 def _shape(samples: Mapping[str, WorkSample], logs: Mapping[str, float], kind: int, count: int) -> Floats:
-    """Return the times of a kind at an endpoint of scale 1, from all endpoints; of all kinds if the kind has no
-    call.
-    """
+    """Return the times of a kind at an endpoint of scale 1, from all endpoints; of all kinds if it has no call."""
     for of_kind in (True, False):
         works, opens = [], []
         for name, each in samples.items():
@@ -108,9 +106,7 @@ def _log_scale(sample: WorkSample) -> tuple[float, float, int]:
 
 
 def shrunk(scales: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
-    """Return the scales, each moved towards their mean, the more so the less is known of it (DerSimonian and Laird,
-    1986).
-    """
+    """Return the scales, moved towards their mean, the more the less is known (DerSimonian and Laird, 1986)."""
     told = {name: each for name, each in scales.items() if each[2]}
     common = sum(var * many for _, var, many in told.values()) / sum(many for _, _, many in told.values())
     # A few calls that are alike by chance do not tell how much calls differ.

@@ -172,9 +172,7 @@ def _of_problems(fit: Fit) -> str:
 
 
 def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
-    """Return the workload. If names are those of problems, with so many callers that the number of calls under way is
-    the same.
-    """
+    """Return the workload. Names of problems become as many callers as keep the number of calls under way."""
     if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
     workers, pause_s = fit.equivalent_callers(1)

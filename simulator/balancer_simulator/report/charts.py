@@ -319,9 +319,7 @@ _Blocks = list[list[list[TimeBlock]]]  # of each slot of each endpoint
 
 
 def _blocks(endpoints: Sequence[Sequence[Sequence[CallSpan]]], end_s: float) -> tuple[float, _Blocks]:
-    """Return the blocks to draw, not too many, and the longest duration of one with several calls (0: there are
-    none).
-    """
+    """Return the blocks to draw, not too many, and the longest duration of one with several calls (0: none)."""
     longest_s = 0.0
     while True:
         found = [[blocks(slot, kind=_kind, longest_s=longest_s) for slot in slots] for slots in endpoints]

@@ -146,9 +146,7 @@ _MOST_VALUES: Final = 24  # of a list of numbers; a record has thousands
 
 
 def settings_lines(scenario: Scenario) -> list[str]:
-    """Return the scenario as lines of JSON. Of a long list of numbers only the first few are shown, with their
-    count.
-    """
+    """Return the scenario as lines of JSON. A long list of numbers is cut, with its length."""
     return json_text(_cut(scenario.to_data())).splitlines()
 
 

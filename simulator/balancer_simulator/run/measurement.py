@@ -257,9 +257,7 @@ class Measurement:
         after(self._env, every_s, self._look_at_population, every_s)
 
     def _look(self) -> None:
-        """Sample how busy servers have been, and schedule the next sample. The end of a batch is unknown, so bins are
-        merged.
-        """
+        """Sample the servers, and schedule the next sample. Bins are merged, because the end of a batch is unknown."""
         now = self._env.now
         self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
         if len(self._looks) > 2 * _BINS:

@@ -246,9 +246,7 @@ class Record:
         return sum(e.calls for e in self.endpoints)
 
     def _by_bound(self) -> float | None:
-        """Return makespan / bound; None if one is missing, or if work was lost, because then the bound does not
-        hold.
-        """
+        """Return makespan / bound; None if one is missing, or if work was lost: then the bound does not hold."""
         if not self.makespan_s or not self.bound_s or self.lost or self.timed_out:
             return None
         return self.makespan_s / self.bound_s

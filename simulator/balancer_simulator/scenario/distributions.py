@@ -159,9 +159,7 @@ class Hyperexponential(CheckedInPython):
         return self.cv**2
 
     def of(self, uniform: Floats) -> Floats:
-        """Return a duration for each number in [0, 1): a part of the number chooses the kind, the rest is used
-        again.
-        """
+        """Return a duration for each number in [0, 1): a part of it chooses the kind, the rest is used again."""
         common = (1 + math.sqrt((self.scv - 1) / (self.scv + 1))) / 2
         short = uniform < common
         rest = np.where(short, uniform / common, (uniform - common) / (1 - common))

@@ -160,9 +160,7 @@ def _decimals(mean: float, half: float) -> int:
 
 
 def _decimals_of(value: float, digits: int) -> int:
-    """Return the decimals that give `value` this number of significant digits; below 0 if even the units are too
-    many.
-    """
+    """Return the decimals that give `value` this number of significant digits; below 0 if the units are too many."""
     return digits - 1 - math.floor(math.log10(abs(value)))
 
 

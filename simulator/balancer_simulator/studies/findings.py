@@ -30,8 +30,8 @@ __all__ = ["StudyFindings", "intervals"]
 # looks quick because it does less.
 _MORE_LOST: Final = 0.01
 # A policy cannot keep up if more requests are under way at the end than in the middle, by more than this share of those
-# that came between. Where as many come as are served, the difference has about the variance of the two counts, which
-# are Poisson's: so many deviations of it may be chance.
+# that came between. If as many come as are served, the difference has about the variance of the two counts, which
+# are Poisson's: this many deviations of it may be chance.
 _GROWTH: Final = 0.01
 _CHANCE: Final = 2.0
 # At a load of 1 a queue is as long as what comes and what ends differ by chance: after n arrivals some sqrt(2 * n), in
@@ -86,7 +86,7 @@ class StudyFindings:
         return intervals(self._samples(policy))
 
     def too_short(self, policy: str) -> dict[str, str]:
-        """Return why quantiles of `policy` are refused: the runs are too short or too few for them.
+        """Return why quantiles of `policy` are refused, by figure: the runs are too short or too few for them.
 
         Raises:
             ConfigError: there is no such policy.
@@ -157,8 +157,7 @@ class StudyFindings:
         return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
 
     def ranking(self, name: str | None = None) -> list[str]:
-        """Return the policies, the best first: by the better end of `name`, but those that lose more requests come
-        last.
+        """Return the policies, the best first, by the better end of `name`. Those that lose more requests come last.
 
         Raises:
             ConfigError: there is no such figure, or neither of its ends is better.
@@ -284,6 +283,6 @@ def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
 
 
 def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
-    """Return why quantiles are refused, for those that all of `records` have."""
+    """Return why quantiles are refused, by figure, for those that all of `records` have."""
     found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
     return {name: refusal for name, refusal in found.items() if refusal}

@@ -90,9 +90,7 @@ def run_orders(
 
 
 def run_each(scenarios: Sequence[Scenario], policy: Policy, *, jobs: int = 1) -> list[Record]:
-    """Return the record of one run of each scenario. The n-th is the n-th replication, so that random numbers
-    differ.
-    """
+    """Return the record of one run of each scenario. The n-th is the n-th replication, with its own random numbers."""
     return run_orders([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)], jobs=jobs)
 
 

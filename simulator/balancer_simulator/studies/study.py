@@ -63,8 +63,8 @@ def run_study(
     Args:
         policies: strategies and baselines; a name is one with its default options. Default: the scenario's own, or all
             that are installed.
-        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs `if
-            __name__ == "__main__"`.
+        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs a guard:
+            `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
         progress: called after each run.
 
