@@ -108,7 +108,7 @@ class ServeOptions:
 def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     """Serve until a signal stops it. Leases that are out stay out: their holders report them to the next server.
 
-    Raises this process's limit of open files as far as allowed, because each connection is a file.
+    This process's limit of open files is set as high as allowed, because each connection is a file.
 
     Raises:
         ConfigError: other machines could connect without a token; another server has the state; or an option or the
@@ -212,7 +212,7 @@ _SELDOM_S: Final = 60.0
 
 
 def _raise_limit() -> int | float:
-    """Raise this process's limit of open files as far as allowed, and return it."""
+    """Set this process's limit of open files as high as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:

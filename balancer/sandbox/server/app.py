@@ -154,7 +154,7 @@ def _config(executor: LocalExecutor, settings: ServerSettings) -> uvicorn.Config
 
 
 def _fitting(settings: ServerSettings) -> ServerSettings:
-    """Return `settings` with as many connections as the system allows. Raises the limit of open files first."""
+    """Return `settings` with as many connections as the system allows, after raising the limit of open files."""
     others = _FILES + _FILES_A_RUN * settings.workers + settings.queue
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = max(soft, min(hard, settings.connections + others))

@@ -72,19 +72,19 @@ class AttemptRunner:
         self._caller = caller
 
     def granted(self, task: Task, plan: AttemptPlan, now: float) -> None:
-        """Take over that a retry has its lease."""
+        """Handle the lease of a retry."""
         self._core_of(task).retried(task.failed_at, now)
         plan.granted(task.lease.endpoint.name, now)
 
     def failed(self, task: Task, lease: Lease, now: float) -> None:
-        """Take over that the call of `task` has failed, with its second one if there was one. `lease` was the last."""
+        """Handle the failure of the call of `task`, and of its second call if there was one. `lease` was the last."""
         hint = lease.hint
         asked_s = hint.retry_after_s if hint is not None else None
         task.failed_at = lease.endpoint.name
         self._follow(task, self._plan(task).failed(now, asked_s or 0.0))
 
     def refused(self, task: Task, error: BalancerError) -> None:
-        """Take over that there is no endpoint for `task`."""
+        """Handle that there is no endpoint for `task`."""
         if task.plan is None:
             self._caller.lose(task, timed_out=True)
             return

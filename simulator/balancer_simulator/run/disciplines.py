@@ -76,14 +76,14 @@ class LeasePerCall:
         return endpoint
 
     def begin(self) -> None:
-        """Begin the run. The endpoints that exist from the start have been added."""
+        """Called when the run begins, after its first endpoints have joined."""
 
     def core_of(self, task: Task) -> Core:
         """Return the core that `task` leases from, or its replacement."""
         return self._core
 
     def changed(self) -> None:
-        """Take over that an endpoint has joined, left or changed."""
+        """React to an endpoint that has joined, left or changed."""
         self._ticker.arm()
 
     def ask(self, task: Task) -> None:
@@ -206,8 +206,7 @@ class AlwaysFirst(LeasePerCall):
 
 
 class OldGlobalQueue(LeasePerCall):
-    """Baseline that the pool replaces: one queue of endpoints, which is polled; an endpoint is kept while there is
-    work.
+    """Baseline that the pool replaces: one polled queue of endpoints; an endpoint is kept while there is work.
 
     A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps its endpoint until it has had no work for a second.
     There are no labels and no exclusions, so a retry goes to the same endpoint.

@@ -332,7 +332,7 @@ class Simulation:
         return task.demand.again(self._streams.numbers(Purpose.AGAIN, task.number, which % (1 << 32)))
 
     def refuse(self, task: Task, error: BalancerError) -> None:
-        """Take over that there is no endpoint for `task`.
+        """Handle that there is no endpoint for `task`.
 
         Raises:
             StrategyError: the strategy failed, so the run would say nothing.

@@ -110,7 +110,7 @@ class CallEnded(Protocol):
     """Called at the end of every call."""
 
     def __call__(self, task: Task, outcome: Outcome = ..., /) -> None:
-        """Take over that the call of `task` has ended, with success unless `outcome` says otherwise."""
+        """Handle the end of the call of `task`, a success unless `outcome` says otherwise."""
         ...
 
 

@@ -47,7 +47,7 @@ class TaskSource(Protocol):
         ...
 
     def conclude(self, task: Task) -> None:
-        """Take over that `task` has succeeded or is lost."""
+        """Handle the end of `task`: a success, or a loss."""
         ...
 
 

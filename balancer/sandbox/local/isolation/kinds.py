@@ -150,7 +150,7 @@ UNSHARE = Isolation(
     name="unshare",
     advice="allow unprivileged user namespaces and install util-linux 2.38 or newer",
     argv=_unshare_argv,
-    processes=2,  # the first one of the pid namespace, and `unshare` itself, which enters it too
+    processes=2,  # the first one of the pid namespace, and `unshare` itself, which runs as the same user
 )
 
 
