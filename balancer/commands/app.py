@@ -1,8 +1,7 @@
-"""The `balancer` command line: its options, exit codes and error lines.
+"""The `balancer` command line: commands, options, exit codes and error lines.
 
-Decides what is said on the terminal and with which exit code: 0 done, 2 something to put right first, 3 the config is
-right and the endpoints are not (a run judged nothing, an endpoint does not answer a check), 130 stopped by ctrl-C, 143
-by SIGTERM.
+Exit codes: 0 done, 2 something must be corrected first, 3 the config is right and the endpoints are not (a run judged
+nothing, an endpoint does not answer `check`), 130 stopped by ctrl-C, 143 stopped by SIGTERM.
 """
 
 import signal
@@ -52,16 +51,19 @@ _NAME: Final = "balancer"
 _DONE: Final = 0
 _WRONG: Final = 2
 _UNREACHED: Final = 3
-_STOPPED: Final = 128  # and the signal's number, as shells count
+_STOPPED: Final = 128  # plus the number of the signal, as in a shell
 
-# As balancer.observing.traces.importers has it, which is not imported to say so.
+# A copy of the default in balancer.observing.traces.importers, which is slow to import.
 _NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
 
 
 def make_app(registry: Registry) -> typer.Typer:
-    """Return the command line with the commands of every plugin in `registry`, which is `context.obj` of each."""
+    """Return the command line with the commands of every plugin in `registry`.
+
+    Each command has `registry` as its `context.obj`.
+    """
     app = typer.Typer(
-        help="Lease the endpoints of a pool by a strategy of your choice, and judge programs over them.",
+        help="Share a pool of API endpoints by a strategy that you choose, and judge programs on it.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"obj": registry},
@@ -91,26 +93,28 @@ def _options(
 
 
 def trace(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A trace or a record.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A trace, a log or a CSV.", show_default=False)],
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="WHAT", help="FILE is no trace, but of nginx, haproxy or csv."),
+        typer.Option("--from", metavar="WHAT", help="What wrote FILE, if it is no trace: nginx, haproxy or csv."),
     ] = None,
     log_format: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help=f"The log_format of nginx that wrote FILE. Default: {_NGINX}"),
+        typer.Option("--format", metavar="FORMAT", help=f"nginx's log_format for FILE. Default: {_NGINX}"),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="FIELD=NAME", help="The column of a CSV that holds a field; several."),
+        typer.Option("--column", metavar="FIELD=NAME", help="A field and its CSV column. May be repeated."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="TRACE", help="Write FILE as a trace here; as Parquet if it ends with .parquet."),
+        typer.Option(
+            "--out", metavar="TRACE", help="Write a trace here. A name that ends with .parquet gives Parquet."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in the trace FILE, or make a trace of another program's record."""
+    """Summarise the trace FILE, or make a trace from a log of nginx or haproxy, or from a CSV."""
     from balancer.commands.trace import trace_data, trace_lines
 
     found = trace_data(file, source=source, log_format=log_format, columns=column or (), out=out)
@@ -122,7 +126,7 @@ def trace(
 
 
 def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:
-    """Make the report of the run in DIR again, and its rows or cases, from what it has stored so far."""
+    """Write the report of the run in DIR again, with its rows or cases, from the stored results."""
     require("pipeline", '"balancer report"')
     from balancer.commands.results import write_again
 
@@ -132,12 +136,12 @@ def report(folder: ResultsArgument, as_json: JsonOption = False) -> None:
 def merge(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="DIR...", help="The results of each share.", autocompletion=result_folders),
+        typer.Argument(metavar="DIR...", help="The results folder of each share.", autocompletion=result_folders),
     ],
-    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="Where to put them together.")],
+    results: Annotated[Path, typer.Option("--results", metavar="DIR", help="The folder for the merged results.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Put the results of the shares of one run (run --shard) together, and report on them all."""
+    """Merge the results of the shares of one run (run --shard) into one folder, and write its report."""
     require("pipeline", '"balancer merge"')
     from balancer.commands.results import put_together
 
@@ -158,7 +162,7 @@ def _print_result(found: "RunResult", page: Path, *, as_json: bool) -> None:
 
 
 def diff(before: ResultsArgument, after: ResultsArgument, as_json: JsonOption = False) -> None:
-    """Say what differs between two runs: problems, cases, kill rates, verdicts."""
+    """Show what differs between two runs: problems, cases, kill rates and verdicts."""
     require("pipeline", '"balancer diff"')
     from balancer.commands.results import differ, difference_lines
 
@@ -174,13 +178,13 @@ def check(
     context: typer.Context,
     config: ConfigArgument,
     strategy: StrategyOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the endpoints whether they answer.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not contact the endpoints.")] = False,
     pool: PoolOption = None,
     token_file: TokenOption = None,
     ca: CaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what CONFIG would run, and all that is wrong with it. Pings the endpoints, but runs nothing."""
+    """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Runs nothing."""
     from balancer.commands.check import check_config
 
     settings, mistakes = load_usable_part(config)
@@ -205,29 +209,25 @@ def check(
 def serve(
     context: typer.Context,
     config: ConfigArgument,
-    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine a token is needed.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 7465,
-    ttl: Annotated[
-        float, typer.Option(help="Seconds after which a process that is not heard of has lost its leases.")
-    ] = 10.0,
+    host: Annotated[str, typer.Option(help="Address to listen on. Other machines need a token.")] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0: a free port.")] = 7465,
+    ttl: Annotated[float, typer.Option(help="A process that is silent for this many seconds loses its leases.")] = 10.0,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to keep who holds leases; by default CONFIG's name and .state."),
+        typer.Option(metavar="FILE", help="File that records the holders of leases. Default: CONFIG.state."),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="File with the token that processes must have; else BALANCER_SERVE_TOKEN, if it is set."),
+        typer.Option(help="File with the token that processes must send. Default: BALANCER_SERVE_TOKEN, if it is set."),
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate, for TLS.")] = None,
-    key: Annotated[Path | None, typer.Option(help="PEM file with its key.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file with the certificate's key.")] = None,
     page: PageOption = None,
     page_host: Annotated[
-        str, typer.Option("--page-host", help="Address of the page; whoever reaches it sees the pool.")
+        str, typer.Option("--page-host", help="Address of the page. All who reach it see the pool.")
     ] = "127.0.0.1",
 ) -> None:
-    """Serve the pool of CONFIG to the processes that connect to it, on this machine or on others."""
+    """Serve the pool of CONFIG to other processes, on this machine or on others."""
     require("serve", '"balancer serve"')
     from balancer.commands import serve as serving
 
@@ -253,7 +253,7 @@ def top(
     url: Annotated[str, typer.Argument(metavar="URL", help="The URL of a page, as it was printed.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show the page of a pool in the terminal until ctrl-C, or with --json what it says just now."""
+    """Show the page of a pool in the terminal until ctrl-C. With --json, print its state once."""
     from balancer.observing.page.top import show, state_of
 
     if as_json:
@@ -264,7 +264,7 @@ def top(
 
 
 def strategies(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the strategies, their options and the plugins they come from."""
+    """List the strategies, with their options and plugins."""
     from balancer.commands.strategies import print_strategies, strategies_data
 
     if as_json:
@@ -277,7 +277,7 @@ def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("balancer.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a config with every section and key in it, each with its default and what it is for."""
+    """Write a config with every section and key, each with its default and meaning."""
     from balancer.commands.init import write_config
 
     write_config(file, force=force)
@@ -288,7 +288,7 @@ def init(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a line for each problem, and exit code 2."""
+    """Run the command line. Each error of balancer is printed as a line, and the exit code is 2."""
     try:
         with raising_stopped():
             command = without_clutter(get_command(make_app(default_registry())))
@@ -296,22 +296,22 @@ def main() -> None:
     except CommandStopped as stopped:
         _say_stopped(stopped)
         raise
-    except KeyboardInterrupt as stopped:  # of a plugin's own: a signal raises `CommandStopped`
+    except KeyboardInterrupt as stopped:  # raised by a plugin: a signal raises `CommandStopped`
         _say_stopped(stopped)
         sys.exit(_STOPPED + signal.SIGINT)
-    except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full when the report is to be written
+    except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full
         complain(str(error))
-    except typer.Abort:  # somebody did not answer a plugin's question
+    except typer.Abort:  # a plugin asked a question and got no answer
         sys.exit(1)
     except Exception as error:
-        if not isinstance(error, typer.BadParameter.__bases__):  # a usage error: typer makes only this kind public
+        if not isinstance(error, typer.BadParameter.__bases__):  # a usage error: typer exports only this class of them
             raise
         complain(_usage(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say_stopped(stopped: BaseException) -> None:
-    """Say in a line that the command was stopped, and what became of its work."""
+    """Print that the command was stopped, and what was or was not written."""
     said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
     if wants_json():
         print_json({}, errors=[said])
@@ -319,7 +319,7 @@ def _say_stopped(stopped: BaseException) -> None:
 
 
 def _usage(error: Exception) -> str:
-    """Return what is wrong with the command line, in a line; nothing if the help was shown instead."""
+    """Return what is wrong with the command line, as one line; "" if the help was shown instead."""
     words = " ".join(str(getattr(error, "format_message", error.__str__)()).split())
     where = getattr(getattr(error, "ctx", None), "command_path", _NAME)
     return f"{words.rstrip('.')} (see {where} --help)" if words else ""

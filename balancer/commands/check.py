@@ -1,6 +1,6 @@
 """`balancer check`: what a config would run, and every mistake in it.
 
-Decides what a person wants to see before a run, and that one mistake hides no other. Runs no program of a problem.
+One mistake hides no other. No program of a problem is run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,18 +28,18 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = ["Checked", "check_config"]
 
 _SERVER_S: Final = 5.0  # for the server of a pool
-_MOST_LINES: Final = 24  # endpoints that get a line each; of more only those that do not answer
+_MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
 _EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
 
 
 @dataclass(slots=True)
 class Checked:
-    """What was found.
+    """Result of a check.
 
     Attributes:
-        lines: for people.
-        data: the same for programs.
-        mistakes: a line for each thing to put right.
+        lines: the text output.
+        data: the same as data, for JSON.
+        mistakes: a line for each thing to correct.
         silent: a line for each endpoint that does not answer.
     """
 
@@ -50,10 +50,10 @@ class Checked:
 
 
 def check_config(config: Config, registry: Registry, *, offline: bool = False) -> Checked:
-    """Return what `config` would run, and all that is wrong with it.
+    """Return what `config` would run, and all its mistakes.
 
     Args:
-        offline: leave the endpoints alone; else each is asked whether it answers.
+        offline: do not ask the endpoints whether they answer.
     """
     checked = Checked()
     with ExitStack() as stack:
@@ -95,7 +95,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
 
 
 def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | None:
-    """Return the pool of the server, and say who that is; None if it is not there."""
+    """Connect to the server of the pool, report it, and return its pool; None if it cannot be used."""
     url = config.redact(config.pool.connect or "")
     checked.data |= {"endpoints": [], "protections": [], "languages": [], "strategy": None}
     found: dict[str, Any] = {"url": url, "answers": None, "error": None, "epoch": None, "ttl_s": None}
@@ -123,7 +123,7 @@ def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | 
 
 
 def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor]) -> dict[str, Executor]:
-    """Return an executor for each, by name. Raises ConfigError with a line for each mistake, MissingExtra."""
+    """Return an executor for each endpoint, by name. Raises ConfigError with a line for each mistake, MissingExtra."""
     made: dict[str, Executor] = {}
     mistakes: dict[str, None] = {}
     for endpoint in endpoints:
@@ -147,7 +147,7 @@ def _check_strategy(config: Config, registry: Registry, checked: Checked) -> Non
     except ConfigError as error:
         checked.mistakes += config.located("pool", error).problems
         return
-    # As the file has them where it has a text: that may be from the environment.
+    # Texts as the file has them, redacted: they may come from the environment.
     written = {name: config.redact(value) for name, value in pool.options.items() if isinstance(value, str)}
     shown = {**options, **written}
     checked.data["strategy"]["options"] = shown
@@ -169,13 +169,13 @@ def _check_endpoints(
     with Scratch("balancer-check-") as cache:
         try:
             executors = make(cache.path)
-        except MissingExtra as error:  # a pool does without executors
+        except MissingExtra as error:  # a pool works without executors
             languages, executors = f"unknown: {error}", {}
         except ConfigError as error:
             checked.mistakes += map(config.redact, error.problems)
             executors = {}
         else:
-            # What a server runs, it is asked for, unless the config says it.
+            # A server is asked for its languages, unless the config names them.
             told = {each.name for entry in config.endpoints if entry.languages is not None for each in entry.specs}
             silent = offline and any(
                 name not in told and not found[name]["url"].startswith("local:") for name in executors
@@ -183,7 +183,7 @@ def _check_endpoints(
             known = [] if silent else sorted(languages_of(executors))
             checked.data["languages"], languages = known, ", ".join(known) or "not asked for"
         pings: dict[str, Callable[[], object]] = {name: executor.ping for name, executor in executors.items()}
-        if config.pipeline is None:  # nobody knows what a server of the pool speaks
+        if config.pipeline is None:  # the protocol of the endpoints is unknown: only connect
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
         if not offline and not checked.mistakes:
             _ask(config, found, pings, checked)
@@ -206,7 +206,7 @@ def _check_endpoints(
 
 
 def _groups(found: Mapping[str, dict[str, Any]]) -> str:
-    """Return how many slots each failover group has, if there are several."""
+    """Return the slots of each failover group as text; "" if there is one group."""
     slots: dict[int, int] = {}
     for each in found.values():
         slots[each["group"]] = slots.get(each["group"], 0) + each["capacity"]
@@ -215,7 +215,7 @@ def _groups(found: Mapping[str, dict[str, Any]]) -> str:
 
 
 def _protections(executors: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what protects the runs on the endpoints that tell, those with the same together."""
+    """Return the protections of runs, with the endpoints that have the same ones in one entry."""
     found: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for name, executor in executors.items():
         if told := getattr(executor, "protections", None):
@@ -243,7 +243,7 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
 def _ask(
     config: Config, found: dict[str, dict[str, Any]], pings: Mapping[str, Callable[[], object]], checked: Checked
 ) -> None:
-    """Ask each endpoint that can be asked whether it answers."""
+    """Ask each endpoint in `pings` whether it answers."""
     silent = unreached(pings)
     for name in pings:
         found[name] |= {"answers": name not in silent, "error": silent.get(name)}
@@ -294,7 +294,7 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
     checked.lines += [f"           {name} is left out: {redact(why)}" for name, why in packages_left_out.items()]
-    if known := checked.data.get("languages"):  # those of a server that was not asked are not known
+    if known := checked.data.get("languages"):  # unknown for a server that was not asked
         checked.lines += [f"           {line}" for line in lines_on_missing(found, known)]
     checked.lines += [
         f"           {problem.id}/{name} is left out: {why}"
@@ -319,12 +319,12 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
 
 
 def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], str]:
-    """Return the first row that can be used, and what to say of the data; a check does not read all of it."""
+    """Return the first usable row, and a description of the data. The other rows are not read."""
     from balancer.pipeline.rows.raw import count_rows
     from balancer.pipeline.rows.read import BadRow, read_rows
 
     place = config.redact(settings.problems)
-    languages = checked.data["languages"] or _EVERY_LANGUAGE  # those of a server that was not asked are not known
+    languages = checked.data["languages"] or _EVERY_LANGUAGE  # unknown for a server that was not asked
     try:
         many = count_rows(settings.problems, settings.rows.split)
         read = next((each for _, each in read_rows(settings.problems, settings.rows, languages)), None)
@@ -338,13 +338,13 @@ def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> 
 
 
 def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], dict[str, str]]:
-    """Return the problems that can be read, and the packages that are left out, name -> why."""
+    """Return the problems that can be read, and the packages that are left out: name -> why."""
     from balancer.pipeline.packages.read import read_packages  # it needs the extra
 
-    if not settings.problems:  # its absence has been told
+    if not settings.problems:  # already reported as a mistake
         return [], {}
     try:
-        packages = read_packages(Path(settings.problems), whole=False)  # all data at once is more than memory
+        packages = read_packages(Path(settings.problems), whole=False)  # all data at once may not fit in memory
     except BalancerError as error:
         checked.mistakes += config.redact(str(error)).splitlines()
         return [], {}

@@ -1,7 +1,6 @@
 """`balancer init`: a commented config with every section, key and default.
 
-Decides how it is laid out. The keys, defaults and meanings are those of the settings themselves, so what is written is
-never out of date.
+Keys, defaults and meanings are read from the settings classes and their docstrings.
 """
 
 import inspect
@@ -50,7 +49,7 @@ def write_config(file: Path, *, force: bool = False) -> None:
     """Write a commented config to `file`.
 
     Raises:
-        ConfigError: it is there already and not to be replaced, or cannot be written.
+        ConfigError: the file exists and `force` is False, or it cannot be written.
     """
     try:
         with file.open("w" if force else "x", encoding="utf-8") as out:
@@ -62,7 +61,7 @@ def write_config(file: Path, *, force: bool = False) -> None:
 
 
 def commented_config() -> str:
-    """Return the text: all keys are comments but the URL of two local endpoints."""
+    """Return the text of the config. All keys are comments, except the URL of two local endpoints."""
     return "\n".join([_TOP, *(line for name in Config.model_fields for line in _section(name))])
 
 
@@ -71,7 +70,7 @@ def _section(name: str) -> Iterator[str]:
     about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
     required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
     heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
-    if name == "quotas":  # a table for each name, of which there is none yet: it stands as a comment
+    if name == "quotas":  # has a table for each name; there is none yet, so an example stands as a comment
         yield from _comment(about.replace("`", ""))
         yield f"# [{name}.text]"
         yield from _keys(QuotaSettings)
@@ -86,7 +85,7 @@ def _section(name: str) -> Iterator[str]:
 
 
 def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
-    """Yield the tables within a table; as their heading is a comment, so is all of them."""
+    """Yield the tables within a table. All lines are comments, as the heading is one."""
     for key, field in model.model_fields.items():
         below = _model_of(field)
         if below is not None:
@@ -123,7 +122,7 @@ def _default(key: str, field: FieldInfo) -> str:
 
 
 def _example(annotation: Any) -> str:
-    """Return some value of an optional key, which TOML cannot write as absent."""
+    """Return an example value of an optional key, because TOML has no null."""
     kinds = {kind for part in (annotation, *get_args(annotation)) for kind in (part, *get_args(part))}
     if any(get_origin(kind) is list for kind in kinds):
         return '["text"]'
@@ -147,7 +146,7 @@ def _comment(words: str, *, indent: str = "# ") -> Iterator[str]:
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Return what the docstrings of `model` and of what it extends say of each attribute."""
+    """Return the meaning of each attribute, from the docstrings of `model` and its base classes."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         text = inspect.cleandoc(kind.__doc__ or "") if issubclass(kind, BaseModel) else ""

@@ -1,10 +1,7 @@
-"""Reloading the config of a running server: SIGHUP, endpoint changes, pings.
+"""Config reload of a running server at SIGHUP, and its pings of endpoints.
 
-Decides that a config with a mistake changes nothing, and that changes are made in one step. A shell: it has the signal
-and the event loop.
-
-Config changes of a running server: what an edited config adds, changes and removes. Decides what can be changed while
-leases are out, what counts from the next start only, and what is refused. Pure.
+`changes` compares two configs and is pure. `LiveConfig` has the signal and the event loop: it makes all changes in one
+step. A config with a mistake changes nothing.
 """
 
 import asyncio
@@ -31,20 +28,21 @@ from balancer.strategy import Strategy
 
 __all__ = ["ConfigChanges", "LiveConfig", "changes"]
 
-# Of what a core is made, and keeps for its life. What else a config has is not the server's.
+# A core keeps these for its life. The server uses no other part of a config.
 _SECTIONS = ("health", "limits", "host_caps", "quotas", "trace")
 _POOL_KEYS = ("max_waiters", "seed", "spill_after_s")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigChanges:
-    """What differs.
+    """Differences between the config in force and a new one.
 
     Attributes:
-        added, changed, removed: endpoints, as they are to be; of those that go, as they were.
-        strategy: True if another strategy is to choose, or with other options.
-        later: the keys that count from the next start.
-        running: the config that is in force once this is done.
+        added, changed: endpoints, as they will be.
+        removed: endpoints, as they were.
+        strategy: True if the strategy or its options change.
+        later: the keys that take effect at the next start.
+        running: the config in force after the changes.
     """
 
     added: tuple[Endpoint, ...]
@@ -55,7 +53,7 @@ class ConfigChanges:
     running: Config
 
     def lines(self, file: str) -> Iterator[str]:
-        """Yield what is to be said of it."""
+        """Yield the lines that report the changes. `file` is the name of the config."""
         counts = ((len(self.added), "added"), (len(self.changed), "changed"), (len(self.removed), "removed"))
         said = [f"{count} {word}" for count, word in counts if count]
         done = [f"endpoints {', '.join(said)}"] if said else []
@@ -73,11 +71,11 @@ class ConfigChanges:
 
 
 def changes(before: Config, after: Config) -> ConfigChanges:
-    """Return what is to be changed where `before` is in force and `after` is wanted.
+    """Return the changes from the config in force to the config that is wanted.
 
     Raises:
-        ConfigError: an endpoint names a quota that a restart would bring; or the pool is to be elsewhere; or all
-            endpoints have gone, as in a file that is being written.
+        ConfigError: an endpoint names a quota that only a restart would add; or `after` connects to another pool; or
+            all endpoints are gone, as in a file that is being written.
     """
     if after.pool.connect is not None:
         raise after.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
@@ -106,17 +104,17 @@ def changes(before: Config, after: Config) -> ConfigChanges:
 
 
 class LiveConfig:
-    """What is in force of a config, for the length of an `async with` block.
+    """The config in force, for the length of an `async with` block.
 
     Args:
-        server: whose pool it is.
-        pool: likewise; its core is changed by steps of the server only.
+        server: serves the pool.
+        pool: the served pool. Only steps of the server change its core.
         config: of the pool.
         registry: the plugins.
-        say: is told what came of each change, in a line.
+        say: called with a line for each change.
 
     Raises:
-        ConfigError, MissingExtra: the endpoints cannot be pinged as the config wants it.
+        ConfigError, MissingExtra: the endpoints cannot be pinged as the config says.
     """
 
     def __init__(
@@ -126,7 +124,9 @@ class LiveConfig:
         self._core: Core = pool.engine.core
         self._random: Random = pool.rng
         self._config = config
-        self._redactions = {config.redaction: None}  # what has left the config may be out, and be shown, for long
+        self._redactions = {
+            config.redaction: None
+        }  # an endpoint that has left the config may hold leases, and be shown, for long
         self._registry = registry
         self._say = say
         self._loop = asyncio.get_running_loop()
@@ -136,7 +136,7 @@ class LiveConfig:
         self._pinging = EndpointPings(config, registry, self)
 
     def mind(self, number: signal.Signals, again: Callable[[], Config]) -> None:
-        """Call `again` for the config at each signal of this number, and change what differs."""
+        """At each signal `number`, call `again` to read the config, and apply the differences."""
         self._again = again
         self._loop.add_signal_handler(number, self._wanted.set)
 
@@ -153,13 +153,13 @@ class LiveConfig:
         self._pinging.stop()
 
     def redact(self, text: str) -> str:
-        """Return `text` without what any config of this server had from the environment."""
+        """Return `text` without the environment values of any config that this server has had."""
         for redaction in tuple(self._redactions):
             text = redaction(text)
         return text
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Hear from a ping, in a thread of its own."""
+        """Take the result of a ping. Called from the thread of the ping."""
         step = partial(self._pinged, name, ok, conclusive)
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._server.act, step)
@@ -188,7 +188,7 @@ class LiveConfig:
         except ConfigError as error:
             raise fresh.located("pool", error) from None
         pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
-        self._redactions[fresh.redaction] = None  # before anybody hears of what is in it
+        self._redactions[fresh.redaction] = None  # before anything of it is shown
         acts = [*self._acts(found, strategy)]
         if acts:
             self._server.act(lambda: self._server.coordinator.change(acts, clock()))
@@ -200,7 +200,7 @@ class LiveConfig:
             self._tell(line)
 
     def _acts(self, found: ConfigChanges, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
-        """Yield what is to be done to the core: what comes first, lest somebody finds nothing to wait for."""
+        """Yield the changes to the core. Additions come first, so that no waiter finds the pool empty."""
         core = self._core
         now = clock()
         for endpoint in found.added:
@@ -213,5 +213,5 @@ class LiveConfig:
             yield partial(core.set_strategy, strategy, now)
 
     def _tell(self, line: str) -> None:
-        with suppress(OSError):  # whoever read it has gone
+        with suppress(OSError):  # the reader of the output has gone
             self._say(line)

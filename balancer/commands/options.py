@@ -1,10 +1,4 @@
-"""Options that several commands have: a config, what takes the place of something in it, JSON; how mistakes are told.
-
-Shell completion: names of strategies, TOML files, results folders. Decides what is offered for the word that was begun.
-
-JSON output of commands: one document on standard output. Decides the keys that every document has, whichever command it
-is of.
-"""
+"""Options that several commands share, with their completion, their error lines and their JSON output."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,22 +40,22 @@ _WRONG: Final = 2
 _OPTION = "--json"
 
 JsonOption = Annotated[
-    bool, typer.Option(_OPTION, help="Print one JSON document on standard output, and all else on standard error.")
+    bool, typer.Option(_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
 ]
 
 
 def strategy_names(incomplete: str) -> list[str]:
-    """Return the strategies whose names begin like this."""
+    """Return the names of strategies that begin with `incomplete`."""
     return [name for name in sorted(default_registry().strategies) if name.startswith(incomplete)]
 
 
 def toml_files(incomplete: str) -> list[str]:
-    """Return the TOML files, and the folders that may hold some, whose paths begin like this."""
+    """Return the paths of TOML files and of folders that begin with `incomplete`."""
     return _paths(incomplete, ".toml")
 
 
 def result_folders(incomplete: str) -> list[str]:
-    """Return the folders whose paths begin like this."""
+    """Return the paths of folders that begin with `incomplete`."""
     return _paths(incomplete, None)
 
 
@@ -81,7 +75,7 @@ def _paths(incomplete: str, suffix: str | None) -> list[str]:
 
 
 def without_clutter(command: Any) -> Any:
-    """Return `command` whose help leaves out the two options that set up completion."""
+    """Return `command`, with the two completion options hidden in its help."""
     for option in command.params:
         if option.name in _HIDDEN:
             option.hidden = True
@@ -107,25 +101,24 @@ StrategyOption = Annotated[
 ]
 PageOption = Annotated[
     int | None,
-    typer.Option(
-        "--page", metavar="PORT", min=0, max=65535, help="Serve a page that shows it while it works; 0: a free port."
-    ),
+    typer.Option("--page", metavar="PORT", min=0, max=65535, help="Serve a page that shows the pool. 0: a free port."),
 ]
 PoolOption = Annotated[
     str | None,
-    typer.Option("--pool", metavar="URL", help="Share the pool that is served there: balancer://host:port."),
+    typer.Option("--pool", metavar="URL", help="Use the pool served at this URL: balancer://host:port."),
 ]
 TokenOption = Annotated[
     Path | None,
-    typer.Option("--token-file", metavar="FILE", help="With the token of that server; else BALANCER_SERVE_TOKEN."),
+    typer.Option("--token-file", metavar="FILE", help="File with that server's token. Default: BALANCER_SERVE_TOKEN."),
 ]
 CaOption = Annotated[
-    Path | None, typer.Option("--ca", metavar="FILE", help="PEM file that vouches for that server, for TLS.")
+    Path | None,
+    typer.Option("--ca", metavar="FILE", help="PEM file with the certificate that signed that server's, for TLS."),
 ]
 
 
 def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path | None) -> Config:
-    """Return `config` over the pool that is served at `url`. Raises ConfigError, for a mistake in what is given."""
+    """Return `config` with the pool that is served at `url`. Raises ConfigError if an option is wrong."""
     given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
     said = {key: value for key, value in given.items() if value is not None}
     if said and url is None and config.pool.connect is None:
@@ -138,7 +131,7 @@ def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path
 
 
 def with_options(config: Config, strategy: str | None, results: Path | None) -> Config:
-    """Return `config` with what the command line says instead. Raises ConfigError."""
+    """Return `config` with the strategy and results folder of the command line. Raises ConfigError."""
     if strategy is not None and config.pool.connect is not None:
         raise ConfigError(f"--strategy {strategy}: the server of the pool chooses; change its config")
     if strategy is not None:
@@ -153,7 +146,7 @@ def with_options(config: Config, strategy: str | None, results: Path | None) -> 
 
 @contextmanager
 def redacted(config: Config) -> Iterator[None]:
-    """Say what is wrong without what `config` has from the environment, and exit."""
+    """Print an error of the block without values from the environment, and exit with code 2."""
     try:
         yield
     except (BalancerError, OSError) as error:
@@ -161,7 +154,7 @@ def redacted(config: Config) -> Iterator[None]:
 
 
 def complain(error: str) -> NoReturn:
-    """Say what is wrong, as the command line wants it, and exit."""
+    """Print `error`, as JSON if the command line has `--json`, and exit with code 2."""
     if wants_json():
         print_json({}, errors=error.splitlines())
     else:
@@ -170,23 +163,24 @@ def complain(error: str) -> NoReturn:
 
 
 def print_errors(lines: Iterable[str]) -> None:
-    """Print each line as an error of the program."""
+    """Print each line on standard error, after `balancer: `."""
     for line in lines:
         print(f"balancer: {line}", file=sys.stderr)
 
 
 def wants_json() -> bool:
-    """Return whether the command line asks for JSON, also one that is wrong otherwise."""
+    """Return whether the command line has `--json`, even if the rest of it is wrong."""
     return _OPTION in sys.argv[1:]
 
 
 def print_json(
     found: Mapping[str, Any], *, errors: Iterable[str] = (), redact: Callable[[str], str] | None = None
 ) -> None:
-    """Print `found` as a document, with `errors`: a line for each thing that went wrong, none if all went well.
+    """Print `found` as one JSON document, with `errors`.
 
     Args:
-        redact: applied to every text in it.
+        errors: a line for each error; empty if there was none.
+        redact: applied to every text in the document.
     """
     document = {**found, "errors": list(errors)}
     print(json_text(_redacted(document, redact) if redact else document), end="")

@@ -1,8 +1,6 @@
-"""Pings of endpoints: a server's own, by the executors of their schemes; and whether those of a config can be reached.
+"""Pings of endpoints: those that a server repeats, and those that `balancer check` makes once.
 
-Decides which endpoints a server can ask: a `local://` one is on the machine of whoever leases it. A shell.
-
-Reachability of endpoints: each is pinged once, many at a time, with a timeout. Decides how long an endpoint has.
+A server does not ping a `local://` endpoint, as it is on the machine of the process that leases it.
 """
 
 import queue
@@ -27,16 +25,16 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class EndpointPings:
-    """Pings the endpoints of `config` from `start` on, until it is stopped; none if the config wants none.
+    """Pings the endpoints of `config` from `start` to `stop`; none if the config has pings off.
 
     Args:
         config: of the pool.
         registry: the plugins.
-        told: hears how each ping went.
+        told: receives the result of each ping.
 
     Raises:
         ConfigError: no plugin serves a scheme, or its adapter cannot work here.
-        MissingExtra: it needs an extra.
+        MissingExtra: an adapter needs an extra.
     """
 
     def __init__(self, config: Config, registry: Registry, told: PingListener) -> None:
@@ -57,25 +55,25 @@ class EndpointPings:
             self._owned = made.pop_all()
 
     def start(self) -> Self:
-        """Begin."""
+        """Start the pings."""
         if self._prober is not None:
             self._prober.start()
         return self
 
     def stop(self) -> None:
-        """End; it takes a second at most."""
+        """Stop the pings. Takes at most a second."""
         if self._prober is not None:
             self._prober.stop()
         self._owned.close()
 
 
 def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.0) -> dict[str, str]:
-    """Return why each endpoint that does not answer does not, by the keys of `pings`; those that answer are left out.
+    """Ping all endpoints once, and return why each one that does not answer does not, by the keys of `pings`.
 
     Args:
-        pings: for each endpoint what returns if it is well, and raises if it is not. One that never ends is left behind
-            in a daemon thread.
-        within_s: how long an endpoint has, from when it is asked.
+        pings: for each endpoint a function that returns if the endpoint is well, and raises if not. A ping that never
+            ends stays behind in a daemon thread.
+        within_s: timeout of each ping, in seconds from its start.
     """
     waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in pings:
@@ -88,7 +86,7 @@ def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.
 
 
 def connecting(urls: Mapping[str, str], *, within_s: float = 5.0) -> dict[str, Callable[[], object]]:
-    """Return pings that only open a connection, for those of `urls`, by name, that have a host and a port."""
+    """Return pings that only open a connection, by name, for the `urls` that have a host and a port."""
     found: dict[str, Callable[[], object]] = {}
     for name, url in urls.items():
         parts = urlsplit(url)
@@ -130,7 +128,7 @@ def _answer(ping: Callable[[], object], within_s: float) -> str:
     def asked() -> None:
         try:
             ping()
-        except Exception as error:  # whatever an adapter raises: it has not answered as it should
+        except Exception as error:  # an adapter may raise anything: the answer was wrong
             found.put(" ".join(str(error).split()) or type(error).__name__)
         else:
             found.put("")

@@ -1,4 +1,4 @@
-"""Policies of a config in words: health, limits, caps and retries, and warnings on what may not do what was meant."""
+"""Policies of a config as text: health, limits, caps and retries, and warnings about settings that may not work."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ __all__ = ["left_to_server", "policy_lines", "warnings"]
 
 
 def policy_lines(config: Config) -> Iterator[str]:
-    """Yield what the config says about health, limits, quotas and retries."""
+    """Yield lines about health, limits, quotas and retries."""
     if config.pool.connect is not None:
         yield "health     the server's, and so are limits, caps and quotas"
     else:
@@ -56,7 +56,7 @@ def _pings(health: PingSettings) -> str:
 
 
 def left_to_server(config: Config) -> Iterator[str]:
-    """Yield a line if the pool is served elsewhere and the config says what does not count then."""
+    """Yield a line if a server decides over the pool and the config has settings that it ignores."""
     if config.pool.connect is not None and config.decided_by_server:
         said = ", ".join(config.decided_by_server)
         kept = "; of [[endpoints]] only languages and isolation count, by name" if "endpoints" in said else ""
@@ -64,8 +64,8 @@ def left_to_server(config: Config) -> Iterator[str]:
 
 
 def warnings(config: Config) -> Iterator[str]:
-    """Yield a line for each such thing, with what to do."""
-    if config.pool.connect is not None:  # the rest is the server's
+    """Yield a line for each setting that may not do what was meant, with what to do."""
+    if config.pool.connect is not None:  # the server decides the rest
         yield from left_to_server(config)
         return
     groups = Counter(endpoint.group for endpoint in config.pool_endpoints)
@@ -82,7 +82,7 @@ def warnings(config: Config) -> Iterator[str]:
 
 
 def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:
-    """Yield a line if the lowest group can fail as a whole without the next one being used."""
+    """Yield a line if the lowest group can fail as a whole and the next one is still not used."""
     health = config.health
     lowest, following = sorted(groups)[:2]
     many, least = groups.total(), groups[lowest]

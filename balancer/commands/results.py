@@ -1,7 +1,4 @@
-"""`balancer report`, `merge` and `diff`: commands that read the results of earlier runs.
-
-Decides what they say on the terminal.
-"""
+"""`balancer report`, `merge` and `diff`: commands that read the results of earlier runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["differ", "difference_lines", "put_together", "write_again"]
 
-_MOST_LINES = 12  # of a kind: all of it is to fit on one screen
+_MOST_LINES = 12  # of each kind, so that all of it fits on one screen
 
 
 def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
-    """Make the report, and what else a run leaves behind, from the results in `folder`; no endpoint is asked.
+    """Write the report and the other output files again from the results in `folder`. Asks no endpoint.
 
     Returns:
-        what was found, and the path of the page.
+        the result of the run, and the path of the report page.
 
     Raises:
         ConfigError: there are no results, or another process is writing them.
@@ -38,7 +35,7 @@ def write_again(folder: Path, say: Callable[[str], object]) -> "tuple[RunResult,
 
 
 def put_together(folders: Sequence[Path], into: Path, say: Callable[[str], object]) -> "tuple[RunResult, Path]":
-    """Put the results of shares together in `into`, and make the report of them all. As `write_again`."""
+    """Merge the results of shares in `into`, and write the report. Returns and raises as `write_again`."""
     from balancer.pipeline.report import write_report
     from balancer.pipeline.results.transfer import merge
     from balancer.pipeline.running.conclude import conclude
@@ -72,7 +69,7 @@ def _opened(folder: Path) -> "Iterator[Store]":
 
 
 def difference_lines(found: "Difference") -> Iterator[str]:
-    """Yield what `balancer diff` prints."""
+    """Yield the lines that `balancer diff` prints."""
     counts = found.counts
     yield f"{found.both} problems in both, {counts['only_before']} only before, {counts['only_after']} only after"
     before, after = (_rate(found.killed[n], found.wrong[n]) for n in (0, 1))

@@ -1,7 +1,4 @@
-"""`balancer run`: judge the problems of a config, and say what came of it.
-
-Decides what is said of a run and with which exit code.
-"""
+"""`balancer run`: judge the problems of a config. What it prints, and its exit code."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -34,7 +31,7 @@ __all__ = ["run", "tell_of_run"]
 
 _DONE: Final = 0
 _NOTHING_JUDGED: Final = 3
-_STOPPED: Final = 128  # and the signal's number, as shells count
+_STOPPED: Final = 128  # plus the number of the signal, as in a shell
 
 
 def run(
@@ -42,17 +39,17 @@ def run(
     config: ConfigArgument,
     strategy: StrategyOption = None,
     results: Annotated[
-        Path | None, typer.Option("--results", metavar="DIR", help="Write here instead of where the config says.")
+        Path | None, typer.Option("--results", metavar="DIR", help="Write the results here, not where CONFIG says.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier run in that folder.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete an earlier run in that folder first.")] = False,
     shard: Annotated[
         str | None,
-        typer.Option("--shard", metavar="I/N", help="Take the Ith of N shares of the problems, e.g. 2/8."),
+        typer.Option("--shard", metavar="I/N", help="Judge only the Ith of N shares of the problems, e.g. 2/8."),
     ] = None,
     live: Annotated[
         int | None,
         typer.Option(
-            "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run; 0: a free port."
+            "--live", metavar="PORT", min=0, max=65535, help="Serve a page that shows the run. 0: a free port."
         ),
     ] = None,
     pool: PoolOption = None,
@@ -60,11 +57,11 @@ def run(
     ca: CaOption = None,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", metavar="NAME", help="Have problems judged by other processes: ray."),
+        typer.Option("--engine", metavar="NAME", help="Judge the problems in other processes. Only: ray."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the problems of CONFIG and write a report. A run that was stopped goes on where it was."""
+    """Judge the problems of CONFIG and write a report. The same command resumes a run that was stopped."""
     require("pipeline", '"balancer run"')
     if live is not None:
         require("page", '"balancer run --live"')
@@ -90,7 +87,7 @@ def run(
 
 
 def _engine(name: str, config: Config) -> "RemoteEngine":
-    """Return what judges the problems of a run in other processes. Raises ConfigError, MissingExtra."""
+    """Return the engine that judges problems in other processes. Raises ConfigError, MissingExtra."""
     if name != "ray":
         raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
     require("ray", '"balancer run --engine ray"')
@@ -102,7 +99,7 @@ def _engine(name: str, config: Config) -> "RemoteEngine":
 
 
 def tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:
-    """Print what a run found, and how it goes on if it did not come to its end."""
+    """Print the result of a run, and how to resume it if it is not complete."""
     from balancer.pipeline.report import nothing_judged, print_summary
 
     said = ""

@@ -1,6 +1,6 @@
 """`balancer serve`: the pool of a config, served on one port.
 
-Decides who may listen to whom: this machine alone unless it is told otherwise, and nobody without a token beyond it.
+It listens on this machine only, unless `--host` says otherwise. Other machines need a token.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ServeOptions", "no_files_left", "serve", "tls_of", "token_of"]
 
-_SHORTEST = 16  # characters of a token that nobody guesses
+_SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 def token_of(file: Path | None) -> str:
-    """Return the token that holders must have: of `file`, else of the environment; "" for none. Raises ConfigError."""
+    """Return the token of `file`, else of the environment; "" for none. Members must send it. Raises ConfigError."""
     if file is None:
         where, token = TOKEN_VARIABLE, os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:
@@ -57,7 +57,7 @@ def token_of(file: Path | None) -> str:
 
 
 def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return how TLS is spoken; None: it is not. Raises ConfigError."""
+    """Return the TLS context of the server, or None without `cert`. Raises ConfigError."""
     if cert is None:
         if key is not None:
             raise ConfigError("--key is given without --cert; give both, or neither")
@@ -84,14 +84,14 @@ class ServeOptions:
     """Where and how a pool is served.
 
     Attributes:
-        host, port: where to listen; 0: a free port.
-        state: the file that says who holds leases.
-        ttl_s: after so many seconds a process that is not heard of has lost its leases.
-        token: that processes must have; "" for none.
-        tls: how TLS is spoken; None: it is not.
-        page: address and port of the page that shows the pool and who holds what; None: there is none.
-        say: is told what is to be known, in lines.
-        again: reads the config once more, at each SIGHUP, and what differs is changed; None: SIGHUP is not minded.
+        host, port: where to listen; port 0: a free port.
+        state: the file that records who holds leases.
+        ttl_s: a member that is silent for this many seconds loses its leases.
+        token: members must send it; "" for none.
+        tls: the TLS context; None: no TLS.
+        page: address and port of the page that shows the pool and its members; None: no page.
+        say: called with each line of output.
+        again: reads the config again at each SIGHUP, and the differences are applied; None: SIGHUP is not handled.
     """
 
     host: str
@@ -106,12 +106,13 @@ class ServeOptions:
 
 
 def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
-    """Serve until it is stopped. What is out then stays out: holders tell the next server.
+    """Serve until a signal stops it. Leases that are out stay out: their holders report them to the next server.
 
-    The limit of open files of this process is raised to the most that it may have: each holder is a file.
+    This process's limit of open files is set as high as allowed, because each connection is a file.
 
     Raises:
-        ConfigError: others than this machine could connect without a token; or another server has the state.
+        ConfigError: other machines could connect without a token; another server has the state; or an option or the
+            config is wrong.
         OSError: it cannot listen, or the state cannot be written.
         CommandStopped: at SIGINT and SIGTERM.
     """
@@ -130,7 +131,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     keeper = RecordFile(options.state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            pool.engine.clock = clock  # the one that its core is driven by
+            pool.engine.clock = clock  # the clock that drives its core
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
@@ -140,12 +141,12 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
 async def _serve(
     pool: Pool, config: Config, registry: Registry, options: ServeOptions, keeper: RecordFile, times: ClusterTimes
 ) -> int:
-    """Serve until a signal says that it is enough, and return its number."""
-    stopped = told_to_stop()  # not raised wherever the loop happens to be: what is connected has to be left in order
+    """Serve until a signal comes, and return its number."""
+    stopped = told_to_stop()  # no exception in the middle of the loop: connections must be closed in order
     no_files_left(asyncio.get_running_loop())
 
     def guard(step: Callable[[], None]) -> None:
-        with pool.engine.lock:  # whoever looks at the pool meanwhile sees a whole one
+        with pool.engine.lock:  # no other thread sees the pool half changed
             step()
 
     def told() -> None:
@@ -164,7 +165,7 @@ async def _serve(
     )
     live = LiveConfig(server, pool, config, registry, options.say)
     pool.hide(live.redact)
-    # What cannot be is told before any lease.
+    # Before any lease, so that a mistake is reported first.
     seen = None if options.page is None else _page_of(pool, server, live, *options.page)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
@@ -205,33 +206,31 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: 
 
 _log = logging.getLogger("balancer.serve")
 
-_KEPT_FILES: Final = (
-    400  # files for all else: the page's 256 connections, the state, pings, TLS that is being agreed on
-)
+_KEPT_FILES: Final = 400  # files for all else: the page's 256 connections, the state, pings, TLS handshakes
 _LEAST_FILES: Final = 16
 _SELDOM_S: Final = 60.0
 
 
 def _raise_limit() -> int | float:
-    """Raise this process's limit of open files to the most that it may have, and return it."""
+    """Set this process's limit of open files as high as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-        except (OSError, ValueError):  # macOS says "infinity" and does not mean it
+        except (OSError, ValueError):  # macOS reports "infinity" but refuses it
             pass
     return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 def _most_connections() -> int | float:
-    """Return how many connections leave files for all else."""
+    """Return how many connections there may be, so that enough files are left for all else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if soft == resource.RLIM_INFINITY else max(_LEAST_FILES, soft - _KEPT_FILES, soft // 2)
 
 
 def no_files_left(loop: asyncio.AbstractEventLoop) -> None:
-    """Say in one line a minute that no files are left, where asyncio would print a traceback each time."""
+    """Log one line a minute when no files are left, instead of asyncio's traceback each time."""
     last_s = -math.inf
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""The live page of a server: the members and their leases, and buttons that drain and restore endpoints.
+"""Live page of a served pool: members with their leases, and buttons that drain and restore endpoints.
 
-Decides that what a button does is a step of the server, so that those who wait are answered and all processes are told.
-A shell: it crosses from the page's thread to the server's loop.
+A button makes a step of the server, so that waiters are served and all members hear of it. The step crosses from the
+page's thread to the server's loop.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ Act = Callable[[float], Sequence[Waiter]]
 def page_of(
     pool: Pool, server: PoolServer, host: str, port: int, *, token: str | None, redact: Callable[[str], str]
 ) -> Page:
-    """Serve the page of `pool` until the pool is closed. Called within the server's loop, before it listens.
+    """Serve the page of `pool` until the pool is closed. Call it in the server's loop, before it listens.
 
     Raises:
-        ConfigError: it cannot listen there, or the token can be guessed.
+        ConfigError: it cannot listen there, or the token is too easy to guess.
         MissingExtra: the extra `page` is not installed.
     """
     loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ def page_of(
     def restore(name: str) -> None:
         def act(now: float) -> Sequence[Waiter]:
             account = core.ledger.account(name)
-            if account.state is not MembershipState.DRAINING:  # what is leaving was taken out of the config
+            if account.state is not MembershipState.DRAINING:  # a retiring endpoint is no longer in the config
                 raise DuplicateEndpoint(name)
             return core.add(account.endpoint, now)
 

@@ -1,7 +1,4 @@
-"""Whether the options that name a served pool can be used: `--pool`, `--token-file` and `--ca`.
-
-Decides that a mistake in an option is blamed on it, not on the config's file.
-"""
+"""Checks of the options `--pool`, `--token-file` and `--ca`. The error names the option, not the config file."""
 
 import ssl
 from pathlib import Path
@@ -13,15 +10,15 @@ __all__ = ["check_sharing", "text_in"]
 
 
 def check_sharing(url: str | None, connect: str | None, token_file: Path | None, ca: Path | None) -> None:
-    """Return if the options can be used.
+    """Check the options of a served pool.
 
     Args:
-        url: of `--pool`; None: what the config says in `connect` counts.
-        connect: likewise.
-        token_file, ca: what is given as `--token-file` and `--ca`.
+        url: of `--pool`; None: `connect` counts.
+        connect: `pool.connect` of the config.
+        token_file, ca: of `--token-file` and `--ca`.
 
     Raises:
-        ConfigError: they cannot, and why.
+        ConfigError: an option cannot be used.
     """
     if url is not None:
         try:
@@ -35,7 +32,7 @@ def check_sharing(url: str | None, connect: str | None, token_file: Path | None,
 
 
 def text_in(option: str, file: Path) -> str:
-    """Return the text in the file that an option names. Raises ConfigError."""
+    """Return the text in `file`, stripped. The error names `option`. Raises ConfigError."""
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:

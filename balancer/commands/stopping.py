@@ -1,7 +1,4 @@
-"""Signal handling: ctrl-C and SIGTERM as an exception, or as a future of the event loop.
-
-Decides what a signal means to a command that does not handle it otherwise.
-"""
+"""Handling of ctrl-C and SIGTERM: as an exception, or as a future of the event loop."""
 
 import signal
 import threading
@@ -22,9 +19,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def raising_stopped() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `CommandStopped` in the block; a second one ends the process at once.
+    """Make SIGINT and SIGTERM raise `CommandStopped` in the block. A second signal ends the process at once.
 
-    A signal that is ignored, e.g. under nohup, stays so. Does nothing outside the main thread, which gets no signals.
+    An ignored signal, e.g. under nohup, stays ignored. Does nothing outside the main thread, which gets no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,7 +39,7 @@ def raising_stopped() -> Iterator[None]:
 
 @contextmanager
 def saying(note: str) -> Iterator[None]:
-    """Add `note`, what became of the work, to a `CommandStopped` that ends the block."""
+    """Add `note` to a `CommandStopped` that ends the block. The note says what was or was not written."""
     try:
         yield
     except CommandStopped as stopped:
@@ -51,12 +48,12 @@ def saying(note: str) -> Iterator[None]:
 
 
 def told_to_stop() -> "asyncio.Future[int]":
-    """Return what is done once SIGINT or SIGTERM comes, with its number; a second one ends the process at once.
+    """Return a future with the number of the first SIGINT or SIGTERM. A second signal ends the process at once.
 
-    For what runs in the event loop of the main thread and has to end in order: an exception would be raised wherever
-    the loop happens to be. A signal that is ignored stays so.
+    For an event loop in the main thread that must end in order: an exception could be raised at any place in it. An
+    ignored signal stays ignored.
     """
-    import asyncio  # most commands need none
+    import asyncio  # here, because most commands do not need it
 
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()

@@ -1,7 +1,4 @@
-"""`balancer strategies`: the strategies that are installed, with their options.
-
-Decides what is said of each, in 80 columns.
-"""
+"""`balancer strategies`: the installed strategies, with their options."""
 
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -19,7 +16,7 @@ _INDENT: Final = "    "
 
 
 def strategies_data(registry: Registry) -> dict[str, Any]:
-    """Return every strategy with its options and the plugin it comes from, as plain data."""
+    """Return every strategy, with its options and its plugin, as plain data."""
     return {
         "strategies": [_strategy(name, registered) for name, registered in sorted(registry.strategies.items())],
         "broken": [str(broken) for broken in registry.broken],
@@ -27,7 +24,7 @@ def strategies_data(registry: Registry) -> dict[str, Any]:
 
 
 def print_strategies(registry: Registry, console: Console) -> None:
-    """Print the same, no line wider than the terminal."""
+    """Print the strategies. No line is wider than the terminal."""
     width = min(console.width, _MOST_WIDE)
     found = strategies_data(registry)
     for strategy in found["strategies"]:

@@ -1,7 +1,4 @@
-"""`balancer trace`: a summary of a trace, and conversion of other programs' logs into one.
-
-Decides what is read, by which name, and where it goes. What a trace is like is for `balancer.observing.traces` to say.
-"""
+"""`balancer trace`: a summary of a trace, and conversion of other programs' logs into one."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,10 +19,10 @@ _SOURCES: Final = ("nginx", "haproxy", "csv")
 def trace_data(
     path: Path, *, source: str | None, log_format: str | None, columns: Sequence[str], out: Path | None
 ) -> dict[str, Any]:
-    """Return what is in the trace, or the record, at `path`; write it to `out` as a trace if that is given.
+    """Return the summary of the trace or log at `path`. Write it as a trace to `out`, if given.
 
     Raises:
-        ConfigError: something cannot be read or written, or options do not go together.
+        ConfigError: a file cannot be read or written, or options do not fit together.
     """
     if source is None:
         for option, given in (("--format", log_format), ("--column", columns)):
@@ -49,7 +46,7 @@ def trace_data(
 
 
 def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
-    """Write the trace that is at `path` to `out` as well, if that is given, and return what is in it."""
+    """Write `trace`, read from `path`, to `out` if given, and return its summary."""
     if out is not None:
         if out.exists() and out.samefile(path):
             raise ConfigError(f"--out: {out}: is what was read; choose another path")
@@ -61,7 +58,7 @@ def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
 
 
 def trace_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what `trace_data` found, for a person."""
+    """Yield the text lines of what `trace_data` returned."""
     return summary_lines(found)
 
 

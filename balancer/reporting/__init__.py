@@ -1,10 +1,10 @@
-"""Reports: documents as data, the renderers of three media, and the drawings in them.
+"""Reports: documents as data, renderers for three media, and drawings.
 
 - `document`: sections, tables, figures, tiles; `terminal` and `html` write them, `markdown` their tables.
-- `words`: how numbers and names are worded; `files`: texts into a folder, so that nobody ever sees half of one.
-- `progress`: how far a piece of work is, and how much longer it takes.
-- `schedule`: from spans of time to what can be drawn of them.
-- `style`: the look of all drawings, and how one becomes a part of a page; `rows`, `lines`: the drawings.
+- `words`: numbers and names as text; `files`: files that are written in one step.
+- `progress`: progress of a piece of work, and an estimate of the time left.
+- `schedule`: spans of time, prepared for a drawing.
+- `style`: the look of all drawings, and their SVG; `rows`, `lines`: the drawings.
 
 Nothing is imported here: matplotlib and the template engine take half a second, and most commands write no report.
 """

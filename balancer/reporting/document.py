@@ -1,7 +1,7 @@
 """Report documents: sections of text, tables, figures and tiles, as data.
 
-A report is built once, as a `Document`; the renderers write it for a terminal (`terminal`), as a page (`html`), as
-Markdown (`markdown`) and as plain data (`data`). Pure: it must not know how a block looks, nor what is reported.
+A report is built once, as a `Document`. The renderers write it for a terminal (`terminal`), as a page (`html`), as
+Markdown (`markdown`) and as plain data (`data`). Pure.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class WordStyle(Enum):
-    """How a few words differ from those around them."""
+    """Style of a few words."""
 
     PLAIN = "plain"
     CODE = "code"
@@ -31,7 +31,7 @@ class WordStyle(Enum):
 
 
 class Tone(Enum):
-    """Whether something is as one would wish it."""
+    """Whether something is good or bad."""
 
     PLAIN = "plain"
     GOOD = "good"
@@ -41,7 +41,7 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Some words in one style."""
+    """Words in one style."""
 
     text: str
     style: WordStyle = WordStyle.PLAIN
@@ -50,15 +50,15 @@ class Written:
 Words = str | Written | tuple[str | Written, ...]
 
 
-code = partial(Written, style=WordStyle.CODE)  # a name, as it is written in files
+code = partial(Written, style=WordStyle.CODE)  # a name, as in files
 identifier = partial(Written, style=WordStyle.IDENTIFIER)  # one that may be broken after each "_"
-strong = partial(Written, style=WordStyle.STRONG)  # what must be seen
+strong = partial(Written, style=WordStyle.STRONG)  # important words
 emphasis = partial(Written, style=WordStyle.EMPHASIS)  # a term that is explained here
-soft = partial(Written, style=WordStyle.SOFT)  # what may be passed over
+soft = partial(Written, style=WordStyle.SOFT)  # less important words
 
 
 def spans(words: Words) -> tuple[Written, ...]:
-    """Return `words` in pieces of one style each."""
+    """Return `words` as pieces of one style each."""
     parts = words if isinstance(words, tuple) else (words,)
     return tuple(part if isinstance(part, Written) else Written(part) for part in parts)
 
@@ -73,7 +73,7 @@ def plain(words: Words) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A sentence or some. One with a `tone` is a warning; a `soft` one explains."""
+    """One or more sentences. With a `tone` it is a warning; a `soft` one explains."""
 
     words: Words
     tone: Tone = Tone.PLAIN
@@ -83,7 +83,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list, with a title if it has one."""
+    """A list, with a title or without."""
 
     items: tuple[Words, ...]
     title: str = ""
@@ -92,7 +92,7 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Preformatted:
-    """Lines as they are, e.g. of a file."""
+    """Lines that are shown unchanged, e.g. of a file."""
 
     lines: tuple[str, ...]
     block: ClassVar[str] = "preformatted"
@@ -100,7 +100,7 @@ class Preformatted:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A headline figure: what it is, its value, and a word on it."""
+    """A headline figure: its name, its value, and a comment."""
 
     label: str
     value: str
@@ -110,14 +110,14 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Headline figures, the most telling first."""
+    """Headline figures, the most important first."""
 
     tiles: tuple[Tile, ...]
     block: ClassVar[str] = "tiles"
 
 
 class ColumnKind(Enum):
-    """What the cells of a column are. The first column of names is what its rows are about."""
+    """Kind of the cells of a column. The first column of names says what its rows are about."""
 
     NAME = "name"
     TEXT = "text"
@@ -132,10 +132,10 @@ class Column:
 
     Attributes:
         head: its heading; a line break in it is kept.
-        kind: what its cells are.
-        meaning: of the heading, for who does not know it.
+        kind: of its cells.
+        meaning: explanation of the heading.
         over: a heading that it shares with its neighbours.
-        wide: whether it is only for media that are wider than a terminal.
+        wide: whether it is only shown in media wider than a terminal.
         unbroken: whether a terminal keeps each cell on one line; None: unless it is text or a measure.
     """
 
@@ -148,7 +148,7 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its cells are set to the right."""
+        """Whether its cells are right-aligned."""
         return self.kind not in (ColumnKind.NAME, ColumnKind.TEXT)
 
 
@@ -157,11 +157,11 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        words: what it says.
+        words: its text.
         below: a second, fainter line.
         tone: whether that is good or bad.
-        meaning: what a tooltip says.
-        mark: the class of its colour, in a matrix.
+        meaning: text of its tooltip.
+        mark: class of its colour, in a matrix.
     """
 
     words: Words = ""
@@ -176,7 +176,7 @@ Row = tuple[Cell | Words, ...]
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows under a heading of their own, and a remark on it."""
+    """Rows under a heading, with a remark."""
 
     heading: Words
     rows: tuple[Row, ...]
@@ -184,15 +184,15 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: rows, in groups with headings or without.
+    """A table of rows, in groups with headings or without.
 
     Attributes:
         columns: as many as each row has cells.
         groups: the rows; a group without a heading is just rows.
         title: "" for none.
-        note: how to read it; stands before it.
+        note: how to read it; shown before it.
         totals: the last row.
-        look: "plain", "facts" (no headings: names and what is said of each), "compared" or "matrix".
+        look: "plain", "facts" (no headings: names with values), "compared" or "matrix".
         most: rows that a terminal shows; 0: all.
         marks: further rows of headings, of a matrix.
     """
@@ -214,7 +214,7 @@ class Table:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """All rows, whatever their group."""
+        """All rows of all groups."""
         return tuple(row for group in self.groups for row in group.rows)
 
 
@@ -232,32 +232,32 @@ def table(
 
 
 def cell_of(given: Cell | Words) -> Cell:
-    """Return a cell of a row, which may be only its words."""
+    """Return a cell of a row, which may be given as words."""
     return given if isinstance(given, Cell) else Cell(given)
 
 
-# What `style.css` says for light pages: a notebook has no such page around it.
+# As in `style.css` for light pages, which a notebook does not have.
 _LIGHT: Final = {"var(--ink)": "#1a2430", "var(--faint)": "#8793a0", "var(--paper)": "#fff", "var(--heat)": "#0072b2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing and its words.
+    """A drawing and its text.
 
     Attributes:
         title: a heading.
         caption: how to read it, and what was left out.
-        svg: an `<svg>` element, safe to be put into a page as it is.
+        svg: an `<svg>` element, safe for a page without changes.
         wide: True if it needs the whole width of a page.
     """
 
     title: str
     caption: str
-    svg: str = field(repr=False)  # a notebook keeps the repr beside the drawing
+    svg: str = field(repr=False)  # a notebook stores the repr beside the drawing
     wide: bool = True
 
     def _repr_svg_(self) -> str:
-        """Return the drawing as a notebook shows it: on white."""
+        """Return the drawing for a notebook, on white."""
         width = "56rem" if self.wide else "28rem"
         svg = self.svg.replace("<svg ", f'<svg style="background: #fff; width: 100%; max-width: {width}" ', 1)
         for variable, colour in _LIGHT.items():
@@ -267,7 +267,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Charts, in the order they are read."""
+    """Charts, in reading order."""
 
     charts: tuple[Chart, ...]
     block: ClassVar[str] = "figures"
@@ -275,7 +275,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What the marks of a matrix mean: mark, letter and words of each."""
+    """Meanings of the marks of a matrix: mark, letter and words of each."""
 
     entries: tuple[tuple[str, str, str], ...]
     block: ClassVar[str] = "legend"
@@ -283,7 +283,7 @@ class Legend:
 
 @dataclass(frozen=True, slots=True)
 class Panes:
-    """Blocks beside each other, as far as there is room, each with a heading or without."""
+    """Blocks side by side, as far as there is room, each with a heading or without."""
 
     panes: tuple[tuple["Block", ...], ...]
     look: str
@@ -292,7 +292,7 @@ class Panes:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What only some want to read: a line, and what is behind it."""
+    """A block that is folded under a line."""
 
     summary: Words
     panes: Panes
@@ -319,9 +319,9 @@ class Section:
 
     Attributes:
         title: "" for none.
-        blocks: in the order they are read.
+        blocks: in reading order.
         anchor: its name in links; "" for none.
-        label: its name in the contents; "": it is not there.
+        label: its name in the contents; "": it is not listed there.
     """
 
     title: str
@@ -338,7 +338,7 @@ class Document:
         title: of the window.
         heading: of the page.
         lead: what it is about.
-        blocks: what comes before the first section.
+        blocks: before the first section.
         sections: the rest.
         footer: the last words.
     """

@@ -12,13 +12,13 @@ __all__ = ["json_text", "put_text"]
 
 
 def put_text(path: Path, text: str) -> Path:
-    """Write `text` to `path`, in UTF-8 and in one step, and return `path`. Its folder is made if need be.
+    """Write `text` to `path` in UTF-8, in one step, and return `path`. Makes its folder if needed.
 
     Raises:
-        OSError: the folder cannot be made or written to; what was at `path` is still there.
+        OSError: the folder cannot be made or written to; the old file at `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A folder of its own in the same file system: the file in it has the usual permissions, and goes with it.
+    # A temporary folder in the same file system: the file in it has the usual permissions, and is removed with it.
     with Scratch(".report-", path.parent) as scratch:
         written = scratch.path / path.name
         written.write_text(text, encoding="utf-8")
@@ -27,7 +27,7 @@ def put_text(path: Path, text: str) -> Path:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as JSON; null stands for each number that JSON does not have."""
+    """Return `value` as JSON, with null for infinite numbers and NaN."""
     return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
 
 

@@ -1,7 +1,7 @@
-"""HTML output: a document as a page that stands alone, to be read, mailed and printed.
+"""HTML output: a document as one self-contained page, for reading, mailing and printing.
 
-Every string of a document is escaped, and made visible (see `words.visible`) on the way; the only markup that comes
-from outside are the drawings of charts. `page.html.j2` decides how a page is built, the style sheets how it looks.
+Every string of a document is escaped and made visible (see `words.visible`). The only markup from outside are the
+drawings of charts. `page.html.j2` is the structure of a page, the style sheets its look.
 """
 
 import os
@@ -34,18 +34,18 @@ def page(document: doc.Document, *, styles: str = "") -> str:
     """Return a document as a page.
 
     Args:
-        styles: CSS beyond what all pages have.
+        styles: CSS beyond that of all pages.
     """
     template = _environment().get_template("page.html.j2")
-    made = template.render(document=document, styles=Markup(styles), made_by=made_by())  # our own, no data
+    made = template.render(document=document, styles=Markup(styles), made_by=made_by())  # our own text, no data
     return made.lstrip()
 
 
 def made_by() -> str:
     """Return e.g. "Made by balancer 1.0 on 2026-11-26 at 12:03 UTC.".
 
-    The variable SOURCE_DATE_EPOCH of the environment (reproducible-builds.org), seconds since 1970, stands for the
-    clock, so that the same result can give the same bytes.
+    The environment variable SOURCE_DATE_EPOCH (reproducible-builds.org), in seconds since 1970, replaces the clock, so
+    that the same result can give the same bytes.
     """
     number = ""
     with suppress(PackageNotFoundError):
@@ -54,7 +54,7 @@ def made_by() -> str:
 
 
 def bare_table(table: doc.Table) -> str:
-    """Return a table for where no style sheet is, as in a cell of a notebook."""
+    """Return a table as HTML that needs no style sheet, e.g. for a notebook."""
     sides = ["right" if column.is_number else "left" for column in table.columns]
     cell = Markup('<{0} style="text-align: {1}">{2}</{0}>')
 
@@ -90,7 +90,7 @@ def _environment() -> Environment:
         "contents": _contents,
         "heading": _heading,
         "lines": lambda lines: Markup("\n").join(escape(visible(line)) for line in lines),
-        "drawing": lambda chart: Markup(chart.svg),  # drawn by us, escaped by matplotlib
+        "drawing": lambda chart: Markup(chart.svg),  # our drawing, escaped by matplotlib
         "shown": lambda text: visible(text) or None,
         "words": _words,
     }
@@ -125,7 +125,7 @@ def _written(each: doc.Written) -> Markup:
 
 
 def _contents(cell: doc.Cell, column: doc.Column) -> Markup:
-    """Return what stands in a cell; a measure in pieces between which a narrow column may break it."""
+    """Return the content of a cell. A measure is in pieces, between which a narrow column may break."""
     said = _words(cell.words)
     if column.kind is doc.ColumnKind.MEASURE:
         pieces = _PIECE.split(doc.plain(cell.words)) if cell.words else ()
@@ -134,14 +134,14 @@ def _contents(cell: doc.Cell, column: doc.Column) -> Markup:
 
 
 def _cells(row: doc.Row, table: doc.Table) -> Iterator[tuple[doc.Cell, doc.Column, bool]]:
-    """Yield each cell with its column, and whether it is what the row is about."""
+    """Yield each cell with its column, and whether it names the row."""
     about = next((column for column in table.columns if column.kind is doc.ColumnKind.NAME), None)
     for each, column in zip(row, table.columns, strict=True):
         yield doc.cell_of(each), column, column is about
 
 
 def _classes(column: doc.Column, table: doc.Table, cell: doc.Cell | None = None) -> str | None:
-    """Return the classes of a cell, or of a heading: numbers are to the right, neighbours that share one set off."""
+    """Return the CSS classes of a cell or heading: numbers to the right, neighbours with a shared heading apart."""
     first = column.over and next(each for each in table.columns if each.over == column.over) is column
     found = [*(["number"] if column.is_number else []), *(["first"] if first else [])]
     if cell is not None:
@@ -151,6 +151,6 @@ def _classes(column: doc.Column, table: doc.Table, cell: doc.Cell | None = None)
 
 
 def _above(table: doc.Table) -> list[tuple[str, list[doc.Column]]]:
-    """Return the headings that neighbours share, and those neighbours; [] if none do."""
+    """Return the headings that neighbours share, with these neighbours; [] if there are none."""
     shared = [(over, list(columns)) for over, columns in groupby(table.columns, key=lambda column: column.over)]
     return shared if any(over for over, _ in shared) else []

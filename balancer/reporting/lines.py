@@ -1,7 +1,7 @@
-"""Line charts: several named lines over two scales, each with the interval it may be off by.
+"""Line charts: several named lines over two scales, with an interval at each point.
 
-Lines differ in colour, dashes and markers, so that a reader can tell them apart in grey as well. Importing this
-imports matplotlib, so only modules that draw may import it. What a line is of, the caller knows.
+Lines differ in colour, dashes and markers, so that they can be told apart in grey as well. Importing this module
+imports matplotlib, so only modules that draw may import it.
 """
 
 import math
@@ -46,12 +46,12 @@ _LOOKS: Final = (
     (SKY, (2.6, 1.4), "X"),
     (INK, (6.0, 1.8, 1.2, 1.8, 1.2, 1.8), "P"),
 )
-MOST_LINES: Final = 2 * len(_LOOKS)  # the second half is as the first, with hollow markers
-_MARKERS: Final = 12  # on a line: more would hide its dashes
+MOST_LINES: Final = 2 * len(_LOOKS)  # the second half looks like the first, with hollow markers
+_MARKERS: Final = 12  # on a line; more would hide its dashes
 _HANDLE: Final = 4.0  # letters: dashes and a marker can be seen
 _STEPS: Final = (1, 2, 2.5, 5, 10)  # between marks, times a power of ten
 _STROKE_PT: Final = 1.0
-_BESIDE_PT: Final = 2.0  # from one line's strokes to the next one's: on top of each other they would be one
+_BESIDE_PT: Final = 2.0  # between the strokes of two lines, so that they do not overlap
 _MARGIN: Final = 0.04  # of a scale, so that no marker is cut
 
 
@@ -60,12 +60,12 @@ class ChartLine:
     """A named line.
 
     Attributes:
-        name: its words in the legend, shown as they are.
+        name: its words in the legend, shown unchanged.
         xs, ys: its points, from left to right; it is interrupted where one is not finite.
-        low, high: the ends of an interval at each point, drawn as an upright stroke; empty for none.
+        low, high: ends of an interval at each point, drawn as a vertical stroke; empty for none.
 
     Raises:
-        ValueError: they are not of one length.
+        ValueError: the sequences differ in length.
     """
 
     name: str
@@ -93,16 +93,15 @@ def line_chart(
     xscale: Scale = "linear",
     yscale: Scale = "linear",
 ) -> tuple[Figure, Axes]:
-    """Return a figure and its axes: the lines, their legend above, light lines across both scales.
+    """Return a figure and its axes: the lines, with a legend above, and light lines across both scales.
 
-    A linear scale begins at 0 unless that would squeeze the lines into its far half; a log scale has only what
-    is above 0.
+    A linear scale begins at 0, unless all lines would then be in its far half. A log scale shows only values above 0.
 
     Args:
-        height_in: without the legend.
+        height_in: height in inches, without the legend.
 
     Raises:
-        ValueError: there are more lines than can be told apart, `MOST_LINES`.
+        ValueError: there are more lines than `MOST_LINES`, which can be told apart.
     """
     if len(lines) > MOST_LINES:
         raise ValueError(f"found {len(lines)} lines; at most {MOST_LINES} can be told apart: draw several charts")
@@ -122,7 +121,7 @@ def line_chart(
 def _draw(ax: Axes, line: ChartLine, place: int, places: int) -> Line2D:
     colour, dashes, marker = _LOOKS[place % len(_LOOKS)]
     step = max(1, math.ceil(len(line.xs) / _MARKERS))
-    first = place * step // places  # not all at the same x, where lines are close
+    first = place * step // places  # not all at the same x, because lines may be close
     drawn = Line2D(
         line.xs,
         line.ys,
@@ -147,12 +146,12 @@ def _draw(ax: Axes, line: ChartLine, place: int, places: int) -> Line2D:
     return drawn
 
 
-_LEAST = 1e-100  # what is less is no figure of ours: ratios of such numbers overflow, and no scale can show them
-_APART = 1 + 1e-9  # numbers that are nearer to each other are one place on a scale
+_LEAST = 1e-100  # no figure of ours is smaller: ratios of such numbers overflow, and no scale can show them
+_APART = 1 + 1e-9  # numbers closer than this ratio are at one place on a scale
 
 
 def _scale(ax: Axes, which: Literal["x", "y"], values: Iterable[float], scale: Scale) -> None:
-    """Set kind, ends and marks of a scale: all of it here, since matplotlib warns where there is nothing to show."""
+    """Set kind, ends and marks of a scale. All at once, because matplotlib warns about an empty scale."""
     log = scale == "log"
     low, high = _ends([v for v in values if math.isfinite(v) and (v > _LEAST or not log)], log=log)
     ax.set(**{f"{which}scale": scale, f"{which}lim": (low, high)})
@@ -164,7 +163,7 @@ def _scale(ax: Axes, which: Literal["x", "y"], values: Iterable[float], scale: S
 
 
 def _ends(values: Sequence[float], *, log: bool) -> tuple[float, float]:
-    """Return from where to where a scale goes that shows `values`."""
+    """Return the ends of a scale that shows `values`."""
     low, high = min(values, default=1.0), max(values, default=1.0)
     if log:
         room = (high / low) ** _MARGIN if high / low > _APART else 2.0
@@ -177,7 +176,7 @@ def _ends(values: Sequence[float], *, log: bool) -> tuple[float, float]:
 
 
 def _marks(low: float, high: float) -> Locator:
-    """Return where a log scale has marks: at powers of ten if there are some, else as close as need be."""
+    """Return the marks of a log scale: at powers of ten if there are some, else closer."""
     if high < 10 * low:
         return MaxNLocator(6, steps=_STEPS)
     return LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000 * low else (1.0,), numticks=9)

@@ -17,7 +17,7 @@ _SIGNS: Final = {
 
 
 def table_text(table: doc.Table) -> str:
-    """Return a table: numbers are to the right."""
+    """Return a table, with numbers right-aligned."""
     sides = ["--:" if column.is_number else ":--" for column in table.columns]
     rows: list[list[str]] = []
     for group in table.groups:
@@ -29,7 +29,7 @@ def table_text(table: doc.Table) -> str:
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown: the first column to the left, the others to the right.
+    """Return a table of cells that are Markdown: the first column left-aligned, the others right-aligned.
 
     Raises:
         ValueError: a row has not as many cells as there are headings.

@@ -1,9 +1,6 @@
-"""Progress display: a bar on a terminal, a line now and then elsewhere.
+"""Progress display: a bar on a terminal, elsewhere a line from time to time. With an estimate of the time left.
 
-Decides how it looks and how often a line comes.
-
-Time-left estimate of a piece of work, from how much of it is done. Decides when there is enough to go by, and how fast
-the estimate may change its mind. Pure: time arrives as `now_s`.
+The estimate waits until enough is done, and changes slowly. It is pure: time arrives as `now_s`.
 """
 
 import math
@@ -21,17 +18,17 @@ from balancer.reporting.words import seconds
 __all__ = ["ProgressDisplay", "TimeLeft"]
 
 _LINE_EVERY_S: Final = 10.0
-_BASIS_S: Final = 5.0  # a start says little: processes are made, programs compiled
+_BASIS_S: Final = 5.0  # the start says little: processes start, programs are compiled
 _LEAST_DONE: Final = 2
 _BASIS_SHARE: Final = 0.05  # of the units, but no more than
 _ENOUGH_DONE: Final = 100
 _SMOOTHED_OVER_S: Final = 15.0
-_TURN_S: Final = 10.0  # in so long the estimate at most doubles or halves, beside what the clock takes from it
+_TURN_S: Final = 10.0  # in this time the estimate at most doubles or halves, apart from the passing of time
 _LEAST_S: Final = 1.0
 
 
 class ProgressDisplay:
-    """Shows how many units are done, of how many, and how long the rest may take; to be used as a `with` block.
+    """Shows how many units are done and how long the rest may take. Use it as a `with` block.
 
     Not thread-safe: the caller makes one call at a time.
 
@@ -39,7 +36,7 @@ class ProgressDisplay:
         console: where to show it.
         unit: what is counted, in the plural.
         clock: seconds.
-        transient: whether the bar goes away at the end.
+        transient: whether the bar disappears at the end.
     """
 
     def __init__(
@@ -67,9 +64,9 @@ class ProgressDisplay:
         """Show that `done` of `total` units are done.
 
         Args:
-            title: what stands before the figures.
-            all_seen: False if the rest may hold work of a kind that was not met so far.
-            forecast: what a forecast says is left, in place of the estimate.
+            title: text before the figures.
+            all_seen: False if the rest may hold work of a new kind.
+            forecast: a forecast of the time left, instead of the estimate.
         """
         now = self._clock()
         spent_s = now - self._started_s
@@ -82,9 +79,9 @@ class ProgressDisplay:
             self.say(f"{title}{', ' if title else ''}{done}/{total} {self._unit}, {spent_s:.0f} s, {left}")
 
     def look(self, done: int, left: int, *, all_seen: bool = True) -> tuple[float, float | None, str]:
-        """Return for how many seconds it has been at work, how many more it takes (None: not known yet), and in words.
+        """Return the seconds of work so far, the estimated seconds left (None: unknown), and the latter in words.
 
-        Between two calls of `show` the estimate goes on by the clock.
+        Between two calls of `show` the estimate follows the clock.
         """
         spent_s = self._clock() - self._started_s
         self._time_left.look(spent_s, done, left)
@@ -92,7 +89,7 @@ class ProgressDisplay:
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
-        # In a log a line stays one line, however long it is.
+        # In a log a line is never wrapped.
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=not self._with_bar)
 
     def __enter__(self) -> Self:
@@ -107,17 +104,17 @@ class ProgressDisplay:
 
 @dataclass(slots=True)
 class TimeLeft:
-    """The estimate of one piece of work: the mean time of what is done, times what is left, smoothed.
+    """Estimate for one piece of work: the mean time of the done units, times the units left, smoothed.
 
     Attributes:
-        estimate_s: as of the last look; None while there is nothing to go by.
+        estimate_s: at the last look; None while too little is done.
     """
 
     estimate_s: float | None = None
     _looked_s: float = 0.0
 
     def look(self, spent_s: float, done: int, left: int) -> None:
-        """Take in that `done` units took `spent_s` seconds since the beginning, and that `left` are to be done."""
+        """Update: `done` units took `spent_s` seconds since the beginning, and `left` are to be done."""
         if self.estimate_s is None:
             enough = max(_LEAST_DONE, min(_ENOUGH_DONE, _BASIS_SHARE * (done + left)))
             if spent_s < _BASIS_S or done < enough:
@@ -128,17 +125,17 @@ class TimeLeft:
         self._looked_s = spent_s
 
     def _nearer(self, found_s: float, passed_s: float) -> float:
-        """Return the last estimate, `passed_s` later, moved towards `found_s` by a part of the way."""
+        """Return the last estimate, `passed_s` later, moved part of the way to `found_s`."""
         expected_s = max(_LEAST_S, (self.estimate_s or 0.0) - passed_s)
         way = math.log(max(_LEAST_S, found_s) / expected_s) * -math.expm1(-passed_s / _SMOOTHED_OVER_S)
         most = math.log(2.0) * min(1.0, passed_s / _TURN_S)
         return expected_s * math.exp(max(-most, min(most, way)))
 
     def words(self, *, all_seen: bool = True) -> str:
-        """Return "about 3 min 20 s left".
+        """Return e.g. "about 3 min 20 s left".
 
         Args:
-            all_seen: False if some kind of work was not met so far and may take longer: then it is "at least".
+            all_seen: False if some kind of work is still to come and may take longer: then it is "at least".
         """
         if self.estimate_s is None:
             return "time left not known yet"
@@ -148,6 +145,6 @@ class TimeLeft:
 
 
 def _rounded(value_s: float) -> float:
-    """Return whole seconds, of more than a minute two digits: an estimate is no better than that."""
+    """Return whole seconds; above a minute two digits, because an estimate is no more exact."""
     step = 1 if value_s < 20 else 5 if value_s < 120 else 10 if value_s < 600 else 60
     return float(round(value_s / step) * step)

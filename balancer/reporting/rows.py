@@ -1,11 +1,10 @@
-"""Drawings of named rows over a scale: boxes, dots, upright strokes, heat, and words in them.
+"""Drawings of named rows over a scale: boxes, dots, vertical strokes, heat maps, and words in them.
 
-Decides where a row is and how high. Importing this imports matplotlib, so only what draws may import it.
+Importing this module imports matplotlib, so only modules that draw may import it.
 
-Heat maps: how much of something there was, for each row and each part of a time. The ramp is one colour that gets
-stronger, so a map can be read in grey, and on dark pages too. Values are put into steps, and neighbours of the same
-step are one rectangle: a map of any size is a small drawing. What the values are of, the
-caller knows.
+Heat maps show an amount for each row and each part of a time. The ramp is one colour that gets stronger, so a map can
+be read in grey and on dark pages. Values are rounded to steps, and neighbours of the same step are one rectangle, so
+that a large map is a small drawing.
 """
 
 import math
@@ -74,7 +73,7 @@ _HALF_ROW: Final = 0.42
 def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float = ROW_IN) -> tuple[Figure, Axes]:
     """Return a figure and its axes: a row for each label, the first at the top, over a scale with light lines.
 
-    Rows are at 0, 1, ... on the y axis, and all parts make room for each other.
+    Rows are at 0, 1, ... on the y axis. All parts make room for each other.
     """
     drawing = blank(width_in, FRAME_IN + row_in * len(labels))
     ax = drawing.add_subplot()
@@ -83,9 +82,9 @@ def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float =
 
 
 def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> tuple[Figure, Axes]:
-    """Return a figure and its axes: rows with room for as many as `slots` lines of bars, over a scale up to `length`.
+    """Return a figure and its axes: rows with room for up to `slots` lines of bars, over a scale up to `length`.
 
-    A thin line is between rows, as bars of two rows would touch.
+    A thin line separates rows, because bars of two rows would touch.
     """
     row_in = max(ROW_IN, min(_SLOT_IN * slots, _HIGHEST_IN, _PAGE_IN / max(1, len(labels))))
     drawing, ax = rows(labels, width_in=WIDE_IN, xlabel=xlabel, row_in=row_in)
@@ -95,7 +94,7 @@ def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) 
 
 
 def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Figure:
-    """Return a figure with a row for each label: its share as a bar, and what is due to it by weight as a stroke.
+    """Return a figure with a row for each label: its share as a bar, and its due share by weight as a stroke.
 
     Args:
         shares, due: parts of all, 0..1; drawn in percent.
@@ -117,24 +116,24 @@ def dress_rows(ax: Axes, labels: Sequence[str], *, xlabel: str) -> None:
 
 
 def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False, to_the_left: bool = False) -> None:
-    """Write `words` at `x` in a row, or so that they end there; `beside` the axes, `x` counts in widths of the axes."""
+    """Write `words` at `x` in a row, or so that they end there. With `beside`, `x` counts in widths of the axes."""
     transform = ax.get_yaxis_transform() if beside else ax.transData
     side = "right" if to_the_left else "left"
     ax.text(x, row, drawable(words), ha=side, va="center", color=INK, transform=transform, **LETTERS)
 
 
 def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:
-    """Put a dot into each row."""
+    """Draw a dot in each row."""
     ax.add_line(_dot(values, hollow=hollow))
 
 
 def ticks(ax: Axes, values: Sequence[float]) -> None:
-    """Put an upright stroke into each row."""
+    """Draw a vertical stroke in each row."""
     ax.add_line(_tick(values))
 
 
 def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) -> None:
-    """Fill many rectangles as one shape: a third of the size of one shape each."""
+    """Fill many rectangles as one shape, which takes a third of the bytes of single shapes."""
     vertices = [
         corner
         for left, right, bottom, top in corners
@@ -146,17 +145,17 @@ def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) 
 
 
 def swatch(words: str, colour: str, *, alpha: float = 1.0) -> Artist:
-    """Return a legend's entry for `boxes`."""
+    """Return the legend entry for `boxes`."""
     return Patch(facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha, label=words)
 
 
 def dot_entry(words: str, *, hollow: bool = False) -> Artist:
-    """Return a legend's entry for `dots`."""
+    """Return the legend entry for `dots`."""
     return _dot([], hollow=hollow, words=words)
 
 
 def tick_entry(words: str) -> Artist:
-    """Return a legend's entry for `ticks`."""
+    """Return the legend entry for `ticks`."""
     return _tick([], words=words)
 
 
@@ -167,7 +166,7 @@ def _dot(values: Sequence[float], *, hollow: bool, words: str = "") -> Line2D:
         range(len(values)),
         linestyle="none",
         marker="o",
-        markersize=5.0 if hollow else 7.0,  # where both are, both are seen
+        markersize=5.0 if hollow else 7.0,  # smaller, so that both can be seen at one place
         markeredgewidth=1.2,
         markerfacecolor=face,
         markeredgecolor=edge,
@@ -205,11 +204,11 @@ def heat_map(
     """Return a figure and its axes: a row for each label, the first at the top, and a colour bar above.
 
     Args:
-        values: for each row, a value from 0 to 1 for each of the equal parts of the time; beyond that is as 0
-            or 1, nan is left out. 0 is grey, so that it differs from what is left out.
-        ends: from when to when, in the unit of `xlabel`.
-        label: what the values are.
-        nothing: what a value of 0 is called, under the grey beside the colour bar.
+        values: for each row, a value from 0 to 1 for each of the equal parts of the time. Values outside count as 0 or
+            1; nan is left out. 0 is grey, so that it differs from what is left out.
+        ends: start and end of the time, in the unit of `xlabel`.
+        label: name of the values.
+        nothing: name of a value of 0, under the grey beside the colour bar.
 
     Raises:
         ValueError: there is not one row of values for each label, or the time has no length.
@@ -258,7 +257,7 @@ def _fill(ax: Axes, steps: Mapping[int, Iterable[Box]]) -> None:
 
 
 def _bar(ax: Axes, label: str, nothing: str) -> None:
-    """Draw grey and the ramp, with their scale above and what it is of at their right."""
+    """Draw grey and the ramp, with their scale above and their label at the right."""
     dress(ax, grid="x")
     ax.grid(visible=False)
     grey = (-1 / STEPS - _GAP, -_GAP)

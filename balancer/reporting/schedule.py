@@ -1,7 +1,4 @@
-"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time, the longest ones.
-
-Pure; it must not know what drawing is.
-"""
+"""Schedules of spans: lanes that do not overlap, blocks, utilisation over time, the longest spans. Pure."""
 
 import heapq
 from collections import defaultdict
@@ -12,16 +9,16 @@ __all__ = ["TimeBlock", "Timed", "Window", "blocks", "busy_levels", "lanes", "lo
 
 
 class Timed(Protocol):
-    """What has a start and an end, in seconds on one clock."""
+    """A span with a start and an end, in seconds on one clock."""
 
     @property
     def started_s(self) -> float:
-        """When it began."""
+        """Its start."""
         ...
 
     @property
     def ended_s(self) -> float:
-        """When it ended."""
+        """Its end."""
         ...
 
 
@@ -29,19 +26,19 @@ T = TypeVar("T", bound=Timed)
 
 
 class Window(NamedTuple):
-    """From when to when, in seconds."""
+    """Start and end of a time, in seconds."""
 
     start_s: float
     end_s: float
 
     @property
     def length_s(self) -> float:
-        """How long it is; 0 if nothing happened."""
+        """Its length in seconds; 0 if there are no spans."""
         return max(0.0, self.end_s - self.start_s)
 
 
 def window(spans: Iterable[Timed]) -> Window:
-    """Return the time from the first lease's start to the last one's end."""
+    """Return the time from the first start to the last end."""
     spans = list(spans)
     return Window(min((s.started_s for s in spans), default=0.0), max((s.ended_s for s in spans), default=0.0))
 
@@ -53,11 +50,11 @@ def longest(spans: Sequence[T], most: int) -> list[T]:
 
 
 def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]]:
-    """Return each span with the lowest lane, from 0, that is free when it starts.
+    """Return each span with the lowest lane, from 0, that is free at its start.
 
     Args:
-        tolerance_s: spans that overlap by no more than this may share a lane: a lease is given to the
-            next in line a moment before the last holder has looked at its clock.
+        tolerance_s: spans that overlap by no more than this may share a lane. A lease is given to the next waiter a
+            moment before the last holder has read its clock.
     """
     free: list[int] = []
     taken: list[tuple[float, int]] = []
@@ -72,12 +69,12 @@ def lanes(spans: Iterable[T], *, tolerance_s: float = 0.0) -> list[tuple[int, T]
 
 
 class TimeBlock(NamedTuple):
-    """What is drawn as one: a span, or several short ones after each other.
+    """One block of a drawing: a span, or several short ones after each other.
 
     Attributes:
-        start_s, end_s: from the first one's start to the last one's end.
-        parts: which part of that time was in use, 0..1, for each kind of span.
-        spans: how many it is made of.
+        start_s, end_s: from the start of the first span to the end of the last.
+        parts: share of that time in use, 0..1, for each kind of span.
+        spans: how many spans it has.
     """
 
     start_s: float
@@ -87,10 +84,10 @@ class TimeBlock(NamedTuple):
 
 
 def blocks(spans: Iterable[T], *, kind: Callable[[T], str], longest_s: float) -> list[TimeBlock]:
-    """Return blocks of the spans of one lane: together they last as long as the spans, in each kind.
+    """Return blocks of the spans of one lane. In each kind, they last as long as the spans.
 
-    A span joins the block before it if that is no longer than `longest_s` then. So a longer span is alone, and as
-    two neighbours are longer than `longest_s` together, there are at most 2 * time / `longest_s` + 2 blocks.
+    A span joins the block before it if the block is then no longer than `longest_s`. So a longer span is alone. Two
+    neighbours together are longer than `longest_s`, so there are at most 2 * time / `longest_s` + 2 blocks.
     """
     found: list[list[T]] = []
     for span in sorted(spans, key=lambda s: (s.started_s, s.ended_s)):
@@ -111,7 +108,7 @@ def _block(group: Sequence[T], kind: Callable[[T], str]) -> TimeBlock:
 
 
 def busy_levels(spans: Iterable[Timed], within: Window, bins: int, *, capacity: int) -> list[float]:
-    """Return, for each of `bins` equal parts of `within`, which part of `capacity` slots was leased, 0..1."""
+    """Return, for each of `bins` equal parts of `within`, the share of `capacity` slots that was leased, 0..1."""
     width_s = within.length_s / bins
     if width_s <= 0:
         return [0.0] * bins

@@ -1,12 +1,9 @@
-"""The style of all charts: fonts, colours, sizes, scales, and what the page's theme may change.
+"""Style of all charts: fonts, colours, sizes, scales, legends, and their SVG output.
 
-Everything is said to the artists themselves: matplotlib's settings (`rcParams`) belong to the whole process, and
-reports are written in threads. Importing this imports matplotlib, so only what draws may import it.
+The style is set on the artists, because matplotlib's settings (`rcParams`) belong to the whole process and reports are
+written in threads. Importing this module imports matplotlib, so only modules that draw may import it.
 
-The one kind of legend: above the axes, in as many columns as there is room for.
-
-SVG output: a matplotlib figure as an `<svg>` element, the same bytes for the same drawing. Decides what is taken out,
-so that the same drawing gives the same bytes, and what the page's theme colours.
+SVG output leaves out all that would change the bytes of the same drawing. The theme of the page sets its colours.
 """
 
 import io
@@ -49,7 +46,7 @@ __all__ = [
     "to_svg",
 ]
 
-# Placeholders: `to_svg` turns them into variables of the page, which knows whether it is light or dark.
+# Placeholders: `to_svg` makes them variables of the page, which may be light or dark.
 INK: Final = "#010203"
 FAINT: Final = "#040506"
 PAPER: Final = "#070809"
@@ -71,7 +68,7 @@ PURPLE: Final = "#cc79a7"
 # and 7.5 pt on A4.
 WIDE_IN: Final = 8.0
 HALF_IN: Final = 3.9
-ROW_IN: Final = 0.19  # such letters are 0.11 in high
+ROW_IN: Final = 0.19  # these letters are 0.11 in high
 LETTERS_PT: Final = 8.0
 FONT: Final = "DejaVu Sans"  # comes with matplotlib
 
@@ -84,12 +81,12 @@ _HANDLE, _HANDLE_PAD, _COLUMN_PAD = 1.2, 0.5, 1.4  # in letters
 
 
 def blank(width_in: float, height_in: float) -> Figure:
-    """Return a figure with nothing on it, not even paper. What is put on it makes room for each other."""
+    """Return an empty figure without a background. Its parts make room for each other."""
     return Figure(figsize=(width_in, height_in), dpi=72, layout="constrained", facecolor="none", edgecolor="none")
 
 
 def dress(ax: Axes, *, grid: Literal["x", "y", "both"]) -> None:
-    """Give axes the style: no frame, and light lines across the scales that `grid` names."""
+    """Style the axes: no frame, and light lines across the scales that `grid` names."""
     ax.set_facecolor("none")
     ax.spines[:].set_visible(False)
     ax.grid(visible=False)
@@ -100,16 +97,16 @@ def dress(ax: Axes, *, grid: Literal["x", "y", "both"]) -> None:
 
 
 def drawable(text: str) -> str:
-    """Return `text` with a sign for each character that the font lacks; matplotlib would warn of each."""
+    """Return `text` with a sign for each character that the font lacks, because matplotlib warns about each."""
     font = get_font(findfont(FontProperties(family=FONT)))
     return "".join(c if font.get_char_index(ord(c)) else "\ufffd" for c in visible(shorten(text, 80)))
 
 
 def legend(drawing: Figure, entries: Sequence[Artist], *, handle: float = _HANDLE) -> int:
-    """Put a legend above the axes, made of artists whose labels are its words. Return how many lines it has.
+    """Put a legend above the axes, made of artists with labels. Return its number of lines.
 
     Args:
-        handle: the width of the sign before each word, in letters.
+        handle: width of the sign before each word, in letters.
     """
     names = [drawable(str(entry.get_label())) for entry in entries]
     columns = _columns(drawing, names, handle)
@@ -150,11 +147,11 @@ def _width_pt(text: str) -> float:
 
 
 def to_svg(drawing: Figure, name: str) -> str:
-    """Return the drawing as an `<svg>` element: no comments, no metadata, the same bytes for the same drawing.
+    """Return the drawing as an `<svg>` element without comments and metadata: the same bytes for the same drawing.
 
     Args:
-        name: letters; makes ids that no other drawing of the page has. matplotlib's own are random unless a
-            setting of the whole process says otherwise.
+        name: letters; makes the ids of this drawing unique in the page. matplotlib's own ids are random, unless a
+            setting of the whole process fixes them.
     """
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -169,7 +166,7 @@ def to_svg(drawing: Figure, name: str) -> str:
 
 
 def _renamed(text: str, name: str) -> str:
-    """Number the ids that something refers to, in the order they come, and drop the others."""
+    """Number the ids that are referred to, in order, and drop the others."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     numbers: Iterator[int] = count(1)
     ids = {old: f"{name}{next(numbers)}" for old in dict.fromkeys(re.findall(r' id="([^"]+)"', text)) if old in used}

@@ -1,7 +1,6 @@
-"""Terminal output: names and tables in any encoding.
+"""Terminal output of documents: text and tables in any encoding.
 
-Decides what is left out where there is little room: columns that are wide, the middle of long names, the last of many
-rows.
+If there is little room, it leaves out wide columns, the middle of long names, and the last of many rows.
 """
 
 import textwrap
@@ -18,18 +17,18 @@ from balancer.reporting.words import NOTHING, shorten, visible
 
 __all__ = ["Clean", "cleaner", "plain_table", "print_sections"]
 
-# Where an encoding has none of these, it has something like them.
+# Replacements for encodings without these characters.
 _ASCII_SIGNS: Final = str.maketrans({"\u00b1": "+-", "\u2009": " ", "\u00d7": "x", "\u2192": "->"})
 _TONES: Final = {doc.Tone.PLAIN: "", doc.Tone.GOOD: "green", doc.Tone.DOUBTFUL: "bold yellow", doc.Tone.BAD: "bold red"}
 _STYLES: Final = {doc.WordStyle.STRONG: "bold", doc.WordStyle.SOFT: "dim"}
 _LEAST_NAME: Final = 12
-_MOST_SAID: Final = 44  # letters beside a name, before the name is shortened for their sake
+_MOST_SAID: Final = 44  # letters beside a name; above this, the name is shortened
 
 Clean = Callable[..., Text]  # clean(text, most=1000, style="")
 
 
 def print_sections(sections: Sequence[doc.Section], console: Console) -> None:
-    """Print the sections, a blank line between them; without colours where `console` has none."""
+    """Print the sections with a blank line between them. No colours if `console` has none."""
     clean = cleaner(console)
     for number, section in enumerate(sections):
         if number:
@@ -42,7 +41,7 @@ def print_sections(sections: Sequence[doc.Section], console: Console) -> None:
 
 
 def cleaner(console: Console) -> Clean:
-    """Return what makes a text that this console can print from a string that may hold anything."""
+    """Return a function that makes a printable text for this console from any string."""
 
     def clean(text: str, most: int = 1000, style: str = "") -> Text:
         encoding = console.encoding
@@ -133,7 +132,7 @@ def _cell(cell: doc.Cell, column: doc.Column, clean: Clean, most: int) -> Text:
 
 
 def _facts(table: doc.Table, clean: Clean, width: int) -> RichTable:
-    """Return names and what is said of each, without headings."""
+    """Return names and their values, without headings."""
     made = RichTable.grid(padding=(0, 2, 0, 0))
     made.add_column(no_wrap=True)
     made.add_column()
@@ -162,14 +161,14 @@ def _most_of_name(columns: Sequence[doc.Column], rows: Sequence[Sequence[doc.Cel
 
 
 def _wraps(column: doc.Column) -> bool:
-    """Return whether a cell may be several lines."""
+    """Return whether a cell may have several lines."""
     if column.unbroken is not None:
         return not column.unbroken
     return column.kind in (doc.ColumnKind.TEXT, doc.ColumnKind.MEASURE)
 
 
 def _folded(column: doc.Column, said: Iterable[str]) -> list[str]:
-    """Return the lines of a heading: a number is no wider for it than need be."""
+    """Return the lines of a heading, folded so that a column of numbers is no wider than needed."""
     head = doc.plain(column.head)
     if "\n" in head or not column.is_number:
         return head.split("\n")

@@ -1,7 +1,7 @@
 """Formatting of numbers, durations, sizes and names in reports.
 
-Units and rounding are decided here, and how much of a name can be shown at all: names come out of files that anyone
-may have written. Pure; escaping for HTML, terminals or plots is done where they are made.
+Names come from files that anyone may have written, so unprintable characters are replaced. Pure. HTML, terminals and
+plots do their own escaping.
 """
 
 import math
@@ -20,15 +20,15 @@ __all__ = [
     "visible",
 ]
 
-NOTHING = "\u2013"  # an en dash: there is no such number
+NOTHING = "\u2013"  # an en dash, for a missing number
 _UNSHOWABLE = "\ufffd"
 
 
 def visible(text: str) -> str:
-    """Return `text` on one line, with every character that cannot be seen or encoded replaced.
+    """Return `text` on one line, with every character replaced that cannot be seen or encoded.
 
-    Those are control characters (a terminal would obey them), characters that reverse the direction of
-    what follows, and halves of surrogate pairs (file names that are not UTF-8 have them).
+    These are control characters (a terminal would obey them), characters that reverse the writing direction, and halves
+    of surrogate pairs (as in file names that are not UTF-8).
     """
     if text.isprintable():
         return text
@@ -36,7 +36,7 @@ def visible(text: str) -> str:
 
 
 def shorten(text: str, most: int, *, gap: str = "\u2026") -> str:
-    """Return `text`, or its beginning and its end with `gap` between: at most `most` characters."""
+    """Return `text`, or its beginning and end with `gap` between: at most `most` characters."""
     if len(text) <= most:
         return text
     room = max(0, most - len(gap))
@@ -50,12 +50,12 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def part_of(part: int, whole: int) -> str:
-    """Return "3 of 4", or `NOTHING` where there is nothing to be part of."""
+    """Return e.g. "3 of 4", or `NOTHING` if `whole` is 0."""
     return f"{part} of {whole}" if whole else NOTHING
 
 
 def percent(part: float, whole: float = 1.0, *, digits: int = 0) -> str:
-    """Return part / whole as a percentage. Never rounded up to "100%" nor down to "0%"; `NOTHING` of nothing."""
+    """Return part / whole as a percentage; `NOTHING` if `whole` is 0. Never rounded up to "100%" or down to "0%"."""
     if not whole or not math.isfinite(part / whole):
         return NOTHING
     share = part / whole
@@ -68,23 +68,23 @@ def percent(part: float, whole: float = 1.0, *, digits: int = 0) -> str:
 
 
 def ratio(number: float, base: float) -> str:
-    """Return "1.08", or `NOTHING` where the base is nothing."""
+    """Return e.g. "1.08", or `NOTHING` if the base is 0."""
     return f"{number / base:.2f}" if base and math.isfinite(number / base) else NOTHING
 
 
 def times(number: float, base: float) -> str:
-    """Return "1.08 x" (with a multiplication sign), or `NOTHING` where the base is nothing."""
+    """Return e.g. "1.08 x" (with a multiplication sign), or `NOTHING` if the base is 0."""
     worded = ratio(number, base)
     return worded if worded == NOTHING else f"{worded} \u00d7"
 
 
 def number(value: float) -> str:
-    """Return four significant digits, or `NOTHING` for what is not finite."""
+    """Return four significant digits, or `NOTHING` for a number that is not finite."""
     return f"{value:.4g}" if math.isfinite(value) else NOTHING
 
 
 def seconds(value_s: float) -> str:
-    """Return a duration in the unit that suits it: "0 s", "12.3 ms", "1.5 s", "2 min 05 s", "1 h 02 min"."""
+    """Return a duration in a suitable unit: "0 s", "12.3 ms", "1.5 s", "2 min 05 s", "1 h 02 min"."""
     if not math.isfinite(value_s):
         return NOTHING
     if 0 < value_s < 0.0001:
@@ -100,7 +100,7 @@ def seconds(value_s: float) -> str:
 
 
 def size(length: int) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes in a suitable unit."""
     if length < 1000:
         return f"{length} B"
     return f"{length / 1000:.1f} kB" if length < 1_000_000 else f"{length / 1_000_000:.1f} MB"

@@ -1,1 +1,1 @@
-"""Run a program somewhere: on a server with one of several APIs, or isolated on this machine."""
+"""Executors: run a program on a server with one of several APIs, or isolated on this machine."""

@@ -1,8 +1,7 @@
-"""The executors of a config: one for each of its endpoints, made by the plugin that serves the scheme of the URL.
+"""Executors of a config or of a pool: one for each endpoint, made by the plugin that serves the scheme of its URL.
 
-Executors that follow a pool's endpoints, which come and go while programs are judged. Decides which endpoints are asked
-to run programs: those with the labels, for the others may be something else. An executor that has been made is kept
-until all are closed, for a run may still be under way.
+`LiveExecutors` follows the endpoints of a pool. Only endpoints with the required labels get an executor. An executor is
+kept until all are closed, because a run may still be under way.
 """
 
 import logging
@@ -28,7 +27,7 @@ _LOGGER = logging.getLogger("balancer")
 
 
 def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str, Executor]:
-    """Return an executor for each endpoint, by its name; the scheme of its URL says which.
+    """Return an executor for each endpoint, by name. The scheme of the URL selects the plugin.
 
     Raises:
         ConfigError: no plugin serves a scheme, or an executor cannot work here.
@@ -36,7 +35,7 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
     """
     executors: dict[str, Executor] = {}
     make = executor_maker(registry, cache, config)
-    mistakes: dict[str, None] = {}  # in order; those of a range of URLs are told once
+    mistakes: dict[str, None] = {}  # in order; a mistake of a range of URLs is reported once
     with ExitStack() as made:
         for entry in config.endpoints:
             for endpoint in entry.specs:
@@ -44,28 +43,28 @@ def make_executors(config: Config, registry: Registry, cache: Path) -> dict[str,
                     executor = make(endpoint)
                 except ConfigError as error:
                     mistakes |= dict.fromkeys(error.problems)
-                    break  # it is the same with the others of the entry
+                    break  # the other URLs of the entry have the same mistake
                 executors[endpoint.name] = executor
                 made.callback(executor.close)
         if mistakes:
             raise ConfigError(mistakes)
-        made.pop_all()  # all went well: they are the caller's to close
+        made.pop_all()  # no mistake: the caller closes them
     return executors
 
 
 def executor_maker(registry: Registry, cache: Path, config: Config | None = None) -> Callable[[Endpoint], Executor]:
-    """Return what makes the executor of an endpoint of a pool, whoever knows it.
+    """Return a function that makes the executor of an endpoint of a pool.
 
     Args:
         registry: the plugins.
-        cache: where programs are kept that were compiled on this machine.
-        config: what it says of an endpoint of the same name counts, as far as its executor is concerned.
+        cache: folder for programs that were compiled on this machine.
+        config: its settings for an endpoint of the same name are used for the executor.
     """
     known = {name: language.item for name, language in registry.languages.items()}
     entries = {each.identity: entry for entry in config.endpoints for each in entry.specs} if config else {}
 
     def make(endpoint: Endpoint) -> Executor:
-        """Make one. Raises ConfigError, MissingExtra."""
+        """Make an executor. Raises ConfigError, MissingExtra."""
         entry = entries.get(endpoint.identity)
         allowed = frozenset(entry.languages) if entry is not None and entry.languages is not None else None
         isolation = entry.isolation if entry is not None else "auto"
@@ -82,11 +81,12 @@ def executor_maker(registry: Registry, cache: Path, config: Config | None = None
 
 
 def languages_of(executors: Mapping[str, Executor], among: Iterable[str] | None = None) -> frozenset[str]:
-    """Return the languages that some endpoint runs; all are asked at once, as one that is dead takes its time.
+    """Return the languages that at least one endpoint runs. All endpoints are asked at once, as a dead one is slow to
+    answer.
 
     Args:
         executors: one for each endpoint.
-        among: the languages that matter; None: all. To find out about one, an endpoint may have to try it.
+        among: the languages that matter; None: all. For each of them, an endpoint may have to try a program.
     """
     if not executors:
         return frozenset()
@@ -100,16 +100,17 @@ def languages_of(executors: Mapping[str, Executor], among: Iterable[str] | None 
 
 
 class LiveExecutors(Mapping[str, Executor]):
-    """An executor for each endpoint that is in the pool now, by its name. Thread-safe.
+    """An executor for each endpoint that is in the pool now, by name. Thread-safe.
 
     Args:
-        pool: whose endpoints they are of.
-        labels: what an endpoint must have.
-        make: makes an executor; what it raises of an endpoint that comes later is logged, and that one is left out.
-        made: those that are there already; they are closed with the others.
+        pool: has the endpoints.
+        labels: that an endpoint must have.
+        make: makes an executor. If it fails for an endpoint that joins later, the error is logged and the endpoint left
+            out.
+        made: executors that exist already; they are closed with the others.
 
     Raises:
-        BalancerError: as `make` does, of an endpoint that is there from the start.
+        BalancerError: `make` failed for an endpoint that is there from the start.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class LiveExecutors(Mapping[str, Executor]):
         self._make = make
         self._lock = threading.Lock()
         self._made: dict[str, tuple[Endpoint, Executor]] = {}
-        self._left: list[Executor] = []  # of endpoints that are others now
+        self._left: list[Executor] = []  # of endpoints that have changed since
         self._given = dict(made or {})
         self._stale = False
         self._now: Mapping[str, Executor] = {}
@@ -171,7 +172,7 @@ class LiveExecutors(Mapping[str, Executor]):
 
     def __getitem__(self, name: str) -> Executor:
         found = self._current()
-        if name not in found:  # it was leased before its coming was told, or has gone and is leased still
+        if name not in found:  # leased before its event arrived, or removed while still leased
             self._stale = True
             found = self._current()
         return found[name] if name in found else self._made[name][1]
@@ -183,7 +184,7 @@ class LiveExecutors(Mapping[str, Executor]):
         return len(self._current())
 
     def close(self) -> None:
-        """Close all executors that were made, and hear no more of the pool."""
+        """Close all executors, and stop to follow the pool."""
         self._observation.end()
         for executor in (*self._given.values(), *(executor for _, executor in self._made.values()), *self._left):
             executor.close()

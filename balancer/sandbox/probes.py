@@ -1,10 +1,9 @@
-"""Probes of executors: a ping, a program whose only right output is known, a trial of a language.
+"""Probes of executors: pings, programs with a known answer, and trials of languages.
 
-Decides what counts as an answer: a program that is run must print what follows from a number that was drawn just now,
-so neither another program's output nor an old one will do.
+A known answer depends on a random number, so the output of another or an earlier run is never right.
 
-Language trials: find out with a tiny program whether an endpoint runs a language, once, when it is first needed.
-Decides what a try says. That the endpoint fails, or is slow, says nothing of the language, and is not remembered.
+A language trial runs a tiny program once, when the language is first needed. If the endpoint fails or is slow, the
+trial says nothing about the language, and is not remembered.
 """
 
 import secrets
@@ -36,7 +35,7 @@ HELLO_LIMITS = Limits(cpu_s=10.0, wall_s=30.0, compile_s=60.0)
 
 @dataclass(frozen=True, slots=True)
 class KnownAnswer:
-    """A program, an input that was drawn just now, and the only right output."""
+    """A program, a random input, and the only right output."""
 
     program: Program
     stdin: bytes
@@ -44,16 +43,16 @@ class KnownAnswer:
     output: bytes
 
     def is_right(self, done: Execution) -> bool:
-        """Return whether it ended as it must."""
+        """Return whether the program ended well with the right output."""
         return done.status is Status.FINISHED and done.exit_code == 0 and done.stdout.split() == [self.output]
 
     def is_wrong(self, done: Execution) -> bool:
-        """Return whether it ended well, with another output; a crash or a limit is a fault, and no lie."""
+        """Return whether the program ended well with another output. A crash or a limit is a fault instead."""
         return done.status is Status.FINISHED and done.exit_code == 0 and not self.is_right(done)
 
 
 def known_answer(executor: Executor) -> KnownAnswer | None:
-    """Return a program whose answer is known, in a language that `executor` runs; None: it knows neither."""
+    """Return a program with a known answer, in a language that `executor` runs; None if there is no such language."""
     program = next((program for language, program in _PROGRAMS.items() if runs(executor, language)), None)
     if program is None:
         return None
@@ -62,12 +61,12 @@ def known_answer(executor: Executor) -> KnownAnswer | None:
 
 
 def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]) -> dict[str, Callable[[], object]]:
-    """Return what a `Prober` takes, for the executors of a run.
+    """Return the pings for a `Prober`, by endpoint name.
 
     Args:
         executors: one for each endpoint, by name.
-        kind: "ping" asks whether the endpoint is there; "program" runs a tiny program, which finds out more and takes
-            a core for some milliseconds. An executor that knows neither Python nor C++ is only asked.
+        kind: "ping" asks whether the endpoint is there; "program" runs a tiny program, which tests more and uses a core
+            for some milliseconds. An executor that knows neither Python nor C++ is only asked.
     """
     return {name: executor.ping if kind == "ping" else _program_ping(executor) for name, executor in executors.items()}
 
@@ -87,11 +86,11 @@ def _program_ping(executor: Executor) -> Callable[[], object]:
 
 
 class Trials:
-    """What is known of the languages of one endpoint, or of several that are the same. Thread-safe.
+    """What is known of the languages of one endpoint, or of several equal ones. Thread-safe.
 
     Args:
         run: runs a program; raises EndpointError if the endpoint fails.
-        known: what is known already, and what is found out; endpoints that are the same may share it.
+        known: results so far, to which new ones are added; equal endpoints may share it.
     """
 
     def __init__(self, run: Callable[[Program], Execution], known: dict[Language, bool] | None = None) -> None:
@@ -102,9 +101,9 @@ class Trials:
         self._down = False
 
     def works(self, language: Language, *, again: bool = False) -> bool | None:
-        """Return whether the endpoint runs `language`; None while nobody knows, or where there is no "hello".
+        """Return whether the endpoint runs `language`; None if unknown, or if the language has no "hello" program.
 
-        An endpoint that has failed a try is not tried any more, unless `again`: nobody waits for a dead one twice.
+        After a failure the endpoint is not tried again, unless `again`: a dead endpoint delays callers only once.
         """
         if not language.hello:
             return None
@@ -115,7 +114,7 @@ class Trials:
         with turn:
             found = self._known.get(language)
             if found is None:
-                if self._down and not again:  # it failed while we waited for our turn
+                if self._down and not again:  # it failed while this thread waited for the lock
                     return None
                 found = self._try(language)
                 if found is not None:
@@ -123,13 +122,13 @@ class Trials:
         return found
 
     def _try(self, language: Language) -> bool | None:
-        """Return what a try says; None: nothing."""
+        """Return the result of a trial; None if it says nothing."""
         try:
             done = self._run(Program(language.name, language.hello, f"hello.{language.name}"))
         except EndpointError:
             self._down = True
             return None
-        except ValueError:  # it cannot even be asked
+        except ValueError:  # the trial cannot be sent
             return False
         if done.doubtful or done.status is Status.TIME_LIMIT:
             return None
@@ -137,6 +136,6 @@ class Trials:
 
 
 def runs(executor: Executor, language: str) -> bool:
-    """Return whether `executor` runs `language`: by its own word, if it has a method `runs`."""
+    """Return whether `executor` runs `language`: by its method `runs`, if it has one."""
     ask: Callable[[str], bool] | None = getattr(executor, "runs", None)
     return language in executor.languages if ask is None else ask(language)

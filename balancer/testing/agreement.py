@@ -1,7 +1,6 @@
 """Comparison of a core's figures with the naive model's, between two calls.
 
-Decides which figures must be the same, and which cannot be right whatever happened before. Every difference is an
-AssertionError with one line that says what was found and what should have been.
+Every difference is an AssertionError with one line: what was found and what was expected.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +30,12 @@ Counters = tuple[list[EndpointStats], dict[str, int], WaitHistogram]
 
 
 def kept_before(waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
-    """Return the names of endpoints that are kept for claims older than that of `waiter`."""
+    """Return the names of endpoints that are kept for older claims than that of `waiter`."""
     return [name for name, keeper in keepers.items() if keeper.claim < waiter.claim]
 
 
 def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, ModelWaiter], now: float) -> None:
-    """Check what `Pool.stats` is made of."""
+    """Check the figures of `Pool.stats`."""
     endpoints, totals, waits = found
     expected = {
         "acquired": model.acquired,
@@ -55,7 +54,7 @@ def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, Mode
 
 
 def check_table(core: Core, model: ModelPool, now: float) -> None:
-    """Check what `Pool.leases` shows."""
+    """Check the rows of `Pool.leases`."""
     rows, expected = core.leases(now), model.table(now)
     found = [(row.id, row.endpoint, row.holder, row.age_s, row.slots) for row in rows]
     assert found == expected, f"the leases that are out are {found}, not {expected}"
@@ -68,9 +67,9 @@ def check_kept(
     short: Mapping[str, ModelWaiter],
     now: float,
 ) -> None:
-    """Check that each of `heads` who needs several slots, and could have an endpoint kept, has one.
+    """Check that each of `heads` who needs several slots has an endpoint kept, if one could be.
 
-    A reach that grows with time is looked at when something is due.
+    A reach that grows with time is checked when something is due.
     """
     for waiter in heads:
         if waiter.request.slots > 1 and waiter not in keepers.values():
@@ -87,7 +86,7 @@ def check_short(
     short: Mapping[str, ModelWaiter],
     now: float,
 ) -> None:
-    """Check that each of `heads` who misses nothing but room in a quota has one kept, so that nobody lives on it."""
+    """Check that each of `heads` who lacks only room in a quota has a quota kept, against use by others."""
     for waiter in heads:
         if waiter.request.slots > 1 or waiter in short.values() or now >= waiter.deadline_s:
             continue
@@ -99,7 +98,7 @@ def check_short(
 
 
 def check_share(model: ModelPool) -> None:
-    """Check that no more endpoints are ejected than may be, and never all."""
+    """Check that no more endpoints are ejected than allowed, and never all."""
     health = model.rules.health
     if health is None:
         return
@@ -111,7 +110,7 @@ def check_share(model: ModelPool) -> None:
 
 
 def check_time(model: ModelPool, now: float) -> None:
-    """Check, when nothing is due, that time has done all that was: nothing lasts for longer than it may."""
+    """Check, when nothing is due, that no state lasts longer than it may."""
     over = model.over(now)
     assert not over, f"the time of lease {over[0]} is over, but it is still out"
     health = model.rules.health
@@ -122,7 +121,7 @@ def check_time(model: ModelPool, now: float) -> None:
 
 
 def check_told(core: Core, model: ModelPool) -> None:
-    """Check that the strategy was told how every node stands, and that each has the slots that it should."""
+    """Check that the strategy knows the state of every node, and that each node has the right slots."""
     strategy = core.ledger.strategy
     assert isinstance(strategy, RecordingStrategy), "the reference check wraps every strategy"
     stand: dict[Node, tuple[int, int, float]] = {
@@ -138,7 +137,7 @@ def check_told(core: Core, model: ModelPool) -> None:
 
 
 def check_weights(core: Core, model: ModelPool, now: float) -> None:
-    """Check, when nothing is due, that each endpoint weighs what it should: less while it starts slowly."""
+    """Check, when nothing is due, that each endpoint has the right weight, which is less in slow start."""
     for endpoint in model.endpoints:
         if endpoint.state == "active":
             least, most = endpoint.standing.ramp(model.rules.health, now)
@@ -202,6 +201,6 @@ def _check_waits(summary: WaitStats, model: ModelPool) -> None:
 
 
 def _near(found: float, expected: float) -> bool:
-    # Both add up instants of some thousands or millions of seconds, whose last bit is worth up to 1e-10 s;
+    # Both add instants of thousands or millions of seconds, whose last bit is up to 1e-10 s:
     # a walk of 100 000 steps with a random error of that size each strays by 3e-8 s.
     return isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)

@@ -1,11 +1,7 @@
-"""Sequences of calls on a pool: played, judged, and printed as a counterexample.
+"""Sequences of calls on a pool: played on a `ReferenceCheck`, judged, shortened, and printed as a counterexample.
 
-Decides how a call is played on a `ReferenceCheck`, and in which words it is told. Which calls are made is decided
-elsewhere: by Hypothesis, or by what shortens
-a list of them.
-
-Shrinking of a counterexample: fewer and plainer calls that still show it. Decides what counts as shorter: fewer calls,
-then fewer endpoints, then arguments that are as usual.
+Hypothesis, or the shrinking here, chooses the calls. A shorter counterexample has fewer calls, then fewer endpoints,
+then arguments closer to their defaults.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +23,7 @@ from balancer.testing.walk import FULL_HOSTS
 __all__ = ["Call", "CallSequence", "SequencePlayer", "describe", "shrink", "words_of"]
 
 T = TypeVar("T")
-_MOST_TRIES: Final = 3_000  # each plays a sequence, in a millisecond or a few
+_MOST_TRIES: Final = 3_000  # each plays a sequence, in some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Call:
 
     Args:
         name: the method.
-        which: of those that it is about (the leases out, say) the one of this number, counted round; None: of none.
+        which: index of the object that it is about (e.g. of the leases out), counted round; None: of none.
         arguments: by name.
     """
 
@@ -47,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallSequence:
-    """A pool and what is done to it; `seed` is that of the strategy."""
+    """A pool and the calls on it. `seed` is that of the strategy."""
 
     specs: tuple[Endpoint, ...]
     max_waiters: int | None
@@ -57,13 +53,13 @@ class CallSequence:
 
 @dataclass(frozen=True, slots=True)
 class SequencePlayer:
-    """Plays sequences with the strategy that the first of `makers` makes; the others take over when a call says so."""
+    """Plays sequences with the strategy of the first of `makers`. The others take over when a call says so."""
 
     makers: tuple[StrategyFactory, ...]
     law: GrantRule | None
 
     def open(self, sequence: CallSequence) -> ReferenceCheck:
-        """Return the pool as it is before the first call."""
+        """Return the pool before the first call."""
         return ReferenceCheck(
             self.makers[0],
             sequence.specs,
@@ -74,7 +70,7 @@ class SequencePlayer:
         )
 
     def play(self, reference: ReferenceCheck, call: Call) -> None:
-        """Make one call; none if it is about something of which there is nothing now."""
+        """Make one call; nothing if its object does not exist now."""
         about = self._about(reference, call)
         if call.which is None:
             getattr(reference, call.name)(**call.arguments)
@@ -82,7 +78,7 @@ class SequencePlayer:
             getattr(reference, call.name)(about[call.which % len(about)], **call.arguments)
 
     def breach(self, sequence: CallSequence) -> tuple[Exception, int] | None:
-        """Return what the sequence ends with, if not well, and after how many of its calls; None if all is well."""
+        """Return the error that the sequence ends with, and after how many calls; None if there is none."""
         done = 0
         try:
             reference = self.open(sequence)
@@ -119,7 +115,7 @@ _NOUNS = {
 
 
 def describe(sequence: CallSequence) -> list[str]:
-    """Return the sequence in words, a line for the pool and one for each call."""
+    """Return the sequence as text: a line for the pool and one for each call."""
     waiters = [] if sequence.max_waiters is None else [f"max_waiters={sequence.max_waiters}"]
     caps = {str(spec.host): HOST_CAPS[str(spec.host)] for spec in sequence.specs if spec.host in HOST_CAPS}
     pool = ", ".join(
@@ -129,7 +125,7 @@ def describe(sequence: CallSequence) -> list[str]:
 
 
 def words_of(error: Exception) -> str:
-    """Return in one line what was wrong; for an error of the strategy's own, where it was raised."""
+    """Return the error as one line. For an error of the strategy, with the place where it was raised."""
     words = " ".join(str(error).split())
     if isinstance(error, AssertionError | StrategyError) and words:
         return words
@@ -145,7 +141,7 @@ def _told(call: Call) -> str:
 
 
 def _brief(value: object) -> str:
-    """Return `value` in few words: of an endpoint or a request, only what is not as usual."""
+    """Return `value` as short text; of an endpoint or a request, only fields that are not the default."""
     if isinstance(value, Endpoint):
         return f"Endpoint({', '.join([repr(value.url), *_unusual(value, Endpoint(value.url))])})"
     if isinstance(value, Request):
@@ -163,9 +159,9 @@ def _unusual(value: Any, usual: Any) -> list[str]:
 
 
 def shrink(sequence: CallSequence, shows: Callable[[CallSequence], bool]) -> CallSequence:
-    """Return a shorter sequence that `shows` still holds of; `sequence` itself if there is none.
+    """Return a shorter sequence for which `shows` still holds; `sequence` itself if there is none.
 
-    A change is kept if the sequence still shows it; it is over when no single change is kept.
+    A change is kept if `shows` still holds. It ends when no single change is kept.
     """
     tries = 0
     changed = True
@@ -182,7 +178,7 @@ def shrink(sequence: CallSequence, shows: Callable[[CallSequence], bool]) -> Cal
 
 
 def _simpler(sequence: CallSequence) -> Iterator[CallSequence]:
-    """Yield sequences that are a little simpler, those first that are most likely to save the most."""
+    """Yield slightly simpler sequences, first those that are likely to save the most."""
     calls = sequence.calls
     size = (len(calls) + 1) // 2
     while size:
@@ -220,7 +216,7 @@ def _more_usual(call: Call) -> Iterator[Call]:
 
 
 def _plainer(value: Any) -> Iterator[Any]:
-    """Yield an endpoint or a request with one field less that is not as usual; a lower number."""
+    """Yield an endpoint or a request with one more field at its default; or a lower number."""
     if isinstance(value, int) and value > 2:
         yield 2
     if not isinstance(value, Endpoint | Request):

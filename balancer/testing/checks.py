@@ -1,6 +1,6 @@
 """Checks of a strategy by itself: its name, that it forgets nodes that have left, that it is repeatable.
 
-None of these needs a pool of many calls, nor Hypothesis. What must hold inside a pool is the referee's business.
+None of these needs Hypothesis. The referee checks what must hold inside a pool.
 """
 
 import gc
@@ -21,15 +21,15 @@ from balancer.testing.walk import FULL_HOSTS, random_walk
 __all__ = ["check_forgets", "check_name", "check_repeatable"]
 
 _LEAVE: Final = 2_000
-_MAY_STAY: Final = _LEAVE // 4  # a strategy may sweep now and then, as long as it does
+_MAY_STAY: Final = _LEAVE // 4  # a strategy may clean up from time to time, but it must do so
 _EJECTING: Final = RulesInForce(HealthSettings(consecutive_failures=2, cooldown_s=1.0, slow_start_s=1.0))
 
 
 def check_name(kind: type[Strategy]) -> None:
-    """Check that a config, a command line and a table can hold the strategy's name, and that it has all its methods.
+    """Check that the strategy's name fits a config, a command line and a table, and that it has all its methods.
 
     Raises:
-        AssertionError: not so.
+        AssertionError: it does not.
     """
     try:
         names_of_strategy(kind)
@@ -38,7 +38,7 @@ def check_name(kind: type[Strategy]) -> None:
 
 
 def check_forgets(make: StrategyFactory) -> None:
-    """Check that a strategy lets go of the nodes that have left, so that a pool can have members that come and go.
+    """Check that a strategy drops nodes that have left, so that members of a pool can come and go.
 
     Raises:
         AssertionError: it still holds them, or picks one of them.
@@ -71,12 +71,12 @@ def _come_and_go(strategy: Strategy, url: str, now: float) -> Callable[[], objec
 def check_repeatable(make: StrategyFactory, *, steps: int = 1000, seed: int = 1) -> None:
     """Check that the same seed and the same calls make the same choices.
 
-    The calls are random walks with full hosts, with endpoints that are ejected and come back, and without any rules;
-    each is held against the naive model, too.
+    The calls are random walks with full hosts, with endpoints that are ejected and come back, and without any rules.
+    Each is also compared with the naive model.
 
     Raises:
-        AssertionError: they do not; then the strategy draws from a source of its own, such as `random`,
-            a clock, or the order of a set. Or a walk found something else, which it says.
+        AssertionError: the choices differ. Then the strategy uses a random source of its own, such as `random`, a
+            clock, or the order of a set. Or a walk found another error, which it reports.
     """
     for rules in (FULL_HOSTS, _EJECTING, RulesInForce()):
         first, second = (

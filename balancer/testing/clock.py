@@ -1,7 +1,7 @@
-"""A clock that moves only when it is told to.
+"""Manual clock: it moves only when told to.
 
-Decides nothing about what happens when time passes; whoever holds the clock does. Hand it to a pool as
-`clock=`, or pass `clock()` wherever a strategy or the core takes `now`.
+Pass it to a pool as `clock=`, or pass `clock()` wherever a strategy or the core takes `now`. The clock only returns the
+time: its owner does what is due.
 """
 
 import math
@@ -10,11 +10,10 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """Return the same instant at every call until it is moved on; it never goes back.
+    """A clock that returns the same instant until it is moved on; it never goes back.
 
     Args:
-        start_s: the first instant, in seconds. Not 0 by default, so that a mistake such as taking an
-            instant for a duration shows.
+        start_s: the first instant, in seconds. Not 0 by default, so that an instant used as a duration is noticed.
     """
 
     __slots__ = ("_now_s",)
@@ -32,7 +31,7 @@ class ManualClock:
         """Move on by `by_s` seconds and return the new instant.
 
         Raises:
-            ValueError: `by_s` is negative or not finite; a monotonic clock does neither.
+            ValueError: `by_s` is negative or not finite, which a monotonic clock never is.
         """
         if not (math.isfinite(by_s) and by_s >= 0):
             raise ValueError(f"the clock was told to advance by {by_s!r} s; it takes a finite number >= 0")

@@ -1,13 +1,13 @@
-"""The contract of a strategy as a test that anyone can run, with a short counterexample if it fails.
+"""The contract of a strategy as a test, with a short counterexample if it fails.
 
     from balancer.testing.conformance import check_strategy
 
     def test_my_strategy_keeps_the_contract():
         check_strategy(MyStrategy)
 
-Decides how Hypothesis draws the calls, and how what it finds is shown; what must hold after each call is the referee's
-business (`balancer.testing.referee`). Hypothesis is needed by this module alone: `balancer.testing.walk` and
-`balancer.testing.checks` do without.
+This module lets Hypothesis draw the calls, and prints what it finds. The referee (`balancer.testing.referee`) checks
+what must hold after each call. Only this module needs Hypothesis: `balancer.testing.walk` and `balancer.testing.checks`
+do not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +37,11 @@ __all__ = ["as_test_case", "check_strategy", "maker_of"]
 _SETTINGS = hypothesis.settings(
     max_examples=100,
     stateful_step_count=50,
-    deadline=None,  # a step is some 0.1 ms, but another process may have the core
+    deadline=None,  # a step takes some 0.1 ms, but another process may use the core
     database=None,  # leaves no folder behind; give your own settings to keep counterexamples
     suppress_health_check=[HealthCheck.too_slow],  # likewise
-    report_multiple_bugs=False,  # one is enough to work on
-    phases=[Phase.generate],  # what is found is shortened here, call by call, which Hypothesis does not do as well
+    report_multiple_bugs=False,  # one is enough
+    phases=[Phase.generate],  # no Hypothesis shrinking: the calls are shortened here, with a better result
 )
 
 
@@ -53,17 +53,17 @@ def check_strategy(
     law: GrantRule | None = None,
     settings: hypothesis.settings = _SETTINGS,
 ) -> None:
-    """Check that a strategy keeps its contract, whatever is done to the pool it chooses for.
+    """Check that a strategy keeps its contract under any calls on its pool.
 
     Args:
         kind: the strategy.
         options: its options; default: its defaults.
         others: strategies that take over for a while, to test a live change; `kind` itself always does.
-        law: what more must hold of each grant, e.g. that it is the least loaded.
+        law: a further rule for each grant, e.g. that it is the least loaded.
         settings: Hypothesis settings, e.g. for more examples.
 
     Raises:
-        AssertionError: it does not. The shortest calls found that show it stand a line each, and what is wrong in
+        AssertionError: it does not. The message has the shortest calls that were found, one a line, and the error in
             the last line.
     """
     __tracebackhide__ = True
@@ -87,15 +87,15 @@ def as_test_case(kind: type[Strategy], **arguments: Any) -> type[TestCase]:
 
 
 def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> StrategyFactory:
-    """Return what makes strategies of this kind. Raises pydantic's ValidationError for wrong options."""
+    """Return a function that makes strategies of this kind. Raises pydantic's ValidationError for wrong options."""
     chosen = kind.Options.model_validate(dict(options or {}))
     return lambda rng: kind(chosen, rng)
 
 
 def _counterexample(kind: type[Strategy], player: SequencePlayer, found: CallSequence, error: Exception) -> str:
-    """Return the calls that were found, as few as they can be, and what was wrong."""
+    """Return the shortest calls that still fail, and the error."""
     last = player.breach(found)
-    if last is None:  # it depends on more than the calls; tell at least which these were
+    if last is None:  # it depends on more than the calls; report the calls at least
         return _verdict(kind, describe(found), error)
 
     def shows(shorter: CallSequence) -> bool:
@@ -105,7 +105,7 @@ def _counterexample(kind: type[Strategy], player: SequencePlayer, found: CallSeq
         return breach is not None
 
     fewest = shrink(found, shows)
-    error, done = last  # of the calls that were kept last; to play it again might be to draw otherwise
+    error, done = last  # of the calls that were kept last; another play might draw differently
     lines = describe(fewest)
     if done > len(fewest.calls):
         lines.append("(in the end each lease is given back, and each slot leased once more)")
@@ -140,7 +140,7 @@ _requests = st.one_of(
 )
 _timeouts_s = st.sampled_from((60.0, 0.0, 0.01, 5.0, float("inf")))
 _pauses_s = st.sampled_from((0.01, 0.5, 5.0, 60.0))
-_which = st.integers(0, 99)  # of those there are, counted round
+_which = st.integers(0, 99)  # index of an object, counted round
 
 
 def _calls(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Call, ...]]:
@@ -175,9 +175,9 @@ _ENDS = (Call("close", None, {}),)
 
 
 def _sequences(steps: int) -> st.SearchStrategy[CallSequence]:
-    """Return what draws pools, each with about so many steps on it.
+    """Return a Hypothesis strategy for pools, each with about `steps` steps.
 
-    Each has some of the kinds of steps only: what takes many of one kind would else be rare (swarm testing).
+    Each has only some kinds of steps: otherwise effects that take many steps of one kind would be rare (swarm testing).
     """
     return _few_kinds.flatmap(lambda kinds: _sequences_of(st.one_of(_acquires, _releases, *kinds), steps))
 
@@ -197,7 +197,7 @@ def _sequences_of(step: st.SearchStrategy[tuple[Call, ...]], steps: int) -> st.S
 
 
 def _find_breach(player: SequencePlayer, settings: hypothesis.settings) -> tuple[CallSequence, Exception] | None:
-    """Return calls that end badly, and how; None: none were found."""
+    """Return calls that end with an error, and the error; None if none were found."""
     found: tuple[CallSequence, Exception] | None = None
 
     @settings
@@ -212,6 +212,6 @@ def _find_breach(player: SequencePlayer, settings: hypothesis.settings) -> tuple
     try:
         play()
     except Exception:
-        if found is None:  # of Hypothesis itself
+        if found is None:  # an error of Hypothesis itself
             raise
     return found

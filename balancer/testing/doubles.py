@@ -1,7 +1,4 @@
-"""Test doubles of a reference check: a strategy that records, a lender, and another pool whose leases must be refused.
-
-Decides nothing of the pool under test.
-"""
+"""Test doubles of a reference check: a recording strategy, a lender, and another pool whose leases must be refused."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +15,7 @@ StrategyFactory = Callable[[random.Random], Strategy]
 
 
 class RecordingStrategy(Strategy):
-    """A strategy that keeps a record of what it is told.
+    """A strategy that records what the core tells it, around the one under test.
 
     Attributes:
         told: ceiling, limit and weight of each node in service.
@@ -30,7 +27,7 @@ class RecordingStrategy(Strategy):
         self.told: dict[Node, tuple[int, int, float]] = {}
 
     def join(self, node: Node, now: float) -> None:
-        """Note how a node stands that joins."""
+        """Record a node that joins."""
         self.told[node] = node.ceiling, node.limit, node.weight
         self._inner.join(node, now)
 
@@ -40,32 +37,32 @@ class RecordingStrategy(Strategy):
         self._inner.leave(node, now)
 
     def change(self, node: Node, now: float) -> None:
-        """Note how a node stands that has changed."""
+        """Record the new state of a node."""
         self.told[node] = node.ceiling, node.limit, node.weight
         self._inner.change(node, now)
 
     def pick(self, request: Request, now: float) -> Node | None:
-        """Choose as the strategy inside does."""
+        """Choose as the inner strategy does."""
         return self._inner.pick(request, now)
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """Let the strategy inside learn."""
+        """Pass the end of a call to the inner strategy."""
         self._inner.finish(node, outcome, elapsed_s, now)
 
 
 class FakeLender:
-    """Stands for a shell: all that a lease needs of it is that it is somebody."""
+    """Stands for a shell, of which a lease only needs a reference."""
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
-        """Refuse: whoever drives the core gives leases back to it directly."""
+        """Refuse: the reference check returns leases to the core directly."""
         raise AssertionError("the reference check gives leases back by itself")
 
     def used(self, lease: Lease, tokens: int) -> None:
-        """Refuse; likewise."""
+        """Refuse, as `release`."""
         raise AssertionError("the reference check tells the core by itself")
 
     def told(self, lease: Lease, load: Load) -> None:
-        """Refuse; likewise."""
+        """Refuse, as `release`."""
         raise AssertionError("the reference check tells the core by itself")
 
 
@@ -94,5 +91,5 @@ class _Only(Strategy):
 
 
 def other_pool() -> Core:
-    """Return a pool of one endpoint with one slot, which is not under test."""
+    """Return a pool with one endpoint and one slot, which is not under test."""
     return Core([Endpoint("other")], _Only(), lender=FakeLender(), now=0.0)

@@ -1,7 +1,4 @@
-"""Random values of a walk: endpoints, requests, rules, pauses, and how calls end.
-
-Decides how likely each value is.
-"""
+"""Random values of a walk: endpoints, requests, rules, pauses, and how calls end."""
 
 import random
 from collections.abc import Sequence
@@ -36,12 +33,12 @@ _BAD_OUTCOMES = (*[Outcome.FAILURE] * 7, *Outcome)
 
 
 def urls_of(endpoints: int) -> tuple[str, ...]:
-    """Return the URLs of so many endpoints, at most 250."""
+    """Return `endpoints` URLs, at most 250."""
     return tuple(f"http://10.0.0.{number}/" for number in range(1, endpoints + 1))
 
 
 def rules_of(rng: random.Random) -> RulesInForce:
-    """Return random rules; each kind of rule is missing now and then, and all of them now and then."""
+    """Return random rules. Each kind of rule, or all of them, is sometimes missing."""
     cooldown_s = rng.choice((0.1, 1.0, 5.0))
     health = HealthSettings(
         consecutive_failures=rng.choice((0, 1, 2, 3)),
@@ -70,7 +67,7 @@ def rules_of(rng: random.Random) -> RulesInForce:
 
 
 def gated_rules_of(rng: random.Random) -> RulesInForce:
-    """Return random rules with failover groups, or quotas, or both, and now and then others besides."""
+    """Return random rules with failover groups, or quotas, or both, and sometimes others."""
     rules = rules_of(rng) if rng.random() < 0.5 else RulesInForce()
     several = QuotaSettings(requests_per_min=rng.randint(2, 12), tokens_per_min=rng.randint(8, 40))
     few = QuotaSettings(tokens_per_min=rng.randint(4, 30), estimate=rng.randint(0, 4))
@@ -83,13 +80,13 @@ def gated_rules_of(rng: random.Random) -> RulesInForce:
 
 
 class Draws:
-    """What one walk draws.
+    """The random values of one walk.
 
     Args:
-        rng: the only source of chance.
-        urls: of all endpoints that there may be. Those with an even place fail most calls.
-        rules: those in force. Without any, no lease is timed either: a pool has a shorter way for leases that nothing
-            watches, and that one is to be walked, too.
+        rng: the only source of randomness.
+        urls: of all possible endpoints. Those with an even index fail most calls.
+        rules: in force. Without any, no lease has a time limit either, so that the core's shorter path for such leases
+            is tested too.
     """
 
     def __init__(self, rng: random.Random, urls: Sequence[str], rules: RulesInForce) -> None:
@@ -106,7 +103,7 @@ class Draws:
         return self._rng.choice(self._urls)
 
     def request(self) -> Request:
-        """Return a request, often the usual one."""
+        """Return a request, often the default one."""
         rng = self._rng
         tokens = self._one_of(self._tokens)
         if rng.random() < 0.5:
@@ -125,7 +122,7 @@ class Draws:
         return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
 
     def _one_of(self, choices: Sequence[T]) -> T:
-        """Return one of them; of one alone nothing is drawn, so that a walk without gates is what it was."""
+        """Return one of `choices`. A single choice draws nothing, so that a walk without gates stays the same."""
         return self._rng.choice(choices) if len(choices) > 1 else choices[0]
 
     def tokens(self) -> int:
@@ -133,7 +130,7 @@ class Draws:
         return self._rng.choice((0, 1, 2, 5, 12, 30))
 
     def ending(self, url: str) -> tuple[Outcome, Hint | None]:
-        """Return how a call to this URL ends, and what it says of the endpoint besides."""
+        """Return the outcome of a call to this URL, and a hint about the endpoint, if any."""
         rng = self._rng
         outcome = rng.choice(_BAD_OUTCOMES if url in self._bad else _OUTCOMES)
         if outcome is Outcome.OVERLOAD:

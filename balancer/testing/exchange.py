@@ -1,7 +1,4 @@
-"""One HTTP exchange with a faulty server: how bytes, silence and resets reach the client.
-
-Decides how bytes, silence and resets reach the client.
-"""
+"""One HTTP exchange with a faulty server: how bytes, silence and resets reach the client."""
 
 import socket
 import struct
@@ -15,12 +12,12 @@ __all__ = ["Answer", "Exchange", "Fault", "head_of"]
 
 _LOOK_S = 0.02
 _PIECE_BYTES = 2**16
-_RST = struct.pack("ii", 1, 0)  # close at once, and say so
+_RST = struct.pack("ii", 1, 0)  # close at once, with a reset
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. Fields: its `status`, its `headers` but for the length, in order, and its `body`."""
+    """An HTTP answer: its `status`, its `headers` in order, without the length, and its `body`."""
 
     status: int = 200
     headers: Sequence[tuple[str, str]] = ()
@@ -29,18 +26,18 @@ class Answer:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request, and the connection that it came by.
+    """One request, and its connection.
 
     Attributes:
         connection: to the client.
-        path: what is asked for, with its query.
-        fetch: asks the target; its answer, or a 502 if it gives none.
+        path: of the request, with its query.
+        fetch: sends the request to the target and returns its answer, or a 502 if there is none.
         other: the newest answer to another request of the same method and path; None: there is none yet.
-        refuse: lets nobody in for so many seconds; returns when the door is shut.
+        refuse: refuses connections for the given seconds; returns when the listener is closed.
         closing: set when the proxy ends.
-        seconds: what "late", "refused" and `Retry-After` take.
-        huge_bytes: what "huge" sends.
-        over: True once the connection is of no more use.
+        seconds: duration of "late" and "refused", and the value of `Retry-After`.
+        huge_bytes: size of "huge".
+        over: True if the connection must not be used any more.
     """
 
     connection: socket.socket
@@ -73,7 +70,7 @@ class Exchange:
         self.over = True
 
     def idle(self) -> None:
-        """Say nothing, and heed nothing, until the client has gone."""
+        """Send nothing and ignore all input, until the client has gone."""
         self.over = True
         while not self.closing.wait(_LOOK_S):
             try:
@@ -87,12 +84,12 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that a bad server does.
+    """A fault of a server.
 
     Attributes:
-        name: what it is called in a schedule and in counts.
-        says: what the client meets, in a few words.
-        do: does it to one request; returns False if it could not, and then the request is passed through.
+        name: in a schedule and in counts.
+        says: what the client sees, in a few words.
+        do: commits it on one request; returns False if it could not, and then the request is passed through.
     """
 
     name: str

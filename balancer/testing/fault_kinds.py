@@ -1,7 +1,4 @@
-"""HTTP faults by name: what a faulty server does to one request.
-
-Decides what a client meets.
-"""
+"""HTTP faults by name: what a faulty server does to one request."""
 
 import json
 import time
@@ -38,7 +35,7 @@ def _reset(met: Exchange) -> bool:
 def _reset_amid(met: Exchange) -> bool:
     answer = met.fetch()
     met.write(head_of(answer, len(answer.body)) + answer.body[: len(answer.body) // 2])
-    time.sleep(_DRIP_S)  # or the reset overtakes what was sent
+    time.sleep(_DRIP_S)  # otherwise the reset overtakes the bytes
     met.reset()
     return True
 
@@ -96,7 +93,7 @@ def _redirect(met: Exchange) -> bool:
 
 
 def _made_of(change: Callable[[Answer], Answer]) -> Callable[[Exchange], bool]:
-    """Return the deed of answering with what `change` makes of the sound answer."""
+    """Return a fault that answers with `change` of the right answer."""
 
     def do(met: Exchange) -> bool:
         met.send(change(met.fetch()))
@@ -143,7 +140,7 @@ def _swapped(met: Exchange) -> bool:
 
 
 def _huge(met: Exchange) -> bool:
-    """Send spaces, and the sound answer after them: as JSON it is right."""
+    """Send spaces and then the right answer: it is valid JSON."""
     answer = met.fetch()
     sent = met.write(head_of(answer, met.huge_bytes + len(answer.body)))
     for start in range(0, met.huge_bytes, _PIECE_BYTES):

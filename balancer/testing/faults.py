@@ -1,9 +1,9 @@
-"""A server that lies in front of one that does not: passes HTTP requests through, and commits faults by a schedule.
+"""Fault proxy: passes HTTP requests through to a server, and commits faults by a schedule.
 
-Decides which request meets which fault, and counts. What a fault is stands in `misdeeds`. It needs the standard library
-only.
+It decides which request meets which fault, and counts. The faults themselves are in `fault_kinds`. It needs only the
+standard library.
 
-Listener of a faulty server: on loopback, and closed while it refuses connections. Decides who is let in.
+Its listener is on loopback, and closed while it refuses connections.
 """
 
 import threading
@@ -35,13 +35,13 @@ Passing = Callable[[str, str], bool]
 
 
 class FaultListener(ThreadingHTTPServer):
-    """Listens on a port of its own, and can stop for a while without losing it: who comes then is refused.
+    """Listens on a port of its own. It can stop for a while and keep the port: connections are then refused.
 
     Args:
         handler: of the requests of one connection.
 
     Attributes:
-        port: where it listens.
+        port: of the listener.
         closing: set when it ends.
     """
 
@@ -52,7 +52,7 @@ class FaultListener(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), handler, bind_and_activate=False)
         self.closing = threading.Event()
         self.socket.close()
-        self._place = _bound(0)  # never listens: what connects while nobody else does is refused
+        self._place = _bound(0)  # never listens: connections are refused while the other socket is closed
         self.port: int = self._place.getsockname()[1]
         self._shut_s: float | None = None
         self._shutting, self._shut = threading.Lock(), threading.Event()
@@ -64,13 +64,13 @@ class FaultListener(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no more, and let go of the port."""
+        """Stop to listen, and free the port."""
         self.closing.set()
         self._thread.join()
         self._place.close()
 
     def refuse(self, seconds: float) -> None:
-        """Shut the door for so long; returns once it is shut."""
+        """Refuse connections for `seconds`; returns as soon as the listener is closed."""
         with self._shutting:
             self._shut.clear()
             self._shut_s = seconds
@@ -96,12 +96,12 @@ class FaultListener(ThreadingHTTPServer):
         self.socket.close()
 
     def shutdown_request(self, request: object) -> None:
-        """End a connection: a close is enough, and a reset must not come after a polite word."""
+        """Close a connection without shutdown, so that a reset cannot follow a normal end."""
         assert isinstance(request, socket)
         request.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Be silent: a client that hangs up is no mistake here."""
+        """Print nothing: a client that disconnects is no error here."""
 
 
 def _bound(port: int) -> socket:
@@ -112,36 +112,36 @@ def _bound(port: int) -> socket:
 
 
 class FaultProxy:
-    """A proxy on 127.0.0.1, on a port of its own, that misbehaves by a schedule. Use it in a `with` block.
+    """A proxy on 127.0.0.1, on a port of its own, that commits faults by a schedule. Use it in a `with` block.
 
         with FaultProxy("http://127.0.0.1:8080/", faults=["reset", "503"], share=0.2, seed=7) as proxy:
             pool = Pool([proxy.url, "http://127.0.0.1:8081/"])
             ...
         assert proxy.done["503"] > 0
 
-    A request is due for a fault if `on` is true, `only` takes it, fewer than `first` met one before it, and a draw
-    with `seed` says so. Those that are due meet the `faults` in turn; all others are passed through. The same requests
-    in the same order meet the same faults. Bodies are passed on whole, not as streams, and a request's must have a
+    A request is due for a fault if `on` is true, `only` accepts it, fewer than `first` had one before, and a draw
+    with `seed` says so. Due requests meet the `faults` in turn; all others are passed through. The same requests
+    in the same order meet the same faults. Bodies are passed on whole, not as streams. A request's body must have a
     Content-Length.
 
     Args:
-        target_url: the server in front of which it stands, http:// or https://; a path is kept before the requests'.
+        target_url: of the server behind it, http:// or https://. A path is put before that of requests.
         faults: names of `FAULTS`, or faults of your own.
-        first: only so many requests meet one; None: any number.
+        first: how many requests meet a fault; None: any number.
         share: of the requests that are due, from 0 to 1.
         seed: of the draws.
-        only: says of the method and the path (with its query) of a request whether it may meet one; None: all may.
+        only: returns whether a request may meet a fault, by its method and path (with query); None: all may.
         seconds: how late "late" is, how long "refused" refuses, what `Retry-After` asks for.
         huge_bytes: what "huge" sends before the answer.
 
     Attributes:
-        url: where it listens, with a slash at its end.
+        url: of the proxy, with a slash at its end.
         done: how often each fault was committed, by name.
         passed: how many requests were passed through.
-        on: set it to False for a while in which the server is well.
+        on: set it to False to commit no faults for a while.
 
     Raises:
-        ValueError: a fault is not known, or a number cannot be used.
+        ValueError: a fault is unknown, or a number cannot be used.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class FaultProxy:
     # -- the schedule ------------------------------------------------------------------------------
 
     def next_fault(self, method: str, path: str) -> Fault | None:
-        """Return the fault that this request meets, and count it; None: it is passed through."""
+        """Return the fault for this request, and count it; None: it is passed through."""
         with self._lock:
             due = self.on and self._faults and self._left != 0 and self._only(method, path)
             if not due or self._random.random() >= self._share:
@@ -201,7 +201,7 @@ class FaultProxy:
             return fault
 
     def could_not(self, fault: Fault) -> None:
-        """Take back that `fault` was committed: the request is passed through."""
+        """Uncount `fault`: the request is passed through."""
         with self._lock:
             self.done[fault.name] -= 1
             self.passed += 1
@@ -213,7 +213,7 @@ class FaultProxy:
     def fetch(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
         """Return the target's answer to a request, and remember it; a 502 if there is none."""
         make = HTTPSConnection if self._target.scheme == "https" else HTTPConnection
-        assert self._target.hostname is not None  # it was looked at
+        assert self._target.hostname is not None  # checked in `__init__`
         connection = make(self._target.hostname, self._target.port, timeout=_TARGET_S)
         try:
             passed = {name: value for name, value in headers if name.lower() not in _NOT_PASSED}
@@ -248,7 +248,7 @@ def _known(fault: str | Fault) -> Fault:
 
 class _Handler(BaseHTTPRequestHandler):
     server: FaultListener
-    proxy: FaultProxy  # set in a class of its own for each
+    proxy: FaultProxy  # set in a subclass for each proxy
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -288,4 +288,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any  # noqa: N815 (the library's names)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Be silent."""
+        """Print nothing."""

@@ -1,8 +1,8 @@
-"""Naive model of a pool: lists and scans, and nothing clever.
+"""Naive model of a pool: lists and scans.
 
-Decides what a pool *should* do, in the plainest words there are, so that the real one can be held
-against it. It does not choose endpoints: it is told which one was granted, and how healthy the core says that each is,
-and says whether that was allowed. It must not import the core, nor share a data structure or a constant with it.
+It says what a pool should do, as plainly as possible, to compare the real one with it. It does not choose endpoints: it
+learns which one was granted, and the health of each from the core, and checks whether that was allowed. It shares no
+code, data structure or constant with the core.
 """
 
 from collections import Counter
@@ -17,14 +17,14 @@ from balancer.testing.model_health import OUT, ModelHealth, RulesInForce
 
 __all__ = ["ModelCharge", "ModelEndpoint", "ModelPool", "ModelWaiter"]
 
-# Restated here, not imported: the model must notice when the pool's own figure changes.
+# Restated, not imported: the model must notice a change of the pool's figure.
 _PRIORITY_WORTH_S = 10.0
 _WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
 class ModelEndpoint:
-    """One endpoint: its spec, its state, how it stands, and who holds it since when."""
+    """One endpoint: its spec, its state, its health, and its leases."""
 
     spec: Endpoint
     state: str = "active"
@@ -47,7 +47,7 @@ class ModelEndpoint:
 
     @property
     def limit(self) -> int:
-        """Slots in force, as far as no rule matters."""
+        """Slots in force, without rules."""
         return self.spec.capacity if self.state == "active" else 0
 
     def serves(self, request: Request) -> bool:
@@ -57,7 +57,7 @@ class ModelEndpoint:
 
     @property
     def fit(self) -> bool:
-        """True unless it is out of service for its health, or on trial."""
+        """True unless it is ejected for its health, or on trial."""
         return self.standing.health not in (*OUT, "resting")
 
     def busy_s(self, now: float) -> float:
@@ -71,7 +71,7 @@ class ModelEndpoint:
 
 @dataclass(eq=False, slots=True)
 class ModelWaiter:
-    """One who waits."""
+    """One waiter."""
 
     request: Request
     since_s: float
@@ -81,13 +81,13 @@ class ModelWaiter:
 
     @property
     def claim(self) -> tuple[float, int]:
-        """The oldest claim is served first."""
+        """Its claim: the oldest is served first."""
         return (self.since_s - _PRIORITY_WORTH_S * self.priority, self.number)
 
 
 @dataclass(slots=True)
 class ModelCharge:
-    """What a call takes of a quota: it counts until an instant."""
+    """Use of a quota by a call; it counts until an instant."""
 
     until_s: float
     calls: int
@@ -97,7 +97,7 @@ class ModelCharge:
 
 
 class ModelPool:
-    """What a pool should hold. Every illegal move is an AssertionError that says what was wrong."""
+    """Expected state of a pool. Every illegal move is an AssertionError that says what was wrong."""
 
     def __init__(self, specs: list[Endpoint], max_waiters: int | None, rules: RulesInForce | None = None) -> None:
         self.rules = rules or RulesInForce()
@@ -109,10 +109,10 @@ class ModelPool:
         self.acquired = 0
         self.timed_out = 0
         self.ends: Counter[Outcome] = Counter()
-        self.over_s: dict[int, float] = {}  # when the time of which lease is over
+        self.over_s: dict[int, float] = {}  # end of the time of each lease, by id
         self.holders: dict[int, str] = {}
-        self.handed_off = 0  # grants to those who waited
-        self.waited_s = 0.0  # by all of them
+        self.handed_off = 0  # grants to waiters
+        self.waited_s = 0.0  # by all waiters
         self.longest_wait_s = 0.0
         self.ejections = 0
         self.seen: set[str] = set()  # of health, and "panic"
@@ -131,13 +131,13 @@ class ModelPool:
     def free_for(
         self, request: Request, kept: Collection[str] = (), *, now: float, since_s: float | None = None
     ) -> list[ModelEndpoint]:
-        """Return the endpoints that could serve `request` at once, of the lowest group that will do.
+        """Return the endpoints that could serve `request` at once, of the lowest group that can.
 
         Args:
-            request: what is asked for.
-            kept: names of endpoints that are not for it.
+            request: of the caller.
+            kept: names of endpoints that it may not use.
             now: the time.
-            since_s: since when it waits; None: it has just come.
+            since_s: since when it waits; None: it has just arrived.
         """
         reached: list[ModelEndpoint] = []
         for group in self._groups():
@@ -149,7 +149,7 @@ class ModelPool:
         return []
 
     def reach(self, request: Request, since_s: float, now: float) -> list[ModelEndpoint]:
-        """Return the endpoints that `request` may wait for, if it came at `since_s`: of the groups that are open."""
+        """Return the endpoints that `request`, arrived at `since_s`, may wait for: those of the open groups."""
         reached: list[ModelEndpoint] = []
         for group in self._groups():
             reached += [e for e in self.endpoints if e.spec.group == group and self.able(e, request)]
@@ -168,19 +168,19 @@ class ModelPool:
         return enough and (quota.requests_per_min is None or calls + 1 <= quota.requests_per_min)
 
     def able(self, endpoint: ModelEndpoint, request: Request) -> bool:
-        """Return whether it may serve `request`, now or later, by its whole quota as well."""
+        """Return whether it may serve `request`, now or later, also by the size of its quota."""
         _, quota = self.quota(endpoint.spec)
         enough = quota is None or quota.tokens_per_min is None or _estimate(request, quota) <= quota.tokens_per_min
         return enough and endpoint.serves(request)
 
     def quota(self, spec: Endpoint) -> tuple[str, QuotaSettings | None]:
-        """Return the quota that calls of an endpoint count for, and what tells it apart."""
+        """Return the key of the quota that calls of an endpoint count for, and the quota."""
         if spec.quota is not None:
             return spec.quota, self.rules.quotas[spec.quota]
         return f"of {spec.name}", self.rules.quotas.get("*")
 
     def observe(self, now: float, kept: Collection[str]) -> None:
-        """See who has no free slot, and since when, once a call is over; those `kept` have none for anybody."""
+        """Record which endpoints have no free slot, and since when. Those `kept` have none for any waiter."""
         several = len(self._groups()) > 1
         for endpoint in self.endpoints:
             full = endpoint.in_flight >= self.limit(endpoint) or endpoint.spec.name in kept
@@ -190,20 +190,20 @@ class ModelPool:
                 endpoint.full_since_s = now
 
     def instants(self, now: float) -> list[float]:
-        """Return when time alone may let somebody in: later than now, and in order."""
+        """Return the instants after now, in order, at which time alone may admit a waiter."""
         charges = [charge.until_s for charges in self.charges.values() for charge in charges]
         spill_s = inf if self.rules.spill_after_s is None else self.rules.spill_after_s
         sinces = [*(e.full_since_s for e in self.endpoints), *(waiter.since_s for waiter in self.waiters)]
         return sorted({at_s for at_s in (*charges, *(since_s + spill_s for since_s in sinces)) if now < at_s < inf})
 
     def together(self, endpoint: ModelEndpoint) -> list[ModelEndpoint]:
-        """Return the endpoints that share the cap of its host: itself alone, if there is no cap."""
+        """Return the endpoints that share the cap of its host; only itself if there is no cap."""
         if self._cap(endpoint) is None:
             return [endpoint]
         return [other for other in self.endpoints if _host(other) == _host(endpoint)]
 
     def ceiling(self, endpoint: ModelEndpoint) -> int:
-        """Return how many slots of it may be out at once."""
+        """Return how many of its slots may be out at once."""
         if endpoint.state != "active":
             return 0
         panic, cap = endpoint.standing.health in OUT and self.panic, self._cap(endpoint)
@@ -211,7 +211,7 @@ class ModelPool:
         return most if cap is None else min(most, cap)
 
     def limit(self, endpoint: ModelEndpoint) -> int:
-        """Return its slots in force, as its host is used now."""
+        """Return its slots in force, with the present use of its host."""
         ceiling, cap = self.ceiling(endpoint), self._cap(endpoint)
         if cap is None or endpoint.state != "active":
             return ceiling
@@ -226,7 +226,7 @@ class ModelPool:
 
     @property
     def panic(self) -> bool:
-        """True while so few are fit that all must serve."""
+        """True while too few are fit, so that all must serve."""
         if self.rules.health is None:
             return False
         out, active = self.ejected
@@ -237,11 +237,11 @@ class ModelPool:
         return min(request.slots, self.ceiling(endpoint))
 
     def hopeless(self, request: Request) -> bool:
-        """Return whether nobody in service could ever serve `request`."""
+        """Return whether no endpoint in service could ever serve `request`."""
         return not any(self.able(endpoint, request) for endpoint in self.endpoints)
 
     def full(self, now: float, deadline_s: float) -> bool:
-        """Return whether one more waiter is too many; one that will not wait never is."""
+        """Return whether the queue is full; never for a request that will not wait."""
         return self.max_waiters is not None and len(self.waiters) >= self.max_waiters and deadline_s > now
 
     def in_order(self) -> list[ModelWaiter]:
@@ -251,7 +251,7 @@ class ModelPool:
     # -- moves -------------------------------------------------------------------------------------
 
     def grant(self, lease_id: int, url: str, request: Request, now: float) -> None:
-        """Book a grant that was observed; AssertionError if it was not allowed."""
+        """Record an observed grant; AssertionError if it was not allowed."""
         endpoint = self.find(url)
         assert endpoint is not None, f"lease {lease_id} is for {url}, which is not in the pool"
         assert endpoint.state == "active", f"lease {lease_id} is for {url}, which is {endpoint.state}"
@@ -293,7 +293,7 @@ class ModelPool:
         self._forget_retired()
 
     def used(self, lease: Lease, tokens: int, now: float) -> None:
-        """Learn how many tokens a call has used so far."""
+        """Record how many tokens a call has used so far."""
         if lease.id in self.charge_of:
             name, charge = self.charge_of[lease.id]
             charge.tokens = min(tokens, charge.estimate)
@@ -302,12 +302,12 @@ class ModelPool:
             self.charges[name].append(ModelCharge(now + _WINDOW_S, 0, beyond))
 
     def expire(self, lease: Lease, now: float) -> None:
-        """End a lease that ended by itself: its time must be over. It is a failure of nobody."""
+        """End a lease that ended by itself: its time must be over. It counts as no endpoint's failure."""
         assert self.over_s.get(lease.id, inf) <= now, f"{lease} ended before its time was over"
         self.release(lease, Outcome.IGNORED, now)
 
     def over(self, now: float) -> list[int]:
-        """Return the ids of the leases that are out though their time is over."""
+        """Return the ids of the leases that are out although their time is over."""
         return [lease_id for lease_id, at_s in self.over_s.items() if at_s <= now]
 
     def table(self, now: float) -> list[tuple[int, str, str, float, int]]:
@@ -327,11 +327,11 @@ class ModelPool:
         return waiter
 
     def amend(self, waiter: ModelWaiter, request: Request) -> None:
-        """Let one who waits ask for something else; its claim is what it was."""
+        """Change the request of a waiter; its claim stays."""
         waiter.request = request
 
     def serve(self, waiter: ModelWaiter, lease_id: int, url: str, now: float) -> None:
-        """Book a hand-off that was observed."""
+        """Record an observed hand-off."""
         in_time = now < waiter.deadline_s or now == waiter.since_s
         assert in_time, f"lease {lease_id} went to a waiter {now - waiter.deadline_s:g} s too late"
         self.grant(lease_id, url, waiter.request, now)
@@ -341,16 +341,16 @@ class ModelPool:
         self.waiters.remove(waiter)
 
     def time_out(self, waiter: ModelWaiter) -> None:
-        """Book a time-out."""
+        """Record a time-out."""
         self.timed_out += 1
         self.waiters.remove(waiter)
 
     def give_up(self, waiter: ModelWaiter) -> None:
-        """Book a cancellation, or any other end without a lease."""
+        """Record a cancellation, or any other end without a lease."""
         self.waiters.remove(waiter)
 
     def add(self, spec: Endpoint) -> None:
-        """Take an endpoint into service, or back into it; how it stood before is forgotten."""
+        """Take an endpoint into service, or back into it; its earlier state is forgotten."""
         endpoint = self.find(spec.name)
         if endpoint is None:
             endpoint = ModelEndpoint(spec)
@@ -369,7 +369,7 @@ class ModelPool:
             endpoint.standing.exact = min(endpoint.standing.exact, spec.capacity)
 
     def see(self, healths: Mapping[str, str], now: float) -> None:
-        """Learn how healthy the core says that each endpoint is, by name."""
+        """Take over the health of each endpoint from the core, by name."""
         for endpoint in self.endpoints:
             health = healths[endpoint.spec.name]
             if endpoint.standing.see(health, now):
@@ -385,7 +385,7 @@ class ModelPool:
                 endpoint.out_s, endpoint.out_since_s = endpoint.idle_s(now), None
 
     def stop(self, url: str, state: str) -> None:
-        """Drain or retire an endpoint; one that retires cannot be made to drain instead."""
+        """Drain or retire an endpoint; a retiring one cannot be drained instead."""
         endpoint = self.find(url)
         assert endpoint is not None, "the caller looked it up"
         if endpoint.state != "retiring":
@@ -399,7 +399,7 @@ class ModelPool:
         return sorted({endpoint.spec.group for endpoint in self.endpoints if endpoint.state == "active"})
 
     def _gives_way(self, group: int, request: Request, since_s: float, now: float) -> bool:
-        """Return whether `group`, of which nobody can take `request` now, has been unable to for long enough."""
+        """Return whether `group`, which cannot serve `request` now, has been unable to for long enough."""
         spill_s = inf if self.rules.spill_after_s is None else self.rules.spill_after_s
         able = [
             e for e in self.endpoints if e.spec.group == group and self.able(e, request) and self.ceiling(e) and e.fit

@@ -1,7 +1,7 @@
 """Health and limits in the naive model.
 
-Decides how many slots health and an adaptive limit leave, from what the endpoint's calls came to. How healthy it is,
-the core says; what follows from that is worked out here. It must not share code with the core.
+It works out the slots that health and an adaptive limit leave, from the outcomes of calls. The state of health comes
+from the core. It shares no code with the core.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ _ROUNDING = 1e-9  # three times a third may be less than one
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """The rules of a pool; None, or no cap, where there is no such rule.
+    """Rules of a pool. None, or no cap: there is no such rule.
 
     Args:
         health: when endpoints are ejected.
         limits: how the slots in force follow overload.
-        host_caps: slots by host; "*" stands for each host that has none of its own.
-        quotas: by name; "*" stands for each endpoint that names none.
-        groups: True: endpoints are of several failover groups.
-        spill_after_s: for so long a group may be full before the next one is used; None: however long.
+        host_caps: slots by host; "*" for each host without an entry.
+        quotas: by name; "*" for each endpoint that names none.
+        groups: True: endpoints belong to several failover groups.
+        spill_after_s: how long a group may be full before the next one is used; None: for ever.
     """
 
     health: HealthSettings | None = None
@@ -51,14 +51,14 @@ class RulesInForce:
 
 @dataclass(slots=True)
 class ModelHealth:
-    """What the rules know of one endpoint since it came into service.
+    """Health and limit of one endpoint since it came into service.
 
     Attributes:
-        health: how the core says that it stands; "" without health, and out of service.
-        since_s: since when.
+        health: its state, from the core; "" without health rules, and out of service.
+        since_s: start of that state.
         exact: its adaptive limit, with the fraction; `inf`: none.
-        cut_s: when that was cut last.
-        asked_s, rest_until_s: when it last asked to be left alone, and until when.
+        cut_s: when the limit was last cut.
+        asked_s, rest_until_s: when it last asked for a rest, and until when.
         ejections: how often it was ejected.
     """
 
@@ -71,7 +71,7 @@ class ModelHealth:
     ejections: int = 0
 
     def see(self, health: str, now: float) -> bool:
-        """Learn how the core says that it stands; return whether that is news."""
+        """Take over its state from the core; return whether it has changed."""
         if health == self.health:
             return False
         self.health, self.since_s = health, now
@@ -79,7 +79,7 @@ class ModelHealth:
         return True
 
     def most(self, capacity: int, *, panic: bool) -> int:
-        """Return how many of its slots there are, as far as its host does not matter."""
+        """Return how many slots it has, without the cap of its host."""
         most = capacity if self.exact == inf else min(capacity, self._whole)
         if self.health == "resting":
             return 0
@@ -90,7 +90,7 @@ class ModelHealth:
     def ended(
         self, lease: Lease, outcome: Outcome, now: float, rules: RulesInForce, *, used: int, capacity: int
     ) -> None:
-        """Learn how a lease ended, when `used` slots were in use, its own counted."""
+        """Record how a lease ended, when `used` slots were in use, its own included."""
         hint = lease.hint
         if outcome is Outcome.OVERLOAD and rules.health and hint and hint.retry_after_s:
             self.asked_s = now
@@ -104,14 +104,14 @@ class ModelHealth:
             self.exact = min(capacity, self.exact + lease.slots / self._whole)
 
     def ramp(self, health: HealthSettings | None, now: float) -> tuple[float, float]:
-        """Return the least and the most part of its weight that may count."""
+        """Return the least and the largest share of its weight that may count."""
         if self.health != "slow_start" or health is None:
             return 1.0, 1.0
         grown = (now - self.since_s) / health.slow_start_s
         return max(_FIRST_STEP, grown - _FIRST_STEP), max(_FIRST_STEP, grown)
 
     def due_back_s(self, health: HealthSettings) -> float:
-        """Return until when it may be ejected or rest; `inf`: it does neither."""
+        """Return the latest end of its ejection or rest; `inf` if there is neither."""
         if self.health not in ("ejected", "resting"):
             return inf
         return max(self.since_s + health.max_cooldown_s, self.rest_until_s)

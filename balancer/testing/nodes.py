@@ -1,7 +1,4 @@
-"""A node that can be written to, for whoever drives a strategy by hand.
-
-Decides nothing. In a pool the ledger counts, and its nodes cannot be written to.
-"""
+"""Writable node, to drive a strategy by hand. In a pool the ledger counts, and its nodes cannot be written to."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +8,7 @@ __all__ = ["WritableNode"]
 
 
 class WritableNode(Node):
-    """A node without a ledger: who made it counts what is in flight, and sets its limit."""
+    """A node without a ledger: its owner sets the slots in flight and the limit."""
 
     if not TYPE_CHECKING:  # a type checker lets every field be set
         __setattr__ = object.__setattr__

@@ -1,24 +1,24 @@
-"""Referee of a reference check: who must have been served, and what must agree.
+"""Referee of a reference check: what must agree, and which waiters must have been served.
 
-Decides what "agree" means, which is the whole contract of the core and of a strategy inside it:
+"Agree" means the whole contract of the core and of a strategy inside it:
 
-- conservation: the slots out of an endpoint are its in-flight, and at the grant at most its limit, and those of its
-  host at most the host's cap; a lease has as many as were asked for, or all there are while they are limited;
+- conservation: the slots out of an endpoint are its in-flight slots. At the grant they are at most its limit, and those
+  of its host at most the host's cap. A lease has as many slots as asked for, or all there are while they are limited;
 - nothing is granted that is draining, retiring, excluded or without the labels asked for;
-- with health, at most the allowed share is ejected; what is ejected or rests is granted to nobody, unless there is
-  panic, and never before the rest that it asked for is over; what is half open has one lease at a time;
-- lease ids grow and are never used again; the table shows the leases that are out, and no other; a lease whose time is
-  over has ended, and no other; a waiter ends once, and never with a lease after its deadline;
-- work conservation: no waiter could use a slot that is free, unless it is kept for an older claim that needs several;
-  or its quota is, or has no room; or a lower failover group is to be waited for; nor will one before something is due;
-- a quota is never exceeded; where one is all that an oldest claim misses, it is kept for it;
+- with health, at most the allowed share is ejected. An endpoint that is ejected or rests is granted only in panic, and
+  never before the rest that it asked for is over. A half open one has one lease at a time;
+- lease ids grow and are never used again. The table shows exactly the leases that are out. A lease has ended by time if
+  and only if its time is over. A waiter ends once, and never with a lease after its deadline;
+- work conservation: no waiter could use a free slot, now or before something is due. Exceptions: the slot is kept for
+  an older claim that needs several; its quota is kept or has no room; the waiter must wait for a lower failover group;
+- a quota is never exceeded. If an oldest claim lacks only a quota, the quota is kept for it;
 - one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
-- the strategy was told how every node stands;
-- what is refused (a second return, a stranger's lease, an unknown URL) changes nothing at all.
+- the strategy knows the state of every node;
+- a refused call (a second return, a lease of another pool, an unknown URL) changes nothing.
 
-The figures are compared in `balancer.testing.agreement`. It must not choose the calls, nor make them. Every breach is
-an AssertionError with one line that says what happened and what should have.
+`balancer.testing.agreement` compares the figures. Every breach is an AssertionError with one line: what happened and
+what should have.
 """
 
 from collections import Counter
@@ -55,9 +55,9 @@ class Referee:
     Attributes:
         out: the leases out, oldest first.
         ended: the leases that have ended.
-        waiting: those who wait, in order of arrival.
+        waiting: the waiters, in order of arrival.
         grants: the name of every endpoint that was leased, in order.
-        most_kept: endpoints kept at once, for different claims.
+        most_kept: the most endpoints kept at once, for different claims.
     """
 
     def __init__(self, core: Core, model: ModelPool, clock: ManualClock, law: GrantRule | None) -> None:
@@ -75,7 +75,7 @@ class Referee:
     # -- what happened -----------------------------------------------------------------------------
 
     def look(self) -> None:
-        """See what has come of the endpoints' health, and which leases have ended by the clock."""
+        """Update the health of endpoints, and the leases that ended by the clock."""
         now = self._clock()
         over = [lease for lease in self.out if lease.ended]
         if over:
@@ -87,7 +87,7 @@ class Referee:
             self._model.see({stats.name: stats.health for stats in endpoint_stats(self._core.ledger, now)}, now)
 
     def granted(self, lease: Lease | None, request: Request) -> None:
-        """Book what an acquire got at once; nothing, only if nothing was free."""
+        """Record what an acquire got at once. Nothing is right only if nothing was free."""
         self.look()
         keepers, now = self._keepers(), self._clock()
         self._model.observe(now, keepers)
@@ -101,7 +101,7 @@ class Referee:
         self._model.observe(now, keepers)
 
     def gave_up(self, waiter: Waiter, kind: type[BalancerError]) -> None:
-        """Book a waiter that ended without a lease."""
+        """Record a waiter that ended without a lease."""
         model = self.waiting.pop(waiter)
         assert isinstance(waiter.error, kind), f"a waiter ended with {waiter.error!r}, not with {kind.__name__}"
         if kind is AcquireTimeout:
@@ -111,7 +111,7 @@ class Referee:
         self._finish(waiter)
 
     def settle(self, ended: Sequence[Waiter]) -> None:
-        """Hold what a call did to the waiters against what it should have done."""
+        """Compare what a call did to the waiters with what it should have done."""
         left = set(ended)
         assert len(left) == len(ended), "a waiter was reported twice"
         self.look()
@@ -128,7 +128,7 @@ class Referee:
     # -- whether it agrees -------------------------------------------------------------------------
 
     def snapshot(self) -> tuple[object, ...]:
-        """Return all that can be seen of the core, to compare."""
+        """Return all visible state of the core, for a comparison."""
         endpoints, totals, waits = self._core.counters(self._clock())
         self.look()  # it has let time do what was due
         self._model.observe(self._clock(), self._keepers())
@@ -139,7 +139,7 @@ class Referee:
     def check(self) -> None:
         """Check that core and model agree on everything."""
         core, model, now = self._core, self._model, self._clock()
-        counters = core.counters(now)  # lets time do what is due, if nobody waits
+        counters = core.counters(now)  # does what is due by time, if there are no waiters
         self.look()
         keepers, short = self._keepers(), self._short()
         model.observe(now, keepers)
@@ -162,7 +162,7 @@ class Referee:
     def _check_nobody_may(
         self, at_s: float, keepers: Mapping[str, ModelWaiter], short: Mapping[str, ModelWaiter]
     ) -> None:
-        """Check that none of those who wait could be served at `at_s`, which is now, or before anything is due."""
+        """Check that no waiter could be served at `at_s`, which is now or before anything is due."""
         model = self._model
         for waiter in model.waiters:
             if at_s < waiter.deadline_s and not self._is_behind(waiter):
@@ -171,7 +171,7 @@ class Referee:
                 assert not free, f"{free[0].spec.name} has a slot free while somebody waits who could use it"
 
     def _is_behind(self, waiter: ModelWaiter) -> bool:
-        """Return whether somebody waits for the same who came before it: these are served in order, whatever tokens."""
+        """Return whether an earlier waiter asks for the same: these are served in order, whatever their tokens."""
         if not self._model.rules.quotas:
             return False
         return any(
@@ -180,12 +180,12 @@ class Referee:
         )
 
     def check_ended(self) -> None:
-        """Check that who has ended has stayed so."""
+        """Check that ended waiters have not changed."""
         for waiter, lease, error in self._finished:
             assert (waiter.lease, waiter.error) == (lease, error), "a waiter that had ended ended again"
 
     def ends(self) -> Counter[str]:
-        """Return how often waits ended how: by the name of the error, or "lease"."""
+        """Return how many waits ended in which way: by the name of the error, or "lease"."""
         return Counter(type(error).__name__ if error else "lease" for _, _, error in self._finished)
 
     # -- inside ------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Referee:
         if self._model.hopeless(model.request):
             self.gave_up(waiter, NoEndpoint)
             return True
-        # Whose time is up may be told so now or by its own timer, but must not be served, unless at its arrival.
+        # A waiter past its deadline may end now or by its own timer. It must not be served, except at its arrival.
         if self._clock() >= model.deadline_s and not (waiter.lease and self._clock() == model.since_s):
             if waiter.ended:
                 self.gave_up(waiter, AcquireTimeout)
@@ -238,7 +238,7 @@ class Referee:
         self.grants.append(lease.endpoint.name)
 
     def _heads(self) -> dict[object, ModelWaiter]:
-        """Return who has the oldest claim of each group of those that ask for the same."""
+        """Return the waiter with the oldest claim of each group that asks for the same."""
         heads: dict[object, ModelWaiter] = {}
         for waiter, model in self.waiting.items():  # in order of arrival, as in a group
             if not waiter.ended:
@@ -246,7 +246,7 @@ class Referee:
         return heads
 
     def _short(self) -> dict[str, ModelWaiter]:
-        """Return for whom the quotas of which endpoints are kept, by the names of these."""
+        """Return for which waiter the quota of each endpoint is kept, by endpoint name."""
         heads = self._heads()
         short: dict[str, ModelWaiter] = {}
         for meter, whom in self._core.admission.kept.items():
@@ -256,7 +256,7 @@ class Referee:
         return short
 
     def _keepers(self) -> dict[str, ModelWaiter]:
-        """Return for whom the slots of which endpoint are kept, by name, checked."""
+        """Return for which waiter the slots of each endpoint are kept, by endpoint name, checked."""
         heads, kept = self._heads(), self._core.reservations.accounts
         self.most_kept = max(self.most_kept, len(kept))
         keepers: dict[str, ModelWaiter] = {}

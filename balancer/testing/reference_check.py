@@ -1,7 +1,7 @@
 """Reference check: a core and the naive model side by side, which must agree after every call.
 
-Decides how a call on the one is a call on the other, and which calls must be refused. What "agree" means
-is the referee's business. It must not choose the calls: a state machine, a random walk or a person does.
+It makes each call on both, and checks which calls must be refused. The referee compares them. A state machine, a random
+walk or a person chooses the calls.
 """
 
 import random
@@ -33,22 +33,22 @@ from balancer.testing.referee import GrantRule, Referee
 __all__ = ["ReferenceCheck", "StrategyFactory"]
 
 _MINUTE_S: Final = 60.0
-_LONG_ENOUGH: Final = 100  # steps in which whatever can heal has healed
+_LONG_ENOUGH: Final = 100  # steps after which all that can heal has healed
 
 
 class ReferenceCheck:
-    """A core under test, and the model it is held against.
+    """A core under test, with its model.
 
     Args:
         make: makes the strategy under test.
-        specs: the endpoints from the start.
+        specs: the endpoints at the start.
         max_waiters: as for `Core`.
-        rules: those in force; a full host, or an ejection, shows a strategy what a limit of 0 is.
+        rules: in force; a full host, or an ejection, shows a strategy a limit of 0.
         seed: of the strategy's random choices.
-        law: what more must hold of each grant, e.g. that it is the least loaded.
+        law: a further rule for each grant, e.g. that it is the least loaded.
 
     Attributes:
-        core, model, clock: the two that must agree, and the time they are told.
+        core, model, clock: the core and the model that must agree, and their clock.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ReferenceCheck:
 
     @property
     def waiting(self) -> list[Waiter]:
-        """Those who wait, in order of arrival."""
+        """The waiters, in order of arrival."""
         return list(self._referee.waiting)
 
     @property
@@ -104,17 +104,17 @@ class ReferenceCheck:
 
     @property
     def most_kept(self) -> int:
-        """How many endpoints were kept at once, each for another claim."""
+        """The most endpoints that were kept at once, each for another claim."""
         return self._referee.most_kept
 
     def ends(self) -> Counter[str]:
-        """Return how often waits ended how: by the name of the error, or "lease"."""
+        """Return how many waits ended in which way: by the name of the error, or "lease"."""
         return self._referee.ends()
 
     # -- leases ------------------------------------------------------------------------------------
 
     def acquire(self, request: Request = ANY, *, timeout_s: float = 60.0, priority: int = 0) -> None:
-        """Ask for a lease; wait for one if there is none."""
+        """Ask for a lease; wait if there is none."""
         now = self.clock()
         if self.model.closed:
             self._refused(PoolClosed, lambda: self.core.acquire(request, now))
@@ -123,34 +123,34 @@ class ReferenceCheck:
             self._wait(request, now + timeout_s, priority)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS, hint: Hint | None = None) -> None:
-        """Give a lease back that is out."""
+        """Return a lease that is out."""
         lease.hint = hint
         self._end(lease, outcome, lambda: self.core.release(lease, outcome, self.clock()))
 
     def release_by_id(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
-        """End a lease that is out by its id alone; thereafter it must be refused, by its id as well."""
+        """End a lease that is out by its id alone. After that it must be refused, by its id as well."""
         self._end(lease, outcome, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
         self._refused(LeaseError, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
 
     def used(self, lease: Lease, tokens: int) -> None:
-        """Say how many tokens the call of a lease that is out has used so far."""
+        """Report how many tokens the call of a lease has used so far."""
         served = self.core.used(lease, tokens, self.clock())
         self.model.used(lease, tokens, self.clock())
         self._referee.settle(served)
 
     def release_again(self, lease: Lease) -> None:
-        """Give a lease back that has ended; it must be refused."""
+        """Return a lease that has ended; it must be refused."""
         self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
 
     def release_foreign(self) -> None:
-        """Give back what another pool granted; it must be refused, here and not there."""
+        """Return a lease of another pool; it must be refused here and stay valid there."""
         lease = self._stranger.acquire(ANY, 0.0)
         assert lease is not None, "the other pool's only slot was lost when its lease was returned here"
         self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
         self._stranger.release(lease, Outcome.SUCCESS, 0.0)
 
     def amend(self, waiter: Waiter, request: Request) -> None:
-        """Let a waiter ask for something else, at its place; what nobody could ever serve must be refused."""
+        """Change the request of a waiter, which keeps its place. A request that can never be served must be refused."""
         now = self.clock()
         other = request != waiter.request or request.tokens != waiter.request.tokens
         if other and self.model.hopeless(request):
@@ -161,16 +161,16 @@ class ReferenceCheck:
         self._referee.settle(ended)
 
     def cancel(self, waiter: Waiter) -> None:
-        """Let a waiter give up because its caller is gone."""
+        """Cancel a waiter, as if its caller has gone."""
         self._gives_up(waiter, BalancerError, timed_out=False)
         self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
 
     def pass_time(self, seconds: float, *, late: bool = False) -> None:
-        """Move the clock on, and let time do what is due; a waiter whose time is up does not know it yet.
+        """Move the clock on, and let the core do what is due. A waiter past its deadline is not ended here.
 
         Args:
             seconds: by how much.
-            late: the shell has not noticed yet that something is due. Where there are groups or quotas it always has.
+            late: the shell has not noticed yet that something is due. With groups or quotas it always has.
         """
         self.clock.advance(seconds)
         if (not late or self.model.rules.gated) and self.core.due_s <= self.clock():
@@ -178,11 +178,11 @@ class ReferenceCheck:
             assert self.core.due_s > self.clock(), "time has done what was due, and something is due again at once"
 
     def ping(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
-        """Tell the core how a ping went; of an endpoint that is not there, it must not matter."""
+        """Report a ping to the core. For an unknown endpoint it must have no effect."""
         self._referee.settle(self.core.pinged(name, ok, self.clock(), conclusive=conclusive))
 
     def time_out(self) -> None:
-        """Let all those give up whose deadline has passed, as a shell's timer would."""
+        """End all waiters whose deadline has passed, as a shell's timer would."""
         for waiter in self.waiting:
             if self.clock() >= waiter.deadline_s and not waiter.ended:
                 self._gives_up(waiter, AcquireTimeout, timed_out=True)
@@ -191,7 +191,7 @@ class ReferenceCheck:
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, spec: Endpoint) -> None:
-        """Add an endpoint, or bring it back; one that is active must be refused."""
+        """Add an endpoint, or bring it back. One that is active must be refused."""
         known = self.model.find(spec.name)
         if known is not None and known.state == "active":
             self._refused(DuplicateEndpoint, lambda: self.core.add(spec, self.clock()))
@@ -220,11 +220,11 @@ class ReferenceCheck:
         self._stop(url, "retiring", lambda: self.core.remove(url, self.clock()))
 
     def set_strategy(self, make: StrategyFactory) -> None:
-        """Let another strategy choose."""
+        """Switch to another strategy."""
         self._referee.settle(self.core.set_strategy(RecordingStrategy(make, self._random), self.clock()))
 
     def close(self) -> None:
-        """Close the pool: every waiter must get `PoolClosed`, and nobody else."""
+        """Close the pool: every waiter must get `PoolClosed`."""
         ended = self.core.close(self.clock())
         self.model.closed = True
         assert set(ended) == set(self.waiting), "close() must end every waiter, and nobody else"
@@ -238,7 +238,7 @@ class ReferenceCheck:
         self._referee.check()
 
     def finish(self) -> None:
-        """Give everything back and check that nothing was lost: every slot can be leased once more."""
+        """Return all leases and check that nothing was lost: every slot can be leased again."""
         self._release_everything()
         if self.model.rules.health and not self.model.closed:
             self._heal()
@@ -306,7 +306,7 @@ class ReferenceCheck:
             self.release(self.out[0])
 
     def _fill_quotas(self) -> None:
-        """Let minutes pass, until everybody who waits has been served."""
+        """Let minutes pass, until every waiter has been served."""
         for _ in range(_LONG_ENOUGH):
             self.pass_time(_MINUTE_S)
             self.time_out()
@@ -319,12 +319,12 @@ class ReferenceCheck:
         """Let time pass, and calls succeed, until every endpoint is healthy."""
         for _ in range(_LONG_ENOUGH):
             if self.model.rules.gated:
-                self.time_out()  # nobody is to keep a quota for ever
+                self.time_out()  # so that no waiter keeps a quota for ever
             if self.core.due_s < inf or self.model.rules.quotas:
                 least_s = _MINUTE_S if self.model.rules.quotas else 10.0
                 self.pass_time(max(least_s, self.core.due_s - self.clock() if self.core.due_s < inf else 0.0))
             names = {endpoint.spec.name for endpoint in self.model.endpoints}
-            for name in sorted(names):  # each by itself: a strategy, or its host, may prefer another
+            for name in sorted(names):  # each one alone, because a strategy or a host cap may prefer another
                 self._lease(Request(exclude=frozenset(names - {name})))
                 self._release_everything()
             healths = {endpoint.standing.health for endpoint in self.model.endpoints if endpoint.state == "active"}

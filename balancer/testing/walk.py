@@ -1,7 +1,7 @@
-"""Random walk over all that can be done to a pool, held against the naive model at every step.
+"""Random walk over all calls on a pool, compared with the naive model at every step.
 
-Decides which calls come how often. It needs nothing but the standard library, and is fast enough for
-100 000 steps; for a short counterexample use `balancer.testing.conformance`, which shrinks.
+It needs only the standard library, and is fast enough for 100 000 steps. For a short counterexample use
+`balancer.testing.conformance`, which shrinks.
 """
 
 import random
@@ -23,14 +23,14 @@ FULL_HOSTS = RulesInForce(host_caps=HOST_CAPS)
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a walk did and saw.
+    """Result of a walk.
 
     Attributes:
         moves: how often each move was made.
         grants: the name of every endpoint that was leased, in order.
-        ends: how often waits ended how, by the name of the error or "lease".
+        ends: how many waits ended in which way, by the name of the error or "lease".
         seen: states of health, and "panic".
-        most_kept: endpoints kept at once.
+        most_kept: the most endpoints kept at once.
     """
 
     moves: Counter[str]
@@ -41,12 +41,12 @@ class Walk:
 
     @property
     def handed_off(self) -> int:
-        """How many leases went to those who waited."""
+        """How many leases went to waiters."""
         return self.ends["lease"]
 
     @property
     def timed_out(self) -> int:
-        """How many waits ended for want of time."""
+        """How many waits ended by their deadline."""
         return self.ends["AcquireTimeout"]
 
 
@@ -65,17 +65,16 @@ def random_walk(
 
     Args:
         make: makes the strategy under test.
-        steps: how many calls to make.
+        steps: number of calls.
         seed: of the walk and of the strategy; the same seed makes the same walk.
-        endpoints: how many URLs there are; nearly all of them are in service nearly always.
-        rules: those around the strategy; by default two hosts that are full with two leases, and no health.
+        endpoints: number of URLs; nearly all of them are in service nearly always.
+        rules: in force; by default two hosts that are full with two leases, and no health.
         others: strategies that take over for a while, to test a live change.
-        law: what more must hold of each grant, see `GrantRule`.
-        thorough_every: compare every counter at each so many steps; what a call did to the waiters
-            is checked at every step.
+        law: a further rule for each grant, see `GrantRule`.
+        thorough_every: compare all counters each time after this many steps; the waiters are checked at every step.
 
     Raises:
-        AssertionError: core and model disagree; says how, and with which seed.
+        AssertionError: core and model disagree; the message says how, and the seed.
     """
     walker = _Walker(make, seed, endpoints, rules, others, law)
     ways = {**_MOVES, "used": (80, _Walker.used)} if rules.quotas else _MOVES
@@ -95,7 +94,7 @@ def random_walk(
 
 
 class _Walker:
-    """One method for each move; each draws its own arguments."""
+    """One method for each move, which draws its own arguments."""
 
     def __init__(
         self,
@@ -173,9 +172,9 @@ class _Walker:
         self.reference.set_strategy(self.random.choice(self._makers))
 
 
-# How often each move comes, out of the sum of all. There are slightly more acquires than releases, so that
-# somebody waits nearly always; most additions are refused, as the endpoint is there, so they must
-# come more often than those that take one away.
+# Weight of each move. There are slightly more acquires than releases, so that
+# there is nearly always a waiter. Most additions are refused, as the endpoint is there, so they must
+# come more often than removals.
 _MOVES: dict[str, tuple[int, Callable[[_Walker], None]]] = {
     "acquire": (400, _Walker.acquire),
     "release": (320, _Walker.release),

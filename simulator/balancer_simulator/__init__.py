@@ -1,10 +1,10 @@
-"""Try a strategy, a capacity or a number of workers in virtual time, before anyone pays for it.
+"""Simulator: try a strategy, a capacity or a number of workers in virtual time.
 
-The names here are the public ones. The simulator drives the production core (`balancer.core`) with the registered
-strategies; it is itself a plugin, which adds `balancer simulate`, `compare`, `fit`,
-`backtest` and `recommend`.
+The names here are public. The simulator drives the production core (`balancer.core`) with the registered strategies. It
+is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `backtest` and `recommend`.
 
-A name is imported when it is first used: whoever only wants a pool loads the plugin, and must not pay for numpy.
+A name is imported when it is first used, because a program that only needs a pool also loads the plugin and should not
+import numpy.
 """
 
 from importlib import import_module

@@ -1,23 +1,18 @@
-"""Queueing theory: closed forms and exact recursions that the simulator is held against.
+"""Queueing theory: closed forms and exact recursions, to compare with the simulator.
 
-Decides what a simulated mean, quantile or throughput ought to be where mathematics knows it. Plain arithmetic on
-floats: no randomness, no clock, and nothing outside the standard library. It must not know the simulator, the core or
-any strategy, or it could not be a witness against them.
+Plain arithmetic on floats: no randomness, no clock, and only the standard library.
 
-Queues in steady state: one line, Poisson arrivals, first come first served. Decides the mean wait of M/M/1, M/M/c and
-M/G/1, and the whole distribution of the wait where it is exponential. A queue is given by its utilisation `rho`, the
-share of its servers' time that is used, and not by its arrival rate: 1 - rho is then exact, and it is what every
-formula divides by.
+- Queues in steady state: one line, Poisson arrivals, first come first served. The mean wait of M/M/1, M/M/c and M/G/1,
+  and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
+  its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
+- Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
+  when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
+  exponential, one server a station, first come first served.
+- Supermarket model: an arrival looks at a few lines at random and joins the shortest. The lengths of lines, and the
+  sojourn, for infinitely many servers. A finite pool is slower, the more so the busier it is (100 servers by 1% at a
+  utilisation of 0.9, by 8.5% at 0.99).
 
-A closed network: a fixed number of customers that go round a few stations for ever. Decides throughput, sojourn and
-utilisation when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
-exponential, one server a station, first come first served.
-
-The supermarket model: an arrival looks at a few lines at random and joins the shortest of them. Decides how long the
-lines are, and the sojourn, in the limit of infinitely many servers. A finite pool is slower than the limit, the more so
-the busier it is (100 servers by 1% at a utilisation of 0.9, by 8.5% at 0.99).
-
-Each kind of range of an argument has one check, whichever formula asks. Every check is written so that NaN fails it.
+Each kind of range of an argument has one check for all formulas. NaN fails every check.
 """
 
 import math
@@ -38,16 +33,16 @@ __all__ = [
     "supermarket",
 ]
 
-_ROUNDING = 1e-9  # what the sum may miss 1 by: probabilities are often written to ten decimals
+_ROUNDING = 1e-9  # tolerance of the sum of 1: probabilities are often written with ten decimals
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The means of a queue in steady state; counts follow from times by Little's law.
+    """Means of a queue in steady state. Counts follow from times by Little's law.
 
     Attributes:
-        servers: how many serve the one line.
-        rho: share of the servers' time that is used, in [0, 1).
+        servers: number of servers of the one line.
+        rho: used share of the servers' time, in [0, 1).
         service_s: mean service time in seconds.
         wait_s: mean time in seconds from arrival to the start of service, over all customers.
     """
@@ -80,7 +75,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class MarkovQueue(Queue):
-    """A queue with exponential service, whose wait is 0 or, with `wait_probability`, exponential.
+    """A queue with exponential service. Its wait is 0 or, with `wait_probability`, exponential.
 
     Attributes:
         wait_probability: share of the customers that find every server busy, in [0, 1).
@@ -90,7 +85,7 @@ class MarkovQueue(Queue):
 
     @property
     def delay_s(self) -> float:
-        """Mean wait in seconds of those customers that wait at all."""
+        """Mean wait in seconds of the customers that wait."""
         return self.service_s / (self.servers * (1.0 - self.rho))
 
     def wait_cdf(self, wait_s: float) -> float:
@@ -120,7 +115,7 @@ def mm1(rho: float, service_s: float = 1.0) -> MarkovQueue:
 
     Args:
         rho: utilisation, in [0, 1).
-        service_s: mean service time in seconds, > 0; by default waits come out in service times.
+        service_s: mean service time in seconds, > 0; with the default, waits are in service times.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -158,8 +153,8 @@ def mmc(servers: int, rho: float, service_s: float = 1.0) -> MarkovQueue:
 def _erlang_b(servers: int, offered: float) -> float:
     """Return the share of arrivals lost if none could wait, by the recursion in the number of servers.
 
-    There are no factorials to overflow, nothing is subtracted, and a step shrinks the relative error
-    of the step before: 10 000 servers cost at most some 1e-12 of accuracy. A share below 1e-308 becomes 0.
+    No factorial can overflow, nothing is subtracted, and each step shrinks the relative error of the step before: 10
+    000 servers cost at most some 1e-12 of accuracy. A share below 1e-308 becomes 0.
     """
     blocked = 1.0
     for count in range(1, servers + 1):
@@ -194,7 +189,7 @@ class Station:
     Attributes:
         throughput: visits per second that end here.
         sojourn_s: mean time in seconds of one visit, wait and service.
-        utilisation: share of the time that the server works, in [0, 1] up to rounding.
+        utilisation: share of the time in which the server works, in [0, 1] up to rounding.
         number: mean number of customers that wait or are served here.
     """
 
@@ -209,11 +204,11 @@ class ClosedNetwork:
     """The network in steady state.
 
     Attributes:
-        population: W, how many customers go round.
+        population: W, the number of customers.
         think_s: mean time in seconds between a visit and the next.
         throughput: visits per second that end, at all stations together.
         sojourn_s: mean time in seconds of one visit, over all visits.
-        stations: one result for each station, in the order they were given.
+        stations: one result for each station, in the given order.
     """
 
     population: int
@@ -232,9 +227,9 @@ def closed_network(
 ) -> ClosedNetwork:
     """Return the closed network by exact mean value analysis.
 
-    A customer that comes to a station finds there what a network with one customer fewer has on average, so
-    the means for W follow from those for W - 1. Nothing is subtracted and nothing is normalised: no step
-    can cancel, and there is no constant to overflow, as there is in Buzen's convolution.
+    A customer that arrives at a station finds there the mean state of a network with one customer fewer. So the means
+    for W follow from those for W - 1. Nothing is subtracted and nothing is normalised: no step can cancel, and no
+    constant can overflow, as in Buzen's convolution.
 
     Args:
         population: W, >= 1.
@@ -321,7 +316,7 @@ class Supermarket:
         require_whole("number", number, least=0)
         exponent = 0.0
         for _ in range(number):
-            exponent = self.choices * exponent + 1.0  # where it reaches infinity, the share is 0
+            exponent = self.choices * exponent + 1.0  # when it reaches infinity, the share is 0
         return float(self.rho**exponent)
 
 
@@ -348,17 +343,19 @@ def supermarket(choices: int, rho: float, service_s: float = 1.0) -> Supermarket
 
 
 def _sojourn(choices: int, rho: float) -> float:
-    """Return the sum until a term no longer changes it: at most some 60 terms, as exponents grow like d^i."""
+    """Return the sum up to the first term that does not change it: at most some 60 terms, as exponents grow like
+    d^i.
+    """
     total, exponent, term = 0.0, 0.0, 1.0
     while total + term > total:
         total += term
         exponent = choices * (exponent + 1.0)
-        term = rho**exponent  # afresh each time: a product of products would gather rounding
+        term = rho**exponent  # computed anew each time: a product of products would add up rounding errors
     return total
 
 
 def require_utilisation(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a utilisation that a queue can bear: 0 <= value < 1."""
+    """Raise ValueError unless `value` is a utilisation below saturation: 0 <= value < 1."""
     _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1, or the queue grows without end")
 
 

@@ -1,7 +1,6 @@
 """Commands `balancer simulate` and `balancer compare`, and the simulator's plugin hooks.
 
-Decides what is said on the terminal. What is run and how it is shown is in `study` and `report`, imported only when a
-command runs, because numpy and matplotlib take their time.
+numpy and matplotlib are imported only when a command runs, because their import is slow.
 """
 
 import os
@@ -35,25 +34,27 @@ PolicyOption = Annotated[
         "--strategy",
         metavar="NAME",
         autocompletion=strategy_names,
-        help="Only this strategy or baseline; may be given several times. Default: what SCENARIO says, or all. "
-        "The baseline old_global_queue polls, which takes minutes where many requests wait.",
+        help="Only this strategy or baseline. May be repeated. Default: those of SCENARIO, or all. "
+        "The baseline old_global_queue polls: it takes minutes if many requests wait.",
     ),
 ]
 ReplicationsOption = Annotated[
-    int | None, typer.Option("--replications", metavar="N", min=1, help="Instead of what the scenario says.")
+    int | None,
+    typer.Option("--replications", metavar="N", min=1, help="Number of replications, instead of SCENARIO's."),
 ]
 WithinOption = Annotated[
     float | None,
     typer.Option(
         "--within",
         metavar="PART",
-        help="Go on until what is ranked by is known to within this part of it, e.g. 0.05, or most_replications.",
+        help="Add replications until the ranked figure is known to within this share of it, e.g. 0.05. "
+        "Stops at most_replications.",
     ),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed, instead of SCENARIO's.")]
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most four a core; default: one. Changes no result."),
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
 ]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Write report.html, results.json and CSV files here.")
@@ -64,7 +65,7 @@ ScenariosArgument = Annotated[
     typer.Argument(
         metavar="SCENARIO...",
         autocompletion=toml_files,
-        help="A scenario, as TOML; of several, a table says how far each strategy is from the best in each.",
+        help="A scenario, as TOML. Several give a table: how far each strategy is from the best in each.",
         show_default=False,
     ),
 ]
@@ -73,18 +74,18 @@ FigureOption = Annotated[
     typer.Option(
         "--by",
         metavar="FIGURE",
-        help="Rank by this figure, its better end first: the least sojourn_p99_s, the most throughput_per_s. "
-        "A wrong one, or one without a better end like calls, is refused with a list of those that rank.",
+        help="Rank by this figure, best first: the least sojourn_p99_s, the most throughput_per_s. "
+        "A figure that cannot rank, like calls, is refused with a list of those that can.",
     ),
 ]
-MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Of several scenarios: print the table in Markdown.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="For several scenarios: print the table as Markdown.")]
 
 _NOTHING = "nothing was written"
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """What is run of a scenario; None: as it says."""
+    """How a scenario is run. None: as the scenario says."""
 
     strategies: list[str] | None
     replications: int | None
@@ -95,7 +96,7 @@ class _Options:
 
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
+    """Add the simulator's commands to the command line."""
     app.command("simulate")(simulate)
     app.command("compare")(compare)
     app.command("fit")(fit)
@@ -105,7 +106,7 @@ def balancer_commands(app: typer.Typer) -> None:
 
 @hookimpl
 def balancer_forecasters() -> list[ForecasterPlugin]:
-    """Offer what tells the end of a run beforehand, if it can be loaded."""
+    """Offer the forecaster of the simulator, if the extra is installed."""
     if not has("simulator"):
         return []
     summary = "fits the run's trace so far, and simulates what is left"
@@ -122,7 +123,7 @@ def simulate(
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate SCENARIO under its strategies, and say how each endpoint and request fared."""
+    """Simulate SCENARIO under each strategy, and show the figures of endpoints and requests."""
     require("simulator", '"balancer simulate"')
     _check_writable(out)
     with saying(_NOTHING):
@@ -146,7 +147,7 @@ def compare(
     markdown: MarkdownOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the strategies on SCENARIO, with intervals, on the same requests and faults."""
+    """Rank the strategies on SCENARIO, with confidence intervals. All meet the same requests and faults."""
     if markdown and as_json:
         raise ConfigError("--markdown: it is no JSON; leave it out, or --json")
     require("simulator", '"balancer compare"')
@@ -182,7 +183,7 @@ def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as
         from balancer_simulator.report.tables import cells_of, markdown_matrix
         from balancer_simulator.report.terminal import print_matrix
 
-        # Curves over loads have no place in a table of one figure each.
+        # The table has one figure for each scenario, so curves over loads are left out.
         scenarios = {path: _scenario(path, options).changed(loads=[]) for path in paths}
         names = [path.name for path in paths]
         called = {path: path.name if names.count(path.name) == 1 else str(path) for path in paths}
@@ -204,7 +205,7 @@ def _study(path: Path, options: _Options) -> "Study":
 
 
 def _scenario(path: Path, options: _Options) -> "Scenario":
-    """Return the scenario at `path`, of which nothing is wrong, nor with the strategies."""
+    """Return the scenario at `path` with `options`. Checks the strategies too. Raises ConfigError."""
     from balancer_simulator.scenario.scenario import load_scenario
     from balancer_simulator.studies.study import chosen_policies
 
@@ -229,7 +230,7 @@ def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -
 
 
 def _end(study: "Study", out: Path | None, by: str | None, *, as_json: bool) -> None:
-    """Write the report if one is wanted, and say so; as JSON, the study as well."""
+    """Write the report if `out` is given, and print its path. With `as_json`, print the study too."""
     page = _write(study, out) if out is not None else None
     if as_json:
         from balancer_simulator.report.export import to_data
@@ -250,7 +251,7 @@ def _write(study: "Study", out: Path) -> Path:
 
 
 def _check_writable(out: Path | None) -> None:
-    """Raise ConfigError unless a report could be written to `out`. Leaves nothing behind."""
+    """Raise ConfigError unless a report can be written to `out`. Leaves nothing behind."""
     if out is None:
         return
     folder = Path(os.path.abspath(out))

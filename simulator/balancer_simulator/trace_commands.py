@@ -1,7 +1,6 @@
 """Commands `balancer fit`, `backtest` and `recommend`.
 
-Decides what is said on the terminal. What is fitted and predicted is imported only when a command runs, as in
-`commands`.
+Fitting and prediction are imported only when a command runs, because their import is slow.
 """
 
 import re
@@ -34,35 +33,40 @@ TraceArgument = Annotated[
     Path, typer.Argument(metavar="TRACE", help="A trace, as pool.trace writes it.", show_default=False)
 ]
 DrawsOption = Annotated[
-    int, typer.Option("--draws", metavar="N", min=5, help="Fits to the calls drawn again, with one run each.")
+    int, typer.Option("--draws", metavar="N", min=5, help="Random resamples of the calls; each is fitted and run.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all random numbers.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random numbers.")]
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="SCENARIO|TRACE", help="A scenario (.toml), or a trace.", show_default=False)
 ]
 DeadlineOption = Annotated[
     str | None,
-    typer.Option("--deadline", metavar="WHEN", help='When it must be over: "90m", "18:00", "Friday 18:00".'),
+    typer.Option(
+        "--deadline",
+        metavar="WHEN",
+        help='When it must be over, as a duration: "8.5s", "90m", "2h 30m"; or as a time: "18:00", '
+        '"Friday 18:00", "2026-11-27 18:00".',
+    ),
 ]
 TasksOption = Annotated[
-    int | None, typer.Option("--tasks", metavar="N", min=1, help="How many calls; default: as many as there were.")
+    int | None, typer.Option("--tasks", metavar="N", min=1, help="Number of calls. Default: as in SCENARIO or TRACE.")
 ]
 BudgetOption = Annotated[
-    float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may take.")
+    float | None, typer.Option("--budget", metavar="HOURS", min=0.0, help="Endpoint-hours that it may use.")
 ]
 CertaintyOption = Annotated[
-    float, typer.Option("--certainty", metavar="PART", help="With which it must be over by then.")
+    float, typer.Option("--certainty", metavar="PART", help="Probability to meet the deadline.")
 ]
 StrategyOption = Annotated[
-    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one; several. Default: three.")
+    list[str] | None, typer.Option("--strategy", metavar="NAME", help="Try this one. May be repeated. Default: three.")
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the pool to run with here, as TOML.")
+    Path | None, typer.Option("--out", "-o", metavar="CONFIG", help="Write the config of the pool here, as TOML.")
 ]
 RecommendationOption = Annotated[
-    Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a picture.")
+    Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a chart.")
 ]
-JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Changes no result.")]
+JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Same results.")]
 
 
 def fit(
@@ -72,11 +76,11 @@ def fit(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", metavar="DIR", help="Write fit.html here: what calls took, measured and fitted."),
+        typer.Option("--report", metavar="DIR", help="Write fit.html here: call times, measured and fitted."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scenario to TRACE: how long calls take at each endpoint, how it works on several at once, who asks."""
+    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers."""
     require("simulator", '"balancer fit"')
     with saying("nothing was written"):
         from balancer.observing.traces import read_trace
@@ -108,14 +112,16 @@ def backtest(
     trace: TraceArgument,
     part: Annotated[
         list[float] | None,
-        typer.Option("--part", metavar="PART", help="Of the calls, 0 to 1; several. Default: 0.05, 0.1, 0.2, 0.5."),
+        typer.Option(
+            "--part", metavar="PART", help="Share of the calls. May be repeated. Default: 0.05, 0.1, 0.2, 0.5."
+        ),
     ] = None,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit TRACE as it was after parts of it, predict the rest, and hold that against what came."""
+    """Test predictions on TRACE: fit its first part, predict the rest, and compare with what happened."""
     wrong = [each for each in part or () if not 0 < each < 1]
     if wrong:
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
@@ -146,7 +152,7 @@ def recommend(
     report: RecommendationOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the cheapest setting that is in time: strategy, endpoints, capacities and workers."""
+    """Find the cheapest setting that meets a deadline: strategy, endpoints, capacities and workers."""
     if not 0.5 <= certainty < 1:
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
@@ -257,15 +263,16 @@ def _write_report(fit: "Fit", held: "list[GoodnessOfFit]", folder: Path) -> Path
 
 
 def _is_span(deadline: str) -> bool:
-    """Return whether the deadline is so long from now, rather than an hour of the clock."""
+    """Return whether the deadline is a duration, e.g. "90m", and not a time of day."""
     return _SPAN.fullmatch(deadline.strip().lower()) is not None
 
 
 def seconds_until(deadline: str, now: datetime) -> float:
-    """Return the seconds from `now` until a deadline as people write it; an hour of the clock is the next one.
+    """Return the seconds from `now` until a deadline, e.g. "8.5s", "2h 30m" or "18:00". A time of day means the next
+    one.
 
     Raises:
-        ConfigError: it is of no such form, or over.
+        ConfigError: the deadline has another form, or is over.
     """
     text = deadline.strip().lower()
     if _is_span(deadline):

@@ -1,4 +1,4 @@
-"""The adapter for servers with SandboxFusion's API: its own, and `balancer sandbox`."""
+"""Adapter for servers with SandboxFusion's API: SandboxFusion itself, and `balancer sandbox`."""
 
 from balancer.sandbox.http.hook import executor_hook
 

@@ -1,8 +1,7 @@
-"""The executor for HTTP endpoints that speak SandboxFusion's API: its own servers, and `balancer sandbox`.
+"""Executor for HTTP endpoints with SandboxFusion's API: SandboxFusion itself, and `balancer sandbox`.
 
-Decides which kind of server it speaks to, which request belongs to a run, how long its answer may take and how large it
-may be. How a run is put into words, and what the answer means, is `wire`'s business and that of `http.script`; what can
-go wrong on the way is `http.client`'s.
+It finds out which kind of server answers, and chooses the request, the deadline and the size limit of a run. `wire` and
+`http.script` write the requests and read the answers.
 """
 
 import re
@@ -32,33 +31,33 @@ from balancer.sandbox.probes import HELLO_LIMITS, Trials
 
 __all__ = ["FusionExecutor"]
 
-_NOT_FOUND = 127  # what shells say of a command that is not there
-_ABOUT_S = 3.0  # for a server to say what it is
+_NOT_FOUND = 127  # exit code of a shell for an unknown command
+_ABOUT_S = 3.0  # timeout of `/v1/about`
 _NAMES = TypeAdapter(frozenset[str])
 _WHICH_PYTHON = "import sys; print(sys.executable)"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class _KnownHashes:
-    """The hashes of the binaries that one server has been told to keep. Thread-safe.
+    """Hashes of the binaries that one server keeps. Thread-safe.
 
-    What a server has kept is only used if it is the binary whose hash was told when it was made, before any program
-    ran: so nothing that another program puts in its place is ever run.
+    A kept binary is used only if it has the hash that was reported when it was made, before any program ran. So a file
+    that another program puts in its place is never run.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._salt = secrets.token_hex(8)  # so that nobody's names are those of another run
+        self._salt = secrets.token_hex(8)  # so that names differ from those of other processes
         self._sha256: dict[str, str] = {}
 
     def look_up(self, layout: ProgramLayout) -> tuple[str, str]:
-        """Return the name of the program, and the hash of its binary; "" if that is not known."""
+        """Return the name of the program, and the hash of its binary; "" if unknown."""
         key = layout.digest(self._salt)
         with self._lock:
             return key, self._sha256.get(key, "")
 
     def learn(self, key: str, sha256: str) -> None:
-        """Remember the hash of a binary; anything else is ignored."""
+        """Remember the hash of a binary. Text that is no hash is ignored."""
         if key and _SHA256.fullmatch(sha256):
             with self._lock:
                 self._sha256[key] = sha256
@@ -73,8 +72,8 @@ class FusionExecutor(ServerExecutor):
         self._listed: frozenset[str] | None = None
         self._asked = False
         self._python = ""
-        self._natively: set[str] = set()  # languages that the server runs, but no script on it
-        self._scripts: bool | None = None  # whether scripts say something there, as far as is known
+        self._natively: set[str] = set()  # languages that the server runs, but a script cannot
+        self._scripts: bool | None = None  # whether scripts report there; None: unknown
         self._hashes = _KnownHashes()
         self._trials = Trials(lambda program: self._run_once(FusionRun(program, b"", HELLO_LIMITS, {})))
         self._native_trials = Trials(lambda program: self._run_natively(FusionRun(program, b"", HELLO_LIMITS, {})))
@@ -90,7 +89,7 @@ class FusionExecutor(ServerExecutor):
         return frozenset(name for name in self._known if self.runs(name))  # tries each, once
 
     def runs(self, language: str) -> bool:
-        """Return whether it can run `language`; tried once, with a tiny program, unless the config says."""
+        """Return whether it can run `language`. Unless the config says, it is tried once with a tiny program."""
         if self._allowed is not None:
             return language in self._allowed
         about, known = self._server_info(), self._known.get(language)
@@ -99,19 +98,21 @@ class FusionExecutor(ServerExecutor):
         if known is None:
             return about is not None
         works = self._trials.works(known)
-        if works is False and about is None and known.native:  # perhaps its tools are where only the server finds them
+        if works is False and about is None and known.native:  # its tools may be where only the server finds them
             works = self._native_trials.works(known)
             if works:
                 self._natively.add(language)
         return works is not False
 
     def _lists(self, language: str) -> bool:
-        """Return whether it may have `language`, by the list that a server without `/v1/about` may have."""
+        """Return whether the server may have `language`, by the list of a server without `/v1/about`."""
         known = self._known.get(language)
         return self._listed is None or language in self._listed or (known is not None and known.native in self._listed)
 
     def _server_info(self) -> About | None:
-        """Return what the server says of itself: our own ones do; None if it does not, or does not answer now."""
+        """Return the answer to `/v1/about`, which only our own servers have; None if the server does not answer it
+        now.
+        """
         with self._asking:
             if not self._asked:
                 try:
@@ -122,9 +123,9 @@ class FusionExecutor(ServerExecutor):
                         self._listed = _NAMES.validate_json(listed) if listed is not None else None
                     self._asked = True
                 except ValidationError:
-                    self._asked = True  # it is something else
+                    self._asked = True  # another kind of server
                 except EndpointError:
-                    return None  # and is asked again
+                    return None  # it is asked again later
             return self._about
 
     # -- a run -------------------------------------------------------------------------------------
@@ -132,12 +133,13 @@ class FusionExecutor(ServerExecutor):
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
 
-        Header values are "***" in what the server says and in the standard error. The standard output is left as it is,
-        for verdicts depend on it: one that holds a value of 20 characters or more is the server's fault.
+        Header values are replaced by "***" in the server's messages and in the standard error. The standard output is
+        not changed, because verdicts depend on it. If it holds a header value of 20 characters or more, the server is
+        at fault.
 
-        `balancer sandbox` measures CPU time. On SandboxFusion a script does, and its word is taken only against the
-        program; a language that no script can run there has wall time only, and at most 128 KiB of output. So has
-        everything on a server where scripts end well without a word.
+        `balancer sandbox` measures CPU time. On SandboxFusion a script measures it, and its report counts only against
+        the program. A language that no script can run there has only wall time, and at most 128 KiB of output. The same
+        holds for every language on a server where scripts end well without a report.
 
         Raises:
             EndpointError, EndpointOverloaded, ValueError: as `ServerExecutor.run`.
@@ -148,7 +150,7 @@ class FusionExecutor(ServerExecutor):
         return done
 
     def _surely_runs(self, program: Program) -> bool:
-        """Return whether the language is there for sure; one that failed when it was tried is tried again."""
+        """Return whether the language surely works. One that failed its trial is tried again."""
         language = self._known.get(program.language)
         if self._allowed is not None or self._server_info() is not None or language is None or not language.hello:
             return True
@@ -168,7 +170,7 @@ class FusionExecutor(ServerExecutor):
         end = script_end_of(answer, context)
         if self._scripts is None and (end.reports or end.exit_code == 0):
             self._scripts = bool(end.reports)
-            if not self._scripts:  # it speaks the API, and is no SandboxFusion
+            if not self._scripts:  # it has the API, but is not SandboxFusion
                 return self._run_natively(run)
         result = script_result_of(end, context, compiles=bool(layout.compile))
         self._server.check_output(result.execution.stdout.decode("utf-8", "replace"))
@@ -181,7 +183,7 @@ class FusionExecutor(ServerExecutor):
         return self._done(run, native(run, name, compiles=language is None or bool(language.compile)))
 
     def _done(self, run: FusionRun, request: FusionRequest) -> Execution:
-        """Return what came of a run that the server makes by itself."""
+        """Return the end of a run that the server makes without a script."""
         done = execution_of_answer(self._post(request, run.limits), self._context(run.program, run.limits))
         self._server.check_output(done.stdout.decode("utf-8", "replace"))
         return done
@@ -193,7 +195,7 @@ class FusionExecutor(ServerExecutor):
         return "", ScriptOptions(python=self._which_python(limits) if "{python}" in layout.run else "python3")
 
     def _which_python(self, limits: Limits) -> str:
-        """Return the interpreter that the server itself would take: it has packages, which others lack."""
+        """Return the interpreter that the server itself uses, because it has packages that others lack."""
         if not self._python:
             done = self._run_natively(FusionRun(Program("python", _WHICH_PYTHON), b"", limits, {}))
             path = done.stdout.decode("utf-8", "replace").strip()

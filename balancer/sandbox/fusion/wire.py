@@ -1,12 +1,12 @@
-"""SandboxFusion's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
+"""SandboxFusion's API: its requests and answers as pydantic models, and their conversion from runs and to executions.
 
-Decides how a program is sent, and tells an `Execution` from an `EndpointError`. Pure. An answer that does not fit the
-models is malformed. Fields that SandboxFusion does not have are ours: its servers ignore them in requests (their models
-allow extra fields) and leave them out of answers.
+Decides whether an answer is an `Execution` or an `EndpointError`. Pure. An answer that does not fit the models is
+malformed. Some fields are our own: SandboxFusion ignores them in requests (its models allow extra fields) and leaves
+them out of answers.
 
-Our own servers take a program with all that belongs to it. To others a program goes as a "bash" script with everything
-in `files` (see `http.script`). A language that is not in our table, or whose tools are not on the server's path, can
-only be given to the server itself: as text, with text on stdin and without arguments.
+Our own servers accept a program with all its parts. Other servers get a "bash" script with all parts in `files` (see
+`http.script`). A language that is not in our table, or whose tools are not on the server's path, is run by the server
+itself: as text, with text on stdin and without arguments.
 
 | answer | means |
 |---|---|
@@ -17,9 +17,9 @@ only be given to the server itself: as text, with text on stdin and without argu
 | run_result Finished | FINISHED with its code, or MEMORY_LIMIT by its last words |
 | more output than the server can be trusted with | OUTPUT_LIMIT, whatever else it says |
 
-Output that is not UTF-8 comes as the text "[DecodeError] ..." with Success, from a server that runs the program
-natively. It stays what it is: the program printed something that no text checker takes for the answer, and the verdict
-is a wrong answer. Scripts and our own servers pass any bytes.
+A server that runs the program itself reports output that is not UTF-8 as the text "[DecodeError] ..." with Success.
+That text is kept: no text checker accepts it, so the verdict is a wrong answer. Scripts and our own servers pass any
+bytes.
 """
 
 import base64
@@ -64,15 +64,15 @@ _MEBIBYTE = 2**20
 # with less than this a right program would get a compile error.
 _COMPILE_MEBIBYTES = 512
 _SCRIPT_MEBIBYTES = 2048
-_START_S = 2.0  # what the script itself may take, on a busy server
+_START_S = 2.0  # for the script itself, on a busy server
 
 
 class RunCodeRequest(BaseModel):
     """Body of `POST /run_code`.
 
-    `run_timeout` is wall time on a SandboxFusion server and CPU time on ours, as `compile_timeout` is. Ours are
-    `wall_timeout`, `output_limit` (bytes of stdout, and of stderr), `args`, `extras` (files that the program is made
-    of, name -> base64), and `stdin_base64` and `source_base64`, for bytes that are no text.
+    `run_timeout` and `compile_timeout` are wall time on a SandboxFusion server and CPU time on ours. Our own fields are
+    `wall_timeout`, `output_limit` (bytes of stdout, and of stderr), `args`, `extras` (files of the program, name ->
+    base64), `stdin_base64` and `source_base64` (for bytes that are not text).
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -95,7 +95,7 @@ class RunCodeRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FusionRun:
-    """One run of a program: its input, what it may use, and the files of this run."""
+    """One run of a program: its input, its limits, and its files."""
 
     program: Program
     stdin: bytes
@@ -105,14 +105,14 @@ class FusionRun:
 
 @dataclass(frozen=True, slots=True)
 class FusionRequest:
-    """A request, and how long the server may take for it at most."""
+    """A request, and the server's longest time for it."""
 
     body: RunCodeRequest
     total_s: float
 
 
 def ours(run: FusionRun, *, compiles: bool) -> FusionRequest:
-    """Return the request that does `run` on one of our own servers.
+    """Return the request for `run` to one of our own servers.
 
     Raises:
         ValueError: a file name is not allowed.
@@ -141,10 +141,10 @@ def ours(run: FusionRun, *, compiles: bool) -> FusionRequest:
 
 
 def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
-    """Return the request that has the server do `run` by itself, with the program as one in its own `language`.
+    """Return the request that lets the server run the program by itself, in its own `language`.
 
     Raises:
-        ValueError: it has arguments, several files, or bytes that are no text; or a file name is not allowed.
+        ValueError: it has arguments, several files, or bytes that are not text; or a file name is not allowed.
     """
     program, limits = run.program, run.limits
     for each in run.files:
@@ -160,9 +160,9 @@ def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
         code=program.source,
         language=language,
         stdin=text,
-        compile_timeout=limits.compile_wall_s,  # of wall time, there
-        # Wall time, too. With the wall limit, which is for sleepers, a program three times too slow would pass; with
-        # the CPU limit a busy server may stop one that is fast enough, but that shows, and the pipeline looks again.
+        compile_timeout=limits.compile_wall_s,  # wall time there
+        # Wall time, too. With the wall limit, which is for sleeping programs, one three times too slow would pass.
+        # With the CPU limit a busy server may stop one that is fast enough; that is visible, so it is run again.
         run_timeout=min(limits.cpu_s, limits.wall_s),
         memory_limit_MB=max(mebibytes, _COMPILE_MEBIBYTES) if compiles else mebibytes,
         files={each: _encoded(content) for each, content in run.files.items()},
@@ -171,7 +171,7 @@ def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
 
 
 def scripted(run: FusionRun, language: Language, layout: ProgramLayout, options: ScriptOptions) -> FusionRequest:
-    """Return the request that does `run` by a script; `layout` is that of its program.
+    """Return the request for `run` by a script. `layout` is that of its program.
 
     Raises:
         ValueError: a file name is not allowed.
@@ -201,7 +201,7 @@ def _encoded(content: bytes) -> str:
 
 
 def _sendable(source: str) -> bool:
-    """Tell whether `source` is Unicode text (lone surrogates stand for bytes that are not)."""
+    """Return whether `source` is Unicode text (lone surrogates stand for other bytes)."""
     try:
         source.encode("utf-8")
     except UnicodeEncodeError:
@@ -219,7 +219,7 @@ TRUSTED_BYTES = 2 * 2**16
 
 
 class RunStatus(StrEnum):
-    """How a request ended as a whole."""
+    """Status of a whole request."""
 
     SUCCESS = "Success"  # every command ended with code 0
     FAILED = "Failed"  # some command did not
@@ -227,7 +227,7 @@ class RunStatus(StrEnum):
 
 
 class CommandStatus(StrEnum):
-    """How one command ended."""
+    """Status of one command."""
 
     FINISHED = "Finished"
     ERROR = "Error"  # it could not be started
@@ -235,9 +235,10 @@ class CommandStatus(StrEnum):
 
 
 class CommandResult(BaseModel):
-    """What one command did.
+    """Result of one command.
 
-    Ours are `cpu_time` (s), `peak_memory` (bytes), `output_cut`, and `stdout_base64` where `stdout` cannot say it all.
+    Our own fields are `cpu_time` (s), `peak_memory` (bytes), `output_cut`, and `stdout_base64` if `stdout` cannot hold
+    the bytes.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
@@ -259,7 +260,7 @@ class CommandResult(BaseModel):
 
 
 class About(BaseModel):
-    """Answer to `GET /v1/about`, which only our own servers have: that all of this page's own fields are understood."""
+    """Answer to `GET /v1/about`. Only our own servers have it: they understand all of our own fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -268,7 +269,7 @@ class About(BaseModel):
 
 
 class RunCodeAnswer(BaseModel):
-    """Answer to `POST /run_code`. Ours is `server_s`: seconds that the server was at it, from the request to here."""
+    """Answer to `POST /run_code`. Our own field is `server_s`: seconds from the request to the answer."""
 
     model_config = ConfigDict(frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -282,10 +283,10 @@ class RunCodeAnswer(BaseModel):
 
 
 def execution_of_answer(answer: RunCodeAnswer, context: AnswerContext) -> Execution:
-    """Return what came of a run that the server made by itself.
+    """Return the end of a run that the server made without a script.
 
     Raises:
-        EndpointError: the server failed, or its answer makes no sense.
+        EndpointError: the server failed, or its answer contradicts itself.
     """
     if flaw := _flaw_in(answer, context):
         raise context.failed(flaw)
@@ -320,7 +321,7 @@ def execution_of_answer(answer: RunCodeAnswer, context: AnswerContext) -> Execut
 
 
 def script_end_of(answer: RunCodeAnswer, context: AnswerContext) -> ScriptEnd:
-    """Return how the script of a request ended.
+    """Return the end of a script.
 
     Raises:
         EndpointError: as `execution_of_answer`.
@@ -340,7 +341,7 @@ def script_end_of(answer: RunCodeAnswer, context: AnswerContext) -> ScriptEnd:
 
 
 def _flaw_in(answer: RunCodeAnswer, context: AnswerContext) -> str:
-    """Return what is wrong with the server or its answer; "" if it says something about the program."""
+    """Return what is wrong with the server or its answer; "" if the answer is about the program."""
     results = [result for result in (answer.compile_result, answer.run_result) if result is not None]
     if answer.status is RunStatus.SANDBOX_ERROR:
         return f"the sandbox failed: {context.one_line(answer.message)}"
@@ -356,10 +357,10 @@ def _flaw_in(answer: RunCodeAnswer, context: AnswerContext) -> str:
 
 
 def _server_s(answer: RunCodeAnswer) -> float | None:
-    """Return how long the server says that it took; None if it does not say.
+    """Return how long the server took, in seconds; None if it does not say.
 
-    SandboxFusion tells wall time by command. One that tells CPU time as well, as ours of an earlier version does, means
-    that by both.
+    SandboxFusion reports wall time for each command. An earlier version of our server reports CPU time there, and also
+    as `cpu_time`: such times do not count.
     """
     if answer.server_s is not None:
         return answer.server_s
@@ -369,7 +370,7 @@ def _server_s(answer: RunCodeAnswer) -> float | None:
 
 
 def _printed(result: CommandResult) -> bytes:
-    """Return the standard output: its bytes, from a server that tells them."""
+    """Return the bytes of the standard output."""
     printed = None if result.stdout_base64 is None else _decoded(result.stdout_base64)
     return (result.stdout or "").encode() if printed is None else printed
 
@@ -393,7 +394,7 @@ def _status(result: CommandResult, stdout: bytes, context: AnswerContext) -> Sta
 
 
 def _exceeds(result: CommandResult, printed: int, limits: Limits) -> bool:
-    """Tell whether output was cut: as the server says, or as it must be feared of one that does not say."""
+    """Return whether output was cut, as the server says, or as may be if it does not say."""
     if printed > limits.output_bytes:
         return True
     return printed > TRUSTED_BYTES if result.output_cut is None else result.output_cut

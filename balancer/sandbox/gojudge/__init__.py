@@ -1,4 +1,4 @@
-"""The adapter for go-judge servers."""
+"""Adapter for go-judge servers."""
 
 from balancer.sandbox.http.hook import executor_hook
 

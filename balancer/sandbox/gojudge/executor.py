@@ -1,7 +1,7 @@
-"""The executor for endpoints that speak go-judge's API.
+"""Executor for endpoints with go-judge's API.
 
-Decides what is compiled, cached and run in which order, and what to do when the server has lost a program. How a run is
-put into words, and what the answer means, is `wire`'s business.
+It compiles, caches and runs programs, and compiles again if the server has lost one. `wire` writes the requests and
+reads the answers.
 """
 
 import contextlib
@@ -43,15 +43,15 @@ _LOST = "does not exist"  # "file does not exists with id: ..."
 _FULL = "queue is full"
 _MOST_BINARIES = 256
 
-_Made = str | Execution  # the server's name for a program, or the compile error
+_Made = str | Execution  # the server's name of a program, or the compile error
 
 
 class CachedBinaries:
-    """The compiled programs that a server keeps for us, by what they are made from. Thread-safe.
+    """Compiled programs that a server keeps, by what they are made from. Thread-safe.
 
     Args:
-        drop: lets go of one; must not raise.
-        most: how many are kept, the ones used last.
+        drop: deletes one from the server; must not raise.
+        most: how many are kept; those used last stay.
     """
 
     def __init__(self, drop: Callable[[str], object], most: int = _MOST_BINARIES) -> None:
@@ -62,7 +62,7 @@ class CachedBinaries:
         self._made: OrderedDict[str, _Made] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], _Made]) -> _Made:
-        """Return what `make` made for `key`; one thread makes it, others wait for that. What it raises is not kept."""
+        """Return what `make` made for `key`. One thread makes it, others wait. An error of `make` is not kept."""
         with self._lock:
             turn = self._turns.setdefault(key, threading.Lock())
         with turn:
@@ -86,13 +86,13 @@ class CachedBinaries:
                 self._drop(what)
 
     def forget(self, key: str, name: str) -> None:
-        """Let go of `name`, which the server has lost, unless somebody has made another one for `key` since."""
+        """Drop `name`, which the server has lost, unless another one was made for `key` since."""
         with self._lock:
             if self._made.get(key) == name:
                 del self._made[key]
 
     def clear(self) -> list[str]:
-        """Keep none any more, and return the server's names for those it has."""
+        """Drop all, and return their names on the server."""
         with self._lock:
             made = list(self._made.values())
             self._made.clear()
@@ -102,7 +102,7 @@ class CachedBinaries:
 class GoJudgeExecutor(ServerExecutor):
     """Runs programs on a go-judge server. Thread-safe. Arguments as for `ServerExecutor`.
 
-    CPU time is measured, and bytes that are no text pass unchanged.
+    CPU time is measured. Bytes that are not text pass unchanged.
     """
 
     def _set_up(self) -> None:
@@ -114,7 +114,7 @@ class GoJudgeExecutor(ServerExecutor):
         return frozenset(name for name, language in self._known.items() if tools_of(language) <= paths.keys())
 
     def _tools(self) -> Mapping[str, str]:
-        """Return where the server has which tools, asked until it has once said so."""
+        """Return the paths of the server's tools. Asked until the server has answered once."""
         if self._paths is None:
             tools = sorted(frozenset[str]().union(*map(tools_of, self._known.values())))
             result = self._go(probe_request(tools), self._clock() + _PROBE_S, _ANSWER_BYTES)
@@ -141,7 +141,7 @@ class GoJudgeExecutor(ServerExecutor):
             output = None
             result = once(cached=False)
             if isinstance(result, Result) and is_altered(result, run.limits):
-                # JSON has only text; what the program printed is had as a file. It runs again, as nobody knew.
+                # JSON has only text: other output comes as a file, so the program runs again.
                 result = once(cached=True)
                 if isinstance(result, Result):
                     output = self._fetched(result, run, lent)
@@ -151,7 +151,9 @@ class GoJudgeExecutor(ServerExecutor):
         return execution_of_result(result, output, run.context)
 
     def _with_binary(self, run: ServerRun, go: Callable[[Mapping[str, File]], Result]) -> Result | Execution:
-        """Return what `go` makes of the compiled program; if the server has lost that, it is compiled again, once."""
+        """Return the result of `go` with the compiled program, which is compiled again, once, if the server has lost
+        it.
+        """
         key = _key(run)
         for last in (False, True):
             made = self._binaries.get(key, lambda: self._compiled(run))
@@ -168,7 +170,7 @@ class GoJudgeExecutor(ServerExecutor):
         raise AssertionError("unreachable")
 
     def _compiled(self, run: ServerRun) -> str | Execution:
-        """Return the server's name for the compiled program, or the compile error: that of the usual command."""
+        """Return the server's name for the compiled program, or the compile error of the usual command."""
         made = self._made(run, run.build.compile)
         if isinstance(made, Execution) and run.build.pragmatic:
             again = self._made(run, run.build.pragmatic)
@@ -198,7 +200,7 @@ class GoJudgeExecutor(ServerExecutor):
         return answer.root[0]
 
     def _file(self, data: bytes, lent: contextlib.ExitStack, until_s: float) -> File:
-        """Return `data` as a file of a request; bytes that are no text are handed to the server before, and lent."""
+        """Return `data` as a file of a request. Bytes that are not text are uploaded first, and deleted with `lent`."""
         text = utf8_text(data)
         if text is not None:
             return Content(content=text)
@@ -217,7 +219,7 @@ class GoJudgeExecutor(ServerExecutor):
         return Cached(fileId=name)
 
     def _fetched(self, result: Result, run: ServerRun, lent: contextlib.ExitStack) -> bytes | None:
-        """Return the output that the server kept; None if it has none to give, as its own errors say."""
+        """Return the output that the server kept; None if it has none, as its own errors say."""
         name = result.cached("stdout")
         if not name:
             if result.status in (GoJudgeStatus.INTERNAL_ERROR, GoJudgeStatus.FILE_ERROR):
@@ -228,7 +230,7 @@ class GoJudgeExecutor(ServerExecutor):
         return self._server.get(_path(name), within_s=self._left_s(run.until_s), at_most=at_most)
 
     def _delete(self, name: str) -> bool:
-        """Let the server forget a file, and return whether it answers; what it keeps all the same is its own."""
+        """Delete a file on the server, and return whether the server answers. Failures are ignored."""
         try:
             self._server.call("DELETE", _path(name), within_s=_DELETE_S, at_most=_ANSWER_BYTES)
         except EndpointError as error:
@@ -236,16 +238,18 @@ class GoJudgeExecutor(ServerExecutor):
         return True
 
     def ping(self) -> None:
-        """Return if the server answers, and lets us in. Raises EndpointError."""
+        """Return if the server answers and accepts the token. Raises EndpointError."""
         content = self._server.get("/version", within_s=PING_S, at_most=PING_BYTES)
         if b'"buildVersion"' not in content:
             raise self._server.failed("answered /version with something else than a version; is it a go-judge server?")
-        # The version is told to everybody; a file that is not there is not found by those with the right token.
+        # The version needs no token. A missing file gives "not found" only with the right token.
         self._server.call("DELETE", "/file/ping", within_s=PING_S, at_most=PING_BYTES, good=404)
 
     def close(self) -> None:
-        """Let the server forget what it keeps for us, and close all connections. May be called twice."""
-        all(self._delete(name) for name in self._binaries.clear())  # a server that is gone is asked once
+        """Delete our files on the server, and close all connections. May be called twice."""
+        all(
+            self._delete(name) for name in self._binaries.clear()
+        )  # stops at the first failure: a server that is gone is asked once
         super().close()
 
 
@@ -254,5 +258,5 @@ def _path(name: str) -> str:
 
 
 def _key(run: ServerRun) -> str:
-    """Return what tells compiled programs apart: files, commands, and the time that a compiler may take."""
+    """Return the key of a compiled program: its files, its commands, and its compile time limit."""
     return run.build.layout.digest(run.build.language.name, *run.build.compile, str(run.limits.compile_s))

@@ -1,7 +1,7 @@
-"""go-judge's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
+"""go-judge's API: its requests and answers as pydantic models, and their conversion from runs and to executions.
 
-Decides the commands that compile and run a program, and tells an `Execution` from an `EndpointError`. Pure. An answer
-that does not fit the models is malformed. Times are nanoseconds, sizes bytes.
+Decides the commands that compile and run a program, and whether an answer is an `Execution` or an `EndpointError`.
+Pure. An answer that does not fit the models is malformed. Times are nanoseconds, sizes bytes.
 
 | status | of a program | of a compiler |
 |---|---|---|
@@ -44,7 +44,7 @@ __all__ = [
     "run_request",
 ]
 
-PRINTED_BYTES = 4 * 2**20  # what a compiler may print
+PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output
 _COMPILE_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _PROCESSES = 32
@@ -62,14 +62,14 @@ _ENVIRONMENT = [
 _PROBE = 'for tool; do command -v "$tool" >/dev/null && echo "$tool $(command -v "$tool")"; done; exit 0'
 _TOO_LONG = "CollectSizeExceeded"
 _NOT_THERE = "CopyOutOpen"
-_REPLACED = "\ufffd"  # what JSON has where the bytes are no text
+_REPLACED = "\ufffd"  # stands in JSON for bytes that are not text
 
 
 # -- requests --------------------------------------------------------------------------------------
 
 
 class Content(BaseModel):
-    """A file given as text."""
+    """A file as text."""
 
     content: str
 
@@ -84,7 +84,7 @@ File = Content | Cached
 
 
 class StreamCollector(BaseModel):
-    """A stream to keep `max` bytes of. With `pipe` the server reads along, so that a flood ends soon."""
+    """A stream of which `max` bytes are kept. With `pipe` the server reads along, so that endless output ends soon."""
 
     name: str
     max: int
@@ -117,14 +117,14 @@ class RunRequest(BaseModel):
 def compile_request(
     build: Build, command: tuple[str, ...], files: Mapping[str, File], limits: Limits, paths: Mapping[str, str]
 ) -> RunRequest:
-    """Return the request that makes the program of `build` and keeps it on the server.
+    """Return the request that compiles the program of `build` and keeps it on the server.
 
     Args:
         build: the program.
-        command: what compiles it.
-        files: its sources and other files, as the server is given them.
+        command: compiles it.
+        files: its sources and other files, as in the request.
         limits: `compile_s` counts, as CPU time.
-        paths: where the server has its tools.
+        paths: of the server's tools.
     """
     cmd = Cmd(
         args=_placed(command, paths),
@@ -150,10 +150,10 @@ def run_request(
     Args:
         build: the program.
         stdin: its input.
-        files: all that lies in its working directory, the compiled program too.
-        limits: what it may use.
-        paths: where the server has its tools.
-        cached: whether the server keeps the output as a file: JSON has only text.
+        files: its working directory, the compiled program included.
+        limits: of the run.
+        paths: of the server's tools.
+        cached: whether the server keeps the output as a file, because JSON has only text.
     """
     cmd = Cmd(
         args=_placed(build.run, paths),
@@ -172,7 +172,7 @@ def run_request(
 
 
 def probe_request(tools: list[str]) -> RunRequest:
-    """Return the request that says where the server has `tools`, one a line with its path."""
+    """Return the request for the paths of `tools` on the server, one a line."""
     cmd = Cmd(
         args=["/bin/sh", "-c", _PROBE, "probe", *tools],
         files=[Content(content=""), *_streams(2**16)],
@@ -202,7 +202,7 @@ def _nanoseconds(seconds: float) -> int:
 
 
 class GoJudgeStatus(StrEnum):
-    """How a command ended."""
+    """Status of a command."""
 
     ACCEPTED = "Accepted"  # by itself, with code 0
     NONZERO = "Nonzero Exit Status"
@@ -216,7 +216,7 @@ class GoJudgeStatus(StrEnum):
 
 
 class FileError(BaseModel):
-    """What went wrong with one file."""
+    """Error with one file."""
 
     model_config = ConfigDict(strict=True)
 
@@ -226,7 +226,7 @@ class FileError(BaseModel):
 
 
 class Result(BaseModel):
-    """What one command did."""
+    """Result of one command."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -241,15 +241,15 @@ class Result(BaseModel):
     fileError: list[FileError] | None = None  # noqa: N815
 
     def text(self, name: str) -> str:
-        """Return what the answer has of a file; "" if it has nothing."""
+        """Return the content of a file in the answer; "" if it has none."""
         return (self.files or {}).get(name, "")
 
     def cached(self, name: str) -> str:
-        """Return the server's name for a file that it keeps; "" if it keeps none."""
+        """Return the server's name of a file that it keeps; "" if it keeps none."""
         return (self.fileIds or {}).get(name, "")
 
     def exceeds(self, limits: Limits, *printed: bytes) -> bool:
-        """Tell whether more was `printed` than the limits allow, as the server says or can be seen."""
+        """Return whether more was `printed` than the limits allow, by the status or by the length."""
         if self.status is GoJudgeStatus.OUTPUT_LIMIT or any(len(each) > limits.output_bytes for each in printed):
             return True
         return any(each.type == _TOO_LONG for each in self.fileError or ())
@@ -266,12 +266,12 @@ class FileId(RootModel[str]):
 
 
 def is_altered(result: Result, limits: Limits) -> bool:
-    """Tell whether the output may have been other bytes than JSON has, and is needed whole."""
+    """Return whether JSON may have altered the output, so that it must be fetched as a file."""
     return _REPLACED in result.text("stdout") and not result.exceeds(limits)
 
 
 def execution_of_result(result: Result, stdout: bytes | None, context: AnswerContext) -> Execution:
-    """Return what came of a run; `stdout` is the output where the server kept it as a file, else None.
+    """Return the end of a run. `stdout` is the output if the server kept it as a file, else None.
 
     Raises:
         EndpointError: the server failed.
@@ -296,11 +296,11 @@ def execution_of_result(result: Result, stdout: bytes | None, context: AnswerCon
 
 
 def refusal_of_result(result: Result, context: AnswerContext) -> Execution | None:
-    """Return the compile error that `result` is; None if the compiler made a program.
+    """Return the compile error in `result`; None if the compiler made a program.
 
     Raises:
-        EndpointError: the compiler could not do its part, so nothing is known about the program; `CannotTell` if only
-            its words say so, and `EndpointOverloaded` if it had too little of the CPU.
+        EndpointError: the compiler could not work, so nothing is known about the program; `CannotTell` if only its
+            words say so, and `EndpointOverloaded` if it got too little CPU time.
     """
     if result.status is GoJudgeStatus.ACCEPTED and result.cached(PROGRAM):
         return None

@@ -1,12 +1,12 @@
-"""What executors for HTTP servers share, whatever API they speak.
+"""Shared parts of executors for HTTP servers, for any API.
 
 - `hook`: the plugin hook of an adapter; `adapter`: the base class of its executor.
 - `builds`: how a program of the table of languages is built and started, and which version of a language is used.
-- `script`: a run by a shell script, for servers that run those and do no better by themselves.
-- `answers`: what came of a program, and when an end says nothing about it.
-- `client`: one request, one deadline, one size; what went wrong becomes an `EndpointError` without a secret in it.
+- `script`: a run by a shell script, for servers that run scripts.
+- `answers`: the end of a program, and when an end says nothing about it.
+- `client`: one request with a deadline and a size limit; errors become an `EndpointError` without secrets.
 - `deadline`: the transport that keeps the deadline on the socket.
 
-No module here knows what is asked of a server; `sandbox.fusion`, `gojudge`, `judge0` and `piston` do, each for one API:
-a folder with the hook (`__init__`), the executor and the `wire` format. A new adapter is those three files.
+The APIs are in `sandbox.fusion`, `gojudge`, `judge0` and `piston`. Each is a folder with the hook (`__init__`), the
+executor and the `wire` format. A new adapter is those three files.
 """

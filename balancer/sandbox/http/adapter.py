@@ -1,7 +1,7 @@
-"""The base class of executors for HTTP servers: a client, the languages asked once, one run, closing.
+"""Base class of executors for HTTP servers: a client, languages that are asked once, one run, closing.
 
-Decides when a server is asked which languages it runs, and when the answer to a run must be there. How a server is
-asked, and what its answer means, is each executor's own.
+It decides when a server is asked for its languages, and by when the answer to a run must arrive. Requests and the
+meaning of answers are up to each executor.
 """
 
 import threading
@@ -32,7 +32,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 def json_bytes(output_bytes: int) -> int:
-    """Return how long an answer in JSON may be that holds two streams of `output_bytes` bytes each."""
+    """Return the limit in bytes on a JSON answer with two streams of `output_bytes` bytes each."""
     return _JSON_FACTOR * output_bytes + _JSON_FRAME_BYTES
 
 
@@ -43,8 +43,8 @@ class ServerRun:
     Attributes:
         build: the program, with its files.
         stdin: its input.
-        limits: what it may use.
-        until_s: the instant, on the executor's clock, until which all must be over.
+        limits: of the run.
+        until_s: deadline, as an instant of the executor's clock.
         context: what is needed to read the answer.
     """
 
@@ -56,12 +56,12 @@ class ServerRun:
 
 
 class ServerExecutor:
-    """The part of an executor that knows no API. Thread-safe.
+    """Executor for a server, without its API. Thread-safe.
 
     Args:
-        url: the server, e.g. "judge0+http://10.0.0.1:2358/"; a path before the API's own is kept, and a query chooses
-            versions of languages where the API has several.
-        options: `headers` are sent with every request; `languages`, if they are given, are believed.
+        url: of the server, e.g. "judge0+http://10.0.0.1:2358/". A path before the API's own is kept. A query chooses
+            versions of languages, if the API has several.
+        options: `headers` are sent with every request; `languages`, if given, replace those that the server reports.
         transport: sends the requests; by default one that keeps deadlines on the socket.
         clock: the transport's clock, in seconds.
 
@@ -90,11 +90,15 @@ class ServerExecutor:
         self._set_up()
 
     def _set_up(self) -> None:
-        """Set up what an executor of this kind keeps; called once, when all else is there. Raises ConfigError."""
+        """Set up the state of a subclass. Called once, after all else is set. Raises ConfigError."""
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages it can run: as the config or, asked once, the server says; all we know while it is silent."""
+        """The languages that the endpoint runs.
+
+        They come from the config, or from the server, which is asked once. While it does not answer: all known
+        languages.
+        """
         if self._allowed is not None:
             return self._allowed
         try:
@@ -116,7 +120,7 @@ class ServerExecutor:
         Raises:
             EndpointError: the server failed or did not answer in time; `CannotTell` if its answer does not say how the
                 program ended.
-            EndpointOverloaded: it said that it has too much to do.
+            EndpointOverloaded: the server said that it is busy.
             ValueError: the language is not known, or the program, its input or its files cannot be sent.
         """
         build = build_of(program, self._known, limits, files)
@@ -124,25 +128,25 @@ class ServerExecutor:
         return self._run(ServerRun(build, stdin, limits, until_s, self._context(program, limits)))
 
     def _run(self, run: ServerRun) -> Execution:
-        """Do the run. Raises as `run` does."""
+        """Send the run and read the answer. Raises as `run` does."""
         raise NotImplementedError
 
     def _context(self, program: Program, limits: Limits) -> AnswerContext:
         return AnswerContext(program.language, limits, self._url, self._server.redact)
 
     def _get(self, path: str, answer: type[Answer]) -> Answer:
-        """Return what the server says of itself. Raises EndpointError."""
+        """Return the server's answer to a GET of `path`. Raises EndpointError."""
         return self._server.read(self._server.get(path, within_s=PING_S, at_most=PING_BYTES), answer)
 
     def _left_s(self, until_s: float) -> float:
-        """Return the seconds left until the instant `until_s` of the clock. Raises EndpointError if there are none."""
+        """Return the seconds left until `until_s` on the clock. Raises EndpointError if there are none."""
         left_s = until_s - self._clock()
         if left_s <= 0:
             raise self._server.failed("no answer in time")
         return left_s
 
     def ping(self) -> None:
-        """Return if the server answers, and lets us in.
+        """Return if the server answers and accepts the request.
 
         Raises:
             EndpointError: it does not, or it is something else.

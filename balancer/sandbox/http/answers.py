@@ -1,8 +1,7 @@
-"""Reading a server's answer: what came of the program, and when the end says nothing about it.
+"""Reading of a server's answer: how the program ended, and when the end says nothing about it.
 
-Decides when the end of a run may be the server's own doing (a limit of its own, a compiler that is not fit), so that it
-never becomes a verdict. Pure. A program may forge the words that are looked for, to its own cost only: it is not
-judged.
+An end that may be the server's own doing (its own limit, an unfit compiler) never becomes a verdict. Pure. A program
+can forge the words that are searched for, but only to its own cost: it is not judged.
 """
 
 import re
@@ -21,25 +20,25 @@ _COMPILER_BYTES = 2**14  # of a compiler's messages
 _TAIL_BYTES = 2**14
 _UNFIT = re.compile(
     rb"unrecognized command[- ]line option"  # a compiler too old for our flags
-    rb"|Killed signal terminated program"  # by whom, the compiler does not know
+    rb"|Killed signal terminated program"  # the compiler does not say by what
     rb"|virtual memory exhausted|[Oo]ut of memory|[Cc]annot allocate memory|No space left on device"
     rb"|^\S*(?:run|compile)(?:\.sh)?: line \d+: .*(?:command not found|No such file or directory|cannot execute)",
     re.MULTILINE,
 )
 _SHELL_SIGNAL = 128
-_MOST_SIGNAL = 31  # the last one that means something
-_FULL = 0.95  # of its memory, and a program that the kernel killed was killed for it
+_MOST_SIGNAL = 31  # the last signal with a meaning
+_FULL = 0.95  # share of its memory: above it, a program that the kernel killed was out of memory
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
-    """What has to be known of a run to read the answer.
+    """Facts about a run that are needed to read its answer.
 
     Attributes:
         language: the program's language.
-        limits: what was asked for.
+        limits: that were asked for.
         endpoint: named in errors.
-        redact: takes out of a text what must not be shown; for all but the standard output.
+        redact: removes secrets from a text; used for all but the standard output.
     """
 
     language: str
@@ -48,27 +47,29 @@ class AnswerContext:
     redact: Callable[[str], str] = str
 
     def failed(self, reason: str) -> EndpointError:
-        """Return the error of a server that failed; `reason` is shown as it is."""
+        """Return the error of a server that failed. `reason` is shown as it is."""
         return EndpointError(reason, endpoint=self.endpoint)
 
     def cannot_tell(self, reason: str) -> CannotTell:
-        """Return the error of an answer that does not say how the program ended."""
+        """Return the error for an answer that does not say how the program ended."""
         return CannotTell(self.redact(reason), endpoint=self.endpoint)
 
     def one_line(self, text: str) -> str:
-        """Return the server's reason as one line that may be shown."""
+        """Return the server's text as one line without secrets."""
         return " ".join(self.redact(text).split())[:_REASON_CHARS] or "no reason given"
 
     def stderr(self, text: str) -> bytes:
-        """Return the standard error as it may be shown."""
+        """Return the standard error without secrets."""
         return self.redact(text).encode()[: self.limits.output_bytes]
 
     def compiler_messages(self, text: str) -> bytes:
-        """Return what a compiler said, as it may be shown."""
+        """Return the compiler's messages without secrets."""
         return self.redact(text).encode()[:_COMPILER_BYTES]
 
     def compile_error(self, messages: bytes) -> Execution:
-        """Return the end of a program that the compiler refuses with `messages`. Raises CannotTell if it is not fit."""
+        """Return the end of a program that the compiler refuses. Raises CannotTell if `messages` show an unfit
+        compiler.
+        """
         if doubt := _unfit_compiler(messages):
             raise self.cannot_tell(f"cannot compile: {doubt}")
         return Execution(Status.COMPILE_ERROR, stderr=messages)
@@ -76,17 +77,17 @@ class AnswerContext:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What isolate says of a program that a shell script started, as Judge0 and Piston hand it on.
+    """Isolate's report of a program that a shell script started, as Judge0 and Piston return it.
 
-    A script answers for its program: one that a signal killed ends with 128 and the number of the signal, and so does
-    one that ends with that code by itself. Both are run-time errors.
+    The exit code is the script's. If a signal killed the program, it is 128 plus the number of the signal. A program
+    that exits with such a code looks the same. Both are run-time errors.
 
     Attributes:
-        stdout, stderr: what it printed.
+        stdout, stderr: output of the program.
         exit_code: the script's; None if it has none.
-        signal: what killed the script, if something did.
+        signal: that killed the script, if one did.
         timed_out: whether isolate stopped it for CPU or wall time.
-        truncated: whether the server cut what it printed.
+        truncated: whether the server cut the output.
         cpu_s: CPU time; None if the server does not say.
         wall_s: wall time; None if the server does not say.
         memory_bytes: peak memory; None if the server does not say.
@@ -106,10 +107,10 @@ class RunReport:
 
 
 def execution_of_report(report: RunReport, context: AnswerContext, given: Limits) -> Execution:
-    """Return what came of the run, of which `given` is what the server let it use at most.
+    """Return the end of the run. `given` are the limits that the server applied.
 
     Raises:
-        CannotTell: the end may be the server's doing.
+        CannotTell: the server may have caused the end.
     """
     code = _exit_code(report)
     status = _status(report, code, context, given.memory_bytes)
@@ -152,13 +153,13 @@ def _status(report: RunReport, code: int | None, context: AnswerContext, memory_
 
 
 def _unfit_compiler(messages: bytes) -> str:
-    """Return why the compiler, or the script that starts a program, could not do its part; "" if nothing says so."""
+    """Return why the compiler, or the script that starts a program, could not work; "" if there is no sign of that."""
     found = _UNFIT.search(messages[-_TAIL_BYTES:])
     return found[0].decode("utf-8", "replace").strip() if found else ""
 
 
 def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
-    """Return why the end says nothing, as the server `given` less than was `asked` for; "" if it says something."""
+    """Return why the end says nothing: `given` is less than `asked`; "" if it says something."""
     if execution.status is Status.TIME_LIMIT:
         if execution.cpu_measured and execution.time_s >= asked.cpu_s:
             return ""
@@ -174,7 +175,7 @@ def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
 
 
 def _doubt_of_death(report: RunReport, execution: Execution) -> str:
-    """Return why the program may have died of something else than its own doing; "" if nothing says so."""
+    """Return why something else may have ended the program; "" if there is no sign of that."""
     if execution.status is not Status.FINISHED or execution.exit_code == 0:
         return ""
     if execution.exit_code is None:

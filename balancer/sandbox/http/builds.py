@@ -1,7 +1,7 @@
 """Builds: how a program of the table of languages is built and started on a server that takes commands or files.
 
-Decides which files a program is made of, what its commands are, in the words of the table, and which version of a
-language is used: what the URL of an endpoint chooses, "?cpp=105&python=109", else the newest.
+A build has the program's files, its commands as in the table, and the version of the language. The URL of an endpoint
+chooses versions, "?cpp=105&python=109"; the default is the newest.
 """
 
 import re
@@ -28,15 +28,15 @@ def tools_of(language: Language) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a program is made of.
+    """Files and commands of a program.
 
     Attributes:
         language: its language.
         layout: its files, and the templates of its commands.
         given: the files of this run.
-        compile: the command that makes `PROGRAM` from them; empty if there is nothing to compile.
-        pragmatic: the one that is tried where `compile` refuses; empty for none.
-        run: the command that starts it, with its arguments.
+        compile: the command that makes `PROGRAM` from them; empty if nothing is compiled.
+        pragmatic: the command to try if `compile` refuses; empty for none.
+        run: the command that starts the program, with its arguments.
         args: these arguments.
     """
 
@@ -50,7 +50,7 @@ class Build:
 
     @property
     def main(self) -> bytes:
-        """The source, under the name that its language gives it.
+        """The source, under the name that its language needs.
 
         Raises:
             ValueError: another file of the program has that name.
@@ -61,7 +61,7 @@ class Build:
 
     @property
     def flags(self) -> list[str]:
-        """The flags of the compile command: all but the compiler, the sources and the program it makes."""
+        """The flags of the compile command, without the compiler, the sources and the output."""
         own = {"-o", f"./{PROGRAM}", self.language.file, *self.layout.further}
         return [part for part in self.compile[1:] if part not in own]
 
@@ -101,7 +101,7 @@ def build_of(program: Program, languages: Mapping[str, Language], limits: Limits
 
 
 def utf8_text(data: bytes) -> str | None:
-    """Return `data` as text, which is all that JSON has; None if it is none."""
+    """Return `data` as text, because JSON has no bytes; None if it is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -113,7 +113,7 @@ def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:
 
     Args:
         url: of the endpoint.
-        known: the languages that can be chosen for.
+        known: the languages that it may name.
 
     Raises:
         ConfigError: it names something else.
@@ -130,9 +130,10 @@ def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:
 
 
 def newest(versions: Iterable[str]) -> str:
-    """Return the highest of `versions`, numbers with dots; others count only where there is no such. "": there is none.
+    """Return the highest of `versions`, which are numbers with dots; "" if there is none.
 
-    A version with a suffix, e.g. "3.10.0-alpha.7", is not released.
+    Other forms count only if there are no such numbers. A version with a suffix, e.g. "3.10.0-alpha.7", is not
+    released.
     """
     return max(versions, key=_order, default="")
 

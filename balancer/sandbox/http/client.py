@@ -1,8 +1,8 @@
-"""A client of one HTTP server: each call has one deadline and one size, and ends in an answer or an `EndpointError`.
+"""Client of one HTTP server: each call has a deadline and a size limit, and ends in an answer or an `EndpointError`.
 
-Decides what is the server's fault, what says that the server is busy, and what of its words may be shown. What is
-asked and what an answer means is for the executor to know. Headers may hold secrets: their values appear in no error or
-repr, not even where the server quotes them.
+It decides which errors are the server's fault, which mean that it is busy, and which of its words may be shown. The
+executor knows the requests and the meaning of answers. Headers may hold secrets: their values appear in no error or
+repr, even if the server quotes them.
 """
 
 import time
@@ -25,14 +25,14 @@ __all__ = ["Body", "ServerClient", "UnexpectedStatus"]
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
 _NOT_THERE = ("answered 404", "answered 405", "answered 501")
-# A shorter value, e.g. "application/json", may be in what a program prints by chance.
+# A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class UnexpectedStatus(EndpointError):
-    """The server answered with a status that was not asked for. Fields: `status`, and its `words` without secrets."""
+    """The server answered with an unexpected status. Fields: `status`, and its `words` without secrets."""
 
     def __init__(self, reason: str, *, endpoint: str, status: int, words: str) -> None:
         super().__init__(reason, endpoint=endpoint)
@@ -52,14 +52,14 @@ class ServerClient:
     """Sends requests to one server. Thread-safe.
 
     Args:
-        url: the server, e.g. "http://10.0.0.1:8080/"; a path before the API's own is kept. What says which API it
-            speaks, as in "judge0+http://10.0.0.1/", is not sent.
+        url: of the server, e.g. "http://10.0.0.1:8080/". A path before the API's own is kept. The name of the API, as
+            in "judge0+http://10.0.0.1/", is not sent.
         headers: sent with every request.
         transport: sends the requests; by default one that keeps deadlines on the socket.
         clock: the transport's clock, in seconds.
 
     Attributes:
-        redact: takes the values of the headers out of a text.
+        redact: removes the values of the headers from a text.
 
     Raises:
         ConfigError: the URL or a header cannot be used.
@@ -82,24 +82,24 @@ class ServerClient:
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._client = httpx2.Client(
             transport=transport or _transport(self._base, clock),
-            # A compressed answer may be a thousand times as long as it looks.
+            # A compressed answer may be a thousand times as long when unpacked.
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **given},
             follow_redirects=False,
             trust_env=False,
         )
 
     def get(self, path: str, *, within_s: float, at_most: int) -> bytes:
-        """Return the body of a good answer that came within `within_s` seconds and has `at_most` bytes.
+        """Return the body of a good answer that arrives within `within_s` seconds and has at most `at_most` bytes.
 
         Raises:
             EndpointError: the server failed or did not answer in time; `UnexpectedStatus` if it answered with another
                 status, `CannotTell` if it takes no request of that length.
-            EndpointOverloaded: it said that it has too much to do.
+            EndpointOverloaded: it said that it is busy.
         """
         return self.call("GET", path, within_s=within_s, at_most=at_most)
 
     def get_if_there(self, path: str, *, within_s: float, at_most: int) -> bytes | None:
-        """Return what `get` does; None if the server has no such thing (404, 405, 501). Raises as `get`."""
+        """Return as `get`; None if the server has no such resource (404, 405, 501). Raises as `get`."""
         try:
             return self.get(path, within_s=within_s, at_most=at_most)
         except EndpointError as error:
@@ -110,7 +110,7 @@ class ServerClient:
     def post(
         self, path: str, body: bytes, answer: type[Answer], *, within_s: float, at_most: int, good: int = 200
     ) -> Answer:
-        """Send some JSON and return the answer, read as JSON of the kind `answer`. Raises as `get`."""
+        """Send JSON and return the answer, parsed from JSON as `answer`. Raises as `get`."""
         content = self.call("POST", path, body=Body(body), within_s=within_s, at_most=at_most, good=good)
         return self.read(content, answer)
 
@@ -147,16 +147,16 @@ class ServerClient:
         except httpx2.TimeoutException as error:
             raise self.failed(f"no answer within {within_s:g} s") from error
         except httpx2.HTTPError as error:
-            words = self.redact(str(error))  # it may quote the answer, so it is not chained either
+            words = self.redact(str(error))  # it may quote the answer, so it is not chained
             raise self.failed(f"{type(error).__name__}: {words}") from None
         self._check(response, answer, good)
         return answer
 
     def read(self, content: bytes, answer: type[Answer]) -> Answer:
-        """Return the JSON in `content` as an object of the kind `answer`.
+        """Return the JSON in `content` as an object of the type `answer`.
 
         Raises:
-            EndpointError: it is no such JSON.
+            EndpointError: it is not such JSON.
         """
         try:
             return answer.model_validate_json(content)
@@ -166,12 +166,12 @@ class ServerClient:
             raise self.failed(self.redact(f"the answer is malformed: {where}: {first['msg']}")) from None
 
     def check_output(self, printed: str) -> None:
-        """Raise EndpointError if the whole value of a header is in what a program printed."""
+        """Raise EndpointError if the output of a program contains the whole value of a header."""
         if any(secret in printed for secret in self._telling):
             raise self.failed("the program's output holds the value of a header; a server must not hand them on")
 
     def failed(self, reason: str) -> EndpointError:
-        """Return the error that says so of this server; `reason` is shown as it is."""
+        """Return an error of this server. `reason` is shown as it is."""
         return EndpointError(reason, endpoint=self._url)
 
     def close(self) -> None:
@@ -194,14 +194,14 @@ class ServerClient:
         return bytes(content)
 
     def _check(self, response: httpx2.Response, content: bytes, good: int) -> None:
-        """Raise for every status but the `good` one."""
+        """Raise for every status except `good`."""
         status = response.status_code
         if status == good:
             return
         reason = f"answered {status}"
         if response.is_redirect:
             raise self.failed(f"{reason}, a redirect; give the URL that it leads to")
-        words = self.redact(content.decode("utf-8", "replace"))  # before it is cut, which may be within a secret
+        words = self.redact(content.decode("utf-8", "replace"))  # before it is cut: the cut may be within a secret
         detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in BUSY_STATUSES:

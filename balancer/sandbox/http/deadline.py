@@ -1,11 +1,9 @@
-"""An HTTP transport that keeps a deadline for the whole exchange, not for each read.
+"""HTTP transport with a deadline for the whole exchange, not for each read.
 
-The timeouts of HTTP clients start anew with every byte that arrives, so that a server which drips its headers or its
-body can hold a caller for ever. Here the request carries an instant, and every single operation on the socket gets what
-is left until then.
+The timeouts of HTTP clients start anew with every byte. So a server that sends its headers or its body in drips can
+hold a caller for ever. Here a request carries an instant, and every socket operation gets the time left until then.
 
-Resolving the host name is left to the system's resolver and its own timeouts, and a host with several addresses
-may take the remaining time for each of them.
+The system resolves host names with its own timeouts. If a host has several addresses, each may take the remaining time.
 """
 
 import ssl
@@ -21,7 +19,7 @@ __all__ = ["DEADLINE", "DeadlineTransport"]
 
 DEADLINE = "deadline"  # the request extension that holds the instant, on the transport's clock
 
-# uvicorn, which serves most sandboxes, closes idle connections after 5 s: let go of them before that, or a
+# uvicorn, which serves most sandboxes, closes idle connections after 5 s. They are dropped before that, or a
 # request would now and then meet a closing connection.
 _IDLE_S = 3.0
 _WRITE_CHUNK = 2**16
@@ -48,7 +46,7 @@ class DeadlineTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request` and return the response, whose body is still to be read."""
         until_s = request.extensions[DEADLINE]
-        # httpcore hands these down to the backend as they are; ours takes them for instants.
+        # httpcore passes these to the backend unchanged; our backend reads them as instants.
         instants = dict.fromkeys(("connect", "read", "write"), until_s)
         sent = httpcore2.Request(
             method=request.method,
@@ -95,7 +93,7 @@ def _translated() -> Iterator[None]:
     except httpcore2.ConnectError as error:
         raise httpx2.ConnectError(str(error)) from error
     except httpcore2.LocalProtocolError:
-        # Its text quotes the header that cannot be sent, which may be a secret.
+        # Its text quotes the header that cannot be sent, and that may be a secret.
         raise httpx2.LocalProtocolError("the request cannot be sent as it is") from None
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         raise httpx2.RemoteProtocolError(str(error) or type(error).__name__) from error

@@ -1,6 +1,6 @@
-"""The plugin hook of an adapter: which URL schemes it serves, and where its executor is.
+"""Plugin hook of an adapter: its URL schemes and its executor.
 
-The HTTP client of the executors is an optional extra, so an executor is imported when one is made.
+An executor is imported only when one is made, because its HTTP client is an optional extra.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ def executor_hook(*schemes: str, executor: str, summary: str) -> Callable[[], tu
     """Return the hook `balancer_executors` of an adapter.
 
     Args:
-        schemes: of the URLs that it serves.
+        schemes: the URL schemes that it serves.
         executor: "module:class" of its `ServerExecutor`.
-        summary: one line for people.
+        summary: one line of text.
     """
 
     def make(url: str, options: ExecutorOptions) -> Executor:

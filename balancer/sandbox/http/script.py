@@ -1,18 +1,17 @@
-"""Run a program on a server by a shell script, which compiles, runs and measures it, and reports in words.
+"""Run of a program by a shell script on a server: the script compiles, runs and measures it, and reports in words.
 
-Decides what the script does, and how far its words are believed. Pure.
+Also decides which of these words are believed. Pure.
 
-Why a script, where the server could run the program by itself: SandboxFusion compiles C++ without -O2, measures the
-wall clock only, and reads no more than about 128 KiB of output, as text. A script has our flags, has the program's
-output fetched as a file of any bytes, and has CPU time from the shell.
+Why a script: SandboxFusion compiles C++ without -O2, measures only the wall clock, and reads at most about 128 KiB of
+output, as text. A script uses our flags, has the output fetched as a file of any bytes, and measures CPU time in the
+shell.
 
-The script's words go to its own standard output, which the program is not given. A program of the same user can find it
-all the same, and may lie there about its CPU time and its exit code; but never take back what was said before it began,
-which is how long compiling took. See docs/decisions/sandbox.md. So these are believed where they
-are to the program's own cost: CPU time beyond the limit is a time limit. A program whose wall time is beyond the limit
-is never taken for one that was fast enough on its own word: that is a late time limit, which does not count until
-another look says more (`balancer.judging.suspicion`). The wall time is what the server measured, less what compiling
-took.
+The script reports on its own standard output, which the program does not get. A program of the same user can still find
+it, and may lie about its CPU time and exit code. It cannot change what was written before it began, such as the compile
+time. See docs/decisions/sandbox.md. So a report is believed if it is to the program's cost: CPU time beyond the limit
+is a time limit. A program whose wall time is beyond the limit never passes on its own word. That is a late time limit,
+which does not count until another run says more (`balancer.judging.suspicion`). The wall time is what the server
+measured, less the compile time.
 """
 
 import math
@@ -53,7 +52,7 @@ TIMEFORMAT='%R %U %S'
 say() { echo "balancer $*" >&5; }
 """
 
-# A stored binary is used only if it is, byte for byte, the one whose hash the script was sent with.
+# A stored binary is used only if its hash is the one that was sent with the script.
 _FIND = """\
 found() {{
   [ -f {stored} ] && [ ! -L {stored} ] && head -c {most} {stored} >{program} || return
@@ -97,12 +96,12 @@ say ran $code $(tail -n1 .used) $(stat -c %s {output} .stderr)
 
 @dataclass(frozen=True, slots=True)
 class ScriptOptions:
-    """What a script is made of, beyond the program.
+    """Options of a script, beyond the program.
 
     Args:
         python: the interpreter for Python.
-        stored: under which name the binary is kept on the server; "": it is not kept.
-        sha256: what is known of that binary; "": nothing.
+        stored: name under which the server keeps the binary; "": it is not kept.
+        sha256: the known hash of that binary; "": unknown.
     """
 
     python: str = "python3"
@@ -113,7 +112,7 @@ class ScriptOptions:
 def script_for(
     language: Language, layout: ProgramLayout, args: Iterable[str], limits: Limits, options: ScriptOptions
 ) -> str:
-    """Return the script; arguments and names are quoted, all else is fixed."""
+    """Return the script. Arguments and names are quoted, all else is fixed."""
     memory = limits.memory_bytes
     places = {
         "{program}": f"./{_PROGRAM}",
@@ -127,7 +126,7 @@ def script_for(
         commands = [
             _joined(command, layout.further, places) for command in (layout.compile, layout.pragmatic) if command
         ]
-        # After a signal there is no second try: it was out of time, or of memory.
+        # After a signal there is no second try: the compiler ran out of time or memory.
         tries = " || { code=$?; [ $code -lt 128 ] || return $code; ".join(f"try {command}" for command in commands)
         tries += "; }" * (len(commands) - 1)
         stored = shlex.quote(f"{_CACHE}/{options.stored}")
@@ -161,27 +160,27 @@ def script_for(
 
 
 def _joined(template: tuple[str, ...], args: Iterable[str], places: dict[str, str]) -> str:
-    """Return a command for a shell: `template` with its places filled in, and `args` as they are."""
+    """Return a shell command: `template` with its places filled in, and `args` unchanged."""
     parts = (shlex.quote(part).replace(_SCRATCH, '"$PWD"') for part in filled(template, places))
     return " ".join([*parts, *map(shlex.quote, args)])
 
 
 # -- what a script reports -------------------------------------------------------------------------
 
-_HONEST, _START_S = 1.1, 0.1  # an honest run takes so many times the limit at most, and so many seconds to start
+_HONEST, _START_S = 1.1, 0.1  # an honest run takes at most this many times the limit, and this many seconds to start
 _KILLED = 137
 _SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptEnd:
-    """How a script ended, as the server says.
+    """End of a script, as the server reports it.
 
     Attributes:
         said: its standard output.
         exit_code: its own; None if it was stopped.
         late: whether the server stopped it for its time.
-        total_s: how long it took; None if the server does not say.
+        total_s: its duration in seconds; None if the server does not say.
         output, words: the files `OUTPUT` and `WORDS`.
     """
 
@@ -194,17 +193,17 @@ class ScriptEnd:
 
     @property
     def reports(self) -> list[list[str]]:
-        """The words of each line that it said; a script that came to its end has said some."""
+        """The words of each line of the script's output. A script that ran to its end has written some."""
         return [line.split()[1:] for line in self.said.splitlines() if line.startswith("balancer ")]
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptResult:
-    """What a script has reported.
+    """Result of a script.
 
     Attributes:
-        execution: what came of the run.
-        sha256: hash of the binary that was made, or found; "" if there is none.
+        execution: the end of the run.
+        sha256: hash of the binary that was made or found; "" if there is none.
     """
 
     execution: Execution
@@ -212,7 +211,7 @@ class ScriptResult:
 
 
 def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) -> ScriptResult:
-    """Return what came of a run by a script that had to compile the program, or not.
+    """Return the result of a script. `compiles`: whether it had to compile the program.
 
     Raises:
         EndpointError: the server did not run the script.
@@ -229,7 +228,7 @@ def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) 
         raise context.failed(f"the script did not run: exit code {end.exit_code}")
     compile_s = _number(compiled, 2)
     wall_s = max(0.0, (end.total_s or 0.0) - compile_s)
-    # A script that was killed has said nothing, whatever stands there.
+    # The output of a script that was killed does not count.
     whole = end.exit_code == 0 and len(reports) == 1 and reports[0][:1] == ["ran"] and len(reports[0]) == 7
     ran = reports[0] if whole else []
     status, exit_code, message = _end(ran, words, context, wall_s=wall_s, late=end.late)
@@ -244,7 +243,7 @@ def script_result_of(end: ScriptEnd, context: AnswerContext, *, compiles: bool) 
         cpu_measured=measured,
         message=message,
         compile_s=compile_s,
-        doubtful=not ran and not end.late,  # somebody killed the script: the program, or a machine without memory
+        doubtful=not ran and not end.late,  # something killed the script: the program, or a machine out of memory
         server_s=end.total_s,
     )
     return ScriptResult(execution, compiled[5] if len(compiled) == 6 else "")
@@ -290,12 +289,12 @@ def _end(
 
 
 def _went_or_was_killed(code: int | None) -> bool:
-    """Return whether a script that said nothing may have been silenced by its program, by whatever signal."""
+    """Return whether the program may have silenced a script that reported nothing, by any signal."""
     return not code or code < 0 or code in _SIGNALS
 
 
 def _number(report: list[str], index: int) -> float:
-    """Return a number of a report; 0 if there is none, and never one below 0."""
+    """Return a number of a report, at least 0; 0 if there is none."""
     try:
         number = float(report[index].replace(",", "."))  # some locales have a comma
     except (IndexError, ValueError):

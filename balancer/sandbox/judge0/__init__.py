@@ -1,4 +1,4 @@
-"""The adapter for Judge0 servers."""
+"""Adapter for Judge0 servers."""
 
 from balancer.sandbox.http.hook import executor_hook
 

@@ -1,7 +1,6 @@
-"""The executor for endpoints that speak Judge0's API.
+"""Executor for endpoints with Judge0's API.
 
-Decides when a submission is asked after, and when it is given up. How a run is put into words, and what the answer
-means, is `wire`'s business.
+It sends submissions, polls their results, and gives up late ones. `wire` writes the requests and reads the answers.
 """
 
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ _FIELDS = "status,stdout,stderr,compile_output,message,exit_code,exit_signal,tim
 
 @dataclass(frozen=True, slots=True)
 class _ServerInfo:
-    """What the server said of itself."""
+    """Languages and limits that the server reports."""
 
     languages: Mapping[str, ServedLanguage]
     limits: ServerLimits
@@ -45,8 +44,8 @@ class _ServerInfo:
 class Judge0Executor(ServerExecutor):
     """Runs programs on a Judge0 server. Thread-safe.
 
-    CPU time is measured, and bytes that are no text pass unchanged. Arguments as for `ServerExecutor`; a query of the
-    URL chooses languages by their ids, e.g. "judge0+http://10.0.0.1:2358/?cpp=105".
+    CPU time is measured. Bytes that are not text pass unchanged. Arguments as for `ServerExecutor`; a query of the URL
+    chooses languages by their ids, e.g. "judge0+http://10.0.0.1:2358/?cpp=105".
     """
 
     def _set_up(self) -> None:
@@ -64,7 +63,7 @@ class Judge0Executor(ServerExecutor):
         return frozenset(self._server_info().languages) & self._possible_languages()
 
     def _server_info(self) -> _ServerInfo:
-        """Return the server's languages and limits, asked until it has once said so."""
+        """Return the server's languages and limits. Asked until the server has answered once."""
         if self._info is None:
             limits = self._get("/config_info", ServerLimits)
             languages = self._get("/languages", Languages).root
@@ -72,7 +71,7 @@ class Judge0Executor(ServerExecutor):
         return self._info
 
     def _run(self, run: ServerRun) -> Execution:
-        """Do the run. Raises as `run` does; EndpointOverloaded also if the program was not begun in time."""
+        """Send the run and read the answer. Raises as `run`; EndpointOverloaded also if the program begins too late."""
         info, build = self._server_info(), run.build
         served = info.languages.get(build.language.name)
         if served is None:
@@ -94,7 +93,7 @@ class Judge0Executor(ServerExecutor):
         return execution_of_answer(answer, request, run.context)
 
     def _result(self, token: str, until_s: float, at_most: int) -> SubmissionAnswer:
-        """Ask after a submission until it is over, ever more seldom."""
+        """Poll a submission until it is over, with growing pauses."""
         pause_s = _FIRST_PAUSE_S
         path = f"/submissions/{token}?base64_encoded=true&fields={_FIELDS}"
         while True:
@@ -111,5 +110,5 @@ class Judge0Executor(ServerExecutor):
                 raise self._server.failed("the program was begun, and not over in time")
 
     def ping(self) -> None:
-        """Return if the server answers, and lets us in. Raises EndpointError."""
+        """Return if the server answers and accepts the request. Raises EndpointError."""
         self._get("/languages", Languages)

@@ -1,17 +1,17 @@
-"""Judge0's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
+"""Judge0's API: its requests and answers as pydantic models, and their conversion from runs and to executions.
 
-Decides which of the server's languages stand for ours, what cannot be put into a submission, and tells an `Execution`
-from an `EndpointError`. Pure. An answer that does not fit the models is malformed. Texts are base64, times are seconds,
+Decides the server's language for each of ours, what a submission cannot hold, and whether an answer is an `Execution`
+or an `EndpointError`. Pure. An answer that does not fit the models is malformed. Texts are base64, times are seconds,
 sizes are kilobytes of 1024 bytes.
 
 | status | means |
 |---|---|
 | Accepted, Runtime Error | FINISHED with its code; but see the next three |
 | output as long as a file may be | OUTPUT_LIMIT, unless the server allows less than was asked for |
-| SIGKILL, or code 137 | MEMORY_LIMIT if memory was full, else nobody can tell |
-| SIGXFSZ with little output | nobody can tell: another file was larger than it allows |
+| SIGKILL, or code 137 | MEMORY_LIMIT if memory was full, else unknown |
+| SIGXFSZ with little output | unknown: another file was larger than it allows |
 | Time Limit Exceeded | TIME_LIMIT, unless the server allows less than was asked for |
-| Compilation Error | COMPILE_ERROR, unless the compiler ran out of time or could not do its part |
+| Compilation Error | COMPILE_ERROR, unless the compiler ran out of time or could not work |
 | Wrong Answer, Internal Error, Exec Format Error | the endpoint failed |
 """
 
@@ -65,7 +65,7 @@ NAMES: Mapping[str, str] = {
 }
 _FLAGGED = {"c": "C", "cpp": "C++"}  # without our flags they would not be optimised; as the server's settings name them
 _OLD_GCC = 10
-# The years that later standards were given; compilers from before know them by these names.
+# Older compilers know later standards by these names.
 _OLD_STANDARDS = {"-std=gnu++20": "-std=gnu++2a", "-std=c++20": "-std=c++2a", "-std=gnu17": "-std=gnu11"}
 
 
@@ -81,7 +81,7 @@ class Languages(RootModel[list[Judge0Language]]):
 
 
 class ServerLimits(BaseModel):
-    """What of `GET /config_info` bounds a run."""
+    """The part of `GET /config_info` that limits a run."""
 
     max_cpu_time_limit: float = Field(gt=0)
     max_wall_time_limit: float = Field(gt=0)
@@ -96,7 +96,7 @@ class ServerLimits(BaseModel):
     allowed_languages_for_compile_options: list[str] = Field(default_factory=list)
 
     def takes_flags(self, name: str) -> bool:
-        """Tell whether compilers of the server's language `name` can be given flags."""
+        """Return whether compilers of the server's language `name` accept flags."""
         allowed = self.allowed_languages_for_compile_options
         return self.enable_compiler_options and (not allowed or name in allowed)
 
@@ -108,7 +108,7 @@ class ServedLanguage:
     Attributes:
         id: its number.
         version: of its compiler or interpreter; "" if the config chose it by number.
-        flagged: whether its compiler is given our flags.
+        flagged: whether its compiler gets our flags.
     """
 
     id: int
@@ -116,12 +116,12 @@ class ServedLanguage:
     flagged: bool
 
     def flags(self, build: Build) -> list[str]:
-        """Return the flags of the compiler, in the words it knows."""
+        """Return the flags for this version of the compiler."""
         if not self.flagged:
             return []
         major = int(self.version.partition(".")[0] or _OLD_GCC)
         flags = [_OLD_STANDARDS.get(flag, flag) if major < _OLD_GCC else flag for flag in build.flags]
-        # They come before the source, where a linker takes no library that nothing needed so far.
+        # They come before the source: there a linker drops libraries that nothing has needed so far.
         libraries = any(flag.startswith("-l") for flag in flags)
         return [*(["-Wl,--no-as-needed"] if libraries else []), *flags, *build.layout.further]
 
@@ -129,11 +129,11 @@ class ServedLanguage:
 def served_languages(
     languages: list[Judge0Language], limits: ServerLimits, chosen: Mapping[str, str]
 ) -> Mapping[str, ServedLanguage]:
-    """Return which of the server's languages is used for each of ours.
+    """Return the server's language for each of ours.
 
     Args:
-        languages: what the server has.
-        limits: what it allows; C and C++ are left out where their compilers cannot be given flags.
+        languages: that the server has.
+        limits: of the server; C and C++ are left out if their compilers accept no flags.
         chosen: ids that the config chose, by our names of languages.
     """
     found = {}
@@ -162,7 +162,7 @@ def _version(languages: list[Judge0Language], number: str) -> str:
 _LEAST_WALL_S = 1.0
 _LEAST_MEMORY = 2048
 _MOST_CHARS = 512  # of arguments, and of options
-_TAKEN_OUT = frozenset("$&;<>|`")  # Judge0 takes them out of both, as it puts them into a script
+_TAKEN_OUT = frozenset("$&;<>|`")  # Judge0 removes them from both, because it puts both into a script
 _ITS_OWN = frozenset({"compile.sh", "run.sh", "additional_files.zip"})
 _SHELL = 2  # processes: the script's own
 
@@ -186,7 +186,7 @@ class Judge0Submission(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Judge0Request:
-    """A submission, and the limits that it gives."""
+    """A submission, and its limits."""
 
     body: Judge0Submission
     given: Limits
@@ -200,7 +200,7 @@ def submission_for(
     Args:
         build: the program.
         stdin: its input.
-        limits: what it may use.
+        limits: of the run.
         served: the server's version of its language.
         most: the server's own limits.
 
@@ -229,7 +229,7 @@ def submission_for(
         memory_limit=memory,
         stack_limit=min(most.max_stack_limit, memory),
         max_processes_and_or_threads=min(processes, most.max_max_processes_and_or_threads),
-        # One byte more than is allowed, so that it shows.
+        # One byte more than is allowed, so that an excess is visible.
         max_file_size=min(most.max_max_file_size, math.ceil((limits.output_bytes + 1) / _KILO)),
         additional_files=_archive({**build.layout.extras, **build.given}, most),
     )
@@ -243,7 +243,7 @@ def _encoded(data: bytes) -> str:
 
 
 def _joined(words: list[str]) -> str | None:
-    """Return `words` as part of the script that Judge0 makes of them; None for none."""
+    """Return `words` quoted for Judge0's script; None for none."""
     if not words:
         return None
     text = shlex.join(words)
@@ -256,7 +256,7 @@ def _joined(words: list[str]) -> str | None:
 
 
 def _archive(files: Mapping[str, bytes], most: ServerLimits) -> str | None:
-    """Return the files that lie beside the program, as Judge0 takes them; None for none."""
+    """Return the files beside the program, in Judge0's form; None for none."""
     if not files:
         return None
     if not most.enable_additional_files:
@@ -278,7 +278,7 @@ _OUT_OF_TIME = b"Compilation time limit exceeded"
 
 
 class Judge0Status(IntEnum):
-    """How a submission stands."""
+    """Status of a submission."""
 
     IN_QUEUE = 1
     PROCESSING = 2
@@ -329,12 +329,12 @@ class SubmissionAnswer(BaseModel):
 
     @property
     def is_over(self) -> bool:
-        """Whether the submission has been run."""
+        """Whether the submission was run."""
         return self.status.id not in (Judge0Status.IN_QUEUE, Judge0Status.PROCESSING)
 
 
 def execution_of_answer(answer: SubmissionAnswer, request: Judge0Request, context: AnswerContext) -> Execution:
-    """Return what came of the run of a submission that is over.
+    """Return the end of the run of a submission that is over.
 
     Raises:
         EndpointError: the server failed; `CannotTell` if its answer does not say how the program ended.

@@ -1,1 +1,1 @@
-"""The languages that programs are written in: the built-in table, and what plugins add to it."""
+"""Languages of programs: the built-in table, and what plugins add to it."""

@@ -1,6 +1,6 @@
-"""The files of a program: its source, under which name, and the other files it is made of.
+"""Files of a program: its source with its name, and its other files.
 
-Decides who gives way where two files want one name: the source.
+If two files want one name, the source gets another one.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ class ProgramLayout:
     """A program as files.
 
     Attributes:
-        files: relative name -> content, the program's source among them.
-        own: the names that are the source's, or made from it; none of a run's files may have one.
+        files: relative name -> content, with the program's source.
+        own: names of the source and of files made from it; no file of a run may have one.
         compile, pragmatic, run: the command templates of the language, with the source's name; () for none.
-        further: arguments that follow the two compile templates.
+        further: arguments after the two compile templates.
     """
 
     files: Mapping[str, bytes]
@@ -37,16 +37,16 @@ class ProgramLayout:
 
     @property
     def sources(self) -> dict[str, bytes]:
-        """The program's source, and what is made from it."""
+        """The program's source, and files made from it."""
         return {name: content for name, content in self.files.items() if name in self.own}
 
     @property
     def extras(self) -> dict[str, bytes]:
-        """Its other files; they are there when it is built and when it runs."""
+        """Its other files, which are there when it is built and when it runs."""
         return {name: content for name, content in self.files.items() if name not in self.own}
 
     def digest(self, *facts: str) -> str:
-        """Return what identifies the compiled program: all that a compiler is told and given, and further `facts`."""
+        """Return a digest of the compiled program: of all that the compiler gets, and of further `facts`."""
         hashed = hashlib.sha256()
         for text in (*facts, *self.compile, "", *self.pragmatic, "", *self.further):
             hashed.update(text.encode("utf-8", "surrogateescape") + b"\0")
@@ -60,7 +60,7 @@ def check_name(name: str) -> str:
     """Return `name` if it is a safe relative file name.
 
     Raises:
-        ValueError: it is absolute, leads out of the folder, or is no file name at all.
+        ValueError: it is absolute, leads out of the folder, or is not a file name.
     """
     path = PurePosixPath(name)
     parts = name.split("/")
@@ -76,7 +76,7 @@ def check_name(name: str) -> str:
 
 
 def check_together(names: Iterable[str]) -> None:
-    """Raise ValueError if files of these names cannot lie in one folder: one is a folder of another."""
+    """Raise ValueError if files of these names cannot be in one folder: one is a folder of another."""
     all_names = set(names)
     for name in all_names:
         for parent in PurePosixPath(name).parents:
@@ -85,7 +85,7 @@ def check_together(names: Iterable[str]) -> None:
 
 
 def filled(command: Iterable[str], places: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a command template with its places, e.g. "{output}", filled in."""
+    """Return a command template with its places filled in, e.g. "{output}"."""
     parts = []
     for part in command:
         for place, text in places.items():
@@ -110,7 +110,7 @@ def lay_out(language: Language, program: Program) -> ProgramLayout:
             aside += "_"
         renamed[name] = free
         sources[free] = sources.pop(name)
-    # Where all sources are joined, the template's own one may be any of them.
+    # If all sources are joined, the template's own source may be any of them.
     others = (*extras, *renamed.values()) if language.joined else tuple(extras)
     further = tuple(each for each in language.further(others) if each != f"./{language.file}")
     commands = [

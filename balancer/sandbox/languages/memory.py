@@ -1,7 +1,4 @@
-"""The last words of a program that died of a memory limit, by its language.
-
-Decides it for local and for remote runs.
-"""
+"""Memory limits in the last words of a program, by its language; for local and remote runs."""
 
 import signal
 
@@ -20,17 +17,17 @@ _MEMORY_WORDS = {
     "ruby": (b"NoMemoryError", b"failed to allocate memory"),
     "rust": (b"memory allocation of",),
 }
-_TAIL_BYTES = 4096  # how much of stderr is looked at; the last words are what counts
+_TAIL_BYTES = 4096  # the end of stderr that is searched
 
 
 def died_of_memory_limit(language: str, exit_code: int, stderr: bytes) -> bool:
-    """Tell whether a program died of a memory limit, by its last words.
+    """Return whether a program died of a memory limit, by its last words.
 
-    Python's traceback ends with MemoryError and the exit code is 1; where memory does not even suffice for the
-    traceback, Python names the error in a dump that ends with "lost sys.stderr". The C++ runtime says std::bad_alloc
-    and aborts. Java's last words name an OutOfMemoryError. Any other death (a crash after `malloc` returned null, a
-    stack that could not grow) looks like any other crash and is not counted. A program may forge this, to its own
-    cost only.
+    Python: the traceback ends with MemoryError and the exit code is 1. If memory does not suffice for the traceback,
+    Python names the error in a dump that ends with "lost sys.stderr". C++: the runtime prints std::bad_alloc and
+    aborts. Java: the last words name an OutOfMemoryError. Any other death (a crash after `malloc` returned null, a
+    stack that could not grow) looks like any other crash and is not counted. A program can forge this, but only to its
+    own cost.
     """
     tail = stderr[-_TAIL_BYTES:].rstrip()
     if language in ("python", "pypy"):

@@ -1,10 +1,9 @@
-"""The built-in languages: a short entry each, and for each there was a machine on which its "hello" ran in the sandbox.
+"""The built-in languages: flags, file names, and what runtimes need. The "hello" of each was run in the sandbox.
 
-Decides flags, file names and what runtimes need beyond a program's own memory. Go, Java and Node map much more address
-space than they touch, and address space is what is limited: hence `runtime_bytes`.
+Go, Java and Node map much more address space than they use, and address space is limited: hence `runtime_bytes`.
 
-Java: how a program of one file becomes a jar, and how the virtual machine is kept within its limits. Decides which
-class of a source is started.
+Java: a program of one file becomes a jar. The class to start is found in its source. The virtual machine is kept within
+its limits.
 """
 
 import re
@@ -16,14 +15,14 @@ from balancer.language import Language
 __all__ = ["CXX_FLAGS", "LANGUAGE", "LANGUAGES", "RUN", "balancer_languages", "java_files"]
 
 _PACKAGE = re.compile(rb"^[ \t]*package\s+[\w.]+\s*;", re.MULTILINE)
-# A public class must have the name of its file; nobody else needs it to be public.
+# A public class must have the name of its file, so it is made non-public.
 _PUBLIC = re.compile(rb"\bpublic\s+((?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\b)")
 _TYPE = re.compile(rb"\b(?:class|interface|enum|record)\s+(\w+)")
 _MAIN = re.compile(rb"\bstatic\s+(?:final\s+)?void\s+main\s*\(")
 # -I. : headers of the program itself, written in either way.
 CXX_FLAGS = ("-O2", "-std=gnu++20", "-I.")
 _C_FLAGS = ("-O2", "-std=gnu17", "-I.")
-# Sources that were written for another compiler forget headers. Not -fpermissive: it makes programs of what is none.
+# Sources written for another compiler may lack headers. Not -fpermissive: it accepts wrong programs.
 _FORGIVING = ("-w", "-include", "bits/stdc++.h")
 
 _GIB = 2**30
@@ -34,7 +33,7 @@ shift
 kotlinc -nowarn -J-Xmx1g -include-runtime -d made.jar main.kt "$@" && mv made.jar "$output"
 """
 
-# `build` and `run` are programs of the package, in whatever language; see "folder" in docs/sandbox.md.
+# `build` and `run` are programs of the package, in any language; see "folder" in docs/sandbox.md.
 _BUILD = """\
 chmod -R u+rwX . || exit
 [ -s run ] || rm -f run
@@ -51,13 +50,13 @@ exec ./run "$@"
 
 
 def java_files(source: bytes) -> Mapping[str, bytes]:
-    """Return the source without what ties it to a place, and the name of the class to start."""
+    """Return the source without `package` and without `public` of classes, and the name of the class to start."""
     text = _PUBLIC.sub(rb"\1", _PACKAGE.sub(b"", source))
     return {"Main.java": text, "entry": _entry(text)}
 
 
 def _entry(text: bytes) -> bytes:
-    """Return the outermost class around the method main; the first one if there is none."""
+    """Return the outermost class around the method main, or the first class."""
     main = _MAIN.search(text)
     before = text[: main.start()] if main else text
     outer = [found[1] for found in _TYPE.finditer(before) if _depth(text[: found.start()]) == 0]
@@ -68,7 +67,7 @@ def _depth(text: bytes) -> int:
     return text.count(b"{") - text.count(b"}")
 
 
-# The entry is a word of the source, as \w+ has it; it stands in a file, so nothing of it is ever a command.
+# The entry is a word of the source (\w+). It is written to a file, so it can never become a command.
 _COMPILE = """\
 output=$1
 shift
@@ -310,7 +309,7 @@ LANGUAGES = (
         tools=("sh", "tar"),
         install="tar",
         hello="#!/bin/sh\necho pong\n",
-        # Whatever it starts may be a virtual machine.
+        # It may start a virtual machine.
         runtime_bytes=3 * _GIB,
         compiler_bytes=3 * _GIB,
         runtime_processes=64,

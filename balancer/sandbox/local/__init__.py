@@ -1,4 +1,4 @@
-"""The executor for programs on this machine, isolated."""
+"""Executor for programs on this machine, isolated."""
 
 from balancer.hookspecs import ExecutorPlugin, hookimpl
 from balancer.program import Executor, ExecutorOptions

@@ -1,8 +1,7 @@
-"""Control groups: where the kernel counts, and limits, all that a run consists of.
+"""Control groups of the kernel, which count and limit everything that belongs to a run.
 
-Decides where groups can be made on this machine: below our own group, in the hierarchies of version 1 or in that of
-version 2, as root or where they were delegated to us; and which file of which version says what. What is not there is
-simply not counted here; rlimits and a look at /proc do what they can then.
+Finds where groups can be made: below our own group, in version 1 or 2, as root or where they were delegated to us.
+Without groups, resource limits and /proc are used instead.
 """
 
 import contextlib
@@ -22,19 +21,19 @@ __all__ = ["CgroupFolder", "Cgroups", "ControlGroup", "own_cgroups"]
 
 _RESOURCES = ("cpuacct", "memory", "pids")  # names of version 1; "cpuacct" is part of every group of version 2
 _PREFIX = "balancer-"
-_DEATH_S = 2.0  # how long the last of it may take to be gone
+_DEATH_S = 2.0  # timeout for the last process to end
 
 
 @dataclass(frozen=True, slots=True)
 class CgroupFolder:
-    """A folder of a control group, and the version of its hierarchy (1 or 2)."""
+    """Folder of a control group, and the version of its hierarchy (1 or 2)."""
 
     folder: Path
     version: int
 
 
 class ControlGroup:
-    """The group of one run.
+    """Group of one run.
 
     Args:
         places: its folder for each resource: some of "cpuacct", "memory", "pids".
@@ -45,11 +44,11 @@ class ControlGroup:
         self._folders = {place.folder for place in places.values()}
 
     def limit(self, *, memory_bytes: int, processes: int) -> None:
-        """Say how much there may be; what the kernel does not take is left out.
+        """Set limits. A limit that the kernel refuses is left out.
 
         Args:
-            memory_bytes: what all processes may use together, with the files that they keep in memory.
-            processes: how many there may be at a time.
+            memory_bytes: of all processes together, with the files that they keep in memory.
+            processes: at the same time.
         """
         self._write("memory", {1: ("memory.limit_in_bytes",), 2: ("memory.max",)}, memory_bytes)
         self._write("memory", {1: ("memory.memsw.limit_in_bytes",), 2: ()}, memory_bytes)
@@ -57,17 +56,17 @@ class ControlGroup:
         self._write("pids", {1: ("pids.max",), 2: ("pids.max",)}, processes)
 
     def add(self, pids: Iterable[int]) -> None:
-        """Make `pids`, which start nothing just now, part of the group, and all that they will start.
+        """Move `pids` to the group. They must start nothing meanwhile; what they start later is in the group too.
 
         Raises:
-            OSError: the kernel refuses, or one is gone.
+            OSError: the kernel refuses, or a process is gone.
         """
         for folder in self._folders:
             for pid in pids:
                 (folder / "cgroup.procs").write_bytes(b"%d" % pid)
 
     def cpu_s(self) -> float | None:
-        """Return the CPU seconds that its processes have used, dead ones included; None where nobody counts."""
+        """Return the CPU seconds of its processes, ended ones included; None if they are not counted."""
         place = self._places.get("cpuacct")
         if place is None:
             return None
@@ -76,7 +75,7 @@ class ControlGroup:
         return _field(place.folder / "cpu.stat", b"usage_usec") * 1e-6
 
     def peak_bytes(self) -> int | None:
-        """Return the most memory that all of it had at a time; None where nobody counts (memory.peak: Linux 5.19)."""
+        """Return the peak memory of all processes together; None if it is not counted (memory.peak: Linux 5.19)."""
         place = self._places.get("memory")
         if place is None:
             return None
@@ -86,14 +85,14 @@ class ControlGroup:
         return None
 
     def starved(self) -> bool:
-        """Tell whether the kernel killed one of them because all together had used up their memory."""
+        """Return whether the kernel killed one of them because together they had used up their memory."""
         place = self._places.get("memory")
         if place is None:
             return False
         return _field(place.folder / ("memory.oom_control" if place.version == 1 else "memory.events"), b"oom_kill") > 0
 
     def kill(self) -> None:
-        """Kill all that is left in it."""
+        """Kill all processes that are left."""
         folder = next(iter(self._folders))
         deadline_s = time.monotonic() + _DEATH_S
         while pids := (folder / "cgroup.procs").read_bytes().split():
@@ -128,15 +127,15 @@ class Cgroups:
 
     @property
     def versions(self) -> dict[str, int]:
-        """What is counted, some of "cpuacct", "memory", "pids", and by which version of control groups."""
+        """The version of control groups for each resource that is counted: some of "cpuacct", "memory", "pids"."""
         return {resource: place.version for resource, place in self._places.items()}
 
     @contextmanager
     def lend(self) -> Iterator[ControlGroup | None]:
-        """Lend a group, without limits so far, for the length of a `with` block; None where none can be made.
+        """Lend a group without limits for the length of a `with` block; None if none can be made here.
 
         Raises:
-            OSError: this one cannot be made; without it a program would get more than was promised.
+            OSError: this group cannot be made. Without it a program would get more than its limits.
         """
         if not self._places:
             yield None
@@ -146,7 +145,7 @@ class Cgroups:
         try:
             for resource, place in self._places.items():
                 folder = place.folder / name
-                if all(folder != each.folder for each in made.values()):  # of version 2 there is one for all
+                if all(folder != each.folder for each in made.values()):  # version 2 has one folder for all resources
                     folder.mkdir()
                 made[resource] = CgroupFolder(folder, place.version)
             yield ControlGroup(made)
@@ -154,7 +153,7 @@ class Cgroups:
             self._remove({place.folder for place in made.values()})
 
     def _remove(self, folders: set[Path]) -> None:
-        """Remove groups; those that something still dies in are tried again when the next one goes."""
+        """Remove groups. A group in which a process still dies is tried again with the next one."""
         waiting = [*folders]
         with contextlib.suppress(IndexError):
             while True:
@@ -179,12 +178,12 @@ def _groups_of(pid: int) -> Cgroups:
 
 
 def own_cgroups() -> Cgroups:
-    """Return this process's own (a forked child gets its own): found once, by trying."""
+    """Return the groups of this process, found once by trying. A forked child gets its own."""
     return _groups_of(os.getpid())
 
 
 def _own_places() -> Iterator[tuple[str, CgroupFolder]]:
-    """Yield where our own groups lie, for each resource the best first."""
+    """Yield the places of our own groups, for each resource the best first."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         memberships = Path("/proc/self/cgroup").read_text().splitlines()
@@ -217,16 +216,16 @@ def _mounted(line: str) -> tuple[str, list[str], str, Path]:
 
 
 def _below(point: Path, root: str, path: str) -> Path:
-    """Return the folder of group `path` where the group `root` is shown at `point`."""
+    """Return the folder of the group `path`, where the group `root` is mounted at `point`."""
     inner = path.removeprefix(root.rstrip("/")) if path.startswith(root) else ""
     return point / inner.lstrip("/")
 
 
 def _given(folder: Path) -> list[str]:
-    """Return the controllers that groups below `folder` have; ask for them where nobody is in the way.
+    """Return the controllers of groups below `folder`, after an attempt to enable them.
 
-    Version 2 gives controllers only to groups without processes of their own, unless they are the root. So where we are
-    alone in ours, as in a scope that was delegated to us, we move to one below.
+    Version 2 gives controllers only to groups without processes of their own, except the root. So if we are alone in
+    our group, as in a scope that was delegated to us, we move to one below.
     """
     with contextlib.suppress(OSError):
         has = (folder / "cgroup.controllers").read_text().split()
@@ -244,7 +243,7 @@ def _given(folder: Path) -> list[str]:
 
 
 def _works(place: CgroupFolder) -> bool:
-    """Try it: make a group, and move a process there."""
+    """Return whether a group can be made there and a process moved to it."""
     trial = CgroupFolder(place.folder / _new_name(), place.version)
     group = ControlGroup({"trial": trial})
     try:
@@ -261,7 +260,7 @@ def _works(place: CgroupFolder) -> bool:
 
 
 def _new_name() -> str:
-    """Return a name that tells whose it is, and that nobody else has, not even one that died with the same number."""
+    """Return a unique name for a group, which also differs from those of dead processes with our number."""
     return f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
 
 
@@ -274,7 +273,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _field(file: Path, name: bytes) -> int:
-    """Return the number that stands after `name` in a file of lines "name number"; 0 if it is not there."""
+    """Return the number after `name` in a file of lines "name number"; 0 if it is missing."""
     for line in file.read_bytes().splitlines():
         key, _, number = line.partition(b" ")
         if key == name:

@@ -1,11 +1,6 @@
-"""A child process: start it, count its CPU time, kill all that belongs to it.
+"""Child processes: start, CPU time, kill, and the pipes to read their output.
 
-Decides how a process is started and which processes have to be killed for it to be dead.
-
-The process tree, as /proc tells it: who is below a process, and the CPU time they have used so far. Read-only, and
-never exact: processes come and go meanwhile.
-
-A pipe whose reading end is ours, with a memory of bounded size.
+Also reads the process tree from /proc. That is read-only and never exact, because processes start and end meanwhile.
 """
 
 import contextlib
@@ -36,11 +31,11 @@ __all__ = [
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
 _INNER = 2  # processes of a nested one that waits, see `isolation.script`
-_DEATH_S = 2.0  # how long a killed process gets to die before the whole group is killed
+_DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the direct children of `pid`; empty if it is gone, or the kernel does not tell (CONFIG_PROC_CHILDREN)."""
+    """Return the direct children of `pid`; empty if it is gone, or if the kernel has no CONFIG_PROC_CHILDREN."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -50,23 +45,23 @@ def children_of(pid: int) -> list[int]:
 
 
 class ProcessTreeCpu:
-    """The CPU time of a process and all below it, looked at from time to time.
+    """CPU time of a process and all processes below it, sampled from time to time.
 
-    What was waited for is in the books of who waited. What nobody waits for (a process may ignore the death of its
-    children) is in nobody's; of it, what was seen counts.
+    A process that was waited for is counted by its parent. One that nobody waits for (a process may ignore the end of
+    its children) is not counted by any other: for it, the last sample counts.
 
     Attributes:
-        seen_s: CPU seconds, as of the last look.
+        seen_s: CPU seconds at the last look.
     """
 
     def __init__(self) -> None:
         self.seen_s = 0.0
-        self._own: dict[tuple[int, int], int] = {}  # by process, which is told by its number and its start: clock ticks
+        self._own: dict[tuple[int, int], int] = {}  # clock ticks by process, identified by number and start
 
     def look(self, pid: int) -> float:
-        """Return the CPU seconds of `pid`, of what lives below it, and of what was seen there before.
+        """Return the CPU seconds of `pid`, of all processes below it, and of those seen there before.
 
-        The kernel rounds each figure down to a clock tick (10 ms), so this is never more than what was used.
+        The kernel rounds each figure down to a clock tick (10 ms), so the result is never too high.
         """
         ticks = 0
         for process in _tree(pid):
@@ -79,9 +74,9 @@ class ProcessTreeCpu:
 
 
 def waited_for_cpu_s(pid: int) -> float:
-    """Return for how many seconds `pid` and what lives below it were ready to run and had no core, all together.
+    """Return for how many seconds `pid` and the processes below it were ready to run but had no core, added up.
 
-    Those that asked to be served after others (`nice`, another policy) waited by their own choice, and do not count.
+    Processes that chose a low priority (`nice`, another policy) do not count.
     """
     own = os.getpriority(os.PRIO_PROCESS, 0)
     waited_ns = 0
@@ -97,7 +92,7 @@ def waited_for_cpu_s(pid: int) -> float:
 
 
 def processes_reading(inode: int) -> list[int]:
-    """Return the processes whose standard input is the pipe or socket with this inode, as far as we may know."""
+    """Return the processes whose standard input is the pipe or socket with this inode, as far as /proc shows them."""
     found = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
@@ -115,7 +110,7 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _times_of(pid: int) -> tuple[int, int, int] | None:
-    """Return what `pid` has used, what its dead children had, and when it began: see proc_pid_stat(5); clock ticks."""
+    """Return the CPU time of `pid`, that of its dead children, and its start, in clock ticks: see proc_pid_stat(5)."""
     with contextlib.suppress(OSError):
         # The second field, the name, may hold anything, even ") "; the numbers follow its last parenthesis.
         numbers = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -125,14 +120,14 @@ def _times_of(pid: int) -> tuple[int, int, int] | None:
 
 
 class BoundedPipe:
-    """A pipe that keeps the first `limit` bytes written to it; at first these are few.
+    """A pipe that keeps the first `limit` bytes written to it; the limit starts low.
 
     Args:
         owner: user id that may reopen the writing end (as /dev/stdout), or None for our own.
 
     Attributes:
         limit: bytes to keep.
-        data: what has come so far.
+        data: the bytes so far.
         over: whether more than `limit` bytes came.
         reader, writer: the file descriptors.
     """
@@ -151,10 +146,10 @@ class BoundedPipe:
         return os.pipe()
 
     def pull(self) -> bool:
-        """Take one chunk; return False at the end of the file.
+        """Read one chunk; return False at the end of the file.
 
         Raises:
-            BlockingIOError: nothing is there now.
+            BlockingIOError: there is nothing to read now.
         """
         chunk = os.read(self.reader, _CHUNK)
         room = self.limit - len(self.data)
@@ -163,13 +158,13 @@ class BoundedPipe:
         return bool(chunk)
 
     def drain(self) -> None:
-        """Take all that is there, up to the limit."""
+        """Read all that is there, up to the limit."""
         with contextlib.suppress(BlockingIOError):
             while not self.over and self.pull():
                 pass
 
     def close_writer(self) -> None:
-        """Close our copy of the writing end, so that the reader sees the end of the file."""
+        """Close our writing end, so that the reader sees the end of the file."""
         self._close(self.writer)
 
     def close(self) -> None:
@@ -184,28 +179,28 @@ class BoundedPipe:
 
 
 class BoundedSocket(BoundedPipe):
-    """The same with a way back: both ends may be read and written. Nobody can open it by a name."""
+    """A bounded pipe in both directions. It cannot be opened by a name."""
 
     def _ends(self) -> tuple[int, int]:
         ours, theirs = socket.socketpair()
         return ours.detach(), theirs.detach()
 
     def pull(self) -> bool:
-        """Take one chunk; return False at the end: the other end is gone, perhaps without having heard our answer."""
+        """Read one chunk; return False at the end. The other end may then have gone without reading our answer."""
         try:
             return super().pull()
         except ConnectionResetError:
             return False
 
     def answer(self, word: bytes) -> None:
-        """Say `word` to the other end, if anybody is there still."""
+        """Send `word` to the other end, if it is still open."""
         with contextlib.suppress(OSError):
             os.write(self.reader, word)
 
 
 @dataclass(slots=True)
 class ChildProcess:
-    """The started process, until it is waited for."""
+    """A started process, until it is waited for."""
 
     process: "subprocess.Popen[bytes]" = field(repr=False)
     pidfd: int
@@ -213,16 +208,16 @@ class ChildProcess:
     status_inode: int  # of the line that is its standard input, see `isolation.script`
     group: ControlGroup | None  # where all of it is, once it was placed
     tally: ProcessTreeCpu
-    lost_root: bool = False  # a nested one was killed from above, with all that it knew of the program
-    inner: list[int] | None = None  # what ran below it when it was placed, the last one of which becomes the program
+    lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
+    inner: list[int] | None = None  # processes below it when it was placed; the last one becomes the program
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
-    before_s: float = 0.0  # CPU seconds that its group had counted when its program was told to begin
+    before_s: float = 0.0  # CPU seconds that its group had counted when its program began
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
     def place(self) -> None:
-        """Put it into its group, while it waits to be told to go on: nothing is started in the meantime."""
+        """Move it to its group while it waits to go on: it starts nothing meanwhile."""
         self.inner = self._all_inner()
         if self.group is None or self.inner is None:
             return
@@ -231,7 +226,7 @@ class ChildProcess:
             self.placed = True
 
     def _all_inner(self) -> list[int] | None:
-        """Return what runs below it: the first process of its namespace and the one that will become the program.
+        """Return the processes below it: the first of its namespace and the one that will become the program.
 
         None if the kernel does not tell.
         """
@@ -242,14 +237,14 @@ class ChildProcess:
         return inner if len(inner) == _INNER else None
 
     def limit(self, rlimits: Mapping[str, tuple[int, int]]) -> bool:
-        """Set the limits of the process that will become the program, while it waits; return False if that fails."""
+        """Set the limits of the process that will become the program, while it waits. Return False if that fails."""
         if self.inner is None:
             return False
         return set_rlimits(self.inner[-1] if self.nested else self.pid, rlimits)
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Process id."""
         return self.process.pid
 
     def begin(self) -> None:
@@ -258,22 +253,22 @@ class ChildProcess:
         self.before_s = self.counted_s() or 0.0
 
     def counted_s(self) -> float | None:
-        """Return the CPU seconds that its group has counted since it began; None where nobody counts."""
+        """Return the CPU seconds that its group has counted since it began; None without a count."""
         counted_s = self.group.cpu_s() if self.placed and self.group is not None else None
         return None if counted_s is None else counted_s - self.before_s
 
     def cpu_s(self) -> float:
-        """Return the CPU seconds that all of it has used so far, as far as can be told."""
+        """Return the CPU seconds of all its processes so far, as far as known."""
         counted_s = self.counted_s()
         return self.tally.look(self.pid) if counted_s is None else counted_s
 
     def has_ended(self) -> bool:
-        """Tell whether it has ended, waited for or not."""
+        """Return whether it has ended, waited for or not."""
         return self.status is not None or _readable(self.pidfd, 0.0)
 
     def kill(self) -> None:
-        """Kill it, and all that runs below it."""
-        # The first process of a pid namespace does not wait for what the kernel kills with it: look now.
+        """Kill it and all processes below it."""
+        # The first process of a pid namespace does not wait for the processes that the kernel kills with it: look now.
         self.cpu_s()
         inner = children_of(self.pid) if self.nested else []
         for pid in inner:
@@ -283,11 +278,11 @@ class ChildProcess:
             self._kill_root()
 
     def wait(self) -> None:
-        """Wait for its end and take its status; kill the group if a killed one takes too long."""
+        """Wait for its end and read its status. If a killed process takes too long, kill the group."""
         if not _readable(self.pidfd, _DEATH_S):
             self._kill_root()
         if not self.nested:
-            self._kill_group()  # leftovers in the same group; the dead leader still holds its number
+            self._kill_group()  # what is left of the group; the dead leader still holds its number
         _, self.status, self.usage = os.wait4(self.pid, 0)
         if self.placed and self.group is not None:
             self.group.kill()
@@ -295,7 +290,7 @@ class ChildProcess:
             self._kill_orphans()
 
     def finish(self) -> None:
-        """See to it that it is dead and waited for, and forget it."""
+        """Make sure that it is dead and waited for."""
         if self.status is None:
             self.kill()
             self.wait()
@@ -303,9 +298,10 @@ class ChildProcess:
         os.close(self.pidfd)
 
     def _kill_orphans(self) -> None:
-        """Kill what a nested one leaves if it is killed before its namespace's first process has asked to die with it.
+        """Kill what a nested process leaves if it is killed before its namespace's first process has asked to die with
+        it.
 
-        That process may be in a session of its own already, so the group does not find it; its standard input does.
+        That process may already be in a session of its own, so it is not found by group but by its standard input.
         """
         for pid in processes_reading(self.status_inode):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -323,10 +319,10 @@ class ChildProcess:
 def start(
     command: SandboxCommand, line: BoundedSocket, out: Sequence[BoundedPipe], group: ControlGroup | None
 ) -> ChildProcess:
-    """Start `command`; its `finish` must be called, whatever happens.
+    """Start `command`. Its `finish` must be called in every case.
 
     Args:
-        command: what to start.
+        command: to start.
         line: becomes its standard input; see `isolation.script`.
         out: become its stdout and stderr.
         group: where it will be placed, or None.

@@ -1,10 +1,7 @@
-"""The records of one sandboxed command: what to start, what it may use, why it was stopped, how it ended.
+"""Data of one sandboxed command: what to start, its limits, why it was stopped, how it ended.
 
-Decides nothing. What a command is to whoever wants it run, and what its end means for a program, is not said here.
-
-From `Limits` to the kernel's resource limits, set from outside or by util-linux `prlimit`. Decides which rlimit stands
-for which limit. What rlimits cannot hold (wall time, the total of all processes, output through pipes) is held
-elsewhere.
+Also maps `Limits` to the kernel's resource limits, which are set from outside or by util-linux `prlimit`. Wall time,
+totals over all processes, and output through pipes are limited elsewhere.
 """
 
 import math
@@ -51,14 +48,14 @@ class StopReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SandboxCommand:
-    """What to start: a sandbox that waits to be told what to run.
+    """A sandbox to start, which waits until it gets a program to run.
 
     Args:
-        argv: program and arguments; no shell is involved.
+        argv: program and arguments, without a shell.
         env: the whole environment.
         cwd: working directory.
-        nested: True if the program runs in its own pid namespace, below the started process. The
-            namespace's first process is then the one to kill: with it dies everything inside.
+        nested: True if the program runs in its own pid namespace, below the started process. If the namespace's first
+            process is killed, all processes inside die with it.
         owner: user id that may reopen the output pipes (/dev/stdout), or None for our own.
         reads: file descriptors that it inherits.
     """
@@ -73,14 +70,14 @@ class SandboxCommand:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """What a program may use once it has begun.
+    """Limits of a program from its begin.
 
     Args:
-        cpu_s: CPU seconds of all its processes together until it is killed.
-        wall_s: seconds until it is killed.
-        output_bytes: bytes kept from stdout, and from stderr; one more and it is killed.
-        fetches: how many files it sends of its working directory; together they may be as long as an output.
-        rlimits: the soft and the hard limits that its first process gets, by the names of `prlimit`.
+        cpu_s: CPU seconds of all its processes together.
+        wall_s: wall seconds.
+        output_bytes: bytes kept from stdout, and from stderr; with one more it is killed.
+        fetches: how many files of its working directory it sends; together they may be as long as an output.
+        rlimits: soft and hard limits of its first process, by the names of `prlimit`.
     """
 
     cpu_s: float
@@ -95,19 +92,19 @@ class ProcessResult:
     """How a command ended.
 
     Attributes:
-        ready: whether the program was started at all.
+        ready: whether the program was started.
         exit_code: its exit code, negative for a signal; None if it was stopped.
-        stopped_by: why it was stopped, or None if it ended by itself.
-        lost: its sandbox was killed by somebody else; nothing is known about the program.
-        stdout, stderr: what it printed, at most `output_bytes` each.
-        waited_s: for how long it was ready to run and had no core, as far as can be told; only where wall time ran out.
-        starved: the kernel killed a process of it because all together had used up their memory.
-        tampered: what was told of its end is not what the sandbox says; only the program can have done that.
-        cpu_s: CPU seconds of all its processes where a control group counts them, else of the command and all that it
-            waited for or that was seen at work; None if they could not be told.
-        peak_bytes: the most memory that all its processes had together where a control group counts it, else that of
-            the largest one, where that can be told.
-        fetched: the files that were asked for, in order; None for one that was not there at the end.
+        stopped_by: why it was stopped; None if it ended by itself.
+        lost: its sandbox was killed from outside; nothing is known about the program.
+        stdout, stderr: its output, at most `output_bytes` each.
+        waited_s: seconds in which it was ready to run but had no core, as far as known; only if wall time ran out.
+        starved: the kernel killed one of its processes because together they had used up their memory.
+        tampered: the report of its end is not the sandbox's; only the program can have done that.
+        cpu_s: CPU seconds of all its processes if a control group counts them, else of the command and all processes
+            that it waited for or that were seen at work; None if unknown.
+        peak_bytes: peak memory of all its processes together if a control group counts it, else that of the largest
+            one, if known.
+        fetched: the requested files, in order; None for one that did not exist at the end.
     """
 
     ready: bool
@@ -125,14 +122,14 @@ class ProcessResult:
 
 
 def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_BYTES) -> dict[str, tuple[int, int]]:
-    """Return the soft and the hard resource limits that stand for `limits`, by the names of `prlimit`.
+    """Return the soft and hard resource limits for `limits`, by the names of `prlimit`.
 
     Args:
-        limits: what the program may use.
-        processes: the value for RLIMIT_NPROC, or None to leave it alone.
-        file_bytes: the largest file it may write.
+        limits: of the program.
+        processes: value of RLIMIT_NPROC, or None to leave it unchanged.
+        file_bytes: size of the largest file it may write.
     """
-    # The supervisor watches the CPU time and is exact; this is for the case that it cannot. The kernel knows only
+    # The supervisor watches the CPU time and is exact; this is for the case that it fails. The kernel knows only
     # whole seconds, and counts them by sampling: it was seen to kill at 0.97 s of 1 s, hence one second more. At
     # the soft limit comes SIGXCPU, which a program may ignore; a second later comes SIGKILL.
     cpu = math.ceil(limits.cpu_s) + 1
@@ -142,7 +139,7 @@ def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_
         "fsize": (file_bytes, file_bytes),
         "nofile": (_OPEN_FILES, _OPEN_FILES),
         "core": (0, 0),
-        # Deep recursion is part of the trade; the address space bounds the stack anyway. A finite limit would
+        # Contest programs use deep recursion, and the address space limits the stack anyway. A finite limit would
         # also be the size of each thread's stack in glibc.
         "stack": (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
     }
@@ -152,7 +149,7 @@ def rlimits_of(limits: Limits, *, processes: int | None, file_bytes: int = FILE_
 
 
 def set_rlimits(pid: int, rlimits: Mapping[str, tuple[int, int]]) -> bool:
-    """Give `pid` these limits; return False if that cannot be done."""
+    """Set the resource limits of `pid`; return False if that fails."""
     try:
         for name, values in rlimits.items():
             resource.prlimit(pid, _KINDS[name], values)
@@ -162,7 +159,7 @@ def set_rlimits(pid: int, rlimits: Mapping[str, tuple[int, int]]) -> bool:
 
 
 def prlimit_arguments(rlimits: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
-    """Return the arguments by which util-linux `prlimit` sets `rlimits`."""
+    """Return the arguments of util-linux `prlimit` that set `rlimits`."""
     return tuple(f"--{name}={_text(soft)}:{_text(hard)}" for name, (soft, hard) in rlimits.items())
 
 

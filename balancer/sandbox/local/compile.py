@@ -1,11 +1,10 @@
-"""A cache of compiled programs, shared between threads and, with a folder, between processes.
+"""Cache of compiled programs, shared between threads and, with a folder, between processes.
 
-Decides when a compiler is run, with which limits, and for how long its words count: what it refuses is remembered where
-it would be the same another time. Compilers run isolated like any program, since the source they read is hostile.
+Decides when a compiler runs, with which limits, and how long its result is kept. A refusal is kept if it would be the
+same another time. Compilers run isolated like any program, because the source may be hostile.
 
-The files of compiled programs: their digests, and how they get from one folder to another. Decides what identifies a
-binary, and that it appears in one step, sealed. A binary is never opened for writing in this process: a thread that
-forks in that moment would keep it open, and starting it would fail ("text file busy").
+A binary is identified by a digest. It appears in its folder in one step, read-only. This process never opens a binary
+for writing: a thread that forks in that moment would keep it open, and starting it would fail ("text file busy").
 """
 
 import contextlib
@@ -52,10 +51,10 @@ _COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
-_LOOK_S = 0.1  # how often who waits for another's compiler looks whether he is waited for
+_LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
 
-PRINTED_BYTES = 4 * 2**20  # what a compiler may print: a right program may get many warnings, but not so many
-_KEPT_BYTES = 2**14  # nobody reads more than the beginning, and the words of all refused programs are kept in memory
+PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
+_KEPT_BYTES = 2**14  # only the beginning is read, and the messages of all refused programs stay in memory
 _TEMPORARY = re.compile(r"/tmp/cc\w+\.o\b")
 _MEMORY = re.compile(
     r"(virtual )?memory exhausted|out of memory|Cannot allocate memory|std::bad_alloc|OutOfMemoryError|heap overflow",
@@ -71,8 +70,8 @@ class CompileJob:
 
     Args:
         language, layout: its language and its files.
-        limits: what compiling may take.
-        stop: file descriptor; when it becomes readable nobody waits for the program any more.
+        limits: of the compiler.
+        stop: a file descriptor that becomes readable when nobody waits for the program any more.
     """
 
     language: Language
@@ -83,15 +82,15 @@ class CompileJob:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What came of compiling: a binary, or the compiler's words.
+    """Result of compiling: a binary, or the compiler's messages.
 
     Attributes:
         binary: the compiled program, or None.
-        words: what the compiler printed (bytes, cleaned), if there is no binary.
-        message: one line for people, e.g. that it took too long.
-        lasting: whether it would be the same another time: not if time ran out, or if somebody killed the compiler.
-        doubtful: the machine may be to blame.
-        took_s: wall seconds that compiling took; 0 if there was a binary.
+        words: the compiler's output (bytes, cleaned), if there is no binary.
+        message: one line of text, e.g. that it took too long.
+        lasting: whether it would be the same another time: not if time ran out, or if the compiler was killed.
+        doubtful: the machine may be the cause.
+        took_s: wall seconds of compiling; 0 if there was a binary.
     """
 
     binary: Path | None
@@ -106,8 +105,8 @@ class Compiler:
     """Compiles programs, each one once. Thread-safe.
 
     Args:
-        jail: where the compiler runs.
-        live: folder of binaries in use; must be passable for the users that programs run as.
+        jail: runs the compiler.
+        live: folder of binaries in use; the users that programs run as must be able to pass through it.
         store: folder that outlives this process and may be shared with others, or None.
 
     Raises:
@@ -124,9 +123,9 @@ class Compiler:
             make_store(store)
 
     def compile(self, job: CompileJob) -> Compiled:
-        """Return the binary of a program, compiling it if nobody has; one thread compiles, others wait for it.
+        """Return the binary of a program; compile it if there is none. One thread compiles, others wait for it.
 
-        When its `stop` becomes readable this ends at once; if others wait, one of them compiles anew.
+        When `job.stop` becomes readable, this ends at once. If other threads wait, one of them compiles again.
 
         Raises:
             EndpointError: the compiler could not be run; `RunAbandoned`: because of `stop`.
@@ -134,13 +133,13 @@ class Compiler:
         while True:
             try:
                 return self._compiled(job)
-            except RunAbandoned:  # perhaps by another one, for whom we waited
+            except RunAbandoned:  # perhaps because of the `stop` of the thread that compiled
                 if job.stop is not None and is_readable(job.stop):
                     raise
 
     def _compiled(self, job: CompileJob) -> Compiled:
         digest = digest_of(job.language, job.layout)
-        key = (digest, job.limits.compile_s)  # a compiler that gave up may be given more time later
+        key = (digest, job.limits.compile_s)  # after a time-out, the compiler may get more time later
         with self._lock:
             result = self._compiling.get(key)
             ours = result is None
@@ -152,7 +151,7 @@ class Compiler:
         return compiled if ours else replace(compiled, took_s=0.0)
 
     def _do(self, key: tuple[str, float], result: "Future[Compiled]", job: CompileJob) -> None:
-        """Compile for all that wait for `result`, and forget about it unless it lasts."""
+        """Compile for all that wait for `result`, and drop the result unless it lasts."""
         lasting = False
         try:
             compiled = self._find_or_make(key[0], job)
@@ -191,7 +190,7 @@ class Compiler:
         chosen = first = self._try(job.layout.compile, target, job)
         if first.binary is None and first.lasting and job.layout.pragmatic:
             second = self._try(job.layout.pragmatic, target, job)
-            # If it is refused again, the words of the plain command tell more; a time-out is none that lasts.
+            # If it is refused again, the messages of the plain command tell more. A time-out is not lasting.
             chosen = first if second.binary is None and second.lasting else second
         return replace(chosen, took_s=time.monotonic() - began_s)
 
@@ -220,7 +219,7 @@ class Compiler:
 
 
 def _result(result: "Future[Compiled]", stop: int | None) -> Compiled:
-    """Return what comes of compiling; raise `RunAbandoned` if nobody waits for it here any more."""
+    """Return the result of compiling. Raises `RunAbandoned` when `stop` becomes readable."""
     while stop is not None and not result.done():
         if is_readable(stop):
             raise RunAbandoned("stopped, because nobody waits for it any more")
@@ -240,7 +239,7 @@ def _limits(job: CompileJob) -> Limits:
 
 
 def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
-    """Return what a compiler that made nothing has to say, and whether the program is to blame for it."""
+    """Return the messages of a compiler that made nothing, and whether the program is the cause."""
     text = _TEMPORARY.sub("main.o", (ended.stderr or ended.stdout)[:_KEPT_BYTES].decode("utf-8", "replace"))
     words = text.encode()
     spent_s = ended.cpu_s or 0.0
@@ -260,19 +259,19 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
 
 
 def digest_of(language: Language, layout: ProgramLayout) -> str:
-    """Return what identifies a compiled program: all that the compiler is told and given, and the compiler."""
+    """Return the digest of a compiled program: of all that the compiler gets, and of the compiler."""
     return layout.digest(language.name, version_of(language))
 
 
 def seal(binary: Path) -> None:
-    """Make the compiler's output ours, and read-only."""
+    """Make the compiler's output ours and read-only."""
     if os.geteuid() == 0:
         os.chown(binary, 0, 0)
     binary.chmod(0o555)
 
 
 def move(source: Path, target: Path) -> None:
-    """Move `source` to `target` atomically, across file systems as well."""
+    """Move `source` to `target` atomically, also between file systems."""
     try:
         source.rename(target)
     except OSError:
@@ -280,7 +279,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def share(source: Path, target: Path) -> None:
-    """Make `target` the same binary as `source`: by a link, or by a copy if they lie on different file systems."""
+    """Make `target` the same binary as `source`: by a link, or by a copy between file systems."""
     with contextlib.suppress(FileExistsError):
         try:
             target.hardlink_to(source)
@@ -293,7 +292,7 @@ def share(source: Path, target: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     part = target.with_name(f"{target.name}.{os.getpid()}-{threading.get_ident()}")
     try:
-        # By a process of its own: see the module's docstring.
+        # By another process: see the module's docstring.
         subprocess.run(
             [tool("cp"), "-p", "--", str(source), str(part)], check=True, stdin=subprocess.DEVNULL, capture_output=True
         )
@@ -304,7 +303,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def make_store(store: Path) -> None:
-    """Make the folder `store` if it is not there. Raises ConfigError if it cannot be used."""
+    """Make the folder `store` if it is missing. Raises ConfigError if it cannot be used."""
     try:
         store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -315,7 +314,7 @@ def make_store(store: Path) -> None:
 
 @contextmanager
 def locked(store: Path, digest: str) -> Iterator[None]:
-    """Keep other processes (and threads) from `digest` in `store`; the system frees the lock when its holder dies."""
+    """Lock `digest` in `store` against other processes and threads. The system frees the lock when its holder dies."""
     path = store / f"lock-{int(digest, 16) % _LOCKS:02}"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,9 +1,8 @@
-"""The executor for `local://` endpoints: programs run isolated on this machine.
+"""Executor for `local://` endpoints: programs run isolated on this machine.
 
-Brings together the toolchain, an isolation, the compile cache and the meaning of ends.
-
-Classify how a program ended: from exit code, outputs and measured times to a `Status`. Pure. It prefers to say
-`FINISHED` with the exit code over a guess: a limit is named only where the end shows it.
+Combines the toolchain, an isolation and the compile cache. It also converts the end of a run to a `Status`, from exit
+code, outputs and measured times. That part is pure. A limit is named only if the end shows it; otherwise the status is
+`FINISHED` with the exit code.
 """
 
 import os
@@ -30,19 +29,21 @@ from balancer.scratch import Scratch
 
 __all__ = ["LocalExecutor", "execution_of"]
 
-_TRIED: dict[str, dict[Language, bool]] = {}  # by isolation: what this machine runs; its tools do not change meanwhile
+_TRIED: dict[
+    str, dict[Language, bool]
+] = {}  # by isolation: whether this machine runs a language; its tools do not change meanwhile
 
-# Sandboxes that wait for a program, so that it need not wait for one. They cost some MiB of memory each.
+# Sandboxes prepared ahead, so that a program need not wait. Each takes some MiB of memory.
 _PREPARED = min(2 * (os.cpu_count() or 1), 32)
-_CROWDED = 0.25  # of its wall time; a program that sleeps waits for no core
+_CROWDED = 0.25  # share of its wall time; a sleeping program does not wait for a core
 
 
 class LocalExecutor:
     """Runs programs isolated on this machine. Thread-safe.
 
     Args:
-        url: the endpoint, e.g. "local://here"; the name says nothing, it only tells endpoints apart.
-        options: all but `headers` count.
+        url: of the endpoint, e.g. "local://here"; the name only distinguishes endpoints.
+        options: all except `headers` are used.
 
     Raises:
         ConfigError: the isolation does not work here, or `cache_dir` cannot be used.
@@ -78,32 +79,32 @@ class LocalExecutor:
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages whose tools this machine has, and the config allows."""
+        """The languages whose tools this machine has, and that the config allows."""
         known = frozenset(self._toolchain.languages)
         return known if self._allowed is None else known & self._allowed
 
     def runs(self, language: str) -> bool:
-        """Return whether this machine runs `language`: its tools are here and, tried once, they work."""
+        """Return whether this machine runs `language`: its tools are here and passed one trial."""
         return language in self.languages and self._trials.works(self._toolchain.languages[language]) is not False
 
     @property
     def isolation(self) -> str:
-        """The name of the isolation in use."""
+        """Name of the isolation in use."""
         return self._isolation.name
 
     @property
     def protections(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What protects the runs here, and what does not, each with what to do: a phrase for each."""
+        """What protects the runs here, and what does not, with what to do: a phrase for each."""
         return protections_of(self._isolation)
 
     def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         """Run `program` once, as the protocol says.
 
-        `time_s` is CPU time: where control groups count, of all processes of the program, its last steps to the start
-        (a shell, `prlimit`) included; else of the program, of all that was waited for below it or was seen there, and
-        of the set-up. Only children that lived for an instant and that nobody waited for are missed then.
-        `memory_bytes` is the most that all its processes had together, with the files they kept in memory, where
-        control groups count, else that of the largest process.
+        `time_s` is CPU time. With control groups it covers all processes of the program, and the last steps of its
+        start (a shell, `prlimit`). Without them it covers the program, the set-up, and all processes below that were
+        waited for or seen. Then only short-lived children that nobody waited for are missed. `memory_bytes` is the peak
+        memory of all processes together, with the files they kept in memory, if control groups count it; else that of
+        the largest process.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed.
@@ -121,11 +122,11 @@ class LocalExecutor:
         *,
         stop: int | None = None,
     ) -> tuple[Execution, Mapping[str, bytes]]:
-        """Run `program` as `run` does; return also those of the files `fetch` that lie in its working directory then.
+        """Run `program` as `run` does, and return the files of `fetch` that are in its working directory at the end.
 
         Together they may be as long as the standard output may be; longer ones are an output limit. Links are not
-        followed. There is nothing to fetch from isolation "rlimits". When the file descriptor `stop` becomes readable,
-        everything of the run is killed.
+        followed. With isolation "rlimits" no file is returned. When the file descriptor `stop` becomes readable, the
+        whole run is killed.
 
         Raises:
             EndpointError: the set-up failed, or the executor was closed; `RunAbandoned`, because of `stop`.
@@ -177,10 +178,10 @@ class LocalExecutor:
             self._jail.run(TRUE)
 
     def close(self) -> None:
-        """Kill what still runs and remove all temporary files. May be called twice."""
+        """Kill all runs and remove all temporary files. May be called twice."""
         if self._shutdown.shut():
             try:
-                self._jail.close()  # it prepares sandboxes, which look at the signal
+                self._jail.close()  # it prepares sandboxes, which read the signal
             finally:
                 self._shutdown.close()
                 self._folder.close()
@@ -203,7 +204,7 @@ def _refused(compiled: Compiled) -> Execution:
 
 
 def _with_runtime(limits: Limits, language: Language) -> Limits:
-    """Return `limits` with room for the language's own runtime, which is not the program's."""
+    """Return `limits` with extra room for the runtime of the language."""
     return replace(
         limits,
         memory_bytes=limits.memory_bytes + language.runtime_bytes,
@@ -212,10 +213,10 @@ def _with_runtime(limits: Limits, language: Language) -> Limits:
 
 
 def execution_of(ended: ProcessResult, language: str, limits: Limits) -> Execution:
-    """Return what came of a local run that did start.
+    """Return the result of a local run that did start.
 
-    Output comes first, as a flood may well use up the time; then CPU time, which is measured and so beats the
-    wall clock; then memory.
+    Output is checked first, as endless output may also use up the time. Then CPU time, which is measured and so comes
+    before wall time; then memory.
     """
     status, message = _status(ended, language, limits)
     return Execution(
@@ -232,7 +233,7 @@ def execution_of(ended: ProcessResult, language: str, limits: Limits) -> Executi
 
 
 def _was_crowded_out(ended: ProcessResult, limits: Limits) -> bool:
-    """Tell whether wall time ran out because the machine had no core for it: with those, it might have ended."""
+    """Return whether wall time ran out because the machine had no free core: otherwise it might have ended."""
     return ended.stopped_by is StopReason.WALL and ended.waited_s >= _CROWDED * limits.wall_s
 
 
@@ -245,7 +246,7 @@ def _status(ended: ProcessResult, language: str, limits: Limits) -> tuple[Status
     if spent or ended.stopped_by is StopReason.CPU or ended.exit_code == -signal.SIGXCPU:
         used = "" if ended.cpu_s is None else f"{ended.cpu_s:.3f} s of "
         return Status.TIME_LIMIT, f"CPU time: {used}{limits.cpu_s:g} s"
-    if ended.starved:  # before wall time: what was killed, others may have waited for in vain
+    if ended.starved:  # before wall time: other processes may have waited for the killed one
         return Status.MEMORY_LIMIT, f"memory: {limits.memory_bytes} bytes were not enough for all its processes"
     if ended.stopped_by is StopReason.WALL:
         return Status.TIME_LIMIT, f"wall time: {limits.wall_s:g} s"

@@ -1,8 +1,7 @@
-"""Isolation on this machine: which one works, what it protects, and how one command is run in it.
+"""Isolation on this machine: which one works, what it protects, and how one command runs in it.
 
-Decides by trying which isolation works (the answer holds for the life of the process), which sandbox a command gets: a
-prepared one, or one that is made for it; and tells a broken set-up (`EndpointError`) from the command's own end
-(`ProcessResult`).
+An isolation is tried once; the result holds for the life of the process. A command gets a prepared sandbox, or one that
+is made for it. A failed set-up is an `EndpointError`; the command's own end is a `ProcessResult`.
 """
 
 import functools
@@ -37,7 +36,7 @@ __all__ = ["TRUE", "Jail", "choose_isolation", "open_to_others", "probe", "prote
 TRUE = IsolatedCommand(("true",), Limits(cpu_s=1.0, wall_s=10.0))
 """What runs where an isolation works."""
 
-_UIDS_LEFT = 128  # user ids that sandboxes without work leave to those that have some
+_UIDS_LEFT = 128  # user ids that prepared sandboxes leave to running ones
 _COUNTED = {"cpuacct": "CPU time", "memory": "memory", "pids": "processes"}
 _DELEGATE = "run as root, or in a group of your own: systemd-run --user --scope -p Delegate=yes balancer ..."
 
@@ -46,11 +45,11 @@ class Jail:
     """Runs commands in one isolation. Thread-safe.
 
     Args:
-        isolation: how they are kept apart.
-        base: folder for the private folders of runs; with root, others must be able to pass through it.
+        isolation: of the commands.
+        base: folder for the private folders of runs; as root, other users must be able to pass through it.
         endpoint: named in errors.
-        stop: file descriptor; when it becomes readable, all running commands are killed.
-        prepared: how many prepared sandboxes may wait for commands, at most.
+        stop: a file descriptor; when it becomes readable, all running commands are killed.
+        prepared: limit on prepared sandboxes that wait for commands.
     """
 
     def __init__(
@@ -70,18 +69,18 @@ class Jail:
         self._pool: WarmPool[SandboxSpec, PreparedSandbox] = WarmPool(self._spare, prepared)
 
     def close(self) -> None:
-        """Clear the sandboxes that wait. Nothing may run any more. May be called twice."""
+        """Close the prepared sandboxes. Nothing may run any more. May be called twice."""
         self._pool.close()
 
     def run(self, wanted: IsolatedCommand, *, stop: int | None = None) -> ProcessResult:
         """Run `wanted` and return how it ended.
 
         Args:
-            wanted: what to run.
-            stop: file descriptor; when it becomes readable, this command is killed.
+            wanted: the command.
+            stop: a file descriptor; when it becomes readable, this command is killed.
 
         Raises:
-            EndpointError: the command could not be started, or somebody killed its sandbox; `RunAbandoned`: because of
+            EndpointError: the command could not be started, or its sandbox was killed; `RunAbandoned`: because of
                 `stop`.
             ValueError: a file name or an argument of `wanted` is not safe.
         """
@@ -103,7 +102,7 @@ class Jail:
 
     @contextmanager
     def _sandbox(self, spec: SandboxSpec, stop: int | None) -> Iterator[PreparedSandbox]:
-        """Lend a sandbox; one that did not settle tells why when it is run. At the end nothing runs in it any more."""
+        """Lend a sandbox. If it did not settle, its run says why. At the end of the block nothing runs in it."""
         sandbox = self._ready(spec) or prepare_sandbox(self._host, spec)
         try:
             if not sandbox.process.is_alive:
@@ -114,7 +113,7 @@ class Jail:
             self._pool.clear(sandbox)
 
     def _ready(self, spec: SandboxSpec) -> PreparedSandbox | None:
-        if spec.output is None:  # else no other command has the same spec
+        if spec.output is None:  # otherwise no other command has the same spec
             while (ready := self._pool.take(spec)) is not None:
                 if ready.process.is_alive:
                     return ready
@@ -122,7 +121,7 @@ class Jail:
         return None
 
     def _spare(self, spec: SandboxSpec) -> PreparedSandbox | None:
-        """Make a sandbox that waits for a command, if there is room for it."""
+        """Make a sandbox that waits for a command, if user ids are left for it."""
         if self._host.uids is not None and self._host.uids.free <= _UIDS_LEFT:
             return None
         sandbox = prepare_sandbox(self._host, spec)
@@ -135,7 +134,7 @@ class Jail:
         return sandbox if waits else None
 
     def _check(self, ended: ProcessResult) -> None:
-        """Raise for everything that is not the command's own end."""
+        """Raise for every end that is not the command's own."""
         if ended.stopped_by is StopReason.STOP:
             raise self._broken("stopped, because the executor was closed")
         if ended.lost:
@@ -159,10 +158,10 @@ def _written(content: bytes, file: Path) -> Path | None:
 
 
 def choose_isolation(name: str) -> Isolation:
-    """Return the isolation called `name`; for "auto" the first one that works here.
+    """Return the isolation `name`; for "auto" the first one that works here.
 
     Raises:
-        ConfigError: there is none of that name, or it does not work on this machine.
+        ConfigError: there is no such isolation, or it does not work on this machine.
     """
     if name != "auto" and name not in ISOLATIONS:
         raise ConfigError(f"isolation is {name!r}; allowed are 'auto', {', '.join(map(repr, ISOLATIONS))}")
@@ -178,7 +177,7 @@ def choose_isolation(name: str) -> Isolation:
 
 @functools.cache
 def probe(name: str) -> str:
-    """Return "" if the isolation called `name` works here, else why not. Tried once per process."""
+    """Return "" if the isolation `name` works here, else why not. Tried once per process."""
     with Scratch("balancer-probe-") as folder:
         jail = Jail(ISOLATIONS[name], open_to_others(folder.path), endpoint=name)
         try:
@@ -189,7 +188,7 @@ def probe(name: str) -> str:
 
 
 def open_to_others(folder: Path) -> Path:
-    """Let other users pass through `folder`, whose content they cannot list, and return it."""
+    """Let other users pass through `folder`, without listing it, and return it."""
     folder.chmod(0o711)
     return folder
 
@@ -207,7 +206,7 @@ def _complaint(failures: dict[str, str]) -> str:
 
 
 def protections_of(isolation: Isolation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what protects the runs of `isolation`, and what does not, each with what to do: a phrase for each."""
+    """Return what protects the runs of `isolation`, and what does not, with what to do: a phrase for each."""
     phrases = [*_phrases(isolation)]
     return tuple(words for there, words in phrases if there), tuple(words for there, words in phrases if not there)
 

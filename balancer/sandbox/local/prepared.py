@@ -1,16 +1,13 @@
-"""Prepared sandboxes, and the warm pool that they wait in.
+"""Prepared sandboxes, the warm pool that they wait in, and user ids for programs.
 
-Each has its private folder, user and control group before it is known what will run in it,
-and is used for one command. Decides what lies where on the machine, and how a sandbox is told what to run.
+A prepared sandbox has its folder, user and control group before its program is known. It is used for one command.
 
-A warm pool: objects that take a while to make are made ahead of use, and cleared away after use, by a thread. Decides
-how many there are. Whoever finds none has one more made for the next time, up to a bound; what is taken is replaced;
-what was not asked for longest gives way.
+Warm pool: a thread makes objects ahead of use, and closes them after use. If a caller finds none, one more is made for
+the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
 
-User ids for programs, when the balancer itself is root. Root is not bound by RLIMIT_NPROC, and may do more than a
-program should; so programs run as users that nobody else uses, one for each concurrent run, lest the processes of one
-run count for another. User ids are a resource of the machine, like ports, so there is one pool of them per process and
-ranges of processes differ.
+User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
+has a user id that nobody else uses, so that the processes of one run do not count for another. User ids belong to the
+machine, like ports. So a process has one pool of them, and the ranges of processes differ.
 """
 
 import contextlib
@@ -63,7 +60,7 @@ _UIDS = 256  # user ids of one process: concurrent runs
 # bubblewrap writes user ids as signed numbers, and the kernel refuses its map for any from there on.
 _FIRST_UID = 1_879_048_192
 _UID_ROOM = 2**31 - _FIRST_UID  # 2^28: the ranges of 2^20 processes
-# All that a program finds in its environment. A fixed hash seed makes Python's set order, and so a program's
+# The whole environment of a program. A fixed hash seed makes Python's set order, and so a program's
 # output, the same every time.
 _ENVIRONMENT = MappingProxyType(
     {
@@ -75,19 +72,19 @@ _ENVIRONMENT = MappingProxyType(
         "PYTHONHASHSEED": "0",
     }
 )
-_SCRATCH = "/tmp"  # its own, but for "rlimits"
+_SCRATCH = "/tmp"  # private, except with "rlimits"
 
-# What the sandbox itself may use in the group of a run, beside the program and the files that it keeps in memory.
+# Memory of the sandbox itself in the group of a run, beside the program and its files in memory.
 _SHELL_BYTES = 16 * 2**20
 _SHELL_PROCESSES = 8
 _LOGGER = logging.getLogger("balancer")
 
 
 class UidPool:
-    """A pool of user ids, each lent to one run at a time. Thread-safe.
+    """User ids, each lent to one run at a time. Thread-safe.
 
     Args:
-        uids: what may be lent; the one returned longest ago is lent next.
+        uids: that may be lent; the one returned longest ago is lent next.
     """
 
     def __init__(self, uids: range) -> None:
@@ -97,12 +94,12 @@ class UidPool:
 
     @property
     def free(self) -> int:
-        """How many are not out, about."""
+        """Approximate number of free user ids."""
         return self._free.qsize()
 
     @contextmanager
     def lend(self) -> Iterator[int]:
-        """Lend a user id for the length of a `with` block; wait for one if all are out."""
+        """Lend a user id for the length of a `with` block; wait if all are out."""
         uid = self._free.get()
         try:
             yield uid
@@ -111,11 +108,11 @@ class UidPool:
 
 
 def high_range(uid_map: str, pid: int) -> range:
-    """Return the user ids that process `pid` may use for programs.
+    """Return the user ids that the process `pid` may use for programs.
 
     Args:
-        uid_map: text of /proc/self/uid_map: lines of (first id inside, first id outside, how many).
-        pid: tells processes apart, so that their ranges do not overlap where there is room for it.
+        uid_map: text of /proc/self/uid_map: lines of (first id inside, first id outside, count).
+        pid: makes the ranges of processes differ, if there is room.
     """
     last = max(int(first) + int(count) for first, _, count in map(str.split, uid_map.splitlines())) - 1
     # Two processes have the same range only if their ids differ by a multiple of 2^20. That costs them a shared
@@ -123,7 +120,7 @@ def high_range(uid_map: str, pid: int) -> range:
     first = _FIRST_UID + pid * _UIDS % _UID_ROOM
     if first + _UIDS <= last:
         return range(first, first + _UIDS)
-    # Few ids are mapped, as in a container: take the top of what there is, at the same cost.
+    # Few ids are mapped, as in a container: take the top ones, with the same drawback.
     top = last - 1  # leave out 65534, "nobody", the usual last but one
     return range(max(1, top - _UIDS), top)
 
@@ -134,7 +131,7 @@ def _pool_of(pid: int) -> UidPool:
 
 
 def own_uids() -> UidPool:
-    """Return this process's pool (a forked child gets its own)."""
+    """Return the pool of this process. A forked child gets its own."""
     return _pool_of(os.getpid())
 
 
@@ -144,14 +141,14 @@ class IsolatedCommand:
 
     Args:
         template: command with places to fill in: `{program}`, `{output}`. Never user data.
-        limits: what it may use.
-        args: arguments that follow it, as they are.
+        limits: of the command.
+        args: arguments after the template, unchanged.
         stdin: its input.
-        files: relative name -> content; they lie in the working directory and are the command's own.
-        program: a compiled program to show at `{program}`, or None; it lies in the folder of the jail.
-        file_bytes: the largest file it may write.
+        files: relative name -> content; copied to the working directory, as the command's own.
+        program: a compiled program to show at `{program}`, or None; it is in the folder of the jail.
+        file_bytes: size of the largest file it may write.
         fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
-        spec: what its sandbox must have.
+        spec: of its sandbox.
     """
 
     template: tuple[str, ...]
@@ -167,15 +164,15 @@ class IsolatedCommand:
 
 @dataclass(frozen=True, slots=True)
 class SandboxHost:
-    """Where sandboxes are made.
+    """Where and how sandboxes are made.
 
     Args:
-        isolation: how commands are kept apart.
+        isolation: of the commands.
         base: folder for the private folders of sandboxes.
         shell: the first process of each, see `isolation.script`.
         calls: a file with the filter of system calls, or None if there is none.
         groups: makes control groups.
-        uids: users to lend, or None if commands run as ours.
+        uids: user ids to lend, or None if commands run as our user.
     """
 
     isolation: Isolation
@@ -188,11 +185,11 @@ class SandboxHost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedSandbox:
-    """A sandbox that waits, with all that it was given. Used once.
+    """A sandbox that waits, with all its resources. Used once.
 
     Args:
-        isolation, layout, group, process: what it consists of.
-        lent: what has to be given back when it is closed.
+        isolation, layout, group, process: its parts.
+        lent: resources to give back when it is closed.
     """
 
     isolation: Isolation
@@ -205,7 +202,7 @@ class PreparedSandbox:
         """Run `wanted`, whose spec must be that of the sandbox, and return how it ended.
 
         Raises:
-            OSError: it could not be laid out.
+            OSError: its files could not be written.
             ValueError: an argument cannot be given to a program.
         """
         limits = wanted.limits
@@ -220,7 +217,7 @@ class PreparedSandbox:
         return self.process.run(allowed, stop)
 
     def close(self) -> None:
-        """Kill what is left in it, and give back what it was lent."""
+        """Kill what is left in it, and give back its resources."""
         self.lent.close()
 
     def _lay_out(self, wanted: IsolatedCommand, rlimits: Mapping[str, tuple[int, int]]) -> None:
@@ -255,7 +252,7 @@ class PreparedSandbox:
 
 
 def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
-    """Make a sandbox that is started, and has still to settle; it must be closed.
+    """Start a sandbox and return it before it has settled. It must be closed.
 
     Raises:
         OSError: it cannot be made.
@@ -290,7 +287,7 @@ def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | 
 
 @contextmanager
 def _opened(file: Path | None) -> Iterator[int | None]:
-    """Open `file` anew, to be read from its beginning by one command."""
+    """Open `file` for one command, which reads it from its beginning."""
     if file is None:
         yield None
         return
@@ -309,7 +306,7 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _give(folder: Path, uid: int) -> None:
-    """Make `uid` the owner of all below `folder`. Called before anything of that user runs."""
+    """Make `uid` the owner of all below `folder`. Called before any process of that user runs."""
     for below in folder.rglob("*"):
         os.chown(below, uid, uid)
 
@@ -323,25 +320,26 @@ T = TypeVar("T", bound=_Closable)
 
 
 class WarmPool(Generic[K, T]):
-    """Things that are ready, by kind. Thread-safe.
+    """Objects that are ready, by kind. Thread-safe.
 
     Args:
-        make: makes one of a kind; None, or an OSError, if that cannot be done now. Called by a thread of the pool.
-        most: how many there are at most, of all kinds together; 0: none is ever kept.
+        make: makes one of a kind; returns None, or raises OSError, if that is not possible now. Called by a thread of
+            the pool.
+        most: limit on the objects of all kinds together; 0: none is kept.
     """
 
     def __init__(self, make: Callable[[K], T | None], most: int) -> None:
         self._make = make
         self._most = most
         self._lock = threading.Lock()
-        self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind that was asked for last is last
+        self._ready: OrderedDict[K, deque[T]] = OrderedDict()  # the kind asked for last is last
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._due = 0
         self._keeper: threading.Thread | None = None
         self._closed = False
 
     def take(self, kind: K) -> T | None:
-        """Return one of `kind` that is ready, or None; order another one."""
+        """Return a ready object of `kind`, or None; order another one."""
         if not self._most:
             return None
         with self._lock:
@@ -354,7 +352,7 @@ class WarmPool(Generic[K, T]):
         return taken
 
     def clear(self, used: T) -> None:
-        """Close `used`, soon; at once if the pool is behind with its work."""
+        """Close `used` soon; at once if the pool's thread is behind."""
         with self._lock:
             later = self._most > 0 and not self._closed and self._work.qsize() <= self._most
             if later:
@@ -369,7 +367,7 @@ class WarmPool(Generic[K, T]):
             self._keeper.start()
 
     def close(self) -> None:
-        """Close what is ready, and make no more. May be called twice."""
+        """Close the ready objects, and make no more. May be called twice."""
         with self._lock:
             self._closed = True
             self._work.put(None)
@@ -383,7 +381,7 @@ class WarmPool(Generic[K, T]):
         while (work := self._work.get()) is not None:
             try:
                 work()
-            except OSError:  # what cannot be made or cleared away must not keep the rest from it
+            except OSError:  # a failure must not stop the work on the other objects
                 pass
             except Exception:
                 _LOGGER.exception("a sandbox could not be made ready or cleared away")
@@ -393,7 +391,7 @@ class WarmPool(Generic[K, T]):
         try:
             if not self._closed:
                 made = self._make(kind)
-        finally:  # whatever came of it, it is due no more
+        finally:  # done, also after a failure
             with self._lock:
                 self._due -= 1
                 if made is not None:
@@ -402,7 +400,7 @@ class WarmPool(Generic[K, T]):
             left.close()
 
     def _leftovers(self, most: int) -> list[T]:
-        """Take out what is more than `most`, of the kinds first that were not asked for longest."""
+        """Take out the objects above `most`, first those of the kinds asked for longest ago."""
         left: list[T] = []
         with self._lock:
             more = sum(map(len, self._ready.values())) - most

@@ -1,15 +1,15 @@
-"""The life of one sandbox process: it waits, is told to go on, runs one program, and nothing of it is left.
+"""Life of one sandbox process: it waits, goes on, runs one program, and is removed completely.
 
-Decides the order of these, and when a program has had enough: CPU time, wall time, output, or that somebody wants it
-stopped. How a process is started and killed is `child`'s business.
+It watches the limits of a program (CPU time, wall time, output) and requests to stop it. `child` starts and kills the
+process.
 
-The result of a process comes from the report of its shell and that of the kernel. Decides which of the two is
-believed for what, and when nothing is known.
+The result comes from the reports of the shell and of the kernel. This module decides which of the two counts for what,
+and when nothing is known.
 
-The shell speaks on file descriptor 0 (see `isolation.script`): a line "ready" when everything before the program went
-well, and "done N" when the program ended with code N; between them, a word for each file that is fetched. A failure of
-the set-up can so never be mistaken for the program's doing. The line is out of the program's reach; all the same, what
-comes on it is read as if the program had written it, and anything that the shell does not say is the program's doing.
+The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, then a word
+for each fetched file, and "done N" when the program ended with code N. So a failed set-up cannot be taken for the
+program's doing. The program cannot reach this line. Still, the text on it is treated as if the program had written it:
+any words that the shell would not write are the program's doing.
 """
 
 import base64
@@ -30,18 +30,18 @@ __all__ = ["Sandbox", "process_result_of", "status_bytes"]
 
 _WAITING, _READY = b"waiting\n", b"ready\n"
 _START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
-_LOOK_S = 0.02  # the shortest pause between two looks at the CPU time; by so much a limit may be overrun
+_LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
 _STATUS_BYTES = 4096
 _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
 
 class Sandbox:
-    """A started command that waits; used for one program, by one thread at a time.
+    """A started command that waits. Used for one program, by one thread at a time.
 
     Args:
-        command: what to start.
-        group: the control group for it, or None.
+        command: to start.
+        group: its control group, or None.
 
     Raises:
         OSError: it could not be started.
@@ -63,10 +63,10 @@ class Sandbox:
             self._stack = stack.pop_all()
 
     def settle(self, stop: int | None = None) -> bool:
-        """Wait until it waits, and put it in its group; return False if it never will: `run` then tells why.
+        """Wait until the sandbox is set up, and move it to its group. Return False if it failed: `run` then says why.
 
         Args:
-            stop: file descriptor; when it becomes readable the sandbox is given up (`StopReason.STOP`).
+            stop: a file descriptor; when it becomes readable, the sandbox is given up (`StopReason.STOP`).
         """
         self._stopped_by = _watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
         self._waits = self._stopped_by is None and self._line.data.startswith(_WAITING)
@@ -81,11 +81,11 @@ class Sandbox:
         return self._waits and not self._child.has_ended()
 
     def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
-        """Tell it to go on, and return how it ended, when nothing of it is left.
+        """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
-            allowed: what the program may use.
-            stop: file descriptor; when it becomes readable the program is killed (`StopReason.STOP`).
+            allowed: limits of the program.
+            stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
         """
         stopped_by = self._stopped_by
         self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
@@ -128,7 +128,7 @@ def _watch(
     *,
     until: bytes = b"",
 ) -> StopReason | None:
-    """Read the pipes until the child ends by itself, or says `until` on its line (None), or has to be stopped."""
+    """Read the pipes until the child ends by itself or says `until` (None), or must be stopped (the reason)."""
     began_s = time.monotonic()
     with selectors.PollSelector() as selector:
         selector.register(child.pidfd, selectors.EVENT_READ, None)
@@ -156,12 +156,12 @@ def _watch(
 
 
 def _pause(left_s: float) -> float:
-    """Return how long `left_s` seconds of CPU time last at least: if all cores work on it."""
+    """Return the least time in which `left_s` seconds of CPU time can be used, with all cores."""
     return max(_LOOK_S, left_s / _CORES)
 
 
 def _take(selector: selectors.BaseSelector, pipe: BoundedPipe) -> bool:
-    """Read once from `pipe`, which is ready; return whether it holds too much now."""
+    """Read once from `pipe`, which is ready; return whether it now holds too much."""
     with contextlib.suppress(BlockingIOError):
         if not pipe.pull():
             selector.unregister(pipe.reader)
@@ -169,7 +169,7 @@ def _take(selector: selectors.BaseSelector, pipe: BoundedPipe) -> bool:
 
 
 def status_bytes(output_bytes: int, fetches: int) -> int:
-    """Return how many bytes the shell may say, with `fetches` files of `output_bytes` bytes together."""
+    """Return the limit on the shell's words, with `fetches` files of `output_bytes` bytes together."""
     return _STATUS_BYTES + (output_bytes * 4 // 3 if fetches else 0)
 
 
@@ -179,10 +179,10 @@ def process_result_of(
     """Return how the command ended.
 
     Args:
-        child: the process, once it was waited for.
+        child: the process, after it was waited for.
         stopped_by: why it was stopped, or None.
-        words: what the shell said.
-        out, err: what the command printed.
+        words: of the shell.
+        out, err: output of the command.
         fetches: how many files were asked for.
     """
     code = os.waitstatus_to_exitcode(child.status or 0)
@@ -211,7 +211,7 @@ def process_result_of(
 
 
 def _is_report(words: list[bytes], fetches: int) -> bool:
-    """Tell whether `words` are those of the shell at the end of a run: no more, no less, and a code that can be."""
+    """Return whether `words` are exactly a shell's report of the end of a run, with a possible code."""
     if len(words) != fetches + 3 or words[0] != b"ready" or words[-2] != b"done":
         return False
     code = words[-1]
@@ -219,7 +219,7 @@ def _is_report(words: list[bytes], fetches: int) -> bool:
 
 
 def _fetched(words: list[bytes], fetches: int) -> tuple[bytes | None, ...]:
-    """Return the files that `words` stand for; a program that meddles with them has no files."""
+    """Return the files in `words`; none if the program has meddled with them."""
     if len(words) != fetches:
         return (None,) * fetches
     return tuple(_decoded(word[1:]) if word[:1] == b"+" else None for word in words)
@@ -241,10 +241,10 @@ def _cpu_s(child: ChildProcess) -> float | None:
 
 
 def _peak_bytes(child: ChildProcess) -> int | None:
-    """Return the most memory of all together where a group counts; else the largest resident size, if above our own.
+    """Return the peak memory of all processes if a group counts it; else the largest resident size, if above our own.
 
-    A process that was started by vfork begins its life, for the kernel's books, with the peak of its parent,
-    so anything up to our own peak may be ours and says nothing.
+    After vfork, a process starts with the peak of its parent in the kernel's accounts. So a value up to our own peak
+    says nothing.
     """
     if child.placed and child.group is not None and (counted_bytes := child.group.peak_bytes()) is not None:
         return counted_bytes

@@ -1,7 +1,6 @@
-"""Graceful shutdown: work is admitted until it begins, then is told to stop and waited for.
+"""Graceful shutdown: work is admitted until the shutdown begins, then is told to stop and waited for.
 
-Decides who may still begin. The signal is a file descriptor, so that whoever waits for processes and pipes can wait for
-it as well.
+The signal is a file descriptor, so that code that waits for processes and pipes can wait for it as well.
 """
 
 import os
@@ -17,7 +16,7 @@ __all__ = ["GracefulShutdown", "RunAbandoned", "either_readable", "is_readable"]
 
 
 class RunAbandoned(EndpointError):
-    """What ran was stopped, because nobody waits for it any more."""
+    """The run was stopped, because nobody waits for it any more."""
 
 
 def is_readable(fd: int) -> bool:
@@ -29,7 +28,7 @@ def is_readable(fd: int) -> bool:
 
 @contextmanager
 def either_readable(one: int | None, other: int | None) -> Iterator[int | None]:
-    """Yield a file descriptor that becomes readable when one of the two does; None if there is neither."""
+    """Yield a file descriptor that becomes readable when one of the two does; None if both are None."""
     if one is None or other is None:
         yield other if one is None else one
         return
@@ -40,11 +39,11 @@ def either_readable(one: int | None, other: int | None) -> Iterator[int | None]:
 
 
 class GracefulShutdown:
-    """Admits work until it is shut for good. Thread-safe.
+    """Admits work until it is shut. Thread-safe.
 
     Attributes:
-        signal: file descriptor that becomes readable when it is shut; valid until `close`. Whoever may look at it
-            without being inside has to have ended before that: a number that was closed may be another file by then.
+        signal: a file descriptor that becomes readable when it is shut; valid until `close`. Code that reads it without
+            being inside must have ended before that, because the number may then belong to another file.
     """
 
     def __init__(self) -> None:
@@ -60,7 +59,7 @@ class GracefulShutdown:
 
     @contextmanager
     def enter(self) -> Iterator[bool]:
-        """Be inside for the length of a `with` block; yields False if it is shut."""
+        """Admit work for the length of a `with` block; yields False if it is shut."""
         with self._changed:
             admitted = not self._shut
             self._inside += admitted
@@ -72,7 +71,7 @@ class GracefulShutdown:
                 self._changed.notify_all()
 
     def shut(self) -> bool:
-        """Admit no more work, and wait until nobody is inside; return False if it was shut before."""
+        """Admit no more work, and wait until all work has left; return False if it was shut before."""
         with self._changed:
             first = not self._shut
             self._shut = True
@@ -82,5 +81,5 @@ class GracefulShutdown:
         return first
 
     def close(self) -> None:
-        """Give the signal back. It must be shut, and nobody may look at the signal any more. Call it once."""
+        """Close the signal. It must be shut, and nothing may read the signal any more. Call it once."""
         os.close(self.signal)

@@ -1,6 +1,6 @@
-"""Which languages can be run on this machine: whose tools lie where programs can see them.
+"""Languages that this machine can run, by the tools that programs can see.
 
-Decides with which interpreter Python runs, and what identifies a compiler.
+Also finds the Python interpreter, and the identity of compilers.
 """
 
 import os
@@ -15,13 +15,13 @@ from balancer.language import Language
 
 __all__ = ["SEARCH_PATH", "Toolchain", "find_toolchain", "trees_of", "version_of"]
 
-# Programs see only what lies under /usr (and its usual aliases), so tools are looked for nowhere else.
+# Programs see only /usr (and its usual aliases), so tools are searched only there.
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """What this machine has.
+    """Languages and tools of this machine.
 
     Args:
         languages: those that can be run here, by name.
@@ -37,7 +37,7 @@ class Toolchain:
 
 
 def find_toolchain(known: Iterable[Language]) -> Toolchain:
-    """Return which of the languages `known` this machine can run (takes a few ms; nothing is started)."""
+    """Return which of the languages `known` this machine can run. Takes a few ms; starts no program."""
     python, trees, no_python = _find_python()
     found: dict[str, Language] = {}
     missing: dict[str, str] = {}
@@ -52,19 +52,19 @@ def find_toolchain(known: Iterable[Language]) -> Toolchain:
 
 
 def version_of(language: Language) -> str:
-    """Return what tells the tools of `language` from other versions of them: where each lies, its size and its date."""
+    """Return a text that changes with the tools of `language`: the path, size and date of each."""
     found = [os.path.realpath(path) for tool in language.tools if (path := _find(tool))]
     facts = [(path, os.stat(path)) for path in found]
     return " ".join(f"{path}:{fact.st_size}:{fact.st_mtime_ns}" for path, fact in facts)
 
 
 def trees_of(language: Language) -> tuple[str, ...]:
-    """Return the folders outside /usr that the tools of `language` read, and that are there."""
+    """Return the folders outside /usr that the tools of `language` read, and that exist."""
     return tuple(tree for tree in language.trees if os.path.isdir(tree))
 
 
 def _lacking(language: Language) -> str:
-    """Return why the tools of `language` are not here; "" if they are."""
+    """Return why the tools of `language` are missing; "" if they are here."""
     for tool in language.tools:
         if _find(tool) is None:
             elsewhere = shutil.which(tool)
@@ -84,13 +84,13 @@ def _find_python() -> tuple[str, tuple[str, ...], str]:
         return system, (), ""
     binary = os.path.realpath(sys.executable)
     prefix = os.path.realpath(sys.base_prefix)
-    # As root, programs run as another user, who must be able to get at the interpreter.
+    # As root, programs run as another user, who must be able to read the interpreter.
     if os.geteuid() == 0 and not (_readable_by_others(binary) and _readable_by_others(prefix)):
         return "", (), f"the only Python is {binary}, which other users cannot read; install python3 under /usr"
     return binary, (prefix,), ""
 
 
 def _readable_by_others(path: str) -> bool:
-    """Tell whether a user without rights of their own can reach and read `path`."""
+    """Return whether a user without special rights can reach and read `path`."""
     folders_open = all(parent.stat().st_mode & stat.S_IXOTH for parent in Path(path).parents)
     return folders_open and bool(os.stat(path).st_mode & stat.S_IROTH)

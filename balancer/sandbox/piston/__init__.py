@@ -1,4 +1,4 @@
-"""The adapter for Piston servers."""
+"""Adapter for Piston servers."""
 
 from balancer.sandbox.http.hook import executor_hook
 

@@ -1,7 +1,7 @@
-"""The executor for endpoints that speak Piston's API.
+"""Executor for endpoints with Piston's API.
 
-Decides which version of a language is used, and learns the server's own limits from what it refuses. How a run is put
-into words, and what the answer means, is `wire`'s business.
+It chooses versions of languages, and learns the server's own limits from refusals. `wire` writes the requests and reads
+the answers.
 """
 
 import re
@@ -25,7 +25,7 @@ from balancer.sandbox.piston.wire import (
 __all__ = ["PistonExecutor"]
 
 _LIMIT = re.compile(r"(\w+) cannot exceed the configured limit of (\d+)")
-_KEPT_BYTES = 2**24  # what a server that is set up for judging keeps of a stream, whatever the limit of this run
+_KEPT_BYTES = 2**24  # bytes of a stream that a server set up for judging keeps, for any limit of a run
 _TOO_LONG = "entity too large"
 _UNKNOWN = "runtime is unknown"
 
@@ -49,7 +49,7 @@ class PistonExecutor(ServerExecutor):
         return frozenset(self._reported_runtimes())
 
     def _reported_runtimes(self) -> Mapping[str, Runtime]:
-        """Return the version that is used of each language, asked until the server has once said so."""
+        """Return the version of each language that is used. Asked until the server has answered once."""
         if self._runtimes is None:
             reported = self._get("/api/v2/runtimes", Runtimes).root
             found = {}
@@ -70,8 +70,8 @@ class PistonExecutor(ServerExecutor):
         return execution_of_answer(answer, request, run.context)
 
     def _answer(self, run: ServerRun, runtime: Runtime) -> tuple[ExecuteRequest, ExecuteAnswer]:
-        """Return the request that the server took, and its answer. What it refuses for a limit is asked with less."""
-        at_most = 2 * json_bytes(max(run.limits.output_bytes, _KEPT_BYTES))  # both streams stand there a second time
+        """Return the request that the server accepted, and its answer. A limit that it refuses is lowered."""
+        at_most = 2 * json_bytes(max(run.limits.output_bytes, _KEPT_BYTES))  # the answer has both streams twice
         while True:
             most = self._most.get(runtime.language, {})
             request = request_for(run.build, run.stdin, run.limits, runtime, most)
@@ -87,7 +87,7 @@ class PistonExecutor(ServerExecutor):
                     if _TOO_LONG in refusal.words:
                         raise CannotTell(refusal.reason, endpoint=self._url) from None
                     if _UNKNOWN in refusal.words:
-                        self._runtimes = None  # it has other versions now
+                        self._runtimes = None  # the server has other versions now
                     raise
                 self._most[runtime.language] = {**most, limit[1]: int(limit[2])}
 

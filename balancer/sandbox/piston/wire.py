@@ -1,26 +1,26 @@
-"""Piston's API: its requests and answers as pydantic models, how a run is put into them, and what they mean.
+"""Piston's API: its requests and answers as pydantic models, and their conversion from runs and to executions.
 
-Decides the files of a job and which inputs can be sent, and tells an `Execution` from an `EndpointError`. Pure. An
-answer that does not fit the models is malformed. Times are in ms, sizes in bytes.
+Decides the files of a job, which inputs can be sent, and whether an answer is an `Execution` or an `EndpointError`.
+Pure. An answer that does not fit the models is malformed. Times are in ms, sizes in bytes.
 
-The server's packages compile with their own flags, which do not optimise. For C and C++ they name all sources by a
-pattern, and what the compiler finds in place of "@NAME" is what the file NAME holds: so ours are in such a file.
+The server's packages compile with their own flags, without optimisation. For C and C++ they name all sources by a
+pattern. A compiler replaces the argument "@NAME" by the content of the file NAME, so our flags are in such a file.
 
-Piston adds a line break where the last one of an input is missing; text is all it takes; and of what the program has
-not read at once, it hands on no more than a socket holds (219 264 bytes were measured). Any other input lies in a file,
-and is made standard input by code that comes before the program's own.
+Piston adds a line break at the end of an input that has none, and accepts only text. Of what the program has not read
+at once, it passes on only as much as a socket holds (219 264 bytes were measured). Any other input is sent as a file.
+Code before the program's own makes it the standard input.
 
 | stage | means |
 |---|---|
 | compile: code 0 | see run |
 | compile: a code, or words cut that name an error | COMPILE_ERROR |
 | compile: TO with its CPU time spent | COMPILE_ERROR |
-| compile: anything else | nobody can tell |
+| compile: anything else | unknown |
 | run: TO | TIME_LIMIT, unless the server allowed less than was asked for |
-| run: OL, EL | OUTPUT_LIMIT if more came than asked for, else nobody can tell: it keeps less |
-| run: SIGKILL, or code 137 | MEMORY_LIMIT if memory was full, else nobody can tell |
+| run: OL, EL | OUTPUT_LIMIT if more came than asked for, else unknown: it keeps less |
+| run: SIGKILL, or code 137 | MEMORY_LIMIT if memory was full, else unknown |
 | run: RE, SG, or code 0 | FINISHED |
-| run: FINISHED, and bytes in its output that are no text | nobody can tell: they are lost |
+| run: FINISHED, and bytes in its output that are not text | unknown: they are lost |
 """
 
 import base64
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 _MS = 1000
-_UNUSED_FLAGS = "balancer: flags not used"  # said by a compiler that did not get ours
+_UNUSED_FLAGS = "balancer: flags not used"  # printed if the compiler did not get our flags
 
 # -- requests --------------------------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ NAMES: Mapping[str, str] = {
 _ADDED = {"c": ".c", "cpp": ".cpp", "kotlin": ".kt"}  # by the package, to the names of code files
 
 _INPUT = ".stdin"
-_SAFE_BYTES = 2**16  # of an input that the server hands on
+_SAFE_BYTES = 2**16  # an input up to this size is passed on unchanged
 _STARTERS = {
     "python": """\
 import os, sys
@@ -74,7 +74,7 @@ os.execv(sys.executable, [sys.executable, "{file}", *sys.argv[1:]])
 """,
     "bash": 'exec bash {file} "$@" <.stdin\n',
 }
-# A further source of C and C++ programs, which holds the compiler to our flags, and what reads the input's file.
+# A further source of C and C++ programs: it checks that the compiler has our flags, and reads the input's file.
 _PART = f"""\
 #ifndef __OPTIMIZE__
 #error {_UNUSED_FLAGS}
@@ -103,7 +103,7 @@ class Runtimes(RootModel[list[Runtime]]):
 
 
 class JobFile(BaseModel):
-    """A file of a job. Those in utf8 are code: the compiler gets them, and the first of them is started."""
+    """A file of a job. Files in utf8 are code: the compiler gets them, and the first one is started."""
 
     name: str
     content: str
@@ -133,9 +133,9 @@ def request_for(
     Args:
         build: the program.
         stdin: its input.
-        limits: what it may use.
+        limits: of the run.
         runtime: the server's version of its language.
-        most: the server's own limits, as far as they are known, by the name of the request's field.
+        most: the known limits of the server, by the name of the request's field.
 
     Raises:
         ValueError: the program or its input cannot be sent.
@@ -155,12 +155,12 @@ def request_for(
 
 
 def _is_sendable(stdin: bytes) -> bool:
-    """Tell whether Piston hands `stdin` on as it is."""
+    """Return whether Piston passes `stdin` on unchanged."""
     return len(stdin) <= _SAFE_BYTES and stdin.endswith(b"\n") and utf8_text(stdin) is not None
 
 
 def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
-    """Return the files of code; the first one is started."""
+    """Return the code files. The first one is started."""
     name = build.language.name
     main = build.language.file.removesuffix(_ADDED.get(name, ""))
     source = build.main
@@ -172,21 +172,21 @@ def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
             f"Piston cannot give a program in {name!r} an input that is long, no text, or without a last line break"
         )
     text = utf8_text(source)
-    if text is None and not code:  # some file must be text, and it is what is started
+    if text is None and not code:  # one file must be text: it is the one that is started
         raise ValueError("Piston takes no source that is not UTF-8")
     code.append(_encoded(main, source) if text is None else JobFile(name=main, content=text))
     return code
 
 
 def _parts_of(build: Build, *, by_file: bool) -> dict[str, bytes]:
-    """Return what a C or C++ program needs besides: its flags, and a source that sees to them and to its input.
+    """Return the further files of a C or C++ program: its flags, and a source that applies them and reads the input.
 
-    No warnings: what a compiler says is then an error, however little of it is kept.
+    Warnings are off, so that every message of a compiler is an error, even if only a part of it is kept.
     """
     ending = _ADDED[build.language.name]
     found = {f"./{each}" for each in build.layout.extras if "/" not in each and each.endswith(ending)}
     sources = [each.replace("\\", "\\\\").replace('"', '\\"') for each in build.layout.further if each not in found]
-    flags = f".balancer{ending}"  # the pattern of the package does not find it
+    flags = f".balancer{ending}"  # the pattern of the package does not match it
     return {
         f"@{flags}": b"",
         flags: "\n".join([*build.flags, "-w", *(f'"{each}"' for each in sources), ""]).encode(),
@@ -219,7 +219,7 @@ _REPLACED = "\ufffd"
 
 
 class PistonStage(BaseModel):
-    """What the compiler or the program did. Older servers have no `status` and no times."""
+    """Result of the compiler or the program. Older servers have no `status` and no times."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -235,7 +235,7 @@ class PistonStage(BaseModel):
 
 
 class ExecuteAnswer(BaseModel):
-    """Answer to `POST /api/v2/execute`. Where a program was not compiled, `run` repeats `compile`."""
+    """Answer to `POST /api/v2/execute`. For a program that is not compiled, `run` repeats `compile`."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -244,7 +244,7 @@ class ExecuteAnswer(BaseModel):
 
 
 def execution_of_answer(answer: ExecuteAnswer, request: ExecuteRequest, context: AnswerContext) -> Execution:
-    """Return what came of the run; `request` has the limits that it was given.
+    """Return the end of the run. `request` has its limits.
 
     Raises:
         EndpointError: the server failed; `CannotTell` if its answer does not say how the program ended.

@@ -1,6 +1,6 @@
-"""Answer one run request: from SandboxFusion's request to an execution, and from that to its answer.
+"""Answers to run requests: SandboxFusion's request to an execution, and the execution to its answer.
 
-Decides how limits of a request become limits here, and how an `Execution` is told. Pure but for running the program.
+Also converts the limits of a request. Pure, except that it runs the program.
 """
 
 import base64
@@ -20,7 +20,7 @@ from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 __all__ = ["FetchingExecutor", "answer_to"]
 
 _MEBIBYTE = 2**20
-_NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program cannot have all of the machine
+_NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
 _KILLED = -9
 _MOST_FILES = 4096
 _ARGUMENT_BYTES, _ARGUMENTS_BYTES = 2**17 - 2**12, 2**20  # Linux takes 128 KiB and, with the environment, 2 MiB
@@ -34,7 +34,7 @@ _COMMAND_STATUS = {
 
 
 class FetchingExecutor(Protocol):
-    """An executor that can return files, too: see `LocalExecutor.run_and_fetch`."""
+    """An executor that can also return files: see `LocalExecutor.run_and_fetch`."""
 
     @property
     def languages(self) -> frozenset[str]:
@@ -51,7 +51,7 @@ class FetchingExecutor(Protocol):
         *,
         stop: int | None = None,
     ) -> tuple[Execution, Mapping[str, bytes]]:
-        """Run `program`, and return also those of the files `fetch` that are there then."""
+        """Run `program`, and return the files of `fetch` that exist afterwards."""
         ...
 
 
@@ -59,9 +59,9 @@ def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int 
     """Run the program of `request` and return the answer.
 
     Args:
-        request: what is asked.
-        executor: runs it.
-        stop: file descriptor; when it becomes readable nobody waits for the answer any more.
+        request: from the client.
+        executor: runs the program.
+        stop: a file descriptor that becomes readable when the client has gone.
 
     Raises:
         ValueError: the request asks for something that cannot be done.
@@ -90,7 +90,7 @@ def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int 
 
 
 def _check(request: RunCodeRequest) -> None:
-    """Raise ValueError for what no machine could do, lest it be taken for a failure of this one."""
+    """Raise ValueError for a request that no machine could run, so that it does not count as a failure of this one."""
     names = len(request.files) + len(request.extras) + len(request.fetch_files)
     if names > _MOST_FILES:
         raise ValueError(f"{names} files are named; at most {_MOST_FILES} are allowed")
@@ -109,8 +109,8 @@ def _check(request: RunCodeRequest) -> None:
 def _limits(request: RunCodeRequest) -> Limits:
     """Return the limits that `request` names.
 
-    We can measure CPU time, so that is what `run_timeout` bounds. Wall time is bounded by `wall_timeout`; a client
-    that does not know this field means wall time by `run_timeout`.
+    `run_timeout` limits CPU time, which is measured here. `wall_timeout` limits wall time. Without `wall_timeout`,
+    `run_timeout` limits wall time.
     """
     memory = request.memory_limit_MB
     return Limits(
@@ -147,7 +147,7 @@ def _answer(execution: Execution, *, compiled: bool) -> RunCodeAnswer:
 
 
 def _command(return_code: int | None, took_s: float, *, stderr: str = "") -> CommandResult:
-    """Return what a compiler did; without a return code its time ran out."""
+    """Return the result of a compiler. No return code means that it ran out of time."""
     status = CommandStatus.TIME_LIMIT if return_code is None else CommandStatus.FINISHED
     return CommandResult(status=status, execution_time=took_s, return_code=return_code, stdout="", stderr=stderr)
 
@@ -169,7 +169,7 @@ def _run_result(execution: Execution) -> CommandResult:
 
 
 def _text(data: bytes, *, cut: bool = False) -> str:
-    """Return `data` as SandboxFusion would; a character that was cut in two at the end is left out."""
+    """Return `data` as text, as SandboxFusion does. A character that was cut at the end is left out."""
     try:
         return codecs.getincrementaldecoder("utf-8")().decode(data, final=not cut)
     except UnicodeDecodeError as error:

@@ -1,19 +1,17 @@
-"""A small sandbox server: the local executor behind SandboxFusion's HTTP API.
+"""Sandbox server: the local executor behind SandboxFusion's HTTP API.
 
-`GET /v1/ping` and `POST /run_code`, with the same fields and status names, and some of our own (see `fusion.wire`);
-`GET /v1/about`, `/v1/languages` and `/metrics`. Decides what is served where, and how the server starts and stops. Who
-waits is decided in `handler`.
+It serves `GET /v1/ping` and `POST /run_code`, with the same fields and status names and some of our own (see
+`fusion.wire`). It also serves `GET /v1/about`, `/v1/languages` and `/metrics`. `handler` decides which requests wait.
 
-Access control: requests from web pages are refused, and where a token is set, requests without it. A page in somebody's
-browser can send requests to servers that only this machine reaches. It cannot do so without an `Origin` or
-`Sec-Fetch-Site`, and not with the name of another host: a name that was made to mean this machine (DNS rebinding)
-stays in `Host`. What a form can send without asking first has another content type than JSON.
+Access control: requests from web pages are refused. If a token is set, requests without it are refused too. A page in a
+browser on this machine can send requests to local servers. Such a request has an `Origin` or `Sec-Fetch-Site` header.
+After DNS rebinding, a request has the name of the other host in `Host`. A form can send only content types other than
+JSON without asking first.
 
-Limits on connections: how long one may be silent, and which one is closed when there are too many. uvicorn bounds only
-the time between requests. Here a connection whose request is not there in time is closed, so is one whose client does
-not read; and when one too many comes, the one that has been silent for longest is closed, of those who have not asked
-for anything yet or of those who send a body, whichever are more: never one whose request is being served. So no number
-of connections keeps anybody out.
+Limits on connections: uvicorn limits only the time between requests. Here a connection is closed if its request does
+not arrive in time, or if its client does not read. With one connection too many, the one that has been silent for
+longest is closed. It is one that has not asked yet or one that sends a body, whichever group is larger. A connection
+whose request is being served is never closed. So many idle connections cannot keep a client out.
 """
 
 import asyncio
@@ -53,19 +51,19 @@ from balancer.sandbox.server.settings import ServerSettings
 
 __all__ = ["TOKEN_VARIABLE", "AccessMiddleware", "build_app", "protocol_for", "serve", "token_from"]
 
-_GRACE_S = 5  # for answers under way when the server is told to stop
+_GRACE_S = 5  # for answers under way when the server stops
 _FILES, _FILES_A_RUN = 128, 64  # open files of the server itself, and of one run
 _FEWEST_CONNECTIONS = 16
-# Connections that are taken in one turn, so that nobody is the most silent one before he could say anything; and how
-# many may stand in line for it, as the system drops what comes beyond, and a client tries again after a second.
+# Connections accepted in one turn: few, so that a new one can send something before it is the most silent one. And how
+# many may wait to be accepted: the system drops further ones, and their clients try again after a second.
 _AT_ONCE, _LINE = 32, 4096
-# A thread that sees to a run waits so long for the one that reads sockets, each time that it has waited for the system;
-# by Python's own 5 ms a run takes twice as long while there is much to read.
+# A run's thread waits this long for the thread that reads sockets, each time after it has waited for the system;
+# with Python's default of 5 ms, a run takes twice as long while there is much to read.
 _SWITCH_S = 0.0005
 TOKEN_VARIABLE = "BALANCER_SANDBOX_TOKEN"
 _SHORTEST = 16  # characters; a shorter one can be guessed
 _OWN_PAGES = ("none", "same-origin")
-_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished is taken for gone
+_PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
 
 
 def build_app(executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad | None = None) -> Starlette:
@@ -73,8 +71,8 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Server
 
     Args:
         executor: runs the programs.
-        settings: what may be asked of it.
-        load: is told of everything; by default nobody's but its own.
+        settings: limits and access.
+        load: counts all requests; by default a new one.
     """
     load = load or ServerLoad(settings.workers, settings.queue)
     handler = RunCodeHandler(executor, settings, load)
@@ -109,13 +107,13 @@ def build_app(executor: FetchingExecutor, settings: ServerSettings, load: Server
 def serve(
     host: str = "127.0.0.1", port: int = 0, isolation: str = "auto", settings: ServerSettings | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM; print one line with the URL as soon as the server listens.
+    """Serve until SIGINT or SIGTERM. Prints one line with the URL when the server listens.
 
     Args:
-        host: address to listen on. Everybody who reaches it can run programs here, unless `settings` ask for a token.
-        port: 0 picks a free one.
+        host: address to listen on. Every client that reaches it can run programs here, unless `settings` have a token.
+        port: 0: a free port.
         isolation: as in `ExecutorOptions`.
-        settings: what it bears. On a loopback address it may be asked by its names only.
+        settings: limits and access. On a loopback address, requests must name a loopback host.
 
     Raises:
         ConfigError: the isolation does not work here.
@@ -134,7 +132,7 @@ def serve(
             print(f"sandbox listens on {_url(listener)} (isolation {executor.isolation})", flush=True)
             _Server(_config(executor, settings), executor).run(sockets=[listener])
     except (KeyboardInterrupt, SystemExit):
-        pass  # the way to stop it
+        pass  # the normal end
     finally:
         executor.close()
 
@@ -145,7 +143,7 @@ def _config(executor: LocalExecutor, settings: ServerSettings) -> uvicorn.Config
         build_app(executor, settings, load),
         http=protocol_for(settings, load),
         ws="none",
-        log_level="error",  # a warning for each bad request would be a way to fill a disk
+        log_level="error",  # a warning for each bad request could fill a disk
         access_log=False,
         lifespan="off",
         proxy_headers=False,
@@ -156,7 +154,7 @@ def _config(executor: LocalExecutor, settings: ServerSettings) -> uvicorn.Config
 
 
 def _fitting(settings: ServerSettings) -> ServerSettings:
-    """Return `settings` with so many connections as the system allows, which is asked to allow enough."""
+    """Return `settings` with as many connections as the system allows, after raising the limit of open files."""
     others = _FILES + _FILES_A_RUN * settings.workers + settings.queue
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = max(soft, min(hard, settings.connections + others))
@@ -169,7 +167,7 @@ def _fitting(settings: ServerSettings) -> ServerSettings:
 
 
 class _Server(uvicorn.Server):
-    """A server that, told to stop, stops the running programs as well: whoever asked for them tries elsewhere."""
+    """A server that also stops the running programs when it stops, so that their clients try elsewhere."""
 
     def __init__(self, config: uvicorn.Config, executor: LocalExecutor) -> None:
         super().__init__(config)
@@ -182,7 +180,9 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        threading.Thread(target=self._executor.close).start()  # it waits, which a signal handler should not
+        threading.Thread(
+            target=self._executor.close
+        ).start()  # in a thread, because it waits and a signal handler should not
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -206,7 +206,7 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the token that clients must have, from a file or the environment; "" if there is to be none.
+    """Return the token that clients must send, from a file or the environment; "" for none.
 
     Raises:
         ConfigError: the file cannot be read, or the token cannot be used.
@@ -218,7 +218,9 @@ def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -
             text = file.read_text("ascii")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-            raise ConfigError(f"cannot read the token from {where}: {reason}") from None  # it quotes what it read
+            raise ConfigError(
+                f"cannot read the token from {where}: {reason}"
+            ) from None  # the original error quotes the file
     if text is None:
         return ""
     token = text.strip()
@@ -231,11 +233,11 @@ def token_from(file: Path | None, environment: Mapping[str, str] = os.environ) -
 
 
 class AccessMiddleware:
-    """Middleware that lets through who may ask, and answers the others.
+    """Middleware that passes allowed requests on, and refuses the others.
 
     Args:
         app: the application.
-        token: what must be shown, or "".
+        token: that a request must have, or "".
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -257,14 +259,14 @@ class AccessMiddleware:
 
 
 class _ConnectionLimiter:
-    """Counts who is in."""
+    """Open connections, and which of them is closed when there are too many."""
 
     def __init__(self, settings: ServerSettings, load: ServerLoad) -> None:
         self.settings = settings
         self._load = load
         self._all: set[_WatchedConnection] = set()
-        self._quiet: OrderedDict[_WatchedConnection, None] = OrderedDict()  # have not asked; the most silent first
-        self._sending: OrderedDict[_WatchedConnection, None] = OrderedDict()  # their bodies are not there yet; likewise
+        self._quiet: OrderedDict[_WatchedConnection, None] = OrderedDict()  # have not asked; the longest silent first
+        self._sending: OrderedDict[_WatchedConnection, None] = OrderedDict()  # send a body; likewise
 
     def enter(self, who: "_WatchedConnection") -> None:
         self._all.add(who)
@@ -275,7 +277,7 @@ class _ConnectionLimiter:
         self._load.connections.set(len(self._all))
 
     def note(self, who: "_WatchedConnection", *, asked: bool, served: bool) -> None:
-        """Note that somebody has just said something, and what he waits for."""
+        """Note that the client of a connection has sent something, and what the connection waits for."""
         self._quiet.pop(who, None)
         self._sending.pop(who, None)
         if not served and who in self._all:
@@ -329,7 +331,7 @@ class _WatchedConnection(H11Protocol):
         _stop(self._answer_timer)
 
     def _look(self) -> None:
-        """See what this connection waits for: a request, a body, which has times of its own (see `handler`), or us."""
+        """Update what this connection waits for: a request, a body (see `handler` for its limits), or the answer."""
         asked = self.cycle is not None and not self.cycle.response_complete
         served = asked and not self.cycle.more_body
         self.door.note(self, asked=asked, served=served)
@@ -339,7 +341,7 @@ class _WatchedConnection(H11Protocol):
         _stop(self._head_timer)
         self._head_timer = None
         if served and self.conn.trailing_data[0]:
-            # Another request, before this one is answered: uvicorn would stop reading, and not see that he has gone.
+            # Another request before this one is answered: uvicorn would stop reading and not see a disconnect.
             self.door.close(self, "pipelined")
 
     def _in(self, after_s: float, reason: str) -> asyncio.TimerHandle:
@@ -347,7 +349,7 @@ class _WatchedConnection(H11Protocol):
 
 
 def protocol_for(settings: ServerSettings, load: ServerLoad) -> type[asyncio.Protocol]:
-    """Return what uvicorn is to make of each connection."""
+    """Return the protocol class that uvicorn uses for each connection."""
 
     class Protocol(_WatchedConnection):
         door = _ConnectionLimiter(settings, load)
@@ -361,7 +363,7 @@ def _stop(timer: asyncio.TimerHandle | None) -> None:
 
 
 def _probe(connection: Any) -> None:
-    """Have the system find out when the machine at the other end has vanished."""
+    """Let the system detect that the machine at the other end has vanished (TCP keepalive)."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         (socket.TCP_KEEPIDLE, _PROBE_S),

@@ -1,7 +1,6 @@
 """The `balancer sandbox` command.
 
-Adds the command; what it does is in `server`, which is imported only when the command runs, because its web
-framework is an optional extra.
+The server is imported only when the command runs, because its web framework is an optional extra.
 """
 
 from dataclasses import replace
@@ -25,14 +24,14 @@ def balancer_commands(app: typer.Typer) -> None:
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0: a free port.")] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    workers: Annotated[int | None, typer.Option(min=1, help="Programs at once; by default one per core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Programs at once. Default: one per core.")] = None,
     isolation: Annotated[str, typer.Option(help="auto, bubblewrap, unshare or rlimits (no isolation).")] = "auto",
-    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; one more is told it is busy.")] = 64,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait. Further ones are refused as busy.")] = 64,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="File with the token that clients must have; else BALANCER_SANDBOX_TOKEN, if it is set."),
+        typer.Option(help="File with the token that clients must send. Default: BALANCER_SANDBOX_TOKEN, if it is set."),
     ] = None,
 ) -> None:
     """Serve isolated program runs over SandboxFusion's HTTP API."""

@@ -1,10 +1,9 @@
-"""The request handler of `POST /run_code`: admits so many programs at once to the executor.
+"""Request handler of `POST /run_code`: how many programs run at once, and which requests wait.
 
-Decides who waits, who is told that the server is busy, and what becomes of a request whose client has gone: its program
-is killed.
+Further requests are refused as busy. If a client disconnects, its program is killed.
 
-A budget of bytes that are held for clients: when it is exceeded, the largest holder is cancelled. Decides that it is
-the largest one that may go: who holds little is not driven out by who holds much.
+`ByteBudget` limits the bytes that are held for clients. If it is exceeded, the largest holder is cancelled, so that a
+client with much data cannot drive out clients with little.
 """
 
 import json
@@ -31,19 +30,19 @@ __all__ = ["ByteBudget", "HeldBytes", "RunCodeHandler", "json_values_in"]
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
 _MOST_VALUES = 50_000
-_FEW_BYTES = 2**18  # a body of this size cannot have so many that it matters
+_FEW_BYTES = 2**18  # a smaller body cannot have enough values to matter
 _ANSWERS = TypeAdapter(RunCodeAnswer)
 
 
 @dataclass(eq=False, slots=True)
 class HeldBytes:
-    """What is held for one.
+    """Bytes held for one client.
 
     Attributes:
-        scope: cancelled when it has to go.
-        data: what is held; `size` goes on counting when it is given away.
-        fixed: it need not go any more.
-        gone: it had to go.
+        scope: cancelled when the bytes are dropped.
+        data: the bytes. `size` stays counted after they are handed on.
+        fixed: the bytes may not be dropped any more.
+        gone: the bytes were dropped.
     """
 
     scope: anyio.CancelScope
@@ -54,11 +53,11 @@ class HeldBytes:
 
 
 class ByteBudget:
-    """Everything that is held. Used from the event loop only.
+    """Limit on all bytes held for clients. Used from the event loop only.
 
     Args:
-        most: bytes of all together.
-        report: called with the number of bytes that are held, whenever it changes.
+        most: bytes of all clients together.
+        report: called with the number of held bytes, whenever it changes.
     """
 
     def __init__(self, most: int, report: Callable[[float], None]) -> None:
@@ -69,7 +68,7 @@ class ByteBudget:
 
     @contextmanager
     def hold(self) -> Iterator[HeldBytes]:
-        """Hold something for the length of a `with` block; it is cancelled, within `scope`, when it has to go."""
+        """Hold bytes for the length of a `with` block. The scope is cancelled if they are dropped."""
         held = HeldBytes(anyio.CancelScope())
         self._all.add(held)
         try:
@@ -80,12 +79,12 @@ class ByteBudget:
             held.data = bytearray()
 
     def add(self, to: HeldBytes, data: bytes, *, most: int | None = None) -> None:
-        """Hold more; see `grow`."""
+        """Hold more bytes; see `grow`."""
         to.data += data
         self.grow(to, len(data), most=most)
 
     def grow(self, to: HeldBytes, by: int, *, most: int | None = None) -> None:
-        """Count more; the largest ones go while all have more than `most` bytes, by default what there may be."""
+        """Count more bytes. While all together exceed `most` (default: the limit), the largest holder is dropped."""
         self._count(to, to.size + by)
         while self._held > (self._most if most is None else most):
             movable = [each for each in self._all if each.size and not each.fixed]
@@ -108,8 +107,8 @@ class RunCodeHandler:
 
     Args:
         executor: runs the programs.
-        settings: what may be asked of it.
-        load: is told of everything.
+        settings: limits on requests.
+        load: counts all requests.
     """
 
     def __init__(self, executor: FetchingExecutor, settings: ServerSettings, load: ServerLoad) -> None:
@@ -123,7 +122,7 @@ class RunCodeHandler:
         self._answers = ByteBudget(settings.answers_bytes, load.answer_bytes.set)
 
     async def run_code(self, request: Request) -> Response:
-        """Answer a request; whatever its end is, it is counted."""
+        """Answer a request. Its end is counted in every case."""
         end = "failed"
         try:
             end, response = await self._end_of(request)
@@ -155,7 +154,7 @@ class RunCodeHandler:
     # -- the body ----------------------------------------------------------------------------------
 
     async def _read(self, request: Request, body: HeldBytes) -> tuple[str, Response] | None:
-        """Read the whole body; return what is answered if that cannot be done.
+        """Read the whole body. Return an error answer if that fails.
 
         Raises:
             ClientDisconnect: the client has gone.
@@ -183,7 +182,7 @@ class RunCodeHandler:
     # -- the run -----------------------------------------------------------------------------------
 
     async def _served(self, request: Request, body: HeldBytes) -> tuple[int, bytes] | None:
-        """Return status and body of the answer, or None if the client has gone meanwhile."""
+        """Return status and body of the answer, or None if the client has gone."""
         answer = None
         began_s = time.monotonic()
         alarm = _DisconnectSignal()
@@ -200,7 +199,7 @@ class RunCodeHandler:
                 async with self._turn(large=body.size > LARGE_BODY_BYTES):
                     with self._load.run():
                         turn_s = time.monotonic()
-                        # Not cancelled: a worker is free when its program has ended, not when we look away.
+                        # Not cancelled: a worker is free only when its program has ended.
                         found = await anyio.to_thread.run_sync(self._answer, body, alarm, limiter=self._threads)
                         self._load.ran(turn_s - began_s, time.monotonic() - turn_s)
                     if not group.cancel_scope.cancel_called:
@@ -210,7 +209,7 @@ class RunCodeHandler:
 
     @asynccontextmanager
     async def _turn(self, *, large: bool) -> AsyncIterator[None]:
-        """Wait for a worker, and have it for the length of the block."""
+        """Wait for a worker, and hold it for the length of the block."""
         if not large:
             async with self._slots:
                 yield
@@ -229,7 +228,7 @@ class RunCodeHandler:
             errors = error.errors(include_url=False, include_context=False, include_input=False)
             return 422, json.dumps({"detail": errors}).encode()
         finally:
-            body.data = bytearray()  # it goes on being counted: what was made of it is as large
+            body.data = bytearray()  # its size stays counted: the parsed request is as large
         try:
             return 200, _ANSWERS.dump_json(answer_to(asked, self._executor, stop=alarm.fd))
         except ValueError as error:
@@ -245,7 +244,7 @@ class RunCodeHandler:
 
 
 class _Answer(Response):
-    """An answer that is sent in pieces, so that what has not gone is here and counted, not in a socket's buffer."""
+    """An answer that is sent in pieces, so that unsent bytes are counted here and not hidden in a socket's buffer."""
 
     media_type = "application/json"
 
@@ -256,7 +255,7 @@ class _Answer(Response):
         self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the answer."""
         with self._answers.hold() as held, held.scope:
             content, self._content = self._content, b""
             self._answers.grow(held, len(content))
@@ -276,32 +275,34 @@ def _detail(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def json_values_in(text: bytes | bytearray, *, at_most: int) -> int:
-    """Return how many strings, commas and brackets `text` has outside its strings; not all if they are over `at_most`.
+    """Return how many strings, commas and brackets `text` has outside its strings. Stops counting above `at_most`.
 
-    To be known before it is read: many small values take far more memory than their text. 60 MB of `[0,0,0,...]` are
-    gigabytes of objects, and seconds in which nothing else is done. Every value has one of these before it. What makes
-    no sense as JSON gets a number, too.
+    It is checked before the text is parsed, because many small values take far more memory than their text. 60 MB of
+    `[0,0,0,...]` become gigabytes of objects and block the server for seconds. Every value has one of these characters
+    before it. Text that is not JSON gets a number, too.
     """
-    if b"\\" in text:  # only strings have backslashes: what remains has no quotes but those around strings
+    if b"\\" in text:  # only strings have backslashes: without escapes, all quotes left are those around strings
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     strings = text.count(b'"') // 2
     if strings > at_most:
-        return strings  # to cut it up would take as much memory as to read it
+        return strings  # splitting it would take as much memory as parsing it
     outside = text.split(b'"')[::2]
     return strings + sum(part.count(each) for part in outside for each in (b",", b"[", b"{"))
 
 
 class _DisconnectSignal:
-    """A file descriptor `fd` that becomes readable when it is rung; closed when nobody refers to it any more.
+    """A file descriptor `fd` that becomes readable when it is rung. It is closed when the object is no longer
+    referenced.
 
-    Not closed by the request: when the server ends its task may be cancelled, while the thread of the run still looks.
+    The request does not close it: when the server ends, its task may be cancelled while the thread of the run still
+    uses it.
     """
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0)
 
     def ring(self) -> None:
-        """Make it readable."""
+        """Make `fd` readable."""
         os.eventfd_write(self.fd, 1)
 
     def __del__(self) -> None:

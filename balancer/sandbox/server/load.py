@@ -1,7 +1,4 @@
-"""The load of a sandbox server, for people, Prometheus and clients.
-
-Decides what is counted and how it is called.
-"""
+"""Load of a sandbox server: counters, for Prometheus and for clients."""
 
 import math
 from collections.abc import Iterator
@@ -14,19 +11,19 @@ __all__ = ["CONTENT_TYPE", "ServerLoad"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-_SHORTEST_S, _LONGEST_S = 1, 60  # what a client is asked to wait
-_NEWEST = 0.2  # how much the newest run counts in the mean
+_SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
+_NEWEST = 0.2  # weight of the newest run in the mean
 
 
 class ServerLoad:
-    """Counts. Used from the event loop only.
+    """Counters of the server. Used from the event loop only.
 
     Args:
         workers: programs at once.
-        queue: requests that may wait for one.
+        queue: requests that may wait for a worker.
 
     Attributes:
-        running, waiting: requests whose program runs, and that wait for a worker.
+        running, waiting: requests whose program runs, and requests that wait for a worker.
     """
 
     def __init__(self, workers: int, queue: int) -> None:
@@ -64,18 +61,18 @@ class ServerLoad:
 
     @property
     def full(self) -> bool:
-        """Whether one more request would be too many."""
+        """Whether the server refuses the next request as busy."""
         return self.running + self.waiting >= self.workers + self.queue
 
     @property
     def retry_after_s(self) -> int:
-        """In how many seconds there may be a place."""
+        """Seconds until a place may be free."""
         ahead = (self.waiting + 1) / self.workers
         return max(_SHORTEST_S, min(_LONGEST_S, math.ceil(ahead * self._run_s)))
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Wait, for the length of a `with` block; `run` is within it."""
+        """Count a waiting request for the length of a `with` block; `run` is used within it."""
         self.waiting += 1
         try:
             yield
@@ -84,7 +81,7 @@ class ServerLoad:
 
     @contextmanager
     def run(self) -> Iterator[None]:
-        """Run, for the length of a `with` block."""
+        """Count a running request for the length of a `with` block."""
         self.waiting -= 1
         self.running += 1
         try:
@@ -94,15 +91,15 @@ class ServerLoad:
             self.waiting += 1
 
     def ran(self, waited_s: float, took_s: float) -> None:
-        """Note that somebody waited and had a run."""
+        """Record the wait and the run of a request."""
         self._waited.observe(waited_s)
         self._ran.observe(took_s)
         self._run_s += _NEWEST * (took_s - self._run_s)
 
     def header(self) -> str:
-        """Return it in the words of the header `Sandbox-Load` (a dictionary of RFC 8941)."""
+        """Return the load as the header `Sandbox-Load` (a dictionary of RFC 8941)."""
         return f"running={self.running}, waiting={self.waiting}, workers={self.workers}, queue={self.queue}"
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' words."""
+        """Return all counters in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,7 +1,4 @@
-"""The settings of a sandbox server: how many, how much, how long.
-
-Decides the defaults, and which numbers make sense.
-"""
+"""Settings of a sandbox server: its limits, with their defaults."""
 
 import os
 from dataclasses import dataclass, field, fields
@@ -21,24 +18,24 @@ def _cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What a server bears. Sizes in bytes, times in seconds.
+    """Limits of a sandbox server. Sizes in bytes, times in seconds.
 
     Args:
-        workers: programs at once; by default one for each core we may use.
-        queue: requests that may wait for a worker; one more is told that the server is busy.
-        token: what a client must show as its bearer token; "": nothing.
-        hosts: the names by which it may be asked; (): any.
-        connections: open at once; one more, and the one that was silent for longest is closed.
+        workers: programs at once; by default one for each usable core.
+        queue: requests that may wait for a worker. Further ones are refused as busy.
+        token: bearer token that a client must send; "": none.
+        hosts: the host names that a request may name; (): any.
+        connections: open at once. With one more, the one that was silent for longest is closed.
         body_bytes: the largest body of a request.
-        bodies_bytes: all bodies together, of those that are read, wait or run; one more byte, and the largest that is
-            still being read is refused.
-        small_bytes: bodies up to this size may use the last quarter of `bodies_bytes`, others not.
-        answers_bytes: all answers together that are not sent yet; one more, and the largest of them is given up.
-        head_s: from the first moment until the head of a request is there.
-        silent_s: the longest pause while a body comes.
-        body_s: until all of a body is there.
-        keep_alive_s: until a connection without a request is closed.
-        answer_s: the longest time in which a client may not read any of its answer.
+        bodies_bytes: limit on all bodies that are read, wait or run. If it is exceeded, the largest body that is still
+            being read is refused.
+        small_bytes: only bodies up to this size may use the last quarter of `bodies_bytes`.
+        answers_bytes: limit on all answers that are not sent yet. If it is exceeded, the largest of them is dropped.
+        head_s: limit from the start of a connection to the head of its request.
+        silent_s: the longest pause within a body.
+        body_s: limit until the whole body is there.
+        keep_alive_s: limit for a connection without a request.
+        answer_s: the longest time in which a client may read none of its answer.
 
     Raises:
         ValueError: a number is not positive.
@@ -56,7 +53,7 @@ class ServerSettings:
     head_s: float = 10.0
     silent_s: float = 10.0
     body_s: float = 120.0
-    keep_alive_s: int = 10  # longer than clients keep one, lest they use it in the moment in which it is closed
+    keep_alive_s: int = 10  # longer than clients keep a connection, so that they do not use it while it is closed
     answer_s: float = 20.0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,1 @@
-"""Fits: a scenario from a trace.
-
-The door is `fitting.fit.fit_trace`. Nothing is run here: what a fitted scenario predicts is for `predicting` to say.
-"""
+"""Fits: a scenario from a trace, by `fitting.fit.fit_trace`. Nothing is simulated here."""

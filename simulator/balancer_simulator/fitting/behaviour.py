@@ -1,8 +1,8 @@
-"""Server behaviour with several calls at once: free, k at a time, or shared cores; by held-out likelihood.
+"""Server behaviour with several calls at once: free, k at a time, or shared cores; chosen by held-out likelihood.
 
-Each of these says how much work was in a call that began and ended when it did, with what was in flight meanwhile. The
-one that makes the work look most like that of the other calls is believed: by held-out likelihood, each call under a
-density that is told from the others. A simpler behaviour stays unless another is clearly more likely.
+From begin, end and the other calls in flight, each behaviour gives the work in a call. The behaviour is chosen under
+which the work of a call is most like that of the others: the likelihood of each call under a density from calls of
+other folds. A simpler behaviour stays unless another is clearly more likely.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ __all__ = [
 ]  # fmt: skip
 
 _FOLDS: Final = 5
-_BLOCK: Final = 10  # calls that follow each other are in one fold: what they share is not learnt from
-_STRANGE: Final = 0.01  # part of a density that allows for anything up to ten times the longest call
-_MOST: Final = 1500  # calls, the last ones, that the likelihood is told from: pairs are compared
+_BLOCK: Final = 10  # calls that follow each other are in one fold, so that what they share is not learnt from
+_STRANGE: Final = 0.01  # share of a uniform density up to ten times the longest call
+_MOST: Final = 1500  # the last calls, from which the likelihood is computed: pairs are compared
 _NARROW: Final = 0.02  # no density is narrower than this, by ratio: clocks and threads are not exact
 _COUNTS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128)
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """`free`: each call as if it were alone. `lines`: `count` at a time, the others wait inside. `cores`: shared."""
+    """`free`: each call as if alone. `lines`: `count` at a time, the others wait in it. `cores`: shared evenly."""
 
     name: Literal["free", "lines", "cores"]
     count: int = 0
@@ -54,13 +54,13 @@ AHEAD: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class BehaviourComparison:
-    """What became of the behaviours that were tried on the calls of a server.
+    """Behaviours that were tried on the calls of a server, with their scores.
 
     Attributes:
         behaviours: in the order in which they were tried, `FREE` first.
         work_s: under each, seconds of work in each call.
         score: under each, the log-density of each call that ended; behaviours x calls.
-        chosen: the place of the one that is believed.
+        chosen: index of the chosen behaviour.
     """
 
     behaviours: tuple[Behaviour, ...]
@@ -70,12 +70,12 @@ class BehaviourComparison:
 
     @property
     def behaviour(self) -> Behaviour:
-        """The one that is believed."""
+        """The chosen behaviour."""
         return self.behaviours[self.chosen]
 
     @property
     def in_doubt(self) -> tuple[int, ...]:
-        """The places of those that are not clearly less likely than the one that is believed."""
+        """Indices of the behaviours that are not clearly less likely than the chosen one."""
         found = []
         for place in range(len(self.behaviours)):
             ahead, error = _ahead(self.score[self.chosen], self.score[place])
@@ -85,28 +85,28 @@ class BehaviourComparison:
 
 
 def most_at_once(calls: Calls) -> int:
-    """Return how many calls were in the server at once, at most."""
+    """Return the most calls that were in the server at once."""
     return most_of(calls.begun_s[calls.worked], calls.ended_s[calls.worked])
 
 
 def most_of(begun_s: Floats, ended_s: Floats) -> int:
-    """Return how many there were at once, at most, of what began and ended then."""
+    """Return the most intervals, from begin to end, that overlap at one time."""
     return int(_counts(begun_s, ended_s)[1].max(initial=0))
 
 
 def counts_below(most: int) -> list[int]:
-    """Return the numbers of lines or cores that can be told apart if at most `most` calls were there at once."""
+    """Return the numbers of lines or cores that can be distinguished with at most `most` calls at once."""
     return [count for count in _COUNTS if count < most]
 
 
 def candidates(most: int) -> list[Behaviour]:
-    """Return what can be told apart if at most `most` calls were there at once."""
+    """Return the behaviours that can be distinguished with at most `most` calls at once."""
     counts = counts_below(most)
     return [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
 
 
 def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourComparison:
-    """Return what each behaviour makes of `calls`, which were all at work; default: of all that can be told apart."""
+    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`."""
     behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
     works, scores = [], []
@@ -120,25 +120,25 @@ def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourCo
 
 
 def score_of(calls: Calls, work_s: Floats, rate: Floats) -> Floats:
-    """Return the log-density of the end of each call that ended, with so much work in it, done so fast at its end."""
+    """Return the log-density of the end of each ended call, from its work and its rate of work at the end."""
     return _score(work_s[~calls.open], rate[~calls.open], float(calls.held_s.max(initial=LEAST_S)))
 
 
 def _believed(score: Floats) -> int:
-    """Return the place of the most likely one, or of the first, the simplest, unless it is clearly less likely."""
+    """Return the index of the most likely behaviour, or 0, the simplest, unless that is clearly less likely."""
     best = int(score.sum(axis=1).argmax())
     ahead, error = _ahead(score[best], score[0])
     return best if ahead > max(CLEARLY * error, AHEAD) else 0
 
 
 def _ahead(score: Floats, other: Floats) -> tuple[float, float]:
-    """Return by how much the sum of the first is larger, and the standard error of that."""
+    """Return by how much the sum of `score` is larger, and the standard error of that."""
     difference = score - other
     return float(difference.sum()), float(np.sqrt(len(difference)) * difference.std()) if len(difference) else 0.0
 
 
 def _work(behaviour: Behaviour, begun_s: Floats, ended_s: Floats, open_: Bools) -> tuple[Floats, Floats]:
-    """Return the seconds of work in each call, and how fast it was being done when the call ended."""
+    """Return the seconds of work in each call, and the rate of work when the call ended."""
     if behaviour.name == "cores":
         return shared(behaviour.count, begun_s, ended_s)
     if behaviour.name == "lines":
@@ -147,9 +147,9 @@ def _work(behaviour: Behaviour, begun_s: Floats, ended_s: Floats, open_: Bools) 
 
 
 def _in_lines(lines: int, begun_s: Floats, ended_s: Floats, open_: Bools) -> Floats:
-    """Return the time of each call after its turn came: first come first served, so as many must have left before.
+    """Return the time of each call after its turn came, first come first served.
 
-    The i-th call is at work when i - lines of all have left, whoever they were.
+    The i-th call is at work when i - lines of all calls have left, in any order.
     """
     left = np.sort(np.where(open_, np.inf, ended_s))
     turn_s = begun_s.copy()
@@ -158,7 +158,7 @@ def _in_lines(lines: int, begun_s: Floats, ended_s: Floats, open_: Bools) -> Flo
 
 
 def shared(cores: int, begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
-    """Return the progress of each call while the cores were shared evenly by all that were there."""
+    """Return the progress of each call while all calls shared the cores evenly."""
     at_s, there = _counts(begun_s, ended_s)
     rate = np.minimum(1.0, cores / np.maximum(there, 1))
     progress = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(at_s))])
@@ -168,7 +168,7 @@ def shared(cores: int, begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats
 
 
 def _counts(begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
-    """Return the instants at which the number of calls changes, and how many there are from then on."""
+    """Return the instants at which the number of calls changes, and the number from then on."""
     at_s = np.concatenate([ended_s, begun_s])  # an end before a beginning at the same instant
     steps = np.concatenate([-np.ones(len(ended_s)), np.ones(len(begun_s))])
     order = np.argsort(at_s, kind="stable")
@@ -176,7 +176,7 @@ def _counts(begun_s: Floats, ended_s: Floats) -> tuple[Floats, Floats]:
 
 
 def _score(work_s: Floats, rate: Floats, longest_s: float) -> Floats:
-    """Return the log-density of the end of each call, by the work in it: told from the calls of other folds."""
+    """Return the log-density of the end of each call, by its work, from the calls of other folds."""
     work_s, rate = work_s[-_MOST:], rate[-_MOST:]
     known = work_s > longest_s * 1e-4
     log = np.log(np.where(known, work_s, 1.0))
@@ -191,7 +191,7 @@ def _score(work_s: Floats, rate: Floats, longest_s: float) -> Floats:
 
 
 def _density(seen: Floats, at: Floats) -> Floats:
-    """Return a kernel density (Scott's rule, by the smaller of deviation and quartiles) of logarithms."""
+    """Return a kernel density of logarithms (Scott's rule, by the smaller of deviation and quartiles)."""
     low, high = np.quantile(seen, [0.25, 0.75])
     spread = min(float(seen.std()), float(high - low) / 1.34) or float(seen.std())
     width = max(spread * len(seen) ** -0.2, _NARROW)

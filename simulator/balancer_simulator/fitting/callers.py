@@ -1,7 +1,7 @@
-"""Caller pattern of a trace: so many callers who wait for their answers, or open arrivals.
+"""Caller pattern of a trace: a fixed number of callers who wait for answers, or open arrivals.
 
-Decides it from who made which call, where that is told, else from how many were under way: callers who wait for their
-answers are always as many.
+It is found from the names of callers, if the trace has them, else from the number of calls under way: callers who wait
+for their answers keep that number constant.
 """
 
 from collections import Counter, defaultdict
@@ -19,24 +19,24 @@ from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["CallerPattern", "caller_pattern_of", "come_and_go", "have_several_at_once"]
 
-_CALLS_EACH: Final = 3  # a name that made as many calls, one after the other, is a caller's; with fewer, a task's
-_ALL_ALONG: Final = 0.5  # part of its run that a caller is there for, on average; a stage of a pipeline is not
-_NAMED: Final = 0.8  # part of the calls that must be of names which come again
-_STEADY: Final = 0.9  # part of the time in which all but one in ten of the callers are under way
+_CALLS_EACH: Final = 3  # a name with this many calls, one after the other, is a caller; with fewer, a task
+_ALL_ALONG: Final = 0.5  # share of its run in which a caller is there, on average; a stage of a pipeline is not
+_NAMED: Final = 0.8  # share of the calls that must have recurring names
+_STEADY: Final = 0.9  # share of the time in which at least nine in ten of the callers are under way
 _ROUNDING_S: Final = 1e-6
-_RARE: Final = 0.05  # part of the time in which there may seem to be more: an access log rounds to milliseconds
+_RARE: Final = 0.05  # share of the time in which there may seem to be more, as an access log rounds to milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class CallerPattern:
-    """Who asks.
+    """Callers of a trace.
 
     Attributes:
-        callers: so many, each of whom waits for its answer; None: they come whatever becomes of those before.
-        thinks_s: seconds from an answer to the next question of the same caller; empty if that is not known.
-        thinks_open: which of these are only known to be longer: the trace ends before the question.
-        named: whether the trace tells who made which call.
-        at_s: when they came, in order.
+        callers: their number, each of whom waits for its answer; None: open arrivals.
+        thinks_s: seconds from an answer to the next question of the same caller; empty if unknown.
+        thinks_open: which of these are only lower bounds, because the trace ends before the question.
+        named: whether the trace has the caller of each call.
+        at_s: instants of the requests, in order.
     """
 
     callers: int | None
@@ -46,7 +46,7 @@ class CallerPattern:
     at_s: Floats
 
     def pauses_s(self, count: int, draw: np.random.Generator | None = None) -> Floats:
-        """Return as many equally likely pauses; of pauses drawn again, if `draw` is given. None if none is known."""
+        """Return `count` equally likely pauses; None if none is known. With `draw`, of resampled pauses."""
         picked = draw.integers(0, len(self.thinks_s), len(self.thinks_s)) if draw else slice(None)
         thinks_s, open_ = self.thinks_s[picked], self.thinks_open[picked]
         if open_.all():
@@ -55,7 +55,7 @@ class CallerPattern:
 
 
 def caller_pattern_of(attempts: Sequence[Attempt]) -> CallerPattern:
-    """Return who made these calls."""
+    """Return the caller pattern of these calls."""
     at_s = np.array(sorted(each.asked_s for each in attempts))
     thinks = _by_name(attempts)
     if thinks is not None:
@@ -68,7 +68,7 @@ def caller_pattern_of(attempts: Sequence[Attempt]) -> CallerPattern:
 
 
 def have_several_at_once(attempts: Sequence[Attempt]) -> bool:
-    """Return whether names come again and again, but have several calls at once: those of a pipeline's problems do."""
+    """Return whether names recur but have several calls at once, as the problems of a pipeline do."""
     counts = Counter((each.run, each.task) for each in attempts if each.task is not None)
     return _come_again(list(counts.values()), len(attempts)) and _by_name(attempts) is None
 
@@ -83,7 +83,7 @@ def come_and_go(attempts: Sequence[Attempt]) -> bool:
 
 
 def _there(attempts: Sequence[Attempt], *, by_name: bool) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return from when to when there are calls of each name, or of each run."""
+    """Return the first and last instant of the calls of each name, or of each run."""
     found: dict[tuple[str, str], tuple[float, float]] = {}
     for each in attempts:
         if each.task is not None or not by_name:
@@ -98,10 +98,10 @@ def _come_again(counts: Sequence[int], calls: int) -> bool:
 
 
 def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[float, bool]]] | None:
-    """Return the pauses of each caller, and whether each is only known to be longer; None if names are not of callers.
+    """Return the pauses of each caller, and whether each is only a lower bound; None if names are not of callers.
 
-    The pause under way at the end counts as longer: it is likely to be a long one. It is known until the last question
-    that was granted, since whoever had asked before that had been granted as well.
+    The pause under way at the end is a lower bound: it is likely to be a long one. It is known until the last question
+    that was granted, because earlier questions were granted as well.
     """
     named: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
     for each in attempts:
@@ -117,16 +117,16 @@ def _by_name(attempts: Sequence[Attempt]) -> dict[tuple[str, str], list[tuple[fl
         ordered = sorted(mine, key=lambda each: each.asked_s)
         gaps = [later.asked_s - before.ended_s for before, later in pairwise(ordered)]
         if any(gap < -_ROUNDING_S for gap in gaps):
-            return None  # two at once: it is the name of something else
+            return None  # two at once: the name is not a caller's
         last_s = max(last[name[0]] - ordered[-1].ended_s, 0.0)
         pauses[name] = [*((max(gap, 0.0), False) for gap in gaps), *([(last_s, True)] if last_s else [])]
     return pauses
 
 
 def _always(attempts: Sequence[Attempt]) -> int | None:
-    """Return how many were under way nearly all the time; None if that changed.
+    """Return the number of calls under way nearly all the time; None if that changed.
 
-    Of the time after the last grant nothing is known: nobody who waits then is in the trace.
+    The time after the last grant is left out: waiters are not in the trace.
     """
     from_s = min(each.asked_s for each in attempts)
     to_s = max(each.asked_s for each in attempts)
@@ -143,7 +143,7 @@ def _always(attempts: Sequence[Attempt]) -> int | None:
 
 
 def _mostly(there: Floats, lengths: Floats) -> int:
-    """Return how many there were at most, but for a small part of the time."""
+    """Return the most calls at once, except in a small part of the time."""
     order = np.argsort(-there, kind="stable")
     part = np.cumsum(lengths[order]) / max(float(lengths.sum()), 1e-12)
     return int(there[order][min(int(np.searchsorted(part, _RARE)), len(there) - 1)])

@@ -1,7 +1,7 @@
-"""Calls of a trace as columns, by endpoint, on one axis of time.
+"""Calls of a trace as columns, by endpoint, on one time axis.
 
-Decides what a row says about the time that a call takes: all of it; only that it took longer (it was open, was cut, or
-its caller's patience was over); or nothing, as where the endpoint refused it.
+It decides what a row says about the time of a call: all of it; only a lower bound (the call was open, was cut, or its
+caller gave up); or nothing, as when the endpoint refused it.
 """
 
 from collections.abc import Sequence
@@ -23,24 +23,24 @@ Bools = NDArray[np.bool_]
 # one time in three is no interval. docs/prediction.md has the figures, and the command.
 FEWEST: Final = 50
 
-_GAP_S: Final = 1.0  # between two runs, whose clocks have nothing to do with each other
-_ALIKE: Final = 0.02  # failures that took as long as each other to this part, and nothing longer: a time-out
+_GAP_S: Final = 1.0  # between two runs, whose clocks are unrelated
+_ALIKE: Final = 0.02  # failures of equal length within this ratio, and nothing longer: a time-out
 _FEW: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls of one endpoint, in the order in which they were granted.
+    """The calls of one endpoint, in the order of their grants.
 
     Attributes:
         endpoint: its name.
         begun_s, ended_s: from the grant to the end, or so far.
-        kinds: the place of each call's kind in `PreparedTrace.kinds`.
-        sizes: what callers said beforehand; NaN where they did not.
+        kinds: index of each call's kind in `PreparedTrace.kinds`.
+        sizes: as callers announced them; NaN without one.
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
-        failed: it failed; a call that had not ended has not.
+        failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
-        server_s: what the server says that it took; NaN where it does not.
+        server_s: duration by the server's report; NaN without one.
     """
 
     endpoint: str
@@ -58,12 +58,12 @@ class Calls:
 
     @property
     def held_s(self) -> Floats:
-        """Seconds that each call took, or has taken so far."""
+        """Seconds of each call, or seconds so far."""
         return self.ended_s - self.begun_s
 
     @property
     def quick(self) -> Bools:
-        """Which calls failed at once, without the work: in less than half of the time that a success takes."""
+        """Which calls failed at once, without work: in less than half of the time of a success."""
         done = ~self.open & ~self.failed & ~self.refused
         if not done.any():
             return self.failed & ~self.open
@@ -76,7 +76,7 @@ class Calls:
         return np.asarray(~self.quick & ~self.refused)
 
     def only(self, which: Bools) -> "Calls":
-        """Return some of the calls."""
+        """Return the calls that `which` selects."""
         columns = {f.name: getattr(self, f.name)[which] for f in fields(self) if f.name != "endpoint"}
         return Calls(self.endpoint, **columns)
 
@@ -87,11 +87,11 @@ class PreparedTrace:
 
     Attributes:
         trace: as it was read.
-        attempts: with instants on one axis: the first caller asks at 0, and one run comes after the other.
-        kinds: the names of the kinds of calls; "all" for calls that say none.
+        attempts: with instants on one axis: the first request is at 0, and runs follow each other.
+        kinds: names of the kinds of calls; "all" for calls without one.
         by_endpoint: the calls of each endpoint that had any.
         lasts_s: until the end of the last call, or the cut.
-        timeout_s: after which callers gave up; None if nothing looks like that.
+        timeout_s: after which callers gave up; None if there is no sign of that.
     """
 
     trace: Trace
@@ -108,9 +108,9 @@ class PreparedTrace:
 
 
 def until(trace: Trace, at_s: float) -> Trace:
-    """Return what a trace of one run would have said `at_s` seconds after its first caller asked.
+    """Return the trace of one run as it was `at_s` seconds after its first request.
 
-    Calls that were under way then are open; those that were not granted yet are not there, for no row tells of them.
+    Calls that were under way then are open. Calls that were not granted yet are missing, because no row has them.
     """
     end_s = min(each.asked_s for each in trace.attempts) + at_s
     attempts = [
@@ -124,10 +124,10 @@ def until(trace: Trace, at_s: float) -> Trace:
 
 
 def prepare_trace(trace: Trace) -> PreparedTrace:
-    """Return the trace on one axis, by endpoint.
+    """Return the trace on one time axis, by endpoint.
 
     Raises:
-        ValueError: there are no calls in it, or one that cannot be.
+        ValueError: it has no calls, or an impossible one.
     """
     if not trace.attempts:
         raise ValueError("there are no calls in it")
@@ -186,7 +186,9 @@ def _shifted(each: Attempt, by_s: float) -> Attempt:
 
 
 def _timeout_of(attempts: Sequence[Attempt]) -> float | None:
-    """Return for how long callers waited at most: several of the longest calls failed, all after the same time."""
+    """Return the time-out of callers, after which several of the longest calls failed; None if there is no sign of
+    one.
+    """
     ended = [each for each in attempts if not each.open]
     failed = sorted(each.held_s for each in ended if each.outcome == "failure")
     if len(failed) < _FEW:
@@ -194,6 +196,6 @@ def _timeout_of(attempts: Sequence[Attempt]) -> float | None:
     most_s = failed[-1]
     alike = [held_s for held_s in failed if held_s >= most_s * (1 - _ALIKE)]
     longer = any(each.held_s > most_s for each in ended if each.outcome != "failure")
-    # Failures that are all alike may as well be the way in which a server fails; a time-out is what the slowest meet.
+    # If all failures are alike, the server may fail in that way. A time-out ends only the slowest calls.
     slow = sum(each.held_s >= most_s / 2 for each in ended if each.outcome == "success")
     return alike[0] if len(alike) >= _FEW and not longer and (slow or len(alike) < len(failed)) else None

@@ -1,7 +1,4 @@
-"""Description of a fit: what was fitted, from how much, and what could not be known.
-
-Decides what a person must be told before a fit is believed.
-"""
+"""Description of a fit: what was fitted, from how many calls, and what is unknown."""
 
 import json
 from collections import Counter
@@ -19,12 +16,12 @@ from balancer_simulator.fitting.survival import beyond
 __all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "what it does with several at once cannot be told: taken to work on each as if it were alone"
-_NAMED: Final = 3  # of the behaviours that are as likely
-_THREE: Final = 3.0  # with none seen in some time, the rate is below 3 / time with 95% (the rule of three)
+_NAMED: Final = 3  # equally likely behaviours that are named
+_THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
 
 def fit_lines(fit: Fit) -> Iterator[str]:
-    """Yield what was fitted, a line for each part, then what could not be known."""
+    """Yield the fit as lines, one for each part, then what is unknown."""
     if fit.few:
         yield f"too few calls to go by: {fit.prepared.ended} have ended, and a prediction takes at least {FEWEST}"
     if line := runs_line(fit):
@@ -50,7 +47,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
 
 
 def runs_line(fit: Fit) -> str:
-    """Return which runs the trace has, if it has several, and whose calls say whose they are; "" for one."""
+    """Return a line on the runs of the trace, if there are several, and on the callers named in it; "" for one run."""
     calls = Counter(each.run for each in fit.prepared.attempts)
     named = Counter(each.run for each in fit.prepared.attempts if each.task is not None)
     if len(calls) < 2:
@@ -68,7 +65,7 @@ def _of_names(named: int, calls: int) -> str:
 
 
 def fit_data(fit: Fit) -> dict[str, Any]:
-    """Return the same as plain data."""
+    """Return the fit as plain data."""
     return {
         "calls": len(fit.prepared.attempts),
         "lasts_s": fit.prepared.lasts_s,
@@ -102,7 +99,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
 
 
 def unknown(fit: Fit) -> Iterator[str]:
-    """Yield what the trace does not tell."""
+    """Yield what cannot be known from the trace."""
     trace = fit.prepared.trace
     if fit.strategy is None:
         yield "which strategy chose: it is taken for least_in_flight"
@@ -123,7 +120,7 @@ def unknown(fit: Fit) -> Iterator[str]:
     if fit.attempts > 1:
         yield f"how often a call is tried again: it is taken for {fit.attempts} attempts"
     happened = {each.event for each in trace.events}
-    if "limit" in happened and "restored" not in happened:  # slow start moves them as well, and is simulated
+    if "limit" in happened and "restored" not in happened:  # slow start changes limits as well, and is simulated
         yield "how limits were moved: they are left out, and the capacity counts"
     if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
         yield "how much of a call is the network: no server says how long it took, so it is part of its times"
@@ -156,7 +153,7 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
 
 
 def _fewest(found: EndpointFit) -> int:
-    """Return how many were at once, its own call included, when all but a twentieth of its calls began."""
+    """Return the calls at once, itself included, that 95% of its calls reached or exceeded at their begin."""
     begun_s, ended_s = found.sound.begun_s, np.sort(found.sound.ended_s)
     if not len(begun_s):
         return 0
@@ -203,7 +200,7 @@ def _endpoint(fit: Fit, member: Member) -> str:
 
 
 def as_toml(data: Mapping[str, Any], remarks: Iterable[str] = ()) -> str:
-    """Return `data` as TOML, below a comment line for each remark. None and empty tables are left out."""
+    """Return `data` as TOML, with a comment line for each remark above. None and empty tables are left out."""
     lines = [f"# {line}".rstrip() for remark in remarks for line in remark.splitlines()]
     return "\n".join([*lines, *([""] if lines else []), *_table(data, ())]) + "\n"
 

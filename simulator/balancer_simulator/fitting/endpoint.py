@@ -1,14 +1,14 @@
-"""Endpoint fit: how it works on several calls at once, and the work of each call; cores that a host's endpoints share.
+"""Endpoint fit: its behaviour with several calls at once, the work of its calls, and its faults.
 
-Decides which calls tell something of that: those that were at work, outside of outages.
+Only calls that were at work, outside of outages, tell its behaviour. Cores that endpoints of a host share are fitted
+too.
 
-Observed faults of an endpoint: single failures, and outages. Decides when failures in a row are an outage and not
-chance. How often outages come is only known as well as so few can tell: the rate has a Gamma distribution (Jeffreys'
-prior), also where none was seen.
+Faults: single failures, and outages. Failures in a row are an outage if chance does not explain them. The rate of
+outages has a Gamma distribution (Jeffreys' prior), also if none was seen.
 
-Endpoints of a trace, as its pool knew them at the end. Decides what is taken for their capacity where no run says it:
-as many calls as were there at once. In a log whose times are rounded to milliseconds two calls that follow each other
-seem to be there at once, for a moment that is none.
+Members: the endpoints as the pool knew them at the end. Without a capacity in the trace, it is the most calls at once.
+In a log with times rounded to milliseconds, two calls that follow each other can seem to overlap for a moment; that
+does not count.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,9 +50,9 @@ __all__ = [
 
 _MS: Final = 1e-3
 _LEAST: Final = 3  # failures in a row
-_BY_CHANCE: Final = 0.05  # runs of failures of that length that independent ones would make in the whole trace
+_BY_CHANCE: Final = 0.05  # expected rows of that length in the whole trace, if failures were independent
 _PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
-_MOSTLY: Final = 0.8  # of the calls: as many must have what the server says
+_MOSTLY: Final = 0.8  # share of the calls that must have a server's report
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
 
 
@@ -61,9 +61,9 @@ class Member:
     """An endpoint of a trace.
 
     Attributes:
-        name, host: as the trace has them.
-        url: the same, as a scenario takes it.
-        capacity: slots, or how many were seen in use where `told` is False.
+        name, host: from the trace.
+        url: its name as a URL for a scenario.
+        capacity: slots, or the most seen in use if `told` is False.
         weight, labels: as the pool knew them.
     """
 
@@ -77,12 +77,12 @@ class Member:
 
     @property
     def alone(self) -> str:
-        """A name for a machine that has this endpoint and no other."""
+        """A name for a machine that has only this endpoint."""
         return self.url.split("://")[-1].strip("/").replace(":", "-").replace("/", "-")
 
     @property
     def data(self) -> dict[str, Any]:
-        """The keys of an endpoint of a scenario."""
+        """Its keys as an endpoint of a scenario."""
         found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
         if self.weight != 1.0:
             found["weight"] = self.weight
@@ -94,7 +94,7 @@ class Member:
 
 
 def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
-    """Return the endpoints that were in the pool at the end, and those that had calls and of which no run tells."""
+    """Return the endpoints in the pool at the end, and those with calls that no run describes."""
     told: dict[str, dict[str, Any]] = {}
     for run in prepared.trace.runs:
         told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
@@ -129,19 +129,19 @@ def _members(
 
 
 def _most(calls: Calls, moment_s: float) -> int:
-    """Return how many calls were there at once, at most, for longer than a moment."""
+    """Return the most calls at once, for longer than a moment."""
     begun_s = calls.begun_s[calls.worked]
     return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
 
 
 def _is_rounded(prepared: PreparedTrace) -> bool:
-    """Return whether all times are whole milliseconds, as those of an access log."""
+    """Return whether all times are whole milliseconds, as in an access log."""
     times = np.array([[each.granted_s, each.ended_s] for each in prepared.attempts]) / _MS
     return bool((np.abs(times - np.round(times)) < 1e-2).all())
 
 
 def _url_of(name: str, number: int) -> str:
-    """Return a URL for an endpoint that may be called anything: an address, or what a log calls a server."""
+    """Return a URL for an endpoint with any name: an address, or a server's name in a log."""
     for url in (name, f"http://{name.replace('/', '.')}/"):
         try:
             if "://" in url and not any(letter in url for letter in "{} "):
@@ -153,10 +153,10 @@ def _url_of(name: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ObservedOutage:
-    """From the first call that failed to when it was over, halfway from the last failure to the next success.
+    """An outage: from the first failed call to its end, halfway from the last failure to the next success.
 
-    `over` is False if nothing has succeeded yet: then it is known until the last failure only, since a pool takes such
-    an endpoint out and does not try it for a while.
+    `over` is False if no call has succeeded yet. Then it is known only until the last failure, because a pool ejects
+    such an endpoint and does not try it for a while.
     """
 
     from_s: float
@@ -167,13 +167,13 @@ class ObservedOutage:
 
 @dataclass(frozen=True, slots=True)
 class ObservedFaults:
-    """What goes wrong at an endpoint.
+    """Faults of an endpoint.
 
     Attributes:
         outages: in which all calls failed.
-        watched_s: for how long it was seen.
-        quick_part, slow_part: part of the calls outside of outages that fail at once, and after their work.
-        quick_s: how long a call takes that fails at once.
+        watched_s: seconds of observation.
+        quick_part, slow_part: share of the calls outside of outages that fail at once, and after their work.
+        quick_s: duration of a call that fails at once.
     """
 
     outages: tuple[ObservedOutage, ...]
@@ -184,14 +184,14 @@ class ObservedFaults:
 
     @property
     def mttr_s(self) -> float | None:
-        """The mean length of outages, those that go on counted as exponential ones; None if none was seen."""
+        """Mean length of outages, with those not over as exponential ones; None if none was seen."""
         if not self.outages:
             return None
         return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
 
 
 def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
-    """Return what went wrong, and which calls were in an outage."""
+    """Return the faults, and which calls were in an outage."""
     ended = ~calls.open
     order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
     failed = calls.failed[order]
@@ -200,7 +200,9 @@ def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
         places = order[first : last + 1]
         over = last + 1 < len(order)
         to_s = float(calls.ended_s[places].max())
-        if over:  # between the last failure and the next call, nobody knows when: a pool may have waited with that
+        if (
+            over
+        ):  # it ended at an unknown instant between the last failure and the next call, which a pool may have delayed
             to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
         outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
         inside[places] = True
@@ -214,13 +216,13 @@ def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
 
 
 def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
-    """Return how many outages begin in a second: the mean of what is believed, or one drawn from it."""
+    """Return the outages per second: the mean of the estimate or, with `draw`, a random value from it."""
     shape = outages + _PRIOR
     return float(draw.gamma(shape) if draw else shape) / max(watched_s, 1e-9)
 
 
 def _length(failed: Bools) -> int:
-    """Return how many failures in a row are no chance, with as many failures as there are outside of long rows."""
+    """Return how many failures in a row are no chance, by the number of failures outside of long rows."""
     part = 0.5 * float(failed.mean()) if len(failed) else 0.0
     if not 0 < part < 1:
         return _LEAST
@@ -228,18 +230,18 @@ def _length(failed: Bools) -> int:
 
 
 def _runs(failed: Bools, least: int) -> list[tuple[int, int]]:
-    """Return the first and last place of each row of at least so many failures."""
+    """Return the first and last index of each row of at least `least` failures."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], failed.astype(np.int8), [0]])))
     return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkSample:
-    """Work of some calls of an endpoint: seconds, which are only known to be longer, and the place of each one's kind.
+    """Work of some calls of an endpoint: seconds, which of them are lower bounds (`open`), and the index of each one's
+    kind.
 
-    `behaviour` is what the endpoint does with several at once, under which that much work is in them. `away_s` are
-    seconds that calls spent on their way; empty where servers do not say how long they took. `sizes` are what callers
-    said beforehand; NaN where they did not.
+    `behaviour` is the endpoint's behaviour under which the work was computed. `away_s` are seconds that calls spent on
+    the network; empty if servers do not report durations. `sizes` are as callers announced them; NaN without one.
     """
 
     work_s: Floats
@@ -252,16 +254,16 @@ class WorkSample:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFit:
-    """What is known of an endpoint.
+    """Fit of one endpoint.
 
     Attributes:
         name: of the endpoint.
-        calls: all that it had.
-        sound: those that tell how long its work takes; they begin when they have come to the server.
-        away_s: how long each of these was on its way; empty where the server does not say how long it took.
-        tried: what each behaviour makes of them.
-        most: how many were at work at once.
-        troubles: what went wrong.
+        calls: all its calls.
+        sound: calls that tell its work; they begin at their arrival at the server.
+        away_s: seconds of each of these on the network; empty if the server does not report durations.
+        tried: the comparison of behaviours on them.
+        most: the most calls at work at once.
+        troubles: its faults.
     """
 
     name: str
@@ -274,17 +276,17 @@ class EndpointFit:
 
     @property
     def sample(self) -> WorkSample:
-        """All that it had, under the behaviour that is believed."""
+        """All its calls, under the chosen behaviour."""
         return self._sample(self.tried.chosen, np.arange(len(self.sound)))
 
     def resampled(self, draw: np.random.Generator) -> WorkSample:
-        """Return calls, drawn in blocks with replacement, and the behaviour that is most likely by them.
+        """Return calls, drawn in blocks with replacement, and their most likely behaviour.
 
-        One block fewer is drawn than there are: the mean of as many differs too little from one draw to the next, by
-        the part of a block of all (Rao and Wu, JASA 83, 1988, draw n - 1 of n). Of few calls that is much.
+        One block fewer is drawn than there are. With as many, the mean would vary too little from draw to draw, by the
+        share of one block (Rao and Wu, JASA 83, 1988, draw n - 1 of n). With few calls that is much.
 
-        Only behaviours that are not clearly less likely than the one that is believed are in the running. The
-        simplest gives way only to one that is ahead by more than the best of many is by chance.
+        Only behaviours that are not clearly less likely than the chosen one are candidates. The simplest is replaced
+        only by one that is ahead by more than the best of many is by chance.
         """
         count = len(self.sound)
         if not count:
@@ -299,7 +301,7 @@ class EndpointFit:
         doubted, scored = self.tried.in_doubt, np.flatnonzero(~self.sound.open)
         if len(doubted) == 1 or not len(scored):
             return self.tried.chosen
-        scored = scored[-self.tried.score.shape[1] :]  # the likelihood is told from the last ones
+        scored = scored[-self.tried.score.shape[1] :]  # the likelihood is computed from the last calls
         weights = np.bincount(picked, minlength=len(self.sound))[scored]
         scores = {place: float(self.tried.score[place] @ weights) for place in doubted}
         best = max(doubted, key=lambda place: scores[place])
@@ -317,10 +319,10 @@ class EndpointFit:
 
 
 def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
-    """Return what `calls`, all of one endpoint, say of it; of `few` not how it works on several at once."""
+    """Return the fit of `calls`, all of one endpoint. With `few`, no behaviour with several calls at once is fitted."""
     troubles, inside = observed_faults_of(calls)
     sound = calls.only(calls.worked & ~inside)
-    # What is open for longer than an outage has begun is the outage's, not the work's.
+    # A call that is open since before an outage belongs to the outage, not to the work.
     if any(not outage.over for outage in troubles.outages):
         began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
@@ -330,9 +332,9 @@ def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
 
 
 def _apart(sound: Calls) -> tuple[Calls, Floats]:
-    """Return the calls as they were in the server, and how long each was on its way, if servers say how long they took.
+    """Return the calls as they were in the server, and the seconds of each on the network, if servers report durations.
 
-    All of the way is taken to be before the work: it makes no difference to anybody who waits.
+    The whole way is put before the work: that makes no difference to a caller.
     """
     told = ~np.isnan(sound.server_s)
     if not told.any() or told.mean() < _MOSTLY:
@@ -345,7 +347,7 @@ def _apart(sound: Calls) -> tuple[Calls, Floats]:
 def host_cores(
     members: Sequence[Member], found: Mapping[str, EndpointFit]
 ) -> tuple[dict[str, int], dict[str, EndpointFit]]:
-    """Return the cores of hosts whose endpoints share them, and all endpoints, with the work that is in their calls.
+    """Return the cores of hosts whose endpoints share them, and all endpoints with the work in their calls.
 
     By held-out likelihood as for one server, with the calls of all endpoints of the host in flight together.
     """
@@ -363,13 +365,13 @@ def host_cores(
 
 
 def _as_found(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
-    """Return the same with a behaviour that was found out for all endpoints of a host together."""
+    """Return the endpoint with a behaviour that was fitted to all endpoints of a host together."""
     one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
     return replace(found, tried=one)
 
 
 def _together(found: Sequence[EndpointFit]) -> tuple[int, list[Floats]] | None:
-    """Return with how many cores the calls make more sense than with each endpoint by itself, and the work in them."""
+    """Return the number of shared cores if it is more likely than separate endpoints, and the work in the calls."""
     begun_s, ended_s = (
         np.concatenate([getattr(each.sound, name) for each in found]) for name in ("begun_s", "ended_s")
     )

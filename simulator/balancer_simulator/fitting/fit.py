@@ -1,7 +1,6 @@
-"""Fit of a scenario to a trace: endpoints, kinds, callers, faults, with what is not known.
+"""Fit of a scenario to a trace: endpoints, kinds, callers and faults, with what is unknown.
 
-The door of this room. A fit may be drawn again, from its calls resampled in blocks: scenarios that differ as much as
-what is known of the truth does.
+A fit can be drawn again, from its calls resampled in blocks: such scenarios vary as much as the truth is uncertain.
 """
 
 import math
@@ -23,17 +22,17 @@ from balancer_simulator.scenario.scenario import Scenario
 
 __all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
 
-_VALUES: Final = 200  # times that stand for all, of a kind at an endpoint
-_CALLS_AHEAD: Final = 20.0  # horizon of workloads with an end: times as long as the trace, at least
-_SHORT: Final = 1e-3  # of a call: a pause that is as short is none
-_AGAIN: Final = 3  # outages: an endpoint that had as many is one that has them
-_DEFAULT: Final = "least_in_flight"  # of a trace that does not say what chose
-_ATTEMPTS: Final = 3  # as `Pool.call` makes unless told otherwise
+_VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
+_CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
+_SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
+_AGAIN: Final = 3  # outages of an endpoint from which on they recur
+_DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
+_ATTEMPTS: Final = 3  # the default of `Pool.call`
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedOutage:
-    """An endpoint that is down from one instant to another."""
+    """An endpoint is down from one instant to another."""
 
     endpoint: str
     from_s: float
@@ -41,15 +40,15 @@ class PlannedOutage:
 
 
 class ScenarioOptions(TypedDict, total=False):
-    """What a scenario that is made of a fit is to be, where it is not as the trace was.
+    """Differences of a scenario from the trace that was fitted.
 
     Attributes:
-        workload: instead of who asked in the trace.
+        workload: instead of the callers of the trace.
         draw: of a fit to the calls resampled in blocks.
-        horizon_s: how long it runs.
-        outages: that are to happen besides.
-        ongoing: it is to go on from where the trace ends: an outage that was not over is not, and endpoints that
-            had one or two have no other, as nobody knows; else they come again as often as they came.
+        horizon_s: seconds to simulate.
+        outages: further outages.
+        ongoing: continue at the end of the trace. An outage that was not over continues. Endpoints with one or two
+            outages have no other, because their rate is unknown; with more, outages recur at the same rate.
         strategy: instead of that of the trace.
         replications, name: of the scenario; 20 and "fitted" by default.
     """
@@ -66,16 +65,16 @@ class ScenarioOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What was fitted.
+    """A fitted trace.
 
     Attributes:
         prepared: the trace.
         members: the endpoints, as a pool knows them.
-        endpoints: what is known of each.
-        cores: by host, the cores that its endpoints share, where that is what they do.
-        caller_pattern: who asks.
-        times: how long calls take.
-        sizes: how that depends on what callers said of the size; None if it does not, or they said nothing.
+        endpoints: the fit of each.
+        cores: by host, the cores that its endpoints share, if they do.
+        caller_pattern: the callers.
+        times: durations of calls.
+        sizes: how durations depend on announced sizes; None if they do not, or there are no sizes.
     """
 
     prepared: PreparedTrace
@@ -87,11 +86,11 @@ class Fit:
     sizes: SizeRegression | None
 
     def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
-        """Return what was fitted as a scenario."""
+        """Return the fit as a scenario."""
         return Scenario.model_validate(self.data(**options))
 
     def data(self, **options: Unpack[ScenarioOptions]) -> dict[str, Any]:
-        """Return the same as the keys and values of a scenario."""
+        """Return the fit as the keys and values of a scenario."""
         draw, strategy = options.get("draw"), options.get("strategy", self.strategy)
         samples = {each: found.resampled(draw) if draw else found.sample for each, found in self.endpoints.items()}
         kinds = range(len(self.prepared.kinds))
@@ -109,11 +108,11 @@ class Fit:
             data["seen_at_once"] = max(1, self.endpoints[member.name].most)
             if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
                 data["parallel"] = sample.behaviour.count
-            elif sample.behaviour.name == "cores":  # a host of its own, as the others there are no part of that
+            elif sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
                 data["host"] = member.alone
                 cores[member.alone] = sample.behaviour.count
             values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
-            if sizes is not None:  # the work is the request's, and large everywhere if it is large
+            if sizes is not None:  # the work belongs to the request: it is large at every endpoint
                 data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
             elif len(values) == 1:
                 data["service"] = values[0]
@@ -137,7 +136,7 @@ class Fit:
         }
 
     def workload(self, draw: np.random.Generator | None = None, *, calls: int | None = None) -> dict[str, Any]:
-        """Return who asked; `calls`: so many in all, where callers wait for their answers."""
+        """Return the workload. `calls`: their number in all, if callers wait for their answers."""
         caller_pattern = self.caller_pattern
         if caller_pattern.callers is None:
             return {"kind": "arrivals", "at_s": _rounded(caller_pattern.at_s.tolist())}
@@ -148,10 +147,10 @@ class Fit:
         return found
 
     def equivalent_callers(self, at_once: int) -> tuple[int, float]:
-        """Return how many callers each of `at_once` problems has, and seconds that each pauses between two calls.
+        """Return how many callers each of `at_once` problems has, and the seconds that each pauses between two calls.
 
-        It is for names that have several calls at once, as the problems of a pipeline have. By Little's law: as many
-        calls are under way on average as were.
+        For names that have several calls at once, as the problems of a pipeline have. By Little's law, the mean number
+        of calls under way stays the same.
         """
         lasts_s = max(self.prepared.lasts_s, 1e-9)
         under_way = sum(each.ended_s - each.asked_s for each in self.prepared.attempts) / lasts_s
@@ -161,35 +160,35 @@ class Fit:
 
     @property
     def asked(self) -> int:
-        """How many requests there were; one that was tried again is one."""
+        """Number of requests; retries of one request count once."""
         again = sum(each.event == "retried" for each in self.prepared.trace.events)
         return max(1, len(self.prepared.attempts) - again)
 
     @property
     def few(self) -> bool:
-        """Whether so few calls have ended that nothing is predicted of them, and no behaviour is told from them."""
+        """Whether too few calls have ended for predictions and for a behaviour."""
         return self.prepared.ended < FEWEST
 
     @property
     def attempts(self) -> int:
-        """How often a request is tried."""
+        """Attempts of a request."""
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
     def typical_s(self) -> float:
-        """The mean time of a call, over endpoints and kinds, each counted once."""
+        """Mean seconds of a call, over endpoints and kinds, each counted once."""
         return float(np.mean([times.mean() for mine in self.times.of.values() for times in mine.values()]))
 
     @property
     def strategy(self) -> str | None:
-        """What chose at the end of the trace; None if the trace does not say."""
+        """The strategy at the end of the trace; None if the trace does not say."""
         changed = [each.name for each in self.prepared.trace.events if each.event == "strategy" and each.name]
         told = [str(run["strategy"]) for run in self.prepared.trace.runs if run.get("strategy")]
         return (changed or told)[-1] if changed or told else None
 
     @property
     def policy(self) -> Policy:
-        """What chooses in a run of the fitted scenario: the strategy of the trace, if it is known."""
+        """The policy of a simulation of the fit: the strategy of the trace, if known."""
         return Policy(strategy=self.strategy or _DEFAULT)
 
     def _kinds(self, sizes: SizeRegression | None) -> list[dict[str, Any]]:
@@ -219,7 +218,7 @@ class Fit:
         found: list[dict[str, Any]] = []
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.outages[-1].over:
-            ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # it was last seen to fail, and may be over
+            ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
                 found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
@@ -252,7 +251,7 @@ def fit_trace(trace: Trace) -> Fit:
     """Fit a scenario to `trace`.
 
     Raises:
-        ConfigError: it has no calls, or none that has ended.
+        ConfigError: it has no calls, or no call has ended.
     """
     try:
         prepared = prepare_trace(trace)
@@ -274,5 +273,5 @@ def fit_trace(trace: Trace) -> Fit:
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    """Return values as a file shows them: six digits are more than is known of any."""
+    """Return values with six digits, for a file."""
     return [float(f"{value:.6g}") for value in values]

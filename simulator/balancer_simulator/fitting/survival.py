@@ -1,7 +1,7 @@
-"""Survival estimates: how long something takes, from times of which some are censored.
+"""Survival estimates: durations from times of which some are censored.
 
-Decides the quantiles by the estimator of Kaplan and Meier (1958), and what is beyond the longest time that was seen to
-end: a tail that falls as fast as the last part of what was seen. To leave the open ones out makes times look short.
+Quantiles by the estimator of Kaplan and Meier (1958). Beyond the longest ended time, the tail falls as fast as the last
+part of the ended times. Without the open ones, times would look too short.
 """
 
 from typing import Final
@@ -15,19 +15,19 @@ from balancer_simulator.scenario.distributions import Floats
 __all__ = ["LEAST_S", "beyond", "quantile_means"]
 
 LEAST_S: Final = 1e-6
-_TAIL_PART: Final = 0.1  # of the times that ended: what the tail is told from
+_TAIL_PART: Final = 0.1  # share of the ended times from which the tail is estimated
 _TAIL_LEAST: Final = 5
 _TAIL_POINTS: Final = 20
 
 
 def quantile_means(times_s: Floats, open_: Bools, count: int) -> Floats:
-    """Return `count` times that stand for all, equally likely and in order: the mean of each of as many equal parts.
+    """Return `count` equally likely times in order, which represent all: the mean of each of `count` equal parts.
 
     Their mean is that of the estimate.
 
     Args:
-        times_s: how long each took, or has taken so far.
-        open_: it took longer than that.
+        times_s: seconds of each, or seconds so far.
+        open_: the time is only a lower bound.
 
     Raises:
         ValueError: none has ended.
@@ -37,11 +37,11 @@ def quantile_means(times_s: Floats, open_: Bools, count: int) -> Floats:
     total = np.concatenate([[0.0], np.cumsum(masses * values)])
     edges = np.linspace(0.0, reached[-1], count + 1)
     means = np.diff(np.interp(edges, reached, total)) * count / reached[-1]
-    return np.asarray(np.maximum(np.sort(means), LEAST_S))  # in order but for rounding
+    return np.asarray(np.maximum(np.sort(means), LEAST_S))  # rounding may break the order
 
 
 def beyond(times_s: Floats, open_: Bools) -> float:
-    """Return what part of the times is longer than the longest that was seen to end, 0 to 1."""
+    """Return the share of times that are longer than the longest ended one, 0 to 1."""
     if open_.all():
         return 1.0
     longest = times_s[~open_].max()
@@ -51,7 +51,7 @@ def beyond(times_s: Floats, open_: Bools) -> float:
 
 
 def _masses(times_s: Floats, open_: Bools) -> tuple[Floats, Floats]:
-    """Return times in ascending order, and how likely each is."""
+    """Return times in ascending order, with the probability of each."""
     ended = times_s[~open_]
     if not len(ended):
         raise ValueError("none has ended, so nothing is known of how long they take")
@@ -71,7 +71,7 @@ def _masses(times_s: Floats, open_: Bools) -> tuple[Floats, Floats]:
 
 
 def _tail_mean_s(times_s: Floats, ended: Floats) -> float:
-    """Return the mean of what is left of a long time, as of an exponential: all that was seen over the ends in it."""
+    """Return the mean rest of a long time, as of an exponential: the sum of all rests over the number of ends."""
     many = min(len(ended), max(_TAIL_LEAST, round(_TAIL_PART * len(ended))))
     from_s = np.sort(ended)[-many]
     over = np.maximum(times_s - from_s, 0.0)

@@ -1,11 +1,11 @@
-"""Call times of each kind at each endpoint, shrunk towards the others where calls are few.
+"""Call times of each kind at each endpoint, shrunk towards the others if calls are few.
 
-Decides what becomes of an endpoint, or a kind at an endpoint, with few calls: it is taken for one like the others,
-slower or faster by a factor, and the more so the fewer calls it had. The factor is shrunk towards the others as well.
+An endpoint, or a kind at an endpoint, with few calls is assumed to be like the others, slower or faster by a factor;
+the more so the fewer calls it had. The factor is shrunk towards the others as well.
 
-Regression of time on size, and the speed of each endpoint. Decides it by a censored regression of the logarithm of the
-time: an endpoint that was given large tasks is not slow. Calls that had not ended count as longer (Tobin, 1958; as in
-survival analysis, an accelerated failure time).
+Size regression: time by size and endpoint, so that an endpoint with large tasks does not count as slow. It is a
+censored regression of the logarithm of the time. Calls that had not ended count as longer (Tobin, 1958; in survival
+analysis, an accelerated failure time).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,20 +23,20 @@ from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["FittedTimes", "SizeRegression", "fit_sizes", "shrunk", "times_of"]
 
-_ENOUGH: Final = 50  # calls that ended: an endpoint with as many is taken for what it is
-_MOSTLY: Final = 0.8  # of the calls: as many must have a size
+_ENOUGH: Final = 50  # ended calls from which on an endpoint is not shrunk
+_MOSTLY: Final = 0.8  # share of the calls that must have a size
 _CLEARLY: Final = 3.0  # standard errors that the exponent must be from 0
 _FEWEST: Final = 30  # calls that ended
 
 
 @dataclass(frozen=True, slots=True)
 class FittedTimes:
-    """What calls take.
+    """Durations of calls.
 
     Attributes:
-        of: by endpoint, and by the place of the kind, equally likely times in ascending order.
-        own: by the same, how much of that is the endpoint's own, 0 to 1; the rest is as others are.
-        factor: by endpoint, how many times as long as at the typical one its calls take.
+        of: by endpoint and index of the kind, equally likely times in ascending order.
+        own: likewise, the share that is the endpoint's own, 0 to 1; the rest comes from the others.
+        factor: by endpoint, duration of its calls relative to the typical endpoint.
     """
 
     of: dict[str, dict[int, Floats]]
@@ -49,8 +49,8 @@ def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int
 
     Args:
         samples: by endpoint; one may be empty.
-        kinds: places of the kinds.
-        count: how many times stand for all.
+        kinds: indices of the kinds.
+        count: number of times that represent all.
 
     Raises:
         ValueError: no call has ended anywhere.
@@ -77,7 +77,7 @@ def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int
 
 
 def _between(mine: Floats, others: Floats, part: float) -> Floats:
-    """Return times between the two, quantile by quantile, by ratio; the mean is between theirs as well."""
+    """Return times between the two, quantile by quantile, by ratio. The mean is between theirs as well."""
     mixed = np.exp(part * np.log(mine) + (1 - part) * np.log(others))
     return np.asarray(mixed * (part * mine.mean() + (1 - part) * others.mean()) / mixed.mean())
 
@@ -97,7 +97,7 @@ def _shape(samples: Mapping[str, WorkSample], logs: Mapping[str, float], kind: i
 
 
 def _log_scale(sample: WorkSample) -> tuple[float, float, int]:
-    """Return the mean of the logarithm of its times, their variance, and how many ended."""
+    """Return the mean of the logarithm of its times, their variance, and the number of ended ones."""
     ended = int((~sample.open).sum())
     if not ended:
         return 0.0, 1.0, 0
@@ -106,10 +106,10 @@ def _log_scale(sample: WorkSample) -> tuple[float, float, int]:
 
 
 def shrunk(scales: Mapping[str, tuple[float, float, int]]) -> dict[str, float]:
-    """Return the scales, each the nearer to their mean the less is known of it (DerSimonian and Laird, 1986)."""
+    """Return the scales, moved towards their mean, the more the less is known (DerSimonian and Laird, 1986)."""
     told = {name: each for name, each in scales.items() if each[2]}
     common = sum(var * many for _, var, many in told.values()) / sum(many for _, _, many in told.values())
-    # A few calls that happen to be alike do not tell how much calls differ.
+    # A few calls that are alike by chance do not tell how much calls differ.
     variances = {name: (var * many + common * _ENOUGH) / (many + _ENOUGH) for name, (_, var, many) in told.items()}
     errors = {name: max(var, 1e-6) / told[name][2] for name, var in variances.items()}
     weights = {name: 1 / error for name, error in errors.items()}
@@ -132,10 +132,10 @@ class SizeRegression:
     """Time as work / speed, where the work grows with the size.
 
     Attributes:
-        exponent, error: time grows with the size to this power, give or take its standard error.
-        calls: how many tell.
-        speeds: by endpoint; 1 is that of the typical one.
-        works: by the place of the kind, equally likely seconds of work at speed 1, in ascending order.
+        exponent, error: time grows with the size to this power; the standard error of the power.
+        calls: number of calls used.
+        speeds: by endpoint; 1 is the typical one.
+        works: by index of the kind, equally likely seconds of work at speed 1, in ascending order.
     """
 
     exponent: float
@@ -148,13 +148,13 @@ class SizeRegression:
 def fit_sizes(
     samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int, *, surely: bool = False
 ) -> SizeRegression | None:
-    """Return how time depends on size and endpoint; None if it does not, clearly, or sizes are not told.
+    """Return how time depends on size and endpoint; None if there is no clear dependence, or there are no sizes.
 
     Args:
         samples: by endpoint.
-        kinds: places of the kinds.
-        count: how many times stand for all of a kind.
-        surely: it does, as is known from elsewhere.
+        kinds: indices of the kinds.
+        count: number of times that represent all of a kind.
+        surely: the dependence is known from elsewhere.
     """
     names = [name for name, each in samples.items() if len(each.work_s)]
     log = np.log(np.maximum(np.concatenate([samples[name].work_s for name in names] or [np.empty(0)]), LEAST_S))
@@ -195,7 +195,7 @@ def _regression(
 ) -> tuple[float, float, list[float], float] | None:
     """Return exponent, its standard error, the level of each endpoint and the deviation; None if there is none.
 
-    The likelihood of a normal logarithm: density where the call ended, what is beyond where it is open.
+    The likelihood of a normal logarithm: the density at the end of a call, the tail probability if it is open.
     """
     columns = np.zeros((len(log), count + 1))
     columns[np.arange(len(log)), where] = 1.0
@@ -212,7 +212,7 @@ def _regression(
         return None
     values: Floats = found.x
     deviation = float(np.exp(values[-1]))
-    # Its standard error from the calls that ended, by the size alone: as in any regression.
+    # Its standard error, from the ended calls and the size alone, as in any regression.
     free = log_size[~open_] - _means(log_size[~open_], where[~open_], count)[where[~open_]]
     error = deviation / max(float(np.sqrt((free**2).sum())), 1e-9)
     return float(values[count]), error, [float(each) for each in values[:count]], deviation

@@ -1,5 +1,5 @@
-"""Predictions from a fitted scenario: the end of a run, how often it is right, a better setting.
+"""Predictions from a fitted scenario: the end of a run, back-tests, a better setting.
 
-Every interval comes of fits to the calls drawn again, with one run each: it allows for what few calls leave unknown and
-for what chance does.
+Every interval comes from fits to resampled calls, with one simulation each. So it covers the uncertainty of few calls
+and chance.
 """

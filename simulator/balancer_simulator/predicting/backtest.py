@@ -1,6 +1,6 @@
-"""Back-tests: a trace is fitted as it was after a part of it, and what that predicts is held against what came.
+"""Back-tests: fit the first part of a trace, predict the rest, and compare with what happened.
 
-Decides what is compared: the end of the whole run; of the rest after the cut, its throughput and its waits.
+Compared are the end of the whole run, and the throughput and the waits after the cut.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ PARTS: Final = (0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class BacktestCut:
-    """A prediction after a part of a trace, and what came.
+    """A prediction after a part of a trace, with what happened.
 
     Attributes:
-        part: of the calls that had ended by then.
-        prediction: what was predicted.
-        came: by name, what came.
+        part: share of the calls that had ended by then.
+        prediction: of the rest.
+        came: what happened, by name.
     """
 
     part: float
@@ -35,25 +35,25 @@ class BacktestCut:
     came: dict[str, float]
 
     def error(self, name: str) -> float:
-        """Return by what part of what came the prediction is off, with its sign; where 0 came, by how many seconds."""
+        """Return the relative error of the prediction, with its sign; if the true value is 0, the error in seconds."""
         off, came = self.prediction.figures[name].value - self.came[name], self.came[name]
         return off / came if came else off
 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The predictions after each part, and how good they are.
+    """The predictions after each part, with their quality.
 
     Attributes:
         tests: one for each part.
-        left_out: why there is none for a part, by part.
+        left_out: why a part has none, by part.
     """
 
     tests: tuple[BacktestCut, ...]
     left_out: dict[float, str]
 
     def covered(self, name: str) -> tuple[int, int]:
-        """Return how many intervals of a figure hold what came, and of how many."""
+        """Return how many intervals of a figure hold the true value, and the number of intervals."""
         found = [
             test.prediction.figures[name].holds(test.came[name])
             for test in self.tests
@@ -63,7 +63,7 @@ class Backtest:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """The back-test as plain data."""
         return {
             "tests": [
                 {
@@ -95,9 +95,9 @@ def backtest(
     jobs: int = 1,
     outages: bool = True,
 ) -> Backtest:
-    """Fit `trace` as it was after each part of its calls, and hold what that predicts against what came.
+    """Fit `trace` as it was after each part of its calls, and compare the prediction with what happened.
 
-    Of several runs in it the one with the most calls is taken.
+    If the trace has several runs, the one with the most calls is used.
 
     Raises:
         ConfigError: there are no calls, or too few before every cut.

@@ -1,9 +1,9 @@
-"""Forecast of the end of a pipeline's run from its trace so far, made in a process of its own.
+"""Forecast of the end of a pipeline's run from its trace so far, made in another process.
 
-Decides who asks for what is left. A pipeline has threads that wait for each other, at the end of each step, and do
-other things between two calls. So each problem that is left has as many callers, and these pause for as long, as makes
-as many calls be under way, on average, as there were (Little's law). What that leaves out is told by the past: what was
-done so far is simulated likewise, and what is left is taken to last longer by as much as the past did.
+A pipeline has threads that wait for each other at the end of each step, and do other things between two calls. So each
+problem that is left gets as many callers, with such pauses, that the mean number of calls under way stays the same
+(Little's law). What this leaves out is measured on the past: the work so far is simulated in the same way, and the rest
+is stretched by the same factor as the past.
 """
 
 from collections.abc import Iterator
@@ -26,17 +26,17 @@ from balancer_simulator.studies.parallel import run_each
 
 __all__ = ["forecast", "forecast_trace"]
 
-_LATEST: Final = 10_000  # calls that are fitted, of a long run
-_MOST: Final = 2_000  # calls that are simulated of what is left; a longer rest is in proportion
-_COMPARED: Final = 8  # guesses on which another setting is tried
-_CLEARLY: Final = 0.9  # of the time: what takes more than this is not clearly quicker
+_LATEST: Final = 10_000  # calls of a long run that are fitted
+_MOST: Final = 2_000  # calls of the rest that are simulated; a longer rest is scaled
+_COMPARED: Final = 8  # fits on which another setting is tried
+_CLEARLY: Final = 0.9  # share of the time: a setting that takes more is not clearly quicker
 
 
 def forecast(path: str, run: str, left: WorkLeft) -> Forecast:
-    """Return for how much longer the run of the trace at `path` will last.
+    """Return how much longer the run of the trace at `path` will last.
 
     Raises:
-        ConfigError: there is too little to tell it from.
+        ConfigError: too little is known.
     """
     trace = read_trace(path)
     mine = replace(
@@ -49,7 +49,7 @@ def forecast(path: str, run: str, left: WorkLeft) -> Forecast:
 
 
 def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
-    """Return the same of a trace of one run."""
+    """Return the forecast for a trace of one run."""
     ended = sum(not each.open for each in trace.attempts)
     if ended < FEWEST:
         raise ConfigError(f"{ended} calls have ended, and it takes at least {FEWEST}")
@@ -68,10 +68,10 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
 
 
 def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> tuple[list[float], float]:
-    """Return whole numbers of calls of problems that stand for all of them, in their order, and how many times over.
+    """Return whole numbers of calls of representative problems, in their order, and how many times they stand for all.
 
-    Of many problems some are taken, as large as they are: those of less than a call are none, or one, by chance. Of few
-    large ones each is taken in part.
+    Of many problems some are taken in full size; those of less than a call have none or one, by chance. Of few large
+    ones each is taken in part.
     """
     sizes = np.floor(np.array(calls) + rng.random(len(calls)))
     least = min(len(sizes), 2 * at_once)
@@ -99,7 +99,7 @@ def _scenario(fit: Fit, calls: list[float], at_once: int, rng: np.random.Generat
 
 
 def _stretch(fit: Fit, at_once: int, rng: np.random.Generator) -> float:
-    """Return how many times as long as it is simulated the past has lasted; 1 if that is not known."""
+    """Return the duration of the past relative to its simulation; 1 if unknown."""
     past = [[max(1.0, fit.asked / at_once)] * at_once] * _COMPARED
     ends_s = _ends_s([_scenario(fit, calls, at_once, rng) for calls in past], fit.strategy)
     return 1.0 if np.isnan(ends_s).any() else float(fit.prepared.lasts_s / np.median(ends_s))
@@ -111,7 +111,7 @@ def _ends_s(scenarios: list[Scenario], strategy: str | None) -> Any:
 
 
 def _advice(scenarios: list[Scenario], ends_s: Any, fit: Fit) -> str:
-    """Return the setting that is clearly quicker than the one there is, on the same fits, and quickest; "": none is."""
+    """Return the best setting that is clearly quicker than the present one, on the same fits; "" if there is none."""
     best, found = _CLEARLY, ""
     for words, others, strategy in _others(scenarios, fit.strategy):
         logs = np.log(_ends_s(others, strategy) / ends_s)
@@ -125,7 +125,7 @@ def _advice(scenarios: list[Scenario], ends_s: Any, fit: Fit) -> str:
 
 
 def _others(scenarios: list[Scenario], strategy: str | None) -> Iterator[tuple[str, list[Scenario], str | None]]:
-    """Yield settings: what each is called, what is run, and what chooses. None has more at once than was seen."""
+    """Yield settings: a name, the scenarios to run, and the strategy. None has more calls at once than were seen."""
     for other in STRATEGIES:
         if other != strategy:
             yield f'with strategy = "{other}"', scenarios, other

@@ -1,7 +1,7 @@
-"""Goodness of fit: what calls took in the trace, beside a run of the fitted scenario.
+"""Goodness of fit: durations of calls in the trace, beside those in a run of the fitted scenario.
 
-Decides that the whole scenario is held against the trace, queues inside servers and callers included, and not each
-distribution against the times that it was made of, which would always look well.
+The whole scenario is compared with the trace, with callers and queues inside servers. A distribution compared with its
+own data would always look well.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SPANS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class GoodnessOfFit:
-    """What calls of an endpoint took: `measured` and `fitted` times, equally likely ones in ascending order."""
+    """Durations of calls of an endpoint: `measured` and `fitted`, equally likely times in ascending order."""
 
     endpoint: str
     calls: int
@@ -31,7 +31,7 @@ class GoodnessOfFit:
 
     @property
     def off(self) -> float:
-        """By what part the fitted mean differs from the measured one, with its sign."""
+        """Relative difference of the fitted mean from the measured one, with its sign."""
         return float(self.fitted.mean() / self.measured.mean() - 1)
 
     def at(self, q: float) -> tuple[float, float]:
@@ -40,7 +40,7 @@ class GoodnessOfFit:
 
 
 def goodness_of_fit(fit: Fit, seed: int = 1) -> list[GoodnessOfFit]:
-    """Run the fitted scenario once, and return what calls took at each endpoint that has enough of them in both."""
+    """Run the fitted scenario once, and return the durations at each endpoint that has enough calls in both."""
     record = simulate_once(fit.scenario(replications=1).changed(seed=seed), fit.policy, spans=_SPANS)
     url_of = {member.name: member.url for member in fit.members}
     found = []

@@ -1,8 +1,8 @@
 """Prediction of the rest of a run from its trace so far, by a bootstrap of the fit.
 
-Decides what is run: of fits to the calls drawn again, in blocks, one run each (Barton, Nelson and Xie, INFORMS Journal
-on Computing 26, 2014: input uncertainty by the bootstrap). Of one fit run many times the interval would leave out what
-the fit does not know, which is most of it.
+Fits to calls resampled in blocks are simulated once each (Barton, Nelson and Xie, INFORMS Journal on Computing 26,
+2014: input uncertainty by the bootstrap). If one fit were simulated many times, the interval would leave out the
+uncertainty of the fit, which is most of it.
 """
 
 import math
@@ -30,7 +30,7 @@ DRAWS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A figure: what is most likely, and the ends of an interval that holds it with a certainty of 95%."""
+    """A figure: its most likely value, and the ends of an interval that holds it with a certainty of 95%."""
 
     value: float
     low: float
@@ -43,14 +43,15 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class RunPrediction:
-    """What is predicted of the rest of a run.
+    """Prediction of the rest of a run.
 
     Attributes:
-        at_s: how long the run has lasted.
-        remaining: how many requests are not over yet.
+        at_s: duration of the run so far.
+        remaining: number of requests that are not over yet.
         figures: by name, see `FIGURES`; `makespan_s` is that of the whole run.
-        outages: by endpoint that has had none, for how much longer the run would last if it were down for `outage_s`.
-        outage_s: how long that is.
+        outages: by endpoint without an outage so far, how much longer the run would last if it were down for
+            `outage_s`.
+        outage_s: the length of such an outage.
     """
 
     at_s: float
@@ -62,7 +63,7 @@ class RunPrediction:
 
 @dataclass(frozen=True, slots=True)
 class FitDraws:
-    """How many fits are drawn again, by which random numbers, and run by how many processes."""
+    """Number of resampled fits, their seed, and the number of processes."""
 
     count: int = DRAWS
     seed: int = 1
@@ -78,17 +79,17 @@ def predict(
     seed: int = 1,
     jobs: int = 1,
 ) -> Predicted:
-    """Return when a run will be over, in seconds since its first caller asked.
+    """Return when a run will be over, in seconds since its first request.
 
     Args:
         rows_so_far: its trace up to now.
-        remaining: how many requests are not over yet.
-        at_s: how long it has lasted; default: until the last thing in the trace.
-        draws, seed, jobs: how many fits are drawn, by which random numbers, run by how many processes.
+        remaining: number of requests that are not over yet.
+        at_s: duration of the run so far; default: until the last event of the trace.
+        draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
 
     Raises:
-        ConfigError: fewer than none remain; the trace has no calls, or none that has ended; or there is no end, as
-            callers come faster than they are served.
+        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; or there is no end, as callers
+            come faster than they are served.
     """
     if remaining < 0:
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
@@ -110,14 +111,13 @@ def predict_rest(
     lasts_s: float | None = None,
     outages: bool = False,
 ) -> RunPrediction:
-    """Return what is predicted of the rest of the run that `fit` was made of.
+    """Return the prediction of the rest of the run of `fit`.
 
     Args:
-        remaining: how many requests are not over yet.
-        at_s: how long it has lasted.
-        lasts_s: for how much longer callers come, where they do not wait for their answers; default: until as many as
-            remain have come.
-        outages: also what an outage of each endpoint would do that has had none.
+        remaining: number of requests that are not over yet.
+        at_s: duration of the run so far.
+        lasts_s: how much longer open arrivals come; default: until `remaining` have come.
+        outages: also predict the effect of an outage of each endpoint that has had none.
     """
     rng = np.random.default_rng(draws.seed)
     if lasts_s is None:
@@ -140,10 +140,10 @@ def predict_rest(
 
 
 def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: float = 0.95) -> Predicted:
-    """Return what the next value will be, from one of each fit that was drawn.
+    """Return the prediction of the next value, from one value of each resampled fit.
 
-    Its logarithm beyond `least` is taken for normal (Hahn and Meeker, Statistical Intervals, 4.7), so that few draws
-    allow for what so few leave unknown; with values that are not all above it they are taken as they are.
+    The logarithm of the value above `least` is assumed normal (Hahn and Meeker, Statistical Intervals, 4.7), which
+    covers the uncertainty of few draws. If not all values are above `least`, the values themselves are assumed normal.
 
     Raises:
         ValueError: there are fewer than two.
@@ -160,7 +160,7 @@ def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: flo
 
 
 def _rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Return who asks for what remains: the callers there are, or others that come as those before did."""
+    """Return the workload of the rest: the same callers, or arrivals like those before."""
     if fit.caller_pattern.callers is not None:
         return fit.workload(rng, calls=max(1, remaining))
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
@@ -192,9 +192,9 @@ def _figure(record: Record, name: str, at_s: float) -> float | None:
 
 
 def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: FitDraws) -> tuple[float, dict[str, float]]:
-    """Return how long an outage is taken to be, and by how much it would delay the end, by endpoint.
+    """Return the assumed length of an outage, and the delay that it would cause, by endpoint.
 
-    As long as those that were seen; else a tenth of what is left.
+    The length is that of seen outages, or else a tenth of the rest.
     """
     rng = np.random.default_rng(draws.seed)
     workload = _rest_of(fit, remaining, lasts_s, rng)

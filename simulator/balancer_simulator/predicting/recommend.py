@@ -1,7 +1,8 @@
 """Recommendation of a setting: strategy, endpoints, capacities and workers for a deadline or a budget.
 
-Decides what is tried, in which order, and what is the cheapest that is sure enough: the fewest endpoints; of as many,
-the one that is over first. All settings meet the same fits and the same requests, so that they differ by themselves.
+It decides which settings are tried, in which order. The cheapest one that is sure enough has the fewest endpoints; of
+equal ones, it is the one that is over first. All settings are simulated on the same fits and the same requests, so that
+only the settings differ.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,24 +23,24 @@ from balancer_simulator.scenario.workload import Closed, Tasks
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
 
-_TIMES: Final = 4  # the endpoints there are: more are not tried
-_MOST: Final = 24  # endpoints, or twice as many as there are if that is more: each more takes as long to try
-_HELPS: Final = 0.1  # part of what one more would save if all were as busy: with less it does not help
+_TIMES: Final = 4  # times the present endpoints: more are not tried
+_MOST: Final = 24  # endpoints, or twice the present number if that is more: each further one takes time to try
+_HELPS: Final = 0.1  # share of the time that one more would save if all were equally busy: with less it does not help
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What was found.
+    """Recommended setting, with all that were tried.
 
     Attributes:
-        present: as it is now.
-        chosen: the cheapest that is sure enough; None if nothing that was tried is.
-        nearest: what is least beyond the deadline and the budget, by ratio, of all that was tried; without either what
-            is sure soonest.
+        present: the setting now.
+        chosen: the cheapest that is sure enough; None if there is none.
+        nearest: of all that were tried, the least beyond the deadline and the budget, by ratio; without either, the one
+            that is surely over first.
         by_number: with one endpoint after the other, all else as chosen, or as the nearest.
         tried: all.
-        deadline_s, budget_h, certainty: what was asked for.
-        remarks: what was taken for granted, and where trying stopped; a sentence each.
+        deadline_s, budget_h, certainty: as asked for.
+        remarks: assumptions, and where the search stopped; a sentence each.
     """
 
     present: SettingForecast
@@ -53,12 +54,12 @@ class Recommendation:
     remarks: tuple[str, ...] = ()
 
     def does(self, outlook: SettingForecast) -> bool:
-        """Return whether a setting does what was asked for."""
+        """Return whether a setting meets the deadline and the budget."""
         in_time = self.deadline_s is None or outlook.sure_s <= self.deadline_s
         return in_time and (self.budget_h is None or outlook.cost_h <= self.budget_h) and outlook.ends_s is not None
 
     def beyond(self, outlook: SettingForecast) -> float:
-        """Return how far a setting is beyond what was asked for, by ratio; with no wish, its sure end."""
+        """Return how far a setting is beyond the deadline and the budget, by ratio; without either, its sure end."""
         wishes = ((outlook.sure_s, self.deadline_s), (outlook.cost_h, self.budget_h))
         return max((found / max(wish, 1e-9) for found, wish in wishes if wish is not None), default=outlook.sure_s)
 
@@ -75,19 +76,19 @@ def recommend(
     seed: int = 1,
     jobs: int = 1,
 ) -> Recommendation:
-    """Return which setting does what is asked for.
+    """Return the setting that meets the deadline and the budget.
 
     Args:
         source: a fit, or a scenario whose callers wait for their answers or have a list of tasks.
-        deadline_s: by when it must be over; None: as soon as may be.
-        tasks: how many calls there are; default: as many as there were.
-        budget_h: endpoint-hours that it may take.
-        certainty: with which it must be over by the deadline.
+        deadline_s: seconds until it must be over; None: as soon as possible.
+        tasks: number of calls; default: as in `source`.
+        budget_h: endpoint-hours that it may use.
+        certainty: probability to meet the deadline.
         strategies: to try.
-        draws, seed, jobs: fits that are drawn again, by which random numbers, run by how many processes.
+        draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
 
     Raises:
-        ConfigError: there is no end to wait for, as callers come whatever happens.
+        ConfigError: there is no end, because arrivals are open.
     """
     search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
     present = search.outlook(search.present)
@@ -115,7 +116,7 @@ def recommend(
         elif many >= most:
             stopped = f"more than {many} endpoints were not tried"
     does = [outlook for outlook in search.tried if goal.does(outlook)]
-    if deadline_s is None and budget_h is None:  # as soon as may be, with what there is
+    if deadline_s is None and budget_h is None:  # as soon as possible, with the present endpoints
         does = [outlook for outlook in does if len(outlook.setting.endpoints) <= len(search.present.endpoints)]
     cheapest = min(does, key=_by_cost if deadline_s is not None else _by_end, default=None)
     nearest = min(search.tried, key=lambda outlook: (goal.beyond(outlook), outlook.sure_s))
@@ -147,7 +148,7 @@ def _by_end(outlook: SettingForecast) -> float:
 
 
 def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> list[Scenario]:
-    """Return the scenario, then as many that are as likely, with so many tasks."""
+    """Return the scenario, then `draws` equally likely ones, with `tasks` calls."""
     if isinstance(source, Scenario):
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
     if source.caller_pattern.callers is None and not _of_problems(source):
@@ -164,14 +165,14 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
 
 
 def _of_problems(fit: Fit) -> str:
-    """Return what shows that names are those of problems and stages rather than of callers; "" if nothing does."""
+    """Return the sign that names are those of problems and stages, not of callers; "" if there is none."""
     if fit.caller_pattern.callers is None:
         return "have several calls at once" if have_several_at_once(fit.prepared.attempts) else ""
     return "come and go" if fit.caller_pattern.named and come_and_go(fit.prepared.attempts) else ""
 
 
 def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
-    """Return who asks; where names are those of problems, as many callers as make as many calls be under way."""
+    """Return the workload. Names of problems become as many callers as keep the number of calls under way."""
     if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
     workers, pause_s = fit.equivalent_callers(1)
@@ -180,7 +181,7 @@ def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) 
 
 
 def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
-    """Yield what was taken for granted of a trace."""
+    """Yield the assumptions that were made about a trace."""
     if isinstance(source, Scenario):
         return
     if line := runs_line(source):
@@ -214,6 +215,6 @@ _AT_ONCE: Final = Deterministic(mean_s=0.0)
 
 
 def _apart(scenario: Scenario) -> Scenario:
-    """Return the scenario with an entry for each endpoint."""
+    """Return the scenario with one entry for each endpoint."""
     apart = [model.model_copy(update={"url": url}) for model in scenario.endpoints for url in model.urls]
     return scenario.changed(endpoints=apart)

@@ -1,7 +1,7 @@
-"""Settings to run with, and what is predicted of each: tried on fits to the calls drawn again, each once.
+"""Settings of a run, with the prediction of each: simulated on resampled fits, once each.
 
-Decides what a setting makes of a scenario, and which others are near it. What a trace cannot tell is not tried: more
-calls at once at an endpoint than it ever had. A scenario that was fitted says how many that were.
+It applies a setting to a scenario, and finds settings near it. It never tries more calls at once at an endpoint than
+the trace has, because their effect is unknown. A fitted scenario has that number.
 """
 
 import math
@@ -23,10 +23,10 @@ from balancer_simulator.studies.parallel import run_each
 __all__ = ["STRATEGIES", "Setting", "SettingForecast", "SettingSearch", "with_setting"]
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
-"""Tried beside the one there is, unless told otherwise."""
+"""Tried beside the present one, by default."""
 
-_BETTER: Final = 0.02  # part of the time: a setting is left as it is unless another one saves as much
-_HORIZON: Final = 20.0  # times what the endpoints would take if they were never idle
+_BETTER: Final = 0.02  # share of the time that another setting must save to replace the present one
+_HORIZON: Final = 20.0  # times the duration if the endpoints were never idle
 _HOUR_S: Final = 3600.0
 
 Room = Literal["as it is", "as much as it works on", "twice"]
@@ -34,13 +34,13 @@ Room = Literal["as it is", "as much as it works on", "twice"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A way to run.
+    """A setting of a run.
 
     Attributes:
-        endpoints: places of the endpoints; one that is there twice has a twin.
+        endpoints: indices of the endpoints; one that occurs twice has a twin.
         room: the capacity of each.
-        workers: how many callers.
-        strategy: what chooses.
+        workers: number of callers.
+        strategy: its name.
     """
 
     endpoints: tuple[int, ...]
@@ -51,13 +51,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class SettingForecast:
-    """What is predicted of a setting.
+    """Prediction for a setting.
 
     Attributes:
-        setting: it.
-        scenario: what is run, as it is fitted without drawing again.
-        ends_s: when it is over, with an interval of 95%; None if not all runs came to an end.
-        sure_s: by when it is over with the certainty that was asked for.
+        setting: the setting.
+        scenario: the simulated scenario, from the fit without resampling.
+        ends_s: its end, with an interval of 95%; None if not all runs came to an end.
+        sure_s: by when it is over with the requested certainty.
     """
 
     setting: Setting
@@ -72,7 +72,7 @@ class SettingForecast:
 
     @property
     def made_up(self) -> dict[str, str]:
-        """By the made-up URL of each endpoint that there is not yet: that of the one it is like."""
+        """The made-up URL of each endpoint that does not exist yet -> the URL of the one it copies."""
         first: dict[int, str] = {}
         found = {}
         for place, model in zip(self.setting.endpoints, self.scenario.endpoints, strict=True):
@@ -97,43 +97,43 @@ class SettingSearch:
 
     @property
     def tried(self) -> list[SettingForecast]:
-        """All that was tried, in order."""
+        """All settings that were tried, in order."""
         return list(self._known.values())
 
     def outlook(self, setting: Setting) -> SettingForecast:
-        """Return what is predicted of a setting."""
+        """Return the prediction for a setting."""
         if setting not in self._known:
             self._known[setting] = self._outlook(setting)
         return self._known[setting]
 
     def improved(self, present: SettingForecast, strategies: Iterable[str]) -> SettingForecast:
-        """Return the best of other workers, then of other capacities, then of other strategies, one after the other."""
+        """Return the best after changes of workers, then of capacities, then of strategies."""
         best = present
         for workers in self._crews(best.setting):
             best = self._better(best, self.outlook(replace(best.setting, workers=workers)))
         for room in self._rooms():
             best = self._better(best, self.outlook(replace(best.setting, room=room)))
             crew = self._slots(best.setting.endpoints, room)
-            if crew > best.setting.workers:  # or nobody would fill them
+            if crew > best.setting.workers:  # otherwise the slots would stay empty
                 best = self._better(best, self.outlook(replace(best.setting, room=room, workers=crew)))
         for strategy in strategies:
             best = self._better(best, self.outlook(replace(best.setting, strategy=strategy)))
         return best
 
     def without_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the endpoints without the one that does least."""
+        """Return the endpoints without the one with the lowest rate of work."""
         least = min(endpoints, key=lambda place: self._rate(self._bases[0].endpoints[place]))
         rest = list(endpoints)
         rest.remove(least)
         return tuple(rest)
 
     def with_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the endpoints with one more, like the one in the middle by what they do."""
+        """Return the endpoints with one more, a copy of the one with the median rate of work."""
         places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
         return (*endpoints, places[len(places) // 2])
 
     def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
-        """Return the setting with these endpoints, and a caller for each slot that they have more."""
+        """Return the setting with these endpoints, and a caller for each further slot."""
         more = self._slots(endpoints, setting.room) - self._slots(setting.endpoints, setting.room)
         return replace(setting, endpoints=endpoints, workers=setting.workers + more)
 
@@ -171,7 +171,7 @@ class SettingSearch:
 
 
 def _capacity(model: EndpointModel, room: Room) -> int:
-    """Return the capacity of an endpoint; twice of it is no more than was seen, where that is known."""
+    """Return the capacity of an endpoint. A doubled one is at most the number of calls that was seen, if known."""
     if room == "as much as it works on":
         return min(model.capacity, model.parallel or model.capacity)
     if room == "twice":
@@ -180,7 +180,7 @@ def _capacity(model: EndpointModel, room: Room) -> int:
 
 
 def _name_of_twin(url: str, taken: Container[str]) -> str:
-    """Return a name by which a reader sees that there is no such endpoint yet, and which one it is like."""
+    """Return a name that shows that the endpoint does not exist yet, and which one it copies."""
     like = re.sub(r"[^A-Za-z0-9]+", "-", url.split("://")[-1]).strip("-")
     names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
     return next(name for name in names if f"http://{name}/" not in taken)

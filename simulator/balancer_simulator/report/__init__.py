@@ -1,1 +1,1 @@
-"""What people see of a study: words, tables, files, charts, a page. No number is computed here."""
+"""Output of a study: text, tables, files, charts, a page. No number is computed here."""

@@ -1,8 +1,8 @@
 """Charts of a study: ranking, curves, tails, utilisation, schedules, shares.
 
-Each chart chooses what to show and what to leave out when there is too much, and its caption says so. A policy that
-cannot keep up is named and not drawn: its times are those of the horizon, and the others could not be told apart beside
-them. Pages and notebooks use charts; a chart knows neither. Importing this imports matplotlib.
+If there is too much to show, a chart leaves something out and its caption says so. A policy that cannot keep up is
+named and not drawn: its times depend on the horizon, and beside them the others could not be told apart. Importing this
+module imports matplotlib.
 """
 
 import math
@@ -31,7 +31,7 @@ __all__ = ["beside_best", "curves", "draw_charts", "gantt", "ranking", "shares",
 
 _MOST_ROWS: Final = 50  # more would not fit on a printed page
 _MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
-_LONG_LABEL: Final = 44  # letters: policies differ in the options at their end
+_LONG_LABEL: Final = 44  # letters; the options at the end of a label matter
 _LABEL: Final = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL: Final = 18
 _FAILED: Final = "failed"
@@ -39,12 +39,12 @@ _TIME: Final = "time since the start (s)"
 _STROKES: Final = "the strokes beside the marks are 95% intervals."
 _LOAD_ROOM: Final = 0.03
 _BY_LOAD: Final = "offered load (part of what all slots could do)"
-_FAR_LINES: Final = 3.0  # times what most lines reach: a line that goes beyond is cut
+_FAR_LINES: Final = 3.0  # times what most lines reach: a higher line is cut
 _PART_COLOURS: Final = (style.BLUE, style.ORANGE, style.GREEN, style.SKY, style.PURPLE)  # neighbours differ in grey
 
 
 def draw_charts(study: Study) -> tuple[Chart, ...]:
-    """Return the charts that have something to show, in the order they are read."""
+    """Return the charts that have something to show, in reading order."""
     return tuple(_charts(study))
 
 
@@ -120,7 +120,7 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
     )  # fmt: skip
     _dress_loads(ax, loads)
     most = max((y for line in lines for y in line.ys if math.isfinite(y)), default=1.0)
-    if scale == "linear":  # the means fill the picture, whatever their intervals
+    if scale == "linear":  # the means fill the picture, not the intervals
         ax.set_ylim(0.0, min(ax.get_ylim()[1], 1.3 * most))
     caption = (
         f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_ends_of(study)}"
@@ -130,9 +130,9 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
 
 
 def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
-    """Return how much more than the best policy each one has, in percent of it, by the offered load.
+    """Return how much more than the best policy each one has, in percent, by the offered load.
 
-    Near a load of 1 all lines of `curves` rise together; what differs between them is here.
+    Near a load of 1 all lines of `curves` rise together; this chart shows their difference.
     """
     loads = sorted(study.curves)
     found: dict[str, list[Interval]] = {policy: [] for policy in study.policies[:MOST_LINES]}
@@ -164,7 +164,7 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
 
 
 def _at(study: Study, policy: str, name: str) -> Interval:
-    """Return a figure of a policy at one load; nothing where it cannot keep up, or has no such figure."""
+    """Return a figure of a policy at one load; an empty interval if it cannot keep up, or has no such figure."""
     found = study.metrics(policy).get(name, _NOTHING) if study.keeps_up(policy) else _NOTHING
     return _NOTHING if found.is_refused else found
 
@@ -185,13 +185,13 @@ def _dress_loads(ax: Axes, loads: Sequence[float]) -> None:
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
-    """Return how a figure changes with a value, a line for each name, with strokes for its intervals.
+    """Return how a figure changes with a value: a line for each name, with strokes for its intervals.
 
     Args:
         lines: by name, the figure at each value; one without an interval (`half` is NaN), e.g. a deadline, has no
             strokes.
         name: of the figure.
-        xlabel: what was changed, with its unit.
+        xlabel: the changed value, with its unit.
         title: default: the figure, by `xlabel`. It must differ from that of other trends on the page, as their ids do.
     """
     figure = figure_of(name)
@@ -221,7 +221,7 @@ def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartL
 
 
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
-    """Return which part of all took longer than a time: the CDF from above, so that the tail can be seen."""
+    """Return the share of requests that took longer than a time: the inverted CDF, which shows the tail."""
     shown = _drawn(study, study.policies)
     tallies = {
         policy: CensoredHistogram.merged(getattr(record, which) for record in study.records[policy]) for policy in shown
@@ -271,7 +271,7 @@ def utilisation(study: Study, policy: str) -> Chart:
 
 
 def shares(study: Study, policy: str) -> Chart:
-    """Return the part of all calls that each endpoint had, the mean over replications, beside its weight."""
+    """Return the share of all calls at each endpoint, the mean over replications, beside its weight."""
     records = study.records[policy]
     endpoints = records[0].endpoints[:_MOST_ROWS]
     weights = sum(e.weight for e in records[0].endpoints)
@@ -290,7 +290,7 @@ def shares(study: Study, policy: str) -> Chart:
 def gantt(study: Study, policy: str) -> Chart:
     """Return the calls of the first replication: a bar is a call, a line of bars is a slot.
 
-    Where there are too many, calls that follow each other closely are one block, as high as they used its time.
+    If there are too many, calls that follow each other closely are one block, as high as their share of its time.
     """
     record = study.records[policy][0]
     urls = list(study.scenario.by_url)[:_MOST_ROWS]
@@ -319,7 +319,7 @@ _Blocks = list[list[list[TimeBlock]]]  # of each slot of each endpoint
 
 
 def _blocks(endpoints: Sequence[Sequence[Sequence[CallSpan]]], end_s: float) -> tuple[float, _Blocks]:
-    """Return no more blocks than can be drawn, and how long those of several calls are at most (0: there are none)."""
+    """Return the blocks to draw, not too many, and the longest duration of one with several calls (0: none)."""
     longest_s = 0.0
     while True:
         found = [[blocks(slot, kind=_kind, longest_s=longest_s) for slot in slots] for slots in endpoints]
@@ -376,14 +376,14 @@ _NOTHING: Final = Interval(math.nan, math.nan, 0)
 
 
 def _tail(tally: CensoredHistogram, *, up_to_s: float) -> tuple[list[float], list[float]]:
-    """Return times and the part that took longer, down to one in a thousand."""
+    """Return times and the share that took longer, down to one in a thousand."""
     values, larger = tally.tail()
     kept = (larger >= 0.001) & (values <= up_to_s) & (values >= tally.most / 1e5)
     return values[kept].tolist(), larger[kept].tolist()
 
 
 def _drawn(study: Study, policies: Sequence[str]) -> list[str]:
-    """Return the policies that are drawn: those that keep up, or all if none does."""
+    """Return the policies to draw: those that keep up, or all if none does."""
     return [policy for policy in policies if study.keeps_up(policy)] or list(policies)
 
 
@@ -393,7 +393,7 @@ def _not_drawn(study: Study, shown: Sequence[str]) -> str:
 
 
 def _near(values: Sequence[float], *, times: float = 5.0) -> float:
-    """Return what is as near to most of `values` as to be on a scale with them: so many times their median."""
+    """Return the end of a scale that fits most of `values`: `times` their median."""
     known = sorted(value for value in values if math.isfinite(value))
     middle = known[(len(known) - 1) // 2] if known else 0.0
     return times * middle if middle > 0 else math.inf
@@ -429,5 +429,5 @@ def _low(interval: Interval) -> float:
 
 
 def _ids(kind: str, study: Study, which: str) -> str:
-    """Return what makes the ids of a drawing differ from those of others, also of other studies in a notebook."""
+    """Return a prefix for the ids of a drawing that is unique, also among other studies in a notebook."""
     return f"{kind}{crc32(f'{study.scenario.name} {which}'.encode()):x}"

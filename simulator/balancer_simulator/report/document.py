@@ -1,9 +1,7 @@
-"""The report of a study as a document: who is best, every figure, the charts, the scenario.
+"""Report of a study as a document: the best policy, all figures, the charts, the scenario.
 
-Decides what is told and in which order.
-
-The files of a study's report: `report.html`, a page that stands alone, and its numbers. Importing this imports
-matplotlib and the template engine.
+Also writes the files of the report: `report.html`, a self-contained page, and its numbers. Importing this module
+imports matplotlib and the template engine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,7 +55,7 @@ def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
 def scenario_section(
     scenario: Scenario, title: str = "Scenario", note: str = "All that is not as usual."
 ) -> doc.Section:
-    """Return a scenario as lines of JSON, under a title: with it the report can be made again."""
+    """Return a scenario as lines of JSON, under a title. The report can be made again from it."""
     return doc.Section(
         title, (doc.Paragraph(note, soft=True), doc.Preformatted(tuple(settings_lines(scenario)))), "scenario"
     )
@@ -125,7 +123,7 @@ def _tiles(study: Study) -> Iterator[doc.Tile]:
 
 
 def _crown(study: Study) -> doc.Tile:
-    """Return the largest card: the best policy only if it has won."""
+    """Return the largest tile: the best policy, if there is a certain one."""
     winner, many = winner_of(study), len(study.policies)
     if many == 1:
         return doc.Tile("policy", study.policies[0], "the only one, so there is nothing to compare")
@@ -148,7 +146,7 @@ _MOST_VALUES: Final = 24  # of a list of numbers; a record has thousands
 
 
 def settings_lines(scenario: Scenario) -> list[str]:
-    """Return the scenario as lines of JSON; of a long list of numbers the first few, and how many there are."""
+    """Return the scenario as lines of JSON. A long list of numbers is cut, with its length."""
     return json_text(_cut(scenario.to_data())).splitlines()
 
 
@@ -165,8 +163,7 @@ def _cut(value: Any) -> Any:
 def write_report(study: Study, folder: Path) -> Path:
     """Write `report.html`, `results.json`, `runs.csv` and `endpoints.csv` into `folder`; return the path of the page.
 
-    Each replaces what was there in one step. The same study gives the same bytes, but for the
-    date on the page.
+    Each file is replaced in one step. The same study gives the same bytes, except for the date on the page.
 
     Raises:
         OSError: `folder` cannot be made or written to.

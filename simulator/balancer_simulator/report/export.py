@@ -1,7 +1,4 @@
-"""Export of a study: JSON for programs, CSV for spreadsheets.
-
-Names and layout are fixed here; the caller writes the texts.
-"""
+"""Export of a study: JSON for programs, CSV for spreadsheets. Names and layout are fixed here."""
 
 import csv
 import io
@@ -58,7 +55,7 @@ def to_data(study: Study, by: str | None = None) -> dict[str, Any]:
 
 
 def runs_csv(study: Study) -> str:
-    """Return a line for each run: policy, replication and every figure; empty where a run does not have it."""
+    """Return a line for each run: policy, replication and every figure; empty if a run does not have it."""
     records = [record for policy in study.policies for record in study.records[policy]]
     names = list(dict.fromkeys(name for record in records for name in record.metrics))
     rows = ([r.policy, r.replication, *(r.metrics.get(name, "") for name in names)] for r in records)
@@ -86,7 +83,7 @@ def _csv(heading: list[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _keeps_up(study: Study, policy: str) -> bool | None:
-    """Return None where the runs are too short to tell."""
+    """Return whether `policy` keeps up; None if the runs are too short to tell."""
     return None if study.may_not_keep_up(policy) else study.keeps_up(policy)
 
 

@@ -1,6 +1,6 @@
-"""The report of a fit: `fit.html`, one page that stands alone, with a picture for each endpoint.
+"""Report of a fit: `fit.html`, a self-contained page with a chart for each endpoint.
 
-Decides what the page is made from; a renderer decides how it looks. Importing this imports matplotlib.
+Importing this module imports matplotlib.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _PARTS: Final = np.linspace(0.01, 0.99, 50)
 
 
 def quantile_chart(held: GoodnessOfFit) -> Chart:
-    """Return the measured and the fitted quantiles of what calls of an endpoint took."""
+    """Return the measured and the fitted quantiles of the durations of calls of an endpoint."""
     lines = [
         ChartLine(name, (_PARTS * 100).tolist(), np.quantile(times, _PARTS).tolist())
         for name, times in (("measured", held.measured), ("fitted", held.fitted))

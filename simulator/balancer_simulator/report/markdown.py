@@ -1,7 +1,4 @@
-"""Tables and sentences in Markdown, for notebooks.
-
-A table and a sentence, written; which policy is best is found before.
-"""
+"""Tables and sentences of a study in Markdown, for notebooks."""
 
 from balancer.reporting.markdown import markdown_table
 from balancer_simulator.studies.figures import figure_of, worded
@@ -11,7 +8,7 @@ __all__ = ["best_in_words", "markdown_table"]
 
 
 def best_in_words(study: Study, name: str | None = None) -> str:
-    """Return which policy is best by `name`, by its better end, and which ones cannot be told apart from it.
+    """Return a sentence: the best policy by `name`, and those that cannot be told apart from it.
 
     Raises:
         ConfigError: there is no such figure, neither of its ends is better, or no policy has it in all its runs.

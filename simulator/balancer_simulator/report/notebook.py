@@ -1,7 +1,7 @@
-"""Notebook output: a chart with its words, a sentence, a table, a difference in words.
+"""Notebook output: charts, sentences, tables, and differences in words.
 
-Decides how each looks in a cell. Tables are HTML or Markdown and drawings are SVG, as all viewers of notebooks show
-them. IPython is imported when something is shown, and matplotlib never here.
+Tables are HTML or Markdown and drawings are SVG, which all viewers of notebooks show. IPython is imported when
+something is shown, and matplotlib never here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ def say(words: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Show a table, the first column to the left, the others to the right.
+    """Show a table, the first column left-aligned, the others right-aligned.
 
     Raises:
         ValueError: a row has not as many cells as there are headings.

@@ -1,4 +1,4 @@
-"""Formatting of figures with their intervals, by its public path; see `balancer_simulator.studies.figures`."""
+"""Formatting of figures with their intervals: the public path of `balancer_simulator.studies.figures`."""
 
 from balancer_simulator.studies.figures import TOO_SHORT, worded, worded_difference
 

@@ -1,7 +1,7 @@
-"""What is recommended, as lines for a terminal, as data, and as a picture: the end by the number of endpoints.
+"""Report of a recommendation: lines for a terminal, data, and a chart of the end by the number of endpoints.
 
-Decides which of the settings that were tried are worth a line: as it is, with one endpoint after the other, as
-recommended. Importing this imports matplotlib.
+Shown are the present setting, those with one endpoint after the other, and the recommended one. Importing this module
+imports matplotlib.
 """
 
 import math
@@ -40,7 +40,7 @@ _HEADINGS = (
 
 
 def verdict(found: Recommendation, now: datetime | None = None) -> str:
-    """Return what is recommended, in a sentence; with `now` that is when it begins, and instants are named as well."""
+    """Return the recommendation as a sentence. With `now`, the start of the run, it also names instants."""
     wish = "" if found.deadline_s is None else f" by {_when(found.deadline_s, now)}"
     sure = f"{found.certainty:.0%}"
     if found.chosen is None:
@@ -63,7 +63,7 @@ def _when(after_s: float, now: datetime | None) -> str:
 
 
 def asked_for(found: Recommendation) -> str:
-    """Return what was asked for, how much was tried, and what was taken for granted."""
+    """Return the request, the number of settings that were tried, and the assumptions."""
     deadline = "no deadline" if found.deadline_s is None else f"over by {seconds(found.deadline_s)}"
     budget = "" if found.budget_h is None else f", for at most {found.budget_h:.3g} endpoint-hours"
     asked = f"{deadline}, with {found.certainty:.0%}{budget}; {len(found.tried)} settings were tried"
@@ -71,7 +71,7 @@ def asked_for(found: Recommendation) -> str:
 
 
 def recommendation_lines(found: Recommendation, now: datetime | None = None) -> Iterator[str]:
-    """Yield what is recommended, what was taken for granted, then the settings that are worth a line."""
+    """Yield the recommendation, the assumptions, then the important settings."""
     yield verdict(found, now)
     yield from found.remarks
     for name, outlook in _lines(found):
@@ -87,7 +87,7 @@ def recommendation_lines(found: Recommendation, now: datetime | None = None) -> 
 
 
 def _differs(found: Recommendation, outlook: SettingForecast) -> Iterator[str]:
-    """Yield what a setting is: of the present one all, of others what is not as it is."""
+    """Yield the parts of a setting: all of the present one, of others only the differences."""
     here, there = found.present, outlook
     every = outlook is here
     if every:
@@ -131,7 +131,7 @@ def recommendation_data(found: Recommendation) -> dict[str, Any]:
 
 
 def end_chart(found: Recommendation) -> Chart:
-    """Return when it is over, by the number of endpoints."""
+    """Return the end of the run by the number of endpoints."""
     known = [(len(each.setting.endpoints), each.ends_s) for each in found.by_number if each.ends_s is not None]
     counts = [float(count) for count, _ in known]
     ends = [each for _, each in known]
@@ -159,7 +159,7 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
 
 
 def _lines(found: Recommendation) -> Iterator[tuple[str, SettingForecast]]:
-    """Yield what each setting is called, and what is predicted of it."""
+    """Yield the name of each setting, with its prediction."""
     yield "as it is", found.present
     for outlook in found.by_number:
         if outlook is not found.chosen and outlook is not found.present:
@@ -195,7 +195,7 @@ def _words(found: Recommendation, outlook: SettingForecast) -> str:
 
 
 def made_up_lines(outlook: SettingForecast) -> list[str]:
-    """Return a line for each endpoint that there is not yet: which one it is like."""
+    """Return a line for each endpoint that does not exist yet: which one it copies."""
     return [f"{url} is made up: one more, like {like}" for url, like in outlook.made_up.items()]
 
 

@@ -1,9 +1,7 @@
-"""The tables of a study: figures, rankings, kinds of requests, shares, and several scenarios beside each other.
+"""Tables of a study: figures, rankings, kinds of requests, shares, and several scenarios side by side. Pure.
 
-Decides what stands in each. Pure; no number is computed here, and a renderer decides how a table looks.
-
-Several scenarios beside each other: how far each policy is from the best one, in each of them. A cell says how far a
-policy is from the best one, or why it has no place in that order. The terminal and Markdown show the same table.
+No number is computed here, and a renderer decides how a table looks. For several scenarios, a cell has the distance of
+a policy from the best one, or why it has none. The terminal and Markdown show the same table.
 """
 
 import math
@@ -55,9 +53,9 @@ _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
 _MOST_ENDPOINTS: Final = 12
-_MOST_BESIDE: Final = 6  # policies in one table; on paper more would not have the room for a figure
+_MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
 BEST: Final = "1.00"
-_LEAST: Final = 1.01  # whoever is clearly behind the best is not written like it
+_LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 
 
 def figure_table(study: Study) -> Table:
@@ -67,7 +65,7 @@ def figure_table(study: Study) -> Table:
 
 
 def cluster_table(study: Study) -> Table:
-    """Return what the wait of a lease is made of, under each policy."""
+    """Return the parts of the wait for a lease, under each policy."""
     return _by_policy(study, _OF_A_CLUSTER)
 
 
@@ -96,7 +94,7 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
-    """Yield every figure of every policy, a few policies beside each other in a table: as many in each."""
+    """Yield every figure of every policy: tables of a few policies side by side, with equal numbers of policies."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
     beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
     for start in range(0, len(study.policies), beside):
@@ -119,15 +117,15 @@ def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinish
 
     Args:
         by: the figure they are ranked by; default: the study's own.
-        winner: who has won: policies that are alike share the first place.
-        unfinished: whether it is told how much of what began did not end.
+        winner: the first of the ranking; policies that cannot be told apart share the first place.
+        unfinished: whether to show the share of requests that did not end.
     """
     name, ranking = by or study.default_metric, study.ranking(by)
     figure = figure_of(name)
     more = "beside the first" if figure.better == "more" else "more than the first"
     columns = [Column("", unbroken=True), Column("policy", _TEXT)]
     columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more, "lost")]
-    columns += [Column("un-\nfin-\nished")] if unfinished else []  # narrow, or a name beside it would be cut
+    columns += [Column("un-\nfin-\nished")] if unfinished else []  # narrow, so that a name beside it is not cut
     rows = []
     for place, policy in enumerate(ranking, start=1):
         shared = 1 if winner and policy in winner.alike else place
@@ -148,7 +146,7 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
 
 
 def share_table(study: Study) -> Table:
-    """Return the part of all calls that each endpoint had, the mean over the replications."""
+    """Return the share of all calls at each endpoint, the mean over the replications."""
     columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in study.policies))
     rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in study.policies)) for url in study.scenario.by_url)
     return table(columns, rows, most=_MOST_ENDPOINTS)
@@ -162,16 +160,17 @@ def _share(study: Study, policy: str, url: str) -> float:
 def cells_of(studies: Mapping[str, Study]) -> dict[str, list[str]]:
     """Return, for each policy, a cell for each study.
 
-    A cell is the policy's figure (mean sojourn; of a batch the makespan) by that of the best policy: "1.00" is the best
-    or cannot be told apart from it, "1.30" takes 30% longer. A policy that loses more requests than another, cannot
-    keep up, or has no such figure because too little has ended has no place in that order: its cell says so.
+    A cell is the policy's figure (mean sojourn; of a batch the makespan) divided by that of the best policy. "1.00" is
+    the best or cannot be told apart from it; "1.30" takes 30% longer. A policy has no place in that order if it loses
+    more requests than another, cannot keep up, or has no such figure because too little has ended. Then its cell says
+    so.
     """
     policies = dict.fromkeys(policy for study in studies.values() for policy in study.policies)
     return {policy: [_cell(study, policy) for study in studies.values()] for policy in policies}
 
 
 def matrix_table(studies: Mapping[str, Study], heads: Iterable[str], *, about: str = "strategy") -> Table:
-    """Return the cells as a table, policies down, scenarios across, under `heads`; the best of each are strong."""
+    """Return the cells as a table, policies down, scenarios across, under `heads`; the best of each are bold."""
     columns = (Column(about, ColumnKind.TEXT, unbroken=True), *(Column(head, ColumnKind.MEASURE) for head in heads))
     rows = (
         (code(policy), *(strong(cell) if cell == BEST else cell for cell in cells))

@@ -1,7 +1,4 @@
-"""A study in the terminal: figures, a ranking, several scenarios beside each other.
-
-Decides what is said beside each table. Files and charts are made elsewhere.
-"""
+"""Output of a study in the terminal: figures, a ranking, several scenarios side by side."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -56,7 +53,7 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
 
 
 def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
-    """Print how far each policy is from the best one in each study; those that are best are bold."""
+    """Print the distance of each policy from the best one in each study; the best ones are bold."""
     numbers = list(map(str, range(1, len(studies) + 1)))
     said = [f"{n}: {study.scenario.name} ({path})" for n, (path, study) in zip(numbers, studies.items(), strict=True)]
     said.append(f"{BEST}: the best, or cannot be told apart from it")
@@ -72,7 +69,7 @@ def _with_lines(title: str, table: Block, lines: Sequence[str]) -> Section:
 
 
 def _verdict(study: Study, winner: Winner | None) -> Iterator[str]:
-    """Yield who has won; with one replication nothing, as nobody can have."""
+    """Yield the winner as text; nothing with one replication, which cannot have one."""
     if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
         yield sentence
 

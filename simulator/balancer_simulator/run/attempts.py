@@ -1,8 +1,7 @@
 """Retries and hedges in virtual time, by the attempt plan of the core.
 
-A shell, like that for threads: it decides nothing about where and when a call is tried again, but asks, pauses and
-hedges in virtual time as the plan says. A request whose first call succeeds has no plan at all: it is made when it is
-needed first.
+A shell, like that for threads: the plan decides where and when a call is tried again, and this module asks, pauses and
+hedges. A plan is made only when it is needed: a request whose first call succeeds has none.
 """
 
 import random
@@ -25,19 +24,19 @@ from balancer_simulator.world.task import Demand, Task
 
 __all__ = ["AttemptRunner"]
 
-# It got a lease, and yet was not done: it is lost. All else is that it got no lease.
+# With these reasons it got a lease and failed: it is lost. With all others it got no lease.
 _LOST = (Why.ATTEMPTS, Why.BUDGET, Why.DEADLINE)
 
 
 class AttemptListener(Protocol):
-    """Told what becomes of a request."""
+    """Receives requests that are lost, and second calls."""
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
-        """Give `task` up; `timed_out`: because it got no lease."""
+        """Give `task` up. `timed_out`: because it got no lease."""
         ...
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
-        """Begin the call of `task` a second time, with this lease."""
+        """Begin a second call of `task`, with this lease."""
         ...
 
 
@@ -45,12 +44,12 @@ class AttemptRunner:
     """The attempt plans of a run.
 
     Args:
-        env: that of the run.
-        discipline: has a task ask for an endpoint, and knows the core that it leases from.
-        policy: how often a request is tried, with which pauses, and when it is hedged.
-        budget: bounds the retries of all requests together; None: there is no bound.
+        env: of the run.
+        discipline: lets a task ask for an endpoint, and has its core.
+        policy: attempts of a request, pauses, and hedging.
+        budget: limits the retries of all requests together; None: no limit.
         rng: for the jitter of pauses.
-        caller: told of requests that are lost, and of second calls.
+        caller: receives lost requests and second calls.
     """
 
     def __init__(
@@ -73,19 +72,19 @@ class AttemptRunner:
         self._caller = caller
 
     def granted(self, task: Task, plan: AttemptPlan, now: float) -> None:
-        """Hear that a retry has its lease."""
+        """Handle the lease of a retry."""
         self._core_of(task).retried(task.failed_at, now)
         plan.granted(task.lease.endpoint.name, now)
 
     def failed(self, task: Task, lease: Lease, now: float) -> None:
-        """Hear that the call of `task` has failed, and so has its second one if there was one; `lease` was the last."""
+        """Handle the failure of the call of `task`, and of its second call if there was one. `lease` was the last."""
         hint = lease.hint
         asked_s = hint.retry_after_s if hint is not None else None
         task.failed_at = lease.endpoint.name
         self._follow(task, self._plan(task).failed(now, asked_s or 0.0))
 
     def refused(self, task: Task, error: BalancerError) -> None:
-        """Hear that there is no endpoint for `task`."""
+        """Handle that there is no endpoint for `task`."""
         if task.plan is None:
             self._caller.lose(task, timed_out=True)
             return
@@ -96,7 +95,7 @@ class AttemptRunner:
             self._follow(task, task.plan.no_lease(now))
 
     def slow(self, call: tuple[Task, Lease]) -> None:
-        """Make a call that is still under way a second time, if its plan wants that and a slot is free."""
+        """Begin a second call for one that is still under way, if its plan wants that and a slot is free."""
         task, lease = call
         if lease.ended:
             return
@@ -116,7 +115,7 @@ class AttemptRunner:
     # -- inside ------------------------------------------------------------------------------------
 
     def _plan(self, task: Task) -> AttemptPlan:
-        """Return the plan of `task`; the first time, one whose first call is under way."""
+        """Return the plan of `task`; a new one has its first call under way."""
         if task.plan is None:
             task.plan = AttemptPlan(self._policy_of(task.demand), budget=self._budget, rng=self._rng)
             task.plan.begin(task.arrived_s)
@@ -130,7 +129,7 @@ class AttemptRunner:
         return policy
 
     def _follow(self, task: Task, decision: Ask | Pause | Over) -> None:
-        """Do what the plan of `task` says."""
+        """Carry out the decision of the plan of `task`."""
         task.asks = isinstance(decision, Ask)
         if isinstance(decision, Ask):
             now = task.asked_s = self._env.now

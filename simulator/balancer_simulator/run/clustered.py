@@ -1,7 +1,7 @@
 """Cluster of processes in virtual time: members, a coordinator, and messages between them.
 
-A shell around the coordinator and the members of production: it carries what they say and rings when something is due.
-Decides where the time goes that a lease took: the network, the coordinator's queue and work, or the wait for a slot.
+A shell around the production coordinator and members: it carries their messages, and calls them when something is due.
+It splits the wait for a lease into network, coordinator (queue and work), and wait for a slot.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,17 +38,17 @@ from balancer_simulator.world.task import Task
 
 __all__ = ["ClusteredLeasePerCall"]
 
-_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 
 
 class _Process:
-    """One process: its member of the cluster, and where its asks are.
+    """One process: its member of the cluster, and its asks.
 
     Attributes:
-        who, member: its.
-        armed_s: when it rings.
-        asked: how many asks it has made; an ask's number is that, as the member counts them.
-        asks: those that are not answered, by number.
+        who, member: of this process.
+        armed_s: when it next calls the member.
+        asked: number of asks so far; the number of an ask is the same in the member.
+        asks: open asks, by number.
     """
 
     __slots__ = ("armed_s", "asked", "asks", "member", "who")
@@ -62,7 +62,7 @@ class _Process:
 
 
 class _PendingAsk:
-    """Where an ask is, and what took how long."""
+    """State of an ask, with the time of each step."""
 
     __slots__ = ("coordinator_s", "granted_s", "heard_s", "network_s", "number", "task")
 
@@ -74,15 +74,15 @@ class _PendingAsk:
 
 
 class ClusteredLeasePerCall(LeasePerCall):
-    """One lease a call, as in a pool that is connected to a server.
+    """One lease for each call, as in a pool that is connected to a server.
 
     Args:
         env: virtual time.
-        core: with the endpoints that there are, when it begins.
-        again: makes a core for a coordinator that begins anew.
-        client: told what became of a task.
-        scenario: says who is where, and from when on leases count.
-        streams: the replication's.
+        core: with the endpoints at the begin.
+        again: makes a core for a coordinator that starts again.
+        client: receives the results of tasks.
+        scenario: has the cluster, and the instant from which leases count.
+        streams: of the replication.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class ClusteredLeasePerCall(LeasePerCall):
     # -- the run -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Let everybody in, at once; from then on messages take their time."""
+        """Connect all members at once. From then on messages take time."""
         self._carries_at_once = True
         self._begin_coordinator()
         for number in range(self._model.members):
             who = MemberId(f"process {number}", "1")
-            lender = cast(Lender, self)  # its leases are given back by `done`
+            lender = cast(Lender, self)  # `done` returns its leases
             member = ClusterMember(who, lender=lender, block=self._model.block, times=self._times, now=self._env.now)
             process = _Process(who, member)
             self._processes.append(process)
@@ -135,7 +135,7 @@ class ClusteredLeasePerCall(LeasePerCall):
             after(self._env, outage.at_s, self._end_coordinator, outage.for_s)
 
     def record(self) -> ClusterRecord:
-        """Return what came of it."""
+        """Return the record of the cluster."""
         messages, busy_s = self._before
         return ClusterRecord(
             network_wait=self._network_waits,
@@ -154,11 +154,11 @@ class ClusteredLeasePerCall(LeasePerCall):
     # -- callers -----------------------------------------------------------------------------------
 
     def core_of(self, task: Task) -> Core:
-        """Return what stands for the core where this task is: to a shell a member is one."""
+        """Return the core where this task is: a member has the interface of a core."""
         return cast(Core, self._process_of(task).member)
 
     def ask(self, task: Task) -> None:
-        """Take a lease that is here already, or have the member ask for one."""
+        """Take a lease that is here already, or let the member ask for one."""
         process, now = self._process_of(task), task.asked_s
         lease = process.member.acquire(task.request, now)
         if lease is not None:
@@ -178,7 +178,7 @@ class ClusteredLeasePerCall(LeasePerCall):
         self._flush(process)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Give the lease back, unless it was lost meanwhile: the coordinator has given its slot to others."""
+        """Return the lease, unless it was lost meanwhile: then the coordinator has granted its slot again."""
         process = self._process_of(task)
         try:
             process.member.release(task.lease, outcome, now)
@@ -187,19 +187,19 @@ class ClusteredLeasePerCall(LeasePerCall):
         self._flush(process)
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Do as `done` does, and tell what the call took of a quota."""
+        """Do as `done`, and report the tokens that the call used."""
         used = task.demand.used_tokens
         if used is not None and outcome is _SUCCESS and not task.lease.ended:
             self._process_of(task).member.used(task.lease, used, now)
         self.done(task, outcome, now)
 
     def told(self, task: Task, load: Load, now: float) -> None:
-        """Tell what the endpoint of `task` has said of its load; it is sent with the end of the lease."""
+        """Record the load that the endpoint of `task` reported; it is sent with the end of the lease."""
         if not task.lease.ended:
             self._process_of(task).member.told(task.lease, load, now)
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
-        """Nobody does: a simulated lease is given back by its discipline."""
+        """Never called: the discipline returns simulated leases."""
         raise AssertionError("a simulated lease is given back by its discipline")
 
     def _process_of(self, task: Task) -> _Process:
@@ -243,7 +243,7 @@ class ClusteredLeasePerCall(LeasePerCall):
     # -- members -----------------------------------------------------------------------------------
 
     def _flush(self, process: _Process) -> None:
-        """Send what a member has to say, and see to it that it rings when something is due."""
+        """Send the messages of a member, and schedule its next due instant."""
         now = self._env.now
         for message in process.member.take_out(now):
             self._send(process, self._arrived, process, message)
@@ -255,7 +255,7 @@ class ClusteredLeasePerCall(LeasePerCall):
     def _ring(self, ringing: tuple[_Process, float]) -> None:
         process, due_s = ringing
         if due_s != process.armed_s:
-            return  # an earlier one was armed since
+            return  # an earlier one was scheduled since
         process.armed_s = inf
         process.member.tick(self._env.now)
         self._flush(process)
@@ -276,7 +276,7 @@ class ClusteredLeasePerCall(LeasePerCall):
 
     def _arrived(self, process: _Process, message: FromMember) -> None:
         if self._coordinator is None:
-            return  # nobody listens
+            return  # there is no coordinator now
         if self._carries_at_once:
             self._heard((process, message), 0.0)
         else:
@@ -335,7 +335,7 @@ class ClusteredLeasePerCall(LeasePerCall):
         self._let_coordinator_speak()
 
     def _end_coordinator(self, for_s: float) -> None:
-        """Let the coordinator die with all that it knew but its record, and another begin later."""
+        """Kill the coordinator, which loses all except its record, and start another one later."""
         self._coordinator = None
         self._queue.clear()
         after(self._env, for_s, ClusteredLeasePerCall._begin_next_coordinator, self)

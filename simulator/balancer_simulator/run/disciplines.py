@@ -1,6 +1,6 @@
-"""Client disciplines: how callers use the pool, and the baselines that the pool replaces.
+"""Client disciplines: how callers use the pool, and the baselines without a pool.
 
-Decides what a task does to get an endpoint and when it gives it back. All three work on the production core.
+A discipline decides how a task gets an endpoint and when it returns it. All three use the production core.
 """
 
 from dataclasses import replace
@@ -22,11 +22,11 @@ from balancer_simulator.world.task import Task, Worker
 
 __all__ = ["BASELINES", "AlwaysFirst", "LeaseListener", "LeasePerCall", "OldGlobalQueue"]
 
-_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 
 
 class LeaseListener(Protocol):
-    """Told what became of a task that asked for an endpoint."""
+    """Receives the result of a task that asked for an endpoint."""
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
@@ -38,7 +38,7 @@ class LeaseListener(Protocol):
 
 
 class Ticker:
-    """Calls `Core.tick` when something is due for those who wait, as a pool's timer does; else it schedules nothing."""
+    """Calls `Core.tick` when something is due for waiters, as a pool's timer does. Schedules nothing otherwise."""
 
     def __init__(self, env: Environment, core: Core) -> None:
         self._env = env
@@ -46,7 +46,7 @@ class Ticker:
         self._armed_s = inf
 
     def arm(self) -> None:
-        """See to it that what is due next is done in time; to be called whenever that may have changed."""
+        """Schedule what is due next. Call it whenever that may have changed."""
         due_s = self._core.due_s
         if due_s < self._armed_s and self._core.waiting:
             self._armed_s = due_s
@@ -54,7 +54,7 @@ class Ticker:
 
     def _ring(self, due_s: float) -> None:
         if due_s != self._armed_s:
-            return  # an earlier one was armed since
+            return  # an earlier one was scheduled since
         self._armed_s = inf
         if self._env.now >= self._core.due_s:
             for waiter in self._core.tick(self._env.now):
@@ -63,7 +63,7 @@ class Ticker:
 
 
 class LeasePerCall:
-    """One lease a call, as the pool is meant to be used; what all disciplines have in common."""
+    """One lease for each call, the normal use of the pool; base class of all disciplines."""
 
     def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
         self._env = env
@@ -72,22 +72,22 @@ class LeasePerCall:
         self._ticker = Ticker(env, core)
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint as the pool is to know it."""
+        """Return the endpoint as the pool should know it."""
         return endpoint
 
     def begin(self) -> None:
-        """Hear that the run begins: those endpoints are there that are there from the start."""
+        """Called when the run begins, after its first endpoints have joined."""
 
     def core_of(self, task: Task) -> Core:
-        """Return the core that `task` leases from, or what stands for it."""
+        """Return the core that `task` leases from, or its replacement."""
         return self._core
 
     def changed(self) -> None:
-        """Hear that an endpoint has joined, left or changed."""
+        """React to an endpoint that has joined, left or changed."""
         self._ticker.arm()
 
     def ask(self, task: Task) -> None:
-        """Take a free slot for `task`, or wait for one; the listener hears of it, now or later."""
+        """Take a free slot for `task`, or wait for one. The listener gets the result, now or later."""
         now = task.asked_s
         lease = self._core.acquire(task.request, now)
         if lease is None:
@@ -96,12 +96,12 @@ class LeasePerCall:
             self._start(task, lease, now)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Give the slot back: the call of `task` has ended; whoever waited for the slot is served."""
+        """Return the slot after the call of `task` has ended, and serve its waiter."""
         for waiter in self._core.release(task.lease, outcome, now):
             waiter.wake()
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Do as `done` does, where what an endpoint did may have consequences later."""
+        """Do as `done`, if the rules may react to the call later."""
         used = task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
             for waiter in self._core.used(task.lease, used, now):
@@ -110,11 +110,11 @@ class LeasePerCall:
         self._ticker.arm()
 
     def told(self, task: Task, load: Load, now: float) -> None:
-        """Let the pool hear what the endpoint of `task` says of its load."""
+        """Report to the pool the load that the endpoint of `task` reported."""
         self._core.told(task.lease, load, now)
 
     def record(self) -> ClusterRecord | None:
-        """Return what it cost that callers are in several processes; None if they are not."""
+        """Return the costs of several processes; None if there is only one."""
         return None
 
     def _wait(self, task: Task, now: float) -> None:
@@ -126,7 +126,7 @@ class LeasePerCall:
             self._refuse(task, error)
             return
         task.waiter = waiter
-        if waiter.lease is not None:  # its claim was older than that of one for whom slots were kept
+        if waiter.lease is not None:  # its claim was older than that of a waiter for whom slots were kept
             self._woken(task)
             return
         if self._core.due_s < inf:
@@ -134,7 +134,7 @@ class LeasePerCall:
         self._watch(task, waiter, timeout_s)
 
     def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
-        """See to it that a wait ends in time, and that a retry polls meanwhile."""
+        """Schedule the end of a wait, and the polls of a retry until then."""
         if timeout_s < inf:
             after(self._env, timeout_s, self._expire, (task, waiter))
         if task.polls is not None:
@@ -146,7 +146,7 @@ class LeasePerCall:
             after(self._env, polls.at_s - self._env.now, self._poll, retry)
 
     def _poll(self, retry: tuple[Task, RetryPolls, Waiter]) -> None:
-        """Let a retry that still waits look again, at its place in the queue."""
+        """Let a waiting retry look again, at its place in the queue."""
         task, polls, waiter = retry
         if waiter.ended:
             return
@@ -166,12 +166,12 @@ class LeasePerCall:
             self._moved(task)
 
     def _moved(self, task: Task) -> None:
-        """See to what is due, after something has changed for those who wait where `task` is."""
+        """Update what is due, after a change for the waiters of `task`'s core."""
         self._ticker.arm()
 
     def _woken(self, task: Task) -> None:
         waiter: Waiter = task.waiter
-        task.waiter = None  # each knows the other, and nobody else knows them: a cycle is costly to find
+        task.waiter = None  # they refer to each other, and the garbage collector is slow to find such a cycle
         if waiter.lease is not None:
             self._start(task, waiter.lease, waiter.lease.granted_s)
         elif waiter.error is not None:
@@ -179,10 +179,10 @@ class LeasePerCall:
 
 
 class AlwaysFirst(LeasePerCall):
-    """The design without a pool: every part numbers its own workers, and worker k calls endpoint k.
+    """Baseline without a pool: every part numbers its own workers, and worker k calls endpoint k.
 
-    So every part starts with the first endpoint. Requests of an open workload come from nobody in particular: each is
-    a part of its own, with one worker. What a task asks for (labels) is not looked at; a retry goes to the same.
+    So every part starts with the first endpoint. Each request of an open workload is a part of its own, with one
+    worker. Labels are ignored; a retry goes to the same endpoint.
     """
 
     def __init__(self, env: Environment, core: Core, client: LeaseListener) -> None:
@@ -190,7 +190,7 @@ class AlwaysFirst(LeasePerCall):
         self._requests: list[Request] = []
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint with a label that is its own, and without what that design has not."""
+        """Return the endpoint with a label of its own, and without features that this design lacks."""
         endpoint = replace(endpoint, group=0, quota=None)
         label = f"only {endpoint.name}"
         request = Request(frozenset({label}))
@@ -199,37 +199,37 @@ class AlwaysFirst(LeasePerCall):
         return replace(endpoint, labels=endpoint.labels | {label})
 
     def ask(self, task: Task) -> None:
-        """Wait for the endpoint of this number."""
+        """Wait for the endpoint with this number."""
         index = task.worker.index if task.worker else 0
         task.request = self._requests[index % len(self._requests)]
         super().ask(task)
 
 
 class OldGlobalQueue(LeasePerCall):
-    """The design this pool replaces: one queue of endpoints, polled, and kept for as long as there is work.
+    """Baseline that the pool replaces: one polled queue of endpoints; an endpoint is kept while there is work.
 
-    A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps what it got until its own work has been used up
-    for a second. It knows no labels and no exclusions, so a retry goes to the same endpoint.
+    A worker asks for 0.1 s, sleeps 0.1 s, and asks again. It keeps its endpoint until it has had no work for a second.
+    There are no labels and no exclusions, so a retry goes to the same endpoint.
     """
 
     POLL_S: Final = 0.1
     LINGER_S: Final = 1.0
 
     def enlist(self, endpoint: Endpoint) -> Endpoint:
-        """Return the endpoint without what that design has not."""
+        """Return the endpoint without features that this design lacks."""
         return replace(endpoint, group=0, quota=None)
 
     def ask(self, task: Task) -> None:
-        """Use the endpoint that the worker has, or begin to poll for one."""
+        """Use the worker's endpoint, or begin to poll for one."""
         worker = task.worker
         if worker is not None and worker.lease is not None:
-            worker.turn += 1  # it lingers no more
+            worker.turn += 1  # its endpoint is not returned by `_linger`
             self._start(task, worker.lease, self._env.now)
         else:
             self._listen(task)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Keep the endpoint for a while; whoever is nobody in particular has no more work, and gives it back."""
+        """Keep the endpoint for a while. A task without a worker returns it, because it has no more work."""
         worker = task.worker
         if worker is None:
             self._give_back(task.lease)

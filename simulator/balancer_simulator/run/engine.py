@@ -1,8 +1,7 @@
 """One run: a scenario, a policy and a replication in, a record out.
 
-Decides nothing about balancing: that is the production core's and the strategy's business. It is a shell like the
-threaded pool: it makes one call at a time to the core, says what time it is, and does what comes of it. There is
-no process per customer: every event calls a function.
+The production core and the strategy do the balancing. This is a shell like the threaded pool: it makes one call at a
+time to the core, with the time, and acts on the result. There is no process per customer: every event calls a function.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +40,7 @@ __all__ = ["Observer", "Simulation", "simulate_once"]
 Observer = Callable[[Task, Lease], None]
 """Told of every grant, as it is made."""
 
-_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 _FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
 
 
@@ -58,11 +57,11 @@ def simulate_once(
     """Run `scenario` once under `policy`.
 
     Args:
-        replication: its number; it decides the random numbers together with the scenario's seed.
+        replication: its number; together with the scenario's seed it decides the random numbers.
         registry: where strategies are looked up; default: all that are installed.
-        spans: how many calls to keep, the first ones.
-        observer: told of every grant.
-        looks: how often to look how many requests are under way, evenly spaced; 0: never.
+        spans: how many of the first calls to keep.
+        observer: called at every grant.
+        looks: how often to record the number of requests under way, evenly spaced; 0: never.
 
     Raises:
         ConfigError: there is no such strategy, or an option is wrong.
@@ -73,7 +72,7 @@ def simulate_once(
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is to be kept of a run besides its figures: calls, grants, looks at the population; see `simulate_once`."""
+    """What to keep of a run besides its figures: calls, grants, numbers of requests under way; see `simulate_once`."""
 
     spans: int
     observer: Observer | None
@@ -81,7 +80,7 @@ class _Kept:
 
 
 class _Lender:
-    """Whom the core's leases belong to. They are given back through the core: nobody releases a lease by itself."""
+    """Owner of the core's leases. They are returned through the core, not by themselves."""
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("a simulated lease is given back by its discipline")
@@ -94,9 +93,9 @@ class _Lender:
 
 
 class Simulation:
-    """What is under way in one run."""
+    """State of one run."""
 
-    # Slots: a class of many attributes finds its methods slowly without them.
+    # Slots: without them, a class with many attributes finds its methods slowly.
     __slots__ = (
         "_add_wait",
         "_ask",
@@ -155,10 +154,10 @@ class Simulation:
         self._concluded = self._source.conclude
         self._measurement = Measurement(self._env, scenario, fleet, self._counts, self._source)
         of_few = (self._kinds, kept.spans, self._draws_again, self._observer is not None, self._budget is not None)
-        self._notes_more = any(of_few)  # some of what `_note_start` does is to be done for every call
+        self._notes_more = any(of_few)  # a part of `_note_start` is needed for every call
 
     def _new_core(self, registry: Registry) -> Core:
-        """Return the core; what the pool replaces has no rules."""
+        """Return the core. For a baseline it has no rules."""
         scenario, policy, streams = self._scenario, self._policy, self._streams
         by_rules = policy.strategy not in BASELINES
         name = policy.strategy if by_rules else "fifo"
@@ -177,7 +176,7 @@ class Simulation:
         )
 
     def _discipline_of(self, registry: Registry) -> LeasePerCall:
-        """Return how callers use the pool; what the pool replaces knows no cluster."""
+        """Return how callers use the pool. A baseline has no cluster."""
         baseline = BASELINES.get(self._policy.strategy)
         if self._scenario.cluster is None or baseline is not None:
             return (baseline or LeasePerCall)(self._env, self._core, self)
@@ -185,7 +184,7 @@ class Simulation:
         return ClusteredLeasePerCall(self._env, self._core, again, self, self._scenario, self._streams)
 
     def _retry_by_rules(self) -> None:
-        """Decide how calls are retried and hedged; what the pool replaces has no rules for that."""
+        """Set up retries and hedges. A baseline has no rules for them."""
         scenario, is_baseline = self._scenario, self._policy.strategy in BASELINES
         retries = None if is_baseline else scenario.retries
         self._budget = RetryBudget(retries) if retries else None
@@ -208,7 +207,7 @@ class Simulation:
         )
 
     def _call_ended(self) -> CallEnded:
-        """Return what is to be told of the end of every call."""
+        """Return the function to call at the end of every call."""
         ended: CallEnded = self._served if self._hedge_after_s is None else self._served_either
         if any(model.tells_load for model in self._scenario.endpoints):
             ended = partial(self._served_and_told, ended)
@@ -247,7 +246,7 @@ class Simulation:
             after(self._env, self._hedge_after_s, self._attempts.slow, (task, lease))
 
     def _note_start(self, task: Task, lease: Lease, now: float) -> None:
-        """Do what has to be done before a call begins, in few runs or for few calls."""
+        """Do the work before a call begins that is needed in few runs or for few calls."""
         if self._kinds and task.arrived_s >= self._counts_from_s:
             self._kinds[task.demand.name].wait.add(now - task.asked_s)
         if task.plan is not None:
@@ -276,16 +275,16 @@ class Simulation:
             self._attempts.failed(task, task.lease, now)
 
     def _served_and_told(self, served: CallEnded, task: Task, outcome: Outcome = _SUCCESS) -> None:
-        """Let the pool hear what the answer says of the server's load, and do what `served` does."""
+        """Report the server's load to the pool, and do as `served`."""
         server = self._servers[task.lease.endpoint.name]
         if server.model.tells_load and not task.beaten:
             self._discipline.told(task, server.load(), self._env.now)
         served(task, outcome)
 
     def _served_either(self, task: Task, outcome: Outcome = _SUCCESS) -> None:
-        """Do what `_served` does, where a call may be one of two: the first success counts, as for `Pool.call`.
+        """Do as `_served`, if a call may be one of two: the first success counts, as for `Pool.call`.
 
-        The loser gives its slot back at once, and goes on at its endpoint: nobody can stop a program from outside.
+        The loser returns its slot at once and continues at its endpoint, because a caller cannot stop a program.
         """
         if task.beaten:
             task.server.forget(task, self._env.now)
@@ -314,7 +313,7 @@ class Simulation:
         self._concluded(leader)
 
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
-        """Begin the call of `task` a second time. It never waited, so it is not among the waits."""
+        """Begin a second call of `task`. It never waited, so it is not among the waits."""
         work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
         twin = Task(self._env, task.number, work_s, task.demand, task.worker, task.arrived_s)
         twin.leader, twin.rival, task.rival = task, task, twin
@@ -327,23 +326,23 @@ class Simulation:
         twin.server.begin(twin, now)
 
     def _drawn_again(self, task: Task, which: int) -> float:
-        """Return the work of a further call; `which` tells those of a request apart, second calls are below 0."""
+        """Return the work of a further call. `which` is its number within the request; second calls are below 0."""
         if task.demand.again is None:
             return task.work_s
         return task.demand.again(self._streams.numbers(Purpose.AGAIN, task.number, which % (1 << 32)))
 
     def refuse(self, task: Task, error: BalancerError) -> None:
-        """Hear that there is no endpoint for `task`.
+        """Handle that there is no endpoint for `task`.
 
         Raises:
-            StrategyError: it is the strategy that failed, and what comes of such a run would say nothing.
+            StrategyError: the strategy failed, so the run would say nothing.
         """
         if isinstance(error, StrategyError):
             raise error
         self._attempts.refused(task, error)
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
-        """Give `task` up; `timed_out`: because it got no lease."""
+        """Give `task` up. `timed_out`: because it got no lease."""
         self._counts.lose(task, self._env.now, timed_out=timed_out)
         self._concluded(task)
 
@@ -359,7 +358,7 @@ class Simulation:
     # -- the run -----------------------------------------------------------------------------------
 
     def record(self) -> Record:
-        """Run to the end and return what it came to."""
+        """Run to the end and return the record."""
         scenario, counts, measured = self._scenario, self._counts, self._measurement
         self._join()
         measured.begin(bound_s=self._bound_s, populations=self._kept.looks)
@@ -367,7 +366,7 @@ class Simulation:
             self._discipline.begin()
             self._source.begin()
             self._run_to_the_end()
-        except Exception as error:  # most likely of the strategy, which the traceback does not name
+        except Exception as error:  # probably from the strategy, which the traceback does not name
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
         counts.leave_open(self._env.now)
@@ -406,7 +405,7 @@ class Simulation:
             env.step()
 
     def _join(self) -> None:
-        """Let those endpoints join that are there from the start, and wait for the others and for the changes."""
+        """Add the endpoints that exist from the start, and schedule the others and the changes."""
         for url, model in self._scenario.by_url.items():
             if model.from_s:
                 after(self._env, model.from_s, self._change, Change(at_s=model.from_s, do="add", url=url))

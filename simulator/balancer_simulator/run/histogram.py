@@ -1,12 +1,11 @@
 """Censored histogram in constant memory, with Kaplan-Meier quantiles.
 
-Decides how quantiles are told from counts: in buckets 2.2% wide, evenly filled, so a quantile is within 2.2% of the
-truth and mostly much nearer; mean and most are exact. Decides also what becomes of values that are only known to be
-larger than something, as of a request that is still under way: to leave them out would make everything look shorter, so
-they count by the estimator of Kaplan and Meier (1958).
+Buckets are 2.2% wide and count as evenly filled. So a quantile is within 2.2% of the truth, and mostly much nearer;
+mean and most are exact. Values with only a lower bound, as of a request still under way, count by the estimator of
+Kaplan and Meier (1958): without them all values would look too short.
 
-The buckets are as wide as those of a pool's waits (`WaitHistogram`), which are counted one at a time, without numpy,
-and are never open. A tally counts blocks of values at once, so a simulation of millions of requests stays fast.
+The buckets are as wide as those of a pool's waits (`WaitHistogram`). Those are counted one at a time, without numpy,
+and are never open. This histogram counts blocks of values at once, so a simulation of millions of requests stays fast.
 """
 
 import math
@@ -22,28 +21,28 @@ from balancer_simulator.scenario.distributions import Floats
 
 __all__ = ["CensoredHistogram"]
 
-_SHORTEST_S: Final = 2.0**-40  # what is shorter counts as this, 1e-12 s; 0 is counted apart
+_SHORTEST_S: Final = 2.0**-40  # shorter values count as this, 1e-12 s; 0 is counted apart
 _BUCKETS: Final = 80 * _PER_OCTAVE  # up to 2**40 s
 
 _NOISE: Final = 1e-12  # of sums of parts
 
 Counts = NDArray[np.int64]
-_Packed = tuple[list[int], list[int]]  # places that are not empty, and what is there
+_Packed = tuple[list[int], list[int]]  # indices of buckets that are not empty, and their counts
 
 
 class CensoredHistogram:
     """Counts values >= 0. `add` costs an append; the memory is that of a block and the buckets.
 
-    Values that are open, known only to be larger than something, see `leave_open`, count in mean, most, quantiles and
-    tail; the mean is then within 2.2%, like the quantiles. The largest of all, if it is open, counts as if it ended
-    there (Efron, 1967), so what hardly ever ends is longer than it looks.
+    Open values have only a lower bound, see `leave_open`. They count in mean, most, quantiles and tail; the mean is
+    then within 2.2%, like the quantiles. If the largest value is open, it counts as if it ended there (Efron, 1967), so
+    values that hardly ever end are longer than they look.
     """
 
     __slots__ = ("_block", "_buckets", "_count", "_most", "_open", "_total", "add")
 
     def __init__(self) -> None:
         self._block: list[float] = []
-        # The first one is of zeros, the others of what is up to their upper edge.
+        # The first bucket has the zeros, the others the values up to their upper edge.
         self._buckets = np.zeros(1 + _BUCKETS, dtype=np.int64)
         self._open: Counts | None = None
         self._count = 0
@@ -53,7 +52,7 @@ class CensoredHistogram:
         """Count one value; call `settle` now and then, or the block grows."""
 
     def settle(self) -> None:
-        """Count what was added since the last time."""
+        """Count the values added since the last time."""
         if self._block:
             values = np.array(self._block)
             self._total += math.fsum(self._block)
@@ -63,7 +62,7 @@ class CensoredHistogram:
             self._buckets += _counted(values)
 
     def leave_open(self, values: Iterable[float]) -> None:
-        """Count values that are known only to be larger than these."""
+        """Count values of which these are lower bounds."""
         found = np.array(list(values), dtype=float)
         if len(found):
             self._most = max(self._most, float(found.max()))
@@ -71,30 +70,30 @@ class CensoredHistogram:
 
     @property
     def count(self) -> int:
-        """How many there were, without those that are open."""
+        """Number of values, without open ones."""
         self.settle()
         return self._count
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 if there were none but open ones."""
+        """Mean of the values; 0 if there are none, or only open ones."""
         if not self.count:
             return 0.0
         mean = self._total / self._count
         if self._open is None:
             return mean
-        # What the buckets get wrong about the values that are known, they get wrong about all.
+        # The error of the buckets on the known values is assumed for all values.
         known, estimated = float(self._buckets @ _middles()), float(self._weights() @ _middles())
         return estimated / self._all + (mean - known / self._count)
 
     @property
     def most(self) -> float:
-        """The largest; 0 if there were none."""
+        """The largest value; 0 if there are none."""
         self.settle()
         return self._most
 
     def quantile(self, q: float) -> float:
-        """Return the value that a part `q` (0..1) of all do not exceed, to 2.2%; 0 if there were none."""
+        """Return the value that a share `q` (0..1) of all do not exceed, to 2.2%; 0 if there are none."""
         if not self.count:
             return 0.0
         weights = self._weights()
@@ -108,7 +107,7 @@ class CensoredHistogram:
         return min(self._most, float(_SHORTEST_S * 2.0 ** ((place - 1 + min(max(part, 0.0), 1.0)) / _PER_OCTAVE)))
 
     def beyond(self, value: float) -> float:
-        """Return the part of all that is larger than `value`, the bucket of which is taken to be evenly filled."""
+        """Return the share of all that are larger than `value`; its bucket counts as evenly filled."""
         if not self.count:
             return 0.0
         weights = self._weights()
@@ -120,7 +119,7 @@ class CensoredHistogram:
         return (float(weights[place + 1 :].sum()) + inside) / self._all
 
     def tail(self) -> tuple[Floats, Floats]:
-        """Return values in ascending order, and the part of all that is larger than each: the tail of the CDF."""
+        """Return values in ascending order, and the share of all that are larger than each: the tail of the CDF."""
         self.settle()
         weights = self._weights()
         places = np.flatnonzero(weights[1:]) + 1
@@ -132,10 +131,10 @@ class CensoredHistogram:
         return self._count + (0 if self._open is None else int(self._open.sum()))
 
     def _weights(self) -> Floats:
-        """Return how many values each bucket has, with those that are open spread over the buckets behind theirs.
+        """Return how many values each bucket has. Open values are spread over the buckets behind theirs.
 
-        It is the estimator of Kaplan and Meier: of the values that get as far as a bucket, known or open, the part that
-        is known to be in it is the chance to end there.
+        This is the estimator of Kaplan and Meier: of the values that reach a bucket, known or open, the share that is
+        known to be in it is the chance to end there.
         """
         if self._open is None:
             return self._buckets.astype(float)
@@ -149,7 +148,7 @@ class CensoredHistogram:
 
     @classmethod
     def merged(cls, tallies: Iterable["CensoredHistogram"]) -> "CensoredHistogram":
-        """Return a tally of all values together."""
+        """Return one histogram of all values."""
         whole = cls()
         for tally in tallies:
             tally.settle()
@@ -197,7 +196,7 @@ def _unpacked(packed: _Packed) -> Counts:
 
 @cache
 def _middles() -> Floats:
-    """Return the middle of each bucket, by ratio; the first one is of zeros."""
+    """Return the middle of each bucket, by ratio. The first one is of zeros."""
     return np.concatenate([[0.0], _SHORTEST_S * np.exp2((np.arange(_BUCKETS) + 0.5) / _PER_OCTAVE)])
 
 

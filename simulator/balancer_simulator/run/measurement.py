@@ -1,10 +1,10 @@
-"""Measurements of a run: how busy servers are, how many requests wait and are under way, and counts of requests.
+"""Measurements of a run: utilisation of servers, requests that wait and are under way, and counts of requests.
 
-Looks at the servers now and then, and decides what "all slots" are when endpoints join, leave or change: one that is
-drained or removed has none, one that has crashed has all of its own.
+Servers are sampled from time to time. The number of slots follows endpoints that join, leave or change: one that is
+drained or removed has none, one that has crashed has all its own.
 
-Counts of a run: requests by what became of them, and how long they waited and took, by kind as well. Requests that come
-before the warm-up is over do not count.
+Requests are counted by their end, with their waits and sojourns, also by kind. Requests that arrive during the warm-up
+do not count.
 """
 
 import math
@@ -26,21 +26,21 @@ from balancer_simulator.world.task import Task
 
 __all__ = ["Measurement", "RequestCounts", "Steps", "slot_seconds", "slots_of"]
 
-_SETTLE_EVERY: Final = 4096  # requests: the histograms keep the values of so many, and no more
+_SETTLE_EVERY: Final = 4096  # requests whose values the histograms keep at most
 _BINS: Final = 120  # of a timeline
 
 Steps = Sequence[tuple[float, int]]
 
 
 class RequestCounts:
-    """The requests of a run.
+    """Counts of the requests of a run.
 
     Attributes:
-        from_s: from when on requests count.
+        from_s: instant from which requests count.
         under_way: those that count and are not over.
         completed, lost, timed_out: how many succeeded, failed at every attempt, found no endpoint.
         wait, sojourn: see `Record`.
-        kinds: the same by kind, by name; empty if there is only one.
+        kinds: the same by name of the kind; empty if there is only one.
         last_s: when the last one was over, counted or not.
     """
 
@@ -64,23 +64,23 @@ class RequestCounts:
         self.kinds = {kind.name: _KindCounts() for kind in kinds} if len(kinds) > 1 else {}
         self.completed = self.lost = self.timed_out = 0
         self.under_way: set[Task] = set()
-        self._early: set[Task] = set()  # those that do not count, unless they wait to the end
+        self._early: set[Task] = set()  # requests that do not count, unless they wait until the end
         self.last_s = 0.0
 
     @property
     def arrived(self) -> int:
-        """How many have come that count."""
+        """Number of arrivals that count."""
         return self.completed + self.lost + self.timed_out + len(self.under_way)
 
     def arrive(self, task: Task) -> None:
-        """Count a request that comes."""
+        """Count an arrival."""
         if task.arrived_s >= self.from_s:
             self.under_way.add(task)
         else:
             self._early.add(task)
 
     def succeed(self, task: Task, now: float) -> None:
-        """Count a request that has its answer."""
+        """Count a request with its answer."""
         if task.arrived_s >= self.from_s:
             self.completed += 1
             self.under_way.remove(task)
@@ -96,7 +96,7 @@ class RequestCounts:
         self.last_s = now
 
     def lose(self, task: Task, now: float, *, timed_out: bool) -> None:
-        """Count a request that is given up; `timed_out`: because it got no lease."""
+        """Count a request that is given up. `timed_out`: because it got no lease."""
         if task.arrived_s >= self.from_s:
             self.under_way.remove(task)
             self.timed_out += timed_out
@@ -112,9 +112,9 @@ class RequestCounts:
         self.last_s = now
 
     def leave_open(self, now: float) -> None:
-        """Count what is under way at the end as longer than it has been so far.
+        """Count requests under way at the end as longer than they have been so far.
 
-        Whoever has waited since before the warm-up was over has waited all the time that counts: it is no less a wait.
+        A request that came during the warm-up and still waits counts among the waits.
         """
         self._settle()
         waiting = [task for task in (*self.under_way, *self._early) if task.asks]
@@ -126,7 +126,7 @@ class RequestCounts:
             of_kind.sojourn.leave_open(now - task.arrived_s for task in mine)
 
     def of_kinds(self) -> tuple[KindRecord, ...]:
-        """Return what became of the requests of each kind."""
+        """Return the record of each kind of request."""
         return tuple(
             KindRecord(name, each.completed, each.lost, each.timed_out, each.wait, each.sojourn)
             for name, each in self.kinds.items()
@@ -152,18 +152,18 @@ class _KindCounts:
 
 
 class Measurement:
-    """What is seen of a run.
+    """Samples of a run.
 
     Args:
         env: virtual time.
-        scenario: what is run.
+        scenario: of the run.
         fleet: the servers.
         counts: the requests.
         source: has the workers, if any.
 
     Attributes:
         halfway: see `Record`.
-        under_way: how many requests were under way, whenever that was looked at.
+        under_way: number of requests under way, at each sample.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Measurement:
         self._host_of = {url: host for url, host in hosts.items() if host in fleet.hosts}
         self.halfway = (0, 0)
         self.under_way: list[int] = []
-        self._waiting: list[float] = []  # how many waited, whenever that was looked at in the second half
+        self._waiting: list[float] = []  # number of waiting requests, at each sample in the second half
         self._before: dict[str, tuple[int, int, float]] = {}
         self._worked_before: dict[str, float] = {}
         self._looks: list[tuple[float, list[float]]] = []
@@ -187,11 +187,11 @@ class Measurement:
         self._bin_s = scenario.horizon_s / _BINS
 
     def begin(self, *, bound_s: float | None, populations: int) -> None:
-        """Begin to look.
+        """Begin to sample.
 
         Args:
-            bound_s: before that no run is over; it makes the bins of the timeline finer. None: that is not known.
-            populations: how often to look how many requests are under way, evenly spaced; 0: never.
+            bound_s: the least duration of the run, which makes the bins of the timeline finer. None: unknown.
+            populations: how often to record the number of requests under way, evenly spaced; 0: never.
         """
         horizon_s, from_s = self._scenario.horizon_s, self._counts.from_s
         self._bin_s = min(horizon_s, bound_s or math.inf) / _BINS
@@ -204,15 +204,15 @@ class Measurement:
 
     @property
     def waiting(self) -> float:
-        """How many requests waited in the second half of the time that counts, on average."""
+        """Mean number of waiting requests in the second half of the time that counts."""
         return sum(self._waiting) / max(1, len(self._waiting))
 
     def endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
-        """Return what each endpoint did."""
+        """Return the record of each endpoint."""
         return tuple(self._endpoint(url, end_s) for url in self._servers)
 
     def servers(self, end_s: float) -> tuple[ServerRecord, ...]:
-        """Return what each host or server did."""
+        """Return the record of each host or server."""
         ends = np.array([self._counts.from_s, end_s])
         found = []
         for name, worked_s in self._worked(end_s):
@@ -226,7 +226,7 @@ class Measurement:
         return tuple(found)
 
     def crews(self) -> tuple[tuple[int, ...], ...]:
-        """Return how many calls each worker made, for each group that worked together."""
+        """Return the number of calls of each worker, for each group that worked together."""
         crews: dict[str, list[int]] = {}
         for worker in self._source.workers:
             crews.setdefault(worker.part, []).append(worker.calls)
@@ -257,7 +257,7 @@ class Measurement:
         after(self._env, every_s, self._look_at_population, every_s)
 
     def _look(self) -> None:
-        """See how busy everybody has been so far, and look again after a while; nobody knows when a batch ends."""
+        """Sample the servers, and schedule the next sample. Bins are merged, because the end of a batch is unknown."""
         now = self._env.now
         self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
         if len(self._looks) > 2 * _BINS:
@@ -268,7 +268,7 @@ class Measurement:
         after(self._env, self._bin_s, Measurement._look, self)
 
     def _waiting_now(self) -> float:
-        """Return how many requests wait: for a lease, in a line inside their server, or for a part of their host."""
+        """Return how many requests wait: for a lease, in a queue inside their server, or for a share of their host."""
         waiting = float(sum(task.asks for task in self._counts.under_way))
         on_host = dict.fromkeys(self._hosts, 0)
         for url, server in self._servers.items():
@@ -292,7 +292,7 @@ class Measurement:
         )
 
     def _worked(self, now: float) -> Iterator[tuple[str, float]]:
-        """Yield who does work, hosts first, and how much each has done."""
+        """Yield each host or server with its work so far, hosts first."""
         for name, host in self._hosts.items():
             yield name, host.worked_until(now)
         for url, server in self._servers.items():

@@ -1,7 +1,4 @@
-"""Record of a run: counts, histograms and figures.
-
-Requests that arrive after the warm-up count. A record says what happened, not why.
-"""
+"""Record of a run: counts, histograms and figures. Requests that arrive after the warm-up count."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +13,7 @@ __all__ = ["CallSpan", "ClusterRecord", "EndpointRecord", "KindRecord", "Record"
 
 @dataclass(frozen=True, slots=True)
 class CallSpan:
-    """One call: which task of which part, where, from when to when (seconds), and whether it succeeded.
+    """One call: its task and part, its endpoint, start and end in seconds, and whether it succeeded.
 
     `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`.
     """
@@ -33,7 +30,7 @@ class CallSpan:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """How busy each endpoint was over time.
+    """Utilisation of each endpoint over time.
 
     Attributes:
         edges_s: of the bins, one more than there are bins.
@@ -48,13 +45,13 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """One endpoint: its spec, and what it did in the time that counts.
+    """One endpoint: its spec, and its work in the time that counts.
 
     Attributes:
-        url, capacity, weight: as it was when it came.
-        slots_s: slot-seconds that it had, see `balancer_simulator.run.measurement`.
-        calls, failures: begun; ended in failure.
-        busy_s: slot-seconds that were in use.
+        url, capacity, weight: as when it joined.
+        slots_s: its slot-seconds, see `balancer_simulator.run.measurement`.
+        calls, failures: calls that began; calls that failed.
+        busy_s: slot-seconds in use.
     """
 
     url: str
@@ -68,14 +65,14 @@ class EndpointRecord:
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """What does the work: an endpoint, or the host whose cores several endpoints share.
+    """A server: an endpoint, or the host whose cores several endpoints share.
 
-    A slot is in use from the lease to its end; a server is at work only while it computes: not while a call is on its
-    way or stands in a line inside it, and still while it does what nobody waits for any more.
+    A slot is in use from the lease to its end. A server is at work only while it computes. A call on the network or in
+    the server's queue is not work; a call that nobody waits for any more still is.
 
     Attributes:
         name: URL, or host.
-        lines_s: seconds of work that it could have done: what it can do at once x seconds.
+        lines_s: seconds of work that it could have done: its parallelism x seconds.
         worked_s: seconds of work that it did.
     """
 
@@ -97,7 +94,7 @@ class KindRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Every figure of the kind, by name, as those of a record."""
+        """Every figure of the kind, by name, as in a record."""
         return _known(
             {
                 **_of("wait", self.wait),
@@ -110,16 +107,16 @@ class KindRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
-    """What it cost that callers and slots are not in one process.
+    """Costs of callers and slots in different processes.
 
     Attributes:
-        network_wait, owner_wait, slot_wait: seconds of each lease's wait that it was on the way, with what was lost and
-            said again; that the coordinator had it; and the rest, that there was no slot for it.
-        leases: how many were granted; those that were in stock, too.
-        from_stock: leases that were in the process already, of a block.
-        lost_leases: whose process was out of touch for too long: a call went on, and its slot went to others.
-        messages: that the coordinator heard.
-        busy_s: seconds that it took for them.
+        network_wait, owner_wait, slot_wait: parts of the wait of each lease, in seconds: on the network, repeats of
+            lost messages included; in the coordinator; and the rest, without a free slot.
+        leases: granted ones, those from stock included.
+        from_stock: leases that the process already had, from a block.
+        lost_leases: leases of a process without contact for too long: the call went on, and its slot was granted again.
+        messages: that the coordinator received.
+        busy_s: seconds of its work for them.
     """
 
     network_wait: CensoredHistogram
@@ -148,7 +145,7 @@ class ClusterRecord:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
-    """One run.
+    """Record of one run.
 
     Attributes:
         policy: label of the strategy or baseline.
@@ -156,22 +153,22 @@ class Record:
         measured_s: from the end of the warm-up to the end.
         completed, lost, timed_out: requests that succeeded, that failed at every attempt, that found no endpoint.
         unfinished: requests still under way at the end.
-        halfway: requests that had come, and those under way, in the middle of the time that counts; of a batch that
-            was done before: none.
-        waiting: how many requests waited, for a lease or inside a server or its host, in the second half of the time
-            that counts, on average.
-        wait, sojourn: seconds from asking to a lease, for every lease; from arrival to success. What is under way at
-            the end counts as longer than it has been so far.
+        halfway: requests that had arrived, and those under way, in the middle of the time that counts; none for a batch
+            that was done before.
+        waiting: mean number of requests that waited, for a lease or inside a server or its host, in the second half of
+            the time that counts.
+        wait, sojourn: seconds from the ask to the lease, for every lease; from arrival to success. Requests under way
+            at the end count as longer than they have been so far.
         endpoints: in the order of the scenario.
-        crews: calls of each worker, for each group that worked together; empty where requests come from nobody.
-        makespan_s: of a workload that has an end, which was reached: when the last request was over; else None.
-        bound_s: of a batch: what no schedule can beat; else None.
-        timeline: how busy the endpoints were.
-        servers: what did the work.
+        crews: calls of each worker, for each group that worked together; empty if requests have no workers.
+        makespan_s: of a workload with an end that was reached: when the last request was over; else None.
+        bound_s: of a batch: a time that no schedule can beat; else None.
+        timeline: utilisation of the endpoints.
+        servers: endpoints or hosts, with their work.
         kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
-        under_way: how many requests were under way at instants evenly spaced, if that was asked for.
-        cluster: what it cost that callers are in several processes; None: they are in one.
+        under_way: number of requests under way at evenly spaced instants, if requested.
+        cluster: costs of several processes; None: there is one process.
     """
 
     policy: str
@@ -209,14 +206,14 @@ class Record:
 
     @property
     def arrived(self) -> int:
-        """Requests that came in the time that counts."""
+        """Number of requests that arrived in the time that counts."""
         return self.completed + self.lost + self.timed_out + self.unfinished
 
     @property
     def metrics(self) -> dict[str, float]:
         """Every figure of the run, by name; times in seconds, parts from 0 to 1.
 
-        What does not exist in this run (a makespan, workers, a wait of nobody) is left out.
+        A figure that does not exist in this run (a makespan, workers, a wait without leases) is left out.
         """
         ended = self.completed + self.lost + self.timed_out
         found: dict[str, float | None] = {
@@ -241,7 +238,7 @@ class Record:
 
     @property
     def shares(self) -> dict[str, float]:
-        """The part of all calls that each endpoint had, by URL."""
+        """Share of all calls at each endpoint, by URL."""
         return {e.url: e.calls / self._calls if self._calls else 0.0 for e in self.endpoints}
 
     @property
@@ -249,13 +246,13 @@ class Record:
         return sum(e.calls for e in self.endpoints)
 
     def _by_bound(self) -> float | None:
-        """Return makespan / bound; None if there is neither, or if work was lost: then the bound is no bound."""
+        """Return makespan / bound; None if one is missing, or if work was lost: then the bound does not hold."""
         if not self.makespan_s or not self.bound_s or self.lost or self.timed_out:
             return None
         return self.makespan_s / self.bound_s
 
     def _jain_of_workers(self) -> float | None:
-        """Return Jain's index over workers, of their calls by what their group had on average."""
+        """Return Jain's index over workers, of their calls relative to the mean of their group."""
         means = [sum(group) / len(group) for group in self.crews]
         found = [calls / mean for group, mean in zip(self.crews, means, strict=True) if mean for calls in group]
         return jain_index(found) if found else None

@@ -1,5 +1,4 @@
-"""A scenario as data: who asks, what the endpoints are like, what goes wrong, which policies are compared.
+"""Scenarios as data: callers, endpoints, faults, and the policies to compare.
 
-The door is `scenario.Scenario`, or `load_scenario` for a file; the other modules have its parts. This room is the
-lowest: it must not know that anything is ever run.
+Entry points: `scenario.Scenario`, and `load_scenario` for a file.
 """

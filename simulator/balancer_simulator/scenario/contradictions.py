@@ -1,6 +1,6 @@
-"""Consistency checks of a scenario: what does not fit together, or can never happen.
+"""Consistency checks of a scenario: keys that do not fit together, or events that can never happen.
 
-Each contradiction is one line. The engine never sees a scenario that has one.
+Each contradiction is one line. A scenario with one is never simulated.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, 
 
 __all__ = ["problems_in"]
 
-_LEAST_S: Final = 1e-6  # a worker that does not think would ask again more often than that, and a run not end
-# Of requests, bursts or crashes in a run: several minutes of computing, and more than any figure needs to be exact.
+_LEAST_S: Final = 1e-6  # a worker without think time would ask again more often, and the run would not end
+# Requests, bursts or crashes in a run: several minutes of computing, and more than any figure needs.
 _MOST_EVENTS: Final = 100_000_000
-_ROUND_S: Final = 0.001  # a worker that does not think, and whose request is over at once, pauses so long
+_ROUND_S: Final = 0.001  # pause of a worker without think time after a request that is over at once
 
 
 def problems_in(scenario: ScenarioFields) -> list[str]:
-    """Return a line for each thing to put right."""
+    """Return a line for each mistake."""
     urls = [identity_of(url) for model in scenario.endpoints for url in model.urls]
     found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
     found += _impossible(scenario)
@@ -60,7 +60,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
 
 
 def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return what does not go with work or arrivals that were recorded."""
+    """Return what does not fit recorded work or arrivals."""
     found = []
     workload = scenario.workload
     if scenario.requests.work_again == "drawn" and isinstance(workload, Arrivals | Tasks) and workload.work_s:
@@ -88,7 +88,7 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
 
 
 def _unlike_production(scenario: ScenarioFields) -> list[str]:
-    """Return what the rules say that a simulation does not do."""
+    """Return rules that a simulation does not support."""
     found = []
     if scenario.health and scenario.health.ping != "off":
         found.append(
@@ -102,7 +102,7 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
             f"requests.hedge_after_s: found {hedge_s:g}, and a call is given up after call_timeout_s = {limit_s:g}; "
             "it must be less"
         )
-    by_url, most_leases = scenario.by_url, scenario.most_leases  # each is counted anew, and there may be thousands
+    by_url, most_leases = scenario.by_url, scenario.most_leases  # computed at each access, and there may be thousands
     for kind in scenario.requests.kinds:
         most = max((n for url, n in most_leases.items() if _has(by_url[url], kind)), default=kind.slots)
         if kind.slots > most:
@@ -119,7 +119,7 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
 
 
 def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return what is not simulated where there is a cluster, and outages that cannot be."""
+    """Return keys that are not simulated in a cluster, and impossible outages."""
     cluster = scenario.cluster
     if cluster is None:
         return []
@@ -140,7 +140,7 @@ def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
 
 
 def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
-    """Return which endpoints name a quota that there is not, and which kinds reserve more than every quota has."""
+    """Return endpoints with an unknown quota, and kinds that reserve more than any quota has."""
     named = scenario.quotas.keys() - {"*"}
     found = [
         f"endpoints[{number}].quota: found {model.quota!r}, and there is no such entry of [quotas]"
@@ -172,7 +172,7 @@ def _has(model: EndpointModel, kind: Kind) -> bool:
 
 
 def _impossible(scenario: ScenarioFields) -> list[str]:
-    """Return what the changes ask of endpoints that are not there, or are there already."""
+    """Return changes of endpoints that do not exist, and additions of those that do."""
     there = {url: model.from_s == 0 for url, model in scenario.by_url.items()}
     known = dict(there)  # also those that drain
     steps = [(model.from_s, "add", url) for url, model in scenario.by_url.items() if model.from_s]
@@ -191,7 +191,7 @@ def _impossible(scenario: ScenarioFields) -> list[str]:
 
 
 def _too_late(scenario: ScenarioFields) -> list[str]:
-    """Return what can never happen because the run is over by then, or the endpoint is not there yet."""
+    """Return events that never happen because the run is over, or the endpoint has not joined yet."""
     horizon_s = scenario.horizon_s
     late = [(f"changes[{number}].at_s", change.at_s) for number, change in enumerate(scenario.changes)]
     late += [(f"endpoints[{number}].from_s", model.from_s) for number, model in enumerate(scenario.endpoints)]
@@ -207,7 +207,7 @@ def _too_late(scenario: ScenarioFields) -> list[str]:
 
 
 def _too_short(scenario: ScenarioFields) -> list[str]:
-    """Return the times so short that a run goes on for ever, as callers ask again at once when they are over."""
+    """Return times so short that a run never ends, because callers ask again at once."""
     requests = scenario.requests
     quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
     limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
@@ -224,14 +224,14 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
 
 
 def _quick(fault: Fault) -> list[tuple[str, float]]:
-    """Return after how many seconds the fault fails a call without any work, by key."""
+    """Return the seconds after which the fault fails a call without work, by key."""
     if isinstance(fault, FastFail):
         return [("after_s", fault.after_s)]
     return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
 
 
 def _too_much(scenario: ScenarioFields) -> list[str]:
-    """Return a line for each key that makes more happen in a run than `_MOST_EVENTS`."""
+    """Return a line for each key that causes more events in a run than `_MOST_EVENTS`."""
     return [
         f"{place}: makes about {number:.3g} {what} in a run, and at most {_MOST_EVENTS:,} are allowed; change it or "
         f"lower horizon_s, which is {scenario.horizon_s:g}"
@@ -241,14 +241,14 @@ def _too_much(scenario: ScenarioFields) -> list[str]:
 
 
 def _faults_of(scenario: ScenarioFields) -> Iterator[tuple[str, EndpointModel, Fault]]:
-    """Yield each fault, the place where it stands and the endpoints that have it."""
+    """Yield each fault, with its place in the scenario and its endpoints."""
     for number, model in enumerate(scenario.endpoints):
         for which, fault in enumerate(model.faults):
             yield f"endpoints[{number}].faults[{which}]", model, fault
 
 
 def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
-    """Yield each key that brings requests, and how many; those that are recorded are as many as there are."""
+    """Yield each key that causes requests, with their number; recorded ones are counted."""
     horizon_s = scenario.horizon_s
     match scenario.workload:
         case Poisson(rate_per_s=rate):

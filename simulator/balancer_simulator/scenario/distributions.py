@@ -1,7 +1,7 @@
 """Distributions of seconds, as data: exponential, lognormal, Pareto, empirical and others.
 
-Decides how a uniform number becomes a duration. One uniform number makes one duration, so two runs that are handed the
-same numbers differ only in what they do with them (common random numbers).
+One uniform number makes one duration. So two runs with the same numbers differ only in their use of them (common random
+numbers).
 """
 
 import math
@@ -65,7 +65,7 @@ class Exponential(CheckedInPython):
 
 
 class Lognormal(CheckedInPython):
-    """Most are short, some are long: what running times of programs look like. `cv` is deviation / mean."""
+    """Most are short, some are long, like the running times of programs. `cv` is deviation / mean."""
 
     kind: Literal["lognormal"] = "lognormal"
     mean_s: Positive
@@ -84,7 +84,7 @@ class Lognormal(CheckedInPython):
 
 
 class Pareto(CheckedInPython):
-    """A power tail: the longest take most of the time. `alpha` > 1; up to 2 the variance is infinite."""
+    """A power tail: the longest durations make up most of the time. `alpha` > 1; up to 2 the variance is infinite."""
 
     kind: Literal["pareto"] = "pareto"
     mean_s: Positive
@@ -104,8 +104,8 @@ class Pareto(CheckedInPython):
 class BoundedPareto(CheckedInPython):
     """A power tail with an end: nothing takes less than `least_s` or more than `most_s`.
 
-    A time-out, or a limit that a server has, is such an end. Every moment is finite, so means settle, which those of
-    `Pareto` with `alpha` near 1 do not in any run that ends.
+    Such an end is a time-out, or a limit of a server. Every moment is finite, so means settle. Those of `Pareto` with
+    `alpha` near 1 do not settle in any finite run.
     """
 
     kind: Literal["bounded_pareto"] = "bounded_pareto"
@@ -135,11 +135,11 @@ class BoundedPareto(CheckedInPython):
 
     @property
     def _part(self) -> float:
-        """The part of an unbounded Pareto that is not beyond `most_s`."""
+        """The share of an unbounded Pareto up to `most_s`."""
         return float(1 - (self.least_s / self.most_s) ** self.alpha)
 
     def _moment(self, power: int) -> float:
-        """Return the mean of the value to this power: the integral of its density, whatever `alpha` is."""
+        """Return the mean of the value to this power: the integral of its density, for any `alpha`."""
         over = power - self.alpha
         ratio = self.most_s / self.least_s
         grown = math.log(ratio) if abs(over) < _ALIKE else (ratio**over - 1) / over
@@ -147,7 +147,7 @@ class BoundedPareto(CheckedInPython):
 
 
 class Hyperexponential(CheckedInPython):
-    """Two kinds of exponential durations with balanced means, so that `cv` >= 1 comes out."""
+    """Two kinds of exponential durations with balanced means, for a `cv` >= 1."""
 
     kind: Literal["hyperexponential"] = "hyperexponential"
     mean_s: Positive
@@ -159,7 +159,7 @@ class Hyperexponential(CheckedInPython):
         return self.cv**2
 
     def of(self, uniform: Floats) -> Floats:
-        """Return a duration for each number in [0, 1): part of it chooses the kind, the rest is used again."""
+        """Return a duration for each number in [0, 1): a part of it chooses the kind, the rest is used again."""
         common = (1 + math.sqrt((self.scv - 1) / (self.scv + 1))) / 2
         short = uniform < common
         rest = np.where(short, uniform / common, (uniform - common) / (1 - common))
@@ -168,7 +168,7 @@ class Hyperexponential(CheckedInPython):
 
 
 class Empirical(CheckedInPython):
-    """One of the durations that were measured, each equally likely."""
+    """One of the measured durations, each equally likely."""
 
     kind: Literal["empirical"] = "empirical"
     values_s: Annotated[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]

@@ -1,9 +1,7 @@
-"""Endpoint models: what a pool knows of an endpoint, how it behaves, what is changed on the way.
+"""Endpoint models: the pool's view of an endpoint, its real behaviour, and later changes. Frozen data.
 
-Frozen data.
-
-Faults of an endpoint, as data; those of one endpoint add up. The meaning of each fault is here; what it does to a call
-is in `world.server`. All instants are seconds since the start of the run.
+Faults of an endpoint are data too; those of one endpoint add up. `world.server` applies them to calls. All instants are
+seconds since the start of the run.
 """
 
 import math
@@ -36,11 +34,11 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-_Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run notes for each slot when it is free
+_Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run records for each slot when it is free
 
 
 class TimedFault(CheckedInPython):
-    """What all faults that hold between two instants have in common."""
+    """Base of faults that hold between two instants."""
 
     from_s: Instant = 0.0
     to_s: Instant = math.inf
@@ -85,7 +83,7 @@ class FastFail(TimedFault):
 class CrashRepair(CheckedInPython):
     """Flapping: up for a time, then down until it is repaired, again and again (both exponential).
 
-    A crash fails all calls that are under way. While it is down, calls are refused after `refuse_s`.
+    A crash fails all calls under way. While it is down, calls are refused after `refuse_s`.
     """
 
     kind: Literal["crash_repair"] = "crash_repair"
@@ -95,9 +93,9 @@ class CrashRepair(CheckedInPython):
 
 
 class Warmup(CheckedInPython):
-    """Cold caches: at first calls take `factor` times as long; that falls evenly to 1 over `window_s`.
+    """Cold caches: at first calls take `factor` times as long; the factor falls evenly to 1 over `window_s`.
 
-    It starts with the endpoint, and again after each repair.
+    It starts when the endpoint joins, and again after each repair.
     """
 
     kind: Literal["warmup"] = "warmup"
@@ -109,23 +107,23 @@ Fault = Annotated[SlowWithin | FailWithin | FastFail | CrashRepair | Warmup, Fie
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
-    """One endpoint or, with ranges in its URL, several; what a pool knows of it, and how it really behaves.
+    """One endpoint or, with ranges in its URL, several: the pool's view of it, and its real behaviour.
 
     Attributes:
         url, capacity, weight, labels, host, group, quota: as in a config; `capacity` leases may be out at once.
         speed: work done per second; 2 halves the time of every call.
-        parallel: how many calls it works on at once; the others queue inside it. Default: all.
-        refuse_beyond: calls it takes in at once, at work or queued; one more is refused at once as an overload.
-            Default: it takes all.
-        tells_load: each answer says how much of it is used, and how many calls wait in it.
-        retry_after_s: what a refusal asks for: to be left alone so long. Default: it does not say.
+        parallel: calls it works on at once; the others queue inside it. Default: all.
+        refuse_beyond: calls it accepts at once, at work or queued; further ones are refused at once as an overload.
+            Default: no limit.
+        tells_load: each answer reports how much of it is used, and how many calls wait in it.
+        retry_after_s: the rest that a refusal asks for, in seconds. Default: none.
         service: seconds of a call at speed 1, instead of the request's own work.
         services: the same for the calls of a kind, by its name; it comes before `service`.
-        network: seconds that each call spends on the way, besides.
-        faults: what is wrong with it.
+        network: additional seconds of each call on the network.
+        faults: its faults.
         from_s: when it joins the pool.
-        seen_at_once: the most calls that it was seen to have at once, where it was fitted to a trace: what it would do
-            with more nobody knows, so `recommend` gives it no more. No run depends on it.
+        seen_at_once: the most calls at once in the trace it was fitted to. Its behaviour with more is unknown, so
+            `recommend` gives it no more. It does not affect a run.
     """
 
     capacity: _Capacity = 1
@@ -155,13 +153,13 @@ class EndpointModel(EndpointTable, CheckedInPython):
 
 
 class Host(CheckedInPython):
-    """A machine whose endpoints share its cores: with more calls than cores each gets a part of one."""
+    """A machine whose endpoints share its cores: with more calls than cores, each gets a part of one."""
 
     cores: Positive
 
 
 class Change(CheckedInPython):
-    """What somebody does to the pool at an instant: `add` again, `drain`, `remove`, or `update`."""
+    """A change of the pool at an instant: `add` again, `drain`, `remove`, or `update`."""
 
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     do: Literal["add", "drain", "remove", "update"]

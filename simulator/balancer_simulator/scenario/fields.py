@@ -1,9 +1,7 @@
-"""Scenario keys: what each may hold, and what follows from them.
+"""Scenario keys: allowed values, and what follows from them.
 
-Decides what a single key allows. Whether the keys fit together is for `contradictions` to say, which reads them here.
-
-Two tables are here whole: the cluster (in how many processes the callers are, and how far their coordinator is), and a
-policy to compare (a strategy with its options, or a baseline).
+`contradictions` checks whether the keys fit together. Two tables are here as a whole: the cluster (processes of
+callers, and the distance to their coordinator), and a policy to compare (a strategy with its options, or a baseline).
 """
 
 import math
@@ -28,7 +26,7 @@ _OLD_KEYS: Final = {"house": "cluster"}
 
 
 class Outage(CheckedInPython):
-    """The coordinator is killed at an instant, and one that has only its record begins `for_s` seconds later."""
+    """The coordinator is killed at an instant, and one that has only its record starts `for_s` seconds later."""
 
     at_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     for_s: Positive
@@ -38,13 +36,13 @@ class ClusterModel(CheckedInPython):
     """Callers in several processes, who lease from one coordinator.
 
     Attributes:
-        members: processes that callers are spread over, evenly.
-        network: seconds that each message is on its way, either way; messages one way of one member stay in order.
-            None: no time.
-        loss: the part of all messages that get lost; what they said is said again after a twentieth of the TTL.
-        coordinator_s: seconds that the coordinator, which does one thing at a time, takes for each message.
-        block: how many leases a member asks for at once.
-        ttl_s: after how many seconds a member that is not heard of has lost its leases.
+        members: processes, over which callers are spread evenly.
+        network: seconds of each message, in either direction; the messages of one member in one direction stay in
+            order. None: no time.
+        loss: share of all messages that are lost; their content is sent again after a twentieth of the TTL.
+        coordinator_s: seconds of the coordinator for each message; it handles one at a time.
+        block: leases that a member asks for at once.
+        ttl_s: a member without contact for so many seconds loses its leases.
         outages: of the coordinator.
     """
 
@@ -63,12 +61,12 @@ class ClusterModel(CheckedInPython):
 
 
 def renamed(data: Any, keys: Mapping[str, str]) -> Any:
-    """Return the table with the new names of keys that were renamed; the old ones go on for a version."""
+    """Return the table with new names for renamed keys; the old ones work for one more version."""
     return {keys.get(key, key): value for key, value in data.items()} if isinstance(data, Mapping) else data
 
 
 class Policy(CheckedInPython):
-    """A strategy with its options, or one of the baselines; `label` is what tables call it."""
+    """A strategy with its options, or one of the baselines. `label` is its name in tables."""
 
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -83,30 +81,31 @@ class Policy(CheckedInPython):
 
 
 class ScenarioFields(CheckedInPython):
-    """All keys of a scenario, and what follows from them; whether they fit together is not looked at here.
+    """All keys of a scenario, and what follows from them. Whether they fit together is not checked here.
 
     Attributes:
-        name: for people.
+        name: title of the scenario.
         workload: who asks, and when.
-        work: seconds that a request takes on an endpoint of speed 1.
+        work: seconds of a request on an endpoint of speed 1.
         endpoints: the cluster.
         requests: kinds, attempts, time-outs.
         hosts: by name, which may have ranges; a host that is not here has cores enough.
-        changes: of the pool's membership, on the way.
+        changes: of the pool's membership during the run.
         policies: strategies to compare; a plain name is one with its default options.
         horizon_s: how long to simulate; a batch ends when it is done, or then at the latest.
-        warmup_s: requests that arrive before are not counted. None: a study finds out how long it takes until the
-            number of requests under way has settled, see `studies.warmup`; a single run counts from 0.
-        replications: independent runs; each sees the same requests and faults under every strategy.
-        within: go on with replications until the interval of the figure that policies are ranked by is within this part
-            of it, for every policy, or until there are `most_replications`. None: there are `replications`.
-        seed: of everything.
+        warmup_s: requests that arrive before are not counted. None: a study finds out when the number of requests under
+            way has settled, see `studies.warmup`; a single run counts from 0.
+        replications: independent runs; each has the same requests and faults under every strategy.
+        within: add replications until, for every policy, the interval of the figure that policies are ranked by is
+            within this part of it, or until there are `most_replications`. None: there are `replications`.
+        seed: of all random numbers.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
-        spill_after_s: for so long a failover group may be full before the next one is used; None for however long.
+        spill_after_s: how long a failover group may be full before the next one is used; None: for ever.
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
-            on; with `enabled = false`, in Python `health=None`, nobody is ejected. Without `retries` there is no budget
-            and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not simulated.
+            on; with `enabled = false`, in Python `health=None`, no endpoint is ejected. Without `retries` there is no
+            budget and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not
+            simulated.
         cluster: callers are in several processes and lease from a coordinator, for every policy that is no baseline.
             None: all are in one process.
     """
@@ -154,7 +153,7 @@ class ScenarioFields(CheckedInPython):
 
     @model_validator(mode="after")
     def _changes_of_endpoints(self) -> Self:
-        """Name the endpoint of each change as the endpoint names itself: "http://h:1" is "http://h:1/"."""
+        """Write the endpoint of each change in its normal form: "http://h:1" is "http://h:1/"."""
         known = {identity_of(url): url for url in self.by_url}
         changes = [c.model_copy(update={"url": known.get(identity_of(c.url), c.url)}) for c in self.changes]
         object.__setattr__(self, "changes", changes)
@@ -172,7 +171,7 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def most_leases(self) -> dict[str, int]:
-        """The largest capacity that each endpoint has at any time, changes included."""
+        """The largest capacity of each endpoint at any time, changes included."""
         most = {url: model.capacity for url, model in self.by_url.items()}
         for change in self.changes:
             most[change.url] = max(most[change.url], change.capacity or 0)
@@ -180,23 +179,23 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def is_gated(self) -> bool:
-        """Whether some endpoints are passed over at times: there are quotas, or several failover groups."""
+        """Whether some endpoints are passed over at times, because of quotas or several failover groups."""
         return bool(self.quotas) or len({model.group for model in self.endpoints}) > 1
 
     @property
     def is_batch(self) -> bool:
-        """Whether it has an end: so much is to be done, and the run is over when it is."""
+        """Whether it has an end: the amount of work is fixed, and the run ends when it is done."""
         workload = self.workload
         return isinstance(workload, Batch | Tasks) or (isinstance(workload, Closed) and workload.calls is not None)
 
     @property
     def counts_from_s(self) -> float:
-        """From when on requests count."""
+        """Instant from which requests count."""
         return self.warmup_s or 0.0
 
     @property
     def is_one_sample(self) -> bool:
-        """Whether all replications ask for the same, because what is asked for was recorded."""
+        """Whether all replications have the same requests, because they were recorded."""
         workload = self.workload
         if isinstance(workload, Arrivals):
             return bool(workload.work_s) and workload.resample_s is None
@@ -204,7 +203,7 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def rate(self) -> float:
-        """Requests per second that the endpoints could finish if none were ever idle or at fault.
+        """Requests per second that the endpoints could finish if they were never idle or at fault.
 
         Hosts, caps, faults and network are left out.
         """
@@ -212,10 +211,10 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def is_beyond(self) -> bool:
-        """Whether more is asked for than the endpoints could do if they were never idle, so that a queue must grow.
+        """Whether more work arrives than the endpoints could do if they were never idle, so that a queue must grow.
 
-        False where that cannot be said beforehand: nobody waits for ever, or what there is changes on the way. Equal is
-        too much as well: such a queue has no mean.
+        False if that is unknown: waits have a limit, or the endpoints change during the run. A load of exactly 1 counts
+        as beyond, as such a queue has no mean.
         """
         rate = getattr(self.workload, "rate_per_s", None)
         fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
@@ -225,7 +224,7 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def _most_rate(self) -> float:
-        """Requests per second that no schedule can exceed: `rate`, but a host does no more than its cores allow."""
+        """Requests per second that no schedule can exceed: `rate`, with the limit of each host's cores."""
         rates: dict[str | None, float] = {}
         quickest_s: dict[str | None, float] = {}
         for url, model in self.by_url.items():
@@ -239,7 +238,7 @@ class ScenarioFields(CheckedInPython):
 
     @property
     def quickest_call_s(self) -> float:
-        """Mean seconds of a call at the endpoint where it takes least; faults, hosts and network are left out."""
+        """Mean seconds of a call at its fastest endpoint; faults, hosts and network are left out."""
         return min(map(self._call_s, self.endpoints))
 
     def _rate_of(self, model: EndpointModel) -> float:
@@ -262,5 +261,5 @@ class ScenarioFields(CheckedInPython):
 
 
 def twice(names: Sequence[str]) -> list[str]:
-    """Return the names that are there more than once."""
+    """Return the names that occur more than once."""
     return sorted(name for name, count in Counter(names).items() if count > 1)

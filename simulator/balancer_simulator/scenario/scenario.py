@@ -1,7 +1,6 @@
-"""Scenarios: all that decides a simulation but the strategy's choices, from TOML or Python.
+"""Scenarios: all that decides a simulation except the strategy's choices, from TOML or Python.
 
-Nothing contradictory becomes a scenario; files are read here, too. The same scenario gives the same numbers, whoever
-runs it.
+A scenario is free of contradictions. The same scenario always gives the same numbers.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ __all__ = ["Scenario", "load_scenario"]
 
 
 class Scenario(ScenarioFields):
-    """A whole scenario, whose keys fit together; `ScenarioFields` has them all."""
+    """A whole scenario, whose keys fit together. `ScenarioFields` has all keys."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -31,10 +30,10 @@ class Scenario(ScenarioFields):
         return self
 
     def at_load(self, load: float) -> "Scenario":
-        """Return this scenario with Poisson arrivals that offer `load` times what the endpoints could do.
+        """Return this scenario with Poisson arrivals at `load` times the rate that the endpoints could finish.
 
         Raises:
-            ConfigError: the workload is not open, so there is no such thing.
+            ConfigError: the workload is not open, so it has no load.
         """
         if isinstance(self.workload, Closed | Batch | Tasks):
             raise ConfigError(

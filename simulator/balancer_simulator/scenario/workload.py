@@ -1,6 +1,6 @@
 """Workloads and kinds of requests, as data: open, closed and batch.
 
-The meaning of each workload is here; `world.sources` and `world.batch` make it happen.
+`world.sources` and `world.batch` simulate them.
 """
 
 import csv
@@ -33,7 +33,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Poisson(CheckedInPython):
-    """Open: requests come at random, `rate_per_s` on average, whatever becomes of them."""
+    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones."""
 
     kind: Literal["poisson"] = "poisson"
     rate_per_s: Rate
@@ -55,15 +55,15 @@ class OnOff(CheckedInPython):
 
 
 class Arrivals(CheckedInPython):
-    """Open, as recorded: requests come at the given instants (seconds since the start, in order).
+    """Open, as recorded: requests arrive at the given instants (seconds since the start, in order).
 
-    `work_s`, if given, is the work of each, and `kinds` the place of its kind in `requests.kinds`, 0 for the first;
+    `work_s`, if given, is the work of each, and `kinds` the index of its kind in `requests.kinds`, 0 for the first;
     else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario: a line of CSV for
     each request, with its instant and, if known, its work and its kind.
 
-    With the work recorded too, every replication is the same: one sample, of which no interval can be told. With
-    `resample_s` each replication has blocks of so many seconds, drawn from the record with replacement (a block
-    bootstrap: Kuensch, Ann. Statist. 17, 1989): what belongs together within a block stays together.
+    If the work is recorded too, every replication is the same: one sample, which has no interval. With `resample_s`
+    each replication has blocks of so many seconds, drawn from the record with replacement (a block bootstrap: Kuensch,
+    Ann. Statist. 17, 1989): dependence within a block is kept.
     """
 
     kind: Literal["arrivals"] = "arrivals"
@@ -87,7 +87,7 @@ class Arrivals(CheckedInPython):
         return self
 
     def loaded(self, folder: Path) -> "Arrivals":
-        """Return this with what is in `file`. Raises ValueError or OSError if it cannot be read."""
+        """Return this with the content of `file`. Raises ValueError or OSError if it cannot be read."""
         if self.file is None:
             return self
         path = folder / self.file
@@ -99,7 +99,9 @@ class Arrivals(CheckedInPython):
         at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
         whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
         whole_of = {"at_s": at_s, "work_s": work_s, "kinds": whole, "resample_s": self.resample_s}
-        return Arrivals.model_validate(whole_of)  # not a call: a mistake is one of the file, not of Python code
+        return Arrivals.model_validate(
+            whole_of
+        )  # not a constructor call: a mistake is one of the file, not of Python code
 
 
 _COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
@@ -119,10 +121,10 @@ def _number(text: str, place: str) -> float:
 
 
 class Closed(CheckedInPython):
-    """`workers` callers, each of which thinks, asks, waits for its answer, and begins again.
+    """`workers` callers, each of whom thinks, asks, waits for its answer, and begins again.
 
-    `calls`: after so many requests of all of them together nobody asks again, and the run is over with the last
-    answer. None: they go on until the horizon.
+    `calls`: after this number of requests of all workers nobody asks again, and the run ends with the last answer.
+    None: they continue until the horizon.
     """
 
     kind: Literal["closed"] = "closed"
@@ -148,11 +150,11 @@ class Stage(CheckedInPython):
 
 
 class Batch(CheckedInPython):
-    """The shape of the pipeline: `samples`, so many at once, each through its stages in order.
+    """A batch like the pipeline's: `samples`, some of them at once, each through its stages in order.
 
-    `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and
-    (1 + spread) times what the stage says. Or `sizes` says of each sample, in the order in which they begin, how many
-    times as many tasks it has; at least one in each stage.
+    `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and (1 + spread)
+    times the stage's number. Or `sizes` has a factor on the number of tasks for each sample, in the order in which they
+    begin; each stage has at least one task.
     """
 
     kind: Literal["batch"] = "batch"
@@ -174,8 +176,8 @@ class Batch(CheckedInPython):
 class Tasks(CheckedInPython):
     """A flat list: `workers` threads work off tasks in order, and the run is over when all are done.
 
-    Either so many `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given, is
-    the place of its kind. With the work given every replication is the same.
+    Either a number of `tasks`, whose work is drawn, or the work of each, in seconds at speed 1; then `kinds`, if given,
+    is the index of its kind. With given work every replication is the same.
     """
 
     kind: Literal["tasks"] = "tasks"
@@ -195,12 +197,12 @@ class Tasks(CheckedInPython):
 
     @property
     def count(self) -> int:
-        """How many tasks there are."""
+        """Number of tasks."""
         return self.tasks or len(self.work_s)
 
     @property
     def batch(self) -> Batch:
-        """The same as a batch: one sample of one stage."""
+        """The tasks as a batch: one sample of one stage."""
         stage = Stage(name="tasks", tasks=self.count, workers=self.workers, think=self.think)
         return Batch(samples=1, samples_at_once=1, stages=[stage])
 
@@ -210,10 +212,10 @@ Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch | Tasks, Field(
 
 
 class Kind(CheckedInPython):
-    """A kind of request, and how large a share of all requests it is (shares are relative).
+    """A kind of request, with its share of all requests (shares are relative).
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
-    it reserves of a quota; `used_tokens` what its answer says that it took, if it succeeds.
+    it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds.
     """
 
     name: str = "all"
@@ -228,16 +230,16 @@ class Kind(CheckedInPython):
 
 
 class Requests(CheckedInPython):
-    """What all requests have in common, and their kinds.
+    """Settings of all requests, and their kinds.
 
     Attributes:
         attempts: calls made for a request until one succeeds.
-        exclude_failed: a retry does not go to an endpoint that failed this request, while another will do.
+        exclude_failed: a retry avoids endpoints that failed this request, while another one can serve it.
         retry_pause_s: between a failure and the next attempt.
         call_timeout_s: a call that takes longer is given up and counts as a failure of the endpoint.
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
-        work_again: of a retry or a second call: "same", the work travels with the request, as that of a program with
-            an endless loop; "drawn", the time is drawn anew, as where the endpoint decides how long it takes.
+        work_again: of a retry or a second call: "same", the work belongs to the request, like that of a program with an
+            endless loop; "drawn", the time is drawn again, as if the endpoint decides it.
         kinds: one, unless they differ.
     """
 

@@ -1,7 +1,4 @@
-"""A study as HTML: the ranking, as a cell of a notebook shows it.
-
-Decides how it looks there. Charts and pages are for `report`.
-"""
+"""HTML of a study: the ranking, for a notebook cell."""
 
 from markupsafe import Markup, escape
 
@@ -14,7 +11,7 @@ __all__ = ["study_html"]
 
 
 def study_html(study: StudyFindings) -> str:
-    """Return the ranking of a study as a cell of a notebook shows it."""
+    """Return the ranking of a study for a notebook cell."""
     winner = winner_of(study)
     lines = [
         escape(f"{study.scenario.name}: {figure_of(study.default_metric).meaning}"),

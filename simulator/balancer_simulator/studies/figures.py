@@ -1,12 +1,8 @@
-"""Figures of a run: key, heading, unit, which end is better, meaning.
+"""Figures of a run: key, heading, unit, better end, meaning. Used by the ranking of a study and by reports.
 
-A study ranks by them and a report shows them.
-
-How a figure is written with its interval: one unit for both, significant digits. Decides units, digits and when a part
-of something becomes a multiple of it. Pure.
-
-A figure has three digits, but none beyond the second digit of its interval (JCGM 100:2008, 7.2.6: an uncertainty has
-at most two significant digits, and its figure the same decimals).
+Formatting: a figure and its interval have one unit and significant digits. A figure has three digits, but none beyond
+the second digit of its interval (JCGM 100:2008, 7.2.6: an uncertainty has at most two significant digits, and its
+figure the same decimals). Pure.
 """
 
 import math
@@ -37,7 +33,7 @@ TOO_SHORT: Final = "too short"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure: its key in `Record.metrics`, a short heading, its unit, which end is better, and what it means."""
+    """One figure: its key in `Record.metrics`, a short heading, its unit, which end is better, and its meaning."""
 
     key: str
     heading: str
@@ -96,14 +92,14 @@ def figure_of(key: str) -> Figure:
 
 
 def checked_figure(key: str) -> str:
-    """Return `key` if there is such a figure. Raises ConfigError with the nearest that there is."""
+    """Return `key` if there is such a figure. Raises ConfigError with similar keys."""
     if key not in _BY_KEY:
         raise ConfigError(f"unknown figure {key!r}{did_you_mean(key, _BY_KEY)} (there are: {', '.join(_BY_KEY)})")
     return key
 
 
 def ranking_figure(key: str) -> Figure:
-    """Return the figure with this key, if one of its ends is better. Raises ConfigError with those that are."""
+    """Return the figure with this key, if one of its ends is better. Raises ConfigError with all such keys."""
     figure = figure_of(checked_figure(key))
     if figure.better == "none":
         able = ", ".join(other.key for other in FIGURES if other.better != "none")
@@ -116,22 +112,21 @@ def ranking_figure(key: str) -> Figure:
 _LEAST: Final = {"number": 0.01}  # anything smaller has a power of ten
 _LEAST_OTHER: Final = 0.0001
 _NOISE_S: Final = 1e-9  # of times that are sums of floats
-_MANY_TIMES: Final = 10.0  # from here on "x 12" is plainer than "+1100%"
+_MANY_TIMES: Final = 10.0  # from here on "x 12" instead of "+1100%"
 
 
 def worded(interval: Interval, unit: Unit) -> str:
     """Return a figure and its interval, e.g. "1.23 s +-0.06"; only the figure if there is one replication.
 
-    "9 ms (0 to 20)" where nothing can be below 0; "too short" if it is refused.
+    "9 ms (0 to 20)" if the interval is cut at 0; "too short" if the figure is refused.
     """
     return TOO_SHORT if interval.is_refused else _written(interval, unit, sign=False)
 
 
 def worded_difference(interval: Interval, base: float, unit: Unit) -> str:
-    """Return a difference with its sign and interval, and what part of `base` it is, e.g. "+30 ms +-4 (+12%)".
+    """Return a difference with its sign and interval, and its ratio to `base`, e.g. "+30 ms +-4 (+12%)".
 
-    Where the part is 1000% or more, it is how many times `base` the other figure is: "(x 12)". A difference of
-    nothing is only that.
+    From 1000% on, the ratio is how many times `base` the other figure is: "(x 12)". A difference of 0 has none.
     """
     if interval.is_refused:
         return TOO_SHORT
@@ -159,13 +154,13 @@ def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
 
 
 def _decimals(mean: float, half: float) -> int:
-    """Return how many decimals a figure and its interval are written with."""
+    """Return the number of decimals for a figure and its interval."""
     found = [_decimals_of(value, digits) for value, digits in ((mean, 3), (half, 2)) if value]
     return max(0, min(found, default=0))
 
 
 def _decimals_of(value: float, digits: int) -> int:
-    """Return the decimals that give `value` so many significant digits; below 0 where even the units are too many."""
+    """Return the decimals that give `value` this number of significant digits; below 0 if the units are too many."""
     return digits - 1 - math.floor(math.log10(abs(value)))
 
 
@@ -177,7 +172,7 @@ def _digits(value: float, decimals: int, *, sign: bool = False) -> str:
 
 
 def _spread(half: float, decimals: int) -> str:
-    """Return half an interval; never rounded down to nothing."""
+    """Return half an interval, never rounded down to 0."""
     least = 10.0**-decimals
     if half == 0:
         return "0"

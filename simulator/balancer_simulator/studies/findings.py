@@ -1,6 +1,6 @@
-"""Findings of a study: what is known of each figure of each policy, and which policies can be told apart.
+"""Findings of a study: the figures of each policy, and which policies can be told apart.
 
-Decides how policies are compared: by the same requests and faults. Reports show what it found.
+Policies are compared on the same requests and faults.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ from balancer_simulator.studies.intervals import (
 
 __all__ = ["StudyFindings", "intervals"]
 
-# More losses than the best policy's by this part of all requests, and a policy is ranked behind those without: it
-# would look quick because it does less.
+# A policy that loses more than the best one, by this share of all requests, is ranked behind those that do not: it
+# looks quick because it does less.
 _MORE_LOST: Final = 0.01
-# A policy cannot keep up if more requests are under way at the end than in the middle, by more than this part of those
-# that came between. Where as many come as are served, the difference has about the variance of the two counts, which
-# are Poisson's: so many deviations of it may be chance.
+# A policy cannot keep up if more requests are under way at the end than in the middle, by more than this share of those
+# that came between. If as many come as are served, the difference has about the variance of the two counts, which
+# are Poisson's: this many deviations of it may be chance.
 _GROWTH: Final = 0.01
 _CHANCE: Final = 2.0
 # At a load of 1 a queue is as long as what comes and what ends differ by chance: after n arrivals some sqrt(2 * n), in
@@ -42,7 +42,7 @@ _AS_AT_ONE: Final = 0.4
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StudyFindings:
-    """All that a `Study` knows; its attributes are those."""
+    """Results of a `Study`, with the same attributes."""
 
     scenario: Scenario
     records: dict[str, tuple[Record, ...]]
@@ -57,7 +57,7 @@ class StudyFindings:
     def to_frame(self, *, runs: bool = False) -> Any:
         """Return a DataFrame of pandas: a row for each policy and figure, with `mean`, `low`, `high`, `unit`, `known`.
 
-        A figure that is refused has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
+        A refused figure has no numbers. At one of the loads: `study.at_load(load).to_frame()`.
 
         Args:
             runs: a row for each run instead, with a column for each figure.
@@ -74,7 +74,7 @@ class StudyFindings:
 
     @property
     def policies(self) -> list[str]:
-        """The labels, in the order they were given."""
+        """The labels, in the given order."""
         return list(self.records)
 
     def metrics(self, policy: str) -> dict[str, Interval]:
@@ -86,7 +86,7 @@ class StudyFindings:
         return intervals(self._samples(policy))
 
     def too_short(self, policy: str) -> dict[str, str]:
-        """Return why a quantile of `policy` is refused, for each that is: the runs are too short or too few for it.
+        """Return why quantiles of `policy` are refused, by figure: the runs are too short or too few for them.
 
         Raises:
             ConfigError: there is no such policy.
@@ -104,15 +104,15 @@ class StudyFindings:
 
     @property
     def is_one_sample(self) -> bool:
-        """Whether what is asked for was recorded, so that all replications ask for the same: there is one sample.
+        """Whether all replications have the same requests, because they were recorded: there is one sample.
 
-        Intervals are then of what is random besides, such as the strategy's draws; there are none (`half` is NaN) where
-        nothing is.
+        Intervals then cover only other randomness, such as the strategy's draws. Without any there are none (`half` is
+        NaN).
         """
         return self.scenario.is_one_sample
 
     def _samples(self, *policies: str) -> list[Record]:
-        """Return the runs of the first of `policies` that tell something new: one if all are copies of one sample."""
+        """Return the runs of the first of `policies` that differ: one if all are copies of one sample."""
         runs = [self._runs(policy) for policy in policies]
         copies = self.is_one_sample and all(r.metrics == mine[0].metrics for mine in runs for r in mine)
         return list(runs[0][:1] if copies else runs[0])
@@ -153,11 +153,11 @@ class StudyFindings:
 
     @property
     def default_metric(self) -> str:
-        """What policies are ranked by unless told otherwise: less is better."""
+        """The figure that policies are ranked by unless told otherwise: less is better."""
         return "makespan_s" if self.scenario.is_batch else "sojourn_mean_s"
 
     def ranking(self, name: str | None = None) -> list[str]:
-        """Return the policies, the best first: by `name`, by its better end, but who loses more requests comes last.
+        """Return the policies, the best first, by the better end of `name`. Those that lose more requests come last.
 
         Raises:
             ConfigError: there is no such figure, or neither of its ends is better.
@@ -171,7 +171,7 @@ class StudyFindings:
         return sorted(self.records, key=lambda policy: (self.loses_more(policy), values[policy]))
 
     def best(self, name: str | None = None) -> list[str]:
-        """Return the best policy by `name`, by its better end, then those that cannot be told apart from it.
+        """Return the best policy by the better end of `name`, then those that cannot be told apart from it.
 
         A policy is as good as the best if the interval of their paired difference holds 0, and it loses no more
         requests. With one replication there are no intervals, so no policy can be told apart.
@@ -188,7 +188,7 @@ class StudyFindings:
         return [best, *alike]
 
     def at_load(self, load: float) -> Self:
-        """Return the study at one of the scenario's `loads`, to be ranked and compared like any other.
+        """Return the study at one of the scenario's `loads`, which can be ranked and compared like any other.
 
         Raises:
             KeyError: the scenario was not run at this load.
@@ -199,18 +199,18 @@ class StudyFindings:
     def loses_more(self, policy: str) -> bool:
         """Return whether `policy` loses clearly more requests than the policy that loses least.
 
-        What is under way at the end is lost as well if `policy` cannot keep up, see `keeps_up`.
+        If `policy` cannot keep up (see `keeps_up`), requests under way at the end count as lost too.
         """
         lost = {other: self._lost(other) for other in self.records}
         return lost[policy] > min(lost.values()) + _MORE_LOST
 
     def keeps_up(self, policy: str) -> bool:
-        """Return whether as many requests end under `policy` as come, but for chance.
+        """Return whether as many requests end under `policy` as arrive, apart from chance.
 
-        They do not if more is asked for than the endpoints could do, by the means (`Scenario.is_beyond`), or if in the
-        second half of the time that counts, all replications together, the number under way grows by more than 1% of
-        those that come and by more than chance explains. A batch has a makespan instead, and callers of a closed
-        workload wait for their answers: both always keep up.
+        They do not if the offered load is beyond what the endpoints can do, by the means (`Scenario.is_beyond`). They
+        also do not if, in the second half of the time that counts, over all replications, the number under way grows by
+        more than 1% of the arrivals and by more than chance explains. A batch has a makespan instead, and callers of a
+        closed workload wait for their answers: both always keep up.
         """
         if self.scenario.is_batch or isinstance(self.scenario.workload, Closed):
             return True
@@ -224,10 +224,10 @@ class StudyFindings:
         return growth <= _GROWTH * came + _CHANCE * sqrt(2 * came)
 
     def may_not_keep_up(self, policy: str) -> bool:
-        """Return whether nothing shows that `policy` cannot keep up, nor that it can: no run of this length could tell.
+        """Return whether it is unknown if `policy` can keep up: no run of this length could tell.
 
-        In the second half of the time that counts as many requests wait, on average, as at a load of 1: a queue that
-        is stable is shorter, once the run is long beside what the queue remembers. So raise `horizon_s`.
+        In the second half of the time that counts, as many requests wait on average as at a load of 1. A stable queue
+        is shorter, if the run is long compared with the memory of the queue. So raise `horizon_s`.
         """
         if self.scenario.is_batch or isinstance(self.scenario.workload, Closed) or not self.keeps_up(policy):
             return False
@@ -236,12 +236,12 @@ class StudyFindings:
         return sum(record.waiting for record in runs) / len(runs) > _AS_AT_ONE * sqrt(2 * came)
 
     def unfinished(self, policy: str) -> float:
-        """Return the part of the requests that were still under way at the end, all replications together."""
+        """Return the share of requests that were still under way at the end, over all replications."""
         came = sum(record.arrived for record in self._runs(policy))
         return sum(record.unfinished for record in self._runs(policy)) / max(1, came)
 
     def _lost(self, policy: str) -> float:
-        """Return the part of the requests that come to nothing; all of them if none has ended."""
+        """Return the share of requests that are lost; all of them if none has ended."""
         came = sum(record.arrived for record in self._runs(policy))
         if self.keeps_up(policy):
             came -= sum(record.unfinished for record in self._runs(policy))
@@ -271,7 +271,7 @@ class StudyFindings:
 
 
 def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
-    """Return every figure that all of `records` have, with its interval; quantiles are of all of them together."""
+    """Return every figure that all of `records` have, with its interval. Quantiles are of all records together."""
     found = [record.metrics for record in records]
     names = [name for name in found[0] if all(name in metrics for metrics in found)]
     return {
@@ -283,6 +283,6 @@ def intervals(records: Sequence[Record | KindRecord]) -> dict[str, Interval]:
 
 
 def refusals(records: Sequence[Record | KindRecord]) -> dict[str, str]:
-    """Return why a quantile is refused, for each that all of `records` have and that is."""
+    """Return why quantiles are refused, by figure, for those that all of `records` have."""
     found = {name: pooled(records, name).refusal for name in QUANTILES if all(name in r.metrics for r in records)}
     return {name: refusal for name, refusal in found.items() if refusal}

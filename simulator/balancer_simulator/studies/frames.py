@@ -12,11 +12,11 @@ __all__ = ["frame_by_key", "frame_of_figures", "frame_of_runs"]
 
 
 def frame_of_figures(metrics: Mapping[str, Mapping[str, Interval]], too_short: Mapping[str, Iterable[str]]) -> Any:
-    """Return a DataFrame with a row for each policy and figure: mean, low, high (NaN where unknown), unit, known.
+    """Return a DataFrame with a row for each policy and figure: mean, low, high (NaN if unknown), unit, known.
 
     Args:
         metrics: the figures of each policy.
-        too_short: the figures of each policy that are refused: they have numbers nowhere.
+        too_short: the refused figures of each policy, which get no numbers.
     """
     rows = [
         (policy, name, *_numbers(interval, name in too_short[policy]), figure_of(name).unit, not interval.is_refused)
@@ -33,7 +33,7 @@ def frame_of_runs(records: Iterable[Record]) -> Any:
 
 
 def frame_by_key(frames: Mapping[Hashable, Any]) -> Any:
-    """Return the frames below each other, with their keys in the first column, `key`."""
+    """Return the frames concatenated, with their keys in the first column, `key`."""
     found = [frame.assign(key=[key] * len(frame)) for key, frame in frames.items()]
     whole = _pandas().concat(found, ignore_index=True)
     return whole[["key", *(column for column in whole.columns if column != "key")]]

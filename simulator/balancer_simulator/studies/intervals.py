@@ -1,16 +1,16 @@
 """Confidence intervals of a mean over replications, and prediction limits.
 
-Intervals are Student's t over replications, which are independent; 95% unless said otherwise. Any figure will do.
+Intervals are Student's t over replications, which are independent; 95% unless said otherwise. They work for any figure.
 
-Quantiles over replications: pooled, with intervals, or refused. The mean of the replications' own quantiles is off by
-what each is off, however many there are: a run of 500 requests has five beyond its p99, and they are not the five
-longest that there could have been. So the observations are pooled.
+Quantiles over replications are pooled, with intervals, or refused. The mean of the replications' own quantiles has the
+same bias as each of them, for any number of replications: a run of 500 requests has five beyond its p99, and they are
+not the five longest possible ones. So the observations are pooled.
 
 The interval is the wider of two. The first takes the replications as sections of one sample (sectioning: Asmussen and
-Glynn, Stochastic Simulation, III.5b): Student's t of their quantiles about the pooled one. The second asks how well the
-part beyond the quantile is known, again by Student's t, and reads the quantiles at both ends of that: it sees a long
-tail that no section has. Where the part beyond may as well be nothing, or twice as much, the quantile is refused: the
-runs are too short, or too few, for it.
+Glynn, Stochastic Simulation, III.5b): Student's t of their quantiles about the pooled one. The second estimates the
+uncertainty of the part beyond the quantile, again by Student's t, and reads the quantiles at both of its ends: it
+covers a long tail that no section has. If the part beyond may be nothing, or twice as much, the quantile is refused:
+the runs are too short, or too few, for it.
 """
 
 import math
@@ -45,10 +45,10 @@ QUANTILES: Final = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Interval:
-    """The mean over `count` replications, give or take `half`; `half` is NaN when there is only one.
+    """The mean over `count` replications, plus or minus `half`; `half` is NaN if there is only one.
 
-    It is infinite where the figure is refused: the runs are too short to say anything of it. Nothing is below `least`:
-    a time is never less than 0, while a difference may be.
+    `half` is infinite if the figure is refused, because the runs are too short. The interval is cut at `least`: a time
+    is never below 0, while a difference may be.
     """
 
     mean: float
@@ -57,7 +57,7 @@ class Interval:
     least: float = -math.inf
 
     def __str__(self) -> str:
-        """Return it in words, e.g. "2.11 ± 0.99"."""
+        """Return it as text, e.g. "2.11 ± 0.99"."""
         if self.is_refused:
             return "too short to tell"
         if math.isnan(self.half):
@@ -68,14 +68,14 @@ class Interval:
         return f"{self.mean:.{decimals}f} \u00b1 {self.half:.{decimals}f}"
 
     def __repr__(self) -> str:
-        """Return its numbers, but none that are refused: they must not look like a result."""
+        """Return its numbers, except refused ones, which must not look like a result."""
         if self.is_refused:
             return f"Interval(too short to tell, count={self.count})"
         return f"Interval(mean={self.mean!r}, low={self.low!r}, high={self.high!r}, count={self.count})"
 
     @property
     def is_cut(self) -> bool:
-        """Whether `low` is no further down than it is as nothing is below that."""
+        """Whether `low` is cut at `least`."""
         return self.mean - self.half < self.least
 
     @property
@@ -90,17 +90,17 @@ class Interval:
 
     @property
     def is_refused(self) -> bool:
-        """Whether nothing is known, and `mean` is only what happened to come of these runs."""
+        """Whether nothing is known: then `mean` is only the value of these runs."""
         return math.isinf(self.half)
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is clearly above or clearly below 0."""
+        """Whether the interval does not hold 0."""
         return self.low > 0 or self.high < 0
 
 
 def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: float = -math.inf) -> Interval:
-    """Return the mean of `values`, one for each replication, with its confidence interval; nothing is below `least`.
+    """Return the mean of `values`, one for each replication, with its confidence interval, cut at `least`.
 
     Raises:
         ValueError: there are no values.
@@ -119,10 +119,10 @@ def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: flo
 def difference_of(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the mean of values - others, pair by pair, with its interval.
 
-    With common random numbers most of the noise is the same in both and drops out.
+    With common random numbers most of the noise is the same in both and cancels.
 
     Raises:
-        ValueError: there are not as many of each, or none.
+        ValueError: the numbers of values differ, or there are none.
     """
     if len(values) != len(others):
         raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference takes as many of each")
@@ -130,13 +130,14 @@ def difference_of(values: Sequence[float], others: Sequence[float], confidence: 
 
 
 def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
-    """Return what one more replication stays below with `certainty`: the upper prediction limit for normal values.
+    """Return a limit that one more replication stays below with `certainty`: the upper prediction limit for normal
+    values.
 
-    It is mean + t * deviation * sqrt(1 + 1/n): it allows for the scatter of the one and for what n values leave
-    unknown (Hahn and Meeker, Statistical Intervals, 4.7). With few values that is a wide margin.
+    It is mean + t * deviation * sqrt(1 + 1/n). It covers the scatter of one value and the uncertainty of n values (Hahn
+    and Meeker, Statistical Intervals, 4.7). With few values that is a wide margin.
 
     Raises:
-        ValueError: there are fewer than two values, so nothing is known of their scatter.
+        ValueError: there are fewer than two values, so their scatter is unknown.
     """
     count = len(values)
     if count < 2:
@@ -151,12 +152,12 @@ def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
 _LEAST_BEYOND: Final = 10
 """Observations beyond a quantile, in all replications together; with fewer it is an anecdote."""
 
-_MANY_TIMES: Final = 100  # beyond that nobody knows how often
+_MANY_TIMES: Final = 100  # larger factors are not named
 
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """The quantile of all replications together; why it is refused, or ""; and that of each by itself."""
+    """The quantile of all replications together; why it is refused, or ""; and the quantile of each one."""
 
     interval: Interval
     refusal: str
@@ -195,9 +196,9 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
 
 
 def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) -> Interval:
-    """Return found - other, with an interval from their differences replication by replication (sectioning).
+    """Return found - other, with an interval from their differences by replication (sectioning).
 
-    With common random numbers most of the noise is the same in both and drops out.
+    With common random numbers most of the noise is the same in both and cancels.
     """
     value = found.interval.mean - other.interval.mean
     count = len(found.each)
@@ -211,13 +212,13 @@ def quantile_difference(found: Pooled, other: Pooled, confidence: float = 0.95) 
 
 
 def _has(record: Record | KindRecord, of: str) -> object:
-    """Return what counts that in a run."""
+    """Return the part of a run's record that has the histogram `of`."""
     return record.cluster if of in _OF_A_CLUSTER and isinstance(record, Record) else record
 
 
 def _longer(too_wide: float) -> str:
-    """Return how much longer runs must be for an interval that is so many times as wide as it may be."""
-    times = math.ceil(too_wide**2)  # it is narrower by the root of the time
+    """Return how much longer runs must be, for an interval that is `too_wide` times as wide as allowed."""
+    times = math.ceil(too_wide**2)  # the width falls with the root of the time
     return f"runs about {max(2, times)} times as long" if times <= _MANY_TIMES else "far longer runs"
 
 

@@ -1,10 +1,9 @@
 """Parallel runs: replications over several processes, records in order.
 
-Decides where a replication runs, never what comes out: that depends on the scenario, the policy and the replication's
-number alone.
+The processes do not change the results, which depend only on the scenario, the policy and the replication's number.
 
-Process pool without threads: tasks through pipes, children that end with their parent. Decides how a process is
-started, heard and ended. This side has no thread and no lock, so that a signal may end the caller's work at any point.
+The process pool has no threads: tasks go through pipes, and children end with their parent. This side has no thread and
+no lock, so that a signal may end the caller's work at any point.
 """
 
 import multiprocessing
@@ -41,7 +40,7 @@ _BROKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run to be made; `spans` is how many calls to keep, `looks` how often to look how many are under way."""
+    """One run to make. `spans` is how many calls to keep, `looks` how often to record the number under way."""
 
     scenario: Scenario
     policy: Policy
@@ -59,17 +58,17 @@ def run_orders(
 ) -> list[Record]:
     """Return the record of each order, in order.
 
-    They are run replication by replication, so that what has been run is soon a sample of all there is: the slow
-    policies and the high loads would else come last, and the time that is left would be taken for too short.
+    They are run replication by replication, so that the runs done so far are soon a sample of all. Otherwise the slow
+    policies and the high loads would come last, and the time left would be underestimated.
 
     Args:
-        jobs: processes, of which no more than four a core are used; 1: this one. Others see only strategies that are
-            installed, so `registry` needs 1.
-        advance: called whenever a run has ended.
+        jobs: processes, at most four a core; 1: this one. Other processes see only installed strategies, so `registry`
+            needs 1.
+        advance: called after each run.
 
     Raises:
         ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
-        BalancerError: a process came to an end before its run did.
+        BalancerError: a process ended before its run.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; it must be >= 1")
@@ -91,7 +90,7 @@ def run_orders(
 
 
 def run_each(scenarios: Sequence[Scenario], policy: Policy, *, jobs: int = 1) -> list[Record]:
-    """Return the record of one run of each scenario; the n-th is the n-th replication, so that chance differs."""
+    """Return the record of one run of each scenario. The n-th is the n-th replication, with its own random numbers."""
     return run_orders([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)], jobs=jobs)
 
 
@@ -104,14 +103,14 @@ def _run(order: Order, registry: Registry | None = None) -> Record:
 def map_in_processes(
     tasks: Sequence[Any], do: Callable[[Any], Any], *, processes: int
 ) -> Generator[tuple[int, Any], None, None]:
-    """Yield the number of each task and what `do` returns for it, as they are done; close it to stop early.
+    """Yield the number of each task and the result of `do`, as they are done; close it to stop early.
 
     Args:
         do: a function of a module; its tasks, and what it returns or raises, are pickled.
 
     Raises:
-        BalancerError: a process ended before its task did.
-        Exception: whatever `do` raised.
+        BalancerError: a process ended before its task.
+        Exception: raised by `do`.
     """
     ahead = iter(enumerate(tasks))
     busy: dict[Connection, int] = {}
@@ -131,8 +130,8 @@ def map_in_processes(
 
 @contextmanager
 def _process(do: Callable[[Any], Any]) -> Iterator[Connection]:
-    """Start a process that serves the pipe yielded; it is dead when the block is left."""
-    # "spawn": a fork would copy whatever threads the caller has in the middle of what they do.
+    """Start a process that serves the yielded pipe. It is dead at the end of the block."""
+    # "spawn": a fork would copy the caller's threads in the middle of their work.
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         with _signals_later():
@@ -165,9 +164,9 @@ def _received(line: Connection) -> Any:
 
 @contextmanager
 def _signals_later() -> Iterator[None]:
-    """Let SIGINT and SIGTERM take effect when the block is left: half of a process could not be ended.
+    """Delay SIGINT and SIGTERM until the end of the block, because a half-started process could not be ended.
 
-    A process that is started meanwhile never sees SIGINT: a terminal sends it to all, and the parent decides.
+    A process that is started meanwhile never gets SIGINT: a terminal sends it to all, and the parent decides.
     """
     heard: list[int] = []
 
@@ -178,10 +177,10 @@ def _signals_later() -> Iterator[None]:
     try:
         for each in before:
             signal.signal(each, note)
-    except ValueError:  # not the main thread, which alone hears signals
+    except ValueError:  # not the main thread, so there are no signals
         yield
         return
-    resource_tracker.ensure_running()  # as it starts, with the first process otherwise, it lets SIGINT through again
+    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and unblocks SIGINT then
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -209,14 +208,14 @@ def _answer(do: Callable[[Any], Any], task: Any) -> Any:
 
 
 def _end_with_parent(number: int, frame: FrameType | None) -> None:
-    """End this process, whatever it is at, if its parent has ended, however that came about."""
+    """End this process at once if its parent has ended."""
     parent = parent_process()
     if parent is not None and not parent.is_alive():
         os._exit(1)
 
 
 def _portable(error: Exception) -> Exception:
-    """Return `error`, with what is known of where it came from; or one that says the same, if it cannot be pickled."""
+    """Return `error`, with its origin; or an error with the same text, if it cannot be pickled."""
     error.add_note(traceback.format_exc())
     try:
         pickle.loads(pickle.dumps(error))

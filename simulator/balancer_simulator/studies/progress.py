@@ -13,14 +13,14 @@ __all__ = ["StudyProgress"]
 
 
 class StudyProgress:
-    """Shows how many runs are done; hand it to `run_study` as `progress`, in a `with` block.
+    """Shows how many runs are done. Pass it to `run_study` as `progress`, in a `with` block.
 
     Args:
-        console: where to show it; default: standard error; a notebook gets lines, as a bar there needs ipywidgets.
+        console: where to show it; default: standard error. A notebook gets lines, because a bar there needs ipywidgets.
         clock: seconds.
-        title: what is run, where several studies follow each other.
-        rounds: how often each kind of run comes, e.g. the replications; before the first round is done, the time left
-            is "at least" so much, as runs of some kind are still to be met. 0: not known.
+        title: name of the work, if several studies follow each other.
+        rounds: how often each kind of run comes, e.g. the replications. Before the first round is done, the time left
+            is shown as "at least", because some kinds of runs are still to come. 0: unknown.
     """
 
     def __init__(
@@ -51,6 +51,6 @@ class StudyProgress:
 
 
 def _standard_error() -> Console:
-    """Return what writes to standard error, plainly in a notebook: Jupyter says that its stream is a terminal."""
+    """Return a console on standard error, plain in a notebook, because Jupyter claims that its stream is a terminal."""
     console = Console(stderr=True)
     return Console(stderr=True, force_jupyter=False, force_terminal=False) if console.is_jupyter else console

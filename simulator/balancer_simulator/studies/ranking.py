@@ -1,12 +1,7 @@
-"""The ranking of a study: which policy is best, a line for each, and remarks on the runs.
+"""Ranking of a study: a line for each policy, the verdict, and remarks on the runs.
 
-Lines are for a page and for a notebook. Decides what is remarked on a policy.
-
-The verdict: the policy that is best for certain, or those that chance may have put in order. Decides when a
-policy may be called the best, in tables and on the page alike.
-
-Remarks on the runs of a study: what is refused, one sample, the warm-up. Decides what is worth a line, and its words;
-whoever shows a line decides how it looks.
+The verdict says which policy is certainly the best, or which ones chance may have put in order. It is the same in
+tables and on the page. Remarks name refused figures, a single sample, and the warm-up.
 """
 
 from collections.abc import Iterator
@@ -25,7 +20,7 @@ UNSURE: Final = "may not keep up: as many wait as at a load of 1, and no run of 
 
 
 class Ranked(NamedTuple):
-    """A line of the ranking: its value, and how much more it is than the first."""
+    """A line of the ranking: its value, and its difference to the first."""
 
     policy: str
     value: str
@@ -76,11 +71,11 @@ class Winner:
     """The first of a ranking, and the policies that cannot be told apart from it.
 
     Attributes:
-        first: the policy with the best mean; whether it is the best is another question.
-        alike: those whose paired difference to it may be chance: on the same requests and faults, the 95% interval
+        first: the policy with the best mean; it is not always certain that it is the best.
+        alike: policies whose paired difference to it may be chance: on the same requests and faults, the 95% interval
             holds 0. With one replication all others.
-        figure: what they are ranked by.
-        of: how many policies were compared.
+        figure: that they are ranked by.
+        of: number of policies.
     """
 
     first: str
@@ -94,7 +89,7 @@ class Winner:
         return self.of > 1 and not self.alike
 
     def sentence(self) -> str:
-        """Return the verdict as a line; "" where there is nothing to compare."""
+        """Return the verdict as a line; "" if there is nothing to compare."""
         if self.of < 2:
             return ""
         heading = figure_of(self.figure).heading
@@ -104,7 +99,7 @@ class Winner:
 
 
 def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:
-    """Return who has won by the figure `by`; None if no policy has it in all its runs.
+    """Return the winner by the figure `by`; None if no policy has it in all its runs.
 
     Raises:
         ConfigError: there is no such figure, or neither of its ends is better.
@@ -127,7 +122,7 @@ def unsure(study: StudyFindings) -> list[str]:
 
 
 def of_the_runs(study: StudyFindings) -> Iterator[str]:
-    """Yield what a reader of any figure has to know: what is refused, what is one sample, what does not count."""
+    """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
         name, reason = next(iter(refused.items()))

@@ -1,6 +1,6 @@
-"""A study: a scenario under several policies, replicated, with what is known of each figure.
+"""Studies: a scenario under several policies, with replications.
 
-It decides what is run. What is known of it then is said in `balancer_simulator.studies.findings`.
+`balancer_simulator.studies.findings` has the results.
 """
 
 import os
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Study(StudyFindings):
-    """What was run, and what came of it.
+    """Runs of a scenario, with their results.
 
     Attributes:
         scenario: as it was run.
@@ -38,14 +38,14 @@ class Study(StudyFindings):
     """
 
     def _repr_html_(self) -> str:
-        """Return the ranking, as a cell of a notebook shows it."""
+        """Return the ranking for a notebook cell."""
         from balancer_simulator.studies.cell import study_html  # loads the template engine
 
         return study_html(self)
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
-    """Return every strategy that is installed, with its default options, and the baselines."""
+    """Return every installed strategy, with its default options, and the baselines."""
     names = [*sorted((registry or default_registry()).strategies), *BASELINES]
     return [Policy(strategy=name) for name in names]
 
@@ -61,12 +61,12 @@ def run_study(
     """Run `scenario` under each policy, `scenario.replications` times, and at each of its `loads`.
 
     Args:
-        policies: strategies and baselines; a name is one with its default options. Default: the scenario's own, or
-            all that are installed.
-        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs
+        policies: strategies and baselines; a name is one with its default options. Default: the scenario's own, or all
+            that are installed.
+        jobs: processes; None: one a core. The results do not depend on it. With more than one, a script needs a guard:
             `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
-        progress: told after each run.
+        progress: called after each run.
 
     Raises:
         ConfigError: a strategy or option is unknown, there is none, or the workload has no load to vary.
@@ -99,7 +99,7 @@ def run_study(
 
 
 class Runs:
-    """Makes the runs of a study or a sweep, in several goes, and tells how far it is.
+    """Makes the runs of a study or a sweep, in several steps, and reports progress.
 
     Args:
         jobs, registry, progress: as in `run_study`.
@@ -112,12 +112,12 @@ class Runs:
         self._done = self._all = self._later = 0
 
     def made(self, orders: Sequence[Order], *, at_least: int = 0) -> list[Record]:
-        """Return the record of each order; at least so many more runs will come after them."""
+        """Return the record of each order. At least `at_least` more runs will follow."""
         self._all, self._later = self._done + len(orders), at_least
         return run_orders(orders, jobs=self._jobs, registry=self._registry, advance=self._advance) if orders else []
 
     def settled(self, scenarios: Sequence[Scenario], policies: Sequence[Policy]) -> list[Scenario]:
-        """Return the scenarios, those without a warm-up with the one that was found, the same for all policies."""
+        """Return the scenarios. Those without a warm-up get the measured one, the same for all policies."""
         open_ones = [place for place, scenario in enumerate(scenarios) if settles(scenario)]
         orders = [
             Order(scenarios[place], policy, replication, looks=LOOKS)
@@ -143,7 +143,7 @@ class Runs:
 
 
 def _more_wanted(study: Study) -> int:
-    """Return how many more replications it takes until all that is asked for is known well enough; 0: none."""
+    """Return how many more replications are needed for the requested precision; 0: none."""
     scenario, name = study.scenario, study.default_metric
     if scenario.within is None:
         return 0
@@ -154,7 +154,7 @@ def _more_wanted(study: Study) -> int:
     )
     if count > 1 and not wide > 1:
         return 0
-    # An interval is narrower by the root of the number; never more than twice as many at once, as it is a guess.
+    # The width falls with the root of the number. At most twice as many at once, because it is an estimate.
     wanted = 2 * count if count == 1 else min(2 * count, ceil(count * wide**2))
     return min(wanted, scenario.most_replications) - count
 
@@ -162,7 +162,7 @@ def _more_wanted(study: Study) -> int:
 def chosen_policies(
     scenario: Scenario, policies: Iterable[Policy | str] | None = None, registry: Registry | None = None
 ) -> list[Policy]:
-    """Return the policies that are meant: those given, else the scenario's own, else all that are installed.
+    """Return the policies to run: those given, else the scenario's own, else all that are installed.
 
     Raises:
         ConfigError: a strategy or option is unknown, all mistakes at once; or the list is empty, or no list.
@@ -180,7 +180,7 @@ def chosen_policies(
 
 
 def _check(policies: Sequence[Policy], registry: Registry) -> None:
-    """Find mistakes before anything runs, and all of them."""
+    """Raise ConfigError with all mistakes, before anything runs."""
     problems = [f"policies: {line}" for policy in policies for line in _mistakes(policy, registry)]
     if problems:
         raise ConfigError(dict.fromkeys(problems))

@@ -1,7 +1,6 @@
-"""A sweep: one scenario with a value or two changed, e.g. 2, 3 and 4 hosts, each under the same policies.
+"""Sweeps: one scenario with a value or two changed, e.g. 2, 3 and 4 hosts, each under the same policies.
 
-All scenarios are run together, over the same processes, and compared where they ask for the same work. A sweep need
-not know which value was changed.
+All scenarios are run together, over the same processes, and compared if they have the same requests.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -25,7 +24,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Sweep(Generic[Key]):
-    """A study of each scenario, by what it was called."""
+    """A study of each scenario, by its key."""
 
     studies: dict[Key, Study]
 
@@ -56,7 +55,7 @@ class Sweep(Generic[Key]):
     def difference(self, key: Key, other: Key, name: str, policy: str | None = None) -> Interval:
         """Return how much larger `name` is at `key` than at `other`, paired by replication.
 
-        Scenarios that ask for the same work meet the same requests in a replication, so most of the noise drops out.
+        Scenarios with the same workload have the same requests in a replication, so most of the noise cancels.
         """
         values, others = self.values(key, name, policy), self.values(other, name, policy)
         if name not in QUANTILES:
@@ -65,7 +64,7 @@ class Sweep(Generic[Key]):
         return quantile_difference(found, beside)
 
     def to_frame(self, *, runs: bool = False) -> Any:
-        """Return a DataFrame of pandas as that of a study, with a column `key` before: what each scenario was called.
+        """Return a DataFrame of pandas as that of a study, with a first column `key`: the key of the scenario.
 
         Raises:
             BalancerError: pandas is not installed.
@@ -88,9 +87,9 @@ def run_sweep(
     """Run every scenario under each policy, all of them over the same processes.
 
     Args:
-        scenarios: by what they are to be called, e.g. the value that was changed.
+        scenarios: by key, e.g. the value that was changed.
         policies: as in `run_study`; default: those of the first scenario, or all that are installed.
-        jobs, registry, progress: as in `run_study`. No calls are kept, so there is nothing to draw a `gantt` of.
+        jobs, registry, progress: as in `run_study`. No calls are kept, so a `gantt` chart is not possible.
 
     Raises:
         ConfigError: there are no scenarios, they cannot be compared, one has `loads`, or a policy is unknown.

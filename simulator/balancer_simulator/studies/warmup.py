@@ -1,11 +1,11 @@
 """Warm-up detection by MSER-5: how long a run takes to settle.
 
-Decides by MSER-5 (White, Cobb and Spratt, "A comparison of five steady-state truncation heuristics", WSC 2000): of all
-beginnings that may be left out, that after which the mean of the rest is best known. What is looked at is the number of
-requests under way, which by Little's law settles with their times, and which no request that is not over yet distorts.
+MSER-5 (White, Cobb and Spratt, "A comparison of five steady-state truncation heuristics", WSC 2000): of all beginnings
+that may be left out, it takes the one after which the mean of the rest is best known. It looks at the number of
+requests under way. By Little's law that settles with their times, and requests that are not over yet do not distort it.
 
-Nothing is left out where a run has an end, a record to replay, or something that happens at an instant, since that is
-what is asked about.
+Nothing is left out if a run has an end, a record to replay, or events at instants, because then the beginning is part
+of the question.
 """
 
 import math
@@ -27,16 +27,16 @@ PILOTS: Final = 2
 """Replications that are looked at, for each policy; their numbers are averaged."""
 
 _BLOCK: Final = 5
-_MOST_LEFT_OUT: Final = 0.5  # of the run: if more is to be left out, it has not settled
+_MOST_LEFT_OUT: Final = 0.5  # share of the run: if more must be left out, it has not settled
 
 
 def settles(scenario: Scenario) -> bool:
-    """Return whether a warm-up is to be looked for: none is given, and nothing depends on the time of the run."""
+    """Return whether to look for a warm-up: none is given, and nothing depends on the time of the run."""
     return scenario.warmup_s is None and not why_all_counts(scenario)
 
 
 def why_all_counts(scenario: Scenario) -> str:
-    """Return why the beginning is part of what is asked about, so that nothing is left out; "" if it is not."""
+    """Return why the beginning counts, so that nothing is left out; "" if it does not."""
     faults = [fault for model in scenario.endpoints for fault in model.faults]
     reasons = {
         "the work has an end": scenario.is_batch,
@@ -55,10 +55,10 @@ def _begins_or_ends(fault: object) -> bool:
 
 
 def settled_after(runs: Sequence[Sequence[int]]) -> float | None:
-    """Return the part of the run, 0..0.5, after which it has settled; None if it does not within half of it.
+    """Return the share of the run, 0..0.5, after which it has settled; None if it does not within half of it.
 
     Args:
-        runs: of each pilot, how many requests were under way at evenly spaced instants.
+        runs: of each pilot, the numbers of requests under way at evenly spaced instants.
     """
     mean = np.mean([run[: len(runs[0])] for run in runs], axis=0)
     blocks = mean[: len(mean) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)

@@ -1,4 +1,3 @@
-"""Callers and servers in virtual time: arrivals, calls, faults.
-
-Open to the room `run` alone, which has the pool's side of it. No module here knows a pool, a core or a strategy.
+"""Callers and servers in virtual time: arrivals, calls, faults. Only `run` uses this package; it has the pool's
+side.
 """

@@ -1,7 +1,6 @@
 """Batch workloads: samples in stages, workers for each stage, and the bound that no schedule beats.
 
-Workers take tasks, and a stage is over when its tasks are done; the bound that no schedule could beat is worked out
-here as well. How a task gets its endpoint is for the discipline.
+Workers take tasks, and a stage is over when its tasks are done. The discipline gets an endpoint for a task.
 """
 
 from collections import deque
@@ -32,7 +31,7 @@ Kinds = NDArray[np.intp]
 
 
 def works_of(scenario: Scenario, workload: Batch | Tasks, streams: Streams) -> tuple[Works, list[list[Kinds]]]:
-    """Return work and kind of every task, drawn before anything happens, so that no strategy can change them."""
+    """Return work and kind of every task, drawn before the run, so that no strategy can change them."""
     if isinstance(workload, Tasks):
         works, kinds = _stage_of(scenario, workload.batch, workload.batch.stages[0], streams, 0, 0)
         if workload.kinds:
@@ -80,12 +79,12 @@ def _again(scenario: Scenario, stage: Stage, kind: Kind, rng: np.random.Generato
 
 
 def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
-    """Return seconds in which no schedule can do all tasks, faults and network left out.
+    """Return seconds in which no schedule can do all tasks, without faults and network.
 
-    None if an endpoint has a `service` of its own: what its calls take is drawn when they are made.
+    None if an endpoint has a `service` of its own, because the duration of its calls is drawn when they are made.
 
-    The largest of: all work at the rate of all slots; the longest sample by itself; the samples by themselves, as
-    many at once as may be. A sample by itself: in each stage the longest task, or all of them over its workers.
+    The largest of: all work at the rate of all slots; the longest sample alone; the samples alone, `samples_at_once` at
+    once. A sample alone: in each stage the longest task, or all tasks over its workers.
     """
     if any(model.service or model.services for model in scenario.endpoints):
         return None
@@ -115,7 +114,7 @@ def _rate(scenario: Scenario) -> float:
 
 @dataclass(slots=True)
 class _Sample:
-    """A sample on its way: what is left of its stage, and how many of its workers are still at it."""
+    """A sample under way: the rest of its stage, and the number of its active workers."""
 
     number: int
     stage: int
@@ -127,7 +126,7 @@ class BatchSource:
     """Takes the samples through their stages.
 
     Args:
-        works, kinds: of every task, as `works_of` returns them.
+        works, kinds: of every task, from `works_of`.
     """
 
     def __init__(
@@ -159,19 +158,19 @@ class BatchSource:
         self.finished = False
 
     def begin(self) -> None:
-        """Begin as many samples as may be."""
+        """Begin as many samples as allowed."""
         for _ in range(min(self._batch.samples_at_once, self._batch.samples)):
             self._begin_sample()
 
     def conclude(self, task: Task) -> None:
-        """Let its worker go on."""
+        """Let the worker of `task` continue."""
         if task.worker is None:
             return
         if task.worker in self._thinks:
             self._think(task.worker)
         elif self._env.now > task.arrived_s:
             self._work(task.worker)
-        else:  # refused at once, as the next may be: an event, or a stage of such tasks is a chain of calls as long
+        else:  # refused at once, as the next may be: an event, or a stage of such tasks would be a long chain of calls
             after(self._env, 0.0, self._work, task.worker)
 
     def _begin_sample(self) -> None:
@@ -180,7 +179,7 @@ class BatchSource:
         self._begin_stage(_Sample(number, 0, deque(self._tasks(number, 0)), 0))
 
     def _tasks(self, number: int, stage: int) -> Iterator[tuple[float, int]]:
-        """Return work and kind of the tasks of a stage of a sample."""
+        """Yield work and kind of the tasks of a stage of a sample."""
         return zip(self._works[number][stage].tolist(), self._kinds[number][stage].tolist(), strict=True)
 
     def _begin_stage(self, sample: _Sample) -> None:
@@ -199,7 +198,7 @@ class BatchSource:
             self._work(worker)
 
     def _think(self, worker: Worker) -> None:
-        """Let a worker think before its next task; it goes at once if there is none."""
+        """Let a worker think before its next task; without one it ends."""
         if self._of[worker].left:
             after(self._env, next(self._thinks[worker]), self._work, worker)
         else:

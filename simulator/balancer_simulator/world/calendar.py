@@ -1,8 +1,7 @@
 """Event calendar: functions called at an instant, on SimPy's own queue of events.
 
-A function is called later, at its instant, and that is all this module knows of it. Queue, order and clock are SimPy's.
-What is spared is what SimPy does for each event besides: an object and a list for each use, and four calls. SimPy's own
-loop runs the same entries to the same end.
+Queue, order and clock are SimPy's. It avoids SimPy's further costs of each event: an object and a list for each use,
+and four calls. SimPy's own loop runs the same entries to the same end.
 """
 
 from collections.abc import Callable
@@ -23,12 +22,12 @@ _FIRST: Final = -1
 
 
 class Entry(Event):
-    """Something that happens again and again, and costs nothing but its place in the queue each time.
+    """A repeated event that costs only its place in the queue each time.
 
     A timeout is a new object for each use, which is half its cost. An entry is in the queue once at most.
     """
 
-    _ok = True  # it has not failed: all that SimPy asks of an event that is due
+    _ok = True  # it has not failed: SimPy requires no more of a due event
     _value = None
 
     act: Act
@@ -44,7 +43,7 @@ class Entry(Event):
 
     @property
     def callbacks(self) -> list[Act]:
-        """What SimPy's own loop calls; see `run_to` for ours."""
+        """Callbacks for SimPy's own loop; `run_to` is ours."""
         return [self.act]
 
     @callbacks.setter
@@ -53,7 +52,7 @@ class Entry(Event):
 
 
 class _Once(Entry, Generic[T]):
-    """Something that happens once."""
+    """A single event."""
 
     def __init__(self, env: Environment, then: Callable[[T], None], argument: T) -> None:
         self.env = env
@@ -67,13 +66,13 @@ def after(env: Environment, delay_s: float, act: Callable[[T], None], argument: 
 
 
 def run_to(env: Environment, at_s: float) -> None:
-    """Do what `env.run(until=at_s)` does, where all that is due is entries."""
+    """Do as `env.run(until=at_s)`, if all events are entries."""
     queue: list[tuple[float, int, int, Any]] = env._queue  # type: ignore[assignment]  # of entries
     end = Entry(env)
     end.act = _stop
     heappush(queue, (at_s, _FIRST, next(env._eid), end))
     try:
-        while True:  # the end is in the queue for as long as this goes on
+        while True:  # the queue holds the end until this stops
             env._now, _, _, entry = heappop(queue)
             entry.act(entry)
     except _Stop:
@@ -81,7 +80,7 @@ def run_to(env: Environment, at_s: float) -> None:
 
 
 class _Stop(BaseException):
-    """The end of a run has come."""
+    """Marks the end of a run."""
 
 
 def _stop(_: Entry) -> None:

@@ -1,8 +1,4 @@
-"""Fleet: the servers of a scenario, built from their models, with crashes and repairs on the calendar.
-
-A server gets the parts that its model needs; crashes, repairs and changes of the scenario are put on the calendar.
-Strategies are of no interest here.
-"""
+"""Fleet: the servers of a scenario, built from their models, with crashes, repairs and changes on the calendar."""
 
 import random
 from collections.abc import Iterator
@@ -26,9 +22,9 @@ class Fleet:
 
     Args:
         env: virtual time.
-        scenario: what they are like.
-        streams: the replication's.
-        served: told of the end of every call.
+        scenario: has the models.
+        streams: of the replication.
+        served: called at the end of every call.
     """
 
     def __init__(self, env: Environment, scenario: Scenario, streams: Streams, served: CallEnded) -> None:
@@ -79,7 +75,7 @@ class Fleet:
 
 
 class _Flapping:
-    """Lets a server crash and be repaired for ever, at instants that nothing else has a say in."""
+    """Lets a server crash and be repaired for ever, at instants that depend on nothing else."""
 
     def __init__(
         self, env: Environment, server: FaultyServer, effects: FaultEffects, crash: CrashRepair, rng: random.Random
@@ -91,7 +87,7 @@ class _Flapping:
         self._rng = rng
 
     def begin(self, from_s: float) -> None:
-        """Wait for the first crash; it can come only once the server is there."""
+        """Schedule the first crash, which comes only after the server has joined."""
         after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
 
     def _go_down(self) -> None:

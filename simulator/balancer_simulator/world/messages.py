@@ -1,7 +1,6 @@
-"""Message network: delays, losses and a server that takes one message after the other.
+"""Message network: delays, losses, and a receiver that handles one message after the other.
 
-Decides when a message arrives, whether it does, and how long it waits until the one in the middle has time for it. What
-takes no time happens at once, in order.
+A message without delay arrives at once, in order.
 """
 
 from collections import deque
@@ -24,9 +23,9 @@ class MessageNetwork:
 
     Args:
         env: virtual time.
-        delays: seconds that each message takes; None: none.
-        loss: the part that gets lost.
-        rng: says which.
+        delays: seconds of each message; None: none.
+        loss: share of messages that are lost.
+        rng: draws the lost ones.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class MessageNetwork:
         self.sent = self.lost = 0
 
     def send(self, way: object, arrive: Callable[..., None], *message: object) -> None:
-        """Call `arrive(*message)` when the message is there, or never."""
+        """Call `arrive(*message)` when the message arrives; never if it is lost."""
         self.sent += 1
         if self._loss and next(self._chances) < self._loss:
             self.lost += 1
@@ -55,7 +54,7 @@ class MessageNetwork:
         after(self._env, there_s - now, lambda there: self.hand_out(arrive, *there), message)
 
     def hand_out(self, arrive: Callable[..., None], *message: object) -> None:
-        """Call `arrive(*message)` as soon as whatever is being handed out has been, never within that."""
+        """Call `arrive(*message)` after the deliveries under way, never within them."""
         self._here.append((arrive, message))
         if self._hands_out:
             return
@@ -69,15 +68,15 @@ class MessageNetwork:
 
 
 class MessageQueue(Generic[T]):
-    """One who takes so long for each message, and does one after the other in the order in which they came.
+    """A receiver that handles one message after the other, in order of arrival, each in a fixed time.
 
     Args:
         env: virtual time.
         each_s: for one message.
-        serve: called with a message, and how many seconds it took from its arrival until now.
+        serve: called with a message, and the seconds from its arrival until now.
 
     Attributes:
-        served: messages so far.
+        served: number of messages so far.
     """
 
     def __init__(self, env: Environment, each_s: float, serve: Callable[[T, float], None]) -> None:
@@ -90,11 +89,11 @@ class MessageQueue(Generic[T]):
 
     @property
     def busy_s(self) -> float:
-        """Seconds of work so far, of messages that are done."""
+        """Seconds of work on the messages that are done."""
         return self.served * self._each_s
 
     def arrive(self, message: T) -> None:
-        """Let `message` queue."""
+        """Add `message` to the queue."""
         if not self._each_s:
             self.served += 1
             self._serve(message, 0.0)
@@ -104,7 +103,7 @@ class MessageQueue(Generic[T]):
             after(self._env, self._each_s, self._done, self._life)
 
     def clear(self) -> None:
-        """Forget all that waits, and what is being done."""
+        """Drop all waiting messages, and the one under way."""
         self._line.clear()
         self._life += 1
 

@@ -1,9 +1,6 @@
-"""Simulated servers: how long a call takes at an endpoint, and how it ends.
+"""Simulated servers: how long a call takes at an endpoint, and how it ends, by speed, faults and other calls.
 
-Decides what its speed, its faults and its company make of a call.
-
-Fault effects: what the faults of an endpoint do to a call that begins now. Decides from the time and a random number;
-it must not know what a call is, nor schedule anything.
+Fault effects decide from the time and a random number what the faults of an endpoint do to a call that begins now.
 """
 
 import random
@@ -35,7 +32,7 @@ _REFUSAL_S: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What happens to a call: it takes `factor` times as long; it fails; or it fails after `quick_s`, without work."""
+    """Effect on a call: it takes `factor` times as long; it fails; or it fails after `quick_s`, without work."""
 
     factor: float = 1.0
     fails: bool = False
@@ -46,10 +43,10 @@ _FINE = Effect()
 
 
 class FaultEffects:
-    """The faults of one endpoint, at work.
+    """The faults of one endpoint during a run.
 
     Attributes:
-        down: how many of its crashes are not repaired yet.
+        down: number of its crashes that are not repaired yet.
         since_s: when it last came up.
     """
 
@@ -79,7 +76,7 @@ class FaultEffects:
                 self.crashes.append(fault)
 
     def on_call(self, now: float) -> Effect:
-        """Return what becomes of a call that begins at `now`."""
+        """Return the effect on a call that begins at `now`."""
         if self.down:
             return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
         for quick in self._quick:
@@ -99,30 +96,30 @@ class FaultEffects:
         return factor
 
     def _fails(self, now: float) -> bool:
-        # Each fault draws once for every call in its time, whatever the others say: the draws stay in step.
+        # Each fault draws once for every call in its time, independent of the others, so that the draws stay in step.
         struck = [self._rng.random() < fault.probability for fault in self._fail if fault.from_s <= now < fault.to_s]
         return any(struck)
 
 
 """What it takes to be told that an endpoint is too busy."""
 
-_SUCCESS: Final = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
+_SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 
 
 class CallEnded(Protocol):
-    """Told of the end of every call."""
+    """Called at the end of every call."""
 
     def __call__(self, task: Task, outcome: Outcome = ..., /) -> None:
-        """Hear that the call of `task` has ended; with success, unless `outcome` says otherwise."""
+        """Handle the end of the call of `task`, a success unless `outcome` says otherwise."""
         ...
 
 
 class SimulatedServer:
-    """A sound endpoint with room for all its calls: each takes its work by the speed.
+    """An endpoint without faults, with room for all its calls: a call takes its work / speed.
 
     Attributes:
-        url, model: what it is.
-        calls, failures: begun, and ended in failure, so far.
+        url, model: of the endpoint.
+        calls, failures: calls that began, and calls that failed, so far.
         in_flight: slots in use.
         busy_s: slot-seconds so far, see `busy_until`.
     """
@@ -150,7 +147,7 @@ class SimulatedServer:
         self.in_flight = 0
         # Each call books -begin when it begins and +end when it ends, for each of its slots: one addition each.
         self.busy_s = 0.0
-        # Slots of calls that nobody waits for any more and that go on, and the seconds of that, booked likewise.
+        # Slots of calls that go on although nobody waits for them, and their seconds, booked likewise.
         self._left_behind = 0
         self._left_behind_s = 0.0
 
@@ -163,32 +160,34 @@ class SimulatedServer:
         task.happen(task.work_s / self.speed, self.served)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
-        """Book that the slots of a call are free again: it has ended, or nobody waits for it any more."""
+        """Free the slots of a call: it has ended, or nobody waits for it any more."""
         slots = task.lease.slots
         self.in_flight -= slots
         self.busy_s += now * slots
         self.failures += failed
 
     def busy_until(self, now: float) -> float:
-        """Return slot-seconds so far, those of calls under way included."""
+        """Return slot-seconds so far, calls under way included."""
         return self.busy_s + self.in_flight * now
 
     def worked_until(self, now: float) -> float:
-        """Return seconds of work so far: here a call is at work for as long as it lasts, whoever waits for it."""
+        """Return seconds of work so far. Here a call is at work for as long as it lasts, even if nobody waits for
+        it.
+        """
         return self.busy_until(now) + self._left_behind_s + self._left_behind * now
 
     def leave_behind(self, task: Task, now: float) -> None:
-        """Book that nobody waits for the call of `task` any more, which goes on."""
+        """Record that nobody waits for the call of `task` any more, although it goes on."""
         self._left_behind += task.lease.slots
         self._left_behind_s -= task.lease.slots * now
 
     def forget(self, task: Task, now: float) -> None:
-        """Book that a call which was left behind is over."""
+        """Record that a call which was left behind is over."""
         self._left_behind -= task.lease.slots
         self._left_behind_s += task.lease.slots * now
 
     def load(self) -> Load:
-        """Return what an answer says of its load, the call that ends just now not counted."""
+        """Return the load that an answer reports, without the call that ends just now."""
         at_once, calls = self.model.parallel or self.model.capacity, self.in_flight - 1
         waiting = float(max(0, calls - at_once))
         return Load(application_utilization=min(1.0, calls / at_once), named_metrics={"num_requests_waiting": waiting})
@@ -201,7 +200,7 @@ class SimulatedServer:
 
 
 class _ServerCall(StationJob):
-    """A call on its way through a faulty server."""
+    """A call under way in a faulty server."""
 
     __slots__ = ("entered", "fails", "server", "task")
 
@@ -218,14 +217,14 @@ class _ServerCall(StationJob):
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What a server has that is not sound and by itself.
+    """Parts of a server beyond the simple one.
 
     Attributes:
         station: where its work is done.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
-        services: the same for the calls of a kind, by its name; those of other kinds are `service`.
-        network: seconds on the way; None: none.
+        services: the same for the calls of a kind, by its name; those of other kinds use `service`.
+        network: seconds on the network; None: none.
         call_timeout_s: after which a caller gives up; None: never.
     """
 
@@ -238,7 +237,7 @@ class ServerParts:
 
 
 class FaultyServer(SimulatedServer):
-    """An endpoint with faults, a way to go, a queue, or a host that it shares."""
+    """An endpoint with faults, a network, a queue, or a shared host."""
 
     __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
 
@@ -276,19 +275,19 @@ class FaultyServer(SimulatedServer):
             after(self._env, self._call_timeout_s, self._give_up, call)
 
     def worked_until(self, now: float) -> float:
-        """Return seconds of work so far, as its station counts them."""
+        """Return seconds of work so far, from its station."""
         return self._station.worked_until(now)
 
     def end(self, call: _ServerCall, outcome: Outcome) -> None:
         """End a call that is under way."""
         del self._calls[call]
-        call.dropped = True  # whoever still has it must not end it again
+        call.dropped = True  # it must not be ended again by another reference
         self.served(call.task, outcome)
 
     def crash(self) -> None:
         """Fail everything that is under way."""
         for call in list(self._calls):
-            if call in self._calls:  # the end of one may have consequences for another
+            if call in self._calls:  # the end of one may end another
                 self._abort(call)
 
     def _enter(self, call: _ServerCall) -> None:

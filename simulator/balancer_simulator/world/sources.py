@@ -1,8 +1,4 @@
-"""Task sources of open and closed workloads.
-
-A source says when a task comes, how much work it is and of which kind. How the task gets its endpoint is for the
-discipline.
-"""
+"""Task sources of open and closed workloads: when a task comes, its work and its kind."""
 
 import math
 from bisect import bisect_left
@@ -36,32 +32,32 @@ class TaskSource(Protocol):
     """Makes the tasks of a run.
 
     Attributes:
-        workers: those there are, if any.
+        workers: of the workload, if any.
     """
 
     workers: list[Worker]
 
     @property
     def finished(self) -> bool:
-        """Whether all that will ever come has come and is over."""
+        """Whether all tasks have come and are over."""
         ...
 
     def begin(self) -> None:
-        """Make the first tasks, or see to it that they come."""
+        """Make or schedule the first tasks."""
         ...
 
     def conclude(self, task: Task) -> None:
-        """Hear that `task` has succeeded or is lost."""
+        """Handle the end of `task`: a success, or a loss."""
         ...
 
 
 def durations(distribution: Distribution, rng: np.random.Generator, block: int = 4096) -> Iterator[float]:
-    """Yield seconds for ever."""
+    """Yield seconds of `distribution`, for ever."""
     return endless(lambda count: distribution.of(rng.random(count)), block)
 
 
 def demand_of(kind: Kind, again: Callable[[np.random.Generator], float] | None = None) -> Demand:
-    """Return a kind of request, ready for use; `again` draws the work of a further call."""
+    """Return a kind of request, ready for use. `again` draws the work of a further call."""
     request = ANY
     if kind.labels or kind.slots > 1 or kind.tokens is not None:
         request = Request(frozenset(kind.labels), slots=kind.slots, tokens=kind.tokens)
@@ -76,14 +72,14 @@ def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
 def mixture(
     scenario: Scenario, streams: Streams, *which: int, block: int = 4096, recorded: Sequence[int] = ()
 ) -> Iterator[tuple[Demand, float]]:
-    """Yield the kind and the work of one task after another, for ever or as long as kinds are recorded.
+    """Yield the kind and the work of each task, for ever or as long as kinds are recorded.
 
     Args:
         scenario: has the kinds, their shares and their work.
-        streams: the replication's.
-        which: tells the streams of several workers apart.
+        streams: of the replication.
+        which: makes the streams of several workers differ.
         block: numbers drawn at once.
-        recorded: the place of each task's kind among the kinds; none: they are drawn by their shares.
+        recorded: index of each task's kind; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
     pairs = [
@@ -103,7 +99,7 @@ def mixture(
 
 
 def kind_numbers(kinds: Sequence[Kind], rng: np.random.Generator, block: int) -> Iterator[float]:
-    """Yield the place of one kind after another, drawn by their shares, for ever."""
+    """Yield indices of kinds, drawn by their shares, for ever."""
     shares = [kind.share for kind in kinds]
     edges = np.cumsum(shares) / sum(shares)
 
@@ -114,7 +110,7 @@ def kind_numbers(kinds: Sequence[Kind], rng: np.random.Generator, block: int) ->
 
 
 class OpenSource:
-    """Tasks come whatever becomes of those before."""
+    """Tasks come without regard to earlier ones."""
 
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
         self._env = env
@@ -132,7 +128,7 @@ class OpenSource:
         self.workers: list[Worker] = []
 
     def begin(self) -> None:
-        """Wait for the first arrival."""
+        """Schedule the first arrival."""
         gap_s = next(self._gaps, None)
         if gap_s is None:
             self._last_has_come = True
@@ -140,12 +136,12 @@ class OpenSource:
             self._arrival.happen(gap_s, self._arrive)
 
     def conclude(self, task: Task) -> None:
-        """Count it; nobody waits for the answer."""
+        """Count the task. No caller waits for the answer."""
         self._ended += 1
 
     @property
     def finished(self) -> bool:
-        """Whether all that will ever come has come and is over."""
+        """Whether all tasks have come and are over."""
         return self._last_has_come and self._ended == self._count
 
     def _arrive(self, entry: Entry) -> None:
@@ -185,7 +181,7 @@ class ClosedSource:
             self._think(worker)
 
     def conclude(self, task: Task) -> None:
-        """Let its worker think about the next one, if there is to be one."""
+        """Let its worker think before the next task, if there is one."""
         self._under_way -= 1
         if self._count == self._most:
             self.finished = not self._under_way
@@ -194,12 +190,12 @@ class ClosedSource:
             self._think(task.worker, least_s=0.0 if self._env.now > task.arrived_s else _RECOIL_S)
 
     def _think(self, worker: Worker, *, least_s: float = 0.0) -> None:
-        # Even without a pause it is an event: else a chain of calls that fail at once would never return.
+        # Even without a pause it is an event: otherwise a chain of calls that fail at once would never return.
         after(self._env, max(least_s, next(self._thinks[worker.index])), self._ask, worker)
 
     def _ask(self, worker: Worker) -> None:
         if self._count == self._most:
-            return  # the last one was asked for while it thought
+            return  # the last request was made while it was thinking
         demand, work_s = next(self._mixtures[worker.index])
         self._count += 1
         self._under_way += 1
@@ -207,7 +203,7 @@ class ClosedSource:
 
 
 def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
-    """Yield the seconds from one arrival to the next, the first counted from 0; ends where the workload does."""
+    """Yield the seconds between arrivals, the first from 0; ends with the workload."""
     match workload:
         case Poisson(rate_per_s=rate):
             rng = streams.numbers(Purpose.ARRIVALS)
@@ -219,10 +215,10 @@ def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
 
 
 def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:
-    """Return what a replication has of a record: blocks of it, one after another, until it is as long.
+    """Return the record for a replication: blocks of it, one after another, until it is as long.
 
-    A block begins anywhere, and what lies beyond the end of the record is its beginning (the circular block bootstrap
-    of Politis and Romano, 1992): so every request is in as many blocks as any other.
+    A block begins anywhere, and continues at the beginning of the record after its end (the circular block bootstrap of
+    Politis and Romano, 1992). So every request is in as many blocks as any other.
     """
     if workload.resample_s is None:
         return workload
@@ -240,7 +236,7 @@ def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:
             inside = range(bisect_left(at_s, first_s), bisect_left(at_s, last_s))
             places.extend(inside)
             instants.extend(max(0.0, at_s[place] + wrapped_s) for place in inside)
-    instants.sort()  # they are in order but for rounding
+    instants.sort()  # rounding may break the order
     works, kinds = workload.work_s, workload.kinds
     return workload.model_copy(
         update={
@@ -252,7 +248,9 @@ def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:
 
 
 def _bursts(workload: OnOff, streams: Streams) -> Iterator[float]:
-    """Poisson in each state; where a state ends before the next arrival, the rest begins anew (it is memoryless)."""
+    """Yield Poisson gaps in each state. If a state ends before the next arrival, the wait starts anew (it is
+    memoryless).
+    """
     lengths, arrivals = (streams.numbers(Purpose.ARRIVALS, which) for which in (0, 1))
     units = endless(lambda count: arrivals.exponential(1.0, count))
     gap_s = 0.0

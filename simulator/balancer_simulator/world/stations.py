@@ -1,6 +1,6 @@
 """Service stations: where work is done, at its own pace, on shared cores, or after a queue.
 
-A station knows jobs and when each is done, and neither endpoints nor leases nor faults.
+A station has jobs and the ends of their work; endpoints, leases and faults are elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ __all__ = ["QueueingStation", "ServiceStation", "SharedHost", "StationJob", "Tim
 
 
 class StationJob(ABC):
-    """Some work; `dropped` is set when nobody waits for it any more. It keeps so many `lines` busy."""
+    """Some work. `dropped` is set when nobody waits for it any more. It uses `lines` units of the station."""
 
     __slots__ = ("dropped", "due", "lines", "work_s")
 
@@ -29,27 +29,27 @@ class StationJob(ABC):
 
     @abstractmethod
     def done(self) -> None:
-        """Hear that the work is done; not called for one that was dropped."""
+        """Called when the work is done; not for a dropped job."""
 
 
 class ServiceStation(Protocol):
-    """Somewhere to do work."""
+    """A place where work is done."""
 
     def enter(self, job: StationJob) -> None:
         """Begin `job`, now or when there is room; `job.done()` is called when it is finished."""
         ...
 
     def drop(self, job: StationJob) -> None:
-        """Forget `job`, which has entered and is not done; its room is free at once."""
+        """Remove `job`, which has entered and is not done; its room is free at once."""
         ...
 
     def worked_until(self, now: float) -> float:
-        """Return the seconds of work that it has done up to `now`."""
+        """Return the seconds of work done up to `now`."""
         ...
 
 
 class Timer:
-    """Room for everybody: each job takes its `work_s`."""
+    """Room for all jobs: each takes its `work_s`."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -63,12 +63,12 @@ class Timer:
         after(self._env, job.work_s, self._end, job)
 
     def drop(self, job: StationJob) -> None:
-        """Forget `job`."""
+        """Remove `job`."""
         job.dropped = True
         self._book(-job.lines)
 
     def worked_until(self, now: float) -> float:
-        """Return the seconds of work up to `now`, those of jobs under way included."""
+        """Return the seconds of work up to `now`, jobs under way included."""
         return self._worked_s + self._lines * now
 
     def _book(self, lines: int) -> None:
@@ -82,7 +82,7 @@ class Timer:
 
 
 class QueueingStation:
-    """At most `parallel` jobs at once in the station behind; the others wait, first come first served."""
+    """At most `parallel` jobs at once in the station behind it; the others wait, first come first served."""
 
     def __init__(self, parallel: int, behind: ServiceStation) -> None:
         self._free = parallel
@@ -97,7 +97,7 @@ class QueueingStation:
         self._admit()
 
     def drop(self, job: StationJob) -> None:
-        """Forget `job`, begun or waiting."""
+        """Remove `job`, begun or waiting."""
         job.dropped = True
         standing = self._inside.pop(job)
         if standing.admitted:
@@ -108,11 +108,11 @@ class QueueingStation:
             self._queue.remove(standing)
 
     def worked_until(self, now: float) -> float:
-        """Return what the station behind says."""
+        """Return the seconds of work of the station behind it."""
         return self._behind.worked_until(now)
 
     def leave(self, standing: "_QueuedJob") -> None:
-        """Let the next one in."""
+        """Let the next job in."""
         del self._inside[standing.job]
         self._free += 1
         standing.job.done()
@@ -142,10 +142,10 @@ class _QueuedJob(StationJob):
 
 
 class SharedHost:
-    """Cores that all jobs on them share evenly: with more jobs than cores, each gets a part of one.
+    """Cores that all their jobs share evenly: with more jobs than cores, each gets a part of one.
 
-    Processor sharing in virtual time: every job on the host makes the same progress, so the one with the least
-    work left is the next to be done. A step costs O(log jobs).
+    Processor sharing in virtual time: every job on the host makes the same progress, so the one with the least work
+    left is done next. A step costs O(log jobs).
     """
 
     def __init__(self, env: Environment, cores: float) -> None:
@@ -157,7 +157,7 @@ class SharedHost:
         self._jobs: list[tuple[float, int, StationJob]] = []  # a heap by the progress at which a job is done
         self._running = 0
         self._tickets = count()
-        self._alarm = 0  # number of the timeout that counts; those before were overtaken
+        self._alarm = 0  # number of the valid timeout; earlier ones are ignored
 
     def enter(self, job: StationJob) -> None:
         """Begin `job`."""
@@ -168,7 +168,7 @@ class SharedHost:
         self._set_alarm()
 
     def drop(self, job: StationJob) -> None:
-        """Forget `job`."""
+        """Remove `job`."""
         self._advance()
         job.dropped = True
         self._running -= 1

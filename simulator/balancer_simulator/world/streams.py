@@ -1,7 +1,7 @@
 """Random number streams: one for each purpose, named by seed and replication (common random numbers).
 
-Decides what depends on what: a stream is named by the scenario's seed, the replication and its purpose, never by the
-strategy. So every strategy meets the same requests and the same faults (common random numbers).
+A stream depends on the scenario's seed, the replication and its purpose, never on the strategy. So every strategy gets
+the same requests and the same faults.
 """
 
 import random
@@ -17,7 +17,7 @@ __all__ = ["Purpose", "Streams", "endless"]
 
 
 class Purpose(IntEnum):
-    """What a stream is for. The numbers are part of every result: never change one."""
+    """Purpose of a stream. The numbers are part of every result: never change one."""
 
     ARRIVALS = 1
     WORK = 2
@@ -42,11 +42,11 @@ class Streams:
         self._replication = replication
 
     def numbers(self, purpose: Purpose, *which: int) -> np.random.Generator:
-        """Return a numpy generator; `which` tells several of one purpose apart."""
+        """Return a numpy generator; `which` distinguishes several of one purpose."""
         return np.random.Generator(np.random.PCG64(self._sequence(purpose, *which)))
 
     def choices(self, purpose: Purpose, *which: int) -> random.Random:
-        """Return a generator of the standard library, as strategies take it."""
+        """Return a generator of the standard library, which strategies need."""
         return random.Random(int(self._sequence(purpose, *which).generate_state(1, np.uint64)[0]))
 
     def _sequence(self, purpose: Purpose, *which: int) -> np.random.SeedSequence:
@@ -54,5 +54,5 @@ class Streams:
 
 
 def endless(draw: Callable[[int], Floats], block: int = 4096) -> Iterator[float]:
-    """Yield numbers for ever, drawn by the block: one at a time costs numpy ten times as much."""
+    """Yield numbers for ever, drawn in blocks, because single draws cost numpy ten times as much."""
     return chain.from_iterable(draw(block).tolist() for _ in repeat(None))

@@ -1,4 +1,4 @@
-"""Tasks, the workers that they belong to, and the kinds of requests that they are."""
+"""Tasks, with their workers and their kinds of requests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,22 +18,22 @@ __all__ = ["Demand", "ServesCalls", "Task", "Worker"]
 
 
 class ServesCalls(Protocol):
-    """What a task knows of the server that its call is made at."""
+    """The server of a call, as a task sees it."""
 
     def begin(self, task: "Task", now: float) -> None:
         """Begin the call of `task`."""
         ...
 
     def finish(self, task: "Task", now: float, failed: bool) -> None:
-        """Book that the slots of the call of `task` are free again."""
+        """Free the slots of the call of `task`."""
         ...
 
     def leave_behind(self, task: "Task", now: float) -> None:
-        """Book that nobody waits for the call of `task` any more, which goes on."""
+        """Record that nobody waits for the call of `task` any more, although it goes on."""
         ...
 
     def forget(self, task: "Task", now: float) -> None:
-        """Book that a call which was left behind is over."""
+        """Record that a call which was left behind is over."""
         ...
 
 
@@ -42,12 +42,12 @@ class Demand:
     """A kind of request, ready for use.
 
     Attributes:
-        name: for people.
-        request: what it asks the pool for.
-        priority: as the pool has it.
+        name: of the kind.
+        request: to the pool.
+        priority: as in a pool.
         timeout_s: how long it waits for an endpoint; inf: for ever.
-        used_tokens: what its answer says that it took of a quota; None: nothing is said.
-        again: draws the work of a further call, where it does not travel with the request.
+        used_tokens: tokens of a quota that its answer reports; None: it reports none.
+        again: draws the work of a further call, if that does not belong to the request.
     """
 
     name: str
@@ -62,9 +62,9 @@ class Worker:
     """A thread of the simulated pipeline.
 
     Attributes:
-        part: what it works for, e.g. a sample; for people and charts.
+        part: its group, e.g. a sample; for charts.
         index: its number within the part.
-        lease, turn: of use to disciplines that keep an endpoint.
+        lease, turn: for disciplines that keep an endpoint.
         calls: calls it made so far.
     """
 
@@ -84,12 +84,12 @@ class Task(Entry):
     Attributes:
         number: in the order in which tasks were made.
         work_s: seconds of work at speed 1.
-        demand, request: what it asks for, and what the present attempt asks for: a retry goes elsewhere.
+        demand, request: its kind, and the request of the present attempt: a retry goes elsewhere.
         plan: of its call, once something has failed or is slow; see `balancer.core.attempt_plan`.
         failed_at: where it failed last.
         within_s: how long a retry waits for an endpoint.
         polls: those of a retry, while it waits.
-        worker: who does it; None: nobody in particular.
+        worker: that makes the request; None: none.
         arrived_s, asked_s: when it came, and when the present attempt asked for an endpoint; once it has one, when its
             call began.
         attempt_asked_s: of a call that is kept as a span: when its attempt asked.

@@ -1,4 +1,4 @@
-"""Ways to keep a program apart from the machine, and the table that names them."""
+"""Isolations: ways to keep a program apart from the machine, by name."""
 
 from collections.abc import Mapping
 

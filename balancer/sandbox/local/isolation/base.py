@@ -1,7 +1,6 @@
-"""The interface of an isolation: the command to start, which waits in isolation to be told what to run.
+"""Interface of an isolation: the command that starts a sandbox, which then waits for a program.
 
-An isolation is a pure translation from a layout to a command line; starting it and watching it is `process.Sandbox`'s
-business.
+An isolation is a pure translation from a layout to a command line. `process.Sandbox` starts and watches the command.
 """
 
 import functools
@@ -18,10 +17,10 @@ __all__ = ["Isolation", "JailPaths", "drop_user", "filtered", "filters_calls", "
 
 @dataclass(frozen=True, slots=True)
 class JailPaths:
-    """Where things lie, as the program sees them: a compiled program, and the folder for compiled output.
+    """Paths as the program sees them: a compiled program, and the folder for compiled output.
 
-    `cwd` is where the command line of `Isolation.argv` must be started; where it is nested, that is not where the
-    program begins.
+    `cwd` is where the command line of `Isolation.argv` must be started. If the isolation is nested, the program begins
+    elsewhere.
     """
 
     program: str = PROGRAM
@@ -36,12 +35,12 @@ class Isolation:
     Attributes:
         name: as in `ExecutorOptions.isolation`.
         advice: what to do when it does not work.
-        argv: returns the command that waits in isolation to be told what to run, for a layout, in whose `root` it may
-            make folders, and the filter of system calls, open for it to read, or None.
-        paths: returns where a program finds its things.
+        argv: returns the command of a sandbox, from a layout, in whose `root` it may make folders, and from a
+            descriptor of the filter of system calls, or None.
+        paths: returns the paths that a program sees.
         nested: whether programs run in a pid namespace of their own.
-        processes: how many processes of its own the kernel counts with the program's.
-        reads_calls: whether it takes the filter of system calls from a descriptor, rather than from a file.
+        processes: how many of its own processes the kernel counts with the program's.
+        reads_calls: whether it reads the filter of system calls from a descriptor, not from a file.
     """
 
     name: str
@@ -55,15 +54,15 @@ class Isolation:
 
 @functools.cache
 def tool(name: str) -> str:
-    """Return the path of a system tool, or its name if it is not there (starting it then says so)."""
+    """Return the path of a system tool, or its name if it is missing (starting it then fails with that name)."""
     return shutil.which(name, path=SEARCH_PATH) or name
 
 
 def drop_user(uid: int | None) -> tuple[str, ...]:
-    """Return the prefix that makes a command die with us and, if `uid` is given, run as that user.
+    """Return a prefix that makes a command die with this process and, if `uid` is given, run as that user.
 
-    `setpriv` rather than `subprocess`'s own `user=`: the latter forbids vfork, and copying the page tables of a
-    large process costs more than one more exec.
+    It is `setpriv`, not `user=` of `subprocess`: the latter forbids vfork, and copying the page tables of a large
+    process costs more than one more exec.
     """
     prefix = (tool("setpriv"), "--no-new-privs", "--pdeathsig=KILL")
     return prefix if uid is None else (*prefix, f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
@@ -71,7 +70,7 @@ def drop_user(uid: int | None) -> tuple[str, ...]:
 
 @functools.cache
 def filters_calls() -> bool:
-    """Tell whether this machine's `setpriv` can load a filter of system calls, as of util-linux 2.41."""
+    """Return whether this machine's `setpriv` can load a filter of system calls (util-linux 2.41)."""
     try:
         said = subprocess.run((tool("setpriv"), "--help"), check=False, stdin=subprocess.DEVNULL, capture_output=True)
     except OSError:
@@ -80,5 +79,5 @@ def filters_calls() -> bool:
 
 
 def filtered(calls: str | None) -> tuple[str, ...]:
-    """Return what makes a `setpriv` load the filter in the file `calls`, where it can."""
+    """Return the arguments that make `setpriv` load the filter in the file `calls`, if it can."""
     return ("--seccomp-filter", calls) if calls is not None and filters_calls() else ()

@@ -1,10 +1,10 @@
-"""The filter of system calls (seccomp): which ones a program may not make.
+"""Filter of system calls (seccomp): a table of the calls that a program may not make.
 
-Decides by a table of what no contest program needs: to look into other processes, to leave things in the kernel that
-outlive a run or that no limit counts, to change the machine, to make a sandbox of its own. What is forbidden fails as
-if the kernel did not know it (ENOSYS), or with EPERM where only some uses are forbidden.
+No contest program needs them: calls that look into other processes, leave things in the kernel that outlive a run or
+escape its limits, change the machine, or make a sandbox. A forbidden call fails as unknown (ENOSYS), or with EPERM if
+only some uses are forbidden.
 
-The filter is written by libseccomp, which most systems have for their own use.
+libseccomp writes the filter; most systems have it.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ __all__ = ["filter_of_calls"]
 
 # Looking into other processes. Any of these on the first process of the sandbox would forge what it reports.
 _OTHERS = "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd move_pages"
-# Keys are the user's, not the namespace's: what one run leaves, another one reads.
+# Keys belong to the user, not to the namespace: another run could read them.
 _KEYS = "add_key request_key keyctl"
-# Memory that counts for no process, and so for no limit of address space.
+# Memory that counts for no process, so no limit of address space covers it.
 _MEMORY = (
     "shmget shmat shmctl shmdt semget semop semtimedop semctl msgget msgsnd msgrcv msgctl "
     "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr memfd_create memfd_secret"
@@ -39,7 +39,7 @@ _MACHINE = (
     "settimeofday stime clock_settime clock_settime64 adjtimex clock_adjtime clock_adjtime64 iopl ioperm uselib "
     "lookup_dcookie nfsservctl vhangup sethostname setdomainname _sysctl"
 )
-# glibc and musl make threads by `clone` where there is no `clone3`, whose flags no filter can see.
+# No filter can see the flags of `clone3`. Without it, glibc and musl make threads by `clone`.
 _UNSEEN = "clone3"
 
 _NAMESPACES = 0x7E020080  # all of CLONE_NEW*: time, mount, cgroup, uts, ipc, user, pid, net
@@ -49,7 +49,7 @@ _STEAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing on a terminal for 
 
 @functools.cache
 def filter_of_calls() -> tuple[bytes, str]:
-    """Return the filter as a program for the kernel; where there is none, no bytes and the reason.
+    """Return the filter as bytes for the kernel, or no bytes and the reason why there is none.
 
     Made once per process, in some milliseconds.
     """
@@ -67,13 +67,13 @@ def _written(pyseccomp: Any) -> bytes:
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     with contextlib.suppress(OSError, ValueError):  # libseccomp before 2.5 does not know it
         calls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)  # a tree in place of a list: the filter is run at every call
-    # The numbers of another architecture mean other calls.
+    # On another architecture the numbers mean other calls.
     calls.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     for name in _known(pyseccomp, f"{_OTHERS} {_KEYS} {_MEMORY} {_DOORS} {_MACHINE} {_UNSEEN}"):
         calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), name)
     for flag in _bits(_NAMESPACES):
         calls.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
-    # A limit that another process gives the first one would be the end of it.
+    # Another process could set a limit that ends the first one.
     calls.add_rule(refuse, "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
     for family in range(_NETLINK + 1):
         if family not in (_UNIX, _INET, _INET6, _NETLINK):
@@ -88,7 +88,7 @@ def _written(pyseccomp: Any) -> bytes:
 
 
 def _known(pyseccomp: Any, names: str) -> Iterator[str]:
-    """Yield those of `names` that the library knows for this architecture."""
+    """Yield the `names` that the library knows for this architecture."""
     for name in names.split():
         try:
             number = pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)

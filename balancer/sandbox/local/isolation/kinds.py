@@ -1,7 +1,7 @@
 """The isolations: bubblewrap, util-linux `unshare`, and none.
 
-Each decides the command line that sets up a layout. What none of them holds: the total memory of all processes (only
-each one's address space), kernel bugs, and side channels.
+Each has the command line that sets up a layout. None of them limits the total memory of all processes (only the address
+space of each one), and none protects from kernel bugs and side channels.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def _bwrap_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
     mounts = (argument for entry in view_of(layout) for argument in _bwrap_mount(entry))
     drop = drop_user(layout.uid) if layout.uid is not None else ()
     calls = () if calls_fd is None else ("--seccomp", str(calls_fd))
-    # Everything that is not a mount of its own lies in the root, which is in memory without bounds: close it.
+    # Everything that is not a mount is in the root, which is in memory without a limit: make it read-only.
     last = ("--remount-ro", "/", "--chdir", BOX, "--")
     return (*drop, tool("bwrap"), *_BWRAP_NAMESPACES, *_BWRAP_PROCESS, *calls, *mounts, *last, *init_arguments())
 
@@ -91,7 +91,7 @@ exec "$@"
 
 
 def _unshare_argv(layout: SandboxLayout, calls_fd: int | None) -> tuple[str, ...]:
-    """Return the command that waits in isolation; lays out the new root in `layout.root`."""
+    """Return the command of a sandbox. Makes the new root in `layout.root`."""
     root = layout.root / "root"
     table = layout.root / "fstab"
     _lay_out(root, table, (*view_of(layout), *_calls(layout)))
@@ -127,7 +127,7 @@ def _lay_out(root: Path, table: Path, entries: tuple[Entry, ...]) -> None:
 def _lines(entry: Entry, target: Path) -> Iterator[str]:
     match entry:
         case Bind(source, _, writable, device):
-            # A folder that has mounts of its own below it cannot be shown without them in a user namespace.
+            # In a user namespace, a folder with mounts below it cannot be shown without them.
             bind = "rbind" if entry.is_folder else "bind"
             guard = "" if device else ",nosuid,nodev"
             yield _line(source, target, "none", f"{bind}{'' if writable or device else ',ro'}{guard}")
@@ -142,7 +142,7 @@ def _line(source: str, target: Path, kind: str, options: str) -> str:
 
 
 def _escaped(path: str) -> str:
-    """Write `path` as fstab(5) wants it: white space and backslashes as octal numbers."""
+    """Return `path` as fstab(5) needs it: white space and backslashes as octal numbers."""
     return "".join(f"\\{ord(char):03o}" if char in " \t\n\\#" else char for char in path)
 
 
@@ -150,7 +150,7 @@ UNSHARE = Isolation(
     name="unshare",
     advice="allow unprivileged user namespaces and install util-linux 2.38 or newer",
     argv=_unshare_argv,
-    processes=2,  # the first one of the pid namespace, and `unshare` itself, which moves along
+    processes=2,  # the first one of the pid namespace, and `unshare` itself, which runs as the same user
 )
 
 

@@ -1,19 +1,19 @@
-"""The shell scripts that wait in an isolation, and start a program there. Fixed text: data comes in a file.
+"""Shell scripts that wait in an isolation and start a program there. The text is fixed: data comes in a file.
 
-The first process of a pid namespace reaps the orphans and must outlive the program, and somebody has to say whether the
-set-up went well. `/bin/sh` does both for less than a millisecond.
+The first process of a pid namespace reaps the orphans and must outlive the program. It also reports whether the set-up
+went well. `/bin/sh` does both in less than a millisecond.
 
-File descriptor 0 is the way to `process.Sandbox` and back; the program gets its input from a file instead, so the
-descriptor is not handed on. A program could open it again through /proc, or write to the shell's memory; so the shell
-is a copy that nobody may read (`guarded_shell`): the kernel then lets no process of the same user look into it. Before
-"ready" the tools complain on the program's stderr, which is then ours to read; after it the shell's own remarks
+File descriptor 0 is the line to `process.Sandbox` and back. The program gets its input from a file, so it does not
+inherit the descriptor. It could open the descriptor through /proc, or write to the shell's memory. So the shell is a
+copy that nobody may read (`guarded_shell`): then the kernel lets no process of the same user look into it. Before
+"ready", messages of the tools go to the program's stderr, which we read. After it, the shell's own messages
 ("Segmentation fault") go to /dev/null.
 
-The script says "waiting" when its sandbox is set up, which may be long before there is something to run. Then it is put
-in its control group, so all that it will start counts; what to run is written to the file `run` in the stage, a folder
-that it can read; and "go" makes it read that. It says "ready" when the files are in place, and waits once more: for
-the limits of the process that will become the program. An empty line says that it has them, any other word that it must
-set them itself, which takes one more program.
+Steps: the script says "waiting" when its sandbox is set up, perhaps long before there is a program. Then it is moved to
+its control group, so that all its later processes count. The program is written to the file `run` in the stage, a
+folder that the script can read, and "go" makes it read that file. It says "ready" when the files are in place. Then it
+waits for the limits of the process that will become the program. An empty line says that they are set. Any other word
+means that it must set them itself, which takes one more program.
 """
 
 import os
@@ -28,9 +28,9 @@ __all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file"]
 
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
 
-# Files are fetched once nothing else runs in the namespace: a word each, "-" for one that is not there, else "+" and
+# Files are fetched when nothing else runs in the namespace: a word each, "-" for a missing one, else "+" and
 # its content in base64. They go where "done" goes, before it.
-# The kernel hands no signal to the first process but those that it has asked for; the shell asks for INT, to die of it.
+# The kernel gives the first process only signals that it handles. The shell handles INT, to end at it.
 # Argument: the stage. The limits are the program's alone: the shell must outlive them.
 _INIT = """\
 stage=$1
@@ -62,7 +62,7 @@ fi
 echo "done $code" >&0
 """
 
-# Without a pid namespace the program takes the shell's place, so that its end is the end.
+# Without a pid namespace the program replaces the shell, so that both end together.
 _BARE = """\
 stage=$1
 echo waiting >&0
@@ -76,16 +76,16 @@ exec $limits "$@" <"$stage/stdin"
 
 
 def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: Sequence[str]) -> bytes:
-    """Return the content of the file that says what to run.
+    """Return the content of the file that names the program to run.
 
     Args:
         copy: whether the files of the stage are copied to the working directory.
         limits: arguments of prlimit.
-        fetch: names of files to send at the end; none may have a line break.
+        fetch: names of files to send at the end, without line breaks.
         argv: the program and its arguments.
 
     Raises:
-        ValueError: an argument has a null byte, or is too long: the kernel gives it to no program.
+        ValueError: an argument has a null byte, or is longer than the kernel allows.
     """
     if any("\0" in argument for argument in argv):
         raise ValueError("an argument of a program has a null byte; leave it out")
@@ -103,7 +103,7 @@ def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: S
 def guarded_shell(folder: Path) -> Path:
     """Return a copy of /bin/sh in `folder` that can be run but not read, not even by its owner.
 
-    The kernel makes a process of such a file "not dumpable": without a capability nobody may trace it, nor open its
+    The kernel makes a process of such a file "not dumpable": without a capability no process can trace it, or open its
     memory or its files through /proc.
     """
     shell = folder / "sh"
@@ -119,5 +119,5 @@ def init_arguments() -> list[str]:
 
 
 def bare_arguments(stage: str) -> list[str]:
-    """Return the command that waits, and becomes what is run."""
+    """Return the command that waits and then becomes the program."""
     return ["/bin/sh", "-c", _BARE, "sandbox", stage]

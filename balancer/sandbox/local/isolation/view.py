@@ -1,6 +1,6 @@
-"""The file system that a program sees, as a table of mounts that every isolation renders in its own words.
+"""File system that a program sees: a table of mounts, which every isolation translates to its own commands.
 
-Decides which folders of the machine are shown (read-only), which are the program's own (in memory, of bounded size),
+Decides which folders of the machine are shown (read-only), which are the program's own (in memory, of limited size),
 and under which names.
 """
 
@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 BOX = "/box"  # the working directory
-STAGE = "/stage"  # what this run is given, see `prepared`
+STAGE = "/stage"  # files of this run, see `prepared`
 SHELL = "/init"  # the first process, see `isolation.script`
-CALLS = "/calls"  # the filter of system calls, where it is loaded inside
+CALLS = "/calls"  # the filter of system calls, if it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
 
@@ -54,11 +54,11 @@ _SHARED_MEMORY_BYTES = 16 * 2**20  # for semaphores and small buffers of POSIX s
 
 @dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """What has to be known of a command when its sandbox is made.
+    """Facts about a command that are needed to make its sandbox.
 
     Args:
         trees: folders outside /usr to show.
-        space_bytes: what the working directory may hold, and /tmp.
+        space_bytes: size of the working directory, and of /tmp.
         output: a folder to show at `{output}` for writing, or None.
     """
 
@@ -69,12 +69,12 @@ class SandboxSpec:
 
 @dataclass(frozen=True, slots=True)
 class SandboxLayout:
-    """What was laid out on the machine for one sandbox, before it is known what will run there.
+    """Files of one sandbox on the machine, before its program is known.
 
     Args:
-        root: a private folder of it; isolations may make folders in it.
+        root: its private folder; isolations may make folders in it.
         shell: the first process, see `isolation.script`.
-        spec: what is known of the command.
+        spec: the facts about the command.
         uid: the user to run as, or None for our own.
         calls: a file with the filter of system calls, or None if there is none.
     """
@@ -87,7 +87,7 @@ class SandboxLayout:
 
     @property
     def stage(self) -> Path:
-        """The folder with what the run is given, shown read-only."""
+        """Folder with the files of the run, shown read-only."""
         return self.root / "stage"
 
 
@@ -102,7 +102,7 @@ class Bind:
 
     @property
     def is_folder(self) -> bool:
-        """Whether a folder is shown, rather than a file."""
+        """Whether `source` is a folder, not a file."""
         return os.path.isdir(self.source)
 
 
@@ -133,7 +133,7 @@ Entry = Bind | Symlink | Tmpfs | Proc
 
 
 def view_of(layout: SandboxLayout) -> Iterator[Entry]:
-    """Yield what the program of `layout` sees, in the order in which it has to be set up."""
+    """Yield the mounts of `layout`, in the order in which they must be set up."""
     yield from _machine()
     for tree in layout.spec.trees:
         yield Bind(tree, tree)
@@ -149,7 +149,7 @@ def view_of(layout: SandboxLayout) -> Iterator[Entry]:
 
 @functools.cache
 def _machine() -> tuple[Entry, ...]:
-    """Return what is the same for every run; the folders of a machine do not change while we run."""
+    """Return the mounts that are the same for every run. The folders of the machine must not change meanwhile."""
     entries: list[Entry] = []
     for folder in _SYSTEM:
         if os.path.islink(folder):
