@@ -420,10 +420,7 @@ def test_secrets_are_never_shown_nor_written(
             '[pool]\nstrategy = "weighted_health"\noptions = { decay_s = "${TOKEN}" }\n' + GOOD,
             "c.toml: pool: strategy 'weighted_health', option decay_s: found a value that is not shown",
         ),
-        (
-            GOOD + 'generators = ["data", "${TOKEN}"]\n',
-            "c.toml: pipeline.generators: unknown generator '${TOKEN}'",
-        ),
+        (GOOD + 'generators = ["data", "${TOKEN}"]\n', "c.toml: pipeline.generators: unknown generator '${TOKEN}'"),
         (ENDPOINT + '[pipeline]\nproblems = "no/${TOKEN}"\n', "no/${TOKEN}: not a folder"),
         (
             '[[endpoints]]\nurl = "${TOKEN}://x/"\n' + PIPELINE,
@@ -558,15 +555,7 @@ def test_a_signal_before_there_is_anything_to_stop_is_a_line(
 
 def test_as_a_process_it_has_no_traceback_and_no_warning(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "balancer",
-        "check",
-        "nowhere.toml",
-    ]
+    command = [sys.executable, "-W", "error", "-m", "balancer", "check", "nowhere.toml"]
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (

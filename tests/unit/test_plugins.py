@@ -268,16 +268,8 @@ def test_a_command_that_fails_to_be_added_sets_its_plugin_aside(modules: Path) -
             "strategy 'weighted_health', option decay: unknown key; did you mean 'decay_s'? "
             "(known: decay_s, floor, slow_start_s, speed)",
         ),
-        (
-            "weighted_health",
-            {"decay_s": 0},
-            "strategy 'weighted_health', option decay_s: found 0: it must be > 0",
-        ),
-        (
-            "weighted_health",
-            {"floor": 1.5},
-            "strategy 'weighted_health', option floor: found 1.5: it must be <= 1",
-        ),
+        ("weighted_health", {"decay_s": 0}, "strategy 'weighted_health', option decay_s: found 0: it must be > 0"),
+        ("weighted_health", {"floor": 1.5}, "strategy 'weighted_health', option floor: found 1.5: it must be <= 1"),
     ],
 )
 def test_a_wrong_option_is_one_line(name: str, options: dict[str, object], line: str) -> None:

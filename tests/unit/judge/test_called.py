@@ -18,11 +18,7 @@ def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
     """Return the verdict on what it prints, and what it says on standard error."""
     run = case.run_of(Program("python", source))
     ended = subprocess.run(
-        [sys.executable, "-c", run.program.source],
-        input=run.stdin,
-        capture_output=True,
-        cwd=folder,
-        timeout=PATIENCE_S,
+        [sys.executable, "-c", run.program.source], input=run.stdin, capture_output=True, cwd=folder, timeout=PATIENCE_S
     )
     words = ended.stderr.decode()
     if ended.returncode:

@@ -68,10 +68,7 @@ def test_a_body_that_is_closed_before_its_end_says_nothing(face: Face) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [
-        Reply(headers={"Content-Length": "11"}),
-        Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read")),
-    ],
+    [Reply(headers={"Content-Length": "11"}), Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read"))],
     ids=["all its bytes", "the last event"],
 )
 def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face: Face, reply: Reply) -> None:
