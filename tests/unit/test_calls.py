@@ -1,7 +1,7 @@
 """A call over a pool: where it goes, how often, how long it pauses, and what is raised in the end."""
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -537,30 +537,6 @@ def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock:
     place = Place("a", clock=clock)
     with pytest.raises(Exception, match="given back already"):
         call(place.pool.engine, lambda lease: lease.release(Outcome.SUCCESS))
-
-
-async def _coroutine(lease: Lease) -> None: ...
-
-
-async def _stream(lease: Lease) -> AsyncIterator[None]:
-    yield
-
-
-def _generator(lease: Lease) -> Iterator[None]:
-    yield
-
-
-class _Caller:
-    async def __call__(self, lease: Lease) -> None: ...
-
-
-@pytest.mark.parametrize("fn", [_coroutine, _stream, _generator, partial(_coroutine), _Caller(), _Caller().__call__])
-def test_a_function_that_would_work_after_its_lease_is_refused(fn: Callable[[Lease], Any], clock: ManualClock) -> None:
-    place = Place("a", clock=clock)
-    with pytest.raises(TypeError, match=r"a coroutine or generator function; pass a plain one") as caught:
-        call(place.pool.engine, fn)
-    assert "\n" not in str(caught.value)
-    assert place.counts() == {"a": (0, 0, 0)}
 
 
 @pytest.mark.parametrize("fn", [partial(str), str, lambda lease: str(lease)])

@@ -16,7 +16,7 @@ OWN = ROW | {"consecutive_failures": 0, "success_rate": 0.5, "success_volume": 1
 COMPARED = ROW | {"consecutive_failures": 0, "interval_s": 10.0, "rate_volume": 100, "failure_volume": 50}
 
 
-def ejected(url: str = "a", *, of: int = 2, jitter: float = 1.0, **settings: object) -> Ruled:
+def ejected(url: str = "a", *, of: int | list[Endpoint] = 2, jitter: float = 1.0, **settings: object) -> Ruled:
     """Return a core one of whose endpoints has just been ejected, at 0 s for 5 s."""
     ruled = Ruled(of, health=ROW | settings, jitter=jitter)
     ruled.call(url, FAILURE, times=3)
@@ -480,8 +480,7 @@ def test_one_that_asked_for_a_rest_has_it_though_too_many_are_ejected() -> None:
 
 
 def test_after_the_cooldown_one_lease_at_a_time_tries_it() -> None:
-    ruled = Ruled([Endpoint("a", capacity=3), Endpoint("b")], health=ROW)
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected(of=[Endpoint("a", capacity=3), Endpoint("b")])
     ruled.at(5.0)
     assert ruled.health()["a"] == "half_open"
     probe = ruled.take("a", slots=2)
@@ -579,8 +578,7 @@ def test_a_program_that_ran_is_as_good_as_a_probe_and_a_ping_is_not(conclusive: 
 
 
 def test_a_good_program_ping_serves_those_who_wait() -> None:
-    ruled = Ruled([Endpoint("a", capacity=2), Endpoint("b")], health=ROW)
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected(of=[Endpoint("a", capacity=2), Endpoint("b")])
     ruled.at(5.0)
     ruled.take("a")
     ruled.take("b")
@@ -674,8 +672,7 @@ def test_who_asked_for_a_rest_has_it_in_a_panic_too() -> None:
 
 
 def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> None:
-    ruled = Ruled([Endpoint("a", weight=2.0), Endpoint("b")], health=ROW | {"slow_start_s": 10.0})
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected(of=[Endpoint("a", weight=2.0), Endpoint("b")], slow_start_s=10.0)
     ruled.at(5.0)
     ruled.call("a", SUCCESS)
     assert ruled.health()["a"] == "slow_start"
@@ -691,8 +688,7 @@ def test_one_that_is_back_gets_a_tenth_of_its_weight_and_more_step_by_step() -> 
 
 
 def test_a_weight_that_is_updated_grows_on_from_where_it_is() -> None:
-    ruled = Ruled(2, health=ROW | {"slow_start_s": 10.0})
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected(slow_start_s=10.0)
     ruled.at(5.0)
     ruled.call("a", SUCCESS)
     ruled.at(10.0)
@@ -742,23 +738,20 @@ def test_a_row_of_overloads_that_ask_for_rests_ejects_as_well() -> None:
 
 
 def test_looking_at_a_pool_in_which_nobody_asks_shows_the_state_of_now() -> None:
-    ruled = Ruled(2, health=ROW)
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected()
     ruled.now += 10.0
     assert ruled.health()["a"] == "half_open"
 
 
 def test_ejections_are_counted_those_by_a_probe_as_well() -> None:
-    ruled = Ruled(2, health=ROW)
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected()
     ruled.at(6.0)
     ruled.call("a", FAILURE)
     assert [stats.ejections for stats in ruled.core.counters(ruled.now)[0]] == [2, 0]
 
 
 def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
-    ruled = Ruled(2, health=ROW)
-    ruled.call("a", FAILURE, times=3)
+    ruled = ejected()
     ruled.take("b")
     waiter = ruled.wait(timeout_s=1.0)
     ruled.now += 1.0

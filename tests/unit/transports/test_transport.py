@@ -130,47 +130,40 @@ def test_a_lease_that_runs_out_does_not_spoil_an_answer(face: Face) -> None:
 # -- elsewhere -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ConnectError", "ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError"])
-def test_a_transport_error_is_tried_elsewhere(face: Face, kind: str) -> None:
+_FAILS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "no connection": (lambda http: http.ConnectError("it broke"), "failure"),
+    "a read that broke": (lambda http: http.ReadError("it broke"), "failure"),
+    "a read that took too long": (lambda http: http.ReadTimeout("it broke"), "failure"),
+    "no HTTP": (lambda http: http.RemoteProtocolError("it broke"), "failure"),
+    "a write that broke": (lambda http: http.WriteError("it broke"), "failure"),
+    **{f"a {status}": (lambda http, status=status: Reply(status), "overload") for status in (429, 503)},
+    **{f"a {status}": (lambda http, status=status: Reply(status), "failure") for status in (500, 502)},
+    "a drop before the first byte": (lambda http: Reply(body=(b"", http.ReadError("dropped"))), "failure"),
+    "a drop within a refusal": (lambda http: Reply(503, body=(b"bu", http.ReadError("dropped"))), "failure"),
+}
+
+
+@pytest.mark.parametrize("fails", _FAILS)
+def test_what_fails_before_the_first_byte_of_an_answer_is_tried_elsewhere(face: Face, fails: str) -> None:
     pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[getattr(face.http, kind)("it broke")], b=_OK)
-    assert face.request(face.transport(pool, inner), content=b"abc").content == b"hello world"
-    assert [body for _, body, _ in inner.sent] == [b"abc", b"abc"]
-    assert ends == ["a failure", "b success"]
+    made, outcome = _FAILS[fails]
+    inner = _answers(face, a=[made(face.http)], b=_OK)
+    answer = face.request(face.transport(pool, inner), content=b"abc")
+    assert (answer.status_code, answer.content) == (200, b"hello world")
+    assert [(host, body) for host, body, _ in inner.sent] == [("a", b"abc"), ("b", b"abc")]
+    assert ends == [f"a {outcome}", "b success"]
+    assert all(body.closed for body in inner.bodies)
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(429, "overload"), (503, "overload"), (500, "failure"), (502, "failure")]
+    ("status", "outcome"), [*((status, "ignored") for status in (400, 401, 404, 408, 409, 422)), (307, "success")]
 )
-def test_a_status_that_counts_against_an_endpoint_is_tried_elsewhere(face: Face, status: int, outcome: str) -> None:
+def test_any_other_status_is_the_clients(face: Face, status: int, outcome: str) -> None:
     pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(status)], b=_OK)
-    assert face.request(face.transport(pool, inner)).status_code == 200
-    assert ends == [f"a {outcome}", "b success"]
-    assert inner.bodies[0].closed
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 408, 409, 422])
-def test_any_other_status_is_the_clients(face: Face, status: int) -> None:
-    pool, ends = pool_of("a", "b")
-    answer = face.request(face.transport(pool, _answers(face, a=[Reply(status)], b=_OK)))
-    assert (answer.status_code, answer.content) == (status, b"hello world")
-    assert ends == ["a ignored"]
+    reply = Reply(status, {"Location": "/v2/x"})
+    answer = face.request(face.transport(pool, _answers(face, a=[reply], b=_OK)))
+    assert (answer.status_code, answer.content, ends) == (status, b"hello world", [f"a {outcome}"])
     assert "x-should-retry" not in answer.headers
-
-
-def test_a_redirect_is_the_clients_and_the_endpoint_did_its_part(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    answer = face.request(face.transport(pool, _answers(face, a=[Reply(307, {"Location": "/v2/x"})], b=_OK)))
-    assert (answer.status_code, ends) == (307, ["a success"])
-
-
-def test_a_drop_before_the_first_byte_is_tried_elsewhere(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(body=(b"", face.http.ReadError("dropped")))], b=_OK)
-    assert face.request(face.transport(pool, inner)).content == b"hello world"
-    assert ends == ["a failure", "b success"]
-    assert inner.bodies[0].closed
 
 
 def test_after_the_first_byte_the_request_goes_nowhere_else(face: Face) -> None:
@@ -201,13 +194,6 @@ def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face: Face) -> N
     pool, _ = pool_of("a")
     inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
     assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
-
-
-def test_an_error_while_such_a_body_is_read_is_tried_elsewhere(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(503, body=(b"bu", face.http.ReadError("dropped")))], b=_OK)
-    assert face.request(face.transport(pool, inner)).status_code == 200
-    assert ends == ["a failure", "b success"]
 
 
 def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
