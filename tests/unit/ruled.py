@@ -10,7 +10,7 @@ from balancer.load import Load
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
-__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Lender", "Ruled", "Scan"]
+__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Lender", "Ruled", "Scan", "woken"]
 
 SUCCESS, FAILURE, OVERLOAD = Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD
 
@@ -38,6 +38,11 @@ class Scan(Strategy):
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         pass
+
+
+def woken() -> None:
+    """Stand for what wakes one who waits."""
+    raise AssertionError("the core wakes nobody; the shell does")
 
 
 class Lender:

@@ -21,11 +21,7 @@ from balancer.errors import (
 )
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from tests.unit.ruled import Lender, Scan
-
-
-def woken() -> None:
-    raise AssertionError("the core wakes nobody; the shell does")
+from tests.unit.ruled import Lender, Scan, woken
 
 
 def core_of(*specs: Endpoint, strategy: Any = None, max_waiters: int | None = None) -> Core:

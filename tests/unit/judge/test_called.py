@@ -91,20 +91,6 @@ def test_the_right_value_is_not_there_to_be_found() -> None:
     assert json.loads(run.answer) == ["a value that nobody guesses", "another one"]
 
 
-@pytest.mark.parametrize(
-    ("case", "language", "words"),
-    [
-        (CallCase("f", [], 1), "cpp", "cannot be called"),
-        (CallCase("f()", [], 1), "python", "must be a name"),
-        (CallCase("f", [object()], 1), "python", "values of JSON"),
-        (CallCase("f", [], {1, 2}), "python", "values of JSON"),
-    ],
-)
-def test_mistakes_of_the_caller(case: CallCase, language: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        case.run_of(Program(language, ""))
-
-
 def test_cases() -> None:
     assert case_of(("1", b"2")) == StdinCase("1", b"2")
     run = StdinCase("é", b"\xff", {"a": b"1"}, ("x",)).run_of(Program("python", ""))
