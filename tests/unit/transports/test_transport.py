@@ -330,40 +330,31 @@ def test_a_retry_after_is_heard(face: Face, asks: str, dated: bool) -> None:
 # -- a full pool ---------------------------------------------------------------------------------------
 
 
-def test_a_full_pool_is_the_clients_own_pool_timeout(face: Face) -> None:
-    pool, _ = pool_of("a")
+@pytest.mark.parametrize(
+    ("clients_s", "pools", "transports_s", "says"),
+    [
+        (0.01, {}, None, r"no endpoint came free within 0\.01 s"),
+        (None, {"acquire_timeout_s": 0.02}, None, r"within 0\.02 s"),
+        (600.0, {"acquire_timeout_s": 0.02}, None, r"within 0\.02 s"),
+        (0.02, {"acquire_timeout_s": 600.0}, None, r"within 0\.02 s"),
+        (600.0, {"acquire_timeout_s": 600.0}, 0.02, r"within 0\.02 s"),
+        (0.001, {"acquire_timeout_s": 0.001}, 0.03, r"within 0\.03 s"),
+        (600.0, {"max_waiters": 0}, None, "max_waiters is 0"),
+    ],
+    ids=["the client's", "the pool's", "the pool's is less", "the client's is less", "the transport's counts",
+         "even where it is more", "a queue that is full"],
+)  # fmt: skip
+@pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
+def test_a_full_pool_is_the_clients_own_pool_timeout_after_the_least_of_all_times_but_the_transports(
+    face: Face, clients_s: float | None, pools: dict[str, Any], transports_s: float | None, says: str, deadline_s: Any
+) -> None:
+    pool, _ = pool_of("a", **pools)
     inner = _answers(face, a=_OK)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"no endpoint came free within 0\.01 s") as told:
-        face.request(face.transport(pool, inner), timeout=face.http.Timeout(5.0, pool=0.01))
+    transport = face.transport(pool, inner, acquire_timeout_s=transports_s, deadline_s=deadline_s)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=says) as told:
+        face.request(transport, timeout=clients_s and face.http.Timeout(5.0, pool=clients_s))
     assert told.value.request.url.host == "pool"
     assert inner.sent == []
-
-
-def test_without_a_timeout_of_the_client_that_of_the_pool_counts(face: Face) -> None:
-    pool, _ = pool_of("a", acquire_timeout_s=0.02)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"within 0\.02 s"):
-        face.request(face.transport(pool, _answers(face, a=_OK)), timeout=None)
-
-
-@pytest.mark.parametrize(
-    ("clients_s", "pools_s", "transports_s", "waits_s"),
-    [(600.0, 0.02, None, 0.02), (0.02, 600.0, None, 0.02), (600.0, 600.0, 0.02, 0.02), (0.001, 0.001, 0.03, 0.03)],
-    ids=["the pool's is less", "the client's is less", "the transport's counts", "even where it is more"],
-)
-@pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
-def test_the_less_of_two_timeouts_counts_and_one_of_the_transport_before_both(
-    face: Face, clients_s: float, pools_s: float, transports_s: float | None, waits_s: float, deadline_s: float | None
-) -> None:
-    pool, _ = pool_of("a", acquire_timeout_s=pools_s)
-    transport = face.transport(pool, _answers(face, a=_OK), acquire_timeout_s=transports_s, deadline_s=deadline_s)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=rf"within {waits_s:g} s"):
-        face.request(transport, timeout=face.http.Timeout(5.0, pool=clients_s))
-
-
-def test_a_queue_that_is_full_is_a_pool_timeout_too(face: Face) -> None:
-    pool, _ = pool_of("a", max_waiters=0)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match="max_waiters is 0"):
-        face.request(face.transport(pool, _answers(face, a=_OK)))
 
 
 def test_a_pool_that_serves_nobody_is_a_connect_error(face: Face) -> None:
