@@ -265,10 +265,12 @@ def test_a_slow_drip_ends_at_the_deadline() -> None:
 )
 def test_what_is_not_followed_nor_read_to_its_end(answer: dict[str, Any], reason: str) -> None:
     seen: list[httpx2.Request] = []
-    assert (
-        reason
-        in fails(lambda request: seen.append(request) or httpx2.Response(**{"status_code": 200, **answer})).reason
-    )
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(**{"status_code": 200, **answer})
+
+    assert reason in fails(handler).reason
     assert len(seen) == 1
 
 
