@@ -30,6 +30,14 @@ class Said:
         """What stands on stderr."""
         return self.err.splitlines()
 
+    @property
+    def refusal(self) -> str:
+        """What is wrong: the only line on stderr, of a command that ended with 2."""
+        assert self.code == 2
+        (line,) = self.lines
+        assert line.startswith("balancer: ")
+        return line.removeprefix("balancer: ")
+
 
 Balancer = Callable[..., Said]
 

@@ -10,7 +10,7 @@ from balancer.load import Load
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
-__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Ruled", "Scan"]
+__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Lender", "Ruled", "Scan", "woken"]
 
 SUCCESS, FAILURE, OVERLOAD = Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD
 
@@ -40,7 +40,12 @@ class Scan(Strategy):
         pass
 
 
-class _Lender:
+def woken() -> None:
+    """Stand for what wakes one who waits."""
+    raise AssertionError("the core wakes nobody; the shell does")
+
+
+class Lender:
     def release(self, lease: Lease, outcome: Outcome) -> None:
         raise AssertionError("the test gives leases back by itself")
 
@@ -89,7 +94,7 @@ class Ruled:
         self.core = Core(
             specs,
             self.strategy,
-            lender=_Lender(),
+            lender=Lender(),
             health=None if health is None else HealthSettings(**health),
             limits=None if limits is None else LimitSettings(kind="aimd", **limits),
             host_caps=host_caps or {},

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from balancer import BalancerError, UnknownEndpoint
 from balancer import compat as installed
+from tests.threads.crew import crew
 
 PATHS = ["http://a:8080/run_code", "http://b:8080/run_code"]
 
@@ -105,41 +106,24 @@ def test_threads_never_share_a_slot(compat: ModuleType) -> None:
     compat.initialize_global_api_queue(["a", "a", "b"])
     slots = {"a": 2, "b": 1}
     held: Counter[str] = Counter()
-    faults: list[object] = []
     lock = threading.Lock()
 
-    def work() -> None:
+    def work(_: int) -> None:
         for _ in range(100):
             path = compat.get_api_path(timeout=5)
             with lock:
                 held[path] += 1
-                if path is None or held[path] > slots[path]:
-                    faults.append((path, dict(held)))
+                assert held[path] <= slots[path]
             with lock:
                 held[path] -= 1
             compat.return_api_path(path)
 
-    threads = [threading.Thread(target=work) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []
+    crew(12, work)
     assert sorted(drain(compat)) == ["a", "a", "b"]
 
 
 def test_many_threads_may_initialise_it(compat: ModuleType) -> None:
-    barrier = threading.Barrier(8)
-
-    def initialise() -> None:
-        barrier.wait()
-        compat.initialize_global_api_queue(PATHS)
-
-    threads = [threading.Thread(target=initialise) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(8, lambda _: compat.initialize_global_api_queue(PATHS))
     assert sorted(drain(compat)) == PATHS
 
 
@@ -201,24 +185,18 @@ def test_a_path_that_is_in_cannot_be_returned(queue: ModuleType) -> None:
 def test_a_double_return_under_load_is_refused_once_each(compat: ModuleType) -> None:
     """Of two threads that return one lease, one succeeds."""
     compat.initialize_global_api_queue(["a"])
-    for _ in range(50):
+    errors: list[BalancerError] = []
+
+    def give_back(_: int) -> None:
+        try:
+            compat.return_api_path("a")
+        except BalancerError as error:
+            errors.append(error)
+
+    for number in range(1, 51):
         compat.get_api_path()
-        errors: list[BalancerError] = []
-        barrier = threading.Barrier(2)
-
-        def give_back(barrier: threading.Barrier = barrier, errors: list[BalancerError] = errors) -> None:
-            barrier.wait()
-            try:
-                compat.return_api_path("a")
-            except BalancerError as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=give_back) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(errors) == 1
+        crew(2, give_back)
+        assert len(errors) == number
     assert drain(compat) == ["a"]
 
 

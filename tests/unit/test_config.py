@@ -164,12 +164,14 @@ _WRONG: list[tuple[str, str]] = [
         '[endpoints]\nurl = "http://a/"\nheaders = {A = "token"}',
         "endpoints: found a table: it must be a list, such as ['a', 'b']; a list of tables is written [[name]]",
     ),
+    (
+        _H + 'headers = {"X Key" = "c4n4ry"}',
+        "endpoints[0].headers: found a value that is not shown: 'X Key' is no header name; allowed are letters, digits "
+        "and hyphens",
+    ),
     ("[[endpoints]]", "endpoints[0].url: is missing"),
     ("[[endpoints]]\nurl = 5", "endpoints[0].url: found 5: it must be a text in quotes"),
-    (
-        '[[endpoints]]\nurl = "a:80"',
-        "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'",
-    ),
+    ('[[endpoints]]\nurl = "a:80"', "endpoints[0].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
     (
         '[[endpoints]]\nurl = "http:///"',
         'endpoints[0].url: found \'http:///\': it must look like "http://host:port/" or "local://name"',
@@ -178,11 +180,6 @@ _WRONG: list[tuple[str, str]] = [
         '[[endpoints]]\nurl = "http://h{4..1}/"',
         "endpoints[0].url: found 'http://h{4..1}/': 'http://h{4..1}/' has the range {4..1}, which runs backwards; "
         "write {1..4}",
-    ),
-    (
-        '[[endpoints]]\nurl = "http://h{1..4/"',
-        "endpoints[0].url: found 'http://h{1..4/': 'http://h{1..4/' has a brace without its partner; "
-        "a range is written {1..4}",
     ),
     (
         '[[endpoints]]\nurl = "http://me:pw@h/{x}"',
@@ -226,15 +223,9 @@ _WRONG: list[tuple[str, str]] = [
         _H + 'isolation = "docker"',
         "endpoints[0].isolation: found 'docker': input should be 'auto', 'bubblewrap', 'unshare' or 'rlimits'",
     ),
-    (
-        _H + "headers = {A = 5}",
-        "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes",
-    ),
+    (_H + "headers = {A = 5}", "endpoints[0].headers.A: found a value that is not shown: it must be a text in quotes"),
     (_H + 'headers = "Bearer x"', "endpoints[0].headers: found a value that is not shown: it must be a table"),
-    (
-        _H + _H,
-        "endpoints[1].url: 'http://h/' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER,
-    ),
+    (_H + _H, "endpoints[1].url: 'http://h/' is in endpoints[0] already (url = \"http://h/\"); " + _DIFFER),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\n[[endpoints]]\nurl = "http://h2/"',
         "endpoints[1].url: 'http://h2/' is in endpoints[0] already (url = \"http://h{1..3}/\"); " + _DIFFER,
@@ -254,14 +245,8 @@ _WRONG: list[tuple[str, str]] = [
     ),
     ('[health]\nenabled = "no"', "health.enabled: found 'no': it must be true or false; leave out the quotes"),
     ("[health]\nenabled = false\nping = 1", "health.ping: found 1: input should be 'off', 'ping' or 'program'"),
-    (
-        "[health]\nmax_ejected_share = 1.5",
-        "health.max_ejected_share: found 1.5: it must be <= 1",
-    ),
-    (
-        "[health]\nmax_cooldown_s = 0.5",
-        "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it",
-    ),
+    ("[health]\nmax_ejected_share = 1.5", "health.max_ejected_share: found 1.5: it must be <= 1"),
+    ("[health]\nmax_cooldown_s = 0.5", "health: max_cooldown_s: 0.5 is less than cooldown_s, 1; raise it"),
     ('[limits]\nkind = "gradient"', "limits.kind: found 'gradient': input should be 'fixed' or 'aimd'"),
     ("[limits]\nbackoff = 1", "limits.backoff: found 1: it must be < 1"),
     ("[limits]\ninitial = 0", "limits.initial: found 0: it must be >= 1"),
@@ -296,10 +281,7 @@ _WRONG: list[tuple[str, str]] = [
         '[[endpoints]]\nurl = "http://10.0.0.{1..2}:80/"\n[host_caps]\n"10.0.0.3" = 4',
         "host_caps.10.0.0.3: no endpoint is on this host; did you mean '10.0.0.2'? (hosts: 10.0.0.1, 10.0.0.2)",
     ),
-    (
-        _H + 'host = "rack-1"\n[host_caps]\nh = 4',
-        "host_caps.h: no endpoint is on this host (hosts: rack-1)",
-    ),
+    (_H + 'host = "rack-1"\n[host_caps]\nh = 4', "host_caps.h: no endpoint is on this host (hosts: rack-1)"),
     (
         '[[endpoints]]\nurl = "http://10.0.0.{10..29}/"\n[host_caps]\nhere = 4',
         "host_caps.here: no endpoint is on this host (hosts: "
@@ -310,23 +292,11 @@ _WRONG: list[tuple[str, str]] = [
     ("[retries]\nbudget_per_s = inf", "retries.budget_per_s: found inf: input should be a finite number"),
     ("[retries]\nbudget_window_s = 0", "retries.budget_window_s: found 0: it must be > 0"),
     ("[pipeline]", "pipeline.problems: is missing"),
-    (
-        '[pipeline]\nproblems = "p"\nsample_level_workers = 0',
-        "pipeline.sample_level_workers: found 0: it must be >= 1",
-    ),
-    (
-        '[pipeline]\nproblems = "p"\nattempts = 101',
-        "pipeline.attempts: found 101: it must be <= 100",
-    ),
-    (
-        '[pipeline]\nproblems = "p"\noutage_s = -1',
-        "pipeline.outage_s: found -1: it must be >= 0",
-    ),
+    ('[pipeline]\nproblems = "p"\nsample_level_workers = 0', "pipeline.sample_level_workers: found 0: it must be >= 1"),
+    ('[pipeline]\nproblems = "p"\nattempts = 101', "pipeline.attempts: found 101: it must be <= 100"),
+    ('[pipeline]\nproblems = "p"\noutage_s = -1', "pipeline.outage_s: found -1: it must be >= 0"),
     ('[pipeline]\nproblems = ["p"]', "pipeline.problems: found a list: it must be a text in quotes"),
-    (
-        '[pipeline]\nproblems = "p"\ntime_limit_s = nan',
-        "pipeline.time_limit_s: found nan: it must be <= 3600",
-    ),
+    ('[pipeline]\nproblems = "p"\ntime_limit_s = nan', "pipeline.time_limit_s: found nan: it must be <= 3600"),
 ]
 
 

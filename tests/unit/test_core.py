@@ -19,30 +19,14 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from tests.unit.ruled import Scan
-
-
-class _Lender:
-    def release(self, lease: Lease, outcome: Outcome) -> None:
-        raise AssertionError("the core gives nothing back by itself")
-
-    def used(self, lease: Lease, tokens: int) -> None:
-        raise AssertionError("the test tells the core by itself")
-
-    def told(self, lease: Lease, load: Load) -> None:
-        raise AssertionError("the test tells the core by itself")
-
-
-def woken() -> None:
-    raise AssertionError("the core wakes nobody; the shell does")
+from tests.unit.ruled import Lender, Scan, woken
 
 
 def core_of(*specs: Endpoint, strategy: Any = None, max_waiters: int | None = None) -> Core:
     chosen = strategy or default_registry().strategy("fifo", None, random.Random(0))
-    return Core(specs, chosen, lender=_Lender(), max_waiters=max_waiters, now=0.0)
+    return Core(specs, chosen, lender=Lender(), max_waiters=max_waiters, now=0.0)
 
 
 def wait(core: Core, now: float = 0.0, deadline_s: float = 100.0, request: Request = ANY, priority: int = 0) -> Any:

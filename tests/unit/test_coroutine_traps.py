@@ -30,23 +30,19 @@ def _refused(error: type[BaseException], trap: Callable[[], Any], pool: Pool) ->
 # -- async with, await -----------------------------------------------------------------------------
 
 
-def test_async_with_pool_lease() -> None:
+async def _async_with(pool: Pool) -> None:
+    async with pool.lease():  # type: ignore[attr-defined]
+        raise AssertionError("it was let in")
+
+
+async def _await(pool: Pool) -> None:
+    await pool.lease()
+
+
+@pytest.mark.parametrize("trap", [_async_with, _await])
+def test_a_lease_of_threads_is_no_lease_of_tasks(trap: Callable[[Pool], Any]) -> None:
     pool = _pool()
-
-    async def trap() -> None:
-        async with pool.lease():  # type: ignore[attr-defined]
-            raise AssertionError("it was let in")
-
-    assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
-
-
-def test_await_pool_lease() -> None:
-    pool = _pool()
-
-    async def trap() -> None:
-        await pool.lease()
-
-    assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap()), pool)
+    assert "write async with pool.aio.lease()" in _refused(TypeError, lambda: asyncio.run(trap(pool)), pool)
 
 
 # -- pool.call -------------------------------------------------------------------------------------
@@ -69,10 +65,12 @@ class _Callable:
         raise AssertionError("it was begun")
 
 
-@pytest.mark.parametrize("fn", [_later, _stream, _lines, partial(_later), _Callable()])
+@pytest.mark.parametrize("fn", [_later, _stream, _lines, partial(_later), _Callable(), _Callable().__call__])
 def test_call_with_a_function_that_works_later(fn: Any) -> None:
     pool = _pool()
-    assert "do the work in fn itself" in _refused(TypeError, lambda: pool.call(fn), pool)
+    line = _refused(TypeError, lambda: pool.call(fn), pool)
+    assert "a coroutine or generator function; pass a plain one" in line
+    assert "do the work in fn itself" in line
     assert pool.stats().acquired == 0  # seen before a lease is taken
 
 

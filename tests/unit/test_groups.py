@@ -13,6 +13,7 @@ from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 from balancer.testing.doubles import FakeLender
+from tests.unit.ruled import woken
 
 LOW, HIGH = "http://low/", "http://high/"
 
@@ -23,10 +24,6 @@ def core_of(*, spill_after_s: float | None = None, health: HealthSettings | None
     strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
     rng = random.Random(0)
     return Core(specs, strategy, lender=FakeLender(), health=health, spill_after_s=spill_after_s, rng=rng, now=0.0)
-
-
-def woken() -> None:
-    raise AssertionError("the core wakes nobody; the shell does")
 
 
 def wait(core: Core, now: float, request: Request = ANY) -> Any:

@@ -89,10 +89,7 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
     assert len(pool.leases()) == 1
     clock.advance(0.1)
     assert pool.leases() == ()
-    assert heard[-2:] == [
-        Expired(5.0, 1, "a", "slow", 1, 5.0),
-        Ended(5.0, 1, "a", "slow", 1, Outcome.IGNORED, 5.0),
-    ]
+    assert heard[-2:] == [Expired(5.0, 1, "a", "slow", 1, 5.0), Ended(5.0, 1, "a", "slow", 1, Outcome.IGNORED, 5.0)]
     before = pool.stats()
     with pytest.raises(LeaseError, match="ran out: its ttl_s was over"):
         lease.release(Outcome.FAILURE)

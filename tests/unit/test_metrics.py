@@ -104,8 +104,7 @@ def test_jains_index_is_k_of_n_when_k_of_n_share_equally(n: int, busy: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("counts", "score"),
-    [([], 1.0), ([4], 1.0), ([7, 7, 7], 1.0), ([0, 2], 1 / 2), ([1, 2, 3], 1 / (1 + 2 / 3))],
+    ("counts", "score"), [([], 1.0), ([4], 1.0), ([7, 7, 7], 1.0), ([0, 2], 1 / 2), ([1, 2, 3], 1 / (1 + 2 / 3))]
 )
 def test_the_balance_score_is_one_over_one_plus_the_variance(counts: list[int], score: float) -> None:
     assert balance_score(counts) == pytest.approx(score)

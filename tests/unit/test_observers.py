@@ -39,10 +39,7 @@ def test_a_lease_is_granted_and_ends_with_its_outcome() -> None:
     lease = pool.acquire(holder="sample 7")
     clock.advance(2.0)
     lease.release(Outcome.OVERLOAD)
-    assert heard == [
-        Granted(5.0, 1, "a", "sample 7", 1, 0.0),
-        Ended(7.0, 1, "a", "sample 7", 1, Outcome.OVERLOAD, 2.0),
-    ]
+    assert heard == [Granted(5.0, 1, "a", "sample 7", 1, 0.0), Ended(7.0, 1, "a", "sample 7", 1, Outcome.OVERLOAD, 2.0)]
 
 
 def test_a_wait_that_ends_in_vain() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from balancer.plugins.registry import Registry
 from tests.patience import PATIENCE_S
 
 _HOOK = "from balancer.hookspecs import hookimpl\n@hookimpl\ndef balancer_strategies():\n    "
@@ -42,20 +41,3 @@ def test_a_plugin_that(what: str, json: bool, tmp_path: Path) -> None:
     assert ended.stderr == "balancer: stopped; while plugin 'evil' was loaded\n"
     assert ended.returncode == expected
     assert "Traceback" not in ended.stdout
-
-
-def test_a_plugin_that_ends_the_program_is_still_only_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "quitter.py").write_text("raise SystemExit(0)\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    registry = Registry(["quitter"], group=None)
-    assert [str(each) for each in registry.broken] == ["plugin 'quitter' is broken and was set aside: SystemExit: 0"]
-
-
-def test_in_a_library_an_interrupt_stays_one_and_names_the_plugin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "stopper.py").write_text("raise KeyboardInterrupt\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(KeyboardInterrupt) as caught:
-        assert Registry(["stopper"], group=None).broken
-    assert caught.value.__notes__ == ["while plugin 'stopper' was loaded"]

@@ -1,6 +1,5 @@
 """The pool for threads, as one thread sees it; what threads do to it is in tests/threads."""
 
-import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -92,16 +91,6 @@ def test_an_empty_pool_says_so() -> None:
 def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="each takes a collection of strings"):
         pool_of("a").acquire(**arguments)
-
-
-@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan])
-def test_a_timeout_is_not_negative(timeout: float) -> None:
-    pool = pool_of("a")
-    with pytest.raises(ValueError, match="timeout"):
-        pool.acquire(timeout=timeout)
-    with pytest.raises(ValueError, match="timeout"):
-        pool_of("a", acquire_timeout_s=timeout)
-    pool.acquire(timeout=0)  # and the pool is none the worse for it
 
 
 def test_the_pools_own_timeout_is_used_unless_another_is_given() -> None:

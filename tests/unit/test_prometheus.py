@@ -1,7 +1,6 @@
 """A scrape is one instant of a pool, equal to its `stats()`, in the names that Prometheus expects, without secrets."""
 
 import json
-import random
 import re
 import sys
 import threading
@@ -16,10 +15,11 @@ from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outco
 from balancer.core.metrics import EndpointStats, PoolStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.prometheus import Collector
-from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.strategy import Node
 from balancer.testing.clock import ManualClock
 from balancer.values.redaction import ShownNames
 from tests.contracts.documents import ROOT, rows
+from tests.unit.ruled import Scan
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -321,25 +321,10 @@ def test_the_page_says_the_buckets() -> None:
     assert ", ".join(f"{bound:g}" for bound in BOUNDS_S) in said
 
 
-class Raises(Strategy):
+class Raises(Scan):
     """Raises whenever a lease ends."""
 
     name = "raises"
-
-    def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        self._nodes: list[Node] = []
-
-    def join(self, node: Node, now: float) -> None:
-        self._nodes.append(node)
-
-    def leave(self, node: Node, now: float) -> None:
-        self._nodes.remove(node)
-
-    def change(self, node: Node, now: float) -> None:
-        pass
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        return next((node for node in self._nodes if request.fits(node)), None)
 
     def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
         raise RuntimeError("not my day")

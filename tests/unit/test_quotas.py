@@ -18,6 +18,7 @@ from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 from balancer.testing.doubles import FakeLender
+from tests.unit.ruled import woken
 
 _KEY = "http://a/", "http://b/"
 
@@ -27,10 +28,6 @@ def core_of(quota: QuotaSettings, *, capacity: int = 100) -> Core:
     specs = [Endpoint(url, capacity=capacity, quota="key") for url in _KEY]
     strategy = default_registry().strategy("least_in_flight", None, random.Random(0))
     return Core(specs, strategy, lender=FakeLender(), quotas={"key": quota}, now=0.0)
-
-
-def woken() -> None:
-    raise AssertionError("the core wakes nobody; the shell does")
 
 
 def ask(core: Core, now: float, tokens: int | None = None) -> Any:

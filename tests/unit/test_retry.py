@@ -70,11 +70,9 @@ def test_attempts_that_no_longer_count_leave_a_debt() -> None:
     assert some.balance(8.0) == -5.0
 
 
-@pytest.mark.parametrize(
-    ("some", "wait_s"), [(budget(), math.inf), (budget(ratio=1.0), math.inf), (budget(per_s=0.1), math.inf)]
-)
-def test_a_budget_that_never_fills_says_so(some: RetryBudget, wait_s: float) -> None:
-    assert some.wait_s(3.0) == wait_s
+@pytest.mark.parametrize("some", [budget(), budget(ratio=1.0), budget(per_s=0.1)])
+def test_a_budget_that_never_fills_says_so(some: RetryBudget) -> None:
+    assert some.wait_s(3.0) == math.inf
 
 
 def test_the_wait_ends_when_the_first_retry_is_forgotten() -> None:

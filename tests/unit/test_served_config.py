@@ -79,12 +79,7 @@ def test_one_file_may_be_served_and_run_where_the_command_line_names_the_server(
     ],
 )
 def test_a_mistake_in_an_option_is_blamed_on_the_option(
-    url: str | None,
-    token_file: str | None,
-    ca: str | None,
-    line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    url: str | None, token_file: str | None, ca: str | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bytes").write_bytes(b"\xff" * 20)

@@ -11,13 +11,7 @@ from balancer.values.wording import describe, did_you_mean, why_not_listening
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("leest_in_flight", "; did you mean 'least_in_flight'?"),
-        ("FIFO", ""),
-        ("zzz", ""),
-        ("", ""),
-    ],
+    ("name", "words"), [("leest_in_flight", "; did you mean 'least_in_flight'?"), ("FIFO", ""), ("zzz", ""), ("", "")]
 )
 def test_the_nearest_name_is_offered_if_there_is_one(name: str, words: str) -> None:
     assert did_you_mean(name, ["fifo", "least_in_flight"]) == words

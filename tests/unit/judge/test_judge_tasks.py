@@ -12,6 +12,7 @@ from balancer.judge import Job, Judged, Program
 from balancer.program import Execution
 from tests.patience import PATIENCE_S
 from tests.unit.judge.judges import CASES, DOUBLE, WRONG, doubling, judge_over
+from tests.unit.loops import in_a_loop
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, no_leases_out
 
 _SCRIPT = [DOWN, None, BUSY, None, SUSPECT, None, ValueError("cannot be asked"), None]
@@ -67,7 +68,8 @@ def test_trio() -> None:
     trio.run(main)
 
 
-def test_jobs_may_come_from_a_task() -> None:
+@in_a_loop
+async def test_jobs_may_come_from_a_task() -> None:
     taken = 0
 
     async def endless() -> AsyncIterator[Job]:
@@ -76,52 +78,46 @@ def test_jobs_may_come_from_a_task() -> None:
             taken += 1
             yield Job(DOUBLE, CASES)
 
-    async def main() -> None:
-        async with judge_over(_fakes(), at_once=2) as judge:
-            results = judge.arun_many(endless())
-            for handed in range(1, 31):
-                assert (await anext(results)).score == 1
-                assert taken <= handed + 4 * 2
-            await results.aclose()  # type: ignore[attr-defined]
-            assert no_leases_out(judge.pool)
-
-    asyncio.run(main())
+    async with judge_over(_fakes(), at_once=2) as judge:
+        results = judge.arun_many(endless())
+        for handed in range(1, 31):
+            assert (await anext(results)).score == 1
+            assert taken <= handed + 4 * 2
+        await results.aclose()  # type: ignore[attr-defined]
+        assert no_leases_out(judge.pool)
 
 
-def test_a_mistake_is_raised_and_the_others_end() -> None:
-    async def main() -> None:
-        async with judge_over(_fakes()) as judge:
-            jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *_jobs(50)]  # type: ignore[list-item]
-            with pytest.raises(TypeError, match="a case is"):
-                [each async for each in judge.arun_many(jobs)]
-            assert no_leases_out(judge.pool)
-
-    asyncio.run(main())
+@in_a_loop
+async def test_a_mistake_is_raised_and_the_others_end() -> None:
+    async with judge_over(_fakes()) as judge:
+        jobs = [Job(DOUBLE, CASES), Job(DOUBLE, [3]), *_jobs(50)]  # type: ignore[list-item]
+        with pytest.raises(TypeError, match="a case is"):
+            [each async for each in judge.arun_many(jobs)]
+        assert no_leases_out(judge.pool)
 
 
-def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
+@in_a_loop
+async def test_a_cancelled_task_leaves_its_run_to_its_thread() -> None:
     gate = threading.Event()
     fake = FakeExecutor(doubling, gate=gate)
 
-    async def main() -> None:
-        async with judge_over({"a": fake}) as judge:
-            pool = judge.pool
-            runs = [asyncio.create_task(judge.arun(DOUBLE, CASES)) for _ in range(3)]  # one runs, two wait
-            await asyncio.to_thread(fake.started.wait, PATIENCE_S)
-            for run in runs:
-                run.cancel()
-            ended = await asyncio.gather(*runs, return_exceptions=True)
-            assert all(isinstance(each, asyncio.CancelledError) for each in ended)
-            assert len(pool.leases()) == 1, "the server is still at work"
-            assert pool.stats().waiting == 0
-            gate.set()
-            assert (await judge.arun(DOUBLE, CASES)).score == 1
-            assert no_leases_out(pool)
-
-    asyncio.run(main())
+    async with judge_over({"a": fake}) as judge:
+        pool = judge.pool
+        runs = [asyncio.create_task(judge.arun(DOUBLE, CASES)) for _ in range(3)]  # one runs, two wait
+        await asyncio.to_thread(fake.started.wait, PATIENCE_S)
+        for run in runs:
+            run.cancel()
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+        assert len(pool.leases()) == 1, "the server is still at work"
+        assert pool.stats().waiting == 0
+        gate.set()
+        assert (await judge.arun(DOUBLE, CASES)).score == 1
+        assert no_leases_out(pool)
 
 
-def test_a_run_that_was_not_begun_is_never_begun() -> None:
+@in_a_loop
+async def test_a_run_that_was_not_begun_is_never_begun() -> None:
     """Cancelled while it waits for a thread with a lease in hand, a task gives the lease back."""
     gate, started = threading.Event(), threading.Event()
 
@@ -131,52 +127,45 @@ def test_a_run_that_was_not_begun_is_never_begun() -> None:
 
     fake = FakeExecutor(doubling)
 
-    async def main() -> None:
-        async with judge_over({"a": fake}) as judge:
-            await judge.arun(DOUBLE, CASES)  # what is found out once, is
-            calls = len(fake.calls)
-            threads = judge._resources.threads
-            threads._max_workers = len(threads._threads)  # no further ones
-            for _ in range(threads._max_workers):
-                threads.submit(block)
-            run = asyncio.create_task(judge.arun(DOUBLE, CASES))
-            while not judge.pool.leases():
-                await asyncio.sleep(0)
-            run.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await run
-            assert no_leases_out(judge.pool)
-            gate.set()
-            assert len(fake.calls) == calls
-
-    asyncio.run(main())
+    async with judge_over({"a": fake}) as judge:
+        await judge.arun(DOUBLE, CASES)  # what is found out once, is
+        calls = len(fake.calls)
+        threads = judge._resources.threads
+        threads._max_workers = len(threads._threads)  # no further ones
+        for _ in range(threads._max_workers):
+            threads.submit(block)
+        run = asyncio.create_task(judge.arun(DOUBLE, CASES))
+        while not judge.pool.leases():
+            await asyncio.sleep(0)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert no_leases_out(judge.pool)
+        gate.set()
+        assert len(fake.calls) == calls
 
 
-def test_closing_ends_those_that_wait() -> None:
-    async def main() -> None:
-        judge = judge_over(_fakes())
-        judge.close()
-        with pytest.raises(PoolClosed):
-            await judge.arun(DOUBLE, CASES)
-        with pytest.raises(PoolClosed):
-            [each async for each in judge.arun_many(_jobs(3))]
-
-    asyncio.run(main())
+@in_a_loop
+async def test_closing_ends_those_that_wait() -> None:
+    judge = judge_over(_fakes())
+    judge.close()
+    with pytest.raises(PoolClosed):
+        await judge.arun(DOUBLE, CASES)
+    with pytest.raises(PoolClosed):
+        [each async for each in judge.arun_many(_jobs(3))]
 
 
-def test_the_loop_goes_on_while_programs_run() -> None:
+@in_a_loop
+async def test_the_loop_goes_on_while_programs_run() -> None:
     gate = threading.Event()
 
     def gated(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
         assert gate.wait(PATIENCE_S)
         return doubling(program, stdin, files)
 
-    async def main() -> None:
-        async with judge_over({"a": FakeExecutor(gated)}) as judge:
-            run = asyncio.create_task(judge.arun(DOUBLE, CASES))
-            while not judge.pool.leases():
-                await asyncio.sleep(0)
-            gate.set()  # by this loop, which would else not come to it
-            assert (await run).score == 1
-
-    asyncio.run(main())
+    async with judge_over({"a": FakeExecutor(gated)}) as judge:
+        run = asyncio.create_task(judge.arun(DOUBLE, CASES))
+        while not judge.pool.leases():
+            await asyncio.sleep(0)
+        gate.set()  # by this loop, which would else not come to it
+        assert (await run).score == 1

@@ -9,6 +9,7 @@ import pytest
 
 from balancer.observing.page.app import Feed, TooManyReaders
 from balancer.observing.page.pool_tables import Tables, apply
+from tests.unit.loops import in_a_loop
 
 
 class Looks:
@@ -38,101 +39,86 @@ async def wait_for(looks: Looks, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_all_there_is_comes_first_and_then_what_has_changed() -> None:
-    async def main() -> None:
-        looks = Looks()
-        reader = await begun(Feed(looks, 0.001))
-        first, second = said(await anext(reader)), said(await anext(reader))
-        assert first == {"at_s": 1.0, "all": True, "tables": {"pool": {"set": {"count": ["", 1], "same": ["", 1]}}}}
-        assert second == {"at_s": 2.0, "tables": {"pool": {"set": {"count": ["", 2]}}}}
-
-    asyncio.run(main())
+@in_a_loop
+async def test_all_there_is_comes_first_and_then_what_has_changed() -> None:
+    looks = Looks()
+    reader = await begun(Feed(looks, 0.001))
+    first, second = said(await anext(reader)), said(await anext(reader))
+    assert first == {"at_s": 1.0, "all": True, "tables": {"pool": {"set": {"count": ["", 1], "same": ["", 1]}}}}
+    assert second == {"at_s": 2.0, "tables": {"pool": {"set": {"count": ["", 2]}}}}
 
 
-def test_one_who_comes_later_is_sent_all_there_is() -> None:
-    async def main() -> None:
-        looks = Looks()
-        feed = Feed(looks, 0.001)
-        early = await begun(feed)
-        await anext(early)
-        late = await begun(feed)
-        event = said(await anext(late))
-        assert event["all"]
-        assert event["tables"]["pool"]["set"]["same"] == ["", 1]
-        assert "all" not in said(await anext(early))
-
-    asyncio.run(main())
+@in_a_loop
+async def test_one_who_comes_later_is_sent_all_there_is() -> None:
+    looks = Looks()
+    feed = Feed(looks, 0.001)
+    early = await begun(feed)
+    await anext(early)
+    late = await begun(feed)
+    event = said(await anext(late))
+    assert event["all"]
+    assert event["tables"]["pool"]["set"]["same"] == ["", 1]
+    assert "all" not in said(await anext(early))
 
 
-def test_one_who_does_not_read_is_sent_all_there_is_again() -> None:
-    async def main() -> None:
-        looks = Looks()
-        feed = Feed(looks, 0.001)
-        slow = await begun(feed)
-        await wait_for(looks, 40)
-        mine: Tables = {}
-        seen = []
-        for _ in range(3):
-            event = said(await anext(slow))
-            seen.append(event)
-            apply(mine, event["tables"])
-        assert seen[0].get("all")  # what it has not read, it never gets
-        assert seen[0]["at_s"] > 16
-        assert mine["pool"][""] == {"count": seen[-1]["at_s"], "same": 1}
-
-    asyncio.run(main())
+@in_a_loop
+async def test_one_who_does_not_read_is_sent_all_there_is_again() -> None:
+    looks = Looks()
+    feed = Feed(looks, 0.001)
+    slow = await begun(feed)
+    await wait_for(looks, 40)
+    mine: Tables = {}
+    seen = []
+    for _ in range(3):
+        event = said(await anext(slow))
+        seen.append(event)
+        apply(mine, event["tables"])
+    assert seen[0].get("all")  # what it has not read, it never gets
+    assert seen[0]["at_s"] > 16
+    assert mine["pool"][""] == {"count": seen[-1]["at_s"], "same": 1}
 
 
-def test_nobody_looks_while_nobody_reads() -> None:
-    async def main() -> None:
-        looks = Looks()
-        feed = Feed(looks, 0.001)
-        await asyncio.sleep(0.02)
-        assert looks.count == 0
-        reader = await begun(feed)
-        await anext(reader)
-        await reader.aclose()  # type: ignore[attr-defined]
-        await asyncio.sleep(0.05)
-        before = looks.count
-        await asyncio.sleep(0.05)
-        assert looks.count == before
-        again = await begun(feed)
-        assert said(await anext(again))["all"]
-
-    asyncio.run(main())
+@in_a_loop
+async def test_nobody_looks_while_nobody_reads() -> None:
+    looks = Looks()
+    feed = Feed(looks, 0.001)
+    await asyncio.sleep(0.02)
+    assert looks.count == 0
+    reader = await begun(feed)
+    await anext(reader)
+    await reader.aclose()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.05)
+    before = looks.count
+    await asyncio.sleep(0.05)
+    assert looks.count == before
+    again = await begun(feed)
+    assert said(await anext(again))["all"]
 
 
-def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        looks = Looks()
+@in_a_loop
+async def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    looks = Looks()
 
-        def look() -> tuple[float, Tables]:
-            at_s, tables = looks()
-            if at_s == 2:
-                raise RuntimeError("just now")
-            return at_s, tables
+    def look() -> tuple[float, Tables]:
+        at_s, tables = looks()
+        if at_s == 2:
+            raise RuntimeError("just now")
+        return at_s, tables
 
-        reader = await begun(Feed(look, 0.001))
-        assert [said(await anext(reader))["at_s"] for _ in range(2)] == [1.0, 3.0]
-
-    asyncio.run(main())
+    reader = await begun(Feed(look, 0.001))
+    assert [said(await anext(reader))["at_s"] for _ in range(2)] == [1.0, 3.0]
     assert "the pool could not be looked at" in caplog.text
 
 
-def test_readers_are_let_go_when_it_is_closed_and_are_not_too_many() -> None:
-    async def main() -> None:
-        feed = Feed(Looks(), 0.001)
-        readers = [await begun(feed) for _ in range(64)]
-        with pytest.raises(TooManyReaders):
-            await anext(feed.follow())
-        await wait_for_full(readers[0])
-        feed.close()
-        for reader in readers:
-            async for _ in reader:
-                pass
-
-    async def wait_for_full(reader: AsyncIterator[bytes]) -> None:
-        await anext(reader)
-        await asyncio.sleep(0.05)
-
-    asyncio.run(main())
+@in_a_loop
+async def test_readers_are_let_go_when_it_is_closed_and_are_not_too_many() -> None:
+    feed = Feed(Looks(), 0.001)
+    readers = [await begun(feed) for _ in range(64)]
+    with pytest.raises(TooManyReaders):
+        await anext(feed.follow())
+    await anext(readers[0])
+    await asyncio.sleep(0.05)
+    feed.close()
+    for reader in readers:
+        async for _ in reader:
+            pass

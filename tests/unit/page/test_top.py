@@ -102,10 +102,7 @@ def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) ->
     ],
 )
 def test_a_url_that_is_no_page_is_a_line(balancer: Balancer, url: str, says: str) -> None:
-    said = balancer("top", url)
-    assert said.code == 2
-    (line,) = said.lines
-    assert line.startswith(f"balancer: {url}: {says}")
+    assert balancer("top", url).refusal.startswith(f"{url}: {says}")
 
 
 def test_another_server_is_told_from_a_page(page: Page) -> None:

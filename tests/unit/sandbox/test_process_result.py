@@ -24,12 +24,7 @@ def result_of(
 
 @pytest.mark.parametrize(
     ("said", "code"),
-    [
-        (b"ready\ndone 0\n", 0),
-        (b"ready\ndone 255\n", 255),
-        (b"ready\ndone 137\n", -9),
-        (b"ready\ndone 193\n", 193),
-    ],
+    [(b"ready\ndone 0\n", 0), (b"ready\ndone 255\n", 255), (b"ready\ndone 137\n", -9), (b"ready\ndone 193\n", 193)],
 )
 def test_what_the_shell_says_is_believed(said: bytes, code: int) -> None:
     ended = result_of(said)

@@ -13,6 +13,7 @@ from balancer.sandbox.local.isolation.view import SandboxSpec
 from balancer.sandbox.local.prepared import WarmPool
 from balancer.sandbox.local.shutdown import is_readable
 from tests.integration.sandbox.processes import wait_until
+from tests.threads.crew import crew
 
 
 class Thing:
@@ -60,17 +61,13 @@ def test_nothing_is_handed_out_twice_and_all_else_is_closed() -> None:
     pool = WarmPool(factory.make, 4)
     taken: list[Thing] = []
 
-    def customer() -> None:
+    def customer(_: int) -> None:
         for turn in range(300):
             if (thing := pool.take("ab"[turn % 2])) is not None:
                 assert thing.kind == "ab"[turn % 2]
                 taken.append(thing)
 
-    threads = [threading.Thread(target=customer) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(4, customer)
     pool.close()
     pool.close()
     assert max(Counter(map(id, taken)).values(), default=1) == 1

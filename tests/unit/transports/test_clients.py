@@ -42,10 +42,7 @@ def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.
     inner = Inner(httpx2, {"a": [Reply(503)], "b": [_said()]})
     assert _ask(pool, inner, later=later).model == "m"
     sent = [(str(request.url), request.headers["Authorization"]) for _, _, request in inner.sent]
-    assert sent == [
-        ("http://a/v1/chat/completions", "Bearer none"),
-        ("http://b/v1/chat/completions", "Bearer sk-b"),
-    ]
+    assert sent == [("http://a/v1/chat/completions", "Bearer none"), ("http://b/v1/chat/completions", "Bearer sk-b")]
 
 
 @_LATER

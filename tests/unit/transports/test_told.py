@@ -76,10 +76,15 @@ def test_a_client_that_retries_by_itself_is_stopped(face: Face, attempts: int) -
     assert (answer.content, answer.headers["x-should-retry"]) == (_SPENT, "false")
 
 
-def test_a_429_of_another_kind_is_an_overload(face: Face) -> None:
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [({}, b'{"error": {"code": "rate_limit_exceeded"}}'), ({"Content-Encoding": "gzip"}, _SPENT)],
+    ids=["another code", "not packed as it says"],
+)
+def test_a_429_of_another_kind_is_an_overload(face: Face, headers: dict[str, str], body: bytes) -> None:
     pool, ends = pool_of("a", "b")
-    busy = Reply(429, body=(b'{"error": {"code": "rate_limit_exceeded"}}',))
-    assert face.request(face.transport(pool, Inner(face.http, {"a": [busy], "b": _OK}))).status_code == 200
+    inner = Inner(face.http, {"a": [Reply(429, headers, (body,))], "b": _OK})
+    assert face.request(face.transport(pool, inner)).status_code == 200
     assert ends == ["a overload", "b success"]
 
 
@@ -89,13 +94,6 @@ def test_an_error_that_is_the_clients_comes_whole_however_long(face: Face, statu
     reply = Reply(status, body=(*(b"x" * 2**19,) * 3, b"end"))
     answer = face.request(face.transport(pool, Inner(face.http, {"a": [reply]})))
     assert (len(answer.content), answer.content[-3:], ends) == (3 * 2**19 + 3, b"end", ["a ignored"])
-
-
-def test_what_is_not_packed_as_it_says_is_an_overload(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    wrong = Reply(429, {"Content-Encoding": "gzip"}, (_SPENT,))
-    assert face.request(face.transport(pool, Inner(face.http, {"a": [wrong], "b": _OK}))).status_code == 200
-    assert ends == ["a overload", "b success"]
 
 
 # -- tokens --------------------------------------------------------------------------------------------
@@ -128,20 +126,22 @@ def test_the_answer_settles_what_the_request_reserved(face: Face, reply: Reply, 
     assert (reserved, _counts(pool), ends) == ([200], counts, ["a success"])
 
 
-def test_a_stream_that_is_closed_before_its_end_counts_as_its_estimate(face: Face) -> None:
-    pool, ends = _counted("a")
-    events = b'data: {"message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}\n\n', b"data: {}\n\n"
-    inner = Inner(face.http, {"a": [Reply(headers=_EVENTS, body=events)]})
-    face.stream(face.transport(pool, inner, tokens=200), 1)
-    assert (_counts(pool), ends) == (200, ["a ignored"])
+_BEGUN = b'data: {"message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}\n\n', b"data: {}\n\n"
+_ENDED = b'data: {"usage": {"total_tokens": 60}}\n\n', b"data: [DONE]\n\n", b""
 
 
-def test_a_stream_that_is_closed_at_its_last_event_is_settled(face: Face) -> None:
+@pytest.mark.parametrize(
+    ("events", "read", "counts", "outcome"),
+    [(_BEGUN, 1, 200, "ignored"), (_ENDED, 2, 60, "success")],
+    ids=["before its end: its estimate", "at its last event: what it said"],
+)
+def test_what_a_stream_that_is_closed_counts_as(
+    face: Face, events: tuple[bytes, ...], read: int, counts: int, outcome: str
+) -> None:
     pool, ends = _counted("a")
-    events = b'data: {"usage": {"total_tokens": 60}}\n\n', b"data: [DONE]\n\n", b""
     inner = Inner(face.http, {"a": [Reply(headers=_EVENTS, body=events)]})
-    face.stream(face.transport(pool, inner, tokens=200), 2)
-    assert (_counts(pool), ends) == (60, ["a success"])
+    face.stream(face.transport(pool, inner, tokens=200), read)
+    assert (_counts(pool), ends) == (counts, [f"a {outcome}"])
 
 
 def test_each_try_reserves_and_one_that_fails_counts_as_its_estimate(face: Face) -> None:

@@ -68,10 +68,7 @@ def test_a_body_that_is_closed_before_its_end_says_nothing(face: Face) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    [
-        Reply(headers={"Content-Length": "11"}),
-        Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read")),
-    ],
+    [Reply(headers={"Content-Length": "11"}), Reply(body=(b"data: {}\n\nda", b"ta: [DONE]\n\n", b"never read"))],
     ids=["all its bytes", "the last event"],
 )
 def test_a_body_that_is_closed_when_all_that_matters_has_come_is_a_success(face: Face, reply: Reply) -> None:
@@ -133,47 +130,40 @@ def test_a_lease_that_runs_out_does_not_spoil_an_answer(face: Face) -> None:
 # -- elsewhere -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ConnectError", "ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError"])
-def test_a_transport_error_is_tried_elsewhere(face: Face, kind: str) -> None:
+_FAILS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "no connection": (lambda http: http.ConnectError("it broke"), "failure"),
+    "a read that broke": (lambda http: http.ReadError("it broke"), "failure"),
+    "a read that took too long": (lambda http: http.ReadTimeout("it broke"), "failure"),
+    "no HTTP": (lambda http: http.RemoteProtocolError("it broke"), "failure"),
+    "a write that broke": (lambda http: http.WriteError("it broke"), "failure"),
+    **{f"a {status}": (lambda http, status=status: Reply(status), "overload") for status in (429, 503)},
+    **{f"a {status}": (lambda http, status=status: Reply(status), "failure") for status in (500, 502)},
+    "a drop before the first byte": (lambda http: Reply(body=(b"", http.ReadError("dropped"))), "failure"),
+    "a drop within a refusal": (lambda http: Reply(503, body=(b"bu", http.ReadError("dropped"))), "failure"),
+}
+
+
+@pytest.mark.parametrize("fails", _FAILS)
+def test_what_fails_before_the_first_byte_of_an_answer_is_tried_elsewhere(face: Face, fails: str) -> None:
     pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[getattr(face.http, kind)("it broke")], b=_OK)
-    assert face.request(face.transport(pool, inner), content=b"abc").content == b"hello world"
-    assert [body for _, body, _ in inner.sent] == [b"abc", b"abc"]
-    assert ends == ["a failure", "b success"]
+    made, outcome = _FAILS[fails]
+    inner = _answers(face, a=[made(face.http)], b=_OK)
+    answer = face.request(face.transport(pool, inner), content=b"abc")
+    assert (answer.status_code, answer.content) == (200, b"hello world")
+    assert [(host, body) for host, body, _ in inner.sent] == [("a", b"abc"), ("b", b"abc")]
+    assert ends == [f"a {outcome}", "b success"]
+    assert all(body.closed for body in inner.bodies)
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(429, "overload"), (503, "overload"), (500, "failure"), (502, "failure")]
+    ("status", "outcome"), [*((status, "ignored") for status in (400, 401, 404, 408, 409, 422)), (307, "success")]
 )
-def test_a_status_that_counts_against_an_endpoint_is_tried_elsewhere(face: Face, status: int, outcome: str) -> None:
+def test_any_other_status_is_the_clients(face: Face, status: int, outcome: str) -> None:
     pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(status)], b=_OK)
-    assert face.request(face.transport(pool, inner)).status_code == 200
-    assert ends == [f"a {outcome}", "b success"]
-    assert inner.bodies[0].closed
-
-
-@pytest.mark.parametrize("status", [400, 401, 404, 408, 409, 422])
-def test_any_other_status_is_the_clients(face: Face, status: int) -> None:
-    pool, ends = pool_of("a", "b")
-    answer = face.request(face.transport(pool, _answers(face, a=[Reply(status)], b=_OK)))
-    assert (answer.status_code, answer.content) == (status, b"hello world")
-    assert ends == ["a ignored"]
+    reply = Reply(status, {"Location": "/v2/x"})
+    answer = face.request(face.transport(pool, _answers(face, a=[reply], b=_OK)))
+    assert (answer.status_code, answer.content, ends) == (status, b"hello world", [f"a {outcome}"])
     assert "x-should-retry" not in answer.headers
-
-
-def test_a_redirect_is_the_clients_and_the_endpoint_did_its_part(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    answer = face.request(face.transport(pool, _answers(face, a=[Reply(307, {"Location": "/v2/x"})], b=_OK)))
-    assert (answer.status_code, ends) == (307, ["a success"])
-
-
-def test_a_drop_before_the_first_byte_is_tried_elsewhere(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(body=(b"", face.http.ReadError("dropped")))], b=_OK)
-    assert face.request(face.transport(pool, inner)).content == b"hello world"
-    assert ends == ["a failure", "b success"]
-    assert inner.bodies[0].closed
 
 
 def test_after_the_first_byte_the_request_goes_nowhere_else(face: Face) -> None:
@@ -204,13 +194,6 @@ def test_the_body_of_an_answer_that_is_not_handed_on_is_bounded(face: Face) -> N
     pool, _ = pool_of("a")
     inner = _answers(face, a=[Reply(500, body=(*(b"x" * 2**19,) * 3, face.http.ReadError("this is not read")))])
     assert len(face.request(face.transport(pool, inner, attempts=1)).content) == 2**20
-
-
-def test_an_error_while_such_a_body_is_read_is_tried_elsewhere(face: Face) -> None:
-    pool, ends = pool_of("a", "b")
-    inner = _answers(face, a=[Reply(503, body=(b"bu", face.http.ReadError("dropped")))], b=_OK)
-    assert face.request(face.transport(pool, inner)).status_code == 200
-    assert ends == ["a failure", "b success"]
 
 
 def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
@@ -347,40 +330,31 @@ def test_a_retry_after_is_heard(face: Face, asks: str, dated: bool) -> None:
 # -- a full pool ---------------------------------------------------------------------------------------
 
 
-def test_a_full_pool_is_the_clients_own_pool_timeout(face: Face) -> None:
-    pool, _ = pool_of("a")
+@pytest.mark.parametrize(
+    ("clients_s", "pools", "transports_s", "says"),
+    [
+        (0.01, {}, None, r"no endpoint came free within 0\.01 s"),
+        (None, {"acquire_timeout_s": 0.02}, None, r"within 0\.02 s"),
+        (600.0, {"acquire_timeout_s": 0.02}, None, r"within 0\.02 s"),
+        (0.02, {"acquire_timeout_s": 600.0}, None, r"within 0\.02 s"),
+        (600.0, {"acquire_timeout_s": 600.0}, 0.02, r"within 0\.02 s"),
+        (0.001, {"acquire_timeout_s": 0.001}, 0.03, r"within 0\.03 s"),
+        (600.0, {"max_waiters": 0}, None, "max_waiters is 0"),
+    ],
+    ids=["the client's", "the pool's", "the pool's is less", "the client's is less", "the transport's counts",
+         "even where it is more", "a queue that is full"],
+)  # fmt: skip
+@pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
+def test_a_full_pool_is_the_clients_own_pool_timeout_after_the_least_of_all_times_but_the_transports(
+    face: Face, clients_s: float | None, pools: dict[str, Any], transports_s: float | None, says: str, deadline_s: Any
+) -> None:
+    pool, _ = pool_of("a", **pools)
     inner = _answers(face, a=_OK)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"no endpoint came free within 0\.01 s") as told:
-        face.request(face.transport(pool, inner), timeout=face.http.Timeout(5.0, pool=0.01))
+    transport = face.transport(pool, inner, acquire_timeout_s=transports_s, deadline_s=deadline_s)
+    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=says) as told:
+        face.request(transport, timeout=clients_s and face.http.Timeout(5.0, pool=clients_s))
     assert told.value.request.url.host == "pool"
     assert inner.sent == []
-
-
-def test_without_a_timeout_of_the_client_that_of_the_pool_counts(face: Face) -> None:
-    pool, _ = pool_of("a", acquire_timeout_s=0.02)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=r"within 0\.02 s"):
-        face.request(face.transport(pool, _answers(face, a=_OK)), timeout=None)
-
-
-@pytest.mark.parametrize(
-    ("clients_s", "pools_s", "transports_s", "waits_s"),
-    [(600.0, 0.02, None, 0.02), (0.02, 600.0, None, 0.02), (600.0, 600.0, 0.02, 0.02), (0.001, 0.001, 0.03, 0.03)],
-    ids=["the pool's is less", "the client's is less", "the transport's counts", "even where it is more"],
-)
-@pytest.mark.parametrize("deadline_s", [None, 600.0], ids=["", "and a deadline"])
-def test_the_less_of_two_timeouts_counts_and_one_of_the_transport_before_both(
-    face: Face, clients_s: float, pools_s: float, transports_s: float | None, waits_s: float, deadline_s: float | None
-) -> None:
-    pool, _ = pool_of("a", acquire_timeout_s=pools_s)
-    transport = face.transport(pool, _answers(face, a=_OK), acquire_timeout_s=transports_s, deadline_s=deadline_s)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match=rf"within {waits_s:g} s"):
-        face.request(transport, timeout=face.http.Timeout(5.0, pool=clients_s))
-
-
-def test_a_queue_that_is_full_is_a_pool_timeout_too(face: Face) -> None:
-    pool, _ = pool_of("a", max_waiters=0)
-    with pool.lease(), pytest.raises(face.http.PoolTimeout, match="max_waiters is 0"):
-        face.request(face.transport(pool, _answers(face, a=_OK)))
 
 
 def test_a_pool_that_serves_nobody_is_a_connect_error(face: Face) -> None:
