@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from balancer import AcquireTimeout, Endpoint, Pool, StrategyError
 from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
+from tests.threads.crew import until
 
 _FIELDS = ("endpoint", "in_flight", "limit", "ceiling", "weight")
 
@@ -194,6 +196,20 @@ def test_a_node_that_the_request_does_not_admit_is_a_strategy_error() -> None:
     pool = pool_of(["a", "b"], strategy=_answering(lambda strategy, node: strategy.nodes[0]), health=None)
     with pytest.raises(StrategyError, match=r"picked <Node a 0/1>, which cannot serve Request\(exclude=\{'a'\}\)$"):
         pool.acquire(0, exclude={"a"})
+
+
+def test_whoever_waits_hears_of_it_as_well() -> None:
+    answers = iter([True, False])
+    kind = _answering(lambda strategy, node: node if next(answers) else object())
+    pool = pool_of(["a"], strategy=kind, health=None)
+    lease = pool.acquire(0)
+    with ThreadPoolExecutor(1) as threads:
+        waits = threads.submit(pool.acquire, 10)
+        until(lambda: pool.stats().waiting == 1)
+        lease.release()
+        with pytest.raises(StrategyError, match="which is no node of this pool"):
+            waits.result(10)
+    assert [e.in_flight for e in pool.stats().endpoints] == [0]
 
 
 def test_a_node_that_comes_back_may_be_picked_again() -> None:
