@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from balancer_simulator import Record, Scenario, run_study
+from balancer_simulator import Scenario, run_study
 from balancer_simulator.report.export import to_json
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.world.task import Task
@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES
-from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
+from tests.simulation.scenarios import ALL, BROKEN, at, batch, calls, closed, ended, endpoint, run
 from tests.simulation.test_repeatable import bytes_of
 
 _HEDGING: dict[str, Any] = {"requests": {"hedge_after_s": 1.0}}
 _SLOW = endpoint("slow", speed=0.125)
 _FAST = endpoint("fast")
-_BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 
 class Begun:
@@ -32,10 +31,6 @@ class Begun:
     def __call__(self, task: Task, lease: Lease) -> None:
         self.leases.append(lease)
         self.grants.append((task.number, lease.endpoint.url, lease.granted_s))
-
-
-def ended(record: Record) -> tuple[int, int, int, int]:
-    return record.completed, record.lost, record.timed_out, record.unfinished
 
 
 def hedged(*endpoints: dict[str, Any], at_s: list[float], work_s: float | list[float] = 1.0, **values: Any) -> Any:
@@ -110,17 +105,17 @@ def test_a_second_call_goes_where_the_request_may_go() -> None:
 
 def test_if_one_fails_the_other_decides() -> None:
     """The second call fails at 2; the first one goes on to 8, and nothing is tried again."""
-    record, grants = hedged(_SLOW, endpoint("fast", **_BROKEN), at_s=[0])
+    record, grants = hedged(_SLOW, endpoint("fast", **BROKEN), at_s=[0])
     assert grants == [(1, "slow", 0), (1, "fast", 1)]
     assert calls(record) == [(1, "fast", 1, 2, False), (1, "slow", 0, 8, True)]
     assert ended(record) == (1, 0, 0, 0)
-    first = endpoint("fast", speed=0.5, **_BROKEN)
+    first = endpoint("fast", speed=0.5, **BROKEN)
     record, _ = hedged(first, endpoint("other", speed=0.5), at_s=[0])
     assert calls(record) == [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)]
 
 
 def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
-    pair = [endpoint("a", speed=0.25, **_BROKEN), endpoint("b", speed=0.25, **_BROKEN)]
+    pair = [endpoint("a", speed=0.25, **BROKEN), endpoint("b", speed=0.25, **BROKEN)]
     record, grants = hedged(*pair, endpoint("c", from_s=3.5), at_s=[0])
     assert grants == [(1, "a", 0), (1, "b", 1), (1, "c", 5)]
     assert calls(record) == [(1, "a", 0, 4, False), (1, "b", 1, 5, False), (1, "c", 5, 6, True)]
@@ -129,14 +124,14 @@ def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
 
 def test_a_retry_may_be_hedged_but_not_where_it_failed() -> None:
     """It fails on a at 0.5, is slow on b from then on, and a will not do for the second call: c will."""
-    a = endpoint("a", speed=2.0, **_BROKEN)
+    a = endpoint("a", speed=2.0, **BROKEN)
     record, grants = hedged(a, endpoint("b", speed=0.125), endpoint("c"), at_s=[0])
     assert grants == [(1, "a", 0), (1, "b", 0.5), (1, "c", 1.5)]
     assert calls(record)[-1] == (1, "c", 1.5, 2.5, True)
 
 
 def test_a_pair_that_fails_is_one_attempt() -> None:
-    pair = [endpoint(url, speed=0.5, **_BROKEN) for url in "ab"]
+    pair = [endpoint(url, speed=0.5, **BROKEN) for url in "ab"]
     record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
     assert ended(record) == (0, 1, 0, 0)
     assert len(grants) == 2

@@ -15,11 +15,8 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES, few_first
-from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
+from tests.simulation.scenarios import ALL, BROKEN, ONCE, at, batch, calls, closed, ended, endpoint, run
 from tests.simulation.test_repeatable import bytes_of
-
-_ONCE = {"attempts": 1}
-_BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 
 class Out:
@@ -45,10 +42,6 @@ class Out:
         self.most |= used
 
 
-def ended(record: Record) -> tuple[int, int, int, int]:
-    return record.completed, record.lost, record.timed_out, record.unfinished
-
-
 # -- health -----------------------------------------------------------------------------------------
 
 
@@ -59,7 +52,7 @@ def black_hole(**values: Any) -> Scenario:
         {
             "workload": {"kind": "closed", "workers": 6},
             "endpoints": [hole, endpoint("sound-{1..3}", capacity=2)],
-            "requests": _ONCE,
+            "requests": ONCE,
             "horizon_s": 300.0,
             **values,
         }
@@ -98,7 +91,7 @@ def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(as
 def test_who_has_no_time_to_wait_out_a_cooldown_is_refused_when_its_time_is_up() -> None:
     health = {"consecutive_failures": 1, "cooldown_s": 40.0}
     requests = {"attempts": 1, "kinds": [{"labels": ["x"], "acquire_timeout_s": 3.0}]}
-    pair = [endpoint("a", labels=["x"], **_BROKEN), endpoint("b")]
+    pair = [endpoint("a", labels=["x"], **BROKEN), endpoint("b")]
     record = run(at([0, 2], 1.0, *pair, health=health, requests=requests))
     assert ended(record) == (0, 1, 1, 0)
     assert record.wait.count == 1
@@ -135,7 +128,7 @@ def test_who_comes_back_does_so_slowly() -> None:
 def test_a_retry_does_not_wait_for_what_is_ejected() -> None:
     """a is ejected at 1; the second request fails on b at 3.5 and goes there again, as a rests for 20 s at least."""
     health = {"consecutive_failures": 1, "cooldown_s": 40.0, "max_ejected_share": 0.5}
-    pair = [endpoint("a", **_BROKEN), endpoint("b", faults=[{"kind": "fail_within", "to_s": 3.0}])]
+    pair = [endpoint("a", **BROKEN), endpoint("b", faults=[{"kind": "fail_within", "to_s": 3.0}])]
     record = run(at([0, 2.5], 1.0, *pair, health=health, requests={"attempts": 2}), "first")
     assert [(task, url) for task, url, *_ in calls(record)] == [(1, "a"), (1, "b"), (2, "b"), (2, "b")]
     assert calls(record)[-1] == (2, "b", 3.5, 4.5, True)
@@ -148,7 +141,7 @@ _REFUSED_S = 0.505  # who comes at 0.5 is told 5 ms later
 
 
 def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one() -> None:
-    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=_ONCE))
+    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=ONCE))
     assert calls(record)[:2] == [(2, "a", 0.5, _REFUSED_S, False), (1, "a", 0, 2, True)]
     third = calls(record)[2]
     assert (third[0], third[2], third[4]) == (3, pytest.approx(_REFUSED_S + 3.0), True)
@@ -188,7 +181,7 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: i
     The limit swings between half of six and six, so 3 to 6 are out, and a refusal comes once in some 15 calls.
     """
     server = endpoint("a", capacity=20, refuse_beyond=5)
-    values: dict[str, Any] = {"requests": _ONCE, "horizon_s": 500.0, "warmup_s": 50.0}
+    values: dict[str, Any] = {"requests": ONCE, "horizon_s": 500.0, "warmup_s": 50.0}
     out = Out()
     record = run(
         closed(30, 0.0, 1.0, server, limits={"kind": "aimd", "initial": initial}, **values), policy, observer=out
@@ -196,7 +189,7 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: i
     assert 3.0 <= record.endpoints[0].busy_s / record.measured_s <= 6.0
     assert record.metrics["failed_calls"] < 0.15
     assert out.most["a"] <= max(initial, 6)
-    fixed = run(closed(30, 0.0, 1.0, server, requests=_ONCE, horizon_s=10.0), policy)
+    fixed = run(closed(30, 0.0, 1.0, server, requests=ONCE, horizon_s=10.0), policy)
     assert fixed.metrics["failed_calls"] > 0.9
 
 
@@ -308,18 +301,18 @@ def test_retries_are_within_the_budget_in_any_window(ratio: float, per_s: float)
 
 def test_without_budget_a_call_is_lost_and_not_retried() -> None:
     none = {"budget_ratio": 0.0, "budget_per_s": 0.0}
-    record, seen = grants(at([n / 4 for n in range(40)], 0.25, endpoint("a", **_BROKEN), retries=none))
+    record, seen = grants(at([n / 4 for n in range(40)], 0.25, endpoint("a", **BROKEN), retries=none))
     assert Counter(attempt for _, attempt in seen) == {1: 40}
     assert ended(record) == (0, 40, 0, 0)
     plenty = {"budget_ratio": 10.0, "base_s": 0.0}
-    _, seen = grants(at([n / 4 for n in range(40)], 0.0625, endpoint("a", **_BROKEN), retries=plenty))
+    _, seen = grants(at([n / 4 for n in range(40)], 0.0625, endpoint("a", **BROKEN), retries=plenty))
     assert Counter(attempt for _, attempt in seen) == {1: 40, 2: 40, 3: 40}
 
 
 def test_pauses_are_drawn_and_double_up_to_the_longest() -> None:
     """Between nothing and twice their mean: 0.5, 1 and then 1.5 s, for 2 s would be more than max_pause_s allows."""
     pauses = {"budget_ratio": 10.0, "base_s": 0.5, "max_pause_s": 3.0}
-    server = endpoint("a", capacity=1000, **_BROKEN)
+    server = endpoint("a", capacity=1000, **BROKEN)
     record = run(at([n / 16 for n in range(400)], 0.25, server, retries=pauses, requests={"attempts": 4}))
     spans = defaultdict(list)
     for span in record.spans:
