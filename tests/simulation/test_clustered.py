@@ -1,6 +1,5 @@
 """Callers in several processes, in virtual time: as in one where nothing takes time, and else as arithmetic says."""
 
-import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,10 @@ import balancer_simulator
 import pytest
 from balancer_simulator import ClusterModel, Record, Scenario, load_scenario, run_study
 from balancer_simulator.report.terminal import print_study
-from rich.console import Console
 
 from balancer.errors import ConfigError
 from tests.registered import NAMES
+from tests.simulation.printed import printed
 from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
 
 _FAULTY = {"kind": "fail_within", "probability": 0.3}
@@ -192,9 +191,8 @@ def test_what_a_cluster_cannot_be_is_refused(tmp_path: Path, cluster: str, line:
 
 def test_a_table_says_where_the_time_goes() -> None:
     scenario = closed(4, 0.0, 0.5, cluster={"members": 2, "network": wire(0.25)}, horizon_s=50.0, replications=2)
-    console = Console(width=120, record=True, file=io.StringIO())
-    print_study(run_study(scenario, ["fifo"]), console)
-    assert "network" in console.export_text().partition("of a lease's wait")[2]
+    text = printed(run_study(scenario, ["fifo"]), print_study, width=120)
+    assert "network" in text.partition("of a lease's wait")[2]
 
 
 def test_the_old_names_go_on() -> None:

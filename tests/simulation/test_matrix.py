@@ -1,8 +1,7 @@
 """Several scenarios beside each other: what each cell says, on the terminal and in Markdown."""
 
-import io
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import pytest
 from balancer_simulator import Scenario, Study, run_study
 from balancer_simulator.report.tables import cells_of, markdown_matrix
 from balancer_simulator.report.terminal import print_matrix
-from rich.console import Console
 
-from balancer.commands import app as cli
+from tests.simulation.printed import in_80_columns
 
 _CALM: dict[str, Any] = {
     "name": "calm",
@@ -138,12 +136,7 @@ def test_in_markdown_the_best_are_bold(studies: dict[str, Study]) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_six_scenarios_fit_80_columns_in_any_encoding(studies: dict[str, Study], encoding: str) -> None:
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    print_matrix(studies, Console(file=file, width=80, force_terminal=False))
-    file.flush()
-    file.seek(0)
-    text = file.read()
-    assert max(map(len, text.splitlines())) <= 80
+    text = in_80_columns(encoding, studies, print_matrix)
     assert "weighted_least_request" in text
     assert "2: calm (much.toml)" in text
 
@@ -163,8 +156,8 @@ url = "http://a/"
 
 
 @pytest.fixture
-def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Return what runs `balancer compare` among a few scenarios; it returns the code, what was said and complained."""
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs `balancer compare` among a few scenarios."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("more").mkdir()
@@ -172,16 +165,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         Path(path).write_text(_TOML)
     Path("wrong.toml").write_text(_TOML.replace("fifo", "fifi"))
     Path("loads.toml").write_text(f"loads = [0.5]\n{_TOML}")
-
-    def run(*args: str) -> tuple[object, str, str]:
-        monkeypatch.setattr(sys, "argv", ["balancer", "compare", *args])
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return ended.code, *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return run
+    return partial(command, "compare")
 
 
 def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:
