@@ -15,7 +15,15 @@ from balancer.endpoint import Lease
 from balancer.strategy import Request
 from tests.properties.sequence import Sequence
 
-__all__ = ["Excess", "assert_follows", "assert_holds_however_they_come_and_go", "by_weight", "evenly", "only"]
+__all__ = [
+    "Counting",
+    "Excess",
+    "assert_follows",
+    "assert_holds_however_they_come_and_go",
+    "by_weight",
+    "evenly",
+    "only",
+]
 
 
 def assert_follows(found: Iterable[Hashable], expected: Mapping[Any, float]) -> None:
@@ -77,6 +85,16 @@ def assert_holds_however_they_come_and_go(
         else:  # the first or the last to come, so that slots come back in an order of its own
             calls.give(out.pop(rng.choice((0, -1))))
     excess.check(len(capacities) - len(exclude))
+
+
+class Counting(random.Random):
+    """Counts its numbers: the darts that are thrown."""
+
+    drawn = 0
+
+    def random(self) -> float:
+        self.drawn += 1
+        return super().random()
 
 
 def by_weight(weights: Mapping[str, float]) -> dict[str, float]:

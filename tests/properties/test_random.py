@@ -10,7 +10,7 @@ from balancer_strategies.random import Random
 
 from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Node, Request, StrategyOptions
-from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, by_weight, only
+from tests.properties.chances import Counting, assert_follows, assert_holds_however_they_come_and_go, by_weight, only
 from tests.properties.sequence import Sequence
 
 _WEIGHTS = {"a": 5.0, "b": 3.0, "c": 1.0, "d": 0.3, "e": 0.3}  # of each strip another part counts
@@ -127,14 +127,6 @@ def test_chances_hold_however_endpoints_come_and_go(exclude: str) -> None:
 # -- what it costs ---------------------------------------------------------------------------------
 
 
-class _Counting(random.Random):
-    drawn = 0
-
-    def random(self) -> float:
-        self.drawn += 1
-        return super().random()
-
-
 def _nodes(weights: Listed[float]) -> list[Node]:
     """Return nodes that stay free when they are picked, as nothing is counted here."""
     return [Node(Endpoint(f"e{n}", weight=weight, capacity=2)) for n, weight in enumerate(weights)]
@@ -142,7 +134,7 @@ def _nodes(weights: Listed[float]) -> list[Node]:
 
 def darts(weights: Listed[float]) -> float:
     """Return how many darts a choice takes, by the mean of 2000."""
-    rng = _Counting(5)
+    rng = Counting(5)
     strategy = Random(StrategyOptions(), rng)
     for node in _nodes(weights):
         strategy.join(node, 0.0)

@@ -15,7 +15,7 @@ from balancer_strategies.weighted_least_request import WeightedLeastRequest
 from balancer.endpoint import Endpoint
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.nodes import WritableNode
-from tests.properties.chances import Excess, assert_follows, by_weight, only
+from tests.properties.chances import Counting, Excess, assert_follows, by_weight, only
 from tests.properties.driven import Driven
 
 _NAME = "weighted_least_request"
@@ -219,18 +219,10 @@ def test_in_turns_one_that_was_full_comes_back_and_what_does_not_fit_is_passed_o
     assert set(one_by_one(pool, 5, Request(exclude=frozenset("a")))) == {"b"}
 
 
-class _Counting(random.Random):
-    drawn = 0
-
-    def random(self) -> float:
-        self.drawn += 1
-        return super().random()
-
-
 def test_a_choice_takes_less_than_two_darts_whatever_is_in_flight() -> None:
     """More than half of each strip counts, so the darts are geometric with mean < 2 and deviation < 1.5. The mean of
     2000 is below 2 + 4 x 1.5 / sqrt(2000)."""
-    rng, leases = _Counting(5), random.Random(5)
+    rng, leases = Counting(5), random.Random(5)
     strategy = WeightedLeastRequest(WeightedLeastRequest.Options(), rng)
     for number in range(300):
         node = WritableNode(Endpoint(f"e{number}", capacity=10**6, weight=leases.lognormvariate(0.0, 1.0)))

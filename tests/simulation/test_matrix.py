@@ -43,14 +43,6 @@ def study(*policies: str, **values: Any) -> Study:
     return run_study(Scenario.model_validate({**_CALM, **values}), policies)
 
 
-def cells(*policies: str, **values: Any) -> list[str]:
-    return [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()]
-
-
-def test_whoever_cannot_be_told_apart_from_the_best_is_the_best() -> None:
-    assert cells("fifo", "random", **_ALIKE) == ["1.00", "1.00"]
-
-
 def test_the_others_are_so_many_times_as_slow() -> None:
     found = study("peak_ewma", "first", **_SPEEDS)
     best, slow = (found.metric(policy, "sojourn_mean_s").mean for policy in ("peak_ewma", "first"))
@@ -65,13 +57,24 @@ _NEARLY = {
 }
 
 
-def test_who_is_clearly_behind_by_less_than_a_digit_is_not_written_like_the_best() -> None:
-    """Every other call of `fifo` takes 0.4% longer, and none of `first`."""
-    assert cells("first", "fifo", **_NEARLY) == ["1.00", "1.01"]
-
-
-def test_who_cannot_keep_up_is_said() -> None:
-    assert cells("fifo", **_TOO_MUCH) == ["cannot keep up"]
+@pytest.mark.parametrize(
+    ("policies", "values", "found"),
+    [
+        pytest.param(("fifo", "random"), _ALIKE, ["1.00", "1.00"], id="who cannot be told apart from the best"),
+        # Every other call of `fifo` takes 0.4% longer, and none of `first`.
+        pytest.param(("first", "fifo"), _NEARLY, ["1.00", "1.01"], id="who is clearly behind by less than a digit"),
+        pytest.param(("fifo",), _TOO_MUCH, ["cannot keep up"], id="who cannot keep up"),
+        pytest.param(("fifo",), {**_BATCH, "horizon_s": 2.0}, ["not done in time"], id="a batch that is not done"),
+        pytest.param(
+            ("fifo",),
+            {"workload": {"kind": "arrivals", "at_s": [199.0], "work_s": [5.0]}},
+            ["nothing ended"],
+            id="where nothing ends",
+        ),
+    ],
+)
+def test_a_cell_says_how_it_fares(policies: tuple[str, ...], values: dict[str, Any], found: list[str]) -> None:
+    assert [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()] == found
 
 
 class _Behind(Study):
@@ -96,15 +99,6 @@ def test_of_a_batch_the_makespan_counts() -> None:
     fifo, first = (found.metric(policy, "makespan_s").mean for policy in ("fifo", "always_first"))
     assert cells_of({"s": found}) == {"fifo": ["1.00"], "always_first": [f"{first / fifo:.2f}"]}
     assert first > 1.5 * fifo
-
-
-def test_a_batch_that_is_not_done_has_no_figure() -> None:
-    assert cells("fifo", **_BATCH, horizon_s=2.0) == ["not done in time"]
-
-
-def test_where_nothing_ends_there_is_no_figure() -> None:
-    nobody = cells("fifo", workload={"kind": "arrivals", "at_s": [199.0], "work_s": [5.0]})
-    assert nobody == ["nothing ended"]
 
 
 def test_who_was_not_in_a_study_has_a_dash_there() -> None:

@@ -74,6 +74,7 @@ _ENDLESS = [
         "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
     ),
 ]
+_OUTAGES = "members = 2\noutages = [{{ at_s = {}, for_s = 2.0 }}, {{ at_s = {}, for_s = 1.0 }}]"
 _LATE = "the run ends at horizon_s = 1000; it must be less"
 
 _REFUSED = [
@@ -146,6 +147,12 @@ _REFUSED = [
     ),
     (f"{_REST}retry_after_s = 2.0\n", "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both"),
     (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
+    # A cluster.
+    (
+        f"{_REST}[cluster]\n{_OUTAGES.format(5.0, 6.0)}",
+        "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
+    ),
+    (f"{_REST}[cluster]\n{_OUTAGES.format(1000.0, 1003.0)}", f"cluster.outages[0].at_s: found 1000, and {_LATE}"),
 ]
 
 
@@ -233,16 +240,26 @@ def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("section", "found"),
     [
-        ("[health]\ncooldown_s = 0.0", "health.cooldown_s"),
-        ("[limits]\nkind = 'aimed'", "limits.kind"),
-        ("[host_caps]\na = 0", "host_caps.a"),
-        ("[retries]\nbudget_ratio = -1.0", "retries.budget_ratio"),
-        ("[requests]\nhedge_after_s = 0.0", "requests.hedge_after_s"),
-        ("[[requests.kinds]]\nslots = 0", "requests.kinds[0].slots"),
+        ("[cluster]\nmembers = 0", "cluster.members: found 0: it must be >= 1"),
+        ("[cluster]\nmembers = 2\nloss = 1.0", "cluster.loss: found 1.0: it must be < 1"),
+        (
+            "[cluster]\nmembers = 2\n[requests]\nhedge_after_s = 1.0",
+            "cluster: requests.hedge_after_s is not simulated with it; ",
+        ),
+        (
+            '[cluster]\nmembers = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
+            "cluster: changes and from_s are not simulated with it; leave one of the two out",
+        ),
+        ("[health]\ncooldown_s = 0.0", "health.cooldown_s: found "),
+        ("[limits]\nkind = 'aimed'", "limits.kind: found "),
+        ("[host_caps]\na = 0", "host_caps.a: found "),
+        ("[retries]\nbudget_ratio = -1.0", "retries.budget_ratio: found "),
+        ("[requests]\nhedge_after_s = 0.0", "requests.hedge_after_s: found "),
+        ("[[requests.kinds]]\nslots = 0", "requests.kinds[0].slots: found "),
     ],
 )
 def test_a_rule_with_a_wrong_value_is_named(tmp_path: Path, section: str, found: str) -> None:
-    assert complaint(tmp_path, f"{_REST}{section}\n").startswith(f"{found}: found ")
+    assert complaint(tmp_path, f"{_REST}{section}\n").startswith(found)
 
 
 # -- names ------------------------------------------------------------------------------------------
