@@ -95,7 +95,7 @@ class _Watched:
 
 def scenario_of(plan: Plan) -> Scenario:
     """Return the scenario that says what `plan` says."""
-    at_s, work_s, kinds = zip(*map(astuple, plan.arrivals), strict=True)
+    at_s, work_s, kinds = map(list, zip(*map(astuple, plan.arrivals), strict=True))
     workload = {"kind": "arrivals", "at_s": at_s, "work_s": work_s, "kinds": kinds}
     requests = {
         "attempts": plan.attempts,
@@ -118,9 +118,8 @@ def scenario_of(plan: Plan) -> Scenario:
 
 def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
     said = asdict(site)
-    seen = [
-        (from_s, to_s) for from_s, to_s in said.pop("failing") if from_s < min(to_s, horizon_s) and to_s > site.from_s
-    ]
+    windows = said.pop("failing")
+    seen = [(from_s, to_s) for from_s, to_s in windows if from_s < min(to_s, horizon_s) and to_s > site.from_s]
     return {
         **said,
         "labels": sorted(site.labels),

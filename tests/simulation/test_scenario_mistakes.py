@@ -74,7 +74,7 @@ _ENDLESS = [
         "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
     ),
 ]
-_OUTAGES = "members = 2\noutages = [{{ at_s = {}, for_s = 2.0 }}, {{ at_s = {}, for_s = 1.0 }}]"
+_CLUSTER = f"{_REST}[cluster]\nmembers = 2\n"
 _LATE = "the run ends at horizon_s = 1000; it must be less"
 
 _REFUSED = [
@@ -149,10 +149,10 @@ _REFUSED = [
     (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
     # A cluster.
     (
-        f"{_REST}[cluster]\n{_OUTAGES.format(5.0, 6.0)}",
+        _CLUSTER + "outages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
         "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
     ),
-    (f"{_REST}[cluster]\n{_OUTAGES.format(1000.0, 1003.0)}", f"cluster.outages[0].at_s: found 1000, and {_LATE}"),
+    (_CLUSTER + "outages = [{ at_s = 1000.0, for_s = 2.0 }]", f"cluster.outages[0].at_s: found 1000, and {_LATE}"),
 ]
 
 
