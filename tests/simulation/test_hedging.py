@@ -7,8 +7,6 @@ import pytest
 from balancer_simulator import Scenario
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.world.task import Task
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES
@@ -207,54 +205,3 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
 def test_calls_of_workers_count_both(policy: str) -> None:
     record = run(_WORKLOADS["closed"], policy)
     assert sum(record.crews[0]) == record.metrics["calls"] > record.wait.count
-
-
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("policy", NAMES)
-@settings(max_examples=60)
-@given(
-    arrivals=st.lists(st.tuples(st.integers(0, 32), st.sampled_from([0.25, 1.0, 3.0])), min_size=1).map(sorted),
-    sites=st.lists(
-        st.fixed_dictionaries(
-            {
-                "capacity": st.integers(1, 3),
-                "speed": st.sampled_from([1.0, 0.25]),
-                "refuse_beyond": st.sampled_from([None, 1]),
-                "faults": st.sampled_from([[], [{"kind": "fail_within", "probability": 0.5}], [{"kind": "fast_fail"}]]),
-            }
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    hedge_after_s=st.sampled_from([0.125, 1.0]),
-    call_timeout_s=st.sampled_from([None, 2.0]),
-    ratio=st.sampled_from([None, 0.0, 0.5]),
-    horizon_s=st.sampled_from([3.0, 1000.0]),
-)
-def test_every_request_ends_once(
-    policy: str,
-    arrivals: list[tuple[int, float]],
-    sites: list[dict[str, Any]],
-    hedge_after_s: float,
-    call_timeout_s: float | None,
-    ratio: float | None,
-    horizon_s: float,
-) -> None:
-    endpoints = [endpoint(f"http://{number}/", **site) for number, site in enumerate(sites)]
-    requests = {"hedge_after_s": hedge_after_s, "call_timeout_s": call_timeout_s}
-    retries = None if ratio is None else {"budget_ratio": ratio, "budget_per_s": 0.5}
-    instants, works = [at_s / 8 for at_s, _ in arrivals], [work_s for _, work_s in arrivals]
-    begun = Begun()
-    scenario = at(instants, works, *endpoints, requests=requests, retries=retries, horizon_s=horizon_s)
-    record = run(scenario, policy, observer=begun)
-    assert record.arrived == sum(at_s < horizon_s for at_s in instants)
-    assert len(begun.grants) == record.metrics["calls"] >= record.wait.count
-    succeeded = Counter(span.task for span in record.spans if span.ok)
-    assert set(succeeded.values()) <= {1}
-    assert len(succeeded) == record.completed == record.sojourn.count
-    for url, model in scenario.by_url.items():
-        leases = [lease for lease in begun.leases if lease.endpoint.url == url]
-        assert sum(not lease.ended for lease in leases) <= model.capacity
-    if horizon_s == 1000.0:
-        assert record.unfinished == 0
-        assert all(lease.ended for lease in begun.leases)
