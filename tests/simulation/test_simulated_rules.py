@@ -446,7 +446,7 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
-@settings(max_examples=120)
+@settings(max_examples=200)
 @given(scenario=_scenarios())
 def test_every_request_ends_once_and_nothing_is_exceeded(policy: str, scenario: Scenario) -> None:
     out = Out()
