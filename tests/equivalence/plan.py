@@ -12,7 +12,7 @@ after a failure without a pause) is no such tie; it has an order of its own.
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -102,6 +102,9 @@ class Rules:
     host_caps: dict[str, int] = field(default_factory=dict)
     quotas: dict[str, QuotaSettings] = field(default_factory=dict)
     spill_after_s: float | None = None
+
+    def values(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)

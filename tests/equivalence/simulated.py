@@ -4,6 +4,7 @@ Decides how a plan is written as a scenario. It must not know the threaded pool.
 """
 
 import random
+from dataclasses import asdict, astuple
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +23,7 @@ from balancer.errors import BalancerError
 from tests.equivalence.gate import Coarse
 from tests.equivalence.happened import Decided, Granted, Happened, Refused, recording
 from tests.equivalence.listening import ListeningRegistry
-from tests.equivalence.plan import REFUSAL_S, Change, Kind, Plan, Site
+from tests.equivalence.plan import REFUSAL_S, Kind, Plan, Site
 
 __all__ = ["choices_of", "simulate"]
 
@@ -94,12 +95,8 @@ class _Watched:
 
 def scenario_of(plan: Plan) -> Scenario:
     """Return the scenario that says what `plan` says."""
-    workload = {
-        "kind": "arrivals",
-        "at_s": [arrival.at_s for arrival in plan.arrivals],
-        "work_s": [arrival.work_s for arrival in plan.arrivals],
-        "kinds": [arrival.kind for arrival in plan.arrivals],
-    }
+    at_s, work_s, kinds = map(list, zip(*map(astuple, plan.arrivals), strict=True))
+    workload = {"kind": "arrivals", "at_s": at_s, "work_s": work_s, "kinds": kinds}
     requests = {
         "attempts": plan.attempts,
         "kinds": [_kind(number, kind, plan.timeout_s) for number, kind in enumerate(plan.kinds)],
@@ -109,33 +106,23 @@ def scenario_of(plan: Plan) -> Scenario:
             "workload": workload,
             "requests": requests,
             "endpoints": [_endpoint(site, plan.horizon_s) for site in plan.sites],
-            "changes": [_change(change) for change in plan.changes if change.at_s < plan.horizon_s],
+            "changes": [asdict(change) for change in plan.changes if change.at_s < plan.horizon_s],
             "max_waiters": plan.max_waiters,
             "horizon_s": plan.horizon_s,
             "seed": plan.seed,
             "retries": plan.retries,
-            "health": plan.rules.health,
-            "limits": plan.rules.limits,
-            "host_caps": plan.rules.host_caps,
-            "quotas": plan.rules.quotas,
-            "spill_after_s": plan.rules.spill_after_s,
+            **plan.rules.values(),
         }
     )
 
 
 def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
-    seen = [(from_s, to_s) for from_s, to_s in site.failing if from_s < min(to_s, horizon_s) and to_s > site.from_s]
+    said = asdict(site)
+    windows = said.pop("failing")
+    seen = [(from_s, to_s) for from_s, to_s in windows if from_s < min(to_s, horizon_s) and to_s > site.from_s]
     return {
-        "url": site.url,
-        "capacity": site.capacity,
-        "weight": site.weight,
+        **said,
         "labels": sorted(site.labels),
-        "host": site.host,
-        "group": site.group,
-        "quota": site.quota,
-        "speed": site.speed,
-        "from_s": site.from_s,
-        "refuse_beyond": site.refuse_beyond,
         "retry_after_s": site.retry_after_s if site.refuse_beyond else None,
         "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in seen],
     }
@@ -143,21 +130,8 @@ def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
 
 def _kind(number: int, kind: Kind, timeout_s: float | None) -> dict[str, object]:
     return {
+        **asdict(kind),
         "name": f"kind {number}",
         "labels": sorted(kind.labels),
-        "priority": kind.priority,
-        "slots": kind.slots,
-        "tokens": kind.tokens,
-        "used_tokens": kind.used_tokens,
         "acquire_timeout_s": timeout_s,
-    }
-
-
-def _change(change: Change) -> dict[str, object]:
-    return {
-        "at_s": change.at_s,
-        "do": change.do,
-        "url": change.url,
-        "capacity": change.capacity,
-        "weight": change.weight,
     }

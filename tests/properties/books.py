@@ -4,15 +4,13 @@ It keeps the contract of `balancer.strategy` and checks every choice: that the r
 if anybody could be. A pool has rules for what happens to a limit; here a test just sets it.
 """
 
-import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from balancer.testing.nodes import WritableNode
+from tests.properties.driven import Told
 
 __all__ = ["Books", "Taken"]
 
@@ -30,18 +28,14 @@ class Taken:
         return self.node.endpoint.url
 
 
-class Books:
-    """One strategy and the nodes it chooses from, by URL, in the order of joining; `out` is what is leased."""
+class Books(Told):
+    """Keeps every lease that is out."""
 
     def __init__(
         self, strategy: str, specs: Iterable[Endpoint], *, options: Mapping[str, Any] | None = None, seed: int = 0
     ) -> None:
-        self.strategy = default_registry().strategy(strategy, options, random.Random(seed))
-        self.now = 0.0
-        self.nodes: dict[str, Node] = {}
+        super().__init__(strategy, specs, options=options, seed=seed)
         self.out: list[Taken] = []
-        for spec in specs:
-            self.join(spec)
 
     # -- leases ------------------------------------------------------------------------------------
 
@@ -80,16 +74,10 @@ class Books:
 
     # -- what a strategy is told -------------------------------------------------------------------
 
-    def join(self, spec: Endpoint) -> None:
-        """Take an endpoint into service; its node is a new one."""
-        node = self.nodes[spec.url] = WritableNode(spec)
-        self.strategy.join(node, self.now)
-
     def leave(self, url: str) -> None:
         """Take an endpoint out of service; what is out may come back later."""
-        node = self.nodes.pop(url)
-        node.limit = node.ceiling = 0
-        self.strategy.leave(node, self.now)
+        self.nodes[url].limit = self.nodes[url].ceiling = 0
+        super().leave(url)
 
     def set(self, url: str, *, limit: int | None = None, weight: float | None = None) -> None:
         """Put another limit or weight in force. The ceiling stays, but where nothing may be leased it is 0."""
@@ -115,6 +103,36 @@ class Books:
         taken = self._lease(node, slots)
         self.strategy.change(node, self.now)
         return taken
+
+    def do(self, move: str, argument: Any) -> None:
+        """Do what is said in generated data; what makes no sense now is not done."""
+        url = (
+            argument.url if isinstance(argument, Endpoint) else argument[0] if isinstance(argument, tuple) else argument
+        )
+        if move == "take":
+            self.try_take(argument)
+        elif move == "give":
+            if self.out:
+                self.give(self.out[argument[0] % len(self.out)], argument[1])
+        elif move == "wait":
+            self.now += argument
+        elif move == "join":
+            if url not in self.nodes:
+                self.join(argument)
+        elif url in self.nodes:
+            if move == "respec":
+                self.respec(url, capacity=argument.capacity, weight=argument.weight, labels=argument.labels)
+            elif move == "limit":
+                self.set(url, limit=argument[1])
+            elif move == "back":
+                self.set(url, limit=self.nodes[url].endpoint.capacity)
+            elif move == "weight":
+                self.set(url, weight=argument[1])
+            elif move == "reserve":
+                self.reserve(*argument)
+            else:
+                assert move == "leave"
+                self.leave(url)
 
     def _lease(self, node: Node, slots: int) -> Taken:
         node.in_flight += slots

@@ -14,10 +14,10 @@ from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.nodes import WritableNode
 
-__all__ = ["Driven"]
+__all__ = ["Driven", "Told"]
 
 
-class Driven:
+class Told:
     """One strategy and its nodes.
 
     Attributes:
@@ -46,6 +46,10 @@ class Driven:
         for name, value in fields.items():
             setattr(self.nodes[url], name, value)
         self.strategy.change(self.nodes[url], self.now)
+
+
+class Driven(Told):
+    """What is out is known by its URL."""
 
     def take(self, request: Request = ANY) -> str | None:
         """Return who was picked; nobody, only if the request fits nobody."""

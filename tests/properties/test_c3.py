@@ -1,13 +1,10 @@
 """`c3`, held against its definition: (R - s + q^3 s) / weight, of a few drawn."""
 
-import random
 from collections import Counter
 
 import pytest
 
 from balancer.endpoint import Endpoint
-from balancer.errors import ConfigError
-from balancer.plugins.registry import default_registry
 from balancer.strategy import Node
 from tests.properties.call_history import History, hold_against
 from tests.properties.driven import Driven
@@ -87,9 +84,3 @@ def test_who_starts_slowly_gets_less() -> None:
     pool.change("a", weight=1 / 8)
     found = queues(pool, 900)
     assert found["b"] / found["a"] == pytest.approx(2.0, rel=0.02)
-
-
-@pytest.mark.parametrize("clients", [0, 1.5, 10**7])
-def test_clients_are_checked(clients: float) -> None:
-    with pytest.raises(ConfigError, match="strategy 'c3', option clients"):
-        default_registry().strategy("c3", {"clients": clients}, random.Random(0))

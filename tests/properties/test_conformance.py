@@ -34,20 +34,6 @@ def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> N
     )
 
 
-@pytest.mark.sampled(1)
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"decay_s": 0.01, "floor": 1.0},
-        {"decay_s": 1e6, "floor": 1e-6, "slow_start_s": 0.0},
-        {"speed": 2.0, "slow_start_s": 1000.0},
-        {"speed": 0.0, "slow_start_s": 0.0},
-    ],
-)
-def test_weighted_health_keeps_the_contract_with_unusual_options(options: dict[str, float]) -> None:
-    check_strategy(KINDS["weighted_health"], options=options, settings=_FEW)
-
-
 class _Scan(Strategy):
     """The plainest strategy that is right: the first that will do. Each break below is one change to it."""
 

@@ -50,32 +50,6 @@ _moves = st.one_of(
 )
 
 
-def _do(books: Books, move: str, argument: Any) -> None:
-    known = argument if isinstance(argument, str) else argument[0] if isinstance(argument, tuple) else None
-    if move == "take":
-        books.try_take(argument)
-    elif move == "give":
-        if books.out:
-            books.give(books.out[argument[0] % len(books.out)], argument[1])
-    elif move == "wait":
-        books.now += argument
-    elif move == "join":
-        if argument.url not in books.nodes:
-            books.join(argument)
-    elif move == "respec":
-        if argument.url in books.nodes:
-            books.respec(argument.url, capacity=argument.capacity, weight=argument.weight, labels=argument.labels)
-    elif known in books.nodes:
-        if move == "limit":
-            books.set(known, limit=argument[1])
-        elif move == "weight":
-            books.set(known, weight=argument[1])
-        elif move == "reserve":
-            books.reserve(*argument)
-        else:
-            books.leave(known)
-
-
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=150)
@@ -89,7 +63,7 @@ def test_whatever_it_is_told_it_picks_one_that_can_serve(
 ) -> None:
     books = Books(name, specs, seed=seed)
     for move, argument in moves:
-        _do(books, move, argument)
+        books.do(move, argument)
     for url in books.nodes:
         books.set(url, limit=books.nodes[url].endpoint.capacity)
     while books.try_take() is not None:  # nothing is lost: all that is free can be had

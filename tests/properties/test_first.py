@@ -3,16 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.endpoint import Endpoint
+from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request
 from tests.properties.books import Books
 
 _URLS = "abcd"
-_requests = st.builds(Request, exclude=st.frozensets(st.sampled_from(_URLS), max_size=2), slots=st.sampled_from((1, 2)))
+_URL = st.sampled_from(_URLS)
+_requests = st.builds(Request, exclude=st.frozensets(_URL, max_size=2), slots=st.sampled_from((1, 2)))
 _moves = st.one_of(
     st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
-    st.tuples(st.just("give"), st.integers(0, 9)),
-    st.tuples(st.sampled_from(("out", "back", "again")), st.sampled_from(_URLS)),
+    st.tuples(st.just("give"), st.tuples(st.integers(0, 9), st.just(Outcome.SUCCESS))),
+    st.tuples(st.just("limit"), st.tuples(_URL, st.just(0))),
+    st.tuples(st.sampled_from(("back", "again")), _URL),
 )
 
 
@@ -27,16 +29,12 @@ def test_the_first_that_fits_is_next(capacities: list[int], moves: list[tuple[st
             expected = next((url for url, node in books.nodes.items() if argument.fits(node)), None)
             taken = books.try_take(argument)
             assert (taken and taken.url) == expected
-        elif isinstance(argument, int):
-            if books.out:
-                books.give(books.out[argument % len(books.out)])
         elif move == "again":
             spec = books.nodes[str(argument)].endpoint
             books.leave(spec.url)
             books.join(spec)
         else:
-            url = str(argument)
-            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+            books.do(move, argument)
 
 
 def test_one_is_filled_before_the_next_is_used() -> None:

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.endpoint import Endpoint
+from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Request
 from tests.properties.books import Books
-from tests.properties.chances import assert_follows, evenly
+from tests.properties.chances import assert_follows, evenly, only
 
 _URLS = "abcd"
-_requests = st.builds(Request, exclude=st.frozensets(st.sampled_from(_URLS), max_size=2), slots=st.sampled_from((1, 2)))
+_URL = st.sampled_from(_URLS)
+_requests = st.builds(Request, exclude=st.frozensets(_URL, max_size=2), slots=st.sampled_from((1, 2)))
 _moves = st.one_of(
     st.tuples(st.just("take"), st.one_of(st.just(Request()), _requests)),
-    st.tuples(st.just("give"), st.integers(0, 9)),
-    st.tuples(st.sampled_from(("out", "back", "kept", "heavier")), st.sampled_from(_URLS)),
+    st.tuples(st.just("give"), st.tuples(st.integers(0, 9), st.just(Outcome.SUCCESS))),
+    st.tuples(st.just("limit"), st.tuples(_URL, st.just(0))),
+    st.tuples(st.just("reserve"), st.tuples(_URL, st.just(1))),
+    st.tuples(st.just("weight"), st.tuples(_URL, st.just(7.0))),
+    st.tuples(st.just("back"), _URL),
 )
-
-
-def _only(url: str) -> Request:
-    return Request(exclude=frozenset(_URLS) - {url})
 
 
 def _see(books: Books, idle: list[str]) -> list[str]:
@@ -37,16 +37,8 @@ def test_the_one_idle_longest_is_next(capacities: list[int], moves: list[tuple[s
             expected = next((url for url in idle if argument.fits(books.nodes[url])), None)
             taken = books.try_take(argument)
             assert expected is None or (taken is not None and taken.url == expected)
-        elif isinstance(argument, int):
-            if books.out:
-                books.give(books.out[argument % len(books.out)])
-        elif move == "kept":
-            books.reserve(str(argument), 1)
-        elif move == "heavier":
-            books.set(str(argument), weight=7.0)
         else:
-            url = str(argument)
-            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+            books.do(move, argument)
         idle = _see(books, idle)
 
 
@@ -64,7 +56,7 @@ def busy(capacities: dict[str, int], *, seed: int) -> Books:
     specs = [Endpoint(url, capacity=c, weight=1.0 + n) for n, (url, c) in enumerate(capacities.items())]
     books = Books("jiq", specs, seed=seed)
     for url in capacities:
-        books.take(_only(url))
+        books.take(only(url, _URLS))
     return books
 
 
@@ -72,8 +64,8 @@ def busy(capacities: dict[str, int], *, seed: int) -> Books:
 def test_where_none_is_idle_any_is_as_likely(admitted: str) -> None:
     books = busy(dict.fromkeys(_URLS, 9), seed=1)
     for _ in range(3):
-        books.take(_only("a"))  # more leases, and no less likely
-    found = books.calls(4000, request=Request(exclude=frozenset(_URLS) - set(admitted)))
+        books.take(only("a", _URLS))  # more leases, and no less likely
+    found = books.calls(4000, request=only(admitted, _URLS))
     assert_follows(found, evenly(admitted))
 
 

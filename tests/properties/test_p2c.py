@@ -1,14 +1,12 @@
 """`p2c`, held against its definition: of `choices` distinct endpoints, the least (in-flight + 1) / weight.
 
-The exact chance of each endpoint follows from counting all draws in all orders, and is tested by chi-square at
-p = 0.001 with a fixed seed, so a right strategy fails one seed in a thousand, always the same one, and a wrong
-one nearly always. Critical values: NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.4.
+The exact chance of each endpoint follows from counting all draws in all orders.
 """
 
 import math
 import random
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Listed
 from heapq import heappop, heappush
 from itertools import permutations
@@ -21,18 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Lease
-from balancer.errors import ConfigError
 from balancer.kit import LeastLoaded
-from balancer.plugins.registry import default_registry
 from balancer.strategy import Node, Request
 from balancer.testing.conformance import check_strategy, maker_of
 from balancer.testing.model import ModelEndpoint
 from balancer.testing.nodes import WritableNode
 from balancer.testing.referee import GrantRule
 from balancer.testing.walk import random_walk
+from tests.properties.chances import assert_follows, assert_holds_however_they_come_and_go, evenly, only
 from tests.properties.sequence import Sequence
 
-_CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 9: 27.877}  # by degrees of freedom
 _FIVE = "abcde"
 _MANY = 1000  # a capacity that is never reached
 
@@ -86,12 +82,6 @@ def test_its_pick_is_the_shared_one_with_the_load_written_out(seed: int, choices
     assert len(picked(P2c.pick)) >= sum(limits) // 2
 
 
-@pytest.mark.parametrize("choices", [0, -1, 1.5, "many"])
-def test_choices_that_make_no_sense_are_an_error(choices: object) -> None:
-    with pytest.raises(ConfigError, match="strategy 'p2c', option choices"):
-        default_registry().strategy("p2c", {"choices": choices}, random.Random(0))
-
-
 # -- chances ---------------------------------------------------------------------------------------
 
 
@@ -100,19 +90,6 @@ def chances(loads: Mapping[str, float], choices: int) -> dict[str, float]:
     draws = list(permutations(loads, min(choices, len(loads))))
     won = Counter(min(draw, key=loads.__getitem__) for draw in draws)
     return {url: won[url] / len(draws) for url in loads}
-
-
-def assert_follows(found: Iterable[str], expected: Mapping[str, float]) -> None:
-    counts = Counter(found)
-    means = {url: counts.total() * chance for url, chance in expected.items() if chance}
-    assert set(counts) <= set(means), "one was chosen that had no chance"
-    if len(means) > 1:
-        statistic = sum((counts[url] - mean) ** 2 / mean for url, mean in means.items())
-        assert statistic < _CRITICAL[len(means) - 1], f"chi-square {statistic:.1f}: {counts} for {means}"
-
-
-def only(url: str, among: Iterable[str] = _FIVE) -> Request:
-    return Request(exclude=frozenset(among) - {url})
 
 
 def sequence_of(
@@ -129,7 +106,7 @@ def sequence_of(
     calls = Sequence("p2c", specs, options={"choices": choices}, seed=seed)
     for url, leases, *_ in named:
         for _ in range(leases):
-            calls.take(only(url))
+            calls.take(only(url, _FIVE))
     return calls
 
 
@@ -166,12 +143,12 @@ def test_these_chances_are_known_in_simple_cases() -> None:
 
 def test_the_first_choice_of_a_new_pool_is_unbiased() -> None:
     firsts = [sequence_of((0,) * 5, seed=seed).take().endpoint.url for seed in range(2000)]
-    assert_follows(firsts, dict.fromkeys(_FIVE, 0.2))
+    assert_follows(firsts, evenly(_FIVE))
 
 
 def test_with_one_choice_neither_load_nor_weight_counts() -> None:
     found = sequence_of((9, 0, 4, 0, 1), weights=(1.0, 50.0, 0.1, 1.0, 2.0), choices=1).calls(5000)
-    assert_follows(found, dict.fromkeys(_FIVE, 0.2))
+    assert_follows(found, evenly(_FIVE))
 
 
 def test_a_full_endpoint_is_not_drawn() -> None:
@@ -185,8 +162,7 @@ def test_a_full_endpoint_is_not_drawn() -> None:
 @pytest.mark.parametrize("choices", [1, 2, 3])
 def test_chances_among_the_admitted(admitted: str, choices: int) -> None:
     loads = loads_of((0, 1, 1, 2, 3))
-    request = Request(exclude=frozenset(_FIVE) - frozenset(admitted))
-    found = sequence_of((0, 1, 1, 2, 3), choices=choices).calls(4000, request=request)
+    found = sequence_of((0, 1, 1, 2, 3), choices=choices).calls(4000, request=only(admitted, _FIVE))
     assert_follows(found, chances({url: loads[url] for url in admitted}, choices))
 
 
@@ -226,31 +202,16 @@ def test_chances_follow_who_is_there_and_what_they_weigh() -> None:
 
 @pytest.mark.parametrize(("choices", "exclude"), [(1, ""), (2, ""), (3, ""), (2, "b")])
 def test_chances_hold_however_endpoints_come_and_go(choices: int, exclude: str) -> None:
-    """Ends of calls and their order depend on what was chosen; the next choice must depend on loads alone.
-
-    Choices less their chances sum up to a martingale, whose variance is the sum of p (1 - p), whatever happens
-    in between: the sum by its root is normal. Within 3.9 for 5 endpoints is p > 0.0005.
-    """
     capacities = dict(zip(_FIVE, (1, 2, 1, 4, 2), strict=True))
     weights = dict(zip(_FIVE, (1.0, 1.0, 2.0, 3.0, 1.5), strict=True))
     specs = [Endpoint(url, capacity=capacities[url], weight=weights[url]) for url in _FIVE]
-    calls = Sequence("p2c", specs, options={"choices": choices}, seed=4)
-    rng, request = random.Random(4), Request(exclude=frozenset(exclude))
-    out: list[Lease] = []
-    excess, variance = defaultdict[str, float](float), defaultdict[str, float](float)
-    for _ in range(6000):
-        busy = Counter(lease.endpoint.url for lease in out)
-        free = [url for url in _FIVE if busy[url] < capacities[url] and url not in exclude]
-        if free and (not out or rng.random() < 0.55):
-            out.append(calls.take(request))
-            for url, chance in chances({url: (busy[url] + 1) / weights[url] for url in free}, choices).items():
-                excess[url] += (url == out[-1].endpoint.url) - chance
-                variance[url] += chance * (1 - chance)
-        else:  # the first or the last to come, so that slots come back in an order of its own
-            calls.give(out.pop(rng.choice((0, -1))))
-    scores = {url: excess[url] / math.sqrt(variance[url]) for url in variance}
-    assert len(scores) == 5 - len(exclude)
-    assert max(map(abs, scores.values())) < 3.9, scores
+    assert_holds_however_they_come_and_go(
+        Sequence("p2c", specs, options={"choices": choices}, seed=4),
+        lambda free: chances({url: (out + 1) / weights[url] for url, out in free.items()}, choices),
+        capacities=capacities,
+        exclude=exclude,
+        steps=6000,
+    )
 
 
 # -- many endpoints --------------------------------------------------------------------------------

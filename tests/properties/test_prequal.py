@@ -1,12 +1,8 @@
 """`prequal`, held against its definition: the fastest of the cold, else the least busy of the hot, of a few drawn."""
 
-import random
-
 import pytest
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.errors import ConfigError
-from balancer.plugins.registry import default_registry
 from balancer.strategy import Node
 from tests.properties.call_history import DECAY_S, History, hold_against
 from tests.properties.driven import Driven
@@ -107,9 +103,3 @@ def test_a_success_makes_up_for_a_failure() -> None:
         pool.change("d", in_flight=1)
         pool.give("d", 0.1, outcome)
         assert pool.take() == chosen
-
-
-@pytest.mark.parametrize("quantile", [-0.1, 1.1, float("nan")])
-def test_the_quantile_is_checked(quantile: float) -> None:
-    with pytest.raises(ConfigError, match="strategy 'prequal', option quantile"):
-        default_registry().strategy("prequal", {"quantile": quantile}, random.Random(0))

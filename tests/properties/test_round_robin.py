@@ -52,10 +52,9 @@ def test_the_next_one_with_a_free_slot_has_its_turn(capacities: list[int], moves
             for taken in [taken for taken in books.out if taken.url == url][:1]:
                 books.give(taken)
         elif move == "join":
-            if url not in books.nodes:
-                books.join(Endpoint(url, capacity=2))
-        elif url in books.nodes:
-            books.set(url, limit=0 if move == "out" else books.nodes[url].endpoint.capacity)
+            books.do(move, Endpoint(url, capacity=2))
+        else:
+            books.do(*(("limit", (url, 0)) if move == "out" else (move, url)))
 
 
 def test_one_that_was_passed_over_is_next() -> None:

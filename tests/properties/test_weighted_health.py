@@ -1,70 +1,14 @@
 """`weighted_health`: shares by weight in every short window, less for who fails or is slow, and it forgets."""
 
 import random
-from collections.abc import Mapping
-from collections.abc import Sequence as Listed
-from itertools import accumulate
 from time import thread_time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint, Outcome
-from balancer.errors import ConfigError
-from balancer.plugins.registry import default_registry
-from tests.properties.sequence import Sequence
-
-_STEADY: Mapping[str, float] = {"slow_start_s": 0.0}
-
-
-def sequence_of(
-    weights: Listed[float], *, options: Mapping[str, float] = _STEADY, seed: int = 0, capacity: int = 4
-) -> Sequence:
-    specs = [Endpoint(f"e{n}", weight=weight, capacity=capacity) for n, weight in enumerate(weights)]
-    return Sequence("weighted_health", specs, options=options, seed=seed)
-
-
-def furthest_off(urls: Listed[str], weights: Listed[float], longest: int = 60) -> list[float]:
-    """Return, for each endpoint, by how many leases it was off its share in its worst window."""
-    worst = []
-    for number, weight in enumerate(weights):
-        share = weight / sum(weights)
-        ahead = list(accumulate(((url == f"e{number}") - share for url in urls), initial=0.0))
-        windows = (ahead[i + n] - ahead[i] for n in range(1, longest) for i in range(len(urls) - n))
-        worst.append(max(map(abs, windows)))
-    return worst
-
+from tests.properties.test_by_turns import failing, furthest_off, sequence_of
 
 # -- shares by weight ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "weights", [(2.0, 1.0), (3.0, 2.0, 1.0), (1.0, 1.0, 1.0, 1.0), (20.0, 10.0), (1000.0, 500.0), (0.002, 0.001)]
-)
-@pytest.mark.parametrize("seed", range(5))
-def test_shares_are_within_one_lease_in_every_window(weights: tuple[float, ...], seed: int) -> None:
-    urls = sequence_of(weights, seed=seed).calls(500)
-    assert max(furthest_off(urls, weights)) <= 1.0 + 1e-9
-
-
-@pytest.mark.parametrize("weights", [(1000.0, 500.0, 700.0), (5.0, 1.0, 1.0, 0.7, 0.3), (1e6, 3e6)])
-def test_shares_are_by_weight(weights: tuple[float, ...]) -> None:
-    urls = sequence_of(weights).calls(10_000)
-    shares = [urls.count(f"e{n}") / 10_000 for n in range(len(weights))]
-    assert shares == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
-
-
-@settings(max_examples=60)
-@given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
-def test_shares_are_within_the_bound_of_edf_in_every_window(weights: list[int], seed: int) -> None:
-    """An endpoint is picked once a period 1/w of virtual time, so in a span V of it V w times, give or take
-    one. A window of L leases spans between (L - n) / W and (L + n) / W for n endpoints of weight W in all, so
-    an endpoint is off its share L w / W by less than 1 + n w / W."""
-    urls = sequence_of([float(w) for w in weights], seed=seed).calls(200)
-    off = furthest_off(urls, weights, longest=40)
-    bounds = [1 + len(weights) * w / sum(weights) for w in weights]
-    assert all(found <= bound for found, bound in zip(off, bounds, strict=True)), (off, bounds)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -92,25 +36,6 @@ def test_slow_start_does_not_upset_the_shares_of_those_that_started_together(see
     assert furthest_off(urls[300:], weights) <= [1.0 + 1e-9] * 3  # 15 s on, all have started
 
 
-def test_an_endpoint_that_was_full_for_long_is_not_owed_what_it_could_not_take() -> None:
-    calls = sequence_of([1.0, 1.0], capacity=1)
-    calls.calls(20)
-    held = [calls.take(), calls.take()]
-    busy = next(lease for lease in held if lease.endpoint.url == "e0")
-    calls.give(next(lease for lease in held if lease is not busy))
-    assert calls.calls(200) == ["e1"] * 200  # e0 is busy with one long call meanwhile
-    calls.give(busy, Outcome.IGNORED)
-    assert max(furthest_off(calls.calls(50), [1.0, 1.0])) <= 1.0 + 1e-9
-
-
-def test_a_new_weight_counts_at_once() -> None:
-    calls = sequence_of([0.01, 1.0, 1.0, 1.0])
-    calls.calls(500)
-    calls.core.update(Endpoint("e0", weight=1.0, capacity=4), calls.clock())
-    urls = calls.calls(200)
-    assert furthest_off(urls[4:], [1.0] * 4) <= [1.0] * 4  # within one round, and for good
-
-
 def test_a_new_endpoint_starts_slowly_and_then_has_its_share() -> None:
     calls = sequence_of([1.0, 1.0, 1.0], options={"slow_start_s": 10.0})
     calls.calls(300)  # 15 s: these have started
@@ -123,10 +48,6 @@ def test_a_new_endpoint_starts_slowly_and_then_has_its_share() -> None:
 
 
 # -- health ----------------------------------------------------------------------------------------
-
-
-def failing(url: str) -> Outcome:
-    return Outcome.FAILURE if url == "e0" else Outcome.SUCCESS
 
 
 @pytest.mark.parametrize("kind", [Outcome.FAILURE, Outcome.OVERLOAD])
@@ -198,7 +119,7 @@ def test_to_fail_at_once_is_not_to_be_fast() -> None:
 
 
 def test_one_very_slow_endpoint_does_not_upset_the_shares_of_the_others() -> None:
-    calls = sequence_of([1.0] * 4, options={"slow_start_s": 0.0})
+    calls = sequence_of([1.0] * 4)
     slow = {"e0": 10.0}
     calls.calls(100, took_s=lambda url: slow.get(url, 0.01))
     urls = calls.calls(900, took_s=lambda url: slow.get(url, 0.01))
@@ -217,31 +138,6 @@ def test_a_newcomer_is_tried_soon_even_where_speeds_differ_a_thousandfold() -> N
 
 
 # -- odd cases -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"decay_s": 0},
-        {"decay_s": -1},
-        {"floor": 0},
-        {"floor": 1.1},
-        {"speed": -0.1},
-        {"speed": 2.1},
-        {"slow_start_s": -1},
-        {"decay_s": "soon"},
-        {"deacy_s": 1},
-    ],
-)
-def test_options_are_checked(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=f"strategy 'weighted_health', option {next(iter(options))}"):
-        default_registry().strategy("weighted_health", options, random.Random(0))
-
-
-@pytest.mark.parametrize("weights", [(5e-324, 5e-324), (1e-300, 1.0), (1e300, 1.0), (1.7e308, 1.7e308)])
-def test_no_weight_is_too_small_or_too_large(weights: tuple[float, float]) -> None:
-    urls = sequence_of(weights, options={"floor": 1e-300}).calls(200, outcome=failing)
-    assert len(urls) == 200
 
 
 def time_to_queue_all_that_are_due_at_once(n: int) -> float:

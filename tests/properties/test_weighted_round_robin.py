@@ -3,14 +3,12 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
 from balancer.strategy import Request
 from tests.properties.books import Books
 from tests.properties.chances import assert_follows
-from tests.properties.test_weighted_health import furthest_off
+from tests.properties.test_by_turns import furthest_off
 
 
 def books_of(weights: tuple[float, ...], *, seed: int = 0, capacity: int = 4) -> Books:
@@ -20,40 +18,6 @@ def books_of(weights: tuple[float, ...], *, seed: int = 0, capacity: int = 4) ->
 
 def shares(urls: list[str], n: int) -> list[float]:
     return [urls.count(f"e{number}") / len(urls) for number in range(n)]
-
-
-_WEIGHTS = [
-    (2.0, 1.0),
-    (3.0, 2.0, 1.0),
-    (1.0, 1.0, 1.0, 1.0),
-    (20.0, 10.0),
-    (0.003, 0.002, 0.001),
-    (1000.0, 500.0, 700.0),
-    (5.0, 1.0, 1.0, 0.7, 0.3),
-]
-
-
-@pytest.mark.parametrize("weights", _WEIGHTS)
-@pytest.mark.parametrize("capacity", [1, 4])
-def test_shares_are_by_weight(weights: tuple[float, ...], capacity: int) -> None:
-    found = shares(books_of(weights, capacity=capacity).calls(10_000), len(weights))
-    assert found == pytest.approx([weight / sum(weights) for weight in weights], rel=0.01)
-
-
-@pytest.mark.parametrize("weights", _WEIGHTS[:4])
-@pytest.mark.parametrize("seed", range(5))
-def test_shares_are_within_one_lease_in_every_window(weights: tuple[float, ...], seed: int) -> None:
-    assert max(furthest_off(books_of(weights, seed=seed).calls(500), weights)) <= 1.0 + 1e-9
-
-
-@settings(max_examples=60)
-@given(weights=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 99))
-def test_shares_are_within_the_bound_of_edf_in_every_window(weights: list[int], seed: int) -> None:
-    """For the bound see the test of the same name for `weighted_health`."""
-    urls = books_of(tuple(map(float, weights)), seed=seed).calls(200)
-    bounds = [1 + len(weights) * w / sum(weights) for w in weights]
-    off = furthest_off(urls, weights, longest=40)
-    assert all(found <= bound for found, bound in zip(off, bounds, strict=True)), (off, bounds)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -90,21 +54,6 @@ def test_one_that_comes_back_is_owed_nothing() -> None:
     assert max(furthest_off(books.calls(300), (3.0, 2.0, 1.0))) <= 1.0 + 1e-9
 
 
-def test_one_that_was_full_for_long_is_owed_nothing() -> None:
-    books = books_of((1.0, 1.0), capacity=1)
-    held = books.take(Request(exclude=frozenset(["e1"])))
-    assert set(books.calls(200)) == {"e1"}
-    books.give(held)
-    assert max(furthest_off(books.calls(50), (1.0, 1.0))) <= 1.0 + 1e-9
-
-
-def test_a_new_weight_counts_at_once() -> None:
-    books = books_of((0.01, 1.0, 1.0, 1.0))
-    books.calls(500)
-    books.set("e0", weight=1.0)
-    assert furthest_off(books.calls(200)[4:], [1.0] * 4) <= [1.0 + 1e-9] * 4
-
-
 def test_a_weight_that_grows_step_by_step_is_followed() -> None:
     """As by a slow start: in each step its share is that of the weight in force."""
     books = books_of((0.1, 1.0))
@@ -123,10 +72,3 @@ def test_weights_share_out_slots_not_leases() -> None:
         slots[taken.url] += taken.slots
         books.give(taken)
     assert slots["e0"] == pytest.approx(slots["e1"], abs=4)
-
-
-@pytest.mark.parametrize("weights", [(5e-324, 5e-324), (1e-300, 1.0), (1e300, 1.0), (1.7e308, 1.7e308)])
-def test_no_weight_is_too_small_or_too_large(weights: tuple[float, float]) -> None:
-    books = books_of(weights)
-    assert len(books.calls(200)) == 200
-    assert {books.take().url for _ in range(8)} == {"e0", "e1"}

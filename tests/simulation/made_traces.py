@@ -1,12 +1,16 @@
 """Traces of simulated runs: what a pool would have written of a scenario that is known."""
 
+import json
+from pathlib import Path
+
 from balancer_simulator import Policy, Scenario, simulate_once
 from balancer_simulator.world.task import Task
 
 from balancer.endpoint import Lease
 from balancer.observing.traces import Attempt, Trace
+from balancer.observing.traces.rows import line_of
 
-__all__ = ["made_trace"]
+__all__ = ["made_trace", "written"]
 
 
 def made_trace(
@@ -41,3 +45,10 @@ def made_trace(
     ]
     run = {"row": "run", "version": 1, "run": "made", "strategy": strategy, "endpoints": endpoints}
     return Trace(runs=[run], attempts=attempts, ended={"made"})
+
+
+def written(trace: Trace, folder: Path) -> Path:
+    """Return a file that has it."""
+    path = folder / "trace.jsonl"
+    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
+    return path

@@ -12,10 +12,13 @@ from balancer_simulator.run.disciplines import BASELINES
 
 from tests.registered import NAMES
 
-__all__ = ["ALL", "at", "batch", "calls", "closed", "endpoint", "run", "times"]
+__all__ = ["ALL", "BROKEN", "ONCE", "at", "batch", "calls", "change", "closed", "ended", "endpoint", "run", "times"]
 
 ALL = [*NAMES, *BASELINES]
 """Every strategy that is registered, and the baselines."""
+
+ONCE = {"attempts": 1}
+BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 _KEEP_ALL = 1_000_000
 
@@ -25,6 +28,11 @@ Given = Mapping[str, Any]
 def endpoint(url: str = "a", **values: Any) -> dict[str, Any]:
     """Return an endpoint with one slot, unless `values` say otherwise."""
     return {"url": url, **values}
+
+
+def change(at_s: float, do: str, url: str = "a", **values: Any) -> dict[str, Any]:
+    """Return a change of the membership."""
+    return {"at_s": at_s, "do": do, "url": url, **values}
 
 
 def at(at_s: Sequence[float], work_s: Sequence[float] | float = 1.0, *endpoints: Given, **values: Any) -> Scenario:
@@ -66,3 +74,8 @@ def calls(record: Record) -> list[tuple[int, str, float, float, bool]]:
 def times(record: Record) -> list[tuple[float, float]]:
     """Return (start, end) of every call that has ended, by task, then as they ended."""
     return [(span.started_s, span.ended_s) for span in sorted(record.spans, key=lambda span: span.task)]
+
+
+def ended(record: Record) -> tuple[int, int, int, int]:
+    """Return how many requests were completed, lost, timed out, and unfinished."""
+    return record.completed, record.lost, record.timed_out, record.unfinished

@@ -1,18 +1,15 @@
 """Callers in several processes, in virtual time: as in one where nothing takes time, and else as arithmetic says."""
 
-import io
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import balancer_simulator
 import pytest
-from balancer_simulator import ClusterModel, Record, Scenario, load_scenario, run_study
+from balancer_simulator import ClusterModel, Record, Scenario, run_study
 from balancer_simulator.report.terminal import print_study
-from rich.console import Console
 
-from balancer.errors import ConfigError
 from tests.registered import NAMES
+from tests.simulation.printed import printed
 from tests.simulation.scenarios import at, batch, calls, closed, endpoint, run, times
 
 _FAULTY = {"kind": "fail_within", "probability": 0.3}
@@ -159,42 +156,10 @@ def test_a_process_out_of_touch_loses_its_leases() -> None:
 # -- how it is said --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("cluster", "line"),
-    [
-        ("members = 0", "cluster.members: found 0: it must be >= 1"),
-        ("members = 2\nloss = 1.0", "cluster.loss: found 1.0: it must be < 1"),
-        (
-            "members = 2\noutages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
-            "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
-        ),
-        (
-            "members = 2\noutages = [{ at_s = 1000.0, for_s = 2.0 }]",
-            "cluster.outages[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
-        ),
-        ("members = 2\n[requests]\nhedge_after_s = 1.0", "cluster: requests.hedge_after_s is not simulated with it; "),
-        (
-            'members = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
-            "cluster: changes and from_s are not simulated with it; leave one of the two out",
-        ),
-    ],
-)
-def test_what_a_cluster_cannot_be_is_refused(tmp_path: Path, cluster: str, line: str) -> None:
-    path = tmp_path / "s.toml"
-    path.write_text(
-        f'[workload]\nkind = "poisson"\nrate_per_s = 0.5\n[[endpoints]]\nurl = "http://a/"\n[cluster]\n{cluster}\n'
-    )
-    with pytest.raises(ConfigError) as caught:
-        load_scenario(path)
-    (found,) = caught.value.problems
-    assert line.lower() in found.lower()
-
-
 def test_a_table_says_where_the_time_goes() -> None:
     scenario = closed(4, 0.0, 0.5, cluster={"members": 2, "network": wire(0.25)}, horizon_s=50.0, replications=2)
-    console = Console(width=120, record=True, file=io.StringIO())
-    print_study(run_study(scenario, ["fifo"]), console)
-    assert "network" in console.export_text().partition("of a lease's wait")[2]
+    text = printed(run_study(scenario, ["fifo"]), print_study, width=120)
+    assert "network" in text.partition("of a lease's wait")[2]
 
 
 def test_the_old_names_go_on() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from balancer.commands import app as cli
 from tests.patience import PATIENCE_S
 from tests.simulation.groups import group
 
@@ -80,7 +79,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("to_all", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -116,24 +115,23 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
+) -> Callable[..., str]:
     """Return what runs a command that must fail, in an empty folder, and returns the line that it gets."""
     monkeypatch.chdir(tmp_path)
 
     def run(*args: str, scenario: str = _SHORT) -> str:
         Path("scenario.toml").write_text(scenario)
-        monkeypatch.setattr(sys, "argv", ["balancer", *args])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert (ended.value.code, out) == (2, "")
+        code, out, err = command(*args)
+        assert (code, out) == (2, "")
         (line,) = err.splitlines()
         return line
 
     return run
 
 
-@pytest.mark.parametrize("command", ["simulate", "compare"])
+@pytest.mark.parametrize("name", ["simulate", "compare"])
 @pytest.mark.parametrize(
     ("out", "reason"),
     [
@@ -145,9 +143,9 @@ def mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     ],
 )
 def test_where_nothing_can_be_written_is_said_before_anything_runs(
-    mistake: Callable[..., str], command: str, out: str, reason: str
+    mistake: Callable[..., str], name: str, out: str, reason: str
 ) -> None:
-    line = mistake(command, "scenario.toml", "--out", out, scenario=_ENDLESS)
+    line = mistake(name, "scenario.toml", "--out", out, scenario=_ENDLESS)
     assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a folder that can be made or written"
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
@@ -172,10 +170,10 @@ def test_a_usage_error_is_one_line(mistake: Callable[..., str], args: tuple[str,
     assert found.endswith(f"(see balancer {args[0]} --help)")
 
 
-@pytest.mark.parametrize("command", ["simulate", "compare"])
+@pytest.mark.parametrize("name", ["simulate", "compare"])
 @pytest.mark.parametrize("section", ["pool", "pipeline"])
-def test_a_run_config_is_recognised(mistake: Callable[..., str], command: str, section: str) -> None:
-    line = mistake(command, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
+def test_a_run_config_is_recognised(mistake: Callable[..., str], name: str, section: str) -> None:
+    line = mistake(name, "scenario.toml", scenario=f"[{section}]\n[[endpoints]]\nurl = 'http://a/'\n")
     assert line == (
         f"balancer: scenario.toml: this is a run config, for balancer run: it has [{section}]; "
         "a scenario has [workload] and [[endpoints]], see docs/simulator.md"

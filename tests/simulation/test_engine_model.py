@@ -1,7 +1,8 @@
 """The simulator's model, by hand: what a scenario says happens, at the instant that arithmetic says."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from balancer_simulator import Record, Scenario
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.run.record import CallSpan
-from balancer_simulator.scenario.workload import Batch
+from balancer_simulator.scenario.workload import Arrivals, Batch
 from balancer_simulator.world.batch import works_of
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, StationJob, Timer
@@ -21,14 +22,20 @@ from simpy import Environment
 
 from balancer.endpoint import Lease
 from tests.registered import few_first
-from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run, times
-
-_ONCE = {"attempts": 1}
-
-
-def ended(record: Record) -> tuple[int, int, int, int]:
-    return record.completed, record.lost, record.timed_out, record.unfinished
-
+from tests.simulation.scenarios import (
+    ALL,
+    BROKEN,
+    ONCE,
+    at,
+    batch,
+    calls,
+    change,
+    closed,
+    ended,
+    endpoint,
+    run,
+    times,
+)
 
 # -- stations ---------------------------------------------------------------------------------------
 
@@ -45,8 +52,13 @@ class _Noted(StationJob):
         self.done_s.append(self.env.now)
 
 
-def visit(station: ServiceStation, env: Environment, *visits: tuple[float, float], drop: dict[int, float]) -> list[Any]:
-    """Let jobs (enters at, work) visit `station`; return when each was done, None for those that were dropped."""
+Visits = Sequence[tuple[float, float]]
+
+
+def visit(make: Callable[[Environment], ServiceStation], visits: Visits, drop: dict[int, float]) -> list[Any]:
+    """Let jobs (enters at, work) visit a station; return when each was done, None for those that were dropped."""
+    env = Environment()
+    station = make(env)
     jobs = [_Noted(env, work_s) for _, work_s in visits]
     for job, (at_s, _) in zip(jobs, visits, strict=True):
         after(env, at_s, station.enter, job)
@@ -57,178 +69,263 @@ def visit(station: ServiceStation, env: Environment, *visits: tuple[float, float
     return [job.done_s[0] if job.done_s else None for job in jobs]
 
 
-@pytest.mark.parametrize(
-    ("visits", "drop", "done"),
-    [
-        ([(0, 3), (0, 1), (1, 2)], {}, [3, 1, 3]),  # room for everybody
-        ([(0, 3), (0, 1)], {0: 2}, [None, 1]),
-    ],
-)
-def test_a_timer_has_room_for_everybody(
-    visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
-) -> None:
-    env = Environment()
-    assert visit(Timer(env), env, *visits, drop=drop) == done
+def a_timer(_: float, env: Environment) -> ServiceStation:
+    return Timer(env)
+
+
+def a_line(parallel: float, env: Environment) -> ServiceStation:
+    return QueueingStation(int(parallel), Timer(env))
+
+
+def a_host(cores: float, env: Environment) -> ServiceStation:
+    return SharedHost(env, cores)
+
+
+def a_line_before_a_host(parallel: float, env: Environment) -> ServiceStation:
+    return QueueingStation(int(parallel), SharedHost(env, 1))
 
 
 @pytest.mark.parametrize(
-    ("parallel", "visits", "drop", "done"),
+    ("station", "room", "visits", "drop", "done"),
     [
-        (1, [(0, 3), (0, 1), (0, 2)], {}, [3, 4, 6]),  # first come first served, though the second is shorter
-        (2, [(0, 3), (0, 1), (0, 1), (0, 1)], {}, [3, 1, 2, 3]),
-        (1, [(0, 3), (0, 1), (0, 2)], {0: 1}, [None, 2, 4]),  # who is dropped inside makes room at once
-        (1, [(0, 3), (0, 1), (0, 2)], {1: 1}, [3, None, 5]),  # who is dropped in line is stepped over
-        (1, [(0, 3), (0, 1), (0, 2)], {1: 1, 0: 2}, [None, None, 4]),
-        (2, [(0, 4), (0, 4), (0, 1), (0, 1)], {0: 1, 1: 1}, [None, None, 2, 2]),
-        (1, [(5, 1), (0, 1)], {}, [6, 1]),
+        (a_timer, 0, [(0, 3), (0, 1), (1, 2)], {}, [3, 1, 3]),  # room for everybody
+        (a_timer, 0, [(0, 3), (0, 1)], {0: 2}, [None, 1]),
+        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {}, [3, 4, 6]),  # first come first served, though the second is shorter
+        (a_line, 2, [(0, 3), (0, 1), (0, 1), (0, 1)], {}, [3, 1, 2, 3]),
+        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {0: 1}, [None, 2, 4]),  # who is dropped inside makes room at once
+        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1}, [3, None, 5]),  # who is dropped in line is stepped over
+        (a_line, 1, [(0, 3), (0, 1), (0, 2)], {1: 1, 0: 2}, [None, None, 4]),
+        (a_line, 2, [(0, 4), (0, 4), (0, 1), (0, 1)], {0: 1, 1: 1}, [None, None, 2, 2]),
+        (a_line, 1, [(5, 1), (0, 1)], {}, [6, 1]),
+        (a_host, 1, [(0, 1), (0, 3)], {}, [2, 4]),  # half a core each till 2 s, then all of it
+        (a_host, 1, [(0, 2), (1, 0.5)], {}, [2.5, 2]),  # 1 s is left at 1 s; both get 0.5 s of work by 2 s
+        (a_host, 2, [(0, 2), (0, 2), (0, 2), (0, 2)], {}, [4, 4, 4, 4]),
+        (a_host, 2, [(0, 1), (0, 1)], {}, [1, 1]),
+        (a_host, 4, [(0, 1)], {}, [1]),  # nobody uses more than one core
+        (a_host, 0.5, [(0, 1)], {}, [2]),
+        (a_host, 1, [(0, 2), (0, 2)], {0: 1}, [None, 2.5]),  # 0.5 s each by 1 s; the other 1.5 s at full speed
+        (a_host, 1, [(0, 1), (0, 2)], {0: 1}, [None, 2.5]),  # it was the next to be done
+        (a_host, 1, [(0, 1), (4, 1)], {}, [1, 5]),  # idle in between
+        (a_host, 1, [(0, 0), (0, 1)], {}, [0, 1]),  # no work takes no time
+        # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
+        (a_line_before_a_host, 2, [(0, 1), (0, 2), (0, 1)], {}, [2, 4, 4]),
     ],
 )
-def test_a_line_lets_in_so_many(
-    parallel: int, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
+def test_a_station_is_done_with_each_job_when_arithmetic_says(
+    station: Callable[[float, Environment], ServiceStation],
+    room: float,
+    visits: Visits,
+    drop: dict[int, float],
+    done: list[float | None],
 ) -> None:
-    env = Environment()
-    assert visit(QueueingStation(parallel, Timer(env)), env, *visits, drop=drop) == done
-
-
-@pytest.mark.parametrize(
-    ("cores", "visits", "drop", "done"),
-    [
-        (1, [(0, 1), (0, 3)], {}, [2, 4]),  # half a core each till 2 s, then all of it
-        (1, [(0, 2), (1, 0.5)], {}, [2.5, 2]),  # 1 s is left at 1 s; both get 0.5 s of work by 2 s
-        (2, [(0, 2), (0, 2), (0, 2), (0, 2)], {}, [4, 4, 4, 4]),
-        (2, [(0, 1), (0, 1)], {}, [1, 1]),
-        (4, [(0, 1)], {}, [1]),  # nobody uses more than one core
-        (0.5, [(0, 1)], {}, [2]),
-        (1, [(0, 2), (0, 2)], {0: 1}, [None, 2.5]),  # 0.5 s each by 1 s; the other 1.5 s at full speed
-        (1, [(0, 1), (0, 2)], {0: 1}, [None, 2.5]),  # it was the next to be done
-        (1, [(0, 1), (4, 1)], {}, [1, 5]),  # idle in between
-        (1, [(0, 0), (0, 1)], {}, [0, 1]),  # no work takes no time
-    ],
-)
-def test_a_host_shares_its_cores_evenly(
-    cores: float, visits: list[tuple[float, float]], drop: dict[int, float], done: list[float | None]
-) -> None:
-    env = Environment()
-    assert visit(SharedHost(env, cores), env, *visits, drop=drop) == done
+    assert visit(partial(station, room), visits, drop) == done
 
 
 @given(works=st.lists(st.integers(1, 64).map(lambda n: n / 8), min_size=1, max_size=12))
 def test_jobs_that_share_a_core_end_when_theory_says(works: list[float]) -> None:
     """The k-th shortest of n that begin together: all shorter ones whole, and as much of each longer one."""
-    env = Environment()
-    done = visit(SharedHost(env, 1), env, *((0, w) for w in works), drop={})
+    done = visit(partial(a_host, 1), [(0, w) for w in works], drop={})
     assert done == pytest.approx([sum(min(w, other) for other in works) for w in works])
 
 
-def test_a_line_may_stand_before_a_host() -> None:
-    env = Environment()
-    host = SharedHost(env, 1)
-    # Two at once, at half speed: 2 s for the first pair. The third has half a core with the second till it is done.
-    done = visit(QueueingStation(2, host), env, (0, 1), (0, 2), (0, 1), drop={})
-    assert done == [2, 4, 4]
+# -- endpoints, faults, calls that fail, who gets what and when -------------------------------------
+
+_AGAIN = [change(0.5, "drain", "b"), change(5, "add", "b")]
+_PAIR = (endpoint("a"), endpoint("b"))
+_LIMITED = {"attempts": 1, "call_timeout_s": 2}
+_LONG_WAIT = {"kinds": [{"acquire_timeout_s": 2.75}]}
+_WARMUP = {"kind": "warmup", "window_s": 4, "factor": 3}
 
 
-# -- endpoints --------------------------------------------------------------------------------------
+def fixed(mean_s: float) -> dict[str, Any]:
+    return {"kind": "deterministic", "mean_s": mean_s}
 
 
-def test_calls_take_their_work_by_the_speed_and_wait_for_a_slot() -> None:
-    record = run(at([0, 0, 0.5], [1, 2, 1], endpoint(capacity=2, speed=2.0)))
-    assert times(record) == [(0, 0.5), (0, 1), (0.5, 1)]
-    assert record.wait.most == 0
-    waited = run(at([0, 0, 0.5], [1, 2, 1], endpoint(speed=2.0)))
-    assert times(waited) == [(0, 0.5), (0.5, 1.5), (1.5, 2)]
-    assert (waited.wait.mean, waited.sojourn.mean, waited.sojourn.most) == (0.5, 3.5 / 3, 1.5)
+def faulty(*faults: dict[str, Any], at_s: Sequence[float], work_s: float = 0.5, **values: Any) -> Scenario:
+    """Return calls on an endpoint with room for all of them."""
+    return at(at_s, work_s, endpoint(capacity=100, faults=list(faults), **values), requests=ONCE)
 
 
-def test_calls_queue_inside_an_endpoint_that_has_more_leases_than_room() -> None:
-    record = run(at([0, 0, 0], [3, 1, 1], endpoint(capacity=3, parallel=1)))
-    assert times(record) == [(0, 3), (0, 4), (0, 5)]
-    assert record.endpoints[0].busy_s == 12  # slot-seconds: a lease that queues inside is out
-    assert record.wait.most == 0
+def slow(factor: float, **window: float) -> dict[str, Any]:
+    return {"kind": "slow_within", "factor": factor, **window}
 
 
-def test_endpoints_of_one_host_share_its_cores() -> None:
-    pair = [endpoint("http://h:1/"), endpoint("http://h:2/"), endpoint("http://other/")]
-    record = run(at([0, 0, 0], [1, 3, 2], *pair, hosts={"h": {"cores": 1}}))
-    assert times(record) == [(0, 2), (0, 4), (0, 2)]
+_TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
+    "calls take their work by the speed": (
+        at([0, 0, 0.5], [1, 2, 1], endpoint(capacity=2, speed=2.0)),
+        [(0, 0.5), (0, 1), (0.5, 1)],
+    ),
+    "who finds no slot waits for one": (
+        at([0, 0, 0.5], [1, 2, 1], endpoint(speed=2.0)),
+        [(0, 0.5), (0.5, 1.5), (1.5, 2)],
+    ),
+    "calls queue inside an endpoint that has more leases than room": (
+        at([0, 0, 0], [3, 1, 1], endpoint(capacity=3, parallel=1)),
+        [(0, 3), (0, 4), (0, 5)],
+    ),
+    "endpoints of one host share its cores": (
+        at(
+            [0, 0, 0], [1, 3, 2], *map(endpoint, ("http://h:1/", "http://h:2/", "http://other/")),
+            hosts={"h": {"cores": 1}},
+        ),
+        [(0, 2), (0, 4), (0, 2)],
+    ),
+    "speed counts on a host too": (
+        at([0, 0], [2, 2], endpoint("a", host="h", speed=2.0, capacity=2), hosts={"h": {"cores": 1}}),
+        [(0, 2), (0, 2)],
+    ),
+    "service stands for the work": (at([0], 1, endpoint(service=fixed(3.0), speed=2.0)), [(0, 1.5)]),
+    "network comes on top": (at([0], 1, endpoint(network=fixed(0.25), speed=2.0)), [(0, 0.75)]),
+    "nobody stands in line while on the way": (
+        at([0, 0], 1, endpoint(capacity=2, parallel=1, network=fixed(0.25))),
+        [(0, 1.25), (0, 2.25)],
+    ),
+    "slow_within slows the calls that begin then": (
+        faulty(slow(3, from_s=2, to_s=4), at_s=[1.75, 2, 3.75, 4]),
+        [(1.75, 2.25), (2, 3.5), (3.75, 5.25), (4, 4.5)],
+    ),
+    "warm-up falls evenly": (
+        faulty(_WARMUP, at_s=[0, 2, 3, 4, 9]),
+        [(0, 1.5), (2, 3), (3, 3.75), (4, 4.5), (9, 9.5)],
+    ),
+    "faults add up": (faulty(slow(2), slow(3), _WARMUP, at_s=[0, 2, 4]), [(0, 9), (2, 8), (4, 7)]),
+    "who fails at once is not slowed": (
+        faulty(slow(2), {"kind": "fast_fail", "after_s": 0.25}, at_s=[0]),
+        [(0, 0.25)],
+    ),
+    "a larger capacity counts at once": (at([0, 0], 3, changes=[change(1, "update", capacity=2)]), [(0, 3), (1, 4)]),
+    "a smaller capacity counts at once": (
+        at([0, 0, 0.5], 2, endpoint(capacity=2), changes=[change(1, "update", capacity=1)]),
+        [(0, 2), (0, 2), (2, 4)],
+    ),
+    "a new capacity gives no more room inside": (
+        at([0, 0], 3, endpoint(parallel=1), changes=[change(1, "update", capacity=2)]),
+        [(0, 3), (1, 6)],
+    ),
+    "of those who wait only so many may": (at([0, 0, 0, 2], 1, max_waiters=1), [(0, 1), (1, 2), (2, 3)]),
+}  # fmt: skip
 
 
-def test_speed_counts_on_a_host_too() -> None:
-    record = run(at([0, 0], [2, 2], endpoint("a", host="h", speed=2.0, capacity=2), hosts={"h": {"cores": 1}}))
-    assert times(record) == [(0, 2), (0, 2)]
+_CALLS: dict[str, tuple[Scenario, list[tuple[int, str, float, float, bool]]]] = {
+    "fail_within does the work and fails": (
+        faulty({"kind": "fail_within", "from_s": 2, "to_s": 4}, at_s=[1.75, 2, 3.75, 4]),
+        [(1, "a", 1.75, 2.25, True), (2, "a", 2, 2.5, False), (3, "a", 3.75, 4.25, False), (4, "a", 4, 4.5, True)],
+    ),
+    "fast_fail does no work": (
+        faulty({"kind": "fast_fail", "from_s": 2, "to_s": 4, "after_s": 0.125}, at_s=[1.75, 2, 3.75, 4]),
+        [(2, "a", 2, 2.125, False), (1, "a", 1.75, 2.25, True), (3, "a", 3.75, 3.875, False), (4, "a", 4, 4.5, True)],
+    ),
+    "warm-up begins with the endpoint": (
+        at([8], 0.5, endpoint(from_s=8, faults=[_WARMUP]), endpoint("b"), changes=[change(8, "drain", "b")]),
+        [(1, "a", 8, 9.5, True)],
+    ),
+    "who is slow and fails does both": (faulty(slow(2), {"kind": "fail_within"}, at_s=[0]), [(1, "a", 0, 1, False)]),
+    "faults of one endpoint are not those of another": (
+        at([0, 0], 1, endpoint("a", **BROKEN), endpoint("b"), requests=ONCE),
+        [(1, "a", 0, 1, False), (2, "b", 0, 1, True)],
+    ),
+    "a call that takes too long is given up and its slot is free": (
+        at([0, 0], [5, 1], endpoint(), requests=_LIMITED),
+        [(1, "a", 0, 2, False), (2, "a", 2, 3, True)],
+    ),
+    # The second is inside from 1.5 s and given up at 2 s; only then is the third let in.
+    "a call that is given up leaves the line": (
+        at([0, 0, 0.5], [1.5, 9, 0.25], endpoint(capacity=3, parallel=1), requests=_LIMITED),
+        [(1, "a", 0, 1.5, True), (2, "a", 0, 2, False), (3, "a", 0.5, 2.25, True)],
+    ),
+    "a call that is given up leaves the way": (
+        at([0], 1, endpoint(network=fixed(3.0)), requests=_LIMITED),
+        [(1, "a", 0, 2, False)],
+    ),
+    "a time-out makes room on a shared host": (
+        at([0, 1], [9, 1], endpoint(capacity=2, host="h"), hosts={"h": {"cores": 1}}, requests=_LIMITED),
+        [(1, "a", 0, 2, False), (2, "a", 1, 2.5, True)],
+    ),
+    "a retry does not go where it failed": (
+        at([0], 1, endpoint("a", **BROKEN), endpoint("b")),
+        [(1, "a", 0, 1, False), (1, "b", 1, 2, True)],
+    ),
+    # `fifo` gives the first request a, the second b. a is free from 1 s on, but only b will do, at 5 s.
+    "a retry waits for another rather than go where it failed": (
+        at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b")),
+        [(1, "a", 0, 1, False), (2, "b", 0, 5, True), (1, "b", 5, 6, True)],
+    ),
+    "without exclusion a retry goes anywhere": (
+        at([0], 1, endpoint("a", **BROKEN), requests={"attempts": 3, "exclude_failed": False}),
+        [(1, "a", start, start + 1, False) for start in (0, 1, 2)],
+    ),
+    "a retry may pause": (
+        at([0], 1, endpoint("a", **BROKEN), endpoint("b"), requests={"retry_pause_s": 0.5}),
+        [(1, "a", 0, 1, False), (1, "b", 1.5, 2.5, True)],
+    ),
+    "who has waited long enough is refused": (
+        at([0, 0, 0.5], [3, 1, 1], requests=_LONG_WAIT),
+        [(1, "a", 0, 3, True), (3, "a", 3, 4, True)],
+    ),
+    "each attempt has the whole time to wait": (
+        at([0, 0.5], [1, 2.5], endpoint("a", **BROKEN), endpoint("b"), requests={**_LONG_WAIT, "attempts": 2}),
+        [(1, "a", 0, 1, False), (2, "b", 0.5, 3, True), (1, "b", 3, 4, True)],
+    ),
+    "who drains ends its calls and takes no more": (
+        at([0, 0, 1, 5.25], [2, 2, 1, 1], *_PAIR, changes=_AGAIN),
+        [(1, "a", 0, 2, True), (2, "b", 0, 2, True), (3, "a", 2, 3, True), (4, "a", 5.25, 6.25, True)],
+    ),
+    "who is added again serves those who wait": (
+        at([0, 0, 1, 5.25, 5.25], [9, 2, 1, 1, 1], *_PAIR, changes=_AGAIN),
+        [*((task, "b", start, start + 1 + (task == 2), True) for task, start in ((2, 0), (3, 5), (4, 6), (5, 7))),
+         (1, "a", 0, 9, True)],
+    ),
+    "who is removed ends its calls": (at([0, 0, 2], 3, changes=[change(1, "remove")]), [(1, "a", 0, 3, True)]),
+    "an endpoint may join late": (
+        at([0, 0, 0], 4, endpoint("a"), endpoint("late", from_s=2)),
+        [(1, "a", 0, 4, True), (2, "late", 2, 6, True), (3, "a", 4, 8, True)],
+    ),
+    "before the first joins all are refused": (at([0, 3], 1, endpoint(from_s=2)), [(2, "a", 3, 4, True)]),
+}  # fmt: skip
 
 
-def test_service_stands_for_the_work_and_network_comes_on_top() -> None:
-    service = {"kind": "deterministic", "mean_s": 3.0}
-    network = {"kind": "deterministic", "mean_s": 0.25}
-    assert times(run(at([0], 1, endpoint(service=service, speed=2.0)))) == [(0, 1.5)]
-    assert times(run(at([0], 1, endpoint(network=network, speed=2.0)))) == [(0, 0.75)]
+@pytest.mark.parametrize("case", [*_TIMES, *_CALLS])
+def test_calls_go_where_and_end_when_arithmetic_says(case: str) -> None:
+    scenario, expected = {**_TIMES, **_CALLS}[case]
+    record = run(scenario)
+    assert (calls if case in _CALLS else times)(record) == expected
+    check_calls(scenario, record)
+    check_counts(scenario, record)
+    assert isinstance(scenario.workload, Arrivals)
+    assert (sum(ended(record)), record.unfinished) == (len(scenario.workload.at_s), 0)
 
 
-def test_nobody_stands_in_line_while_on_the_way() -> None:
-    network = {"kind": "deterministic", "mean_s": 0.25}
-    record = run(at([0, 0], 1, endpoint(capacity=2, parallel=1, network=network)))
-    assert times(record) == [(0, 1.25), (0, 2.25)]
+_FIGURES: list[tuple[str, Callable[[Record], object], object]] = [
+    ("calls take their work by the speed", lambda record: record.wait.most, 0),
+    ("who finds no slot waits for one", lambda r: (r.wait.mean, r.sojourn.mean, r.sojourn.most), (0.5, 3.5 / 3, 1.5)),
+    # Slot-seconds: a lease that queues inside is out.
+    (
+        "calls queue inside an endpoint that has more leases than room",
+        lambda r: (r.endpoints[0].busy_s, r.wait.most),
+        (12, 0),
+    ),
+    ("fail_within does the work and fails", lambda record: record.endpoints[0].failures, 2),
+    ("a retry does not go where it failed", lambda record: record.sojourn.mean, 2),
+    ("a retry waits for another rather than go where it failed", lambda record: record.wait.most, 4),
+    ("a retry may pause", lambda record: record.wait.most, 0),  # a pause is not a wait
+    ("who has waited long enough is refused", lambda r: r.metrics["timed_out"], pytest.approx(1 / 3)),
+    ("who has waited long enough is refused", lambda r: r.metrics["lost"], pytest.approx(1 / 3)),
+]
 
 
-# -- faults -----------------------------------------------------------------------------------------
-
-
-def faulty(*faults: dict[str, Any], at_s: Sequence[float], work_s: float = 0.5, **values: Any) -> Record:
-    """Run calls on an endpoint with room for all of them."""
-    model = endpoint(capacity=100, faults=list(faults), **values)
-    return run(at(at_s, work_s, model, requests=_ONCE))
-
-
-def test_slow_within_slows_the_calls_that_begin_then() -> None:
-    record = faulty({"kind": "slow_within", "from_s": 2, "to_s": 4, "factor": 3}, at_s=[1.75, 2, 3.75, 4])
-    assert times(record) == [(1.75, 2.25), (2, 3.5), (3.75, 5.25), (4, 4.5)]
-    assert ended(record) == (4, 0, 0, 0)
-
-
-def test_fail_within_does_the_work_and_fails() -> None:
-    record = faulty({"kind": "fail_within", "from_s": 2, "to_s": 4}, at_s=[1.75, 2, 3.75, 4])
-    assert calls(record) == [
-        (1, "a", 1.75, 2.25, True),
-        (2, "a", 2, 2.5, False),
-        (3, "a", 3.75, 4.25, False),
-        (4, "a", 4, 4.5, True),
-    ]
-    assert ended(record) == (2, 2, 0, 0)
-    assert record.endpoints[0].failures == 2
-
-
-def test_fast_fail_does_no_work() -> None:
-    record = faulty({"kind": "fast_fail", "from_s": 2, "to_s": 4, "after_s": 0.125}, at_s=[1.75, 2, 3.75, 4])
-    assert times(record) == [(1.75, 2.25), (2, 2.125), (3.75, 3.875), (4, 4.5)]
-    assert ended(record) == (2, 2, 0, 0)
+@pytest.mark.parametrize(("case", "figure", "value"), _FIGURES)
+def test_figures_are_those_of_the_calls(case: str, figure: Callable[[Record], object], value: object) -> None:
+    scenario, _ = {**_TIMES, **_CALLS}[case]
+    assert figure(run(scenario)) == value
 
 
 @pytest.mark.parametrize("kind", ["fail_within", "fast_fail"])
 def test_failures_come_with_their_probability(kind: str) -> None:
     count, probability = 2000, 0.25
-    record = faulty({"kind": kind, "probability": probability}, at_s=[n / 8 for n in range(count)][:790])
+    record = run(faulty({"kind": kind, "probability": probability}, at_s=[n / 8 for n in range(count)][:790]))
     calls_ended = record.completed + record.lost
     deviation = (probability * (1 - probability) / calls_ended) ** 0.5  # binomial: 1.5% of all
     assert record.lost / calls_ended == pytest.approx(probability, abs=4 * deviation)
-
-
-def test_warm_up_falls_evenly_and_begins_with_the_endpoint() -> None:
-    warmup = {"kind": "warmup", "window_s": 4, "factor": 3}
-    assert times(faulty(warmup, at_s=[0, 2, 3, 4, 9])) == [(0, 1.5), (2, 3), (3, 3.75), (4, 4.5), (9, 9.5)]
-    other = endpoint("b", capacity=100, speed=1.0)
-    late = run(
-        at([8], 0.5, endpoint(from_s=8, faults=[warmup]), other, changes=[{"at_s": 8, "do": "drain", "url": "b"}])
-    )
-    assert calls(late) == [(1, "a", 8, 9.5, True)]
-
-
-def test_faults_add_up() -> None:
-    slow, slower = ({"kind": "slow_within", "factor": factor} for factor in (2, 3))
-    warmup = {"kind": "warmup", "window_s": 4, "factor": 3}
-    assert times(faulty(slow, slower, warmup, at_s=[0, 2, 4])) == [(0, 9), (2, 8), (4, 7)]
-    assert times(faulty(slow, {"kind": "fast_fail", "after_s": 0.25}, at_s=[0])) == [(0, 0.25)]
-    assert calls(faulty(slow, {"kind": "fail_within"}, at_s=[0])) == [(1, "a", 0, 1, False)]
 
 
 def crash_instants(mtbf_s: float, mttr_s: float, seed: int = 1) -> tuple[float, float, float]:
@@ -244,7 +341,7 @@ def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired() -> No
     crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.125}
     middle_s = (down_s + up_s) / 2
     in_time_s = up_s + 0.01
-    record = faulty(crash, at_s=[0, down_s - 0.25, middle_s, in_time_s], work_s=down_s - 1)
+    record = run(faulty(crash, at_s=[0, down_s - 0.25, middle_s, in_time_s], work_s=down_s - 1))
     _, caught, refused, _ = sorted(record.spans, key=lambda span: span.task)
     assert (caught.ended_s, caught.ok) == (pytest.approx(down_s), False)
     assert (refused.ended_s, refused.ok) == (pytest.approx(min(middle_s + 0.125, again_s)), False)
@@ -255,7 +352,7 @@ def test_a_crash_fails_what_is_under_way_and_refuses_till_it_is_repaired() -> No
 def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused() -> None:
     down_s, up_s, _ = crash_instants(20, 4)
     crash = {"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4, "refuse_s": 0.0625}
-    record = run(at([0, 0, 0], 1000, endpoint(capacity=2, parallel=1, faults=[crash]), requests=_ONCE))
+    record = run(at([0, 0, 0], 1000, endpoint(capacity=2, parallel=1, faults=[crash]), requests=ONCE))
     assert [(end_s, ok) for _, _, _, end_s, ok in calls(record)] == [
         (pytest.approx(down_s), False),
         (pytest.approx(down_s), False),
@@ -268,62 +365,9 @@ def test_a_crash_empties_the_line_and_those_who_wait_outside_are_refused() -> No
 def test_warm_up_begins_again_after_a_repair() -> None:
     _, up_s, again_s = crash_instants(20, 4)
     faults = [{"kind": "crash_repair", "mtbf_s": 20, "mttr_s": 4}, {"kind": "warmup", "window_s": 1000, "factor": 5}]
-    record = faulty(*faults, at_s=[up_s + 1e-6], work_s=1e-3)
+    record = run(faulty(*faults, at_s=[up_s + 1e-6], work_s=1e-3))
     assert again_s > up_s + 0.01
     assert times(record) == [(pytest.approx(up_s), pytest.approx(up_s + 5e-3, rel=1e-6))]
-
-
-def test_faults_of_one_endpoint_are_not_those_of_another() -> None:
-    record = run(at([0, 0], 1, endpoint("a", faults=[{"kind": "fail_within"}]), endpoint("b"), requests=_ONCE))
-    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0, 1, True)]
-
-
-# -- calls that fail --------------------------------------------------------------------------------
-
-
-def test_a_call_that_takes_too_long_is_given_up_and_its_slot_is_free() -> None:
-    limits = {"attempts": 1, "call_timeout_s": 2}
-    record = run(at([0, 0], [5, 1], endpoint(), requests=limits))
-    assert calls(record) == [(1, "a", 0, 2, False), (2, "a", 2, 3, True)]
-    assert ended(record) == (1, 1, 0, 0)
-
-
-def test_a_call_that_is_given_up_leaves_the_line_and_the_way() -> None:
-    limits = {"attempts": 1, "call_timeout_s": 2}
-    queued = run(at([0, 0, 0.5], [1.5, 9, 0.25], endpoint(capacity=3, parallel=1), requests=limits))
-    # The second is inside from 1.5 s and given up at 2 s; only then is the third let in.
-    assert calls(queued) == [(1, "a", 0, 1.5, True), (2, "a", 0, 2, False), (3, "a", 0.5, 2.25, True)]
-    far = {"kind": "deterministic", "mean_s": 3.0}
-    assert calls(run(at([0], 1, endpoint(network=far), requests=limits))) == [(1, "a", 0, 2, False)]
-
-
-def test_a_time_out_makes_room_on_a_shared_host() -> None:
-    limits = {"attempts": 1, "call_timeout_s": 2}
-    record = run(at([0, 1], [9, 1], endpoint(capacity=2, host="h"), hosts={"h": {"cores": 1}}, requests=limits))
-    assert calls(record) == [(1, "a", 0, 2, False), (2, "a", 1, 2.5, True)]
-
-
-BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
-
-
-def test_a_retry_does_not_go_where_it_failed() -> None:
-    record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b")))
-    assert calls(record) == [(1, "a", 0, 1, False), (1, "b", 1, 2, True)]
-    assert ended(record) == (1, 0, 0, 0)
-    assert record.sojourn.mean == 2
-
-
-def test_a_retry_waits_for_another_rather_than_go_where_it_failed() -> None:
-    # `fifo` gives the first request a, the second b. a is free from 1 s on, but only b will do, at 5 s.
-    record = run(at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b")))
-    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0, 5, True), (1, "b", 5, 6, True)]
-    assert record.wait.most == 4
-
-
-def test_without_exclusion_a_retry_goes_anywhere() -> None:
-    record = run(at([0], 1, endpoint("a", **BROKEN), requests={"attempts": 3, "exclude_failed": False}))
-    assert calls(record) == [(1, "a", start, start + 1, False) for start in (0, 1, 2)]
-    assert ended(record) == (0, 1, 0, 0)
 
 
 def test_when_all_have_failed_it_starts_over_with_all() -> None:
@@ -336,43 +380,13 @@ def test_when_all_have_failed_it_starts_over_with_all() -> None:
 
 
 def test_who_waits_for_another_falls_back_when_that_one_goes() -> None:
-    changes = [{"at_s": 3, "do": "drain", "url": "b"}]
+    changes = [change(3, "drain", "b")]
     record = run(at([0, 0], [1, 5], endpoint("a", **BROKEN), endpoint("b"), changes=changes))
     assert calls(record)[:2] == [(1, "a", 0, 1, False), (1, "a", 3, 4, False)]
 
 
-def test_a_retry_may_pause() -> None:
-    record = run(at([0], 1, endpoint("a", **BROKEN), endpoint("b"), requests={"retry_pause_s": 0.5}))
-    assert calls(record) == [(1, "a", 0, 1, False), (1, "b", 1.5, 2.5, True)]
-    assert record.wait.most == 0  # a pause is not a wait
-
-
-# -- who gets what, and when ------------------------------------------------------------------------
-
-
-def kind(**values: Any) -> dict[str, Any]:
-    return {"kinds": [values]}
-
-
-def test_who_has_waited_long_enough_is_refused() -> None:
-    record = run(at([0, 0, 0.5], [3, 1, 1], requests=kind(acquire_timeout_s=2.75)))
-    assert calls(record) == [(1, "a", 0, 3, True), (3, "a", 3, 4, True)]
-    assert ended(record) == (2, 0, 1, 0)
-    assert record.metrics["timed_out"] == record.metrics["lost"] == pytest.approx(1 / 3)
-
-
-def test_each_attempt_has_the_whole_time_to_wait() -> None:
-    requests = {**kind(acquire_timeout_s=2.75), "attempts": 2}
-    record = run(at([0, 0.5], [1, 2.5], endpoint("a", **BROKEN), endpoint("b"), requests=requests))
-    assert calls(record) == [(1, "a", 0, 1, False), (2, "b", 0.5, 3, True), (1, "b", 3, 4, True)]
-
-
-def test_only_so_many_may_wait() -> None:
-    record = run(at([0, 0, 0, 2], 1, max_waiters=1))
-    assert times(record) == [(0, 1), (1, 2), (2, 3)]
-    assert ended(record) == (3, 0, 1, 0)
-    none = run(at([0, 0, 1], 1, max_waiters=0))
-    assert ended(none) == (2, 0, 1, 0)
+def test_nobody_may_wait_where_that_is_said() -> None:
+    assert ended(run(at([0, 0, 1], 1, max_waiters=0))) == (2, 0, 1, 0)
 
 
 def test_higher_priority_goes_first_among_those_that_came_within_ten_seconds() -> None:
@@ -416,51 +430,6 @@ def test_kinds_come_in_their_shares_and_with_their_work() -> None:
     assert sum(span.kind == "short" for span in record.spans) / count == pytest.approx(0.75, abs=4 * deviation)
 
 
-# -- who is in the pool -----------------------------------------------------------------------------
-
-
-def change(at_s: float, do: str, url: str = "a", **values: Any) -> dict[str, Any]:
-    return {"at_s": at_s, "do": do, "url": url, **values}
-
-
-def test_who_drains_ends_its_calls_and_takes_no_more_until_it_is_added() -> None:
-    changes = [change(0.5, "drain", "b"), change(5, "add", "b")]
-    record = run(at([0, 0, 1, 5.25], [2, 2, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
-    assert calls(record) == [
-        (1, "a", 0, 2, True),
-        (2, "b", 0, 2, True),
-        (3, "a", 2, 3, True),
-        (4, "a", 5.25, 6.25, True),
-    ]
-    back = run(at([0, 0, 1, 5.25, 5.25], [9, 2, 1, 1, 1], endpoint("a"), endpoint("b"), changes=changes))
-    assert calls(back) == [
-        (2, "b", 0, 2, True),
-        (3, "b", 5, 6, True),
-        (4, "b", 6, 7, True),
-        (5, "b", 7, 8, True),
-        (1, "a", 0, 9, True),
-    ]
-
-
-def test_who_is_removed_ends_its_calls_and_those_it_leaves_with_nowhere_to_go_are_refused() -> None:
-    record = run(at([0, 0, 2], 3, changes=[change(1, "remove")]))
-    assert calls(record) == [(1, "a", 0, 3, True)]
-    assert ended(record) == (1, 0, 2, 0)
-
-
-def test_a_new_capacity_counts_at_once() -> None:
-    more = run(at([0, 0], 3, changes=[change(1, "update", capacity=2)]))
-    assert times(more) == [(0, 3), (1, 4)]
-    fewer = run(at([0, 0, 0.5], 2, endpoint(capacity=2), changes=[change(1, "update", capacity=1)]))
-    assert times(fewer) == [(0, 2), (0, 2), (2, 4)]
-    assert ended(fewer) == (3, 0, 0, 0)
-
-
-def test_a_new_capacity_gives_no_more_room_inside() -> None:
-    record = run(at([0, 0], 3, endpoint(parallel=1), changes=[change(1, "update", capacity=2)]))
-    assert times(record) == [(0, 3), (1, 6)]
-
-
 def test_a_new_weight_is_what_the_pool_knows() -> None:
     weights: list[tuple[float, float]] = []
 
@@ -469,14 +438,6 @@ def test_a_new_weight_is_what_the_pool_knows() -> None:
 
     run(at([0, 2], 1, changes=[change(1, "update", weight=3.0)]), observer=see)
     assert weights == [(0, 1.0), (2, 3.0)]
-
-
-def test_an_endpoint_may_join_late() -> None:
-    record = run(at([0, 0, 0], 4, endpoint("a"), endpoint("late", from_s=2)))
-    assert calls(record) == [(1, "a", 0, 4, True), (2, "late", 2, 6, True), (3, "a", 4, 8, True)]
-    alone = run(at([0, 3], 1, endpoint(from_s=2)))
-    assert calls(alone) == [(2, "a", 3, 4, True)]
-    assert ended(alone) == (1, 0, 1, 0)
 
 
 # -- the designs it replaces ------------------------------------------------------------------------
@@ -502,7 +463,7 @@ def test_the_old_queue_is_never_given_up_by_one_who_is_busy_enough() -> None:
 
 
 def test_the_old_queue_gives_up_when_it_next_looks_at_the_time() -> None:
-    scenario = at([0, 0, 0.5], [4, 1, 0.25], requests=kind(acquire_timeout_s=0.25))
+    scenario = at([0, 0, 0.5], [4, 1, 0.25], requests={"kinds": [{"acquire_timeout_s": 0.25}]})
     record = run(scenario, "old_global_queue")
     # It listens till 0.1 s and from 0.2 to 0.3 s; the third from 0.5 s on, till 0.8 s.
     assert ended(record) == (1, 0, 2, 0)
@@ -569,7 +530,7 @@ def test_what_is_under_way_at_the_end_is_unfinished() -> None:
 
 
 def test_failures_that_end_before_the_warm_up_does_are_not_counted() -> None:
-    record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=_ONCE, warmup_s=1.0))
+    record = run(at([0, 2], 0.5, endpoint(**BROKEN), requests=ONCE, warmup_s=1.0))
     assert (record.endpoints[0].calls, record.endpoints[0].failures) == (1, 1)
 
 
@@ -645,7 +606,7 @@ def test_a_batch_of_which_nothing_can_be_done_ends_all_the_same() -> None:
 
 
 def test_a_lost_task_does_not_stop_its_stage() -> None:
-    record = run(batch(TWO_STAGES, endpoint(capacity=3, **BROKEN), requests=_ONCE))
+    record = run(batch(TWO_STAGES, endpoint(capacity=3, **BROKEN), requests=ONCE))
     assert ended(record) == (0, 7, 0, 0)
     assert record.makespan_s == 3.0
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +38,10 @@ def _scenario(*endpoints: EndpointModel, workers: int = 12, calls: int = 500, **
     workload = {"kind": "closed", "workers": workers, "calls": calls}
     fields = {"workload": workload, "horizon_s": 1e5, "health": None, "requests": Requests(attempts=1), **values}
     return Scenario.model_validate({"endpoints": list(endpoints), **fields})
+
+
+def _fitted(*endpoints: EndpointModel, **values: Any) -> Fit:
+    return fit_trace(made_trace(_scenario(*endpoints, **values)))
 
 
 def _short(mean_s: float, cv: float = 0.4) -> Distribution:
@@ -91,7 +96,7 @@ def test_times_none_of_which_ended_are_refused() -> None:
 
 
 def test_servers_of_each_behaviour_are_found_with_their_times() -> None:
-    fit = fit_trace(made_trace(_scenario(_FREE, _LINES, workload=Closed(workers=7, calls=700))))
+    fit = _fitted(_FREE, _LINES, workload=Closed(workers=7, calls=700))
     assert fit.endpoints["http://free/"].tried.behaviour.name == "free"
     assert fit.endpoints["http://lines/"].tried.behaviour.count == 2
     for name, mean_s in (("http://free/", 0.05), ("http://lines/", 0.08)):
@@ -102,17 +107,14 @@ def test_servers_of_each_behaviour_are_found_with_their_times() -> None:
 
 def test_ports_that_share_the_cores_of_a_host_are_found_together() -> None:
     ports = [EndpointModel(url=f"http://h:{n}/", capacity=2, host="h", service=_short(0.05, 0.2)) for n in (1, 2)]
-    busy = _scenario(*ports, hosts={"h": Host(cores=1.0)}, workload=Closed(workers=4, calls=600, think=_short(0.2)))
-    fit = fit_trace(made_trace(busy))
+    fit = _fitted(*ports, hosts={"h": Host(cores=1.0)}, workload=Closed(workers=4, calls=600, think=_short(0.2)))
     assert fit.cores == {"h": 1}
     assert _mean_s(fit, "http://h:1/") == pytest.approx(0.05, rel=0.1)
     assert fit.scenario().hosts["h"].cores == 1
 
 
 def test_what_never_had_several_at_once_cannot_be_known() -> None:
-    fit = fit_trace(
-        made_trace(_scenario(_LINES.model_copy(update={"capacity": 6}), workload=Closed(workers=1, calls=40)))
-    )
+    fit = _fitted(_LINES.model_copy(update={"capacity": 6}), workload=Closed(workers=1, calls=40))
     assert fit.endpoints["http://lines/"].tried.behaviour.name == "free"
     assert any("more than 1 at once" in line for line in unknown(fit))
 
@@ -218,12 +220,12 @@ def test_times_of_a_kind_that_there_is_not_are_refused() -> None:
 
 def test_a_spell_of_failures_is_an_outage_and_single_ones_are_not() -> None:
     down = _FREE.model_copy(update={"faults": [FastFail(from_s=2.0, to_s=2.5, after_s=0.01)]})
-    troubles = fit_trace(made_trace(_scenario(down, _LINES, workers=6, calls=900))).endpoints["http://free/"].troubles
+    troubles = _fitted(down, _LINES, workers=6, calls=900).endpoints["http://free/"].troubles
     (spell,) = troubles.outages
     assert (spell.from_s, spell.to_s, spell.over) == (pytest.approx(2.0, abs=0.2), pytest.approx(2.5, abs=0.2), True)
     assert troubles.quick_part == 0.0
     flaky = _FREE.model_copy(update={"faults": [FailWithin(probability=0.1)]})
-    fit = fit_trace(made_trace(_scenario(flaky, calls=800)))
+    fit = _fitted(flaky, calls=800)
     found = fit.endpoints["http://free/"].troubles
     assert found.outages == ()
     assert found.slow_part == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / 800))
@@ -250,7 +252,7 @@ def test_an_outage_that_is_not_over_goes_on_for_as_long_as_is_likely_by_when_it_
 
 def test_calls_that_fail_at_once_do_not_make_times_look_short() -> None:
     flaky = _FREE.model_copy(update={"faults": [FastFail(probability=0.3, after_s=0.001)]})
-    fit = fit_trace(made_trace(_scenario(flaky, calls=800)))
+    fit = _fitted(flaky, calls=800)
     assert _mean_s(fit, "http://free/") == pytest.approx(0.05, rel=0.1)
 
 
@@ -263,7 +265,7 @@ def test_how_often_outages_come_has_a_prior_where_none_was_seen() -> None:
 
 def test_callers_patience_is_found_and_such_calls_count_as_longer() -> None:
     slow = EndpointModel(url="http://a/", capacity=8, service=Exponential(mean_s=0.1))
-    fit = fit_trace(made_trace(_scenario(slow, calls=1500, requests=Requests(attempts=1, call_timeout_s=0.2))))
+    fit = _fitted(slow, calls=1500, requests=Requests(attempts=1, call_timeout_s=0.2))
     assert fit.prepared.timeout_s == pytest.approx(0.2)
     assert fit.scenario().requests.call_timeout_s == pytest.approx(0.2)
     ended = [each.held_s for each in fit.prepared.attempts if each.outcome == "success"]
@@ -302,14 +304,12 @@ def test_pauses_that_are_cut_count_as_longer_and_those_who_wait_are_not_taken_to
 
 
 def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number() -> None:
-    scenario = _scenario(_FREE, workload=Closed(workers=3, calls=273, think=Exponential(mean_s=0.5)))
-    fit = fit_trace(made_trace(scenario))
+    fit = _fitted(_FREE, workload=Closed(workers=3, calls=273, think=Exponential(mean_s=0.5)))
     assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.caller_pattern.thinks_s.mean(), rel=0.02)
 
 
 def test_those_who_come_whatever_happens_are_recorded() -> None:
-    scenario = _scenario(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
-    fit = fit_trace(made_trace(scenario))
+    fit = _fitted(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
     assert fit.caller_pattern.callers is None
     assert fit.scenario().workload.kind == "arrivals"
 
@@ -371,35 +371,30 @@ def test_a_trace_that_tells_nothing_is_refused_in_one_line(attempts: list[Attemp
 
 def test_what_is_written_is_the_scenario(tmp_path: Path) -> None:
     down = _FREE.model_copy(update={"faults": [FastFail(from_s=0.3, to_s=0.8, after_s=0.001)], "labels": ["a b"]})
-    fit = fit_trace(made_trace(_scenario(down, _LINES, calls=300)))
+    fit = _fitted(down, _LINES, calls=300)
     path = tmp_path / "fitted.toml"
     path.write_text(as_toml(fit.data(name='the "name"'), fit_lines(fit)), encoding="utf-8")
     assert load_scenario(path) == fit.scenario(name='the "name"')
 
 
 def test_the_same_draw_gives_the_same_fit_and_another_one_another() -> None:
-    fit = fit_trace(made_trace(_scenario(_FREE, _LINES, calls=200)))
+    fit = _fitted(_FREE, _LINES, calls=200)
     drawn = [fit.scenario(draw=np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def _alone(workers: int, calls: int, mean_s: float) -> Trace:
+    """Return the trace of callers at one endpoint that has a slot for each."""
+    endpoint = EndpointModel(url="http://a/", capacity=workers, service=_short(mean_s, 0.5))
+    return made_trace(_scenario(endpoint, workers=workers, calls=calls), named=False)
+
+
 def test_a_draw_has_one_block_fewer_than_there_are_calls() -> None:
-    scenario = Scenario(
-        workload=Closed(workers=2, calls=30),
-        endpoints=[EndpointModel(url="http://a/", capacity=2, service=Lognormal(mean_s=0.1, cv=0.5))],
-        requests=Requests(attempts=1), horizon_s=1e4, health=None,
-    )  # fmt: skip
-    (found,) = fit_trace(made_trace(scenario)).endpoints.values()
+    (found,) = fit_trace(_alone(2, 30, 0.1)).endpoints.values()
     assert len(found.resampled(np.random.default_rng(1)).work_s) == len(found.sample.work_s) - 5 == 25
 
 
 def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
-    scenario = Scenario(
-        workload=Closed(workers=8, calls=400),
-        endpoints=[EndpointModel(url="http://a/", capacity=8, service=Lognormal(mean_s=0.2, cv=0.5))],
-        requests=Requests(attempts=1), horizon_s=1e4, health=None,
-    )  # fmt: skip
-    exact = made_trace(scenario, named=False).attempts
     late = [
         replace(
             each,
@@ -407,7 +402,7 @@ def test_callers_are_known_in_a_log_that_rounds_to_milliseconds() -> None:
             asked_s=round(each.asked_s, 3),
             granted_s=round(each.granted_s, 3),
         )
-        for each in exact
+        for each in _alone(8, 400, 0.2).attempts
     ]
     assert caller_pattern_of(late).callers == 8
 

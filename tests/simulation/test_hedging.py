@@ -4,22 +4,18 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from balancer_simulator import Record, Scenario, run_study
-from balancer_simulator.report.export import to_json
+from balancer_simulator import Scenario
 from balancer_simulator.run.disciplines import BASELINES
 from balancer_simulator.world.task import Task
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES
-from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
+from tests.simulation.scenarios import ALL, BROKEN, at, batch, calls, closed, ended, endpoint, run
 from tests.simulation.test_repeatable import bytes_of
 
 _HEDGING: dict[str, Any] = {"requests": {"hedge_after_s": 1.0}}
 _SLOW = endpoint("slow", speed=0.125)
 _FAST = endpoint("fast")
-_BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 
 class Begun:
@@ -32,10 +28,6 @@ class Begun:
     def __call__(self, task: Task, lease: Lease) -> None:
         self.leases.append(lease)
         self.grants.append((task.number, lease.endpoint.url, lease.granted_s))
-
-
-def ended(record: Record) -> tuple[int, int, int, int]:
-    return record.completed, record.lost, record.timed_out, record.unfinished
 
 
 def hedged(*endpoints: dict[str, Any], at_s: list[float], work_s: float | list[float] = 1.0, **values: Any) -> Any:
@@ -110,17 +102,17 @@ def test_a_second_call_goes_where_the_request_may_go() -> None:
 
 def test_if_one_fails_the_other_decides() -> None:
     """The second call fails at 2; the first one goes on to 8, and nothing is tried again."""
-    record, grants = hedged(_SLOW, endpoint("fast", **_BROKEN), at_s=[0])
+    record, grants = hedged(_SLOW, endpoint("fast", **BROKEN), at_s=[0])
     assert grants == [(1, "slow", 0), (1, "fast", 1)]
     assert calls(record) == [(1, "fast", 1, 2, False), (1, "slow", 0, 8, True)]
     assert ended(record) == (1, 0, 0, 0)
-    first = endpoint("fast", speed=0.5, **_BROKEN)
+    first = endpoint("fast", speed=0.5, **BROKEN)
     record, _ = hedged(first, endpoint("other", speed=0.5), at_s=[0])
     assert calls(record) == [(1, "fast", 0, 2, False), (1, "other", 1, 3, True)]
 
 
 def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
-    pair = [endpoint("a", speed=0.25, **_BROKEN), endpoint("b", speed=0.25, **_BROKEN)]
+    pair = [endpoint("a", speed=0.25, **BROKEN), endpoint("b", speed=0.25, **BROKEN)]
     record, grants = hedged(*pair, endpoint("c", from_s=3.5), at_s=[0])
     assert grants == [(1, "a", 0), (1, "b", 1), (1, "c", 5)]
     assert calls(record) == [(1, "a", 0, 4, False), (1, "b", 1, 5, False), (1, "c", 5, 6, True)]
@@ -129,14 +121,14 @@ def test_if_both_fail_it_is_tried_again_where_neither_failed() -> None:
 
 def test_a_retry_may_be_hedged_but_not_where_it_failed() -> None:
     """It fails on a at 0.5, is slow on b from then on, and a will not do for the second call: c will."""
-    a = endpoint("a", speed=2.0, **_BROKEN)
+    a = endpoint("a", speed=2.0, **BROKEN)
     record, grants = hedged(a, endpoint("b", speed=0.125), endpoint("c"), at_s=[0])
     assert grants == [(1, "a", 0), (1, "b", 0.5), (1, "c", 1.5)]
     assert calls(record)[-1] == (1, "c", 1.5, 2.5, True)
 
 
 def test_a_pair_that_fails_is_one_attempt() -> None:
-    pair = [endpoint(url, speed=0.5, **_BROKEN) for url in "ab"]
+    pair = [endpoint(url, speed=0.5, **BROKEN) for url in "ab"]
     record, grants = hedged(*pair, at_s=[0], requests={"hedge_after_s": 1.0, "attempts": 1})
     assert ended(record) == (0, 1, 0, 0)
     assert len(grants) == 2
@@ -213,60 +205,3 @@ def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
 def test_calls_of_workers_count_both(policy: str) -> None:
     record = run(_WORKLOADS["closed"], policy)
     assert sum(record.crews[0]) == record.metrics["calls"] > record.wait.count
-
-
-def test_it_does_not_matter_in_how_many_processes_it_runs() -> None:
-    scenario = _WORKLOADS["open"].changed(replications=2)
-    here, elsewhere = (run_study(scenario, ["fifo", "random"], jobs=jobs) for jobs in (1, 2))
-    assert to_json(here) == to_json(elsewhere)
-
-
-@pytest.mark.sampled(2)
-@pytest.mark.parametrize("policy", NAMES)
-@settings(max_examples=60)
-@given(
-    arrivals=st.lists(st.tuples(st.integers(0, 32), st.sampled_from([0.25, 1.0, 3.0])), min_size=1).map(sorted),
-    sites=st.lists(
-        st.fixed_dictionaries(
-            {
-                "capacity": st.integers(1, 3),
-                "speed": st.sampled_from([1.0, 0.25]),
-                "refuse_beyond": st.sampled_from([None, 1]),
-                "faults": st.sampled_from([[], [{"kind": "fail_within", "probability": 0.5}], [{"kind": "fast_fail"}]]),
-            }
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    hedge_after_s=st.sampled_from([0.125, 1.0]),
-    call_timeout_s=st.sampled_from([None, 2.0]),
-    ratio=st.sampled_from([None, 0.0, 0.5]),
-    horizon_s=st.sampled_from([3.0, 1000.0]),
-)
-def test_every_request_ends_once(
-    policy: str,
-    arrivals: list[tuple[int, float]],
-    sites: list[dict[str, Any]],
-    hedge_after_s: float,
-    call_timeout_s: float | None,
-    ratio: float | None,
-    horizon_s: float,
-) -> None:
-    endpoints = [endpoint(f"http://{number}/", **site) for number, site in enumerate(sites)]
-    requests = {"hedge_after_s": hedge_after_s, "call_timeout_s": call_timeout_s}
-    retries = None if ratio is None else {"budget_ratio": ratio, "budget_per_s": 0.5}
-    instants, works = [at_s / 8 for at_s, _ in arrivals], [work_s for _, work_s in arrivals]
-    begun = Begun()
-    scenario = at(instants, works, *endpoints, requests=requests, retries=retries, horizon_s=horizon_s)
-    record = run(scenario, policy, observer=begun)
-    assert record.arrived == sum(at_s < horizon_s for at_s in instants)
-    assert len(begun.grants) == record.metrics["calls"] >= record.wait.count
-    succeeded = Counter(span.task for span in record.spans if span.ok)
-    assert set(succeeded.values()) <= {1}
-    assert len(succeeded) == record.completed == record.sojourn.count
-    for url, model in scenario.by_url.items():
-        leases = [lease for lease in begun.leases if lease.endpoint.url == url]
-        assert sum(not lease.ended for lease in leases) <= model.capacity
-    if horizon_s == 1000.0:
-        assert record.unfinished == 0
-        assert all(lease.ended for lease in begun.leases)

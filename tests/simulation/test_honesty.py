@@ -1,6 +1,5 @@
 """A study says no more than its runs bear out: quantiles, samples, warm-up, loads that nobody could carry."""
 
-import io
 import math
 import re
 from itertools import pairwise
@@ -18,9 +17,9 @@ from balancer_simulator.studies.figures import worded
 from balancer_simulator.studies.intervals import pooled, quantile_difference
 from balancer_simulator.studies.ranking import of_the_runs
 from balancer_simulator.studies.warmup import settled_after, settles
-from rich.console import Console
 
 from balancer.errors import ConfigError
+from tests.simulation.printed import printed
 from tests.simulation.scenarios import endpoint
 
 
@@ -208,12 +207,9 @@ def test_what_is_given_or_asked_about_is_not_left_out(values: dict[str, Any]) ->
 
 def test_it_is_said_what_does_not_count_and_why_all_does() -> None:
     def said(**values: Any) -> str:
-        console = Console(file=io.StringIO(), width=200)
         study = run_study(scenario(**{"warmup_s": None, "replications": 1, **values}), ["fifo"])
-        print_study(study, console)
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
         assert all(line[1:] in page(study) for line in of_the_runs(study) if "warm" in line)
-        return text
+        return printed(study, print_study)
 
     found = said(
         workload={"kind": "poisson", "rate_per_s": 2.0},
@@ -275,9 +271,7 @@ def test_near_one_a_study_says_that_it_does_not_know(rho: float, known: bool) ->
     assert study.keeps_up("fifo")
     assert study.may_not_keep_up("fifo") is not known
     assert to_data(study)["keeps_up"] == {"fifo": True if known else None}
-    console = Console(file=io.StringIO(), width=200)
-    print_study(study, console)
-    assert ("may not keep up: as many wait" in console.file.getvalue()) is not known  # type: ignore[attr-defined]
+    assert ("may not keep up: as many wait" in printed(study, print_study)) is not known
 
 
 @pytest.mark.parametrize("rho", [0.8, 1.02])

@@ -1,8 +1,7 @@
 """Several scenarios beside each other: what each cell says, on the terminal and in Markdown."""
 
-import io
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,8 @@ import pytest
 from balancer_simulator import Scenario, Study, run_study
 from balancer_simulator.report.tables import cells_of, markdown_matrix
 from balancer_simulator.report.terminal import print_matrix
-from rich.console import Console
 
-from balancer.commands import app as cli
+from tests.simulation.printed import in_80_columns
 
 _CALM: dict[str, Any] = {
     "name": "calm",
@@ -45,14 +43,6 @@ def study(*policies: str, **values: Any) -> Study:
     return run_study(Scenario.model_validate({**_CALM, **values}), policies)
 
 
-def cells(*policies: str, **values: Any) -> list[str]:
-    return [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()]
-
-
-def test_whoever_cannot_be_told_apart_from_the_best_is_the_best() -> None:
-    assert cells("fifo", "random", **_ALIKE) == ["1.00", "1.00"]
-
-
 def test_the_others_are_so_many_times_as_slow() -> None:
     found = study("peak_ewma", "first", **_SPEEDS)
     best, slow = (found.metric(policy, "sojourn_mean_s").mean for policy in ("peak_ewma", "first"))
@@ -67,13 +57,24 @@ _NEARLY = {
 }
 
 
-def test_who_is_clearly_behind_by_less_than_a_digit_is_not_written_like_the_best() -> None:
-    """Every other call of `fifo` takes 0.4% longer, and none of `first`."""
-    assert cells("first", "fifo", **_NEARLY) == ["1.00", "1.01"]
-
-
-def test_who_cannot_keep_up_is_said() -> None:
-    assert cells("fifo", **_TOO_MUCH) == ["cannot keep up"]
+@pytest.mark.parametrize(
+    ("policies", "values", "found"),
+    [
+        pytest.param(("fifo", "random"), _ALIKE, ["1.00", "1.00"], id="who cannot be told apart from the best"),
+        # Every other call of `fifo` takes 0.4% longer, and none of `first`.
+        pytest.param(("first", "fifo"), _NEARLY, ["1.00", "1.01"], id="who is clearly behind by less than a digit"),
+        pytest.param(("fifo",), _TOO_MUCH, ["cannot keep up"], id="who cannot keep up"),
+        pytest.param(("fifo",), {**_BATCH, "horizon_s": 2.0}, ["not done in time"], id="a batch that is not done"),
+        pytest.param(
+            ("fifo",),
+            {"workload": {"kind": "arrivals", "at_s": [199.0], "work_s": [5.0]}},
+            ["nothing ended"],
+            id="where nothing ends",
+        ),
+    ],
+)
+def test_a_cell_says_how_it_fares(policies: tuple[str, ...], values: dict[str, Any], found: list[str]) -> None:
+    assert [cell for (cell,) in cells_of({"s.toml": study(*policies, **values)}).values()] == found
 
 
 class _Behind(Study):
@@ -98,15 +99,6 @@ def test_of_a_batch_the_makespan_counts() -> None:
     fifo, first = (found.metric(policy, "makespan_s").mean for policy in ("fifo", "always_first"))
     assert cells_of({"s": found}) == {"fifo": ["1.00"], "always_first": [f"{first / fifo:.2f}"]}
     assert first > 1.5 * fifo
-
-
-def test_a_batch_that_is_not_done_has_no_figure() -> None:
-    assert cells("fifo", **_BATCH, horizon_s=2.0) == ["not done in time"]
-
-
-def test_where_nothing_ends_there_is_no_figure() -> None:
-    nobody = cells("fifo", workload={"kind": "arrivals", "at_s": [199.0], "work_s": [5.0]})
-    assert nobody == ["nothing ended"]
 
 
 def test_who_was_not_in_a_study_has_a_dash_there() -> None:
@@ -138,12 +130,7 @@ def test_in_markdown_the_best_are_bold(studies: dict[str, Study]) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_six_scenarios_fit_80_columns_in_any_encoding(studies: dict[str, Study], encoding: str) -> None:
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    print_matrix(studies, Console(file=file, width=80, force_terminal=False))
-    file.flush()
-    file.seek(0)
-    text = file.read()
-    assert max(map(len, text.splitlines())) <= 80
+    text = in_80_columns(encoding, studies, print_matrix)
     assert "weighted_least_request" in text
     assert "2: calm (much.toml)" in text
 
@@ -163,8 +150,8 @@ url = "http://a/"
 
 
 @pytest.fixture
-def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Return what runs `balancer compare` among a few scenarios; it returns the code, what was said and complained."""
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what runs `balancer compare` among a few scenarios."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     Path("more").mkdir()
@@ -172,16 +159,7 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         Path(path).write_text(_TOML)
     Path("wrong.toml").write_text(_TOML.replace("fifo", "fifi"))
     Path("loads.toml").write_text(f"loads = [0.5]\n{_TOML}")
-
-    def run(*args: str) -> tuple[object, str, str]:
-        monkeypatch.setattr(sys, "argv", ["balancer", "compare", *args])
-        try:
-            cli.main()
-        except SystemExit as ended:
-            return ended.code, *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return run
+    return partial(command, "compare")
 
 
 def test_several_scenarios_make_a_table(compare: Callable[..., Any]) -> None:

@@ -78,47 +78,40 @@ def test_the_next_run_stays_below_the_limit_as_often_as_it_says() -> None:
     assert below / trials == pytest.approx(certainty, abs=4 * math.sqrt(certainty * (1 - certainty) / trials))
 
 
-def test_a_trend_has_a_line_for_each_name_and_strokes_only_where_there_is_an_interval(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    drawn: list[list[tuple[str, int]]] = []
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[ChartLine], str, Any]]:
+    """Return a list that gets the lines, the label and the axes of every chart of lines."""
+    found: list[tuple[Sequence[ChartLine], str, Any]] = []
 
     def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
-        drawn.append([(line.name, len(line.low)) for line in lines])
-        return line_chart(lines, **given)
+        drawing, ax = line_chart(lines, **given)
+        found.append((lines, given["ylabel"], ax))
+        return drawing, ax
 
     monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
+    return found
+
+
+def test_a_trend_has_a_line_for_each_name_and_strokes_only_where_there_is_an_interval(drawn: list[Any]) -> None:
     measured = {1.0: interval_of([10.0, 12.0]), 2.0: interval_of([5.0, 6.0])}
     limit = {1.0: Interval(8.0, math.nan, 1), 2.0: Interval(8.0, math.nan, 1)}
     assert trend({"measured": measured, "limit": limit}, "makespan_s", xlabel="hosts").title == "Makespan by hosts"
     trend({"limit": limit}, "makespan_s", xlabel="hosts")
-    assert drawn == [[("measured", 2), ("limit", 0)], [("limit", 0)]]
+    strokes = [[(line.name, len(line.low)) for line in lines] for lines, *_ in drawn]
+    assert strokes == [[("measured", 2), ("limit", 0)], [("limit", 0)]]
 
 
-def test_a_trend_of_long_times_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[tuple[str, list[float]]] = []
-
-    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
-        drawn.append((given["ylabel"], list(lines[0].ys)))
-        return line_chart(lines, **given)
-
-    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
+def test_a_trend_of_long_times_is_in_hours(drawn: list[Any]) -> None:
     for seconds in (36_000.0, 36.0):
         trend({"a": {1.0: interval_of([seconds, seconds])}}, "makespan_s", xlabel="hosts")
-    assert drawn == [("makespan (h)", [10.0]), ("makespan (s)", [36.0])]
+    found = [(ylabel, list(lines[0].ys)) for lines, ylabel, _ in drawn]
+    assert found == [("makespan (h)", [10.0]), ("makespan (s)", [36.0])]
 
 
-def test_between_whole_values_there_are_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[Any] = []
-
-    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
-        drawn.append(line_chart(lines, **given))
-        return drawn[-1]
-
-    monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
+def test_between_whole_values_there_are_no_marks(drawn: list[Any]) -> None:
     for xs in ((6.0, 7.0, 8.0), (0.6, 0.7, 0.8)):
         trend({"a": {x: interval_of([1.0, 2.0]) for x in xs}}, "lost", xlabel="hosts")
-    whole, parts = ([float(x).is_integer() for x in ax.get_xticks()] for _, ax in drawn)
+    whole, parts = ([float(x).is_integer() for x in ax.get_xticks()] for *_, ax in drawn)
     assert all(whole)
     assert not all(parts)
 

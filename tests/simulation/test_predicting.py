@@ -16,11 +16,9 @@ from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.predicting.predict import RunPrediction, predict, prediction_of
 from balancer_simulator.trace_commands import _print
 
-from balancer.commands import app as cli
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
-from balancer.observing.traces.rows import line_of
-from tests.simulation.made_traces import made_trace
+from tests.simulation.made_traces import made_trace, written
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -40,12 +38,6 @@ _RUN = Scenario(
 @pytest.fixture(scope="module")
 def trace() -> Trace:
     return made_trace(_RUN)
-
-
-def _written(trace: Trace, folder: Path) -> Path:
-    path = folder / "trace.jsonl"
-    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
-    return path
 
 
 @pytest.mark.more
@@ -118,22 +110,9 @@ def test_a_fit_is_held_against_the_trace_by_running_it(trace: Trace) -> None:
 # -- the commands -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Return what runs a command and returns its exit code, and what it said on both streams."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["balancer", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
-
-
 def test_fit_writes_a_scenario_and_a_report(trace: Trace, tmp_path: Path, command: Command) -> None:
     out, folder = tmp_path / "fitted.toml", tmp_path / "report"
-    code, said, _ = command("fit", str(_written(trace, tmp_path)), "-o", str(out), "--report", str(folder), "--json")
+    code, said, _ = command("fit", str(written(trace, tmp_path)), "-o", str(out), "--report", str(folder), "--json")
     assert code == 0
     found = json.loads(said)
     assert found["errors"] == []
@@ -146,7 +125,7 @@ def test_fit_writes_a_scenario_and_a_report(trace: Trace, tmp_path: Path, comman
 
 
 def test_backtest_says_what_came(trace: Trace, tmp_path: Path, command: Command) -> None:
-    path = _written(trace, tmp_path)
+    path = written(trace, tmp_path)
     code, said, _ = command("backtest", str(path), "--part", "0.3", "--draws", "5")
     assert code == 0
     assert "after 30% of the calls" in said
@@ -167,6 +146,6 @@ def test_an_outage_by_which_a_run_would_be_sooner_is_no_delay(capsys: pytest.Cap
 
 
 def test_a_trace_that_is_to_be_simulated_has_to_be_fitted_first(trace: Trace, tmp_path: Path, command: Command) -> None:
-    code, _, wrong = command("simulate", str(_written(trace, tmp_path)))
+    code, _, wrong = command("simulate", str(written(trace, tmp_path)))
     assert code == 2
     assert "trace.jsonl: this is a trace; fit it first: balancer fit" in wrong

@@ -1,6 +1,5 @@
 """Policies are ranked by the better end of a figure, and those that cannot keep up come last."""
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -9,21 +8,13 @@ from balancer_simulator.report.document import page
 from balancer_simulator.report.markdown import best_in_words
 from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.studies.figures import FIGURES, ranking_figure
-from rich.console import Console
 from typer.testing import CliRunner
 
 from balancer.commands.app import make_app
 from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
 from tests.contracts.documents import ROOT, rows
-
-
-def _printed(study: Study) -> str:
-    file = io.StringIO()
-    console = Console(file=file, width=200)
-    print_ranking(study, console)
-    print_study(study, console)
-    return file.getvalue()
+from tests.simulation.printed import printed
 
 
 def _of(records: dict[str, tuple[Record, ...]]) -> Study:
@@ -127,7 +118,7 @@ def test_who_never_ends_requests_is_ranked_last_whatever_the_figure(overloaded: 
 
 def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
     share = f"{overloaded.unfinished('always_first'):.1%}"
-    text = _printed(overloaded)
+    text = printed(overloaded, print_ranking, print_study)
     assert text.count(f"cannot keep up, so the times grow with the horizon: always_first ({share} unfinished)") == 2
     assert "or never ending them" in text
     assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
@@ -143,4 +134,4 @@ def test_the_page_says_so_too_and_marks_no_loss_as_good(overloaded: Study) -> No
 
 
 def test_nothing_is_said_where_all_keep_up(records: tuple[Record, ...]) -> None:
-    assert "unfinished" not in _printed(_of({"fifo": records})).replace("-\n", "")
+    assert "unfinished" not in printed(_of({"fifo": records}), print_ranking, print_study).replace("-\n", "")

@@ -1,6 +1,7 @@
 """What is recommended is in time where it is run, the cheapest of what was tried, and never more than is known."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -23,18 +24,16 @@ from balancer_simulator import (
 from balancer_simulator.fitting.description import as_toml, fit_lines
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.predict import predict
-from balancer_simulator.predicting.recommend import recommend, setting_config
+from balancer_simulator.predicting.recommend import Recommendation, SettingForecast, recommend, setting_config
 from balancer_simulator.predicting.settings import with_setting
 from balancer_simulator.report.recommendation import recommendation_lines, verdict
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.trace_commands import seconds_until
 
-from balancer.commands import app as cli
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
-from balancer.observing.traces.rows import line_of
 from balancer.settings.config import load_config
-from tests.simulation.made_traces import made_trace
+from tests.simulation.made_traces import made_trace, written
 
 # One caller after the other at three endpoints: what keeps it slow is that there are too few callers.
 _SLOW = Scenario(
@@ -49,27 +48,35 @@ _KNOWN = _SLOW.changed(endpoints=[each.model_copy(update={"seen_at_once": 2}) fo
 _FEW = {"draws": 5, "strategies": ["fifo"]}
 
 
+def chosen(found: Recommendation) -> SettingForecast:
+    assert found.chosen is not None
+    return found.chosen
+
+
+def present(found: Recommendation) -> float:
+    """Return when it is over as things are."""
+    assert found.present.ends_s is not None
+    return found.present.ends_s.value
+
+
 def test_callers_are_recommended_where_callers_are_missing_and_that_is_what_comes() -> None:
     fit = fit_trace(made_trace(_SLOW, "fifo"))
     found = recommend(fit, deadline_s=2.2, **_FEW)
     assert not found.does(found.present)  # 90 calls of 0.1 s by two callers: 4.5 s
-    assert found.present.ends_s is not None
-    assert found.present.ends_s.value == pytest.approx(4.5, rel=0.1)
-    assert found.chosen is not None
-    setting = found.chosen.setting
+    assert present(found) == pytest.approx(4.5, rel=0.1)
+    setting = chosen(found).setting
     assert setting.workers >= 5
     assert setting.endpoints == (0, 1, 2)  # with two of them it would take 2.3 s
     assert all(each.setting.workers >= 5 for each in found.by_number)  # they are the base of what is tried next
     truth = _SLOW.changed(workload=Closed(workers=setting.workers, calls=90))
     ends_s = [simulate_once(truth, Policy(strategy="fifo"), number).makespan_s or 99.0 for number in range(5)]
     assert max(ends_s) < 2.2
-    assert sum(found.chosen.ends_s.holds(each) for each in ends_s if found.chosen.ends_s) >= 3
+    assert sum(chosen(found).ends_s.holds(each) for each in ends_s) >= 3
 
 
 def test_with_more_time_fewer_endpoints_do() -> None:
     found = recommend(_SLOW, deadline_s=6.0, **_FEW)
-    assert found.chosen is not None
-    assert len(found.chosen.setting.endpoints) == 1
+    assert len(chosen(found).setting.endpoints) == 1
     counts = [len(each.setting.endpoints) for each in found.by_number]
     assert counts == [1, 2, 3, 4], counts
     ends = [each.ends_s.value for each in found.by_number if each.ends_s]
@@ -80,8 +87,7 @@ def test_with_more_time_fewer_endpoints_do() -> None:
 
 def test_endpoints_are_added_until_it_is_in_time_and_what_cannot_be_is_said() -> None:
     found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
-    assert found.chosen is not None
-    setting = found.chosen.setting
+    setting = chosen(found).setting
     assert (len(setting.endpoints), setting.workers) == (4, 8)  # one more would be idle if nobody more asked
     truth = with_setting(_SLOW, setting)
     assert (simulate_once(truth, Policy(strategy="fifo"), 0).makespan_s or 99.0) < 1.4
@@ -112,8 +118,7 @@ def test_with_twice_the_slots_there_are_callers_to_fill_them() -> None:
 
 def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like() -> None:
     found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
-    assert found.chosen is not None
-    assert found.chosen.made_up == {"http://one-more-like-e1/": "http://e1/"}
+    assert chosen(found).made_up == {"http://one-more-like-e1/": "http://e1/"}
     assert "http://one-more-like-e1/ is made up: one more, like http://e1/" in verdict(found)
     assert "budget" not in verdict(recommend(_SLOW, deadline_s=0.05, **_FEW))
     assert "within 0.0001 endpoint-hours" in verdict(recommend(_SLOW, budget_h=0.0001, **_FEW))
@@ -121,17 +126,12 @@ def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like(
 
 def test_a_budget_is_kept_and_without_wishes_nothing_is_bought() -> None:
     found = recommend(_SLOW, budget_h=8.0 / 3600, **_FEW)
-    assert found.chosen is not None
-    assert found.chosen.cost_h <= 8.0 / 3600
-    plain = recommend(_SLOW, **_FEW)
-    assert plain.chosen is not None
-    assert len(plain.chosen.setting.endpoints) == 3
+    assert chosen(found).cost_h <= 8.0 / 3600
+    assert len(chosen(recommend(_SLOW, **_FEW)).setting.endpoints) == 3
 
 
 def test_tasks_are_as_many_as_asked_for_and_a_flat_list_will_do() -> None:
-    half = recommend(_SLOW, tasks=45, **_FEW).present.ends_s
-    assert half is not None
-    assert half.value == pytest.approx(2.25, rel=0.15)
+    assert present(recommend(_SLOW, tasks=45, **_FEW)) == pytest.approx(2.25, rel=0.15)
     listed = _SLOW.changed(workload=Tasks(workers=2, tasks=40), work=Deterministic(mean_s=0.1))
     assert recommend(listed, **_FEW).chosen is not None
 
@@ -165,21 +165,13 @@ def test_a_deadline_that_is_none_or_over_is_refused(text: str) -> None:
 
 
 def test_the_command_writes_a_config_that_loads_and_a_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
-    trace = made_trace(_SLOW, "fifo")
-    path, config, folder = tmp_path / "trace.jsonl", tmp_path / "pool.toml", tmp_path / "report"
-    path.write_text("".join([json.dumps(trace.runs[0]) + "\n", *map(line_of, trace.attempts)]), encoding="utf-8")
-
-    def run(*arguments: str) -> str:
-        monkeypatch.setattr("sys.argv", ["balancer", "recommend", str(path), "--draws", "5", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said, wrong = capsys.readouterr()
-        assert end.value.code in (0, None, 2)
-        return said if end.value.code != 2 else wrong
-
-    said = run("--deadline", "2.2s", "--strategy", "fifo", "-o", str(config), "--report", str(folder))
+    config, folder = tmp_path / "pool.toml", tmp_path / "report"
+    told = ("recommend", str(written(made_trace(_SLOW, "fifo"), tmp_path)), "--draws", "5")
+    in_time = (*told, "--deadline", "2.2s", "--strategy", "fifo")
+    code, said, _ = command(*in_time, "-o", str(config), "--report", str(folder))
+    assert code == 0
     assert "with 95% over by" in said
     assert "recommended" in said
     assert [each.capacity for each in load_config(config).pool_endpoints] == [2, 2, 2]
@@ -188,8 +180,10 @@ def test_the_command_writes_a_config_that_loads_and_a_page(
     assert "<svg" in page
     assert "Made by balancer" in page
     assert "&#34;endpoints&#34;" in page, "the settings"
-    assert json.loads(run("--deadline", "2.2s", "--strategy", "fifo", "--json"))["chosen"]["does"] is True
-    assert "--certainty: found 3" in run("--certainty", "3")
+    assert json.loads(command(*in_time, "--json")[1])["chosen"]["does"] is True
+    code, _, wrong = command(*told, "--certainty", "3")
+    assert code == 2
+    assert "--certainty: found 3" in wrong
 
 
 def test_a_config_has_what_a_pool_must_know_of_its_endpoints() -> None:
@@ -220,13 +214,10 @@ def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() 
     trace = _of_problems()
     lasted_s = max(each.ended_s for each in trace.attempts) - min(each.asked_s for each in trace.attempts)
     found = recommend(fit_trace(trace), **_FEW)
-    assert found.present.ends_s is not None
-    assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.2)
+    assert present(found) == pytest.approx(lasted_s, rel=0.2)
     assert "names have several calls at once" in found.remarks[0]
     assert any("recommend takes them so" in line for line in fit_lines(fit_trace(trace)))
-    twice = recommend(fit_trace(trace), tasks=240, **_FEW).present.ends_s
-    assert twice is not None
-    assert twice.value == pytest.approx(2 * lasted_s, rel=0.2)
+    assert present(recommend(fit_trace(trace), tasks=240, **_FEW)) == pytest.approx(2 * lasted_s, rel=0.2)
 
 
 def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> None:
@@ -235,8 +226,7 @@ def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> No
     lasted_s = max(each.ended_s for each in trace.attempts)
     found = recommend(fit_trace(replace(trace, attempts=staged)), **_FEW)
     assert found.present.setting.workers == 2  # not 20, which there are names of
-    assert found.present.ends_s is not None
-    assert found.present.ends_s.value == pytest.approx(lasted_s, rel=0.1)
+    assert present(found) == pytest.approx(lasted_s, rel=0.1)
     assert found.remarks[0].startswith("names come and go")
     assert not recommend(fit_trace(trace), **_FEW).remarks
 
@@ -250,8 +240,7 @@ def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> 
 def test_up_to_four_times_the_endpoints_are_tried_and_it_is_said_where_that_stopped() -> None:
     one = _KNOWN.changed(endpoints=_KNOWN.endpoints[:1])
     found = recommend(one, deadline_s=1.9, **_FEW)  # 90 calls of 0.1 s at 2 slots: 4.5 s
-    assert found.chosen is not None
-    assert len(found.chosen.setting.endpoints) == 3
+    assert len(chosen(found).setting.endpoints) == 3
     never = recommend(one, deadline_s=0.05, **_FEW)
     assert max(len(each.setting.endpoints) for each in never.tried) == 4
     assert never.remarks == ("more than 4 endpoints were not tried",)

@@ -89,20 +89,15 @@ def bytes_of(record: Record) -> bytes:
 # -- the same again ---------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled(23)
-@pytest.mark.parametrize("workload", WORKLOADS)
-@pytest.mark.parametrize("policy", ALL)
-def test_the_same_run_gives_the_same_bytes(policy: str, workload: str) -> None:
-    first, second = (run(troubled(workload), policy) for _ in range(2))
-    assert bytes_of(first) == bytes_of(second)
-    assert first.completed > 20
+any_rules = pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
 
 
-@pytest.mark.sampled(25)
+@pytest.mark.sampled(48)
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("policy", ALL)
-def test_the_same_run_with_all_rules_gives_the_same_bytes(policy: str, workload: str) -> None:
-    first, second = (run(troubled(workload, **RULED), policy) for _ in range(2))
+@any_rules
+def test_the_same_run_gives_the_same_bytes(policy: str, workload: str, rules: dict[str, Any]) -> None:
+    first, second = (run(troubled(workload, **rules), policy) for _ in range(2))
     assert bytes_of(first) == bytes_of(second)
     assert first.completed > 20
 
@@ -121,7 +116,7 @@ def test_a_policy_does_not_depend_on_its_company() -> None:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
+@any_rules
 def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:
     scenario = troubled(horizon_s=20.0, changes=[], loads=[0.5], **rules)
     policies = ["random", "old_global_queue"]
@@ -258,7 +253,7 @@ def see_nth_of_worker(found: Seen, task: Task) -> None:
 
 
 @pytest.mark.sampled(20)
-@pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
+@any_rules
 @pytest.mark.parametrize("policy", [policy for policy in ALL if policy != "fifo"])
 def test_every_policy_meets_the_same_requests(policy: str, rules: dict[str, Any]) -> None:
     expected, found = (seen(troubled(**rules), name, see_request) for name in ("fifo", policy))

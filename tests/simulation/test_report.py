@@ -4,10 +4,6 @@ import csv
 import io
 import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,15 +15,12 @@ from balancer_simulator.report.terminal import print_ranking, print_study
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.figures import FIGURES, checked_figure
 from balancer_simulator.studies.study import Study, run_study
-from rich.console import Console
 from typer.testing import CliRunner
 
 from balancer.commands.app import make_app
 from balancer.errors import ConfigError
 from balancer.plugins.registry import default_registry
-from tests.contracts.documents import ROOT
-from tests.patience import PATIENCE_S
-from tests.simulation.groups import group
+from tests.simulation.printed import in_80_columns, printed
 
 _OPEN = """
 name = "open: <b>&amp;</b> $x_1$"
@@ -98,30 +91,20 @@ KINDS = ("open", "batch", "loads", "one", "nothing", "unfinished")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: str, encoding: str) -> None:
-    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    console = Console(file=file, width=80, force_terminal=False)
-    print_study(studies[kind], console)
-    print_ranking(studies[kind], console)
-    file.flush()
-    file.seek(0)
-    text = file.read()
-    assert max(map(len, text.splitlines())) <= 80
+    text = in_80_columns(encoding, studies[kind], print_study, print_ranking)
     for policy in studies[kind].policies:
         assert policy in text
 
 
-def printed(study: Study) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    print_ranking(study, console)
-    assert isinstance(console.file, io.StringIO)
-    return " ".join(console.file.getvalue().split())
-
-
 def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
-    assert "95% intervals over 3 replications" in printed(studies["open"])
-    assert "one replication: nothing can be said about chance" in printed(studies["one"])
-    assert "in no replication did a request succeed" in printed(studies["nothing"])
-    assert "no batch was done within horizon_s, 1 s" in printed(studies["unfinished"])
+    said = {
+        "open": "95% intervals over 3 replications",
+        "one": "one replication: nothing can be said about chance",
+        "nothing": "in no replication did a request succeed",
+        "unfinished": "no batch was done within horizon_s, 1 s",
+    }
+    for kind, words in said.items():
+        assert words in " ".join(printed(studies[kind], print_ranking, width=120).split())
 
 
 @pytest.mark.sampled(1)
@@ -236,35 +219,3 @@ def test_a_mistake_is_one_line(
     assert isinstance(error, ConfigError)
     assert line in str(error)
     assert len(error.problems) == 1
-
-
-def test_ctrl_c_stops_it_at_once_and_leaves_no_process(tmp_path: Path) -> None:
-    scenario = tmp_path / "scenario.toml"
-    scenario.write_text(_OPEN.replace("replications = 3", "replications = 2000").replace("40.0", "4000.0"))
-    command = [
-        sys.executable,
-        "-m",
-        "balancer",
-        "compare",
-        str(scenario),
-        "--jobs",
-        "2",
-    ]
-    running = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        while len(group(running.pid)) < 3:  # two workers have started
-            assert running.poll() is None
-            time.sleep(0.05)
-        for pid in group(running.pid):  # as a terminal does
-            running.send_signal(signal.SIGINT) if pid == running.pid else None
-        output, _ = running.communicate(timeout=PATIENCE_S)
-    finally:
-        running.kill()
-    assert running.returncode == 130
-    assert "Traceback" not in output
-    end_s = time.monotonic() + PATIENCE_S
-    while group(running.pid):
-        assert time.monotonic() < end_s, "a worker is left"
-        time.sleep(0.05)

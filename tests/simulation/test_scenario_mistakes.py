@@ -26,223 +26,173 @@ def complaint(folder: Path, text: str) -> str:
     return line.removeprefix(f"{folder / 's.toml'}: ")
 
 
+def poisson(rate_per_s: float, url: str = "http://{1..4}/") -> str:
+    return f'[workload]\nkind = "poisson"\nrate_per_s = {rate_per_s}\n[[endpoints]]\nurl = "{url}"\n'
+
+
+def bursty(**values: float) -> str:
+    return "\n".join(['[workload]\nkind = "on_off"', *(f"{name} = {value}" for name, value in values.items()), _FOUR])
+
+
 def fault(kind: str, window: str) -> str:
     return f'{_REST}faults = [{{ kind = "slow_within" }}, {{ kind = "{kind}", {window} }}]\n'
 
 
-# -- too much for a run -----------------------------------------------------------------------------
-
-_MOST = "in a run, and at most 100,000,000 are allowed; change it or lower horizon_s, which is 1000"
-_ENDPOINT = '[[endpoints]]\nurl = "http://{1..4}/"\n'
-_BURSTY = '[workload]\nkind = "on_off"\non_rate_per_s = '
-_STAGE = '[[workload.stages]]\nname = "a"\ntasks = 1000\nworkers = 1\n'
+def change(values: str) -> str:
+    return f"{_REST}[[changes]]\nurl = 'http://a/'\n{values}\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (_REST.replace("1.0", "1e12"), "workload.rate_per_s: makes about 1e+15 requests"),
-        (
-            f"{_BURSTY}1e6\non_s = 30.0\noff_s = 10.0\n{_ENDPOINT}",
-            "workload.on_rate_per_s: makes about 7.5e+08 requests",
-        ),
-        (
-            f"{_BURSTY}1.0\noff_rate_per_s = 1e6\non_s = 10.0\noff_s = 30.0\n{_ENDPOINT}",
-            "workload.off_rate_per_s: makes about 7.5e+08 requests",
-        ),
-        (
-            f"{_BURSTY}1.0\non_s = 1e-6\noff_s = 1e-6\n{_ENDPOINT}",
-            "workload.on_s: makes about 5e+08 bursts",
-        ),
-        (
-            '[workload]\nkind = "closed"\nworkers = 1000000\n[work]\nkind = "deterministic"\nmean_s = 0.0\n'
-            + _ENDPOINT,
-            "workload.workers: makes about 1e+12 requests",
-        ),
-        (
-            f'[workload]\nkind = "batch"\nsamples = 1000000\n{_STAGE}{_ENDPOINT}',
-            "workload.samples: makes about 1e+09 requests",
-        ),
-        (
-            '[workload]\nkind = "poisson"\nrate_per_s = 1.0\n'
-            + _ENDPOINT
-            + 'faults = [{ kind = "crash_repair", mtbf_s = 1e-6, mttr_s = 3e-6 }]\n',
-            "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
-        ),
-    ],
-)
-def test_what_would_run_for_ever_is_refused(tmp_path: Path, text: str, line: str) -> None:
-    assert complaint(tmp_path, text) == f"{line} {_MOST}"
+def second(values: str) -> str:
+    return f"{_REST}[[endpoints]]\n{values}\n"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        _REST.replace("1.0", "1e5"),
-        # The endpoints bound what the workers can ask: 4000 calls of a second at once, for 1000 s.
-        f'[workload]\nkind = "closed"\nworkers = 1000000\n{_ENDPOINT}capacity = 1000\n',
-    ],
-)
-def test_what_is_only_much_is_not(tmp_path: Path, text: str) -> None:
-    read(tmp_path, text)
-
-
-def test_a_load_that_is_too_much_is_refused_too() -> None:
-    scenario = Scenario.model_validate(
-        {
-            "workload": {"kind": "poisson", "rate_per_s": 1.0},
-            "work": {"kind": "deterministic", "mean_s": 1e-9},
-            "endpoints": [{"url": "http://a/"}],
-        }
-    )
-    with pytest.raises(ConfigError, match=r"workload\.rate_per_s: makes about 5e\+11 requests"):
-        scenario.at_load(0.5)
-
-
-# -- what never happens -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["slow_within", "fail_within", "fast_fail"])
-@pytest.mark.parametrize(
-    ("window", "line"),
-    [
-        ("from_s = 9.0, to_s = 5.0", "from_s is 9 and to_s 5; from_s must be less"),
-        ("from_s = 5.0, to_s = 5.0", "from_s is 5 and to_s 5; from_s must be less"),
-        ("from_s = 1000.0", "from_s is 1000, and the run ends at horizon_s = 1000; begin before that"),
-    ],
-)
-def test_a_fault_that_never_happens_is_refused(tmp_path: Path, kind: str, window: str, line: str) -> None:
-    assert complaint(tmp_path, fault(kind, window)) == f"endpoints[0].faults[1]: {line}"
-    read(tmp_path, fault(kind, "from_s = 5.0, to_s = 1001.0"))
-
-
-def test_a_fault_that_is_over_before_the_endpoint_joins_is_refused(tmp_path: Path) -> None:
-    line = complaint(tmp_path, fault("fail_within", "to_s = 5.0") + "from_s = 5.0\n")
-    assert line == "endpoints[0].faults[1]: to_s is 5, and the endpoint joins at from_s = 5; end after that"
-    read(tmp_path, fault("fail_within", "to_s = 5.5") + "from_s = 5.0\n")
-
-
-def test_who_joins_when_the_run_is_over_is_refused(tmp_path: Path) -> None:
-    line = complaint(tmp_path, _REST + "from_s = 1000.0\n")
-    assert line == "endpoints[0].from_s: found 1000, and the run ends at horizon_s = 1000; it must be less"
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        (
-            "at_s = 1e3\ndo = 'drain'",
-            "changes[0].at_s: found 1000, and the run ends at horizon_s = 1000; it must be less",
-        ),
-        ("at_s = 1.0\ndo = 'update'", "changes[0]: 'update' needs capacity or weight, or both"),
-        *(
-            (
-                f"at_s = 1.0\ndo = '{do}'\ncapacity = 2",
-                f"changes[0]: '{do}' takes neither capacity nor weight; they are for 'update'",
-            )
-            for do in ("add", "drain", "remove")
-        ),
-    ],
-)
-def test_a_change_that_changes_nothing_is_refused(tmp_path: Path, change: str, line: str) -> None:
-    assert complaint(tmp_path, f"{_REST}[[changes]]\nurl = 'http://a/'\n{change}\n") == line
-
-
-@pytest.mark.parametrize("values", ["capacity = 2", "weight = 2.0", "capacity = 2\nweight = 2.0"])
-def test_an_update_changes_either_or_both(tmp_path: Path, values: str) -> None:
-    read(tmp_path, f"{_REST}[[changes]]\nurl = 'http://a/'\nat_s = 1.0\ndo = 'update'\n{values}\n")
-
-
-@pytest.mark.parametrize("url", ["http://a", "HTTP://A/", "http://a:80/"])
-def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path: Path, url: str) -> None:
-    change = f"[[changes]]\nurl = '{url}'\nat_s = 1.0\ndo = 'update'\ncapacity = 2\n"
-    assert read(tmp_path, f"{_REST}{change}").most_leases == {"http://a/": 2}
-
-
-@pytest.mark.parametrize("url", ["http://a", "HTTP://A/", "http://a:80/"])
-def test_an_endpoint_written_in_two_ways_is_there_twice(tmp_path: Path, url: str) -> None:
-    line = complaint(tmp_path, f"{_REST}[[endpoints]]\nurl = '{url}'\n")
-    assert line == "endpoints: 'http://a' is there twice; URLs must differ"
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        ('url = "a:80"', "endpoints[1].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
-        (
-            'url = "http://h:0/"',
-            "endpoints[1].url: found 'http://h:0/': its port is '0'; a port is a whole number from 1 to 65535",
-        ),
-        (
-            'url = "http://me:pw@h/"',
-            'endpoints[1].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
-        ),
-        ('url = "b"\ncapacity = 0', "endpoints[1].capacity: found 0: it must be a whole number >= 1"),
-        (
-            'url = "b"\ncapacity = "2"',
-            "endpoints[1].capacity: found '2': it must be a whole number >= 1; leave out the quotes",
-        ),
-        (
-            'url = "b"\ncapacity = 1000001',
-            "endpoints[1].capacity: found 1000001: it must be <= 1000000",
-        ),
-        ('url = "b"\nweight = inf', "endpoints[1].weight: found inf: it must be a finite number > 0"),
-    ],
-)
-def test_an_endpoint_follows_the_rules_of_configs(tmp_path: Path, values: str, line: str) -> None:
-    assert complaint(tmp_path, f"{_REST}[[endpoints]]\n{values}\n") == line
-
-
-# -- rules ------------------------------------------------------------------------------------------
-
+_FOUR = '[[endpoints]]\nurl = "http://{1..4}/"\n'
+_CROWD = '[workload]\nkind = "closed"\nworkers = 1000000\n'
 _KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'
+_FAULTS = ("slow_within", "fail_within", "fast_fail")
+_WRITTEN = ("http://a", "HTTP://A/", "http://a:80/")
+
+_ENDLESS = [
+    (poisson(1e12, "http://a/"), "workload.rate_per_s: makes about 1e+15 requests"),
+    (bursty(on_rate_per_s=1e6, on_s=30.0, off_s=10.0), "workload.on_rate_per_s: makes about 7.5e+08 requests"),
+    (
+        bursty(on_rate_per_s=1.0, off_rate_per_s=1e6, on_s=10.0, off_s=30.0),
+        "workload.off_rate_per_s: makes about 7.5e+08 requests",
+    ),
+    (bursty(on_rate_per_s=1.0, on_s=1e-6, off_s=1e-6), "workload.on_s: makes about 5e+08 bursts"),
+    (
+        f'{_CROWD}[work]\nkind = "deterministic"\nmean_s = 0.0\n{_FOUR}',
+        "workload.workers: makes about 1e+12 requests",
+    ),
+    (
+        '[workload]\nkind = "batch"\nsamples = 1000000\n[[workload.stages]]\nname = "a"\ntasks = 1000\nworkers = 1\n'
+        + _FOUR,
+        "workload.samples: makes about 1e+09 requests",
+    ),
+    (
+        poisson(1.0) + 'faults = [{ kind = "crash_repair", mtbf_s = 1e-6, mttr_s = 3e-6 }]\n',
+        "endpoints[0].faults[0].mtbf_s: makes about 1e+09 crashes",
+    ),
+]
+_CLUSTER = f"{_REST}[cluster]\nmembers = 2\n"
+_LATE = "the run ends at horizon_s = 1000; it must be less"
+
+_REFUSED = [
+    *(
+        (text, f"{line} in a run, and at most 100,000,000 are allowed; change it or lower horizon_s, which is 1000")
+        for text, line in _ENDLESS
+    ),
+    # What never happens.
+    *(
+        (fault(kind, window), f"endpoints[0].faults[1]: {line}")
+        for kind in _FAULTS
+        for window, line in (
+            ("from_s = 9.0, to_s = 5.0", "from_s is 9 and to_s 5; from_s must be less"),
+            ("from_s = 5.0, to_s = 5.0", "from_s is 5 and to_s 5; from_s must be less"),
+            ("from_s = 1000.0", "from_s is 1000, and the run ends at horizon_s = 1000; begin before that"),
+        )
+    ),
+    (
+        fault("fail_within", "to_s = 5.0") + "from_s = 5.0\n",
+        "endpoints[0].faults[1]: to_s is 5, and the endpoint joins at from_s = 5; end after that",
+    ),
+    (f"{_REST}from_s = 1000.0\n", f"endpoints[0].from_s: found 1000, and {_LATE}"),
+    (change("at_s = 1e3\ndo = 'drain'"), f"changes[0].at_s: found 1000, and {_LATE}"),
+    (change("at_s = 1.0\ndo = 'update'"), "changes[0]: 'update' needs capacity or weight, or both"),
+    *(
+        (
+            change(f"at_s = 1.0\ndo = '{do}'\ncapacity = 2"),
+            f"changes[0]: '{do}' takes neither capacity nor weight; they are for 'update'",
+        )
+        for do in ("add", "drain", "remove")
+    ),
+    *((second(f"url = '{url}'"), "endpoints: 'http://a' is there twice; URLs must differ") for url in _WRITTEN),
+    # Endpoints follow the rules of configs.
+    (second('url = "a:80"'), "endpoints[1].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
+    (
+        second('url = "http://h:0/"'),
+        "endpoints[1].url: found 'http://h:0/': its port is '0'; a port is a whole number from 1 to 65535",
+    ),
+    (
+        second('url = "http://me:pw@h/"'),
+        'endpoints[1].url: found a value that is not shown: put credentials in [endpoints.headers], as "${NAME}"',
+    ),
+    (second('url = "b"\ncapacity = 0'), "endpoints[1].capacity: found 0: it must be a whole number >= 1"),
+    (
+        second('url = "b"\ncapacity = "2"'),
+        "endpoints[1].capacity: found '2': it must be a whole number >= 1; leave out the quotes",
+    ),
+    (second('url = "b"\ncapacity = 1000001'), "endpoints[1].capacity: found 1000001: it must be <= 1000000"),
+    (second('url = "b"\nweight = inf'), "endpoints[1].weight: found inf: it must be a finite number > 0"),
+    # Rules.
+    (
+        f'{_REST}[health]\nping = "program"\n',
+        "health.ping: found 'program'; active probes are not simulated, so \"off\" or nothing",
+    ),
+    (
+        f"{_REST}[requests]\nretry_pause_s = 1.0\n[retries]\n",
+        "requests.retry_pause_s: [retries] says how long to pause; give one of the two",
+    ),
+    (
+        f"{_REST}[requests]\nhedge_after_s = 3.0\ncall_timeout_s = 3.0\n",
+        "requests.hedge_after_s: found 3, and a call is given up after call_timeout_s = 3; it must be less",
+    ),
+    (
+        f"{_REST}capacity = 2\n{_KINDS}",
+        "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 2",
+    ),
+    (
+        f'{_REST}capacity = 4\n[[endpoints]]\nurl = "http://b/"\nlabels = ["x"]\n{_KINDS}labels = ["x"]\n',
+        "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 1",
+    ),
+    (f"{_REST}retry_after_s = 2.0\n", "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both"),
+    (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
+    # A cluster.
+    (
+        _CLUSTER + "outages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
+        "cluster.outages[1].at_s: found 6, and the coordinator is away until 7; list them one after the other",
+    ),
+    (_CLUSTER + "outages = [{ at_s = 1000.0, for_s = 2.0 }]", f"cluster.outages[0].at_s: found 1000, and {_LATE}"),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        (
-            f'{_REST}[health]\nping = "program"\n',
-            "health.ping: found 'program'; active probes are not simulated, so \"off\" or nothing",
-        ),
-        (
-            f"{_REST}[requests]\nretry_pause_s = 1.0\n[retries]\n",
-            "requests.retry_pause_s: [retries] says how long to pause; give one of the two",
-        ),
-        (
-            f"{_REST}[requests]\nhedge_after_s = 3.0\ncall_timeout_s = 3.0\n",
-            "requests.hedge_after_s: found 3, and a call is given up after call_timeout_s = 3; it must be less",
-        ),
-        (
-            f"{_REST}capacity = 2\n{_KINDS}",
-            "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 2",
-        ),
-        (
-            f'{_REST}capacity = 4\n[[endpoints]]\nurl = "http://b/"\nlabels = ["x"]\n{_KINDS}labels = ["x"]\n',
-            "requests.kinds: 'big' takes 3 slots, and no endpoint that it may use has more than 1",
-        ),
-        (
-            f"{_REST}retry_after_s = 2.0\n",
-            "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both",
-        ),
-        (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
-    ],
-)
-def test_rules_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, line: str) -> None:
+@pytest.mark.parametrize(("text", "line"), _REFUSED)
+def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, line: str) -> None:
     assert complaint(tmp_path, text) == line
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        poisson(1e5, "http://a/"),
+        # The endpoints bound what the workers can ask: 4000 calls of a second at once, for 1000 s.
+        f"{_CROWD}{_FOUR}capacity = 1000\n",
+        *(fault(kind, "from_s = 5.0, to_s = 1001.0") for kind in _FAULTS),
+        fault("fail_within", "to_s = 5.5") + "from_s = 5.0\n",
+        *(
+            change(f"at_s = 1.0\ndo = 'update'\n{values}")
+            for values in ("capacity = 2", "weight = 2.0", "capacity = 2\nweight = 2.0")
+        ),
         f"{_REST}[host_caps]\na = 2\n'*' = 3\n",
         f"{_REST}refuse_beyond = 1\nretry_after_s = 2.0\n",
         f"{_REST}[requests]\nhedge_after_s = 2.0\ncall_timeout_s = 3.0\n[retries]\n[health]\n[limits]\n",
-        f"{_REST}[[changes]]\nat_s = 1.0\ndo = 'update'\nurl = 'http://a/'\ncapacity = 3\n{_KINDS}",
+        change("at_s = 1.0\ndo = 'update'\ncapacity = 3") + _KINDS,
     ],
 )
-def test_rules_that_fit_together_are_not(tmp_path: Path, text: str) -> None:
+def test_what_can_be_meant_is_not(tmp_path: Path, text: str) -> None:
     read(tmp_path, text)
+
+
+def test_a_load_that_is_too_much_is_refused_too(tmp_path: Path) -> None:
+    scenario = read(tmp_path, f'{_REST}[work]\nkind = "deterministic"\nmean_s = 1e-9\n')
+    with pytest.raises(ConfigError, match=r"workload\.rate_per_s: makes about 5e\+11 requests"):
+        scenario.at_load(0.5)
+
+
+@pytest.mark.parametrize("url", _WRITTEN)
+def test_a_change_finds_its_endpoint_however_the_url_is_written(tmp_path: Path, url: str) -> None:
+    text = change("at_s = 1.0\ndo = 'update'\ncapacity = 2").replace("url = 'http://a/'", f"url = '{url}'")
+    assert read(tmp_path, text).most_leases == {"http://a/": 2}
 
 
 def test_the_table_of_a_config_may_be_pasted(tmp_path: Path) -> None:
@@ -290,16 +240,26 @@ def test_a_time_that_never_lets_the_run_end_is_refused(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     ("section", "found"),
     [
-        ("[health]\ncooldown_s = 0.0", "health.cooldown_s"),
-        ("[limits]\nkind = 'aimed'", "limits.kind"),
-        ("[host_caps]\na = 0", "host_caps.a"),
-        ("[retries]\nbudget_ratio = -1.0", "retries.budget_ratio"),
-        ("[requests]\nhedge_after_s = 0.0", "requests.hedge_after_s"),
-        ("[[requests.kinds]]\nslots = 0", "requests.kinds[0].slots"),
+        ("[cluster]\nmembers = 0", "cluster.members: found 0: it must be >= 1"),
+        ("[cluster]\nmembers = 2\nloss = 1.0", "cluster.loss: found 1.0: it must be < 1"),
+        (
+            "[cluster]\nmembers = 2\n[requests]\nhedge_after_s = 1.0",
+            "cluster: requests.hedge_after_s is not simulated with it; ",
+        ),
+        (
+            '[cluster]\nmembers = 2\n[[changes]]\nat_s = 1.0\ndo = "drain"\nurl = "http://a/"',
+            "cluster: changes and from_s are not simulated with it; leave one of the two out",
+        ),
+        ("[health]\ncooldown_s = 0.0", "health.cooldown_s: found "),
+        ("[limits]\nkind = 'aimed'", "limits.kind: found "),
+        ("[host_caps]\na = 0", "host_caps.a: found "),
+        ("[retries]\nbudget_ratio = -1.0", "retries.budget_ratio: found "),
+        ("[requests]\nhedge_after_s = 0.0", "requests.hedge_after_s: found "),
+        ("[[requests.kinds]]\nslots = 0", "requests.kinds[0].slots: found "),
     ],
 )
 def test_a_rule_with_a_wrong_value_is_named(tmp_path: Path, section: str, found: str) -> None:
-    assert complaint(tmp_path, f"{_REST}{section}\n").startswith(f"{found}: found ")
+    assert complaint(tmp_path, f"{_REST}{section}\n").startswith(found)
 
 
 # -- names ------------------------------------------------------------------------------------------

@@ -15,11 +15,8 @@ from hypothesis import strategies as st
 
 from balancer.endpoint import Lease
 from tests.registered import NAMES, few_first
-from tests.simulation.scenarios import ALL, at, batch, calls, closed, endpoint, run
+from tests.simulation.scenarios import ALL, BROKEN, ONCE, at, batch, calls, closed, ended, endpoint, run
 from tests.simulation.test_repeatable import bytes_of
-
-_ONCE = {"attempts": 1}
-_BROKEN: dict[str, Any] = {"faults": [{"kind": "fail_within"}]}
 
 
 class Out:
@@ -27,26 +24,28 @@ class Out:
 
     Attributes:
         most: slots, by URL and by host.
+        grants: how many there were.
         waited: seconds that each kind of request has waited for its leases.
     """
 
     def __init__(self) -> None:
         self._out: list[Lease] = []
         self.most = Counter[str]()
+        self.grants = 0
         self.waited = defaultdict[str, list[float]](list)
 
     def __call__(self, task: Task, lease: Lease) -> None:
         self.waited[task.demand.name].append(lease.granted_s - task.asked_s)
-        self._out = [*(other for other in self._out if not other.ended), lease]
+        self.grants += 1
+        self._out = [*self.now(), lease]
         used = Counter[str]()
         for other in self._out:
             for place in {other.endpoint.url, other.endpoint.host or ""}:
                 used[place] += other.slots
         self.most |= used
 
-
-def ended(record: Record) -> tuple[int, int, int, int]:
-    return record.completed, record.lost, record.timed_out, record.unfinished
+    def now(self) -> list[Lease]:
+        return [lease for lease in self._out if not lease.ended]
 
 
 # -- health -----------------------------------------------------------------------------------------
@@ -59,7 +58,7 @@ def black_hole(**values: Any) -> Scenario:
         {
             "workload": {"kind": "closed", "workers": 6},
             "endpoints": [hole, endpoint("sound-{1..3}", capacity=2)],
-            "requests": _ONCE,
+            "requests": ONCE,
             "horizon_s": 300.0,
             **values,
         }
@@ -98,7 +97,7 @@ def test_who_can_only_use_what_is_ejected_is_served_when_its_cooldown_is_over(as
 def test_who_has_no_time_to_wait_out_a_cooldown_is_refused_when_its_time_is_up() -> None:
     health = {"consecutive_failures": 1, "cooldown_s": 40.0}
     requests = {"attempts": 1, "kinds": [{"labels": ["x"], "acquire_timeout_s": 3.0}]}
-    pair = [endpoint("a", labels=["x"], **_BROKEN), endpoint("b")]
+    pair = [endpoint("a", labels=["x"], **BROKEN), endpoint("b")]
     record = run(at([0, 2], 1.0, *pair, health=health, requests=requests))
     assert ended(record) == (0, 1, 1, 0)
     assert record.wait.count == 1
@@ -135,7 +134,7 @@ def test_who_comes_back_does_so_slowly() -> None:
 def test_a_retry_does_not_wait_for_what_is_ejected() -> None:
     """a is ejected at 1; the second request fails on b at 3.5 and goes there again, as a rests for 20 s at least."""
     health = {"consecutive_failures": 1, "cooldown_s": 40.0, "max_ejected_share": 0.5}
-    pair = [endpoint("a", **_BROKEN), endpoint("b", faults=[{"kind": "fail_within", "to_s": 3.0}])]
+    pair = [endpoint("a", **BROKEN), endpoint("b", faults=[{"kind": "fail_within", "to_s": 3.0}])]
     record = run(at([0, 2.5], 1.0, *pair, health=health, requests={"attempts": 2}), "first")
     assert [(task, url) for task, url, *_ in calls(record)] == [(1, "a"), (1, "b"), (2, "b"), (2, "b")]
     assert calls(record)[-1] == (2, "b", 3.5, 4.5, True)
@@ -148,7 +147,7 @@ _REFUSED_S = 0.505  # who comes at 0.5 is told 5 ms later
 
 
 def test_an_endpoint_that_asks_for_it_is_left_alone_even_if_it_is_the_only_one() -> None:
-    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=_ONCE))
+    record = run(at([0, 0.5, 1.0], [2, 1, 1], endpoint("a", **_BUSY), health={}, requests=ONCE))
     assert calls(record)[:2] == [(2, "a", 0.5, _REFUSED_S, False), (1, "a", 0, 2, True)]
     third = calls(record)[2]
     assert (third[0], third[2], third[4]) == (3, pytest.approx(_REFUSED_S + 3.0), True)
@@ -188,7 +187,7 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: i
     The limit swings between half of six and six, so 3 to 6 are out, and a refusal comes once in some 15 calls.
     """
     server = endpoint("a", capacity=20, refuse_beyond=5)
-    values: dict[str, Any] = {"requests": _ONCE, "horizon_s": 500.0, "warmup_s": 50.0}
+    values: dict[str, Any] = {"requests": ONCE, "horizon_s": 500.0, "warmup_s": 50.0}
     out = Out()
     record = run(
         closed(30, 0.0, 1.0, server, limits={"kind": "aimd", "initial": initial}, **values), policy, observer=out
@@ -196,7 +195,7 @@ def test_aimd_settles_near_what_an_endpoint_really_takes(policy: str, initial: i
     assert 3.0 <= record.endpoints[0].busy_s / record.measured_s <= 6.0
     assert record.metrics["failed_calls"] < 0.15
     assert out.most["a"] <= max(initial, 6)
-    fixed = run(closed(30, 0.0, 1.0, server, requests=_ONCE, horizon_s=10.0), policy)
+    fixed = run(closed(30, 0.0, 1.0, server, requests=ONCE, horizon_s=10.0), policy)
     assert fixed.metrics["failed_calls"] > 0.9
 
 
@@ -308,18 +307,18 @@ def test_retries_are_within_the_budget_in_any_window(ratio: float, per_s: float)
 
 def test_without_budget_a_call_is_lost_and_not_retried() -> None:
     none = {"budget_ratio": 0.0, "budget_per_s": 0.0}
-    record, seen = grants(at([n / 4 for n in range(40)], 0.25, endpoint("a", **_BROKEN), retries=none))
+    record, seen = grants(at([n / 4 for n in range(40)], 0.25, endpoint("a", **BROKEN), retries=none))
     assert Counter(attempt for _, attempt in seen) == {1: 40}
     assert ended(record) == (0, 40, 0, 0)
     plenty = {"budget_ratio": 10.0, "base_s": 0.0}
-    _, seen = grants(at([n / 4 for n in range(40)], 0.0625, endpoint("a", **_BROKEN), retries=plenty))
+    _, seen = grants(at([n / 4 for n in range(40)], 0.0625, endpoint("a", **BROKEN), retries=plenty))
     assert Counter(attempt for _, attempt in seen) == {1: 40, 2: 40, 3: 40}
 
 
 def test_pauses_are_drawn_and_double_up_to_the_longest() -> None:
     """Between nothing and twice their mean: 0.5, 1 and then 1.5 s, for 2 s would be more than max_pause_s allows."""
     pauses = {"budget_ratio": 10.0, "base_s": 0.5, "max_pause_s": 3.0}
-    server = endpoint("a", capacity=1000, **_BROKEN)
+    server = endpoint("a", capacity=1000, **BROKEN)
     record = run(at([n / 16 for n in range(400)], 0.25, server, retries=pauses, requests={"attempts": 4}))
     spans = defaultdict(list)
     for span in record.spans:
@@ -382,6 +381,7 @@ _server = st.fixed_dictionaries(
         "host": st.sampled_from(["h", None]),
         "labels": st.sampled_from([[], ["x"]]),
         "parallel": st.sampled_from([None, 1]),
+        "speed": st.sampled_from([1.0, 1.0, 0.25]),
         "refuse_beyond": st.sampled_from([None, 1, 2]),
         "faults": st.lists(
             st.sampled_from(
@@ -406,6 +406,9 @@ _kind = st.fixed_dictionaries(
 )
 
 
+_LONG_S = 1000.0
+
+
 @st.composite
 def _scenarios(draw: st.DrawFn) -> Scenario:
     drawn = draw(st.lists(_server, min_size=1, max_size=4))
@@ -417,7 +420,7 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
     requests = {
         "attempts": draw(st.integers(1, 3)),
         "call_timeout_s": draw(st.sampled_from([None, 3.0])),
-        "hedge_after_s": draw(st.sampled_from([None, 0.5])),
+        "hedge_after_s": draw(st.sampled_from([None, 0.125, 1.0])),
         "kinds": draw(st.lists(_kind, min_size=1, max_size=3)),
     }
     arrivals = draw(st.lists(st.tuples(_few, st.sampled_from([0.25, 0.5, 2.0])), min_size=1, max_size=25).map(sorted))
@@ -437,19 +440,26 @@ def _scenarios(draw: st.DrawFn) -> Scenario:
             )
         ),
     }
-    return at(instants, works, *endpoints, requests=requests, horizon_s=1000.0, **values)
+    horizon_s = draw(st.sampled_from([_LONG_S, _LONG_S, 4.5]))
+    return at(instants, works, *endpoints, requests=requests, horizon_s=horizon_s, **values)
 
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("policy", few_first(ALL))
-@settings(max_examples=80)
+@settings(max_examples=200)
 @given(scenario=_scenarios())
 def test_every_request_ends_once_and_nothing_is_exceeded(policy: str, scenario: Scenario) -> None:
     out = Out()
     record = run(scenario, policy, observer=out)
-    assert ended(record) == (record.completed, record.lost, record.timed_out, 0), "somebody waits for ever"
-    assert record.arrived == len(scenario.workload.at_s)  # type: ignore[union-attr]  # it is that of recorded arrivals
-    assert record.completed == record.sojourn.count
+    instants = scenario.workload.at_s  # type: ignore[union-attr]  # it is that of recorded arrivals
+    assert record.arrived == sum(at_s < scenario.horizon_s for at_s in instants) == sum(ended(record))
+    if scenario.horizon_s == _LONG_S:
+        assert record.unfinished == 0, "somebody waits for ever"
+        assert not out.now()
+    succeeded = Counter(span.task for span in record.spans if span.ok)
+    assert set(succeeded.values()) <= {1}
+    assert len(succeeded) == record.completed == record.sojourn.count
+    assert out.grants == record.metrics["calls"] >= record.wait.count
     for url, model in scenario.by_url.items():
         assert out.most[url] <= model.capacity
     if "*" in scenario.host_caps and policy not in BASELINES:

@@ -125,11 +125,6 @@ def test_the_ranking_is_by_the_mean_and_differences_are_paired(study: Study) -> 
     assert difference == interval_of(each)
 
 
-def test_an_unknown_figure_is_named(study: Study) -> None:
-    with pytest.raises(ConfigError, match=r"'sojourn_p98_s'; did you mean 'sojourn_p9"):
-        study.ranking("sojourn_p98_s")
-
-
 def test_who_loses_more_is_ranked_behind_however_quick() -> None:
     """With one attempt `fifo` loses more to the black hole, which is quick, than `weighted_health`."""
     bad = scenario(

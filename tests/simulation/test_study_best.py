@@ -1,8 +1,7 @@
 """A study says which policies are best, and gives its part at one load as a study of its own."""
 
-import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,8 @@ from balancer_simulator import Closed, EndpointModel, Poisson, Scenario, Study, 
 from balancer_simulator.report.document import page
 from balancer_simulator.report.export import to_data
 from balancer_simulator.report.terminal import print_ranking, print_study
-from rich.console import Console
+
+from tests.simulation.printed import printed
 
 _ENDPOINTS = [EndpointModel(url="http://{1..2}/")]
 
@@ -59,19 +59,13 @@ def _card(study: Study) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
 
 
-def _told(study: Study, show: Callable[[Study, Console], None]) -> str:
-    out = io.StringIO()
-    show(study, Console(file=out, width=100))
-    return out.getvalue()
-
-
 @pytest.mark.more
 def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_WON, monkeypatch)
     assert _card(study).startswith("best policy p of 3")
     for show in (print_ranking, print_study):
-        assert "best by makespan: p\n" in _told(study, show)
-        assert "cannot be told apart" not in _told(study, show)
+        assert "best by makespan: p\n" in printed(study, show, width=100)
+        assert "cannot be told apart" not in printed(study, show, width=100)
     assert to_data(study)["ranking"]["best"] == ["p"]
 
 
@@ -80,9 +74,9 @@ def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) ->
     study = _batch(_ALIKE, monkeypatch)
     assert _card(study).startswith("best policy cannot be told apart p, q, of 3")
     for show in (print_ranking, print_study):
-        assert "cannot be told apart by makespan: p, q\n" in _told(study, show)
-        assert "best by" not in _told(study, show)
-    places = [line.split()[:2] for line in _told(study, print_ranking).splitlines() if line[:1].isdigit()]
+        assert "cannot be told apart by makespan: p, q\n" in printed(study, show, width=100)
+        assert "best by" not in printed(study, show, width=100)
+    places = [line.split()[:2] for line in printed(study, print_ranking, width=100).splitlines() if line[:1].isdigit()]
     assert places == [["1", "p"], ["1", "q"], ["3", "slow"]]
     assert to_data(study)["ranking"]["best"] == ["p", "q"]
 
@@ -90,7 +84,7 @@ def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) ->
 def test_one_replication_crowns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch({"p": [10.0], "q": [20.0]}, monkeypatch)
     assert _card(study).startswith("best policy not known p is first of 2")
-    assert "best by" not in _told(study, print_ranking)
+    assert "best by" not in printed(study, print_ranking, width=100)
 
 
 def test_the_only_one_is_no_winner(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ def test_an_unknown_policy_is_named_with_the_nearest(study: Study, ask: Callable
         lambda study: study.metric("fifo", "wait_p98_s"),
         lambda study: study.difference("fifo", "p2c", "wait_p98_s"),
         lambda study: study.best("wait_p98_s"),
+        lambda study: study.ranking("wait_p98_s"),
     ],
 )
 def test_an_unknown_figure_is_named_with_the_nearest(study: Study, ask: Callable[[Study], object]) -> None:

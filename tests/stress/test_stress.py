@@ -1,5 +1,5 @@
-"""Long randomised runs: 100 000 steps a strategy against the naive model, 128 threads doing anything, and ten million
-leases of threads and tasks.
+"""Long randomised runs: 100 000 steps a strategy against the naive model, with rules and without (see
+`balancer.testing.referee` for what must hold), 128 threads doing anything, and ten million leases of threads and tasks.
 
 The normal run has a short form of each; BALANCER_STRESS=1 runs them in full, with new seeds each time. A
 failure names its seed.
@@ -13,12 +13,15 @@ from collections import Counter
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, NoEndpoint, Outcome, Pool
+from balancer.testing.draws import rules_of
 from balancer.testing.walk import random_walk
 from tests.registered import MAKERS, NAMES, few_first
 from tests.tasks.mixed import mixed, ruled_pool
 from tests.threads.crew import assert_nothing_lost, crew
 
-pytestmark = [pytest.mark.stress, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stress, pytest.mark.timeout(1200)]
+
+_SIZES = (1, 2, 3, 4, 5, 8)
 
 
 def fresh_seed(in_full: bool) -> int:
@@ -33,6 +36,23 @@ def test_a_long_walk_agrees_with_the_model(name: str, in_full: bool) -> None:
     walk = random_walk(MAKERS[name], steps, seed=seed, others=others, thorough_every=1 if in_full else 5)
     assert sum(walk.moves.values()) == steps
     assert walk.handed_off > steps / 50
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", few_first(NAMES))
+def test_no_rule_is_broken_in_a_long_walk(name: str, in_full: bool) -> None:
+    """One walk of 100 000 steps among four endpoints; then others under other rules, and among fifty."""
+    seed = fresh_seed(in_full)
+    others = [MAKERS[other] for other in NAMES]
+
+    def walk(steps: int, seed: int, endpoints: int) -> None:
+        rules = rules_of(random.Random(seed))
+        random_walk(MAKERS[name], steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
+
+    walk(100_000 if in_full else 1_000, seed, 4)
+    for number in range(100 if in_full else 2):
+        walk(1_000, seed + number, _SIZES[number % len(_SIZES)])
+    walk(5_000 if in_full else 50, seed, 50)
 
 
 @pytest.mark.sampled(1)
