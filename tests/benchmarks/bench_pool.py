@@ -2,34 +2,28 @@
 
     python -m tests.benchmarks.bench_pool [--short]
 
-A nanosecond here is not one elsewhere, and not one a minute later; a ratio carries over. So the contenders
-take turns, many times, and each ratio is taken within a turn; the table shows the median over the turns.
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
 """
 
-import argparse
 import gc
 import queue
-import statistics
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-
-from rich.console import Console
-from rich.table import Table
 
 from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
 from balancer.plugins.registry import default_registry
 from balancer.settings.rules import HealthSettings
+from tests.benchmarks.harness import beside, in_turns, options, show
 
 STRATEGIES = sorted(default_registry().strategies)
 SIZES = (4, 1000, 10_000)
 THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
+_YARDSTICK = "queue.Queue get+put"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +97,6 @@ def seconds_a_pair(run: Run, pairs: int) -> float:
     return (time.thread_time() - started_s) / pairs
 
 
-def take_turns(runs: Sequence[Run], effort: Effort) -> list[list[float]]:
-    """Return the seconds a pair of each run, for every turn."""
-    for run in runs:
-        run(effort.pairs)  # warm up
-    gc.collect()
-    gc.disable()
-    try:
-        return [[seconds_a_pair(run, effort.pairs) for run in runs] for _ in range(effort.turns)]
-    finally:
-        gc.enable()
-
-
-def ratio(turns: list[list[float]], of: int, to: int) -> float:
-    """Return the median over the turns of one run's time by another's."""
-    return statistics.median(turn[of] / turn[to] for turn in turns)
-
-
 # -- many threads ----------------------------------------------------------------------------------
 
 Hold = Callable[[Callable[[], None]], None]
@@ -156,16 +133,11 @@ def crowd(turn: Hold, run_s: float, threads: int = THREADS) -> Crowd:
             turn(hold)
             counts[number] += 1
 
-    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    started_s = time.perf_counter()
-    time.sleep(run_s)
-    done, held, took_s = list(counts), sum(held_s), time.perf_counter() - started_s
-    stop.set()
-    for worker in workers:
-        worker.join(30)
+    with beside([partial(work, number) for number in range(threads)], stop):
+        barrier.wait()
+        started_s = time.perf_counter()
+        time.sleep(run_s)
+        done, held, took_s = list(counts), sum(held_s), time.perf_counter() - started_s
     rate, mean_hold_s = sum(done) / took_s, held / max(1, sum(done))
     return Crowd(rate, rate / (ENDPOINTS / mean_hold_s), jain_index(done))
 
@@ -251,42 +223,49 @@ def sleep_turn() -> Hold:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table; `base` is the number of the row it is compared with as the pool grows."""
+    """A line of the table; `base` is the one that it is compared with as the pool grows."""
 
-    what: str
     run: Run
     target: str = ""
-    base: int | None = None
+    base: str = ""
 
 
-def rows() -> list[Row]:
-    """Return what to measure, the yardstick first."""
-    found = [Row("queue.Queue get+put", queue_run(4))]
+def rows() -> dict[str, Row]:
+    """Return what to measure."""
+    found = {_YARDSTICK: Row(queue_run(4))}
     for strategy in STRATEGIES:
-        base = len(found)
-        most = "1.0" if strategy == "fifo" else "1.5"
-        found.append(Row(f"{strategy}, 4 endpoints", acquire_run(strategy, 4), f"<= {most} x queue.Queue"))
-        found.append(Row(f"{strategy}, 4, in a with block", lease_run(strategy, 4)))
+        base = f"{strategy}, 4 endpoints"
+        found[base] = Row(acquire_run(strategy, 4), f"<= {'1.0' if strategy == 'fifo' else '1.5'} x queue.Queue")
+        found[f"{strategy}, 4, in a with block"] = Row(lease_run(strategy, 4))
         watched = acquire_run(strategy, 4, HealthSettings())
-        found.append(Row(f"{strategy}, 4, health on", watched, "<= 1.25 x health off", base))
+        found[f"{strategy}, 4, health on"] = Row(watched, "<= 1.25 x health off", base)
         for size in SIZES[1:]:
             target = "<= 1.3 x 4 endpoints" if size == 10_000 else ""
-            found.append(Row(f"{strategy}, {size} endpoints", acquire_run(strategy, size), target, base))
+            found[f"{strategy}, {size} endpoints"] = Row(acquire_run(strategy, size), target, base)
     return found
 
 
-def report_one_thread(console: Console, effort: Effort) -> None:
+def report_one_thread(effort: Effort) -> None:
     """Print what a lease costs in one thread."""
     measured = rows()
-    turns = take_turns([row.run for row in measured], effort)
-    table = Table(title=f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians")
-    for heading in ("what", "ns a pair", "x queue.Queue", "x its first row", "target"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for number, row in enumerate(measured):
-        nanoseconds = statistics.median(turn[number] for turn in turns) * 1e9
-        to_base = "" if row.base is None else f"{ratio(turns, number, row.base):.2f}"
-        table.add_row(row.what, f"{nanoseconds:.0f}", f"{ratio(turns, number, 0):.2f}", to_base, row.target)
-    console.print(table)
+    gc.disable()
+    contenders = {name: partial(seconds_a_pair, row.run, effort.pairs) for name, row in measured.items()}
+    turns = in_turns(contenders, effort.turns)
+    gc.enable()
+    show(
+        "what | ns a pair | x queue.Queue | x its first row | target",
+        (
+            (
+                name,
+                f"{turns.median(name) * 1e9:.0f}",
+                f"{turns.ratio(name, _YARDSTICK):.2f}",
+                f"{turns.ratio(name, row.base):.2f}" if row.base else "",
+                row.target,
+            )
+            for name, row in measured.items()
+        ),
+        f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
+    )
 
 
 def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
@@ -301,32 +280,29 @@ def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
     }
 
 
-def report_crowd(console: Console, effort: Effort) -> None:
+def report_crowd(effort: Effort) -> None:
     """Print what many threads achieve."""
     runs: dict[str, list[Crowd]] = {}
     for _ in range(effort.crowd_turns):
         for name, (make, threads) in contenders().items():
             runs.setdefault(name, []).append(crowd(make(), effort.crowd_s, threads))
-    table = Table(title=f"{THREADS} threads, {ENDPOINTS} endpoints, leases of 1 ms; best of {effort.crowd_turns}")
-    for heading in ("what", "leases/s", "of the ideal", "Jain over threads", "target"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for name, found in runs.items():
-        best = max(found, key=lambda found: found.of_ideal)
-        target = ">= 95%" if name.startswith("Pool") else ""
-        table.add_row(name, f"{best.rate:.0f}", f"{best.of_ideal:.1%}", f"{best.jain:.3f}", target)
-    console.print(table)
+    best = {name: max(found, key=lambda each: each.of_ideal) for name, found in runs.items()}
+    show(
+        "what | leases/s | of the ideal | Jain over threads | target",
+        (
+            (name, f"{b.rate:.0f}", f"{b.of_ideal:.1%}", f"{b.jain:.3f}", ">= 95%" if name[:4] == "Pool" else "")
+            for name, b in best.items()
+        ),
+        f"{THREADS} threads, {ENDPOINTS} endpoints, leases of 1 ms; best of {effort.crowd_turns}",
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
-    effort = SHORT if parser.parse_args(arguments).short else FULL
-    console = Console(width=110)
-    report_one_thread(console, effort)
-    report_crowd(console, effort)
-    return 0
+    effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
+    report_one_thread(effort)
+    report_crowd(effort)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,19 +9,17 @@ pool is asked what is still out, and whether all its slots can be leased. Each t
 With `--keep` the error is kept with its traceback, and with that all that its frames hold.
 """
 
-import argparse
 import ctypes
 import logging
 import random
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from balancer import AcquireTimeout, Endpoint, Lease, Pool
-
-__all__ = ["Count", "Interrupted", "count_interrupts"]
+from tests.benchmarks.harness import options
 
 _SLOTS = 2
 
@@ -88,20 +86,19 @@ def count_interrupts(interrupts: int, *, keep: bool = False, seed: int = 1, stra
 
 def _leased(pool: Pool) -> int:
     leases: list[Lease] = []
-    try:
+    with suppress(AcquireTimeout):
         for _ in range(_SLOTS):
             leases.append(pool.acquire(timeout=0))
-    except AcquireTimeout:
-        pass
     return len(leases)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Count and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--interrupts", type=int, default=2000, metavar="N", help="how many threads to interrupt")
-    parser.add_argument("--keep", action="store_true", help="keep the errors, with their tracebacks")
-    asked = parser.parse_args(arguments)
+    asked = options(
+        __doc__,
+        interrupts=(2000, "how many threads to interrupt"),
+        keep=(False, "keep the errors, with their tracebacks"),
+    )
     logging.getLogger("balancer").setLevel(logging.ERROR)  # else there is a line for each
     sys.setswitchinterval(1e-5)  # an interrupt comes where threads are switched: often
     count = count_interrupts(asked.interrupts, keep=asked.keep)
@@ -109,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{count.interrupted} interrupted; {count.out} left a slot out by the pool's figures, {count.lost} left one "
         "that nobody could lease any more"
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
