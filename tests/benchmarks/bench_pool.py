@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,10 +19,10 @@ from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
 from balancer.plugins.registry import default_registry
 from balancer.settings.rules import HealthSettings
-from tests.benchmarks.harness import beside, in_turns, options, show
+from tests.benchmarks.harness import Row, beside, in_turns, options, show, timed
 
 STRATEGIES = sorted(default_registry().strategies)
-SIZES = (4, 1000, 10_000)
+SIZES = (1000, 10_000)
 THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
 _YARDSTICK = "queue.Queue get+put"
 
@@ -46,55 +47,36 @@ Run = Callable[[int], None]
 """Lease and give back so many times."""
 
 
-def queue_run(size: int) -> Run:
-    """Return the yardstick: `queue.Queue` get and put."""
+def queue_run(slots: "queue.Queue[int]", pairs: int) -> None:
+    """The yardstick: `queue.Queue` get and put."""
+    get, put = slots.get, slots.put
+    for _ in range(pairs):
+        put(get())
+
+
+def acquire_run(pool: Pool, pairs: int) -> None:
+    acquire, release = pool.acquire, pool.release
+    for _ in range(pairs):
+        release(acquire())
+
+
+def lease_run(pool: Pool, pairs: int) -> None:
+    lease = pool.lease
+    for _ in range(pairs):
+        with lease():
+            pass
+
+
+def queue_of(size: int) -> "queue.Queue[int]":
     slots: queue.Queue[int] = queue.Queue()
     for number in range(size):
         slots.put(number)
-
-    def run(pairs: int) -> None:
-        get, put = slots.get, slots.put
-        for _ in range(pairs):
-            put(get())
-
-    return run
+    return slots
 
 
 def pool_of(strategy: str, size: int, health: HealthSettings | None = None) -> Pool:
     endpoints = [Endpoint(f"http://10.0.0.1:{number}/") for number in range(1, size + 1)]
     return Pool(endpoints, strategy=strategy, seed=1, health=health)
-
-
-def acquire_run(strategy: str, size: int, health: HealthSettings | None = None) -> Run:
-    """Return acquire and release."""
-    pool = pool_of(strategy, size, health)
-
-    def run(pairs: int) -> None:
-        acquire, release = pool.acquire, pool.release
-        for _ in range(pairs):
-            release(acquire())
-
-    return run
-
-
-def lease_run(strategy: str, size: int) -> Run:
-    """Return `with pool.lease()`."""
-    pool = pool_of(strategy, size)
-
-    def run(pairs: int) -> None:
-        lease = pool.lease
-        for _ in range(pairs):
-            with lease():
-                pass
-
-    return run
-
-
-def seconds_a_pair(run: Run, pairs: int) -> float:
-    """Return the CPU seconds of this thread for one pair."""
-    started_s = time.thread_time()
-    run(pairs)
-    return (time.thread_time() - started_s) / pairs
 
 
 # -- many threads ----------------------------------------------------------------------------------
@@ -142,11 +124,11 @@ def crowd(turn: Hold, run_s: float, threads: int = THREADS) -> Crowd:
     return Crowd(rate, rate / (ENDPOINTS / mean_hold_s), jain_index(done))
 
 
-def pool_turn(strategy: str) -> Hold:
-    pool = pool_of(strategy, ENDPOINTS)
+def within(block: Callable[[], AbstractContextManager[object]]) -> Hold:
+    """Return a hold within a `with` block: a lease, or a semaphore."""
 
     def turn(hold: Callable[[], None]) -> None:
-        with pool.lease():
+        with block():
             hold()
 
     return turn
@@ -154,9 +136,7 @@ def pool_turn(strategy: str) -> Hold:
 
 def queue_turn(*, poll: bool) -> Hold:
     """Return a pool of tokens in a queue: as such, or as the old design asked it, with a time-out and a retry."""
-    slots: queue.Queue[int] = queue.Queue()
-    for number in range(ENDPOINTS):
-        slots.put(number)
+    slots = queue_of(ENDPOINTS)
 
     def turn(hold: Callable[[], None]) -> None:
         while True:
@@ -203,80 +183,58 @@ def hand_off_turn() -> Hold:
     return turn
 
 
-def semaphore_turn() -> Hold:
-    slots = threading.Semaphore(ENDPOINTS)
-
-    def turn(hold: Callable[[], None]) -> None:
-        with slots:
-            hold()
-
-    return turn
-
-
-def sleep_turn() -> Hold:
-    """Return no pool at all: with as many threads as endpoints, all that can be done."""
-    return lambda hold: hold()
-
-
 # -- the report ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; `base` is the one that it is compared with as the pool grows."""
-
-    run: Run
-    target: str = ""
-    base: str = ""
-
-
-def rows() -> dict[str, Row]:
-    """Return what to measure."""
-    found = {_YARDSTICK: Row(queue_run(4))}
+def report_one_thread(effort: Effort) -> None:
+    """Print what a lease costs in one thread; a row may be compared with another one, as the pool grows."""
+    runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
+    targets: dict[str, tuple[str, str]] = {}  # target, and the row it is compared with
     for strategy in STRATEGIES:
         base = f"{strategy}, 4 endpoints"
-        found[base] = Row(acquire_run(strategy, 4), f"<= {'1.0' if strategy == 'fifo' else '1.5'} x queue.Queue")
-        found[f"{strategy}, 4, in a with block"] = Row(lease_run(strategy, 4))
-        watched = acquire_run(strategy, 4, HealthSettings())
-        found[f"{strategy}, 4, health on"] = Row(watched, "<= 1.25 x health off", base)
-        for size in SIZES[1:]:
-            target = "<= 1.3 x 4 endpoints" if size == 10_000 else ""
-            found[f"{strategy}, {size} endpoints"] = Row(acquire_run(strategy, size), target, base)
-    return found
+        runs[base] = partial(acquire_run, pool_of(strategy, 4))
+        targets[base] = f"<= {'1.0' if strategy == 'fifo' else '1.5'} x queue.Queue", ""
+        runs[f"{strategy}, 4, in a with block"] = partial(lease_run, pool_of(strategy, 4))
+        watched = f"{strategy}, 4, health on"
+        runs[watched] = partial(acquire_run, pool_of(strategy, 4, HealthSettings()))
+        targets[watched] = "<= 1.25 x health off", base
+        for size in SIZES:
+            runs[f"{strategy}, {size} endpoints"] = partial(acquire_run, pool_of(strategy, size))
+            targets[f"{strategy}, {size} endpoints"] = "<= 1.3 x 4 endpoints" if size == 10_000 else "", base
 
+    def cells(name: str) -> Row:
+        target, base = targets.get(name, ("", ""))
+        to_base = f"{turns.ratio(name, base):.2f}" if base else ""
+        ns = turns.median(name) * 1e9 / effort.pairs
+        return name, f"{ns:.0f}", f"{turns.ratio(name, _YARDSTICK):.2f}", to_base, target
 
-def report_one_thread(effort: Effort) -> None:
-    """Print what a lease costs in one thread."""
-    measured = rows()
     gc.disable()
-    contenders = {name: partial(seconds_a_pair, row.run, effort.pairs) for name, row in measured.items()}
-    turns = in_turns(contenders, effort.turns)
+    turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
     gc.enable()
     show(
         "what | ns a pair | x queue.Queue | x its first row | target",
-        (
-            (
-                name,
-                f"{turns.median(name) * 1e9:.0f}",
-                f"{turns.ratio(name, _YARDSTICK):.2f}",
-                f"{turns.ratio(name, row.base):.2f}" if row.base else "",
-                row.target,
-            )
-            for name, row in measured.items()
-        ),
+        map(cells, runs),
         f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
     )
+
+
+def semaphore() -> Hold:
+    slots = threading.Semaphore(ENDPOINTS)
+    return within(lambda: slots)
 
 
 def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
     """Return what makes each pool, and for how many threads, by name."""
     return {
-        f"no pool, {ENDPOINTS} threads": (sleep_turn, ENDPOINTS),
-        "threading.Semaphore": (semaphore_turn, THREADS),
+        f"no pool, {ENDPOINTS} threads": (lambda: lambda hold: hold(), ENDPOINTS),
+        "threading.Semaphore": (semaphore, THREADS),
         "queue.Queue of tokens": (partial(queue_turn, poll=False), THREADS),
         "the old design: get(0.1), sleep, retry": (partial(queue_turn, poll=True), THREADS),
         "the plainest hand-off": (hand_off_turn, THREADS),
-        **{f"Pool, {strategy}": (partial(pool_turn, strategy), THREADS) for strategy in STRATEGIES},
+        **{
+            f"Pool, {strategy}": (lambda name=strategy: within(pool_of(name, ENDPOINTS).lease), THREADS)
+            for strategy in STRATEGIES
+        },
     }
 
 

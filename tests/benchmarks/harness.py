@@ -59,7 +59,9 @@ def options(doc: str | None, short: str = "", /, **more: Any) -> argparse.Namesp
         named: dict[str, Any] = {"help": text}
         if isinstance(default, list):
             kind = default[0] if isinstance(default[0], type) else type(default[0])
-            named |= {"nargs": "*", "type": kind, "default": [] if kind is default[0] else default}
+            given = kind is not default[0]
+            named |= {"nargs": "*", "type": kind, "default": default if given else []}
+            named |= {} if given else {"action": "extend"}
         elif default is False:
             named["action"] = "store_true"
         else:
@@ -137,7 +139,7 @@ def table(head: str, rows: Iterable[Row], title: str = "", words: int = 1) -> Ta
     """Return a table of columns "a | b | c"; all but the first, or the first few, are figures."""
     made = Table(title=title or None)
     for number, heading in enumerate(head.split(" | ")):
-        made.add_column(heading, justify="left" if number < words else "right")
+        made.add_column(heading, justify="left" if number < words else "right", overflow="fold")
     for row in rows:
         made.add_row(*map(str, row))
     return made
