@@ -20,26 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.contracts.documents import ROOT
-
-__all__ = [
-    "END",
-    "ROOT",
-    "Row",
-    "Turns",
-    "begin_of",
-    "beside",
-    "in_turns",
-    "json_of_rows",
-    "markdown",
-    "options",
-    "show",
-    "stream",
-    "table",
-    "timed",
-    "together",
-    "write_between",
-]
+from tests.contracts.documents import ROOT as ROOT
 
 Row = Sequence[object]
 END = "<!-- end of what was written -->\n"
