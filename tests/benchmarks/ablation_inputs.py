@@ -7,10 +7,12 @@ drawn is tagged with its stream, its style or change, and every function of the 
 import random
 import re
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from types import CodeType
@@ -29,8 +31,6 @@ from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallIn
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Problem, Proposal
 from tests.benchmarks.ablation_runs import PackageJudge
-
-__all__ = ["SWITCHES", "Amounts", "Tagged", "inputs_of", "proposed", "switched"]
 
 _HERE = "balancer/pipeline/generators/"
 _GENERATORS = "balancer.pipeline.generators."
@@ -171,8 +171,6 @@ def _searched(part: str, source: InputSource, judge: PackageJudge, amount: int) 
 
 
 def _climbed(climb: HillClimb, judge: PackageJudge, amounts: Amounts) -> Iterator[Tagged]:
-    import time
-
     allowance = SearchBudget(judge, amounts.climb_s, 10**6, time.monotonic)
     slow = [each for each in judge.problem.wrong if each.expected == "time_limit_exceeded"]
     for find in islice(climb.finds(slow, allowance), amounts.climbed):
@@ -208,61 +206,40 @@ def _plain(text: str) -> str:
 Patches = Sequence[tuple[str, Callable[..., Any]]]
 
 
-def _nothing(*arguments: object, **named: object) -> tuple[()]:
-    return ()
+def _always(found: object) -> Callable[..., Any]:
+    return lambda *arguments, **named: found
 
 
-def _no_rules(*arguments: object, **named: object) -> dict[object, float]:
-    return {}
+def _changed(name: str, change: Callable[[Any], Any]) -> Patches:
+    """Return what changes the answer of a function of learn/knowledge."""
+    before = getattr(import_module(f"{_GENERATORS}learn.knowledge"), name)
+    return [(f"learn.knowledge:{name}", lambda *arguments, **named: change(before(*arguments, **named)))]
 
 
-def _without(kinds: frozenset[RuleKind]) -> Patches:
-    knowledge = import_module(f"{_GENERATORS}learn.knowledge")
-    before = knowledge.prior_beliefs
-
-    def beliefs(*arguments: Any, **named: Any) -> Any:
-        return {rule: share for rule, share in before(*arguments, **named).items() if rule.kind not in kinds}
-
-    return [("learn.knowledge:prior_beliefs", beliefs)]
+def _without(kind: RuleKind) -> Patches:
+    return _changed("prior_beliefs", lambda found: {rule: share for rule, share in found.items() if rule.kind != kind})
 
 
-def _hints_without(**changed: Any) -> Patches:
-    knowledge = import_module(f"{_GENERATORS}learn.knowledge")
-    before = knowledge._hints
-    return [("learn.knowledge:_hints", lambda programs: replace(before(programs), **changed))]
-
-
-def _observed_without(**changed: Any) -> Patches:
-    knowledge = import_module(f"{_GENERATORS}learn.knowledge")
-    before = knowledge.observe
-
-    def observe(*arguments: Any) -> Any:
-        facts = before(*arguments)
-        return replace(facts, fields={number: replace(each, **changed) for number, each in facts.fields.items()})
-
-    return [("learn.knowledge:observe", observe)]
-
-
-def _no_caps(*arguments: Any, **named: Any) -> None:
-    return None
+def _hints(programs: Any) -> Hints:
+    return Hints(known=bool(programs))
 
 
 SWITCHES: dict[str, Callable[[], Patches]] = {
-    "learn/statement": lambda: [("learn.knowledge:_told", _nothing)],
-    "learn/validator_text": lambda: [("learn.knowledge:_hints", lambda programs: Hints(known=bool(programs)))],
+    "learn/statement": lambda: [("learn.knowledge:_told", _always(()))],
+    "learn/validator_text": lambda: [("learn.knowledge:_hints", _hints)],
     "statement and validators": lambda: [
-        ("learn.knowledge:_told", _nothing),
-        ("learn.knowledge:_hints", lambda programs: Hints(known=bool(programs))),
+        ("learn.knowledge:_told", _always(())),
+        ("learn.knowledge:_hints", _hints),
     ],
-    "hints: vocabularies": lambda: _hints_without(vocabularies=()),
+    "hints: vocabularies": lambda: _changed("_hints", lambda hints: replace(hints, vocabularies=())),
     "learn/refusals": lambda: [("mutate:learn_from_refusals", lambda problem, knowledge, *others: knowledge)],
-    "learn/find_rules": lambda: [("learn.knowledge:find_rules", _no_rules)],
-    "learn/edges": lambda: [("learn.knowledge:find_edges", _nothing)],
-    "learn/relations": lambda: [("learn.observe:find_relations", _nothing)],
-    "caps by other names": lambda: [("learn.bounds:_cap", _no_caps)],
-    "choices by keyword": lambda: [("learn.guess:_choice", _no_caps)],
+    "learn/find_rules": lambda: [("learn.knowledge:find_rules", _always({}))],
+    "learn/edges": lambda: [("learn.knowledge:find_edges", _always(()))],
+    "learn/relations": lambda: [("learn.observe:find_relations", _always(()))],
+    "caps by other names": lambda: [("learn.bounds:_cap", _always(None))],
+    "choices by keyword": lambda: [("learn.guess:_choice", _always(None))],
     "draw/decimals": lambda: [("draw.fill:draw_decimals", _plain_decimals)],
-    **{f"rule {kind.name}": (lambda kind=kind: _without(frozenset({kind}))) for kind in RuleKind},  # type: ignore[misc]
+    **{f"rule {kind.name}": partial(_without, kind) for kind in RuleKind},
 }
 
 

@@ -22,8 +22,6 @@ from balancer.judging.verdict import ACCEPT, checker_files, checker_program, jud
 from balancer.problem import Problem, Submission
 from balancer.program import Execution, Program, Status
 
-__all__ = ["LARGE", "Judge", "Judged", "PackageJudge", "SmallJudge", "open_cache"]
-
 Item = TypeVar("Item")
 LIMIT_S = 0.4  # accepted submissions of the packages take less than a quarter of a second, slow ones at least two
 LARGE = "valid and large"  # stands for what a large input kills, where only small ones are judged

@@ -9,16 +9,17 @@ switched off instead, and inputs are proposed anew: small ones are judged, of la
 Findings and verdicts are kept in --results, so that what was measured once is not measured again.
 """
 
-import argparse
 import os
 import pickle
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from balancer.errors import BalancerError
 from balancer.pipeline.generators.mutate import MutateGenerator
@@ -26,9 +27,9 @@ from balancer.pipeline.packages.read import read_problem
 from balancer.problem import Problem
 from tests.benchmarks.ablation_inputs import SWITCHES, Amounts, Tagged, inputs_of, proposed, switched
 from tests.benchmarks.ablation_runs import LARGE, Judge, PackageJudge, SmallJudge, open_cache
+from tests.benchmarks.harness import ROOT, Row, markdown, options
 from tests.benchmarks.yield_runs import copy_samples_only, find
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tests/problems", "examples/problems")
 SHORT = ("dev/crate-product", "problems/undo-log")
 _FEW = Amounts(proposed=10, again=4, small=8, every=6, climb_s=0.3, climbed=1, large=2)
@@ -36,6 +37,7 @@ _SWITCHED = Amounts(proposed=20, again=8, large=2)
 _KINDS = ("part", "stream", "small", "way", "step", "extent", "file", "function")
 _LEAST = 0.005  # of all kills: what brings less goes
 
+Found = TypeVar("Found")
 Pair = tuple[str, str]  # package, wrong submission
 
 
@@ -60,19 +62,6 @@ class Left:
     valid_before: int = 0
 
 
-def options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    add = parser.add_argument
-    add("--short", action="store_true", help=f"{len(SHORT)} packages and few inputs, less than a minute")
-    add("--seeds", default="1", help="with commas between")
-    add("--only", metavar="WORD", action="append", default=[], help="packages whose name has this in it")
-    add("--results", type=Path, default=Path("/tmp/balancer-ablation"), help="where findings and verdicts are kept")
-    add("--no-switches", action="store_true", help="tags only")
-    add("--markdown", type=Path, help="write the tables there as well")
-    return parser.parse_args(arguments)
-
-
 def problems(words: Sequence[str]) -> Iterator[tuple[str, Problem]]:
     """Yield the packages, with nothing but their samples."""
     for package in find([ROOT / folder for folder in FOLDERS]):
@@ -84,28 +73,28 @@ def problems(words: Sequence[str]) -> Iterator[tuple[str, Problem]]:
             yield package.label, read_problem(copy)
 
 
-def measured(label: str, judge: PackageJudge, seed: int, amounts: Amounts, kept: Path) -> list[Tagged]:
-    """Return what inputs of every way do, as it was found before if it was."""
-    file = kept / f"{label.replace('/', '+')}.{seed}.tags"
+def kept(file: Path, find: Callable[[], Found]) -> Found:
+    """Return what was found before, or else find it and keep it."""
     if not file.exists():
-        file.write_bytes(pickle.dumps(list(inputs_of(judge.problem, judge, seed, amounts))))
-    found: list[Tagged] = pickle.loads(file.read_bytes())
+        file.write_bytes(pickle.dumps(find()))
+    found: Found = pickle.loads(file.read_bytes())
     return found
 
 
-def without_each(label: str, judge: PackageJudge, seed: int, amounts: Amounts, kept: Path) -> dict[str, list[Tagged]]:
+def every_way(judge: PackageJudge, seed: int, amounts: Amounts) -> list[Tagged]:
+    """Return what inputs of every way do."""
+    return list(inputs_of(judge.problem, judge, seed, amounts))
+
+
+def without_each(judge: PackageJudge, seed: int, amounts: Amounts) -> dict[str, list[Tagged]]:
     """Return what `mutate` proposes as it is (""), and without each thing that makes a difference to it."""
-    file = kept / f"{label.replace('/', '+')}.{seed}.switches"
-    if not file.exists():
-        found = {"": [tagged for _, tagged in proposed(judge.problem, judge, seed, amounts)]}
-        before = _glance(judge.problem, seed)
-        for name in SWITCHES:
-            with switched(name):
-                if name == "learn/refusals" or _glance(judge.problem, seed) != before:
-                    found[name] = [tagged for _, tagged in proposed(judge.problem, judge, seed, amounts)]
-        file.write_bytes(pickle.dumps(found))
-    kept_: dict[str, list[Tagged]] = pickle.loads(file.read_bytes())
-    return kept_
+    found = {"": [tagged for _, tagged in proposed(judge.problem, judge, seed, amounts)]}
+    before = _glance(judge.problem, seed)
+    for name in SWITCHES:
+        with switched(name):
+            if name == "learn/refusals" or _glance(judge.problem, seed) != before:
+                found[name] = [tagged for _, tagged in proposed(judge.problem, judge, seed, amounts)]
+    return found
 
 
 def _glance(problem: Problem, seed: int) -> list[bytes]:
@@ -163,62 +152,68 @@ def _killed(inputs: Iterable[Tagged]) -> set[str]:
 def tables(found: Mapping[Pair, Sequence[Tagged]], switches: Mapping[Pair, Mapping[str, Sequence[Tagged]]]) -> str:
     """Return all tables, in Markdown."""
     kills = sum(len(_killed(inputs)) for inputs in found.values())
-    lines = [f"{kills} kills over {len(found)} packages and seeds; what has * is below {_LEAST:.1%} alone and last."]
-    by_tag = brought(found)
-    for kind in _KINDS:
-        rows = sorted(((tag, each) for tag, each in by_tag.items() if tag.startswith(f"{kind} ")), key=_order)
-        lines += ["", f"| {kind} | inputs | valid | kills alone | kills last |", "|---|---|---|---|---|"]
-        for tag, each in rows:
-            mark = " *" if max(each.alone, each.last) < _LEAST * kills else ""
-            lines.append(
-                f"| {tag.partition(' ')[2]}{mark} | {each.inputs} | {each.valid} | {each.alone} | {each.last} |"
-            )
     base = sum(len(_killed(by[""]) - {LARGE}) for by in switches.values())
-    lines += ["", f"Switched off, of {base} kills of small inputs that `mutate` proposes:", ""]
-    lines += ["| without | packages that it matters to | kills lost | valid inputs lost |", "|---|---|---|---|"]
-    without = left(switches)
-    for name in SWITCHES:
+    by_tag, without = brought(found), left(switches)
+
+    def row_of(tag: str, each: Brought) -> Row:
+        mark = " *" if max(each.alone, each.last) < _LEAST * kills else ""
+        return f"{tag.partition(' ')[2]}{mark}", each.inputs, each.valid, each.alone, each.last
+
+    def row_without(name: str) -> Row:
         one = without.get(name, Left())
-        mark = " *" if one.before - one.kills < _LEAST * base else ""
-        packages = len(set(one.packages))
-        lost = one.valid_before - one.valid
-        lines.append(f"| {name}{mark} | {packages} | {one.before - one.kills} of {one.before} | {lost} |")
-    return "\n".join(lines) + "\n"
+        lost = one.before - one.kills
+        mark = " *" if lost < _LEAST * base else ""
+        return f"{name}{mark}", len(set(one.packages)), f"{lost} of {one.before}", one.valid_before - one.valid
+
+    lines = [
+        f"{kills} kills over {len(found)} packages and seeds; what has * is below {_LEAST:.1%} alone and last.",
+        "",
+    ]
+    for kind in _KINDS:
+        of_kind = ((tag, each) for tag, each in by_tag.items() if tag.startswith(f"{kind} "))
+        rows = [row_of(*each) for each in sorted(of_kind, key=lambda row: (-row[1].last, -row[1].alone, row[0]))]
+        lines += [*markdown(f"{kind} | inputs | valid | kills alone | kills last", rows), ""]
+    lines += [f"Switched off, of {base} kills of small inputs that `mutate` proposes:", ""]
+    head = "without | packages that it matters to | kills lost | valid inputs lost"
+    return "\n".join([*lines, *markdown(head, map(row_without, SWITCHES))]) + "\n"
 
 
-def _order(row: tuple[str, Brought]) -> tuple[int, int, str]:
-    return -row[1].last, -row[1].alone, row[0]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    chosen = options(arguments)
-    kept: Path = chosen.results / ("short" if chosen.short else "full")
-    kept.mkdir(parents=True, exist_ok=True)
-    judge, cache = Judge(chosen.results), open_cache(chosen.results / "verdicts.sqlite")
+    asked = options(
+        __doc__,
+        f"{len(SHORT)} packages and few inputs, less than a minute",
+        seeds=("1", "with commas between"),
+        only=([str], "packages whose name has this in it"),
+        results=(Path("/tmp/balancer-ablation"), "where findings and verdicts are kept"),
+        no_switches=(False, "tags only"),
+        markdown=(Path, "write the tables there as well"),
+    )
+    folder: Path = asked.results / ("short" if asked.short else "full")
+    folder.mkdir(parents=True, exist_ok=True)
+    judge, cache = Judge(asked.results), open_cache(asked.results / "verdicts.sqlite")
     found: dict[Pair, list[Tagged]] = {}
     switches: dict[Pair, dict[str, list[Tagged]]] = {}
-    for seed in map(int, chosen.seeds.split(",")):
-        for label, problem in problems(chosen.only or (SHORT if chosen.short else ())):
-            own = PackageJudge(judge, problem, cache)
+    amounts, switched_off = (_FEW, _FEW) if asked.short else (Amounts(), _SWITCHED)
+    for seed in map(int, asked.seeds.split(",")):
+        for label, problem in problems(asked.only or (SHORT if asked.short else ())):
+            own, small = (kind(judge, problem, cache) for kind in (PackageJudge, SmallJudge))
+            file, key = folder / f"{label.replace('/', '+')}.{seed}", (label, str(seed))
             try:
-                found[label, str(seed)] = measured(label, own, seed, _FEW if chosen.short else Amounts(), kept)
-                if not chosen.no_switches:
-                    small = SmallJudge(judge, problem, cache)
-                    amounts = _FEW if chosen.short else _SWITCHED
-                    switches[label, str(seed)] = without_each(label, small, seed, amounts, kept)
+                found[key] = kept(Path(f"{file}.tags"), partial(every_way, own, seed, amounts))
+                if not asked.no_switches:
+                    switches[key] = kept(Path(f"{file}.switches"), partial(without_each, small, seed, switched_off))
             except BalancerError as error:
                 print(f"{label}: {error}", file=sys.stderr)
                 continue
-            missing = sorted({each.name for each in problem.wrong} - _killed(found[label, str(seed)]))
+            missing = sorted({each.name for each in problem.wrong} - _killed(found[key]))
             print(f"seed {seed}, {label}: survive {', '.join(missing) or 'none'}", file=sys.stderr, flush=True)
     text = tables(found, switches)
     print(text)
-    if chosen.markdown:
-        chosen.markdown.write_text(text)
-    return 0
+    if asked.markdown:
+        asked.markdown.write_text(text)
 
 
 if __name__ == "__main__":
     os.nice(5)
-    sys.exit(main())
+    main()

@@ -2,30 +2,26 @@
 
     python -m tests.benchmarks.bench_aio [--short]
 
-The contenders take turns, many times, and each ratio is taken within a turn; the table shows the median over the turns.
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count; 64 threads by that of
 the process.
 """
 
-import argparse
 import asyncio
-import gc
-import statistics
-import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
-from rich.console import Console
-from rich.table import Table
 
 from balancer import Endpoint, Pool
+from tests.benchmarks.harness import beside, in_turns, options, show, timed, together
 
 SLOTS, TASKS = 8, 64
+_THREADS = "pool.lease, threads"
 CREWS, TICK_S = (0, 1, 4), 0.001
 
 
@@ -83,11 +79,13 @@ def of_tasks(measure: Callable[[Block, int], Coroutine[Any, Any, float]], make: 
 
 def thread_alone(leases: int) -> float:
     pool = pool_of()
-    began_s = time.thread_time()
-    for _ in range(leases):
-        with pool.lease():
-            pass
-    return (time.thread_time() - began_s) / leases
+
+    def work() -> None:
+        for _ in range(leases):
+            with pool.lease():
+                pass
+
+    return timed(work) / leases
 
 
 def threads_in_a_crowd(leases: int) -> float:
@@ -98,13 +96,7 @@ def threads_in_a_crowd(leases: int) -> float:
             with pool.lease():
                 time.sleep(0)
 
-    threads = [threading.Thread(target=work) for _ in range(TASKS)]
-    began_s = time.process_time()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return (time.process_time() - began_s) / leases
+    return timed(lambda: together(TASKS, work), time.process_time) / leases
 
 
 Turn = Callable[[int], float]
@@ -126,33 +118,28 @@ def _face() -> Block:
 
 
 CONTENDERS: dict[str, tuple[Turn, Turn]] = {
-    "pool.lease, threads": (thread_alone, threads_in_a_crowd),
+    _THREADS: (thread_alone, threads_in_a_crowd),
     "pool.aio.lease": (of_tasks(alone, _face), of_tasks(in_a_crowd, _face)),
     "asyncio.Semaphore": (of_tasks(alone, _semaphore), of_tasks(in_a_crowd, _semaphore)),
     "anyio.CapacityLimiter": (of_tasks(alone, _limiter), of_tasks(in_a_crowd, _limiter)),
 }
 
 
-def report_cost(console: Console, effort: Effort) -> None:
+def report_cost(effort: Effort) -> None:
     """Print what a lease costs, free and in a crowd."""
-    gc.collect()
-    turns: list[list[tuple[float, float]]] = []
-    for number in range(effort.turns + 1):
-        turn = [(free(effort.leases), crowd(effort.leases)) for free, crowd in CONTENDERS.values()]
-        if number:  # the first one warms up
-            turns.append(turn)
-    table = Table(title=f"{SLOTS} slots; {effort.turns} turns of {effort.leases} leases, CPU time, medians")
-    for heading in ("what", "free, us", "x thread", f"{TASKS} on {SLOTS}, us", "x threads"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for row, name in enumerate(CONTENDERS):
-        cells = []
-        for which in (0, 1):
-            cost_us = statistics.median(turn[row][which] for turn in turns) * 1e6
-            ratio = statistics.median(turn[row][which] / turn[0][which] for turn in turns)
-            cells += [f"{cost_us:.2f}", f"{ratio:.2f}"]
-        table.add_row(name, *cells)
-    console.print(table)
-    console.print("aim: pool.aio.lease <= 2 x the lease of a thread")
+    both = {f"{name} {which}": turn for name, two in CONTENDERS.items() for which, turn in enumerate(two)}
+    turns = in_turns({name: partial(turn, effort.leases) for name, turn in both.items()}, effort.turns)
+
+    def cells(name: str, which: int) -> tuple[str, str]:
+        us, ratio = turns.median(f"{name} {which}") * 1e6, turns.ratio(f"{name} {which}", f"{_THREADS} {which}")
+        return f"{us:.2f}", f"{ratio:.2f}"
+
+    show(
+        f"what | free, us | x thread | {TASKS} on {SLOTS}, us | x threads",
+        ((name, *cells(name, 0), *cells(name, 1)) for name in CONTENDERS),
+        f"{SLOTS} slots; {effort.turns} turns of {effort.leases} leases, CPU time, medians",
+    )
+    print("aim: pool.aio.lease <= 2 x the lease of a thread")
 
 
 # -- what a shared lock means for a loop -----------------------------------------------------------
@@ -169,9 +156,9 @@ async def late_s(effort: Effort, step: Callable[[], Coroutine[Any, Any, object]]
     return sorted(late)
 
 
-def beside(threads: int, pool: Pool, effort: Effort, leases: bool, *, asks: bool) -> list[float]:
-    """Return how late a loop is beside threads that do nothing but lease, or nothing but count."""
-    over = threading.Event()
+def late_beside(threads: int, effort: Effort, *, leases: bool, asks: bool) -> str:
+    """Return how late a loop is beside threads that do nothing but lease, or nothing but count: median, p99, most."""
+    over, pool = threading.Event(), pool_of()
 
     def lease() -> None:
         while not over.is_set():
@@ -188,42 +175,31 @@ def beside(threads: int, pool: Pool, effort: Effort, leases: bool, *, asks: bool
             async with pool.aio.lease():
                 pass
 
-    crew = [threading.Thread(target=lease if leases else count, daemon=True) for _ in range(threads)]
-    for thread in crew:
-        thread.start()
-    try:
-        return asyncio.run(late_s(effort, step))
-    finally:
-        over.set()
-        for thread in crew:
-            thread.join(30)
+    with beside([lease if leases else count] * threads, over):
+        late = asyncio.run(late_s(effort, step))
+    shown = (late[len(late) // 2], late[int(len(late) * 0.99)], late[-1])
+    return " ".join(f"{each * 1e3:6.2f}" for each in shown)
 
 
-def report_latency(console: Console, effort: Effort) -> None:
+def report_latency(effort: Effort) -> None:
     """Print how late a loop is beside threads that do nothing but lease."""
-    table = Table(title=f"How late a loop is that sleeps 1 ms {effort.ticks} times, in ms: median, 99 of 100, most")
-    for heading in ("beside", "the loop leases", "it does not", "threads that only count"):
-        table.add_column(heading, justify="left" if heading == "beside" else "right")
-    for threads in CREWS:
-        cells = []
-        for leases, asks in ((True, True), (True, False), (False, False)):
-            late = beside(threads, pool_of(), effort, leases, asks=asks)
-            shown = (late[len(late) // 2], late[int(len(late) * 0.99)], late[-1])
-            cells.append(" ".join(f"{each * 1e3:6.2f}" for each in shown))
-        table.add_row(f"{threads} threads", *cells)
-    console.print(table)
+    ways = ((True, True), (True, False), (False, False))
+    show(
+        "beside | the loop leases | it does not | threads that only count",
+        (
+            (f"{threads} threads", *(late_beside(threads, effort, leases=leases, asks=asks) for leases, asks in ways))
+            for threads in CREWS
+        ),
+        f"How late a loop is that sleeps 1 ms {effort.ticks} times, in ms: median, 99 of 100, most",
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
-    effort = SHORT if parser.parse_args(arguments).short else FULL
-    console = Console(width=110)
-    report_cost(console, effort)
-    report_latency(console, effort)
-    return 0
+    effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
+    report_cost(effort)
+    report_latency(effort)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

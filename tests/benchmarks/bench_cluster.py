@@ -9,7 +9,6 @@ of one's own is one process's. Valkey needs `valkey-server` (apt) and `valkey` (
 one is missing the last line says so.
 """
 
-import argparse
 import multiprocessing
 import os
 import shutil
@@ -19,17 +18,12 @@ import subprocess
 import tempfile
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from balancer import Pool
 from tests.benchmarks.cluster_clients import (
@@ -45,6 +39,7 @@ from tests.benchmarks.cluster_clients import (
     in_a_thread,
     in_tasks,
 )
+from tests.benchmarks.harness import options, show
 from tests.cluster.serving import Command
 
 __all__ = ["CAPACITY", "CREWS", "ENDPOINTS", "PROCESSES", "in_a_thread", "in_tasks"]
@@ -64,6 +59,12 @@ class Found:
     rates: list[float] = field(default_factory=list)
     server_s: float = 0.0
 
+    def add(self, took: Iterable[float], for_s: float) -> None:
+        """Add a turn of so many seconds."""
+        before = len(self.took)
+        self.took.extend(took)
+        self.rates.append((len(self.took) - before) / for_s)
+
     def figures(self) -> tuple[float, float, float]:
         """Return leases/s, p50 and p99 of an acquire in ms."""
         cuts = statistics.quantiles(self.took, n=100)
@@ -75,7 +76,7 @@ class Found:
 
 def without_valkey() -> str:
     """Return why Valkey cannot be measured here; "": it can."""
-    missing = [name for name, there in (("valkey-server", shutil.which("valkey-server")),) if not there]
+    missing = [] if shutil.which("valkey-server") else ["valkey-server"]
     missing += [] if find_spec("valkey") else ["the Python package valkey"]
     return f"{' and '.join(missing)} not found" if missing else ""
 
@@ -180,8 +181,7 @@ def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
                             before_s = cpu_s(pids[name])
                             took = clients.turn(name, count, crew, for_s)
                             each = found.setdefault((name, count, crew), Found())
-                            each.took.extend(took)
-                            each.rates.append(len(took) / for_s)
+                            each.add(took, for_s)
                             each.server_s += cpu_s(pids[name]) - before_s
         finally:
             clients.end()
@@ -191,44 +191,39 @@ def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
 
 def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[float, float, float]], str]:
     """Return the same figures of Ray, and why there are none."""
-    try:
-        bench: Any = import_module("tests.benchmarks.cluster_ray")
-    except ImportError:
-        return {}, "tests.benchmarks.cluster_ray is not here"
-    if why := bench.available():
+    from tests.benchmarks import cluster_ray
+
+    if why := cluster_ray.available():
         return {}, why
-    found = {}
-    for count in COUNTS:
-        for (name, crew), figures in bench.measured(count, turns, for_s, crews=CREWS).items():
-            found[name, count, crew] = figures
-    return found, ""
+    each = {count: cluster_ray.measured(count, turns, for_s) for count in COUNTS}
+    return {(name, count, crew): it for count, found in each.items() for (name, crew), it in found.items()}, ""
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="bench_cluster", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works; without Ray")
-    asked = parser.parse_args()
-    turns, for_s = (1, 0.3) if asked.short else (5, 1.0)
+    short = options(__doc__, "a few seconds, to see that it works; without Ray").short
+    turns, for_s = (1, 0.3) if short else (5, 1.0)
     load = os.getloadavg()[0]
     found = measured(turns, for_s)
     rows = {key: (*each.figures(), 1e6 * each.server_s / len(each.took)) for key, each in found.items()}
-    ray, why = ({}, "not with --short") if asked.short else of_ray(turns, for_s)
+    ray, why = ({}, "not with --short") if short else of_ray(turns, for_s)
     rows |= {key: (*figures, 0.0) for key, figures in ray.items()}
+    cells = [
+        (
+            "1" if name == LOCAL else count,
+            "1 thread" if crew == 1 else f"{crew} tasks",
+            name,
+            *(f"{rate:,.0f}", f"{rate / rows[SINGLY, count, crew][0]:.2f}"),
+            *(f"{p50:.3f}", f"{p99:.2f}", f"{us:.0f}" if us else "-"),
+        )
+        for (name, count, crew), (rate, p50, p99, us) in sorted(rows.items(), key=lambda row: row[0][1:])
+    ]
+    head = "processes | each | leases | leases/s | by one by one | p50 ms | p99 ms | server us"
     title = f"{ENDPOINTS * CAPACITY} slots, {turns} turns of {for_s:g} s, load {load:.0f} at the start"
-    table = Table(title=title)
-    for heading in ("processes", "each", "leases", "leases/s", "by one by one", "p50 ms", "p99 ms", "server us"):
-        table.add_column(heading, justify="left" if heading in ("each", "leases") else "right")
-    for (name, count, crew), (rate, p50, p99, us) in sorted(rows.items(), key=lambda row: row[0][1:]):
-        ratio = rate / rows[SINGLY, count, crew][0]
-        many, each = ("1" if name == LOCAL else str(count)), ("1 thread" if crew == 1 else f"{crew} tasks")
-        figures = (f"{rate:,.0f}", f"{ratio:.2f}", f"{p50:.3f}", f"{p99:.2f}", f"{us:.0f}" if us else "-")
-        table.add_row(many, each, name, *figures)
-    console = Console(width=110)
-    console.print(table)
+    show(head, cells, title, words=3)
     for what, reason in (("Valkey", without_valkey()), ("Ray", why)):
         if reason:
-            console.print(f"{what}: not measured: {reason}")
+            print(f"{what}: not measured: {reason}")
 
 
 if __name__ == "__main__":

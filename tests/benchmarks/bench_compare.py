@@ -2,20 +2,16 @@
 
     python -m tests.benchmarks.bench_compare [--short]
 
-Both are timed in the CPU time of this thread, in turns, and each ratio is taken within a turn; the table shows medians.
+Both are timed in the CPU time of this thread, in turns.
 The sizes double, so that what is not linear shows: the time of a token must not grow.
 """
 
-import argparse
 import random
-import statistics
-import time
-from collections.abc import Callable, Sequence
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from balancer.judging.compare import compare, parse_flags
+from tests.benchmarks.harness import Row, in_turns, options, show, timed
 from tests.unit.pipeline import slow_compare
 
 FULL, SHORT = (250_000, 500_000, 1_000_000), (25_000, 50_000, 100_000)
@@ -61,35 +57,24 @@ KINDS: dict[str, tuple[str, Callable[[Sequence[float]], Made]]] = {
 }
 
 
-def _cpu_s(act: Callable[[], object]) -> float:
-    began_s = time.thread_time()
-    act()
-    return time.thread_time() - began_s
+def _rows(sizes: Sequence[int]) -> Iterator[Row]:
+    rng = random.Random(1)
+    for kind, (flags, make) in KINDS.items():
+        quick, slow = parse_flags(flags.split()), slow_compare.parse_flags(flags.split())
+        for size in sizes:
+            output, answer = make([rng.uniform(-1e6, 1e6) for _ in range(size)])
+            now, then = partial(compare, output, answer, quick), partial(slow_compare.compare, output, answer, slow)
+            assert now().accepted is then().accepted
+            turns = in_turns({"now": partial(timed, now), "then": partial(timed, then)}, TURNS, warm=0)
+            now_s, ratio = turns.median("now"), turns.ratio("then", "now")
+            us = f"{now_s / size * 1e6:.2f}"
+            yield kind, size, f"{now_s:.3f}", us, f"{turns.median('then'):.3f}", f"{ratio:.1f}"
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="a tenth of the tokens")
-    sizes = SHORT if parser.parse_args().short else FULL
-    rng = random.Random(1)
-    table = Table("what", "tokens", "now, s", "us a token", "decimals alone, s", "times as fast")
-    for kind, (flags, make) in KINDS.items():
-        for size in sizes:
-            output, answer = make([rng.uniform(-1e6, 1e6) for _ in range(size)])
-            quick, slow = parse_flags(flags.split()), slow_compare.parse_flags(flags.split())
-            assert compare(output, answer, quick).accepted is slow_compare.compare(output, answer, slow).accepted
-            taken = [
-                (
-                    _cpu_s(lambda: compare(output, answer, quick)),  # noqa: B023 (called at once)
-                    _cpu_s(lambda: slow_compare.compare(output, answer, slow)),  # noqa: B023
-                )
-                for _ in range(TURNS)
-            ]
-            now_s, then_s = (statistics.median(each) for each in zip(*taken, strict=True))
-            ratio = statistics.median(then / now for now, then in taken)
-            table.add_row(kind, f"{size}", f"{now_s:.3f}", f"{now_s / size * 1e6:.2f}", f"{then_s:.3f}", f"{ratio:.1f}")
-    Console(width=120).print(table)
+    sizes = SHORT if options(__doc__, "a tenth of the tokens").short else FULL
+    show("what | tokens | now, s | us a token | decimals alone, s | times as fast", _rows(sizes))
 
 
 if __name__ == "__main__":

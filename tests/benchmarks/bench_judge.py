@@ -14,7 +14,6 @@ is all that a process with a global lock can use. "client" is what the HTTP clie
 other: no lease, no judging.
 """
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -34,6 +33,7 @@ from balancer.pool.pool import Pool
 from balancer.program import ExecutorOptions, Limits
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.settings.rules import HealthSettings
+from tests.benchmarks.harness import Row, beside, options, stream, together
 from tests.instant import instant_server
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, running_server
@@ -52,12 +52,7 @@ _ENDLESS = "while True: pass"
 # kind -> (its share of a hundred, the tests, sources, the score that each must have)
 _KINDS = {
     "right": (36, _SUM, ("print(sum(map(int, input().split())))", "a, b = map(int, input().split())\nprint(a + b)"), 1),
-    "right call": (
-        14,
-        _CALL,
-        ("def total(xs):\n    return sum(xs)", _METHOD),
-        1,
-    ),
+    "right call": (14, _CALL, ("def total(xs):\n    return sum(xs)", _METHOD), 1),
     "wrong": (18, _SUM, ("print(3)", "a, b = map(int, input().split())\nprint(a - b)", "print(undefined)"), 0),
     "wrong call": (8, _CALL, ("def total(xs):\n    return max(xs)", "def other(xs):\n    return sum(xs)"), 0),
     "slow": (3, _SUM, (_ENDLESS, "print(sum(1 for _ in range(10**12)))"), 0),
@@ -123,7 +118,7 @@ class Run:
     retries: int
 
 
-def judge_all(urls: list[str], count: int, at: dict[int, "threading.Event"], *, tasks: bool = False) -> Run:
+def judge_all(urls: list[str], count: int, at: dict[int, threading.Event], *, tasks: bool = False) -> Run:
     """Judge them; set each event of `at` once so many are judged."""
     # A server that is flooded answers late: it is not for its slowness that one is taken out here.
     pool = Pool([Endpoint(url) for url in urls], health=HealthSettings(cooldown_s=5.0))
@@ -161,10 +156,10 @@ def _flood(url: str, over: threading.Event) -> None:
             httpx2.post(f"{url}run_code", json=body, timeout=30, trust_env=False)
 
 
-def in_peace(count: int, *, tasks: bool = False) -> Run:
+def in_peace(count: int) -> Run:
     """Judge over three servers that nobody else uses."""
     with _three() as servers:
-        return judge_all([each.url for each in servers], count, {}, tasks=tasks)
+        return judge_all([each.url for each in servers], count, {})
 
 
 def in_trouble(count: int, *, tasks: bool = False) -> Run:
@@ -175,22 +170,14 @@ def in_trouble(count: int, *, tasks: bool = False) -> Run:
         def trouble() -> None:
             assert begin.wait(PATIENCE_S * 10)
             os.kill(servers[0].pid, signal.SIGKILL)
-            crowd = [threading.Thread(target=_flood, args=(servers[1].url, over)) for _ in range(FLOOD)]
-            for each in crowd:
-                each.start()
-            for each in crowd:
-                each.join()
+            together(FLOOD, lambda: _flood(servers[1].url, over))
 
-        troubling = threading.Thread(target=trouble)
-        troubling.start()
-        try:
-            return judge_all(
-                [each.url for each in servers], count, {count // 3: begin, 2 * count // 3: over}, tasks=tasks
-            )
-        finally:
-            over.set()
-            begin.set()
-            troubling.join()
+        with beside([trouble], over):
+            try:
+                at = {count // 3: begin, 2 * count // 3: over}
+                return judge_all([each.url for each in servers], count, at, tasks=tasks)
+            finally:
+                begin.set()
 
 
 @contextlib.contextmanager
@@ -210,7 +197,6 @@ def differing(count: int, quiet: Run, troubled: Run) -> list[str]:
 
 
 def _rates(programs: int) -> None:
-    print("| slots | threads, programs/s | cores | tasks, programs/s | cores |\n|---|---|---|---|---|")
     with instant_server() as one, instant_server() as other:
         executor = FusionExecutor(one, ExecutorOptions(languages=frozenset({"python"})))
         executor.run(Program("python", "1"), b"", Limits(), {})
@@ -219,16 +205,18 @@ def _rates(programs: int) -> None:
             executor.run(Program("python", f"print(4, {number})"), b"2", Limits(), {})
         alone = programs / (time.perf_counter() - began_s)
         executor.close()
-        for slots in SLOTS:
-            cells = []
+
+        def cells(slots: int) -> Iterator[str]:
+            yield f"{slots}"
             with Judge(Pool([Endpoint(url, capacity=slots // 2) for url in (one, other)])) as judge:
                 for tasks in (False, True):
                     _rate(judge, 50, tasks=tasks)  # what is found out once, is
-                    cells += [
-                        f"{each:.{digits}f}"
-                        for each, digits in zip(_rate(judge, programs, tasks=tasks), (0, 2), strict=True)
-                    ]
-            print(f"| {slots} | {' | '.join(cells)} |", flush=True)
+                    rate, cores = _rate(judge, programs, tasks=tasks)
+                    yield from (f"{rate:.0f}", f"{cores:.2f}")
+
+        stream(
+            "slots | threads, programs/s | cores | tasks, programs/s | cores", (tuple(cells(slots)) for slots in SLOTS)
+        )
     print(f"\nclient: {alone:.0f} calls/s, one after the other")
 
 
@@ -245,38 +233,34 @@ def _rate(judge: Judge, programs: int, *, tasks: bool) -> tuple[float, float]:
     return programs / took_s, (time.process_time() - used_s) / took_s
 
 
+def _row(name: str, form: str, run: Run) -> Row:
+    scores = Counter(judged.score for judged in run.judged)
+    counted = (scores[1.0], scores[None], run.failures, run.retries)
+    return name, form, len(run.judged), *counted, f"{run.took_s:.0f}"
+
+
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help=f"{SHORT} completions, and a tenth of the programs")
-    parser.add_argument("--completions", type=int, help=f"how many; default {FULL}")
-    parser.add_argument("--rate-only", action="store_true", help="only the second table")
-    arguments = parser.parse_args()
-    count = arguments.completions or (SHORT if arguments.short else FULL)
-    if not arguments.rate_only:
-        print("| run | from | completions | score 1 | unjudged | failed calls | retries | seconds |")
-        print("|---|---|---|---|---|---|---|---|")
-        quiet = in_peace(count)
-        _print("in peace", "threads", quiet)
-        lines = []
+    asked = options(
+        __doc__,
+        f"{SHORT} completions, and a tenth of the programs",
+        completions=(int, f"how many; default {FULL}"),
+        rate_only=(False, "only the second table"),
+    )
+    count = asked.completions or (SHORT if asked.short else FULL)
+    lines: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        yield _row("in peace", "threads", quiet := in_peace(count))
         for tasks in (False, True):
             troubled = in_trouble(count, tasks=tasks)
-            _print("in trouble", "tasks" if tasks else "threads", troubled)
-            lines += differing(count, quiet, troubled)
-        print(f"\ndiffer: {len(lines)}")
-        for line in lines[:20]:
-            print(line)
-        print()
-    _rates(PROGRAMS // 10 if arguments.short else PROGRAMS)
+            yield _row("in trouble", "tasks" if tasks else "threads", troubled)
+            lines.extend(differing(count, quiet, troubled))
 
-
-def _print(name: str, form: str, run: Run) -> None:
-    scores = Counter(judged.score for judged in run.judged)
-    print(
-        f"| {name} | {form} | {len(run.judged)} | {scores[1.0]} | {scores[None]} | {run.failures} | {run.retries} | "
-        f"{run.took_s:.0f} |",
-        flush=True,
-    )
+    if not asked.rate_only:
+        stream("run | from | completions | score 1 | unjudged | failed calls | retries | seconds", rows())
+        print(f"\ndiffer: {len(lines)}", *lines[:20], "", sep="\n")
+    _rates(PROGRAMS // 10 if asked.short else PROGRAMS)
 
 
 if __name__ == "__main__":

@@ -11,26 +11,23 @@ machine changes little. The rows are those of examples/rows, eight at once; each
 validates its solutions, with four workers a stage. The designs take turns.
 """
 
-import argparse
 import hashlib
 import json
 import math
 import queue
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-
-from rich.console import Console
-from rich.table import Table
+from functools import partial
+from typing import Any
 
 from balancer import AcquireTimeout, Endpoint, Pool
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
-from tests.benchmarks.bench_pipeline import ROOT, serving
+from tests.benchmarks.bench_pipeline import serving
+from tests.benchmarks.harness import ROOT, Row, options, show, together
 
 SLOTS, WORKERS, CALL_S = 2, 4, 0.12
 LIMITS = Limits(cpu_s=30.0, wall_s=60.0)
@@ -49,15 +46,8 @@ class Paced:
     languages = frozenset({"python"})
 
     def run_and_fetch(
-        self,
-        program: Program,
-        stdin: bytes,
-        limits: Limits,
-        files: Mapping[str, bytes],
-        fetch: Sequence[str],
-        *,
-        stop: int | None = None,
-    ) -> tuple[Execution, Mapping[str, bytes]]:
+        self, program: Program, stdin: bytes, *rest: Any, **named: Any
+    ) -> tuple[Execution, dict[str, bytes]]:
         time.sleep(seconds_of(program, stdin))
         return Execution(Status.FINISHED, b"1\n", exit_code=0), {}
 
@@ -136,11 +126,7 @@ def in_stages(
             own: queue.Queue[Task] = queue.Queue()
             for task in tasks:
                 own.put(task)
-            threads = [threading.Thread(target=worker, args=(own,)) for _ in range(WORKERS)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            together(WORKERS, partial(worker, own))
         told.done_s.append(time.monotonic() - began_s)
 
     with ThreadPoolExecutor(len(samples)) as all_at_once:
@@ -148,40 +134,34 @@ def in_stages(
     return told
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="fewer cases, and each design once")
-    short = parser.parse_args(arguments).short
+    short = options(__doc__, "fewer cases, and each design once").short
     rows = [json.loads(line) for line in (ROOT / "examples/rows/rows.jsonl").read_text(encoding="utf-8").splitlines()]
     samples = [stages_of(row, 0 if short else 9) for row in rows]
     work_s = [[sum(seconds_of(*task) for task in stage) for stage in stages] for stages in samples]
     slots = 4 * SLOTS
     total_s = sum(map(sum, work_s))
     bound_s = max(total_s / slots, max(sum(stage / WORKERS for stage in stages) for stages in work_s))
-    table = Table(title=f"{sum(len(s) for sample in samples for s in sample)} tasks, 4 servers, {slots} slots")
-    for heading in ("design", "makespan", "makespan / bound", "utilisation", "slowest sample", "found no endpoint"):
-        table.add_column(heading, justify="left" if heading == "design" else "right")
+
+    def row(name: str, told: Told) -> Row:
+        last_s, mean_s = max(told.done_s), sum(told.done_s) / len(told.done_s)
+        share = f"{total_s / slots / last_s:.0%}"
+        slowest = f"{last_s:.1f} s (mean {mean_s:.1f} s)"
+        return name, f"{last_s:.1f} s", f"{last_s / bound_s:.2f}", share, slowest, told.nothing
+
     with ExitStack() as stack:
         urls = [stack.enter_context(serving(Paced(), workers=SLOTS)) for _ in range(4)]
         executors = {url: FusionExecutor(url) for url in urls}
         for executor in executors.values():
             stack.callback(executor.close)
-        for _ in range(1 if short else 3):
-            for name, design in (("one global queue", old_design), ("pool", pool_design)):
-                told = design(executors, samples)
-                last_s = max(told.done_s)
-                table.add_row(
-                    name,
-                    f"{last_s:.1f} s",
-                    f"{last_s / bound_s:.2f}",
-                    f"{total_s / slots / last_s:.0%}",
-                    f"{last_s:.1f} s (mean {sum(told.done_s) / len(told.done_s):.1f} s)",
-                    str(told.nothing),
-                )
-    Console(width=110).print(table)
-    return 0
+        designs = [("one global queue", old_design), ("pool", pool_design)] * (1 if short else 3)
+        show(
+            "design | makespan | makespan / bound | utilisation | slowest sample | found no endpoint",
+            [row(name, design(executors, samples)) for name, design in designs],
+            f"{sum(len(s) for sample in samples for s in sample)} tasks, 4 servers, {slots} slots",
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,15 +12,13 @@ two would have come to; "in the end" is what the run says. An overload is a leas
 hear of.
 """
 
-import argparse
 import contextlib
 import os
-import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from itertools import product
 from random import Random
 
 from balancer.endpoint import Endpoint
@@ -32,12 +30,14 @@ from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from balancer.sandbox.fusion.wire import FusionRun
 from balancer.settings.rules import LimitSettings
+from tests.benchmarks.harness import Row, options, stream
 from tests.fusion_like import fusion_like
 
 RUNS, ENDLESS, SHORT = 126, 6, 3  # SHORT: a short run has so many times fewer
 CAPACITY = 24
 LIMITS = Limits(cpu_s=1.0, wall_s=5.0)
 _BURN = "import time\nwhile time.process_time() < {cpu_s}: pass\nprint('done')"
+Seen = dict[int, list[Execution]]  # all answers to each run, in order
 _LOOP = "while True: pass"
 
 
@@ -48,37 +48,12 @@ class _Natively(FusionExecutor):
         return self._run_natively(FusionRun(program, stdin, limits, files))
 
 
-@dataclass(slots=True)
-class _Seen:
-    """All answers to each run, in order."""
-
-    answers: dict[int, list[Execution]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What came of one way to do it."""
-
-    form: str
-    limits: str
-    runs: int
-    at_first: int
-    twice: int
-    false: int
-    unjudged: int
-    endless: str
-    overloads: int
-    took_s: float
-
-
-def _watched(executor: FusionExecutor, seen: _Seen) -> FusionExecutor:
+def _watched(executor: FusionExecutor, seen: Seen) -> FusionExecutor:
     plain = executor.run
 
     def run(program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
         execution = plain(program, stdin, limits, files)
-        with seen.lock:
-            seen.answers.setdefault(int(stdin), []).append(execution)
+        seen[int(stdin)].append(execution)  # a run has one thread at a time
         return execution
 
     executor.run = run  # type: ignore[method-assign]
@@ -105,7 +80,8 @@ def _wanted(count: int, endless: int) -> list[ProgramRun]:
 
 def measure(urls: dict[str, str], *, natively: bool, aimd: bool, count: int, endless: int) -> Row:
     """Run everything once, and count."""
-    seen, spans = _Seen(), list[Span]()
+    spans = list[Span]()
+    seen: Seen = defaultdict(list)
     options = ExecutorOptions(languages=frozenset({"python"}))
     kind = _Natively if natively else FusionExecutor
     executors = {name: kind(url, options) for name, url in urls.items()}
@@ -130,44 +106,34 @@ def measure(urls: dict[str, str], *, natively: bool, aimd: bool, count: int, end
     sound = [ran for each, ran in found if each.program.source != _LOOP]
     loops = [ran for each, ran in found if each.program.source == _LOOP]
     late = [
-        [answer.status is Status.TIME_LIMIT for answer in seen.answers[each.case]]
+        [answer.status is Status.TIME_LIMIT for answer in seen[each.case]]
         for each, _ in found
         if each.program.source != _LOOP
     ]
     ends = Counter(ran.execution.status if ran.execution else None for ran in sound)
     stopped = sum(ran.execution is not None and ran.execution.status is Status.TIME_LIMIT for ran in loops)
-    return Row(
-        form="natively" if natively else "by script",
-        limits="aimd" if aimd else "fixed",
-        runs=len(sound),
-        at_first=sum(answers[0] for answers in late),
-        twice=sum(answers[:2] == [True, True] for answers in late),
-        false=ends[Status.TIME_LIMIT],
-        unjudged=ends[None],
-        endless=f"{stopped} of {len(loops)}",
-        overloads=sum(span.outcome == "overload" for span in spans),
-        took_s=took_s,
+    return (
+        "natively" if natively else "by script",
+        "aimd" if aimd else "fixed",
+        len(sound),
+        sum(answers[0] for answers in late),
+        sum(answers[:2] == [True, True] for answers in late),
+        ends[Status.TIME_LIMIT],
+        ends[None],
+        f"{stopped} of {len(loops)}",
+        sum(span.outcome == "overload" for span in spans),
+        f"{took_s:.0f}",
     )
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="a third of the runs")
-    short = parser.parse_args().short
-    count, endless = (RUNS // SHORT, ENDLESS // SHORT) if short else (RUNS, ENDLESS)
-    print("| runs are sent | limits | runs | time limits at first | twice | in the end | unjudged | endless found | "
-          "overloads | seconds |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    part = SHORT if options(__doc__, "a third of the runs").short else 1
+    head = "runs are sent | limits | runs | time limits at first | twice | in the end | unjudged | endless found"
     with _servers() as urls:
-        for natively in (True, False):
-            for aimd in (False, True):
-                row = measure(urls, natively=natively, aimd=aimd, count=count, endless=endless)
-                print(
-                    f"| {row.form} | {row.limits} | {row.runs} | {row.at_first} | {row.twice} | {row.false} | "
-                    f"{row.unjudged} | {row.endless} | {row.overloads} | {row.took_s:.0f} |",
-                    flush=True,
-                )
+        ways = product((True, False), (False, True))
+        rows = (measure(urls, natively=n, aimd=a, count=RUNS // part, endless=ENDLESS // part) for n, a in ways)
+        stream(f"{head} | overloads | seconds", rows)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ The bound is the work of the calls that succeeded by the speed of all slots, the
 the time that it is up: no scheduler can be faster on average.
 """
 
-import argparse
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,6 @@ from typing import Any
 
 import uvicorn
 from rich.console import Console
-from rich.table import Table
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,8 +36,8 @@ from balancer.sandbox.server.answer import FetchingExecutor
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
 from balancer.settings.config import parse_config
+from tests.benchmarks.harness import ROOT, Row, options, show
 
-ROOT = Path(__file__).resolve().parents[2]
 CALL_S = 0.3  # at speed 1
 SLOW = 1 / 3  # speed of the slow one
 UP_S, DOWN_S = 4.0, 2.0  # of the flapping one
@@ -76,14 +73,7 @@ class Paced:
         return self.memory.executor.languages
 
     def run_and_fetch(
-        self,
-        program: Program,
-        stdin: bytes,
-        limits: Limits,
-        files: Mapping[str, bytes],
-        fetch: Sequence[str],
-        *,
-        stop: int | None = None,
+        self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], *rest: Any, **named: Any
     ) -> tuple[Execution, Mapping[str, bytes]]:
         execution = self.memory.run(program, stdin, limits, files)
         if self.speed is not None:
@@ -121,13 +111,14 @@ def serving(executor: FetchingExecutor, *, flaps: bool = False, workers: int = 1
         thread.join()
 
 
-def problems_in(folder: Path, names: Sequence[str]) -> Path:
-    """Copy problems, with their Python programs only: a compiler would take the time of the machine."""
+def remembering(stack: ExitStack, names: Sequence[str]) -> tuple[Memory, Path]:
+    """Return an empty memory, and a copy of problems with their Python programs only: a compiler would take time."""
+    executor = LocalExecutor("local://bench", ExecutorOptions())
+    stack.callback(executor.close)
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="balancer-bench-")))
     for name in names:
-        shutil.copytree(ROOT / "examples/problems" / name, folder / name)
-        for file in [*(folder / name).rglob("*.cpp")]:
-            file.unlink()
-    return folder
+        shutil.copytree(ROOT / "examples/problems" / name, folder / name, ignore=shutil.ignore_patterns("*.cpp"))
+    return Memory(executor), folder
 
 
 def run(
@@ -164,13 +155,13 @@ def run(
 def verdicts_of(found: RunResult) -> object:
     """Return what was found, times and places left out."""
     return [
-        (problem.id, [(case.id, case.state) for case in problem.cases], [vars_of(s) for s in problem.submissions])
+        (
+            problem.id,
+            [(case.id, case.state) for case in problem.cases],
+            [(s.name, sorted(s.verdicts.items())) for s in problem.submissions],
+        )
         for problem in found.problems
     ]
-
-
-def vars_of(submission: Any) -> object:
-    return submission.name, sorted(submission.verdicts.items())
 
 
 def bound_s(found: RunResult) -> float:
@@ -179,54 +170,37 @@ def bound_s(found: RunResult) -> float:
     return calls * CALL_S / (2 + SLOW + UP_S / (UP_S + DOWN_S))
 
 
-def makespan_s(found: RunResult) -> float:
-    """Return the seconds between the first call and the end of the last."""
-    return max(span.ended_s for span in found.spans) - min(span.started_s for span in found.spans)
+def cells(strategy: str, words: str, found: RunResult, quiet: RunResult) -> Row:
+    """Return what came of a run; its makespan is from the first call to the end of the last."""
+    failed = sum(span.outcome != "success" for span in found.spans)
+    took_s = max(span.ended_s for span in found.spans) - min(span.started_s for span in found.spans)
+    least_s = bound_s(found)
+    same = "as when quiet" if verdicts_of(found) == verdicts_of(quiet) else "OTHERS"
+    ratio = f"{took_s / least_s:.2f} (<= 1.10)"
+    return strategy, words, len(found.spans), failed, f"{took_s:.1f} s", f"{least_s:.1f} s", ratio, same
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="half a minute instead of some; a short run ends unevenly")
-    short = parser.parse_args(arguments).short
+    short = options(__doc__, "half a minute instead of some; a short run ends unevenly").short
     names = ["exact-change", "meeting-room"] if short else ["exact-change", "meeting-room", "spread", "undo-log"]
     runs = [("least_in_flight", "as by default", EMPTY)]
     if not short:
         runs.append(("least_in_flight", "cooldowns of 0.25 to 1 s", SOON))
         runs += [(strategy, "as by default", EMPTY) for strategy in ("fifo", "peak_ewma")]
-    console = Console(width=110)
     with ExitStack() as stack:
-        executor = LocalExecutor("local://bench", ExecutorOptions())
-        stack.callback(executor.close)
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="balancer-bench-")))
-        problems = problems_in(folder, names)
-        memory = Memory(executor)
+        memory, problems = remembering(stack, names)
         inputs = 4 if short else 16
         quiet_url = stack.enter_context(serving(Paced(memory, None)))
         quiet = run([quiet_url], "fifo", problems, inputs)
         urls = [stack.enter_context(serving(Paced(memory, speed))) for speed in (1.0, 1.0, SLOW)]
         urls.append(stack.enter_context(serving(Paced(memory, 1.0), flaps=True)))
-        table = Table(title="2 fast, 1 slow (a third), 1 flapping endpoint (4 s up, 2 s down)")
-        for heading in ("strategy", "health", "calls", "failed", "makespan", "bound", "makespan / bound", "verdicts"):
-            table.add_column(heading, justify="left" if heading == "strategy" else "right")
-        for strategy, words, health in runs:
-            found = run(urls, strategy, problems, inputs, health)
-            failed = sum(span.outcome != "success" for span in found.spans)
-            same = "as when quiet" if verdicts_of(found) == verdicts_of(quiet) else "OTHERS"
-            took_s, least_s = makespan_s(found), bound_s(found)
-            table.add_row(
-                strategy,
-                words,
-                str(len(found.spans)),
-                str(failed),
-                f"{took_s:.1f} s",
-                f"{least_s:.1f} s",
-                f"{took_s / least_s:.2f} (<= 1.10)",
-                same,
-            )
-    console.print(table)
-    return 0
+        show(
+            "strategy | health | calls | failed | makespan | bound | makespan / bound | verdicts",
+            [cells(name, words, run(urls, name, problems, inputs, health), quiet) for name, words, health in runs],
+            "2 fast, 1 slow (a third), 1 flapping endpoint (4 s up, 2 s down)",
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,34 +2,29 @@
 
     python -m tests.benchmarks.bench_pool [--short]
 
-A nanosecond here is not one elsewhere, and not one a minute later; a ratio carries over. So the contenders
-take turns, many times, and each ratio is taken within a turn; the table shows the median over the turns.
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
 """
 
-import argparse
 import gc
 import queue
-import statistics
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-
-from rich.console import Console
-from rich.table import Table
 
 from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
 from balancer.plugins.registry import default_registry
 from balancer.settings.rules import HealthSettings
+from tests.benchmarks.harness import Row, beside, in_turns, options, show, timed
 
 STRATEGIES = sorted(default_registry().strategies)
-SIZES = (4, 1000, 10_000)
+SIZES = (1000, 10_000)
 THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
+_YARDSTICK = "queue.Queue get+put"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,72 +47,36 @@ Run = Callable[[int], None]
 """Lease and give back so many times."""
 
 
-def queue_run(size: int) -> Run:
-    """Return the yardstick: `queue.Queue` get and put."""
+def queue_run(slots: "queue.Queue[int]", pairs: int) -> None:
+    """The yardstick: `queue.Queue` get and put."""
+    get, put = slots.get, slots.put
+    for _ in range(pairs):
+        put(get())
+
+
+def acquire_run(pool: Pool, pairs: int) -> None:
+    acquire, release = pool.acquire, pool.release
+    for _ in range(pairs):
+        release(acquire())
+
+
+def lease_run(pool: Pool, pairs: int) -> None:
+    lease = pool.lease
+    for _ in range(pairs):
+        with lease():
+            pass
+
+
+def queue_of(size: int) -> "queue.Queue[int]":
     slots: queue.Queue[int] = queue.Queue()
     for number in range(size):
         slots.put(number)
-
-    def run(pairs: int) -> None:
-        get, put = slots.get, slots.put
-        for _ in range(pairs):
-            put(get())
-
-    return run
+    return slots
 
 
 def pool_of(strategy: str, size: int, health: HealthSettings | None = None) -> Pool:
     endpoints = [Endpoint(f"http://10.0.0.1:{number}/") for number in range(1, size + 1)]
     return Pool(endpoints, strategy=strategy, seed=1, health=health)
-
-
-def acquire_run(strategy: str, size: int, health: HealthSettings | None = None) -> Run:
-    """Return acquire and release."""
-    pool = pool_of(strategy, size, health)
-
-    def run(pairs: int) -> None:
-        acquire, release = pool.acquire, pool.release
-        for _ in range(pairs):
-            release(acquire())
-
-    return run
-
-
-def lease_run(strategy: str, size: int) -> Run:
-    """Return `with pool.lease()`."""
-    pool = pool_of(strategy, size)
-
-    def run(pairs: int) -> None:
-        lease = pool.lease
-        for _ in range(pairs):
-            with lease():
-                pass
-
-    return run
-
-
-def seconds_a_pair(run: Run, pairs: int) -> float:
-    """Return the CPU seconds of this thread for one pair."""
-    started_s = time.thread_time()
-    run(pairs)
-    return (time.thread_time() - started_s) / pairs
-
-
-def take_turns(runs: Sequence[Run], effort: Effort) -> list[list[float]]:
-    """Return the seconds a pair of each run, for every turn."""
-    for run in runs:
-        run(effort.pairs)  # warm up
-    gc.collect()
-    gc.disable()
-    try:
-        return [[seconds_a_pair(run, effort.pairs) for run in runs] for _ in range(effort.turns)]
-    finally:
-        gc.enable()
-
-
-def ratio(turns: list[list[float]], of: int, to: int) -> float:
-    """Return the median over the turns of one run's time by another's."""
-    return statistics.median(turn[of] / turn[to] for turn in turns)
 
 
 # -- many threads ----------------------------------------------------------------------------------
@@ -156,25 +115,20 @@ def crowd(turn: Hold, run_s: float, threads: int = THREADS) -> Crowd:
             turn(hold)
             counts[number] += 1
 
-    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    started_s = time.perf_counter()
-    time.sleep(run_s)
-    done, held, took_s = list(counts), sum(held_s), time.perf_counter() - started_s
-    stop.set()
-    for worker in workers:
-        worker.join(30)
+    with beside([partial(work, number) for number in range(threads)], stop):
+        barrier.wait()
+        started_s = time.perf_counter()
+        time.sleep(run_s)
+        done, held, took_s = list(counts), sum(held_s), time.perf_counter() - started_s
     rate, mean_hold_s = sum(done) / took_s, held / max(1, sum(done))
     return Crowd(rate, rate / (ENDPOINTS / mean_hold_s), jain_index(done))
 
 
-def pool_turn(strategy: str) -> Hold:
-    pool = pool_of(strategy, ENDPOINTS)
+def within(block: Callable[[], AbstractContextManager[object]]) -> Hold:
+    """Return a hold within a `with` block: a lease, or a semaphore."""
 
     def turn(hold: Callable[[], None]) -> None:
-        with pool.lease():
+        with block():
             hold()
 
     return turn
@@ -182,9 +136,7 @@ def pool_turn(strategy: str) -> Hold:
 
 def queue_turn(*, poll: bool) -> Hold:
     """Return a pool of tokens in a queue: as such, or as the old design asked it, with a time-out and a retry."""
-    slots: queue.Queue[int] = queue.Queue()
-    for number in range(ENDPOINTS):
-        slots.put(number)
+    slots = queue_of(ENDPOINTS)
 
     def turn(hold: Callable[[], None]) -> None:
         while True:
@@ -231,102 +183,84 @@ def hand_off_turn() -> Hold:
     return turn
 
 
-def semaphore_turn() -> Hold:
-    slots = threading.Semaphore(ENDPOINTS)
-
-    def turn(hold: Callable[[], None]) -> None:
-        with slots:
-            hold()
-
-    return turn
-
-
-def sleep_turn() -> Hold:
-    """Return no pool at all: with as many threads as endpoints, all that can be done."""
-    return lambda hold: hold()
-
-
 # -- the report ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; `base` is the number of the row it is compared with as the pool grows."""
-
-    what: str
-    run: Run
-    target: str = ""
-    base: int | None = None
-
-
-def rows() -> list[Row]:
-    """Return what to measure, the yardstick first."""
-    found = [Row("queue.Queue get+put", queue_run(4))]
+def report_one_thread(effort: Effort) -> None:
+    """Print what a lease costs in one thread; a row may be compared with another one, as the pool grows."""
+    runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
+    targets: dict[str, tuple[str, str]] = {}  # target, and the row it is compared with
     for strategy in STRATEGIES:
-        base = len(found)
-        most = "1.0" if strategy == "fifo" else "1.5"
-        found.append(Row(f"{strategy}, 4 endpoints", acquire_run(strategy, 4), f"<= {most} x queue.Queue"))
-        found.append(Row(f"{strategy}, 4, in a with block", lease_run(strategy, 4)))
-        watched = acquire_run(strategy, 4, HealthSettings())
-        found.append(Row(f"{strategy}, 4, health on", watched, "<= 1.25 x health off", base))
-        for size in SIZES[1:]:
-            target = "<= 1.3 x 4 endpoints" if size == 10_000 else ""
-            found.append(Row(f"{strategy}, {size} endpoints", acquire_run(strategy, size), target, base))
-    return found
+        base = f"{strategy}, 4 endpoints"
+        runs[base] = partial(acquire_run, pool_of(strategy, 4))
+        targets[base] = f"<= {'1.0' if strategy == 'fifo' else '1.5'} x queue.Queue", ""
+        runs[f"{strategy}, 4, in a with block"] = partial(lease_run, pool_of(strategy, 4))
+        watched = f"{strategy}, 4, health on"
+        runs[watched] = partial(acquire_run, pool_of(strategy, 4, HealthSettings()))
+        targets[watched] = "<= 1.25 x health off", base
+        for size in SIZES:
+            runs[f"{strategy}, {size} endpoints"] = partial(acquire_run, pool_of(strategy, size))
+            targets[f"{strategy}, {size} endpoints"] = "<= 1.3 x 4 endpoints" if size == 10_000 else "", base
+
+    def cells(name: str) -> Row:
+        target, base = targets.get(name, ("", ""))
+        to_base = f"{turns.ratio(name, base):.2f}" if base else ""
+        ns = turns.median(name) * 1e9 / effort.pairs
+        return name, f"{ns:.0f}", f"{turns.ratio(name, _YARDSTICK):.2f}", to_base, target
+
+    gc.disable()
+    turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
+    gc.enable()
+    show(
+        "what | ns a pair | x queue.Queue | x its first row | target",
+        map(cells, runs),
+        f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
+    )
 
 
-def report_one_thread(console: Console, effort: Effort) -> None:
-    """Print what a lease costs in one thread."""
-    measured = rows()
-    turns = take_turns([row.run for row in measured], effort)
-    table = Table(title=f"One thread; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians")
-    for heading in ("what", "ns a pair", "x queue.Queue", "x its first row", "target"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for number, row in enumerate(measured):
-        nanoseconds = statistics.median(turn[number] for turn in turns) * 1e9
-        to_base = "" if row.base is None else f"{ratio(turns, number, row.base):.2f}"
-        table.add_row(row.what, f"{nanoseconds:.0f}", f"{ratio(turns, number, 0):.2f}", to_base, row.target)
-    console.print(table)
+def semaphore() -> Hold:
+    slots = threading.Semaphore(ENDPOINTS)
+    return within(lambda: slots)
 
 
 def contenders() -> dict[str, tuple[Callable[[], Hold], int]]:
     """Return what makes each pool, and for how many threads, by name."""
     return {
-        f"no pool, {ENDPOINTS} threads": (sleep_turn, ENDPOINTS),
-        "threading.Semaphore": (semaphore_turn, THREADS),
+        f"no pool, {ENDPOINTS} threads": (lambda: lambda hold: hold(), ENDPOINTS),
+        "threading.Semaphore": (semaphore, THREADS),
         "queue.Queue of tokens": (partial(queue_turn, poll=False), THREADS),
         "the old design: get(0.1), sleep, retry": (partial(queue_turn, poll=True), THREADS),
         "the plainest hand-off": (hand_off_turn, THREADS),
-        **{f"Pool, {strategy}": (partial(pool_turn, strategy), THREADS) for strategy in STRATEGIES},
+        **{
+            f"Pool, {strategy}": (lambda name=strategy: within(pool_of(name, ENDPOINTS).lease), THREADS)
+            for strategy in STRATEGIES
+        },
     }
 
 
-def report_crowd(console: Console, effort: Effort) -> None:
+def report_crowd(effort: Effort) -> None:
     """Print what many threads achieve."""
     runs: dict[str, list[Crowd]] = {}
     for _ in range(effort.crowd_turns):
         for name, (make, threads) in contenders().items():
             runs.setdefault(name, []).append(crowd(make(), effort.crowd_s, threads))
-    table = Table(title=f"{THREADS} threads, {ENDPOINTS} endpoints, leases of 1 ms; best of {effort.crowd_turns}")
-    for heading in ("what", "leases/s", "of the ideal", "Jain over threads", "target"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for name, found in runs.items():
-        best = max(found, key=lambda found: found.of_ideal)
-        target = ">= 95%" if name.startswith("Pool") else ""
-        table.add_row(name, f"{best.rate:.0f}", f"{best.of_ideal:.1%}", f"{best.jain:.3f}", target)
-    console.print(table)
+    best = {name: max(found, key=lambda each: each.of_ideal) for name, found in runs.items()}
+    show(
+        "what | leases/s | of the ideal | Jain over threads | target",
+        (
+            (name, f"{b.rate:.0f}", f"{b.of_ideal:.1%}", f"{b.jain:.3f}", ">= 95%" if name[:4] == "Pool" else "")
+            for name, b in best.items()
+        ),
+        f"{THREADS} threads, {ENDPOINTS} endpoints, leases of 1 ms; best of {effort.crowd_turns}",
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
-    effort = SHORT if parser.parse_args(arguments).short else FULL
-    console = Console(width=110)
-    report_one_thread(console, effort)
-    report_crowd(console, effort)
-    return 0
+    effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
+    report_one_thread(effort)
+    report_crowd(effort)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

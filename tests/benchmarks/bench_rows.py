@@ -7,7 +7,6 @@ asked by the real client. So what is measured is the loop itself: reading rows, 
 what is written at the end. Libraries are imported beforehand, so that memory grows by what the run keeps alone.
 """
 
-import argparse
 import cProfile
 import json
 import multiprocessing
@@ -15,11 +14,10 @@ import pstats
 import re
 import resource
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from io import StringIO
@@ -29,7 +27,6 @@ from typing import Any
 
 import uvicorn
 from rich.console import Console
-from rich.table import Table
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -43,6 +40,7 @@ from balancer.pipeline.running import turns
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.config import parse_config
+from tests.benchmarks.harness import options, show
 
 DIVISORS = (2, 3, 5, 7, 11, 13)  # a wrong program is wrong on multiples of one of them
 INPUTS = ((4, 9, 16), (25, 49, 8), (121, 64, 81))  # what the model proposes, round by round; nothing kills 13
@@ -177,10 +175,7 @@ def bench(folder: Path, rows: int, url: str | None) -> Sequence[tuple[str, str]]
         ("rows", f"{rows}, {rows / took_s:.1f} a second"),
         ("programs", f"{leases}, {leases / took_s:.0f} a second, {leases / rows:.0f} a row"),
         ("questions", str(sum(each.spent.questions for each in found.scores))),
-        (
-            "wrong killed",
-            f"{killed:.1%} (5 of 6 programs can be, by what the model proposes)" if url else f"{killed:.1%}",
-        ),
+        ("wrong killed", f"{killed:.1%}" + " (5 of 6 programs can be, by what the model proposes)" * bool(url)),
         ("judging", f"{took_s:.1f} s; with what is written at the end {judged_s:.1f} s"),
         ("peak memory", f"{watch.early:.0f} MB after {min(EARLY, rows)} rows, {watch.late:.0f} MB after the last one"),
         ("late / early", f"{watch.late / watch.early:.3f} (<= 1.10)"),
@@ -189,35 +184,30 @@ def bench(folder: Path, rows: int, url: str | None) -> Sequence[tuple[str, str]]
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="300 rows: it takes some seconds, and shows no memory")
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--no-model", action="store_true", help="mutate proposes, and no server is asked")
-    parser.add_argument("--keep", type=Path, help="a folder for the results, to look at them")
-    parser.add_argument("--profile", action="store_true", help="what takes the time; everything is slower then")
-    options = parser.parse_args(arguments)
+    asked = options(
+        __doc__,
+        "300 rows: it takes some seconds, and shows no memory",
+        rows=(10_000, "how many"),
+        no_model=(False, "mutate proposes, and no server is asked"),
+        keep=(Path, "a folder for the results, to look at them"),
+        profile=(False, "what takes the time; everything is slower then"),
+    )
     for module in ("openai", "pandas", "pyarrow.parquet", "balancer.pipeline.report.charts"):
         import_module(module)
-    profile = cProfile.Profile() if options.profile else None
-    with TemporaryDirectory(prefix="balancer-bench-") as folder:
-        if profile:
-            profile.enable()
-        with model() as url:
-            measured = bench(
-                options.keep or Path(folder), 300 if options.short else options.rows, None if options.no_model else url
-            )
-        if profile:
-            profile.disable()
-    table = Table(title="Rows through the loop, servers that answer at once", show_header=False)
-    for what, value in measured:
-        table.add_row(what, value)
-    Console(width=110).print(table)
-    if profile:
+    profile = cProfile.Profile()
+    rows = 300 if asked.short else asked.rows
+    with (
+        TemporaryDirectory(prefix="balancer-bench-") as folder,
+        model() as url,
+        profile if asked.profile else nullcontext(),
+    ):
+        measured = bench(asked.keep or Path(folder), rows, None if asked.no_model else url)
+    show("what | measured", measured, "Rows through the loop, servers that answer at once", words=2)
+    if asked.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(30)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

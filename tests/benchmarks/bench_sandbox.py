@@ -9,14 +9,13 @@ of neighbours. An executor has its next sandbox made while others are at work, s
 it has to be all the same, so what a run costs where a thread for each core makes runs is shown as well.
 """
 
-import argparse
 import os
-import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from balancer.program import ExecutorOptions, Limits, Program
@@ -24,6 +23,7 @@ from balancer.sandbox.languages.layout import lay_out
 from balancer.sandbox.local.compile import CompileJob
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
+from tests.benchmarks.harness import Turns, in_turns, options, timed
 
 ROUNDS, SHORT = 200, 15
 _TURNS = 3
@@ -38,11 +38,10 @@ _BWRAP = (
 
 
 def _timed(act: Callable[[], bytes]) -> float:
-    started_s = time.perf_counter()
-    printed = act()
-    took_s = time.perf_counter() - started_s
-    assert printed == b"7\n", printed
-    return took_s
+    def ends() -> None:
+        assert act() == b"7\n"
+
+    return timed(ends, time.perf_counter)
 
 
 def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Callable[[], bytes]]:
@@ -72,9 +71,7 @@ def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Cal
 
 def main() -> None:
     """Print a line for each language."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="fewer rounds")
-    rounds = SHORT if parser.parse_args().short else ROUNDS
+    rounds = SHORT if options(__doc__, "fewer rounds").short else ROUNDS
     if reason := probe("bubblewrap"):
         print(f"nothing to compare with, as bubblewrap does not work here: {reason}")
         return
@@ -83,11 +80,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="balancer-bench-") as folder:
             for language in _SOURCES:
                 ways = _ways(executor, language, Path(folder))
-                took = {name: [_timed(act)] for name, act in ways.items()}  # once to warm up
-                for _ in range(rounds):
-                    for name, act in ways.items():
-                        took[name].append(_timed(act))
-                _show(language, {name: seconds[1:] for name, seconds in took.items()})
+                _show(language, in_turns({name: partial(_timed, act) for name, act in ways.items()}, rounds))
                 _show_busy(language, _busy(ways, rounds))
     finally:
         executor.close()
@@ -99,10 +92,8 @@ def _busy(ways: dict[str, Callable[[], bytes]], rounds: int) -> dict[str, float]
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         for _ in range(_TURNS):
             for name, act in ways.items():
-                started_s = time.perf_counter()
-                for made in [threads.submit(_timed, act) for _ in range(rounds)]:
-                    made.result()
-                took[name] += (time.perf_counter() - started_s) / rounds / _TURNS
+                all_s = timed(lambda act=act: list(threads.map(_timed, [act] * rounds)), time.perf_counter)
+                took[name] += all_s / rounds / _TURNS
     return took
 
 
@@ -111,11 +102,11 @@ def _show_busy(language: str, took: dict[str, float]) -> None:
     print(f"{language:7} all cores busy: {each}; run / bwrap {took['run'] / took['bwrap']:.2f}", flush=True)
 
 
-def _show(language: str, took: dict[str, list[float]]) -> None:
-    medians = ", ".join(f"{name} {statistics.median(seconds) * 1e3:.2f} ms" for name, seconds in took.items())
-    to_bwrap = statistics.median(run / bare for run, bare in zip(took["run"], took["bwrap"], strict=True))
-    fastest = min(took["run"]) / min(took["bwrap"])
-    print(f"{language:7} {medians}; run / bwrap {to_bwrap:.2f} (of the fastest of each {fastest:.2f})", flush=True)
+def _show(language: str, turns: Turns) -> None:
+    medians = ", ".join(f"{name} {turns.median(name) * 1e3:.2f} ms" for name in turns.took)
+    fastest = min(turns.took["run"]) / min(turns.took["bwrap"])
+    ratio = turns.ratio("run", "bwrap")
+    print(f"{language:7} {medians}; run / bwrap {ratio:.2f} (of the fastest of each {fastest:.2f})", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ everything else, an answer that took more than 30 s among it. Times are of all a
 with the last byte. Memory is the peak of the server's own process (VmHWM), without the programs that it runs.
 """
 
-import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx2
 
+from tests.benchmarks.harness import Row, options, stream
 from tests.servers import RunningServer, running_server
 from tests.storm import Storm, StormReport, open_files, storm_over
 
@@ -43,18 +44,20 @@ class Probed:
     def ask(self, url: str) -> None:
         """Have a program run, and note how that went."""
         began_s = time.monotonic()
+        end = self._end(url)
+        self.seconds.append(time.monotonic() - began_s)
+        self.ends[end] += 1
+
+    @staticmethod
+    def _end(url: str) -> str:
         try:
             response = httpx2.post(f"{url}run_code", json=_PROBE, timeout=_PATIENCE_S, trust_env=False)
         except httpx2.HTTPError as error:
-            self.ends[f"none ({type(error).__name__})"] += 1
-            self.seconds.append(time.monotonic() - began_s)
-            return
-        self.seconds.append(time.monotonic() - began_s)
-        if response.status_code == _ANSWERED:
-            printed = (response.json().get("run_result") or {}).get("stdout")
-            self.ends["answered" if printed == "1\n" else f"none (printed {printed!r})"] += 1
-        else:
-            self.ends["busy" if response.status_code in _BUSY else f"none ({response.status_code})"] += 1
+            return f"none ({type(error).__name__})"
+        if response.status_code != _ANSWERED:
+            return "busy" if response.status_code in _BUSY else f"none ({response.status_code})"
+        printed = (response.json().get("run_result") or {}).get("stdout")
+        return "answered" if printed == "1\n" else f"none (printed {printed!r})"
 
     def quantile_s(self, share: float) -> float:
         """Return the time that this share of the answers took at most."""
@@ -102,31 +105,24 @@ def peak_bytes(server: RunningServer) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def _row(name: str, probed: Probed, peak: int) -> str:
+def _row(name: str, probed: Probed, peak: int) -> Row:
     others = {end: number for end, number in probed.ends.items() if end.startswith("none")}
     none = json.dumps(others) if others else "0"
-    times = " | ".join(f"{1000 * probed.quantile_s(share):.0f}" for share in (0.5, 0.99, 1.0))
-    return (
-        f"| {name} | {len(probed.seconds)} | {probed.ends['answered']} | {probed.ends['busy']} | {none} | {times} | "
-        f"{peak / 2**20:.0f} |"
-    )
+    times = [f"{1000 * probed.quantile_s(share):.0f}" for share in (0.5, 0.99, 1.0)]
+    ends = probed.ends["answered"], probed.ends["busy"]
+    return name, len(probed.seconds), *ends, none, *times, f"{peak / 2**20:.0f}"
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="an eighth of the storm, for 8 s")
-    parser.add_argument("--seconds", type=float, help="how long the storm lasts")
-    arguments = parser.parse_args()
-    storm = SHORT if arguments.short else FULL
-    allowed = open_files(storm.half_open + 1024)
-    if allowed < storm.half_open + 1024:
-        parser.exit(1, f"ulimit -n allows {allowed} open files at most; the storm needs {storm.half_open + 1024}\n")
-    done = measure(storm, seconds=arguments.seconds or storm.over_s)
-    print("| server | asked | answered | busy | none | p50, ms | p99 | max | peak MiB |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    print(_row("quiet", done.quiet, done.quiet_peak))
-    print(_row("in the storm", done.stormed, done.stormed_peak))
+    asked = options(__doc__, "an eighth of the storm, for 8 s", seconds=(float, "how long the storm lasts"))
+    storm = SHORT if asked.short else FULL
+    needs = storm.half_open + 1024
+    if (allowed := open_files(needs)) < needs:
+        sys.exit(f"ulimit -n allows {allowed} open files at most; the storm needs {needs}")
+    done = measure(storm, seconds=asked.seconds or storm.over_s)
+    rows = [_row("quiet", done.quiet, done.quiet_peak), _row("in the storm", done.stormed, done.stormed_peak)]
+    stream("server | asked | answered | busy | none | p50, ms | p99 | max | peak MiB", rows)
     statuses = ", ".join(f"{status}: {number}" for status, number in sorted(done.report.statuses.items()))
     print(
         f"\n{storm.half_open} half-open connections (opened {done.report.opened} times), {storm.bodies} bodies of "

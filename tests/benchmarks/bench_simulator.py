@@ -9,17 +9,13 @@ Their mean waits are shown beside Erlang C's, so that nobody is quick by being w
 are made of the same random numbers, and are the same.
 """
 
-import argparse
 import heapq
 import platform
 import random
 import statistics
-import sys
-import time
 import tracemalloc
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 import ciw  # type: ignore[import-untyped]
@@ -30,8 +26,8 @@ from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
-from rich.console import Console
-from rich.table import Table
+
+from tests.benchmarks.harness import Row, in_turns, options, show, timed
 
 SERVERS: Final = 8
 RHO: Final = 0.9
@@ -135,77 +131,59 @@ def with_ciw(customers: int, seed: int) -> float:
     return statistics.fmean(record.waiting_time for record in simulation.get_all_records())
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; `least` is how many times as fast ours should be."""
-
-    name: str
-    model: Model
-    least: float | None = None
-
-
-ROWS: Final = (
-    Row("simulator: production core, fifo", ours),
-    Row("SimPy textbook: Resource and processes", textbook, 1.5),
-    Row("Ciw", with_ciw, 3.0),
-    Row("SimPy, callbacks instead of processes; no pool", callbacks),
-    Row("heapq; no pool", heap),
-)
+OURS: Final = "simulator: production core, fifo"
+ROWS: Final[dict[str, tuple[Model, str]]] = {  # with how many times as fast ours should be
+    OURS: (ours, ""),
+    "SimPy textbook: Resource and processes": (textbook, ">= 1.5"),
+    "Ciw": (with_ciw, ">= 3.0"),
+    "SimPy, callbacks instead of processes; no pool": (callbacks, ""),
+    "heapq; no pool": (heap, ""),
+}
 
 
-def report_speed(console: Console, customers: int, turns: int) -> None:
+def report_speed(customers: int, turns: int) -> None:
     """Print customers per second of each, and how many times as fast ours is."""
-    for row in ROWS:
-        row.model(1000, 1)  # what is loaded once is loaded
-    rates: dict[str, list[float]] = {row.name: [] for row in ROWS}
-    waits: dict[str, list[float]] = {row.name: [] for row in ROWS}
-    for seed in range(1, turns + 1):
-        for row in ROWS:
-            started_s = time.thread_time()  # of this thread: numpy's may spin
-            waits[row.name].append(row.model(customers, seed))
-            rates[row.name].append(customers / (time.thread_time() - started_s))
-    theory_s = mmc(SERVERS, RHO).wait_s
-    python = platform.python_version()
-    title = f"Python {python}, M/M/{SERVERS} at rho {RHO}, {turns} turns of {customers} customers, CPU time, medians"
-    table = Table(title=f"{title}; Erlang C: mean wait {theory_s:.4f} s")
-    for heading in ("what", "customers/s", "ours is so many times as fast", "target", "mean wait, s"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for row in ROWS:
-        ratio = statistics.median(a / b for a, b in zip(rates[ROWS[0].name], rates[row.name], strict=True))
-        table.add_row(
-            row.name,
-            f"{statistics.median(rates[row.name]):,.0f}",
-            "" if row is ROWS[0] else f"{ratio:.2f}",
-            "" if row.least is None else f">= {row.least}",
-            f"{statistics.fmean(waits[row.name]):.4f}",
-        )
-    console.print(table)
+    waits: dict[str, list[float]] = {name: [] for name in ROWS}
+
+    def contender(name: str, model: Model) -> Callable[[], float]:
+        model(1000, 1)  # what is loaded once is loaded
+        return lambda: timed(lambda: waits[name].append(model(customers, 1 + len(waits[name]))))
+
+    found = in_turns({name: contender(name, model) for name, (model, _) in ROWS.items()}, turns, warm=0)
+    of = f"{turns} turns of {customers} customers, CPU time, medians"
+    show(
+        "what | customers/s | ours is so many times as fast | target | mean wait, s",
+        (
+            (
+                name,
+                f"{customers / found.median(name):,.0f}",
+                "" if name == OURS else f"{found.ratio(name, OURS):.2f}",
+                target,
+                f"{statistics.fmean(waits[name]):.4f}",
+            )
+            for name, (_, target) in ROWS.items()
+        ),
+        f"Python {platform.python_version()}, M/M/{SERVERS} at rho {RHO}, {of}; "
+        f"Erlang C: mean wait {mmc(SERVERS, RHO).wait_s:.4f} s",
+    )
 
 
-def report_memory(console: Console, customers: int) -> None:
-    """Print the peak of memory for few and for many customers, records off."""
-    table = Table(title="Memory at its peak while a run is under way, records off")
-    table.add_column("customers", justify="right")
-    table.add_column("MB", justify="right")
-    for count in (customers // 10, customers):
-        tracemalloc.start()
-        ours(count, 1)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        table.add_row(f"{count:,}", f"{peak / 1e6:.2f}")
-    console.print(table)
+def _peak(customers: int) -> Row:
+    tracemalloc.start()
+    ours(customers, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return f"{customers:,}", f"{peak / 1e6:.2f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--short", action="store_true", help="some seconds instead of a minute; rougher")
-    short = parser.parse_args(arguments).short
-    console = Console(width=120)
-    report_speed(console, customers=20_000 if short else 100_000, turns=3 if short else 7)
-    report_memory(console, customers=100_000 if short else 400_000)
-    return 0
+    short = options(__doc__, "some seconds instead of a minute; rougher").short
+    report_speed(customers=20_000 if short else 100_000, turns=3 if short else 7)
+    most = 100_000 if short else 400_000
+    title = "Memory at its peak while a run is under way, records off"
+    show("customers | MB", map(_peak, (most // 10, most)), title, words=0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

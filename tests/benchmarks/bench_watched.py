@@ -8,7 +8,6 @@ The page is read by a process of its own; the figures are scraped once before, a
 exported nowhere.
 """
 
-import argparse
 import random
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -27,6 +27,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from balancer import Endpoint, Pool
 from balancer.observing.otel import Spans
 from balancer.observing.prometheus import Collector
+from tests.benchmarks.harness import beside, in_turns, options, timed, together
 
 _READ = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + 'events'): pass"
 
@@ -49,10 +50,12 @@ def latency(pool: Pool, count: int) -> float:
 
 def leases(pool: Pool, count: int) -> float:
     """Return the seconds of CPU of this process for a lease and its end, nothing else."""
-    began = time.process_time()
-    for _ in range(count):
-        pool.acquire().release()
-    return (time.process_time() - began) / count
+
+    def work() -> None:
+        for _ in range(count):
+            pool.acquire().release()
+
+    return timed(work, time.process_time) / count
 
 
 def calls(pool: Pool, count: int, threads: int = 8) -> float:
@@ -63,13 +66,7 @@ def calls(pool: Pool, count: int, threads: int = 8) -> float:
             with pool.lease():
                 time.sleep(0.001)
 
-    crew = [threading.Thread(target=work) for _ in range(threads)]
-    began = time.perf_counter()
-    for each in crew:
-        each.start()
-    for each in crew:
-        each.join()
-    return time.perf_counter() - began
+    return timed(lambda: together(threads, work), time.perf_counter)
 
 
 def compare(what: str, measure: Callable[[Pool, int], float], count: int, rounds: int, folder: Path) -> None:
@@ -88,16 +85,16 @@ def compare(what: str, measure: Callable[[Pool, int], float], count: int, rounds
         reader = stack.enter_context(subprocess.Popen([sys.executable, "-c", _READ, url]))
         stack.callback(reader.kill)
         time.sleep(1.0)
-        found: dict[str, list[float]] = {name: [] for name in pools}
-        for number in range(rounds + 1):
-            names = list(pools)[number % len(pools) :] + list(pools)[: number % len(pools)]
-            for name in names:
-                found[name].append(measure(pools[name], count))
-                trace.flush()
+
+        def contender(pool: Pool) -> float:
+            took_s = measure(pool, count)
+            trace.flush()
+            return took_s
+
+        turns = in_turns({name: partial(contender, pool) for name, pool in pools.items()}, rounds)
     print(f"{what} (rows lost: {trace.lost})")
-    for name, values in found.items():
-        ratio = statistics.median(one / bare for one, bare in zip(values[1:], found["nobody"][1:], strict=True))
-        print(f"  {name:10}  {statistics.median(values[1:]) * 1e6:9.4g} us   x {ratio:.2f}")
+    for name in pools:
+        print(f"  {name:10}  {turns.median(name) * 1e6:9.4g} us   x {turns.ratio(name, 'nobody'):.2f}")
 
 
 def sizes(for_s: float) -> None:
@@ -111,18 +108,12 @@ def sizes(for_s: float) -> None:
             with crowd.lease(holder=f"sample {number % 20}"):
                 time.sleep(rng.expovariate(4))
 
-    crew = [threading.Thread(target=work, args=(number,)) for number in range(120)]
-    for each in crew:
-        each.start()
-    with crowd, crowd.serve_page() as page:
+    with crowd, crowd.serve_page() as page, beside([partial(work, number) for number in range(120)], over):
         with urllib.request.urlopen(page.url + "events") as events:
             until_s = time.monotonic() + for_s
             first, *later = [len(line) + 1 for line in _lines(events, until_s) if line.startswith(b"data")]
         state, metrics = (len(urllib.request.urlopen(page.url + path).read()) for path in ("state", "metrics"))
         rate = crowd.stats().acquired / for_s
-        over.set()
-        for each in crew:
-            each.join()
     print(f"a page of 64 endpoints, {rate:.0f} leases/s: {first} bytes, then {sum(later) / len(later):.0f} a second")
     print(f"  its whole state: {state} bytes; a scrape: {metrics} bytes")
 
@@ -135,9 +126,7 @@ def _lines(events: Iterable[bytes], until_s: float) -> Iterator[bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--short", action="store_true")
-    short = parser.parse_args().short
+    short = options(__doc__, "a seventh of the rounds").short
     rounds = 3 if short else 21
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

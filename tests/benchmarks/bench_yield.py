@@ -16,57 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from balancer.errors import BalancerError
 from balancer.plugins.registry import Registry, default_registry
 from balancer.reporting.progress import ProgressDisplay
-from balancer.settings.pipeline import PipelineSettings
+from tests.benchmarks.harness import ROOT, options
+from tests.benchmarks.harness import table as table_of
 from tests.benchmarks.yield_found import MadeUp, Own, sum_of
 from tests.benchmarks.yield_runs import Package, find, made_up_inputs, own_data
 from tests.benchmarks.yield_words import Found, budgets, draw, generators, survivors, table, write_csv, write_json
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("tests/problems", "examples/problems")
 SHORT = ("dev/crate-product", "dev/two-piles", "held_out/milk-round")
-BUDGETS_S = (10, 30, 60, 120, 300, 600)
 
 
-def options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    add = parser.add_argument
-    add("folders", nargs="*", type=Path, help=f"of packages; {' and '.join(FOLDERS)} if none is given")
-    add("--short", action="store_true", help=f"{len(SHORT)} packages and few inputs, some two minutes")
-    add("--only", metavar="WORD", action="append", default=[], help="packages whose name has this in it")
-    add("--budget-s", type=float, help="seconds of made-up inputs for each package")
-    add("--max-inputs", type=int, help="valid made-up inputs for each package")
-    add("--generators", help="names, with commas between")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="any other setting of [pipeline], as in TOML")
-    add(
-        "--over-time", metavar="SECONDS", nargs="*", type=float, help=f"these budgets, one after the other: {BUDGETS_S}"
-    )
-    add("--results", type=Path, default=ROOT / "results/yield", help="where what own data say is kept")
-    add("--again", action="store_true", help="find out again what own data say")
-    add("--csv", type=Path, help="write a row for each wrong submission")
-    add("--json", type=Path, help="write all that was found, after each package")
-    add("--picture", type=Path, help="write kills against seconds, as SVG")
-    return parser.parse_args(arguments)
-
-
-def settings_of(chosen: argparse.Namespace) -> dict[str, Any]:
+def settings_of(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the settings of `[pipeline]` for made-up inputs."""
-    settings: dict[str, Any] = {}
-    for each in chosen.set:
+    settings: dict[str, Any] = {"max_inputs": 10} if asked.short else {}
+    for each in asked.set:
         settings.update(tomllib.loads(each))
-    if chosen.short:
-        settings["max_inputs"] = 10
-    if chosen.max_inputs is not None:
-        settings["max_inputs"] = chosen.max_inputs
-    if chosen.generators:
-        settings["generators"] = [name.strip() for name in chosen.generators.split(",")]
-    if chosen.budget_s is not None:
-        settings["budget_s"] = chosen.budget_s
+    for name in ("max_inputs", "budget_s"):
+        if getattr(asked, name) is not None:
+            settings[name] = getattr(asked, name)
+    if asked.generators:
+        settings["generators"] = [name.strip() for name in asked.generators.split(",")]
     return settings
 
 
@@ -93,29 +66,21 @@ class Bench:
         self.unread.update((each.label, each.why_not) for each in packages if each.problem is None)
         usable = [each for each in packages if each.problem is not None]
         with ProgressDisplay(self.console, unit="runs") as progress:
-            total, done = len(usable) * (1 + len(budgets_s)), 0
-            for package in usable:
-                progress.show(done, total, title=f"{package.label}, own data")
-                self._try(package, lambda package=package: self._own(package, settings), progress)
-                done += 1
-                for budget_s in budgets_s if package.label in self.own else ():
-                    progress.show(done, total, title=f"{package.label}, made-up inputs")
-                    its = {**settings, "budget_s": budget_s} if budget_s else settings
-                    self._try(
-                        package, lambda its=its, b=budget_s, p=package: self._made_up(p, its, b, progress), progress
-                    )
-                    done += 1
+            steps = 1 + len(budgets_s)
+            for done, package in enumerate(usable):
+                progress.show(done * steps, len(usable) * steps, title=f"{package.label}, own data")
+                try:
+                    self._own(package, settings)
+                    for number, budget_s in enumerate(budgets_s, 1):
+                        title = f"{package.label}, made-up inputs"
+                        progress.show(done * steps + number, len(usable) * steps, title=title)
+                        its = {**settings, "budget_s": budget_s} if budget_s else settings
+                        self._made_up(package, its, budget_s, progress)
+                except BalancerError as error:
+                    self.unread[package.label] = str(error).splitlines()[0]
+                    progress.say(f"{package.label}: {self.unread[package.label]}")
                 if self.chosen.json:
                     write_json(self.by_budget, self.unread, self.chosen.json)
-                if package.label not in self.own:
-                    done += len(budgets_s)
-
-    def _try(self, package: Package, act: Any, progress: ProgressDisplay) -> None:
-        try:
-            act()
-        except BalancerError as error:
-            self.unread[package.label] = str(error).splitlines()[0]
-            progress.say(f"{package.label}: {self.unread[package.label]}")
 
     def _own(self, package: Package, settings: Mapping[str, Any]) -> None:
         place, again = self.chosen.results, self.chosen.again
@@ -144,7 +109,10 @@ def show(bench: Bench, console: Console) -> None:
         console.print(survivors(found))
     if len(bench.by_budget) > 1:
         console.print(budgets(bench.by_budget))
-    _failing(bench, console)
+    failing = [(label, *each) for label, own in bench.own.items() for each in own.failing.items()]
+    if failing:
+        head = "package | accepted submission | on its own data"
+        console.print(table_of(head, failing, "Fail their package's own data", words=3))
     for label, why in bench.unread.items():
         console.print(f"not judged: {label}: {why}", markup=False, highlight=False)
     last = list(bench.by_budget.values())[-1] if bench.by_budget else {}
@@ -154,31 +122,32 @@ def show(bench: Bench, console: Console) -> None:
         draw(bench.by_budget, bench.chosen.picture)
 
 
-def _failing(bench: Bench, console: Console) -> None:
-    shown = Table("package", "accepted submission", "on its own data", title="Fail their package's own data")
-    for label, own in bench.own.items():
-        for name, why in own.failing.items():
-            shown.add_row(label, name, why)
-    if shown.row_count:
-        console.print(shown)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> None:
     """Measure and print."""
-    chosen = options(arguments)
+    asked = options(
+        __doc__,
+        f"{len(SHORT)} packages and few inputs, some two minutes",
+        folders_=([Path], f"of packages; {' and '.join(FOLDERS)} if none is given"),
+        only=([str], "packages whose name has this in it"),
+        budget_s=(float, "seconds of made-up inputs for each package"),
+        max_inputs=(int, "valid made-up inputs for each package"),
+        generators=(str, "names, with commas between"),
+        set=([str], "KEY=VALUE: any other setting of [pipeline], as in TOML"),
+        over_time=([float], "these budgets in seconds, one after the other"),
+        results=(ROOT / "results/yield", "where what own data say is kept"),
+        again=(False, "find out again what own data say"),
+        csv=(Path, "write a row for each wrong submission"),
+        json=(Path, "write all that was found, after each package"),
+        picture=(Path, "write kills against seconds, as SVG"),
+    )
     console = Console(width=None if sys.stdout.isatty() else 200)
-    over_time = chosen.over_time is not None
-    if (over_time or chosen.budget_s is not None) and "budget_s" not in PipelineSettings.model_fields:
-        console.print("[pipeline] has no budget_s here: one run for each package, as long as it takes", markup=False)
-        over_time, chosen.budget_s = False, None
-    bench = Bench(chosen, console)
+    bench = Bench(asked, console)
     try:
-        bench.run(chosen_packages(chosen), settings_of(chosen), (chosen.over_time or BUDGETS_S) if over_time else (0,))
+        bench.run(chosen_packages(asked), settings_of(asked), asked.over_time or (0,))
     except KeyboardInterrupt:
         console.print("stopped: what was found so far")
     show(bench, console)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

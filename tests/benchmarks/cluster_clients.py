@@ -11,6 +11,7 @@ import time
 from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -19,20 +20,6 @@ from balancer import Endpoint, Pool
 with suppress(ImportError):
     import valkey
     import valkey.asyncio
-
-__all__ = [
-    "BLOCKS",
-    "CAPACITY",
-    "ENDPOINTS",
-    "LOCAL",
-    "SINGLY",
-    "TASKS",
-    "VALKEY",
-    "Servers",
-    "client",
-    "in_a_thread",
-    "in_tasks",
-]
 
 ENDPOINTS, CAPACITY, TASKS = 8, 8, 16
 SINGLY, BLOCKS, VALKEY, LOCAL = "one by one", "in blocks", "a Valkey script", "a pool of one's own"
@@ -118,6 +105,7 @@ class _Leases:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.close = pool.close
 
     def thread(self, for_s: float) -> "Took[float]":
         return _in_a_thread(self._pool.acquire, lambda lease: lease.release(), for_s)
@@ -125,42 +113,36 @@ class _Leases:
     def tasks(self, for_s: float) -> "Took[float]":
         return asyncio.run(_in_tasks(self._pool.aio.acquire, _given_back, for_s))
 
-    def close(self) -> None:
-        self._pool.close()
-
 
 class _Script:
     """Leases of a script that Valkey runs."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._numbers = iter(range(1 << 62))
-
-    def _token(self) -> str:
-        return f"{os.getpid()}:{next(self._numbers)}"
+        self._tokens = (f"{os.getpid()}:{number}" for number in count())
 
     def thread(self, for_s: float) -> "Took[float]":
         server = valkey.Valkey(port=self._port)
         script = server.register_script(_ACQUIRE)
 
         def acquire() -> tuple[int, str]:
-            token = self._token()
+            token = next(self._tokens)
             while (number := int(script(args=[token]))) < 0:
                 time.sleep(_AGAIN_S)
             return number, token
 
-        try:
+        with server:
             return _in_a_thread(acquire, lambda lease: server.zrem(f"slots:{lease[0]}", lease[1]), for_s)
-        finally:
-            server.close()
 
     def tasks(self, for_s: float) -> "Took[float]":
-        async def main() -> "Took[float]":
-            server = valkey.asyncio.Valkey(port=self._port)
+        return asyncio.run(self._tasks(for_s))
+
+    async def _tasks(self, for_s: float) -> "Took[float]":
+        async with valkey.asyncio.Valkey(port=self._port) as server:
             script = server.register_script(_ACQUIRE)
 
             async def acquire() -> tuple[int, str]:
-                token = self._token()
+                token = next(self._tokens)
                 while (number := int(await script(args=[token]))) < 0:
                     await asyncio.sleep(_AGAIN_S)
                 return number, token
@@ -168,15 +150,10 @@ class _Script:
             async def release(lease: tuple[int, str]) -> None:
                 await server.zrem(f"slots:{lease[0]}", lease[1])
 
-            try:
-                return await _in_tasks(acquire, release, for_s)
-            finally:
-                await server.aclose()
-
-        return asyncio.run(main())
+            return await _in_tasks(acquire, release, for_s)
 
     def close(self) -> None:
-        pass
+        """Nothing is kept."""
 
 
 def _opened(name: str, servers: Servers) -> _Leases | _Script:
@@ -189,19 +166,14 @@ def _opened(name: str, servers: Servers) -> _Leases | _Script:
 
 def client(pipe: Connection, servers: Servers) -> None:
     """Do what is asked for, until the other end is closed."""
-    contender: _Leases | _Script | None = None
     pipe.send("ready")
     with suppress(EOFError):
         while True:
-            what, *args = pipe.recv()
-            if what == "open":
-                contender = _opened(args[0], servers)
-                pipe.send("ready")
-            elif what == "go":
-                crew, for_s = args
-                assert contender is not None
-                pipe.send_bytes((contender.thread if crew == 1 else contender.tasks)(for_s).tobytes())
-            else:
-                assert contender is not None
-                contender.close()
-                pipe.send("ready")
+            _, name = pipe.recv()
+            contender = _opened(name, servers)
+            pipe.send("ready")
+            _, crew, for_s = pipe.recv()
+            pipe.send_bytes((contender.thread if crew == 1 else contender.tasks)(for_s).tobytes())
+            pipe.recv()
+            contender.close()
+            pipe.send("ready")

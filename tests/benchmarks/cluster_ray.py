@@ -1,24 +1,17 @@
 """What a lease costs that a pool of Ray grants, for `bench_cluster`: beside a semaphore actor that is called for each.
 
-    python -m tests.benchmarks.cluster_ray [--short]
-
 Each process is an actor of Ray. The semaphore actor is what people write: it counts slots, and each acquire and each
 release is a call; it has no owner, no TTL and no strategy. `measured` has the shape of `bench_cluster.measured`.
 """
 
-import argparse
 import asyncio
-import statistics
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
-
 from balancer.settings.config import Config
-from tests.benchmarks.bench_cluster import CAPACITY, CREWS, ENDPOINTS, PROCESSES, in_a_thread, in_tasks
+from tests.benchmarks.bench_cluster import CAPACITY, CREWS, ENDPOINTS, Found, in_a_thread, in_tasks
 from tests.ray.machine import cluster
 
 __all__ = ["BLOCKS", "SEMAPHORE", "SINGLY", "available", "measured"]
@@ -99,8 +92,7 @@ def measured(
 
     from balancer.ray import SharedPool
 
-    took: dict[tuple[str, int], list[float]] = {}
-    rates: dict[tuple[str, int], list[float]] = {}
+    found: dict[tuple[str, int], Found] = {}
     with cluster(1):
         config = Config(endpoints=[{"url": f"http://10.0.0.{{1..{ENDPOINTS}}}/", "capacity": CAPACITY}])  # type: ignore[list-item]
         with SharedPool(_POOL, config=config, detached=False):
@@ -112,32 +104,5 @@ def measured(
                     for name in (SINGLY, BLOCKS, SEMAPHORE):
                         turns_of = ray.get([client.turn.remote(name, crew, for_s) for client in clients])
                         each = [took_s for turn in turns_of for took_s in turn]
-                        took.setdefault((name, crew), []).extend(each)
-                        rates.setdefault((name, crew), []).append(len(each) / for_s)
-    found = {}
-    for key, all_of in took.items():
-        cuts = statistics.quantiles(all_of, n=100)
-        found[key] = statistics.median(rates[key]), 1000 * cuts[49], 1000 * cuts[98]
-    return found
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="cluster_ray", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
-    parser.add_argument("--processes", type=int, default=PROCESSES)
-    asked = parser.parse_args()
-    if why := available():
-        parser.exit(0, f"not run: {why}\n")
-    turns, for_s = (2, 0.5) if asked.short else (5, 2.0)
-    table = Table(title=f"{asked.processes} actors on {ENDPOINTS * CAPACITY} slots, {turns} turns of {for_s:g} s")
-    for heading in ("leases", "each process", "leases/s", "p50 ms", "p99 ms"):
-        table.add_column(heading, justify="left" if heading in ("leases", "each process") else "right")
-    found = measured(asked.processes, turns, for_s)
-    for (name, crew), (rate, p50, p99) in sorted(found.items(), key=lambda each: each[0][1]):
-        table.add_row(name, "1 thread" if crew == 1 else f"{crew} tasks", f"{rate:,.0f}", f"{p50:.3f}", f"{p99:.3f}")
-    Console(width=100).print(table)
-
-
-if __name__ == "__main__":
-    main()
+                        found.setdefault((name, crew), Found()).add((1e6 * took_s for took_s in each), for_s)
+    return {key: each.figures() for key, each in found.items()}

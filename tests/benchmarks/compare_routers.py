@@ -12,7 +12,6 @@ turns; the share of the busiest server to a fair one; the time of all requests t
 the table goes into docs/measurements.md.
 """
 
-import argparse
 import json
 import socket
 import subprocess
@@ -22,16 +21,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.benchmarks.harness import END, ROOT, begin_of, markdown, options, write_between
 from tests.benchmarks.router_worker import ROUTERS
-from tests.contracts.documents import ROOT
 from tests.model_server import ModelServer, model_server
 
 __all__ = ["BEGIN", "END", "LITELLM", "PAGE"]
 
 LITELLM = "litellm==1.109.3"
 PAGE = ROOT / "docs" / "measurements.md"
-BEGIN = "<!-- written by `python -m tests.benchmarks.compare_routers --write`; do not edit -->\n"
-END = "<!-- end of what was written -->\n"
+BEGIN = begin_of("compare_routers")
 
 _WORKER = ROOT / "tests" / "benchmarks" / "router_worker.py"
 _VENV = ROOT / ".venv-litellm"
@@ -153,27 +151,26 @@ def _release(python: str) -> str:
 
 def main() -> None:
     """Run all of it, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="a tenth of the requests")
-    parser.add_argument("--only", default="", metavar="WORD", help="routers whose name has this in it")
-    parser.add_argument("--litellm", metavar="PYTHON", help="the Python of an environment that has LiteLLM")
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)}")
-    chosen = parser.parse_args()
-    other = _litellm_python(chosen.litellm)
-    table = []
-    for router in (name for name in ROUTERS if chosen.only in name):
+    asked = options(
+        __doc__,
+        "a tenth of the requests",
+        only=("", "routers whose name has this in it"),
+        litellm=(str, "the Python of an environment that has LiteLLM"),
+        write=(False, f"into {PAGE.relative_to(ROOT)}"),
+    )
+    other = _litellm_python(asked.litellm)
+    found = []
+    for router in (name for name in ROUTERS if asked.only in name):
         python = other if router.startswith("LiteLLM") else sys.executable
         if python is not None:
-            table.append(_row(python, router, 0.1 if chosen.short else 1.0))
-            print(" | ".join(table[-1]), flush=True)
-    lines = ["| " + " | ".join(row) + " |" for row in [HEAD, ["---"] * len(HEAD), *table]]
-    size = "A short run, a tenth of the requests" if chosen.short else "A full run"
-    said = f"{size}; {_release(other) if other else 'LiteLLM could not be installed'}.\n"
-    print("\n".join(lines), said, sep="\n")
-    if chosen.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + f"\n\n{said}\n" + END + after, encoding="utf-8")
+            found.append(_row(python, router, 0.1 if asked.short else 1.0))
+            print(" | ".join(found[-1]), flush=True)
+    size = "A short run, a tenth of the requests" if asked.short else "A full run"
+    said = f"{size}; {_release(other) if other else 'LiteLLM could not be installed'}."
+    text = "\n".join([*markdown(" | ".join(HEAD), found), "", said])
+    print(text)
+    if asked.write:
+        write_between(PAGE, BEGIN, text)
 
 
 if __name__ == "__main__":

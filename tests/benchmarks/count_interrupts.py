@@ -1,27 +1,18 @@
 """How many interrupted `with pool.lease()` leave their slot out.
 
-    python -m tests.benchmarks.count_interrupts [--interrupts N] [--keep]
-
 A thread leases and gives back without a pause; another makes an exception rise in it at a moment of its own choosing
 (`PyThreadState_SetAsyncExc`), as debuggers, time-out libraries and notebooks do. The thread ends by it, and then the
 pool is asked what is still out, and whether all its slots can be leased. Each time with a pool of its own.
-
-With `--keep` the error is kept with its traceback, and with that all that its frames hold.
 """
 
-import argparse
 import ctypes
-import logging
 import random
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from balancer import AcquireTimeout, Endpoint, Lease, Pool
-
-__all__ = ["Count", "Interrupted", "count_interrupts"]
 
 _SLOTS = 2
 
@@ -46,11 +37,10 @@ class Count:
 
 
 class _Worker(threading.Thread):
-    def __init__(self, pool: Pool, *, keep: bool) -> None:
+    def __init__(self, pool: Pool) -> None:
         super().__init__(daemon=True)
-        self.pool, self.keep = pool, keep
+        self.pool = pool
         self.busy = threading.Event()
-        self.kept: BaseException | None = None
         self.hit = False
 
     def run(self) -> None:
@@ -58,21 +48,19 @@ class _Worker(threading.Thread):
             while True:
                 with self.pool.lease():
                     self.busy.set()
-        except Interrupted as error:
+        except Interrupted:
             self.hit = True
-            if self.keep:
-                self.kept = error
 
     def interrupt(self) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(Interrupted))
 
 
-def count_interrupts(interrupts: int, *, keep: bool = False, seed: int = 1, strategy: str = "least_in_flight") -> Count:
+def count_interrupts(interrupts: int, *, seed: int = 1, strategy: str = "least_in_flight") -> Count:
     """Interrupt so many threads, each once, and count what they leave behind."""
     rng, count = random.Random(seed), Count()
     while count.interrupted < interrupts:
         pool = Pool([Endpoint("a", capacity=_SLOTS)], strategy=strategy, seed=1)
-        worker = _Worker(pool, keep=keep)
+        worker = _Worker(pool)
         worker.start()
         worker.busy.wait(10)
         time.sleep(rng.random() * 0.0005)
@@ -88,29 +76,7 @@ def count_interrupts(interrupts: int, *, keep: bool = False, seed: int = 1, stra
 
 def _leased(pool: Pool) -> int:
     leases: list[Lease] = []
-    try:
+    with suppress(AcquireTimeout):
         for _ in range(_SLOTS):
             leases.append(pool.acquire(timeout=0))
-    except AcquireTimeout:
-        pass
     return len(leases)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Count and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--interrupts", type=int, default=2000, metavar="N", help="how many threads to interrupt")
-    parser.add_argument("--keep", action="store_true", help="keep the errors, with their tracebacks")
-    asked = parser.parse_args(arguments)
-    logging.getLogger("balancer").setLevel(logging.ERROR)  # else there is a line for each
-    sys.setswitchinterval(1e-5)  # an interrupt comes where threads are switched: often
-    count = count_interrupts(asked.interrupts, keep=asked.keep)
-    print(
-        f"{count.interrupted} interrupted; {count.out} left a slot out by the pool's figures, {count.lost} left one "
-        "that nobody could lease any more"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

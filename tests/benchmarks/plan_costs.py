@@ -7,14 +7,12 @@ end. Slots are in use to 80% meanwhile, and a random one of them is given back e
 the owner besides is in `bench_cluster`.
 """
 
-import argparse
+import itertools
+import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
-
-from rich.console import Console
-from rich.table import Table
 
 from balancer import Endpoint, Outcome
 from balancer.cluster.protocol import ClusterMember, ClusterTimes, Coordinator, CoordinatorRecord
@@ -22,6 +20,7 @@ from balancer.cluster.protocol.messages import FromMember, MemberId
 from balancer.core import Core
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Request
+from tests.benchmarks.harness import options, show, timed
 
 ENDPOINTS = (100, 1_000, 10_000)
 HOLDERS = (10, 100, 1_000)
@@ -36,55 +35,47 @@ def endpoints(count: int, capacity: int = 1) -> list[Endpoint]:
     return [Endpoint(f"http://10.{i >> 16}.{i >> 8 & 255}.{i & 255}/", capacity=capacity) for i in range(count)]
 
 
-def core_us(strategy: str, count: int, leases: int) -> float:
-    """Return how many microseconds of CPU an acquire and a release take, the median of batches."""
-    rng = random.Random(1)
+def _core(strategy: str, count: int) -> Core:
     made = default_registry().strategy(strategy, {}, random.Random(2))
-    core = Core(endpoints(count), made, lender=_Nobody(), now=0.0)
-    now = 0.0
-    out = []
-    while len(out) < LOAD * count:
-        now += 0.001
-        lease = core.acquire(_PLAIN, now)
-        assert lease is not None
-        out.append(lease)
-    began_s = time.process_time()
+    return Core(endpoints(count), made, lender=_Nobody(), now=0.0)
+
+
+def _us_of_batches(leases: int, one: Callable[[], None]) -> float:
+    """Return how many microseconds of CPU `one` takes, the median of batches."""
+    until_s = time.process_time() + _MOST_S
     each: list[float] = []
-    for _ in range(leases // _BATCH):
-        batch_s = time.process_time()
-        for _ in range(_BATCH):
-            now += 0.001
-            at = rng.randrange(len(out))
-            core.release(out[at], Outcome.SUCCESS, now)
-            lease = core.acquire(_PLAIN, now)
-            assert lease is not None
-            out[at] = lease
-        each.append((time.process_time() - batch_s) / _BATCH)
-        if time.process_time() - began_s > _MOST_S:
-            break
+    while len(each) < leases // _BATCH and time.process_time() < until_s:
+        each.append(timed(lambda: [one() for _ in range(_BATCH)], time.process_time) / _BATCH)
     return 1e6 * median(each)
+
+
+def core_us(strategy: str, count: int, leases: int) -> float:
+    """Return how many microseconds of CPU an acquire and a release take."""
+    rng, core, ticks = random.Random(1), _core(strategy, count), itertools.count(1)
+    out = [core.acquire(_PLAIN, next(ticks) / 1000) for _ in range(math.ceil(LOAD * count))]
+
+    def one() -> None:
+        now, at = next(ticks) / 1000, rng.randrange(len(out))
+        core.release(out[at], Outcome.SUCCESS, now)
+        out[at] = core.acquire(_PLAIN, now)
+
+    return _us_of_batches(leases, one)
 
 
 def queue_us(strategy: str, count: int, waiting: int, leases: int) -> float:
     """Return how many microseconds of CPU an end, which serves who waits longest, and a further wait take."""
-    rng = random.Random(1)
-    made = default_registry().strategy(strategy, {}, random.Random(2))
-    core = Core(endpoints(count), made, lender=_Nobody(), now=0.0)
+    rng, core, ticks = random.Random(1), _core(strategy, count), itertools.count(1)
     out = [core.acquire(_PLAIN, 0.0) for _ in range(count)]
     for _ in range(waiting):
         core.wait(_PLAIN, 0.0, 1e9, 0, int)
-    each: list[float] = []
-    for number in range(leases // _BATCH):
-        batch_s = time.process_time()
-        for _ in range(_BATCH):
-            at = rng.randrange(count)
-            lease = out[at]
-            assert lease is not None
-            (served,) = core.release(lease, Outcome.SUCCESS, float(number))
-            out[at] = served.lease
-            core.wait(_PLAIN, float(number), 1e9, 0, int)
-        each.append((time.process_time() - batch_s) / _BATCH)
-    return 1e6 * median(each)
+
+    def one() -> None:
+        now, at = next(ticks) / 1000, rng.randrange(count)
+        (served,) = core.release(out[at], Outcome.SUCCESS, now)
+        out[at] = served.lease
+        core.wait(_PLAIN, now, 1e9, 0, int)
+
+    return _us_of_batches(leases, one)
 
 
 class _Nobody:
@@ -99,9 +90,7 @@ class _Nobody:
 def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -> tuple[float, float]:
     """Return how many microseconds of CPU a lease costs the owner, and how many messages it hears for it."""
     rng = random.Random(1)
-    core = Core(
-        endpoints(count), default_registry().strategy(strategy, {}, random.Random(2)), lender=_Nobody(), now=0.0
-    )
+    core = _core(strategy, count)
     times = ClusterTimes(1e6)  # no heartbeats: they cost by the second, not by the lease
     owner = Coordinator(core, epoch=2, times=times, last=CoordinatorRecord(1, 1e6, frozenset()), now=0.0)
     house = {}
@@ -154,33 +143,27 @@ def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="plan_costs", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="fewer leases and sizes, to see that it works")
-    parser.add_argument("strategies", nargs="*", help="default: all that are installed")
-    asked = parser.parse_args()
+    asked = options(
+        __doc__,
+        "fewer leases and sizes, to see that it works",
+        strategies_=([str], "default: all that are installed"),
+    )
     leases = 500 if asked.short else 20_000
     sizes = ENDPOINTS[:2] if asked.short else ENDPOINTS
     names = asked.strategies or sorted(default_registry().strategies)
-    console = Console(width=100)
-    table = Table(title="CPU of an acquire and a release in the core, us, by endpoints")
-    for heading in ("strategy", *(f"{count:,}" for count in sizes)):
-        table.add_column(heading, justify="left" if heading == "strategy" else "right")
-    for name in names:
-        table.add_row(name, *(f"{core_us(name, count, leases):.1f}" for count in sizes))
-    console.print(table)
-    us = queue_us("least_in_flight", sizes[-1], 9 * sizes[-1], leases)
-    console.print(
-        f"all {sizes[-1]:,} in use and {9 * sizes[-1]:,} waiting: {us:.1f} us to end one and to wait for another"
+    show(
+        " | ".join(["strategy", *(f"{count:,}" for count in sizes)]),
+        [(name, *(f"{core_us(name, count, leases):.1f}" for count in sizes)) for name in names],
+        "CPU of an acquire and a release in the core, us, by endpoints",
     )
-    table = Table(title="CPU of the owner's pure part for a lease, us (and messages that it hears)")
-    for heading in ("endpoints", "processes", "block", "us a lease", "messages"):
-        table.add_column(heading, justify="right")
-    for count in sizes[-2:]:
-        for holders in HOLDERS[: 2 if asked.short else 3]:
-            for block in (1, 8):
-                us, messages = owner_us("least_in_flight", count, holders, block, leases)
-                table.add_row(f"{count:,}", f"{holders:,}", str(block), f"{us:.0f}", f"{messages:.2f}")
-    console.print(table)
+    us = queue_us("least_in_flight", sizes[-1], 9 * sizes[-1], leases)
+    print(f"all {sizes[-1]:,} in use and {9 * sizes[-1]:,} waiting: {us:.1f} us to end one and to wait for another")
+    rows = []
+    for count, holders, block in itertools.product(sizes[-2:], HOLDERS[: 2 if asked.short else 3], (1, 8)):
+        us, messages = owner_us("least_in_flight", count, holders, block, leases)
+        rows.append((f"{count:,}", f"{holders:,}", block, f"{us:.0f}", f"{messages:.2f}"))
+    title = "CPU of the owner's pure part for a lease, us (and messages that it hears)"
+    show("endpoints | processes | block | us a lease | messages", rows, title, words=0)
 
 
 if __name__ == "__main__":

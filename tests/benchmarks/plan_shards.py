@@ -8,7 +8,6 @@ Hashing: how even it spreads endpoints over shards. Shards: a model of its own, 
 the protocol: each shard has its slots and a queue, and callers choose one. Its first line is Erlang's formula.
 """
 
-import argparse
 import hashlib
 import math
 import time
@@ -23,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from balancer_simulator import ClusterModel, EndpointModel, Exponential, Poisson, Policy, Scenario, simulate_once
 from balancer_simulator.analytic import mmc
-from rich.console import Console
-from rich.table import Table
+
+from tests.benchmarks.harness import Row, options, show
 
 ENDPOINTS, PROCESSES, CALL_S = 10_000, 250, 1.0
 ONE_WAY_S = 0.00025
@@ -161,45 +160,33 @@ def shards_run(slots: Sequence[int], load: float, choice: str, for_s: float, see
 # -- what is printed --------------------------------------------------------------------------------
 
 
-def table_of(title: str, *headings: str) -> Table:
-    """Return a table whose first column is words."""
-    table = Table(title=title)
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    return table
-
-
-def owners(console: Console, owner_us: float, *, short: bool) -> dict[float, dict[str, float]]:
+def owners(owner_us: float, *, short: bool) -> dict[float, dict[str, float]]:
     """Print where one owner ends; return the figures by leases/s."""
-    message_s = owner_us / 2e6
     processes = 20 if short else PROCESSES
-    title = f"one owner, {ENDPOINTS:,} endpoints, {processes:,} processes, {owner_us:.0f} us a lease"
-    headings = ("leases/s", "owner at work", "network ms", "owner ms, mean", "p99", "slot ms, p99", "ran for")
-    table = table_of(title, *headings)
     most = 1e6 / owner_us
     rates = (RATES[0],) if short else sorted({*RATES, round(0.95 * most, -2)})
-    found = {}
-    for rate in (rate for rate in rates if rate < most):
+    found: dict[float, dict[str, float]] = {}
+
+    def row(rate: float) -> Row:
         began_s = time.perf_counter()
-        each = found[rate] = one_owner(rate, message_s, processes, 0.5 if short else 3.0)
-        table.add_row(
-            f"{rate:,.0f}",
-            f"{each['owner_busy']:.0%}",
-            f"{1000 * each['network_wait_mean_s']:.2f}",
-            f"{1000 * each['owner_wait_mean_s']:.2f}",
-            f"{1000 * each['owner_wait_p99_s']:.2f}",
-            f"{1000 * each['slot_wait_p99_s']:.2f}",
-            f"{time.perf_counter() - began_s:.0f} s",
-        )
-    console.print(table)
-    console.print(f"its end: {most:,.0f} leases/s")
+        each = found[rate] = one_owner(rate, owner_us / 2e6, processes, 0.5 if short else 3.0)
+        waits = ("network_wait_mean_s", "owner_wait_mean_s", "owner_wait_p99_s", "slot_wait_p99_s")
+        ms = [f"{1000 * each[name]:.2f}" for name in waits]
+        return f"{rate:,.0f}", f"{each['owner_busy']:.0%}", *ms, f"{time.perf_counter() - began_s:.0f} s"
+
+    show(
+        "leases/s | owner at work | network ms | owner ms, mean | p99 | slot ms, p99 | ran for",
+        [row(rate) for rate in rates if rate < most],
+        f"one owner, {ENDPOINTS:,} endpoints, {processes:,} processes, {owner_us:.0f} us a lease",
+    )
+    print(f"its end: {most:,.0f} leases/s")
     return found
 
 
-def evenness(console: Console) -> dict[int, list[int]]:
+def evenness() -> dict[int, list[int]]:
     """Print how evenly hashing spreads endpoints; return the slots of each shard by rendezvous, by number of shards."""
     names = [f"http://10.{i >> 16}.{i >> 8 & 255}.{i & 255}/" for i in range(ENDPOINTS)]
-    table = table_of(f"{ENDPOINTS:,} endpoints, by hash", "how", "shards", "least", "mean", "most", "moved by one more")
+    rows: list[Row] = []
     found = {}
     for shards in SHARDS:
         ways = {"rendezvous": [[by_rendezvous(name, n) for name in names] for n in (shards, shards + 1)]}
@@ -209,22 +196,17 @@ def evenness(console: Console) -> dict[int, list[int]]:
         for way, (now, more) in ways.items():
             slots = slots_of(now, shards)
             moved = sum(a != b for a, b in zip(now, more, strict=True)) / ENDPOINTS
-            table.add_row(
-                way, str(shards), f"{min(slots):,}", f"{ENDPOINTS / shards:,.0f}", f"{max(slots):,}", f"{moved:.1%}"
-            )
-    console.print(table)
+            counts = (f"{each:,.0f}" for each in (min(slots), ENDPOINTS / shards, max(slots)))
+            rows.append((way, shards, *counts, f"{moved:.1%}"))
+    show("how | shards | least | mean | most | moved by one more", rows, f"{ENDPOINTS:,} endpoints, by hash")
     return found
 
 
-def shards_compared(
-    console: Console, slots: dict[int, list[int]], *, short: bool
-) -> dict[tuple[int, str, float], Outcome]:
+def shards_compared(slots: dict[int, list[int]], *, short: bool) -> dict[tuple[int, str, float], Outcome]:
     """Print what shards cost; return that, by their number, the choice and the load."""
-    title = f"calls of {CALL_S:g} s on {ENDPOINTS:,} slots: p99 of waits, ms (who waited while another shard had room)"
     loads = LOADS[:2] if short else LOADS
-    table = table_of(title, "shards, and how callers choose", *(f"load {load:.0%}" for load in loads))
     one = [mmc(ENDPOINTS, load, CALL_S).wait_quantile_s(0.99) for load in loads]
-    table.add_row("one owner, by Erlang's formula", *(f"{1000 * wait_s:.0f}" for wait_s in one))
+    rows: list[Row] = [("one owner, by Erlang's formula", *(f"{1000 * wait_s:.0f}" for wait_s in one))]
     found = {}
     for shards in SHARDS[:1] if short else SHARDS:
         for choice in CHOICES:
@@ -233,8 +215,9 @@ def shards_compared(
                 each = found[shards, choice, load] = shards_run(slots[shards], load, choice, 2.0 if short else 60.0)
                 grows = each.heaviest >= 1 and choice != TWO
                 cells.append("grows" if grows else f"{1000 * each.wait_p99_s:,.0f} ({each.in_vain:.1%})")
-            table.add_row(f"{shards}, {choice}", *cells)
-    console.print(table)
+            rows.append((f"{shards}, {choice}", *cells))
+    title = f"calls of {CALL_S:g} s on {ENDPOINTS:,} slots: p99 of waits, ms (who waited while another shard had room)"
+    show(" | ".join(["shards, and how callers choose", *(f"load {load:.0%}" for load in loads)]), rows, title)
     return found
 
 
@@ -273,14 +256,14 @@ def picture(
 
 def main() -> None:
     """Plan and print."""
-    parser = argparse.ArgumentParser(prog="plan_shards", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a few seconds, to see that it works")
-    parser.add_argument("--owner-us", type=float, default=80.0, help="CPU of a server for a lease, from bench_cluster")
-    parser.add_argument("--picture", type=Path, help="where to draw it")
-    asked = parser.parse_args()
-    console = Console(width=120)
-    one = owners(console, asked.owner_us, short=asked.short)
-    found = shards_compared(console, evenness(console), short=asked.short)
+    asked = options(
+        __doc__,
+        "a few seconds, to see that it works",
+        owner_us=(80.0, "CPU of a server for a lease, from bench_cluster"),
+        picture=(Path, "where to draw it"),
+    )
+    one = owners(asked.owner_us, short=asked.short)
+    found = shards_compared(evenness(), short=asked.short)
     if asked.picture and not asked.short:
         picture(asked.picture, one, found, asked.owner_us)
 

@@ -17,8 +17,7 @@ from balancer.core import Core
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.plugins.registry import default_registry
 from balancer.strategy import Request
-
-__all__ = ["affinity"]
+from tests.benchmarks.harness import stream
 
 _ENDPOINTS, _SLOTS, _KEYS, _SKEW, _MEAN_LOAD = 8, 512, 1000, 1.15, 40
 _CALLS = 40_000
@@ -57,14 +56,15 @@ def affinity(strategy: str, options: dict[str, Any], *, calls: int = _CALLS, see
 
 def main() -> None:
     """Print a row for each setting."""
-    print("| strategy | prefix hits | busiest / mean |\n|---|---|---|")
-    rows: list[tuple[str, str, dict[str, Any]]] = [("`rendezvous`", "rendezvous", {})]
-    rows += [
-        (f"`rendezvous`, `bound = {bound}`", "rendezvous", {"bound": bound}) for bound in (2.0, 1.5, 1.25, 1.1, 1.0)
-    ]
-    for label, strategy, options in [*rows, ("`least_in_flight`", "least_in_flight", {})]:
-        hits, busiest = affinity(strategy, options)
-        print(f"| {label} | {hits:.1%} | {busiest:.2f} |")
+    settings: list[tuple[str, str, dict[str, Any]]] = [("`rendezvous`", "rendezvous", {})]
+    for bound in (2.0, 1.5, 1.25, 1.1, 1.0):
+        settings.append((f"`rendezvous`, `bound = {bound}`", "rendezvous", {"bound": bound}))
+    settings.append(("`least_in_flight`", "least_in_flight", {}))
+    found = ((label, *affinity(strategy, given)) for label, strategy, given in settings)
+    stream(
+        "strategy | prefix hits | busiest / mean",
+        ((label, f"{hits:.1%}", f"{busiest:.2f}") for label, hits, busiest in found),
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ started again at once; or the network is cut between four of the processes and t
 then. At the end all slots must be there.
 """
 
-import argparse
 import math
 import os
 import signal
@@ -17,14 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from balancer import Pool
+from tests.benchmarks.harness import Row, beside, options, show
 from tests.cluster.cut import Cable, CannotCut
 from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
@@ -43,21 +40,28 @@ leases = [pool.acquire() for _ in range(int(sys.argv[3]))]
 print("has all", flush=True)
 time.sleep(600)
 """
-
-
-def holder(url: str, where: str) -> "subprocess.Popen[str]":
-    """Start a process that has all slots and keeps them."""
-    command = [sys.executable, "-c", _HOLDER, url, where, str(SLOTS)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+_TAKES_ALL = """
+import sys
+import balancer
+with balancer.Pool.connect(sys.argv[1], within_s=60.0) as pool:
+    leases = []
+    try:
+        for _ in range(int(sys.argv[2])):
+            leases.append(pool.acquire(float(sys.argv[3])))
+    finally:
+        print(len(leases))
+        for lease in leases:
+            lease.release()
+"""
+Harm = Callable[[Command, list["subprocess.Popen[bytes]"]], Command]
 
 
 def until_all_are_back(url: str, where: str, stop: signal.Signals) -> float:
     """Return how long after the death of a holder of all slots another one has them all, in seconds."""
-    process = holder(url, where)
-    with Pool.connect(url) as pool:
+    command = [sys.executable, "-c", _HOLDER, url, where, str(SLOTS)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, Pool.connect(url) as pool:
+        assert process.stdout is not None
+        process.stdout.readline()
         got: list[float] = []
 
         def take() -> None:
@@ -66,18 +70,11 @@ def until_all_are_back(url: str, where: str, stop: signal.Signals) -> float:
                 while len(got) < SLOTS:
                     time.sleep(0.001)
 
-        crew = [threading.Thread(target=take) for _ in range(SLOTS)]
-        for thread in crew:
-            thread.start()
-        time.sleep(0.3)
-        began_s = time.monotonic()
-        process.send_signal(stop)
-        for thread in crew:
-            thread.join()
-    process.kill()
-    process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
+        with beside([take] * SLOTS):
+            time.sleep(0.3)
+            began_s = time.monotonic()
+            process.send_signal(stop)
+        process.kill()
     return max(got) - began_s
 
 
@@ -95,91 +92,75 @@ def longest_gap(folder: Path, since_s: float) -> float:
     return max((b - a for a, b in pairwise(times)), default=float("inf"))
 
 
-def at_work(config: Path, port: int, hurt: Callable[[Command, list["subprocess.Popen[bytes]"]], Command]) -> list[str]:
-    """Let eight processes work, do harm after two seconds, and return gap, too many, and slots that are missing."""
+def begun(crews: Sequence[list[str]], folder: Path) -> list["subprocess.Popen[bytes]"]:
+    """Start processes, and wait until all of their threads have worked for two seconds."""
+    workers = [subprocess.Popen(command, stdin=subprocess.PIPE) for command in crews]
+    while len(list(folder.glob("done.*"))) < 2 * len(workers):
+        time.sleep(0.1)
+    time.sleep(2.0)
+    return workers
+
+
+def ended(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Let the processes work for two TTL more, and end them."""
+    time.sleep(2 * TTL_S)
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.close()
+    for worker in workers:
+        worker.wait()
+
+
+def came_of(folder: Path, since_s: float, takes: Sequence[str]) -> tuple[str, int, int]:
+    """Return the longest gap, how many slots were given out too often, and how many are missing."""
+    found = int(subprocess.run(takes, capture_output=True, text=True, check=False).stdout or 0)
+    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), SLOTS - found
+
+
+def _worker(server: Command, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
+
+
+def _takes(server: Command) -> list[str]:
+    return [sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
+
+
+def at_work(config: Path, port: int, hurt: Harm) -> Row:
+    """Let eight processes work, do harm, and return gap, too many, and slots that are missing."""
     with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, port=port)
-        command = [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
-        workers = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(8)]
-        while len(list(folder.glob("done.*"))) < 16:
-            time.sleep(0.1)
-        time.sleep(2.0)
+        workers = begun([_worker(server, folder)] * 8, folder)
         since_s = time.monotonic()
         server = hurt(server, workers)
-        time.sleep(2 * TTL_S)
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.close()
-        for worker in workers:
-            worker.wait()
-        too_many = len(list(folder.glob("too-many.*")))
-        gap_s = longest_gap(folder, since_s)
-        with Pool.connect(server.url, within_s=60.0) as pool:
-            there = 0
-            leases = []
-            try:
-                for _ in range(SLOTS):
-                    leases.append(pool.acquire(2 * TTL_S))
-                    there += 1
-            finally:
-                for lease in leases:
-                    lease.release()
+        ended(workers)
+        row = came_of(folder, since_s, _takes(server))
         server.kill()
-    return [f"{gap_s:.2f} s", str(too_many), str(SLOTS - there)]
+    return row
 
 
-_TAKES_ALL = """
-import sys
-import balancer
-with balancer.Pool.connect(sys.argv[1], within_s=60.0) as pool:
-    leases = []
-    try:
-        for _ in range(int(sys.argv[2])):
-            leases.append(pool.acquire(float(sys.argv[3])))
-    finally:
-        print(len(leases))
-        for lease in leases:
-            lease.release()
-"""
-
-
-def cut_off(config: Path, part: float) -> list[str]:
+def cut_off(config: Path, part: float) -> Row:
     """Cut the network between four of eight processes and the server for this part of a TTL; return what came of it.
 
     The longest gap of all; how long after it is mended the last of the four works again; too many; slots missing.
     """
-    token = "the token of a benchmark"
-    environment = {**os.environ, "BALANCER_SERVE_TOKEN": token}
+    token = os.environ["BALANCER_SERVE_TOKEN"] = "the token of a benchmark"
     with tempfile.TemporaryDirectory(prefix="balancer-house-") as name, Cable() as cable:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, host=cable.address, token=token, within=cable.here)
-        command = [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
-        here, there = (
-            [subprocess.Popen([*side, *command], stdin=subprocess.PIPE, env=environment) for _ in range(4)]
-            for side in (cable.here, cable.there)
+        workers = begun(
+            [[*side, *_worker(server, folder)] for side in (cable.here, cable.there) for _ in range(4)], folder
         )
-        while len(list(folder.glob("done.*"))) < 16:
-            time.sleep(0.1)
-        time.sleep(2.0)
         since_s = time.monotonic()
         cable.cut()
         time.sleep(part * TTL_S)
         cable.mend()
         mended_s = time.monotonic()
-        time.sleep(2 * TTL_S)
-        for worker in (*here, *there):
-            assert worker.stdin is not None
-            worker.stdin.close()
-        for worker in (*here, *there):
-            worker.wait()
-        first_s = [next((at_s for at_s in done_at(folder, each.pid) if at_s > mended_s), math.inf) for each in there]
-        takes = [*cable.there, sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
-        found = int(subprocess.run(takes, env=environment, capture_output=True, text=True, check=False).stdout or 0)
+        ended(workers)
+        first_s = [next((s for s in done_at(folder, each.pid) if s > mended_s), math.inf) for each in workers[4:]]
+        gap, *others = came_of(folder, since_s, [*cable.there, *_takes(server)])
         server.kill()
-        too_many = len(list(folder.glob("too-many.*")))
-        gap_s = longest_gap(folder, since_s)
-        return [f"{gap_s:.2f} s", f"{max(first_s) - mended_s:.2f} s", str(too_many), str(SLOTS - found)]
+    return gap, f"{max(first_s) - mended_s:.2f} s", *others
 
 
 def kill_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:
@@ -197,53 +178,46 @@ def stop_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Comma
 
 def main() -> None:
     """Do it all and print what came of it."""
-    parser = argparse.ArgumentParser(prog="show_cluster", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    back = Table(title=f"A holder of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}")
-    back.add_column("what happens")
-    back.add_column("until another has all slots", justify="right")
-    work = Table(title="Eight processes at work")
-    for heading in ("what happens", "longest gap", "over-issued", "slots lost"):
-        work.add_column(heading, justify="left" if heading == "what happens" else "right")
+    rounds = options(__doc__, rounds=(3, "how often a holder of all slots dies")).rounds
     with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
         config = Path(name) / "pool.toml"
         config.write_text(_CONFIG)
         server = Command(config, ttl_s=TTL_S)
         port = server.port
-        for what, where, stop in (
+        deaths = (
             ("kill -9, on the server's machine", "here", signal.SIGKILL),
             ("kill -9, elsewhere", "elsewhere", signal.SIGKILL),
             ("stopped for good (SIGSTOP)", "here", signal.SIGSTOP),
-        ):
-            times = [until_all_are_back(server.url, where, stop) for _ in range(rounds)]
-            back.add_row(what, f"{max(times):.2f} s")
+        )
+        back = [
+            (what, f"{max(until_all_are_back(server.url, where, stop) for _ in range(rounds)):.2f} s")
+            for what, where, stop in deaths
+        ]
         server.kill()
+        title = f"A holder of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}"
+        show("what happens | until another has all slots", back, title)
 
         def restart(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:
             server.kill()
             return Command(config, ttl_s=TTL_S, port=port)
 
-        def restart_after_both(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:
-            workers[0].kill()
-            return restart(server, workers)
-
-        for what, hurt in (
+        harms: tuple[tuple[str, Harm], ...] = (
             ("kill -9 of a process", kill_one),
             ("a process is stopped for 1.3 TTL", stop_one),
             ("kill -9 of the server, started again at once", restart),
-            ("kill -9 of a process and of the server", restart_after_both),
-        ):
-            work.add_row(what, *at_work(config, port, hurt))
-        cuts = Table(title=f"The network is cut between four of eight processes and the server; TTL {TTL_S:g} s")
-        for heading in ("cut for", "longest gap of all", "until all four work again", "over-issued", "slots lost"):
-            cuts.add_column(heading, justify="right")
+            ("kill -9 of a process and of the server", lambda *both: restart(kill_one(*both), both[1])),
+        )
+        work = [(what, *at_work(config, port, hurt)) for what, hurt in harms]
+        show("what happens | longest gap | over-issued | slots lost", work, "Eight processes at work")
         try:
-            for part in (0.5, 1.0, 2.0):
-                cuts.add_row(f"{part:g} TTL", *cut_off(config, part))
+            cuts: list[Row] = [(f"{part:g} TTL", *cut_off(config, part)) for part in (0.5, 1.0, 2.0)]
         except CannotCut as why:
-            cuts.add_row(f"not run: {why}")
-    Console(width=100).print(back, work, cuts)
+            cuts = [(f"not run: {why}",)]
+    show(
+        "cut for | longest gap of all | until all four work again | over-issued | slots lost",
+        cuts,
+        f"The network is cut between four of eight processes and the server; TTL {TTL_S:g} s",
+    )
 
 
 if __name__ == "__main__":

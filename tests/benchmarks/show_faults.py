@@ -6,14 +6,12 @@ With `--write` every row goes into faults.json beside this file, and the tables 
 with `--only` as well, only the rows of these faults are new.
 """
 
-import argparse
 import json
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TypeVar
@@ -22,16 +20,15 @@ from urllib.parse import urlsplit
 from balancer.endpoint import Outcome
 from balancer.errors import EndpointError
 from balancer.testing.faults import FAULTS
-from tests.contracts.documents import ROOT
+from tests.benchmarks.harness import END, ROOT, begin_of, json_of_rows, markdown, options, write_between
 from tests.integration.pipeline.fault_matrix import KINDS, Matrix, Met, Ran, impatient
 
 __all__ = ["BEGIN", "END", "LIE", "PAGE", "VERIFIED", "read", "written"]
 
 PAGE = ROOT / "docs" / "faults.md"
 _RECORD = ROOT / "tests" / "benchmarks" / "faults.json"
-BEGIN = "<!-- written by `python -m tests.benchmarks.show_faults --write`; do not edit -->\n"
+BEGIN = begin_of("show_faults")
 _TRIES = 5
-END = "<!-- end of what was written -->\n"
 
 
 LIE = "swapped"
@@ -46,28 +43,22 @@ def _cells(name: str, faults: list[str]) -> dict[str, Row]:
     logging.disable()  # each ejection is a line
     told: dict[str, Row] = {}
     with impatient(), TemporaryDirectory(prefix="balancer-faults-") as folder:
-        quiet = _on(name, lambda matrix: matrix.pipeline(_fresh(folder)))
+
+        def piped(*fault: str, verified: bool = False) -> Ran:
+            return _on(
+                name, lambda matrix: matrix.pipeline(Path(mkdtemp(dir=folder)) / "run", *fault, verified=verified)
+            )
+
+        quiet = piped()
         assert (quiet.unjudged, quiet.complete, quiet.faults) == (0, True, 0)
         for fault in faults:
-            ran = _on(name, partial(_in_a_pipeline, folder=folder, fault=fault))
-            told[fault] = _row(fault, _on(name, partial(_in_runs, fault=fault)), ran, quiet)
+            met = _on(name, lambda matrix, fault=fault: list(matrix.runs(fault)))
+            told[fault] = _row(fault, met, piped(fault), quiet)
             print(name, *told[fault], sep=" | ", flush=True)
         if LIE in faults:
-            ran = _on(name, partial(_in_a_pipeline, folder=folder, fault=LIE, verified=True))
+            ran = piped(LIE, verified=True)
             told[VERIFIED] = (name, str(ran.faults), _same(ran, quiet), str(ran.unjudged))
     return told
-
-
-def _fresh(folder: str) -> Path:
-    return Path(mkdtemp(dir=folder)) / "run"
-
-
-def _in_a_pipeline(matrix: Matrix, *, folder: str, fault: str, verified: bool = False) -> Ran:
-    return matrix.pipeline(_fresh(folder), fault, verified=verified)
-
-
-def _in_runs(matrix: Matrix, *, fault: str) -> list[Met]:
-    return matrix.runs(fault)
 
 
 def _on(name: str, act: Callable[[Matrix], Found]) -> Found:
@@ -136,17 +127,13 @@ def _summary(told: Mapping[str, Mapping[str, Row]]) -> Iterator[Row]:
             yield f"`{name}`", fault.says, run, lease, met, same, lost
 
 
-def _table(*head: str, table: Iterable[Row]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *table)]
-
-
 def written(told: Mapping[str, Mapping[str, Row]]) -> str:
     """Return what stands in the page between the marks, of rows as the record has them."""
     head = "fault | what the client meets | a run ends with | lease | faults | verdicts unchanged | tasks lost"
-    lines = ["## Results", "", *_table(*head.split(" | "), table=_summary(told))]
+    lines = ["## Results", "", *markdown(head, _summary(told))]
     verified = [(kind, of[LIE][5], *of[VERIFIED][1:]) for kind, of in told.items() if LIE in of and VERIFIED in of]
     head = "server | verdicts without `[verify]` | faults with it | verdicts with it | tasks lost"
-    lines += ["", f"## {VERIFIED}", "", *_table(*head.split(" | "), table=verified)]
+    lines += ["", f"## {VERIFIED}", "", *markdown(head, verified)]
     return "\n".join(lines)
 
 
@@ -156,30 +143,21 @@ def read() -> dict[str, dict[str, Row]]:
     return found
 
 
-def _recorded(told: Mapping[str, Mapping[str, Row]]) -> str:
-    """Return the record as JSON, a row on each line."""
-    servers = []
-    for kind, of in told.items():
-        table = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in of.items())
-        servers.append(f" {json.dumps(kind)}: {{\n{table}\n }}")
-    return "{\n" + ",\n".join(servers) + "\n}\n"
-
-
 def main() -> None:
     """Print the tables; write them if told to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help=f"faults whose name has this in it; with --write {LIE!r} as well")
-    parser.add_argument("--write", action="store_true", help="write them into docs/faults.md and faults.json")
-    options = parser.parse_args()
-    faults = [fault for fault in FAULTS if options.only in fault or (options.write and fault == LIE)]
+    asked = options(
+        __doc__,
+        only=("", f"faults whose name has this in it; with --write {LIE!r} as well"),
+        write=(False, "write them into docs/faults.md and faults.json"),
+    )
+    faults = [fault for fault in FAULTS if asked.only in fault or (asked.write and fault == LIE)]
     with ProcessPoolExecutor(len(KINDS)) as processes:  # a pipeline wants the main thread of its process
         told = dict(zip(KINDS, processes.map(_cells, KINDS, [faults] * len(KINDS)), strict=True))
-    if options.write:
-        if options.only:
+    if asked.write:
+        if asked.only:
             told = {kind: {**of, **told[kind]} for kind, of in read().items()}
-        _RECORD.write_text(_recorded(told), encoding="utf-8")
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{written(told)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        _RECORD.write_text(json_of_rows(told), encoding="utf-8")
+        write_between(PAGE, BEGIN, written(told))
     print(written(told))
 
 

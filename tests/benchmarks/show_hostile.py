@@ -7,7 +7,6 @@ that were measured, and the wall seconds of the run; first with control groups, 
 did not get what it must; in brackets where that is not promised without control groups (or the filter).
 """
 
-import argparse
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,12 +14,13 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from balancer.errors import EndpointError
-from balancer.program import Execution, ExecutorOptions, Status
+from balancer.program import ExecutorOptions, Status
 from balancer.sandbox.local import jail
 from balancer.sandbox.local.cgroups import Cgroups
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.isolation import ISOLATIONS
 from balancer.sandbox.local.jail import probe
+from tests.benchmarks.harness import options
 from tests.integration.sandbox.attacks.attack import Attack, faults_of, run
 from tests.integration.sandbox.attacks.table import ATTACKS
 
@@ -53,25 +53,20 @@ def _cell(executor: LocalExecutor, attack: Attack, off: frozenset[str]) -> str:
     except EndpointError as error:
         return f"UNJUDGED {error.reason}"
     took_s = time.monotonic() - started_s
+    end = _LIMITS.get(execution.status, f"exit {execution.exit_code}")
+    mib = "?" if execution.memory_bytes is None else f"{execution.memory_bytes / 2**20:.0f}"
     broken = "" if not faults_of(attack, execution) else "(broken)" if attack.needs & off else "BROKEN"
-    return f"{_end(execution):>9} {execution.time_s:6.2f} {_mib(execution):>5} {took_s:6.2f} {broken:8}"
-
-
-def _end(execution: Execution) -> str:
-    return _LIMITS.get(execution.status, f"exit {execution.exit_code}")
-
-
-def _mib(execution: Execution) -> str:
-    return "?" if execution.memory_bytes is None else f"{execution.memory_bytes / 2**20:.0f}"
+    return f"{end:>9} {execution.time_s:6.2f} {mib:>5} {took_s:6.2f} {broken:8}"
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="programs whose name has this in it")
-    parser.add_argument("--without", default="", choices=["", "calls"], help="switch this off as well")
-    options = parser.parse_args()
-    lacks = frozenset({options.without} - {""})
+    asked = options(
+        __doc__,
+        only=("", "programs whose name has this in it"),
+        without=("", '"calls": switch the filter of calls off as well'),
+    )
+    lacks = frozenset({asked.without} - {""})
     columns = [lacks, lacks | {"groups"}]
     with TemporaryDirectory(prefix="balancer-hostile-") as cache, ExitStack() as stack:
         made = {
@@ -84,7 +79,7 @@ def main() -> None:
         print(f"{'program':46}{'isolation':12}{head} {head}".rstrip())
         for attack in ATTACKS:
             for name, executors in made.items():
-                if name in attack.on and options.only in attack.name:
+                if name in attack.on and asked.only in attack.name:
                     cells = (_cell(executor, attack, off) for executor, off in zip(executors, columns, strict=True))
                     print(f"{attack.name:46}{name:12}{' '.join(cells)}".rstrip(), flush=True)
 

@@ -28,10 +28,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
 from balancer_simulator import (
     Closed,
     EndpointModel,
@@ -49,8 +49,7 @@ from balancer import Endpoint, EndpointError, Pool
 from balancer.observing.traces import Trace, read_trace
 from balancer.pipeline.running import run
 from balancer.pipeline.running.forecast import ForecastSchedule
-from balancer.program import ExecutorOptions
-from balancer.sandbox.local.executor import LocalExecutor
+from tests.benchmarks.harness import Row, beside, options, stream
 from tests.simulation.made_traces import made_trace
 
 THREADS = 32
@@ -122,36 +121,19 @@ def cluster(seed: str) -> Iterator[dict[str, str]]:
         loop.close()
 
 
-class Watch(threading.Thread):
-    """Notes how late a thread wakes that does nothing but sleep: what the machine itself adds to a call."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._over = threading.Event()
-        self.late_s: list[float] = []
-
-    def run(self) -> None:
-        """Sleep, and note how late it was."""
-        while not self._over.is_set():
-            began_s = time.monotonic()
-            time.sleep(0.02)
-            self.late_s.append(time.monotonic() - began_s - 0.02)
-
-    def stop(self) -> list[float]:
-        """Return what was noted."""
-        self._over.set()
-        self.join()
-        return self.late_s
+def watch(over: threading.Event, late_s: list[float]) -> None:
+    """Note how late a thread wakes that does nothing but sleep: what the machine itself adds to a call."""
+    while not over.is_set():
+        began_s = time.monotonic()
+        time.sleep(0.02)
+        late_s.append(time.monotonic() - began_s - 0.02)
 
 
-class Caller(threading.Thread):
+class Caller:
     """Makes calls until all have been made."""
 
-    def __init__(
-        self, pool: Pool, number: int, left: Iterator[int], turn: threading.Lock, pause_s: float, seed: str
-    ) -> None:
-        super().__init__()
-        self._pool, self._left, self._turn, self._pause_s = pool, left, turn, pause_s
+    def __init__(self, pool: Pool, number: int, left: Iterator[int], pause_s: float, seed: str) -> None:
+        self._pool, self._left, self._pause_s = pool, left, pause_s
         self._name = f"caller {number}"
         self._rng = random.Random(f"{seed} {number}")
         self._connections: dict[str, http.client.HTTPConnection] = {}
@@ -161,9 +143,8 @@ class Caller(threading.Thread):
         while True:
             if self._pause_s:
                 time.sleep(self._rng.expovariate(1 / self._pause_s))
-            with self._turn:
-                if next(self._left, None) is None:
-                    break
+            if next(self._left, None) is None:
+                break
             with suppress(EndpointError), self._pool.lease(holder=self._name) as lease:
                 self._call(lease.endpoint.url)
         for connection in self._connections.values():
@@ -192,28 +173,24 @@ def measured(
 ) -> tuple[Trace, list[float]]:
     """Make the calls and return the trace, and how late threads woke; what is in the folder is not made again."""
     path = folder / f"{strategy}-{pause_s}-{calls}-{workers}-{sum(slots.values())}-{seed}.jsonl"
-    noted = path.with_suffix(".late.json")
-    if noted.exists():
-        return read_trace(path), json.loads(noted.read_text())
+    late = path.with_suffix(".late.json")
+    if late.exists():
+        return read_trace(path), json.loads(late.read_text())
     path.unlink(missing_ok=True)
-    watch = Watch()
-    watch.start()
+    over, noticed_s = threading.Event(), list[float]()
     case = f"{strategy} {pause_s} {seed}"  # runs have nothing in common, and neither have their errors
-    with cluster(case) as urls:
+    with cluster(case) as urls, beside([partial(watch, over, noticed_s)], over):
         endpoints = [Endpoint(urls[name], name=name, capacity=many, host=name) for name, many in slots.items()]
         with Pool(endpoints, strategy=strategy, seed=seed) as pool:
             pool.trace(path)
-            left, turn = iter(range(calls)), threading.Lock()
-            crew = [Caller(pool, number, left, turn, pause_s, case) for number in range(workers)]
-            for each in crew:
-                each.start()
-            for each in crew:
-                each.join()
-    noted.write_text(json.dumps(watch.stop()))
-    return read_trace(path), json.loads(noted.read_text())
+            left = iter(range(calls))  # which is asked by threads, one at a time: of C
+            with beside([Caller(pool, number, left, pause_s, case).run for number in range(workers)]):
+                pass
+    late.write_text(json.dumps(noticed_s))
+    return read_trace(path), noticed_s
 
 
-def cells(test: BacktestCut, late_s: list[float]) -> str:
+def cells(test: BacktestCut, late_s: list[float]) -> Row:
     """Return a row's cells: makespan and p99 wait, predicted and real, and how late the machine was."""
     found = []
     for name in ("makespan_s", "wait_p99_s"):
@@ -226,7 +203,7 @@ def cells(test: BacktestCut, late_s: list[float]) -> str:
         ]
     cut = max(1, round(len(late_s) * test.prediction.at_s / test.came["makespan_s"]))
     first, rest = (1000 * statistics.fmean(part) for part in (late_s[:cut], late_s[cut:] or late_s))
-    return " | ".join([*found, f"{first:.1f}, {rest:.1f}"])
+    return *found, f"{first:.1f}, {rest:.1f}"
 
 
 def recommended(folder: Path, deadline_s: float = 13.0, calls: int = 700) -> None:
@@ -259,51 +236,48 @@ def pipelines(copies: int, rounds: int, *, short: bool) -> None:
 
     names = ["exact-change", "meeting-room", "spread", "undo-log"]
     run.FORECAST_AT = ForecastSchedule(first_s=3.0, every_s=3.0, factor=1.2)
-    print("| run | after, of all calls | over after, s | came, s | error |")
-    print("|---|---|---|---|---|")
-    errors: list[float] = []
-    held = 0
-    with ExitStack() as stack:
-        executor = LocalExecutor("local://bench", ExecutorOptions())
-        stack.callback(executor.close)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="balancer-bench-")))
-        problems = bench.problems_in(folder, names)
-        for number in range(1, copies):
-            for name in names:
-                shutil.copytree(
-                    problems / name, problems / f"{number:02}-{name}"
-                )  # in turn, as they are judged by name
-        memory = bench.Memory(executor)
-        quiet = stack.enter_context(bench.serving(bench.Paced(memory, None)))
-        bench.run([quiet], "fifo", problems, 4)  # finds out what each program does
-        urls = [stack.enter_context(bench.serving(bench.Paced(memory, speed))) for speed in SPEEDS]
+    errors, held = list[float](), list[bool]()
+
+    def rows() -> Iterator[Row]:
         for number in range(1, rounds + 1):
             found = bench.run(urls, "least_in_flight", problems, 4, at_once=2)
             shown: set[int] = set()  # by the calls that it was told from
             for part in PARTS:
-                reached = [each for each in found.predictions if each.calls >= part * len(found.spans)]
-                if reached and reached[0].calls in shown:
+                made = next((each for each in found.predictions if each.calls >= part * len(found.spans)), None)
+                if made and made.calls in shown:
                     continue
-                if not reached or reached[0].came_s is None or (found.one_in != 1):
-                    print(f"| {number} | {part:.0%} | none was made | | |")
+                if made is None or made.came_s is None or found.one_in != 1:
+                    yield number, f"{part:.0%}", "none was made", "", ""
                     continue
-                made, came_s = reached[0], reached[0].came_s
                 shown.add(made.calls)
-                holds = made.low_s <= came_s <= made.high_s
-                held += holds
-                errors.append(made.end_s / came_s - 1)
-                print(
-                    f"| {number} | {made.calls / len(found.spans):.0%} | {made.end_s:.3g} ({made.low_s:.3g} to "
-                    f"{made.high_s:.3g}) | {came_s:.3g}{'' if holds else ' *'} | {errors[-1]:+.1%} |",
-                    flush=True,
-                )
+                held.append(made.low_s <= made.came_s <= made.high_s)
+                errors.append(made.end_s / made.came_s - 1)
+                told = f"{made.end_s:.3g} ({made.low_s:.3g} to {made.high_s:.3g})"
+                came = f"{made.came_s:.3g}{'' if held[-1] else ' *'}"
+                yield number, f"{made.calls / len(found.spans):.0%}", told, came, f"{errors[-1]:+.1%}"
+
+    with ExitStack() as stack:
+        memory, problems = bench.remembering(stack, names)
+        for number in range(1, copies):
+            for name in names:  # in turn, as they are judged by name
+                shutil.copytree(problems / name, problems / f"{number:02}-{name}")
+        quiet = stack.enter_context(bench.serving(bench.Paced(memory, None)))
+        bench.run([quiet], "fifo", problems, 4)  # finds out what each program does
+        urls = [stack.enter_context(bench.serving(bench.Paced(memory, speed))) for speed in SPEEDS]
+        stream("run | after, of all calls | over after, s | came, s | error", rows())
     if not errors:
         sys.exit("no run has predicted its own end")
-    median = statistics.median(map(abs, errors))
-    largest = max(map(abs, errors))
-    print(f"median error {median:.1%}, largest {largest:.1%}; {held} of {len(errors)} intervals hold what came")
+    median = told_of("", errors, held)
     if short and median > 0.3:
         sys.exit("the predictions are off by more than three tenths")
+
+
+def told_of(what: str, errors: Sequence[float], held: Sequence[bool]) -> float:
+    """Print how far predictions were off, and return the median."""
+    off = [abs(error) for error in errors]
+    intervals = f"{sum(held)} of {len(held)} intervals hold what came"
+    print(f"{what}median error {statistics.median(off):.1%}, largest {max(off):.1%}; {intervals}")
+    return statistics.median(off)
 
 
 def made_up(seed: int, calls: int) -> Trace:
@@ -329,10 +303,8 @@ def made_up(seed: int, calls: int) -> Trace:
 
 def simulated(runs: int, calls: int, seen: Sequence[int], draws: int) -> None:
     """Print how many intervals hold what came, of runs whose truth is the simulator, after so many calls."""
-    print(f"{runs} simulated runs of {calls} calls")
-    print("| calls seen | makespan held | median error | p99 wait held | median error |")
-    print("|---|---|---|---|---|")
-    for many in seen:
+
+    def row(many: int) -> Row:
         tests = [
             test
             for seed in range(1, 1 + runs)
@@ -343,61 +315,68 @@ def simulated(runs: int, calls: int, seen: Sequence[int], draws: int) -> None:
             held = sum(test.prediction.figures[figure].holds(test.came[figure]) for test in tests)
             parts = [abs(test.error(figure)) for test in tests if test.came[figure] > 0]
             cells += [f"{held} of {len(tests)}", f"{statistics.median(parts):.1%}"]
-        print(f"| {many} | {' | '.join(cells)} |", flush=True)
+        return many, *cells
+
+    print(f"{runs} simulated runs of {calls} calls")
+    stream("calls seen | makespan held | median error | p99 wait held | median error", map(row, seen))
+
+
+def real(asked: argparse.Namespace, folder: Path) -> None:
+    """Print what was predicted of real runs from a part of them, and what came."""
+    calls, draws, part = (600, 15, 0.3) if asked.short else (3000, asked.draws, 0.1)
+    cases = [(s, load) for s in STRATEGIES for load in LOADS][: 1 if asked.short else None]
+    traces = {
+        (strategy, load, seed): measured(strategy, LOADS[load], calls, seed, folder)
+        for seed in range(1, 1 + asked.rounds)
+        for strategy, load in cases
+    }
+    tests = []
+
+    def rows() -> Iterator[Row]:
+        for (strategy, load, _), (trace, late_s) in traces.items():
+            (test,) = backtest(trace, [part], draws=draws, outages=False).tests
+            tests.append(test)
+            yield f"`{strategy}`", load, *cells(test, late_s)
+
+    predicted = f"makespan from {part:.0%}, s | came | error | p99 wait, s | came | error"
+    stream(f"strategy | callers | {predicted} | late, ms", rows())
+    off = [
+        told_of(
+            f"{figure}: ",
+            [test.error(figure) for test in tests],
+            [test.prediction.figures[figure].holds(test.came[figure]) for test in tests],
+        )
+        for figure in ("makespan_s", "wait_p99_s")
+    ]
+    if asked.short and off[0] > 0.25:
+        sys.exit("the prediction is off by more than a quarter")
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--short", action="store_true")
-    parser.add_argument("--recommend", action="store_true")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--keep", type=Path, help="keep the traces in this folder")
-    parser.add_argument("--simulated", type=int, metavar="RUNS", help="so many simulated runs instead of real ones")
-    parser.add_argument("--calls", type=int, default=1000, help="of each simulated run")
-    parser.add_argument("--seen", type=int, nargs="+", default=[100], help="calls after which it is predicted")
-    parser.add_argument("--pipeline", action="store_true")
-    given = parser.parse_args()
-    if given.pipeline:
-        pipelines(4 if given.short else 12, 1 if given.short else 1 + given.rounds, short=given.short)
-        return
-    if given.simulated:
-        simulated(given.simulated, given.calls, given.seen, given.draws)
-        return
-    if given.recommend:
-        with tempfile.TemporaryDirectory() as name:
-            recommended(Path(name))
-        return
-    calls, draws = (600, 15) if given.short else (3000, given.draws)
-    part = 0.3 if given.short else 0.1
-    cases = [(s, load) for s in STRATEGIES for load in LOADS][: 1 if given.short else None]
-    tests = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = given.keep or Path(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        traces = {
-            (strategy, load, seed): measured(strategy, LOADS[load], calls, seed, folder)
-            for seed in range(1, 1 + given.rounds)
-            for strategy, load in cases
-        }
-    print(
-        f"| strategy | callers | makespan from {part:.0%}, s | came | error | p99 wait, s | came | error | late, ms |"
+    """Print the table that was asked for."""
+    asked = options(
+        __doc__,
+        "one run; fails if it is far off",
+        recommend=(False, "a run that is too slow, and what to do"),
+        rounds=(1, "runs of each kind"),
+        draws=(40, "of each prediction"),
+        keep=(Path, "keep the traces in this folder"),
+        simulated=(int, "so many simulated runs instead of real ones"),
+        calls=(1000, "of each simulated run"),
+        seen=([100], "calls after which it is predicted"),
+        pipeline=(False, "whole runs of the pipeline that predict their own end"),
     )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for (strategy, load, _), (trace, late_s) in traces.items():
-        (test,) = backtest(trace, [part], draws=draws, outages=False).tests
-        tests.append(test)
-        print(f"| `{strategy}` | {load} | {cells(test, late_s)} |", flush=True)
-    for figure in ("makespan_s", "wait_p99_s"):
-        errors = [abs(test.error(figure)) for test in tests]
-        held = sum(test.prediction.figures[figure].holds(test.came[figure]) for test in tests)
-        print(
-            f"{figure}: median error {statistics.median(errors):.1%}, largest {max(errors):.1%}; "
-            f"{held} of {len(tests)} intervals hold what came"
-        )
-    if given.short and np.median([abs(test.error("makespan_s")) for test in tests]) > 0.25:
-        sys.exit("the prediction is off by more than a quarter")
+    with tempfile.TemporaryDirectory() as name:
+        folder = asked.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        if asked.pipeline:
+            pipelines(4 if asked.short else 12, 1 if asked.short else 1 + asked.rounds, short=asked.short)
+        elif asked.simulated:
+            simulated(asked.simulated, asked.calls, asked.seen, asked.draws)
+        elif asked.recommend:
+            recommended(folder)
+        else:
+            real(asked, folder)
 
 
 if __name__ == "__main__":

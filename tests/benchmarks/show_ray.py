@@ -8,7 +8,6 @@ carrier.
 Then likewise on two machines, one of which dies or is cut off, with Ray's own settings (`tests.ray.nodes`).
 """
 
-import argparse
 import os
 import signal
 import tempfile
@@ -18,12 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
 from tests.benchmarks.cluster_ray import available
+from tests.benchmarks.harness import Row, options, show
 from tests.benchmarks.show_cluster import SLOTS, longest_gap
 from tests.cluster.cut import CannotCut
 from tests.cluster.worker import CAPACITY, _work
@@ -93,49 +90,35 @@ def at_work(ray: Any, name: str, ttl_s: float, hurt: Callable[[Any, list[int]], 
     return gap_s, too_many, SLOTS - len(leases)
 
 
-def _processes(rounds: int, ttl_s: float) -> Table:
-    table = Table(title=f"Eight actors at work; TTL {ttl_s:g} s, the worst of {rounds}")
-    for heading in ("what happens", "longest gap", "over-issued", "slots lost"):
-        table.add_column(heading, justify="left" if heading == "what happens" else "right")
+def _processes(rounds: int, ttl_s: float) -> None:
     import ray
 
+    def kill_one(actor: Any, pids: list[int]) -> None:
+        os.kill(pids[0], signal.SIGKILL)
+
+    def kill_actor(actor: Any, pids: list[int]) -> None:
+        ray.kill(actor, no_restart=False)
+
+    def kill_both(actor: Any, pids: list[int]) -> None:
+        kill_one(actor, pids)
+        kill_actor(actor, pids)
+
+    rows: list[Row] = []
     with cluster(1):
-
-        def kill_one(actor: Any, pids: list[int]) -> None:
-            os.kill(pids[0], signal.SIGKILL)
-
-        def kill_actor(actor: Any, pids: list[int]) -> None:
-            ray.kill(actor, no_restart=False)
-
-        def kill_both(actor: Any, pids: list[int]) -> None:
-            os.kill(pids[0], signal.SIGKILL)
-            ray.kill(actor, no_restart=False)
-
-        for number, (what, hurt) in enumerate(
-            (
-                ("kill -9 of a process", kill_one),
-                ("the actor is killed", kill_actor),
-                ("kill -9 of a process, and the actor", kill_both),
-            )
+        for what, hurt in (
+            ("kill -9 of a process", kill_one),
+            ("the actor is killed", kill_actor),
+            ("kill -9 of a process, and the actor", kill_both),
         ):
-            found = [at_work(ray, f"show-{number}-{turn}", ttl_s, hurt) for turn in range(rounds)]
-            gap_s, too_many, lost = (max(each[part] for each in found) for part in range(3))
-            table.add_row(what, f"{gap_s:.2f} s", str(too_many), str(lost))
-    return table
+            found = [at_work(ray, f"show-{len(rows)}-{turn}", ttl_s, hurt) for turn in range(rounds)]
+            gap_s, too_many, lost = map(max, zip(*found, strict=True))
+            rows.append((what, f"{gap_s:.2f} s", too_many, lost))
+    title = f"Eight actors at work; TTL {ttl_s:g} s, the worst of {rounds}"
+    show("what happens | longest gap | over-issued | slots lost", rows, title)
 
 
-def _nodes(rounds: int, ttl_s: float) -> Table:
-    table = Table(title=f"Two nodes, one of which dies or is cut off; TTL {ttl_s:g} s, the worst of {rounds}")
-    headings = (
-        "what happens",
-        "longest gap",
-        "on the node that stays",
-        "Ray says so after",
-        "over-issued",
-        "slots lost",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "what happens" else "right")
+def _nodes(rounds: int, ttl_s: float) -> None:
+    rows: list[Row] = []
     for title, what, cut_s in (
         ("kill -9 of the node of four of the eight", "dies", 0.0),
         ("kill -9 of the node of the actor", "owner-dies", 0.0),
@@ -147,33 +130,30 @@ def _nodes(rounds: int, ttl_s: float) -> Table:
         try:
             found = [measured(what, "--ttl", str(ttl_s), "--cut", str(cut_s), *calls) for _ in range(rounds)]
         except CannotCut as why:
-            table.add_row(title, f"not run: {why}")
+            rows.append((title, f"not run: {why}"))
             continue
-        table.add_row(
-            title,
-            f"{max(each.gap_s for each in found):.2f} s",
-            f"{max(each.here_gap_s for each in found):.2f} s",
-            f"{max(each.found_s for each in found):.2f} s",
-            str(max(each.too_many for each in found)),
-            str(max(each.lost for each in found)),
-        )
-    return table
+        worst_s = (max(getattr(each, name) for each in found) for name in ("gap_s", "here_gap_s", "found_s"))
+        counts = (max(each.too_many for each in found), max(each.lost for each in found))
+        rows.append((title, *(f"{each:.2f} s" for each in worst_s), *counts))
+    show(
+        "what happens | longest gap | on the node that stays | Ray says so after | over-issued | slots lost",
+        rows,
+        f"Two nodes, one of which dies or is cut off; TTL {ttl_s:g} s, the worst of {rounds}",
+    )
 
 
 def main() -> None:
     """Do it all and print what came of it."""
-    parser = argparse.ArgumentParser(prog="show_ray", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ttl", type=float, default=3.0)
-    parser.add_argument("--only", choices=("processes", "nodes"))
-    asked = parser.parse_args()
+    asked = options(
+        __doc__, rounds=(3, "of each"), ttl=(3.0, "of the pool, s"), only=("", '"processes" or "nodes": only these')
+    )
     if why := available():
-        parser.exit(0, f"not run: {why}\n")
-    console = Console(width=120)
+        print(f"not run: {why}")
+        return
     if asked.only != "nodes":
-        console.print(_processes(asked.rounds, asked.ttl))
+        _processes(asked.rounds, asked.ttl)
     if asked.only != "processes":
-        console.print(_nodes(asked.rounds, asked.ttl))
+        _nodes(asked.rounds, asked.ttl)
 
 
 if __name__ == "__main__":

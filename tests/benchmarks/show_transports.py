@@ -6,33 +6,30 @@ With `--write` every row goes into transports.json beside this file, and the tab
 fault, into docs/measurements.md.
 """
 
-import argparse
 import json
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tests.contracts.documents import ROOT
+from tests.benchmarks.harness import END, ROOT, begin_of, json_of_rows, markdown, options, write_between
 from tests.integration.transports.fault_clients import CLIENTS, FAULTS_MET, Client, Met, meet, quick_retries
 from tests.model_server import ModelServer, model_server
 
-__all__ = ["BEGIN", "END", "PAGE", "Row", "read", "written"]
+__all__ = ["BEGIN", "END", "PAGE", "read", "written"]
 
 PAGE = ROOT / "docs" / "measurements.md"
+Cells = Sequence[str]
 _RECORD = ROOT / "tests" / "benchmarks" / "transports.json"
-BEGIN = "<!-- written by `python -m tests.benchmarks.show_transports --write`; do not edit -->\n"
-END = "<!-- end of what was written -->\n"
-_HEAD = [
-    *("fault", "the bad server sends"),
-    *("beside a good server", "requests: bad+good"),
-    *("alone", "requests"),
-    "lease at the bad server",
-]
-Row = Sequence[str]
-"""Clients that met a fault alike. Beside a sound server: what a caller saw, requests to both, ends of leases at both;
-alone: what it saw, requests, ends of leases."""
+BEGIN = begin_of("show_transports")
+_HEAD = (
+    "fault | the bad server sends | beside a good server | requests: bad+good | alone | requests "
+    "| lease at the bad server"
+)
+# Rows: clients that met a fault alike. Beside a sound server: what a caller saw, requests to both, ends of leases at
+# both; alone: what it saw, requests, ends of leases.
 
 
-def _rows(fault: str, model: ModelServer) -> Iterable[Row]:
+def _rows(fault: str, model: ModelServer) -> Iterable[Cells]:
     """Yield a row for all clients that meet `fault` alike."""
     alike: dict[tuple[Met, Met], list[Client]] = {}
     for client in CLIENTS:
@@ -79,7 +76,7 @@ def _of_all(cells: Sequence[tuple[str, str]]) -> str:
     return f"{first} ({differ})" if differ else first
 
 
-def _summary(record: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
+def _summary(record: Mapping[str, Sequence[Cells]]) -> Iterator[Cells]:
     """Yield a row for each fault."""
     for name, table in record.items():
         sees, sent, _, alone, asked, _ = (_of_all([(row[0], row[at]) for row in table]) for at in range(1, 7))
@@ -87,46 +84,37 @@ def _summary(record: Mapping[str, Sequence[Row]]) -> Iterator[Row]:
         yield f"`{name}`", FAULTS_MET[name].says, sees, sent.replace(" + ", "+"), alone, asked, outcome
 
 
-def written(record: Mapping[str, Sequence[Row]]) -> str:
+def written(record: Mapping[str, Sequence[Cells]]) -> str:
     """Return what stands in the page between the marks, of rows as the record has them."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *_summary(record)))
+    return "\n".join(markdown(_HEAD, _summary(record)))
 
 
-def read() -> dict[str, list[Row]]:
+def read() -> dict[str, list[Cells]]:
     """Return the rows of the record, by fault."""
-    found: dict[str, list[Row]] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    found: dict[str, list[Cells]] = json.loads(_RECORD.read_text(encoding="utf-8"))
     return found
-
-
-def _recorded(record: Mapping[str, Sequence[Row]]) -> str:
-    """Return the record as JSON, a row on each line."""
-    faults = []
-    for name, table in record.items():
-        lines = ",\n".join(f"  {json.dumps(row)}" for row in table)
-        faults.append(f" {json.dumps(name)}: [\n{lines}\n ]")
-    return "{\n" + ",\n".join(faults) + "\n}\n"
 
 
 def main() -> None:
     """Meet all of them, and print every row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", metavar="WORD", help="faults whose name has this in it")
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)} and {_RECORD.name}")
-    chosen = parser.parse_args()
-    if chosen.write and chosen.only:
-        parser.error("--write takes all faults")
+    asked = options(
+        __doc__,
+        only=("", "faults whose name has this in it"),
+        write=(False, f"into {PAGE.relative_to(ROOT)} and {_RECORD.name}"),
+    )
+    if asked.write and asked.only:
+        sys.exit("--write takes all faults")
     logging.disable()
-    record: dict[str, list[Row]] = {}
+    record: dict[str, list[Cells]] = {}
     with model_server() as model, quick_retries():
         for fault in FAULTS_MET:
-            if chosen.only in fault:
+            if asked.only in fault:
                 for row in _rows(fault, model):
                     record.setdefault(fault, []).append(row)
                     print(fault, *row, sep=" | ", flush=True)
-    if chosen.write:
-        _RECORD.write_text(_recorded(record), encoding="utf-8")
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{written(record)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    if asked.write:
+        _RECORD.write_text(json_of_rows(record), encoding="utf-8")
+        write_between(PAGE, BEGIN, written(record))
 
 
 if __name__ == "__main__":

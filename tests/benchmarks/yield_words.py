@@ -16,37 +16,18 @@ from balancer.reporting.document import Chart
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.style import to_svg
 from balancer.reporting.words import count, part_of, percent, seconds
+from tests.benchmarks.harness import table as table_of
 from tests.benchmarks.yield_found import MadeUp, Own, Sum, sum_of
-
-__all__ = ["Found", "budgets", "draw", "generators", "survivors", "table", "write_csv", "write_json"]
 
 Found = Mapping[str, tuple[Own, MadeUp]]  # label of a package -> what was found
 
 
 def table(found: Found, title: str) -> Table:
     """Return a row for each package, and the sum."""
-    shown = Table(title=title, show_footer=True)
-    rows = [(label, sum_of([each])) for label, each in found.items()]
-    total = sum_of(found.values())
-    columns = [list(_cells("", total))] + [list(_cells(label, each)) for label, each in rows]
-    headings: tuple[str, ...] = (
-        "package",
-        "wrong",
-        "samples",
-        "own data",
-        "made up",
-        "of own data",
-        "",
-        "accepted kept",
-        "cases",
-    )
-    headings += ("refused", "contested", "unjudged", "time")
-    for index, heading in enumerate(headings):
-        footer = count(len(rows), "package") if index == 0 else columns[0][index]
-        shown.add_column(heading, footer, justify="left" if index == 0 else "right", overflow="fold")
-    for cells in columns[1:]:
-        shown.add_row(*cells)
-    return shown
+    rows = [_cells(label, sum_of([each])) for label, each in found.items()]
+    head = "package | wrong | samples | own data | made up | of own data |  | accepted kept | cases"
+    total = _cells(count(len(rows), "package"), sum_of(found.values()))
+    return table_of(f"{head} | refused | contested | unjudged | time", [*rows, total], title)
 
 
 def _cells(label: str, each: Sum) -> Sequence[str]:
@@ -69,13 +50,8 @@ def _cells(label: str, each: Sum) -> Sequence[str]:
 
 def survivors(found: Found) -> Table:
     """Return each wrong submission that own data kills and made-up inputs do not, with a reason."""
-    shown = Table(title="Killed by own data, not by made-up inputs")
-    for heading in ("package", "submission", "why"):
-        shown.add_column(heading, overflow="fold")
-    for label, (_, made) in found.items():
-        for each in made.survivors:
-            shown.add_row(label, each.submission, each.reason)
-    return shown
+    rows = [(label, each.submission, each.reason) for label, (_, made) in found.items() for each in made.survivors]
+    return table_of("package | submission | why", rows, "Killed by own data, not by made-up inputs", words=3)
 
 
 def generators(found: Found) -> Table:
@@ -84,26 +60,21 @@ def generators(found: Found) -> Table:
     kept: Counter[str] = Counter()
     for _, made in found.values():
         kept.update(made.kept_by)
-    shown = Table(title="What each generator brought")
-    shown.add_column("generator")
-    shown.add_column("first to kill", justify="right")
-    shown.add_column("cases that kill", justify="right")
-    for name in sorted(first | kept, key=lambda name: -first[name]):
-        shown.add_row(name, str(first[name]), str(kept[name]) if name in kept else "")
-    return shown
+    names = sorted(first | kept, key=lambda name: -first[name])
+    rows = [(name, first[name], kept[name] or "") for name in names]
+    return table_of("generator | first to kill | cases that kill", rows, "What each generator brought")
 
 
 def budgets(by_budget: Mapping[float, Found]) -> Table:
     """Return the sums for each budget of time."""
-    shown = Table(title="Yield over time")
-    for heading in ("budget per problem", "time per problem", "made up", "of own data", "", "cases"):
-        shown.add_column(heading, justify="right")
+    rows = []
     for budget_s, found in by_budget.items():
         each = sum_of(found.values())
         mean_s = each.seconds / max(1, len(found))
         hit = part_of(each.hit, each.by_own), percent(each.hit, each.by_own)
-        shown.add_row(seconds(budget_s), seconds(mean_s), str(each.by_made_up), *hit, str(each.cases))
-    return shown
+        rows.append((seconds(budget_s), seconds(mean_s), each.by_made_up, *hit, each.cases))
+    head = "budget per problem | time per problem | made up | of own data |  | cases"
+    return table_of(head, rows, "Yield over time", words=0)
 
 
 def draw(by_budget: Mapping[float, Found], file: Path) -> None:
@@ -126,10 +97,8 @@ def draw(by_budget: Mapping[float, Found], file: Path) -> None:
         xscale="log",
     )  # fmt: skip
     chart = Chart("Yield over time", "", to_svg(drawing, "yield"))
-    svg = chart._repr_svg_().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    file.write_text(
-        svg if svg.count("xmlns=") == 1 else svg.replace('<svg xmlns="http://www.w3.org/2000/svg" ', "<svg ", 1)
-    )
+    svg, space = chart._repr_svg_(), '<svg xmlns="http://www.w3.org/2000/svg" '
+    file.write_text(svg if "xmlns=" in svg else svg.replace("<svg ", space, 1))
 
 
 def write_csv(found: Found, file: Path) -> None:
