@@ -16,6 +16,7 @@ from tests.apis.box import Box
 from tests.apis.gojudge import GoJudge
 from tests.apis.judge0 import Judge0
 from tests.apis.piston import Piston
+from tests.needs import CPP
 
 LIMITS = Limits(cpu_s=4.0, wall_s=8.0, output_bytes=2**20, memory_bytes=2**28)
 SUM = {
@@ -87,6 +88,7 @@ def python(executor: Executor, source: str, stdin: bytes = b"", limits: Limits =
     return executor.run(Program("python", source), stdin, limits, {})
 
 
+@CPP
 def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
     executor.ping()
     assert {"python", "cpp", "bash"} <= executor.languages
@@ -94,7 +96,7 @@ def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
 
 @pytest.mark.sampled(15)
 @pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22", b"20 22\r\n \xc3\xa4\xff"])
-@pytest.mark.parametrize("language", SUM)
+@pytest.mark.parametrize("language", ["python", pytest.param("cpp", marks=CPP), "bash"])
 def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
     execution = executor.run(Program(language, SUM[language]), stdin, LIMITS, {})
     assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n"), execution
@@ -102,6 +104,7 @@ def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
 
 
 @pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
+@CPP
 def test_a_checker_with_arguments(executor: Executor, output: bytes, exit_code: int) -> None:
     args = ("in.txt", "ans.txt", "it's HOME")
     execution = executor.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
@@ -115,6 +118,7 @@ def test_files_in_folders(executor: Executor) -> None:
     assert execution.exit_code == 42, execution
 
 
+@CPP
 def test_other_files_of_a_program(executor: Executor) -> None:
     extras = (("sum.h", b"inline int sum(int a, int b) { return a + b; }\n"),)
     source = '#include "sum.h"\n#include <cstdio>\nint main() { printf("%d", sum(20, 22)); }'
@@ -127,6 +131,7 @@ def test_other_files_of_a_program(executor: Executor) -> None:
 
 
 @pytest.mark.sampled(1)
+@CPP
 def test_compile_errors(executor: Executor) -> None:
     for args in ((), ("x",)):
         execution = executor.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})

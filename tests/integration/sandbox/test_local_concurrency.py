@@ -4,6 +4,7 @@ import threading
 
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
+from tests.needs import CPP
 
 THREADS = 8
 ROUNDS = 3
@@ -23,6 +24,7 @@ def question(number: int) -> tuple[Program, bytes, Status, bytes]:
     return program, text + b"\n", status, stdout
 
 
+@CPP
 def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
     limits = Limits(cpu_s=0.2, wall_s=20.0, output_bytes=1000)
     wrong: list[tuple[int, Execution]] = []

@@ -16,6 +16,7 @@ from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.needs import CPP
 from tests.patience import stretched
 from tests.servers import RunningServer, running_server
 
@@ -57,7 +58,11 @@ def python(executor: FusionExecutor, source: str, stdin: bytes = b"", limits: Li
     ("language", "source"),
     [
         ("python", "import sys; print(sum(map(int, sys.stdin.buffer.read().split()[:2])))"),
-        ("cpp", '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }'),
+        pytest.param(
+            "cpp",
+            '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }',
+            marks=CPP,
+        ),
         ("bash", "read -r a b; echo $((a + ${b%$'\\r'}))"),
     ],
 )
@@ -68,6 +73,7 @@ def test_a_plus_b(served: FusionExecutor, language: str, source: str, stdin: byt
 
 
 @pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
+@CPP
 def test_a_checker_with_arguments(served: FusionExecutor, output: bytes, exit_code: int) -> None:
     args = ("in.txt", "ans.txt", "it's $HOME")
     execution = served.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
@@ -81,6 +87,7 @@ def test_a_checker_in_python(served: FusionExecutor) -> None:
     assert execution.exit_code == 42
 
 
+@CPP
 def test_compile_errors(served: FusionExecutor) -> None:
     for args in ((), ("x",)):
         execution = served.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})
