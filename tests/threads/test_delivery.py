@@ -15,7 +15,7 @@ from balancer.settings.rules import HealthSettings
 from balancer.shells.delivery import Delivery, Observation
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, points
 
 _TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/waiting.py", "balancer/core/")
 
@@ -148,16 +148,12 @@ def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
 
 def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> None:
     """What is told must be told without another call to the pool: whoever is interrupted may have been the last."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_TELLING, least=20):
         heard: list[Event] = []
         others: list[Event] = []
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[heard.append, others.append])
         lease = pool.acquire()
-        number += 1
-        where = interrupted_at(number, _TELLING, lease.release)
-        if where is None and number > 0:
-            break
+        where = interrupt(lease.release)
         ended = lease.ended
         until(lambda pool=pool: len(pool.engine.happened) == len(pool.engine.delivery._calls) == 0)
         time.sleep(0.001)
@@ -166,7 +162,6 @@ def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> Non
         after = len(heard)
         pool.acquire(exclude={"a"}, timeout=5).release()
         until(lambda heard=heard, after=after: len(heard) == after + 2)
-    assert number > 20, "there were fewer points than that has"
 
 
 @pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
@@ -183,19 +178,14 @@ def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]
 
 
 def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work() -> None:
-    number = -1
-    while True:
+    for interrupt in points(*_TELLING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)
         pool.acquire()
         time.sleep(0.006)
-        number += 1
-        where = interrupted_at(number, _TELLING, lambda pool=pool: _lease_twice(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _lease_twice(pool))
         time.sleep(0.01)
         assert _granted(pool, "a") + _granted(pool, "b") >= 1, f"interrupted at {where}"
         pool.close()
-    assert number > 30
 
 
 def _lease_twice(pool: Pool) -> None:

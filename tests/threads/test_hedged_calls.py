@@ -14,7 +14,7 @@ from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.shared_budget import SharedBudget
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import interrupted_at
+from tests.threads.interrupts import points
 
 _NEVER_S = 60.0
 
@@ -308,18 +308,15 @@ def _made_again(pool: Pool, go: threading.Event) -> str:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(("made", "points"), [(_made_twice, 60), (_made_again, 60)])
+@pytest.mark.parametrize(("made", "least"), [(_made_twice, 60), (_made_again, 60)])
 def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
-    made: Callable[[Pool, threading.Event], str], points: int
+    made: Callable[[Pool, threading.Event], str], least: int
 ) -> None:
-    number, in_no_hand = -1, 0  # once in vain, see `interrupted_at`
-    while True:
+    in_no_hand = 0
+    for interrupt in points(*_AROUND_THE_LEASE, least=least):
         pool, go = pool_of("a", "b"), threading.Event()
-        number += 1
-        where = interrupted_at(number, _AROUND_THE_LEASE, lambda pool=pool, go=go: made(pool, go))  # type: ignore[misc]
+        where = interrupt(lambda pool=pool, go=go: made(pool, go))
         go.set()
-        if where is None and number > 0:
-            break
         until(nobody_runs)
         if where and where.startswith(_IN_NO_HAND) and pool.stats().acquired:
             in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
@@ -328,7 +325,6 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
         thread, came = in_background(pool.engine.budget.try_spend)
         thread.join(10)
         assert came == [True], f"interrupted at {where}, the budget is locked for good"
-    assert number > points, "there were fewer points than a call has"
     assert in_no_hand <= 2, "more than one for each lease"
 
 

@@ -17,7 +17,7 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, interrupted_at, points
 
 _UNDER_THE_LOCK = (
     "balancer/core/",
@@ -141,40 +141,19 @@ def is_locked(pool: Pool) -> bool:
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=30):
         pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
         assert not is_locked(pool), f"interrupted at {where}"
-    assert number > 30, "there were fewer points than a lease has"
-
-
-def test_an_interrupt_at_any_point_of_a_wait_leaves_the_pool_unlocked() -> None:
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
-        pool = Pool([Endpoint("a")])
-        pool.acquire()
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _wait_in_vain(pool))
-        if where is None and number > 0:
-            break
-        assert not is_locked(pool), f"interrupted at {where}"
-    assert number > 20, "there were fewer points than a wait has"
 
 
 def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> None:
     """Else the next slot would go to a caller that is gone; or a group of nobody would stop every later hand-off."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=20):
         pool = Pool([Endpoint("a")], strategy="fifo")
         lease = pool.acquire()
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _wait_in_vain(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _wait_in_vain(pool))
+        assert not is_locked(pool), f"interrupted at {where}"
         assert pool.stats().waiting == 0, f"interrupted at {where}"
         other = threading.Thread(target=lambda pool=pool: pool.acquire(10, priority=1).release(), daemon=True)
         other.start()
@@ -182,7 +161,6 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
         lease.release()
         other.join(10)
         assert_nothing_lost(pool, 1)
-    assert number > 20, "there were fewer points than a wait has"
 
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
@@ -199,8 +177,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
 ) -> None:
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
-    number = -1
-    while True:
+    for interrupt in points(*_OF_A_CALL, least=200):
         pool = Pool(["http://a", "http://b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)
         busy = pool.acquire(exclude={"http://a"})
         free = threading.Thread(target=busy.release)
@@ -217,10 +194,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
                 raise EndpointError("down")
 
         monkeypatch.setattr(RetryPolls, "look", look)
-        number += 1
-        where = interrupted_at(number, _OF_A_CALL, lambda pool=pool, fn=fn: pool.call(fn))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool, fn=fn: pool.call(fn))
         if free.ident is None:
             free.start()
         free.join(10)
@@ -232,7 +206,6 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
             assert where.startswith(_ON_THE_WAY), f"interrupted at {where}: {pool!r}"
             until(lambda pool=pool: not any(endpoint.in_flight for endpoint in pool.stats().endpoints))  # in a second
     assert went == ["http://a", "http://b"]
-    assert number > 200, "there were fewer points than a call has"
 
 
 @pytest.mark.xfail(
@@ -269,13 +242,9 @@ def _wait_in_vain(pool: Pool) -> None:
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
     """Neither by the pool's figures, nor by the books of the strategy."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _four_blocks(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _four_blocks(pool))
         assert [e.in_flight for e in pool.stats().endpoints] == [0, 0], f"interrupted at {where}"
         pool.add(Endpoint("c", capacity=2))
         leases = [pool.acquire(timeout=0) for _ in range(4)]
@@ -288,19 +257,13 @@ def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
     what: str, health: HealthSettings | None
 ) -> None:
     """Whoever waits is woken: by that call, by the next one, or by closing at the latest."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
         first, second = pool.acquire(), pool.acquire()
         waiter = _Waiter(pool, None)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, first.release if what == "release" else pool.close)
-        if where is None and number > 0:
-            pool.close()
-            break
+        where = interrupt(first.release if what == "release" else pool.close)
         with suppress(LeaseError):
             second.release()
         pool.close()
         waiter.join(10)
         assert not waiter.is_alive(), f"interrupted at {where}"
-    assert number > 20, "there were fewer points than that has"

@@ -15,7 +15,7 @@ from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded
 from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, points
 
 _LONG_S = 30.0
 _QUICK = HealthSettings(consecutive_failures=1, cooldown_s=0.02, max_cooldown_s=3600.0, slow_start_s=0.0)
@@ -162,20 +162,14 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
-    files = ("balancer/pool/pool.py", "balancer/shells/waiting.py")
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points("balancer/pool/pool.py", "balancer/shells/waiting.py", least=10):
         pool = pool_of("a", "b")
         rest(pool, 0.001, "a")
         rest(pool, 0.2, "b")
-        number += 1
-        where = interrupted_at(number, files, lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: try_in_vain(pool))
         other = _Waiter(pool)
         other.join(_LONG_S)
         assert other.ended_with in ("a", "b"), f"interrupted at {where}: {other.ended_with!r}"
-    assert number > 10
 
 
 def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
