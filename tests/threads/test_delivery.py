@@ -39,11 +39,7 @@ def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
                 if rng.random() < 0.1:
                     time.sleep(0.0001)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    crew(8, work)
     until(lambda: sum(isinstance(event, Ended) for event in heard) == 1600)
     assert [event.lease_id for event in heard if isinstance(event, Granted)] == list(range(1, 1601))
     out: set[int] = set()
@@ -207,18 +203,14 @@ def test_a_lease_that_runs_out_and_its_return_meet_in_any_order() -> None:
     pool = Pool([Endpoint("a", capacity=4)], strategy="fifo", ttl_s=0.002)
     pool.observe(heard.append, {Ended, Expired})
 
-    def work() -> None:
+    def work(number: int) -> None:
         for _ in range(100):
             lease = pool.acquire(timeout=30)
             time.sleep(random.choice((0.0, 0.002, 0.003)))
             with suppress(LeaseError):  # it ran out
                 lease.release()
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    crew(6, work)
     until(lambda: sum(isinstance(event, Ended) for event in heard) >= 600)  # the timer may still be telling of the last
     assert sum(isinstance(event, Ended) for event in heard) == 600
     assert pool.stats().endpoints[0].in_flight == 0

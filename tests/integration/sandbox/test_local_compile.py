@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand
 from tests.needs import CPP
 from tests.patience import stretched
+from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
 PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
@@ -53,11 +53,7 @@ def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execut
 def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = PRINT.format(f"threads {local.isolation}")
     outputs: list[bytes] = []
-    threads = [threading.Thread(target=lambda: outputs.append(run(local, source).stdout)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(4, lambda number: outputs.append(run(local, source).stdout))
     assert outputs == [f"threads {local.isolation}\n".encode()] * 4
     assert compilations(jobs) == 1
 
@@ -79,13 +75,11 @@ def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
     source = PRINT.format("at a time")
-    threads = [threading.Thread(target=run, args=(executor, source)) for executor in executors]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outputs: list[bytes] = []
+    crew(3, lambda number: outputs.append(run(executors[number], source).stdout))
     for executor in executors:
         executor.close()
+    assert outputs == [b"at a time\n"] * 3
     assert compilations(jobs) == 1
 
 
@@ -263,12 +257,8 @@ def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local: Loc
     limits = Limits(compile_s=0.5)
     source = BOMBS["template bomb"] + f"// all of {local.isolation}"
     ends: list[Execution] = []
-    threads = [threading.Thread(target=lambda: ends.append(run(local, source, limits))) for _ in range(4)]
     began_s = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(4, lambda number: ends.append(run(local, source, limits)))
     assert [each.status for each in ends] == [Status.COMPILE_ERROR] * 4
     assert time.monotonic() - began_s < stretched(2.0)
 

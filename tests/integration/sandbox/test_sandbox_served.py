@@ -19,6 +19,7 @@ from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.needs import CPP
 from tests.patience import stretched
 from tests.servers import RunningServer, running_server
+from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=4.0, wall_s=8.0)
 CHECKER = r"""
@@ -120,16 +121,8 @@ def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served: FusionExecut
 def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
     """Six programs that sleep 0.3 s, two at a time, cannot be done before 0.9 s; and all are done."""
     statuses: list[Status] = []
-
-    def ask() -> None:
-        statuses.append(python(served, "import time; time.sleep(0.3)").status)
-
     started_s = time.monotonic()
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(6, lambda number: statuses.append(python(served, "import time; time.sleep(0.3)").status))
     assert time.monotonic() - started_s >= 0.9
     assert statuses == [Status.FINISHED] * 6
 
