@@ -35,7 +35,7 @@ def _in_threads(pool: Pool, waiters: int, event: Callable[[Pool], object], **ask
 
 def _in_tasks(
     library: type[Library], pool: Pool, waiters: int, event: Callable[[Pool], object], **asked: Any
-) -> object:
+) -> Counter[str]:
     ends: Counter[str] = Counter()
 
     async def work() -> None:
