@@ -189,7 +189,7 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
 def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
     world, process = _begun(1, 1)
     lease = _leased(world, process)
-    world.release(process, lease, outcome)
+    world.release(process, lease)
     end = next(entry for entry in world.mail if entry[2])
     world.talk()
     _alone(world, process, 0.9 * TTL_S)
@@ -207,7 +207,7 @@ def test_an_end_of_an_epoch_before_ends_nothing() -> None:
     """Two leases that are each the first of their epoch are two."""
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
-    world.release(process, lease, outcome)
+    world.release(process, lease)
     end = next(message for _, message, to_coordinator in world.mail if to_coordinator)
     assert isinstance(end, MemberFrame)
     world.talk()

@@ -16,7 +16,7 @@ from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.registered import NAMES, few_first
-from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.crew import assert_nothing_lost, is_asleep, until
 from tests.threads.interrupts import Interrupted, interrupted_at, points
 
 _UNDER_THE_LOCK = (
@@ -44,8 +44,7 @@ class _Waiter(threading.Thread):
         self.pool, self.timeout = pool, timeout
         self.ended_with: BaseException | str | None = None
         self.start()
-        until(lambda: pool.stats().waiting == 1)
-        time.sleep(0.02)  # it is in the queue; now it also sleeps
+        until(lambda: is_asleep(self) or not self.is_alive())
 
     def run(self) -> None:
         try:

@@ -132,6 +132,7 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     """
     pool = Pool([Endpoint("a"), Endpoint("b")])
     made = threading.Semaphore(0)
+    begun: list[int] = []
     done: list[int] = []
     total = 60
 
@@ -151,8 +152,9 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     stages = (consume, produce) if consumers_first else (produce, consume)
 
     def work(number: int) -> None:
+        begun.append(number)
         if number >= 6:
-            time.sleep(0.01)
+            until(lambda: sum(each < 6 for each in begun) == 6)
         stages[number // 6]()
 
     crew(12, work)

@@ -79,13 +79,14 @@ class TestApi:
         assert httpx2.request(method, server.url + path, trust_env=False).status_code == status
 
 
-def test_who_hangs_up_while_waiting_is_not_served() -> None:
+def test_who_hangs_up_while_waiting_is_not_served(marker: str) -> None:
     """The only worker is busy; a second request waits and is given up; the third does not have to wait for it."""
     with running_server(workers=1) as server:
         executor = FusionExecutor(server.url)
-        busy = threading.Thread(target=python, args=(executor, "import time; time.sleep(0.6)"))
+        program = Program("python", "import time; time.sleep(0.6)", args=(marker,))
+        busy = threading.Thread(target=executor.run, args=(program, b"", LIMITS, {}))
         busy.start()
-        time.sleep(0.2)
+        wait_until(lambda: bool(processes_with(marker)))
         give_up(server.url, b'{"code": "sleep 5", "language": "bash"}')
         started_s = time.monotonic()
         assert python(executor, "print(1)").stdout == b"1\n"

@@ -120,7 +120,7 @@ def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way() ->
 def test_who_is_being_served_does_not_give_way() -> None:
     with running_server(workers=1, connections=4) as server, contextlib.ExitStack() as stack:
         served = stack.enter_context(asked(server, code="import time; time.sleep(1); print(7)", language="python"))
-        time.sleep(0.3)
+        wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
         for _ in range(20):
             stack.enter_context(connected(server))
         answer = b""
