@@ -71,6 +71,16 @@ def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[ob
     return thread, came
 
 
+def _both_run(
+    pool: Pool, stage: Stage, fn: Callable[[Lease], object] | None = None
+) -> tuple[threading.Thread, list[object]]:
+    """Begin a hedged call, and return once it runs on a and on b."""
+    begun = in_background(lambda: call(pool.engine, fn or stage.fn, hedge_after_s=0))
+    assert stage.started["a"].wait(_NEVER_S)
+    assert stage.started["b"].wait(_NEVER_S)
+    return begun
+
+
 def test_a_quick_call_is_made_once() -> None:
     pool = pool_of("a", "b")
     assert call(pool.engine, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
@@ -80,9 +90,7 @@ def test_a_quick_call_is_made_once() -> None:
 @pytest.mark.parametrize(("winner", "loser"), ["ab", "ba"])
 def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, loser: str) -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     assert not stage.leases[loser].ended
     stage.go[winner].set()
     thread.join(10)
@@ -97,18 +105,18 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
 
 
-def test_one_failure_is_not_the_end_while_the_other_runs() -> None:
+@pytest.mark.parametrize(("error", "failures"), [(EndpointError("down"), 1), (CannotTell("its limit is lower"), 0)])
+def test_one_failure_is_not_the_end_while_the_other_runs(error: Exception, failures: int) -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
-    stage.fails["a"] = EndpointError("down")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
+    stage.fails["a"] = error
+    thread, came = _both_run(pool, stage)
     stage.go["a"].set()
     until(lambda: stage.leases["a"].ended)
     assert not came
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
-    assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 0, 0)}
+    assert ended_as(pool) == {"a": (1, failures, 0), "b": (1, 0, 0)}
 
 
 def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
@@ -145,25 +153,10 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0)}
 
 
-def test_one_that_cannot_tell_is_not_the_end_while_the_other_runs() -> None:
-    pool, stage = pool_of("a", "b"), Stage("a", "b")
-    stage.fails["a"] = CannotTell("its limit is lower")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0.01))
-    assert all(started.wait(_NEVER_S) for started in stage.started.values())
-    stage.go["a"].set()
-    until(lambda: stage.leases["a"].ended)
-    stage.go["b"].set()
-    thread.join(_NEVER_S)
-    assert came == ["b"]
-    assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
-
-
 def test_an_error_of_the_caller_s_own_ends_both() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["b"] = KeyError("mine")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
-    assert stage.started["a"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == [stage.fails["b"]]
@@ -179,9 +172,7 @@ def _loses_on_a(pool: Pool, error: Exception) -> None:
     """Make a call that b wins, and let the loser on a raise `error` afterwards."""
     stage = Stage("a", "b")
     stage.fails["a"] = error
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
@@ -255,9 +246,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
             lease.release(Outcome.SUCCESS)
         return stage.fn(lease)
 
-    thread, came = in_background(lambda: call(pool.engine, fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage, fn)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
@@ -344,17 +333,11 @@ def _goes_on_alone(pool: Pool, budget: SharedBudget | None = None, urls: str = "
     assert not stage.started["b"].is_set()
 
 
-def test_there_is_no_second_call_without_a_free_slot() -> None:
-    pool = pool_of("a", "b")
-    with pool.lease(exclude=["a"]):
-        _goes_on_alone(pool)
-    assert pool.stats().acquired == 2
-
-
-def test_a_busy_pool_costs_the_budget_nothing() -> None:
+def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     with pool.lease(exclude=["a"]):
         _goes_on_alone(pool)
+    assert pool.stats().acquired == 2
     assert pool.engine.budget.try_spend()
 
 
@@ -367,8 +350,7 @@ def test_there_is_no_second_call_without_a_budget() -> None:
 def test_a_second_call_takes_a_retry_out_of_the_budget() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     stage = Stage("a", "b")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]

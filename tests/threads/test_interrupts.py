@@ -1,6 +1,5 @@
 """Ctrl-C and its like: whoever waits and is interrupted keeps no lease, and nobody is left with a locked pool."""
 
-import ctypes
 import os
 import signal
 import threading
@@ -16,8 +15,9 @@ from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.registered import NAMES, few_first
-from tests.threads.crew import assert_nothing_lost, is_asleep, until
+from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at, points
+from tests.threads.waiter import WaitingThread
 
 _UNDER_THE_LOCK = (
     "balancer/core/",
@@ -36,37 +36,13 @@ _OF_A_CALL = ("balancer/core/", "balancer/kit/", "balancer/shells/", "balancer/e
 _LOOK = RetryPolls.look
 
 
-class _Waiter(threading.Thread):
-    """Waits for a lease in a thread that can be interrupted from another."""
-
-    def __init__(self, pool: Pool, timeout: float | None) -> None:
-        super().__init__(daemon=True)
-        self.pool, self.timeout = pool, timeout
-        self.ended_with: BaseException | str | None = None
-        self.start()
-        until(lambda: is_asleep(self) or not self.is_alive())
-
-    def run(self) -> None:
-        try:
-            with self.pool.lease(timeout=self.timeout) as lease:
-                self.ended_with = lease.endpoint.url
-        except BaseException as error:
-            self.ended_with = error
-
-    def interrupt(self) -> None:
-        """Make `Interrupted` rise in the thread as soon as it runs again, which it does when it is woken."""
-        assert self.ident is not None
-        count = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(Interrupted))
-        assert count == 1
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = Pool([Endpoint("a")], strategy=name)
     lease = pool.acquire()
-    waiter = _Waiter(pool, None)
+    waiter = WaitingThread(pool, None)
     waiter.interrupt()
     lease.release()  # the slot is handed to it, and then it wakes to its interruption
     waiter.join(10)
@@ -79,7 +55,7 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
 def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()
-    waiter = _Waiter(pool, None)
+    waiter = WaitingThread(pool, None)
     next_in_line: list[str] = []
     thread = threading.Thread(target=lambda: next_in_line.append(pool.acquire(timeout=10).endpoint.url))
     thread.start()
@@ -93,7 +69,7 @@ def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
 def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()
-    waiter = _Waiter(pool, 0.05)
+    waiter = WaitingThread(pool, 0.05)
     waiter.interrupt()
     waiter.join(10)
     assert isinstance(waiter.ended_with, Interrupted)
@@ -216,7 +192,7 @@ def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None
     for number in range(1, 1000):
         pool = Pool([Endpoint("a")])
         lease = pool.acquire()
-        waiter = _Waiter(pool, 5)
+        waiter = WaitingThread(pool, 5)
         where = interrupted_at(number, _UNDER_THE_LOCK, lease.release, pool.close)
         waiter.join(10)
         assert isinstance(waiter.ended_with, str | PoolClosed), f"{waiter.ended_with} after a handler at {where}"
@@ -259,7 +235,7 @@ def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
     for interrupt in points(*_UNDER_THE_LOCK, least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
         first, second = pool.acquire(), pool.acquire()
-        waiter = _Waiter(pool, None)
+        waiter = WaitingThread(pool, None)
         where = interrupt(first.release if what == "release" else pool.close)
         with suppress(LeaseError):
             second.release()
