@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.failures import FailuresAtOnce
+from tests.needs import skip_what_lacks_a_program
 from tests.sampled import leave_to_more
 
 # A run leaves nothing behind in the tree.
@@ -40,8 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before those are left out that are marked `more`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what takes long to `make more`, and retry tests of real programs."""
+    """Leave what takes long to `make more`, skip what this machine cannot run, and retry tests of real programs."""
     leave_to_more(items)
+    skip_what_lacks_a_program(items)
     for item in items:
         if item.nodeid.startswith(_REAL):
             item.add_marker(pytest.mark.flaky(reruns=_TRIES_MORE))

@@ -1,6 +1,7 @@
 """The cluster protocol, case by case: each test is red when its rule is left out."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,25 @@ def _process(world: World) -> Process:
     return process
 
 
+def _begun(members: int, *capacities: int, block: int = 1) -> Any:
+    """Return a world and so many members, which are inside."""
+    world = _world(*capacities, block=block)
+    return world, *(_process(world) for _ in range(members))
+
+
+def _ask(world: World, *asked: Any, **rest: Any) -> None:
+    world.ask(*asked, **rest)
+    world.talk()
+
+
+def _give_back(world: World, process: Process, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
+    world.release(process, lease, outcome)
+    world.talk()
+
+
 def _leased(world: World, process: Process, request: Request | None = None) -> Lease:
     before = len(process.leases)
-    world.ask(process, request=request)
-    world.talk()
+    _ask(world, process, request=request)
     assert len(process.leases) == before + 1
     return process.leases[-1]
 
@@ -56,16 +72,14 @@ def _alone(world: World, process: Process, for_s: float) -> None:
 
 
 def test_a_lease_goes_to_another_process_and_comes_back() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     lease = _leased(world, process)
     assert lease.endpoint.url == "http://0/"
     assert _in_flight(world) == 1
     world.pass_time(3.0, quick=True)
     (owned,) = world.core.ledger.out.values()
     lease.raised = "ConnectError"
-    world.release(process, lease, Outcome.FAILURE)
-    world.talk()
+    _give_back(world, process, lease, Outcome.FAILURE)
     assert _in_flight(world) == 0
     assert owned.raised == "ConnectError"
     (row,), totals, _ = world.core.counters(world.coordinator_clock.at(world.t))
@@ -74,21 +88,16 @@ def test_a_lease_goes_to_another_process_and_comes_back() -> None:
 
 
 def test_who_waits_longest_is_served_first_whatever_process_it_is_in() -> None:
-    world = _world()
-    first, second = _process(world), _process(world)
+    world, first, second = _begun(2)
     lease = _leased(world, first)
-    world.ask(second)
-    world.talk()
-    world.ask(first)
-    world.talk()
-    world.release(first, lease)
-    world.talk()
+    _ask(world, second)
+    _ask(world, first)
+    _give_back(world, first, lease)
     assert (len(first.leases), len(second.leases)) == (0, 1)
 
 
 def test_all_that_a_request_has_reaches_the_owner() -> None:
-    world = _world(1, 4)
-    process = _process(world)
+    world, process = _begun(1, 1, 4)
     terms = LeaseTerms("sample 7", ttl_s=5.0)
     request = Request(frozenset(), frozenset({"http://0/"}), 3, "a key", terms, 70)
     lease = _leased(world, process, request)
@@ -103,8 +112,7 @@ def test_all_that_a_request_has_reaches_the_owner() -> None:
 
 
 def test_what_nobody_could_ever_serve_is_refused_with_the_owners_own_error() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     world.ask(process, request=Request(frozenset({"gpu"}), slots=2))
     (waiter,) = process.waiting
     world.talk()
@@ -113,8 +121,7 @@ def test_what_nobody_could_ever_serve_is_refused_with_the_owners_own_error() -> 
 
 
 def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     _leased(world, process)
     world.ask(process, 0.0)
     (waiter,) = process.waiting
@@ -124,8 +131,7 @@ def test_a_wait_of_no_time_is_refused_at_once_if_nothing_is_free() -> None:
 
 
 def test_a_grant_that_comes_too_late_goes_back() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     world.ask(process)
     world.deliver(0)  # the ask; its answer is under way
     (waiter,) = process.waiting
@@ -137,8 +143,7 @@ def test_a_grant_that_comes_too_late_goes_back() -> None:
 
 
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     lease = _leased(world, process, Request(terms=LeaseTerms(ttl_s=3.0)))
     world.pass_time(2.9, quick=True)
     assert not lease.ended
@@ -149,21 +154,16 @@ def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
 
 
 def test_a_priority_goes_first() -> None:
-    world = _world()
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2)
     lease = _leased(world, process)
-    world.ask(process)
-    world.talk()
-    world.ask(other, priority=1)
-    world.talk()
-    world.release(process, lease)
-    world.talk()
+    _ask(world, process)
+    _ask(world, other, priority=1)
+    _give_back(world, process, lease)
     assert len(other.leases) == 1
 
 
 def test_who_is_out_of_service_is_known_everywhere() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     world.core.out_of_service = lambda: frozenset({"http://0/"})  # type: ignore[method-assign]
     world.pass_time(TTL_S / 4, quick=True)
     assert process.member.out_of_service() == {"http://0/"}
@@ -173,8 +173,7 @@ def test_who_is_out_of_service_is_known_everywhere() -> None:
 
 
 def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None:
-    world = _world(3)
-    process = _process(world)
+    world, process = _begun(1, 3)
     world.ask(process)
     world.lose(0)
     assert not process.leases
@@ -188,8 +187,7 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
 
 
 def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.release(process, lease)
     end = next(entry for entry in world.mail if entry[2])
@@ -201,15 +199,13 @@ def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
     world.talk()
     assert _in_flight(world) == 1
     assert not again.ended
-    world.release(process, again)
-    world.talk()
+    _give_back(world, process, again)
     assert _in_flight(world) == 0, "nor does it take the place of a frame of this session"
 
 
 def test_an_end_of_an_epoch_before_ends_nothing() -> None:
     """Two leases that are each the first of their epoch are two."""
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     world.release(process, lease)
     end = next(message for _, message, to_coordinator in world.mail if to_coordinator)
@@ -232,13 +228,11 @@ def test_an_end_of_an_epoch_before_ends_nothing() -> None:
 
 
 def test_what_a_dead_holder_had_is_free_after_a_ttl_and_not_before() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     world.pass_time(TTL_S / 5, quick=True)
     _leased(world, process)
     world.kill_member(process)
-    world.ask(other, 60.0)
-    world.talk()
+    _ask(world, other, 60.0)
     world.pass_time(TTL_S - 0.01, quick=True)
     assert not other.leases
     world.pass_time(0.02, quick=True)
@@ -246,11 +240,9 @@ def test_what_a_dead_holder_had_is_free_after_a_ttl_and_not_before() -> None:
 
 
 def test_a_holder_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     _leased(world, process)
-    world.ask(other)
-    world.talk()
+    _ask(world, other)
     world.kill_member(process)
     (who,) = world.dead
     world.coordinator.vanished(who, world.coordinator_clock.at(world.t))  # type: ignore[union-attr]
@@ -260,8 +252,7 @@ def test_a_holder_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -
 
 
 def test_a_holder_that_is_cut_off_stops_before_its_owner_gives_it_up() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     said = world.t
     _alone(world, process, 0.8 * TTL_S - 0.1)
@@ -278,8 +269,7 @@ def test_a_holder_that_is_cut_off_stops_before_its_owner_gives_it_up() -> None:
 
 
 def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from_when_the_answer_came() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.pass_time(TTL_S / 5 + 0.01)  # a heartbeat is under way
     said = world.t
@@ -299,8 +289,7 @@ def test_contact_counts_from_when_something_was_said_that_was_heard_and_not_from
 
 
 def test_a_grant_that_comes_after_the_fence_is_not_used() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     world.ask(process, 60.0)
     world.deliver(0)
     (answer,) = [message for _, message, to_coordinator in world.mail if not to_coordinator]
@@ -310,8 +299,7 @@ def test_a_grant_that_comes_after_the_fence_is_not_used() -> None:
 
 
 def test_a_heartbeat_that_comes_twice_keeps_nothing_alive() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     _leased(world, process)
     world.pass_time(TTL_S / 5 + 0.01)
     (beat,) = [entry for entry in world.mail if entry[2]]
@@ -326,8 +314,7 @@ def test_a_heartbeat_that_comes_twice_keeps_nothing_alive() -> None:
 
 def test_what_a_holder_does_not_claim_at_hello_is_free() -> None:
     """A grant that was lost with its session is nobody's."""
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     world.ask(process)
     world.deliver(0)
     (waiter,) = process.waiting
@@ -372,8 +359,7 @@ def test_a_hello_of_a_visit_that_is_over_does_not_begin_it_again() -> None:
 
 
 def test_two_lives_of_one_name_are_two() -> None:
-    world = _world(2)
-    first, second = _process(world), _process(world)
+    world, first, second = _begun(2, 2)
     _leased(world, first)
     _leased(world, second)
     assert _in_flight(world) == 2
@@ -383,8 +369,7 @@ def test_two_lives_of_one_name_are_two() -> None:
 
 
 def test_bye_frees_all_at_once() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     world.ask(process)
     (waiter,) = process.waiting
@@ -394,8 +379,7 @@ def test_bye_frees_all_at_once() -> None:
     with pytest.raises(PoolClosed):
         process.member.acquire(Request(), now)
     assert not process.member.gone
-    world.release(process, lease)
-    world.talk()
+    _give_back(world, process, lease)
     assert process.member.gone
     assert len(world.coordinator._sessions) == 1  # type: ignore[union-attr]
     _leased(world, other)
@@ -405,8 +389,7 @@ def test_bye_frees_all_at_once() -> None:
 
 
 def test_a_restart_of_the_owner_keeps_what_is_out() -> None:
-    world = _world(2, 1)
-    process = _process(world)
+    world, process = _begun(1, 2, 1)
     leases = [_leased(world, process) for _ in range(3)]
     world.restart_coordinator()
     assert _in_flight(world) == 0
@@ -414,14 +397,12 @@ def test_a_restart_of_the_owner_keeps_what_is_out() -> None:
     assert _in_flight(world) == 3
     assert not any(lease.ended for lease in leases)
     for lease in leases:
-        world.release(process, lease)
-    world.talk()
+        _give_back(world, process, lease)
     assert _in_flight(world) == 0
 
 
 def test_nothing_is_granted_before_all_known_holders_have_told_what_they_have() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator()
     world.coordinator_clock.rate = 1.0
@@ -437,14 +418,12 @@ def test_nothing_is_granted_before_all_known_holders_have_told_what_they_have() 
     assert not other.leases
     world.pass_time(TTL_S / 4, quick=True)  # now the other one is heard
     assert not other.leases
-    world.release(process, process.leases[0])
-    world.talk()
+    _give_back(world, process, process.leases[0])
     assert len(other.leases) == 1
 
 
 def test_the_grace_ends_early_once_all_known_holders_have_told() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     world.restart_coordinator()
     world.ask(process)
     world.pass_time(TTL_S / 4, quick=True)
@@ -468,8 +447,7 @@ def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was(
 
 
 def test_an_owner_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
-    world = _world(1)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator(forgets=True)
     world.mail.clear()
@@ -482,8 +460,7 @@ def test_an_owner_that_dies_in_its_grace_says_that_it_does_not_know_all() -> Non
 
 
 def test_an_owner_that_dies_in_its_grace_still_knows_who_has_not_told() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     _leased(world, process)
     world.restart_coordinator()
     world.mail.clear()
@@ -494,8 +471,7 @@ def test_an_owner_that_dies_in_its_grace_still_knows_who_has_not_told() -> None:
 
 
 def test_a_claim_that_comes_after_the_grace_is_refused() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     lease = _leased(world, process)
     world.broken = True
     world.restart_coordinator(forgets=True)
@@ -507,24 +483,20 @@ def test_a_claim_that_comes_after_the_grace_is_refused() -> None:
 
 
 def test_who_waited_longest_before_the_restart_is_first_after_it() -> None:
-    world = _world(1)
-    first, second, third = _process(world), _process(world), _process(world)
+    world, first, second, third = _begun(3, 1)
     lease = _leased(world, first)
     world.ask(second, 100.0)
     world.pass_time(1.0, quick=True)
-    world.ask(third, 100.0)
-    world.talk()
+    _ask(world, third, 100.0)
     world.restart_coordinator()
     world.mail.reverse()
     world.pass_time(TTL_S / 4, quick=True)
-    world.release(first, lease)
-    world.talk()
+    _give_back(world, first, lease)
     assert (len(second.leases), len(third.leases)) == (1, 0)
 
 
 def test_the_grace_is_as_long_as_the_ttl_that_the_owner_before_promised() -> None:
-    world = _world(1)
-    process, dead = _process(world), _process(world)
+    world, process, dead = _begun(2, 1)
     world.kill_member(dead)
     world.times = ClusterTimes(1.0)
     world.restart_coordinator()
@@ -559,8 +531,7 @@ def test_a_holder_that_was_left_with_nothing_takes_an_owner_whose_clock_was_put_
 
 
 def test_a_holder_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say() -> None:
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     _leased(world, process)
     world.hear(process, process.member.close(process.clock.at(world.t)))
     assert not process.member.gone
@@ -572,8 +543,7 @@ def test_a_holder_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say()
 
 
 def test_a_block_is_a_holders_part_of_all_slots_at_most() -> None:
-    world = _world(4, 4, block=100)
-    first, second = _process(world), _process(world)
+    world, first, second = _begun(2, 4, 4, block=100)
     _leased(world, first)
     assert first.member.idle == 3
     assert _in_flight(world) == 4
@@ -586,8 +556,7 @@ def test_a_block_is_a_holders_part_of_all_slots_at_most() -> None:
 
 
 def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
-    world = _world(4, block=4)
-    first, second = _process(world), _process(world)
+    world, first, second = _begun(2, 4, block=4)
     _leased(world, first)
     assert first.member.idle == 1
     world.pass_time(1.5, quick=True)
@@ -595,16 +564,14 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     _leased(world, first)
     assert first.member.idle == 1
     for _ in range(2):
-        world.ask(second)
-        world.talk()
+        _ask(world, second)
     assert len(second.leases) == 2
     assert (first.member.idle, second.member.idle) == (0, 0)
 
 
 def test_what_a_holder_claims_at_hello_is_asked_back_when_somebody_waits() -> None:
     """The coordinator before knew that nobody used it; the one after has to ask."""
-    world = _world(4, block=4)
-    first = _process(world)
+    world, first = _begun(1, 4, block=4)
     _leased(world, first)
     assert first.member.idle == 3
     second = _process(world)
@@ -614,24 +581,21 @@ def test_what_a_holder_claims_at_hello_is_asked_back_when_somebody_waits() -> No
         world.mail += [(who, message, True) for message in said]
     world.talk()
     assert (first.member.idle, _in_flight(world)) == (3, 4)
-    world.ask(second)
-    world.talk()
+    _ask(world, second)
     assert len(second.leases) == 1
     assert first.member.idle == 0
 
 
 def test_who_has_nothing_to_say_speaks_at_once_on_a_new_connection() -> None:
     """Its coordinator may be a new one, which grants nothing until all have told."""
-    world = _world(1)
-    process = _process(world)
+    world, process = _begun(1, 1)
     now = process.clock.at(world.t)
     assert process.member.take_out(now) == []
     assert len(process.member.take_out(now, again=True)) == 1
 
 
 def test_a_stock_is_not_used_after_the_fence() -> None:
-    world = _world(4, block=4)
-    process = _process(world)
+    world, process = _begun(1, 4, block=4)
     _leased(world, process)
     assert process.member.idle
     now = process.clock.at(world.t) + 0.81 * TTL_S  # before anybody has called tick
@@ -649,8 +613,7 @@ def test_a_grace_shorter_than_the_ttl_is_refused() -> None:
 
 
 def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
-    world = _world(2)
-    process, other = _process(world), _process(world)
+    world, process, other = _begun(2, 2)
     lease = _leased(world, process)
     now = process.clock.at(world.t)
     with pytest.raises(LeaseError, match="granted by another pool"):
@@ -676,8 +639,7 @@ def test_the_kinds_of_messages() -> None:
 
 
 def test_all_learn_what_there_is_to_lease_from_now_on() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     world.change("http://new/", 2)
     world.use("fifo")
     world.talk()
@@ -688,19 +650,16 @@ def test_all_learn_what_there_is_to_lease_from_now_on() -> None:
 
 
 def test_who_waits_is_served_by_what_is_added() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     _leased(world, process)
-    world.ask(process)
-    world.talk()
+    _ask(world, process)
     world.change("http://new/", 1)
     world.talk()
     assert [lease.endpoint.name for lease in process.leases] == ["http://0/", "http://new/"]
 
 
 def test_what_is_removed_stays_out_until_it_is_given_back() -> None:
-    world = _world(1, 1)
-    process = _process(world)
+    world, process = _begun(1, 1, 1)
     lease, other = _leased(world, process), _leased(world, process)
     world.ask(process, request=Request(exclude=frozenset({other.endpoint.name})))
     world.change(lease.endpoint.name, 0)
@@ -708,15 +667,13 @@ def test_what_is_removed_stays_out_until_it_is_given_back() -> None:
     assert not process.waiting, "only the one that has gone would do: there is nothing to wait for"
     assert not lease.ended
     assert _in_flight(world) == 2
-    world.release(process, lease)
-    world.talk()
+    _give_back(world, process, lease)
     assert _in_flight(world) == 1
     assert [each.name for each in process.member.endpoints] == [other.endpoint.name]
 
 
 def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
-    world = _world(4, block=4)
-    process = _process(world)
+    world, process = _begun(1, 4, block=4)
     _leased(world, process)
     assert process.member.idle == 3
     world.change("http://0/", 0)
@@ -726,8 +683,7 @@ def test_a_block_that_nobody_uses_goes_back_when_something_is_changed() -> None:
 
 
 def test_a_lease_of_an_endpoint_that_is_gone_from_the_config_is_refused() -> None:
-    world = _world(1, 1)
-    process = _process(world)
+    world, process = _begun(1, 1, 1)
     lease = _leased(world, process)
     world.kill_coordinator()
     world.change(lease.endpoint.name, 0)
@@ -738,8 +694,7 @@ def test_a_lease_of_an_endpoint_that_is_gone_from_the_config_is_refused() -> Non
 
 
 def test_another_url_of_the_same_name_is_another_endpoint() -> None:
-    world = _world()
-    process = _process(world)
+    world, process = _begun(1)
     heard = process.member.journal
     heard.wanted = frozenset({Added, Removed})
     now = world.coordinator_clock.at(0.0)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -10,13 +9,7 @@ from balancer import AcquireTimeout, LeaseError, NotConnected
 from balancer.pool.connected import ConnectedPool
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
+from tests.threads.crew import until
 
 
 def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now() -> None:
@@ -36,7 +29,7 @@ def test_a_server_is_found_where_it_is_by_now_with_the_token_it_has_by_now() -> 
         first.stop()
         with Serving("http://a/", ttl_s=60.0, last=first.records[-1], token="the second token, long") as second:
             place[:] = [second.url, "the second token, long"]
-            _until(lambda: len(second.pool.leases()) == 1)
+            until(lambda: len(second.pool.leases()) == 1)
             assert not lease.ended
             lease.release()
             pool.acquire(PATIENCE_S).release()
@@ -55,7 +48,7 @@ def test_who_waits_to_be_told_where_the_server_is_stops_in_time() -> None:
         pool = ConnectedPool(serving.url, seek=seek)
         lease = pool.acquire(PATIENCE_S)
         serving.stop()
-        _until(lambda: lease.ended)
+        until(lambda: lease.ended)
         with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
         answer.set()
@@ -73,7 +66,7 @@ def test_a_server_that_may_not_speak_grants_and_renews_nothing_until_it_may() ->
         granted = serving.pool.stats().acquired
         with pytest.raises(AcquireTimeout):
             pool.acquire(0.1)
-        _until(lambda: lease.ended)
+        until(lambda: lease.ended)
         assert serving.pool.stats().acquired == granted
         may.set()
         pool.acquire(PATIENCE_S).release()

@@ -5,8 +5,7 @@ import gc
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +46,7 @@ from balancer.settings.config import Config
 from balancer.strategy import Request
 from tests.cluster.serving import Serving, Swallowing
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 _A = Endpoint("http://a/", capacity=2, headers={"Authorization": "Bearer of a"}, labels=frozenset({"big"}))
 
@@ -61,14 +61,7 @@ def served() -> Iterator[Serving]:
 def pool(served: Serving) -> Iterator[Pool]:
     with Pool.connect(served.url) as connected:
         yield connected
-    _until(lambda: served.pool.leases() == ())
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
+    until(lambda: served.pool.leases() == ())
 
 
 # -- the face of a local pool --------------------------------------------------------------------------
@@ -87,7 +80,7 @@ def test_an_error_in_a_block_counts_as_the_endpoints_where_the_server_runs(serve
     before = served.pool.stats().failures
     with pytest.raises(TimeoutError), pool.lease():
         raise TimeoutError
-    _until(lambda: served.pool.stats().failures == before + 1)
+    until(lambda: served.pool.stats().failures == before + 1)
 
 
 def test_a_wait_ends_by_a_lease_of_another_process_or_by_its_time(served: Serving, pool: Pool) -> None:
@@ -180,13 +173,13 @@ def test_close_frees_the_server_at_once(served: Serving) -> None:
     with pytest.raises(PoolClosed):
         pool.acquire()
     lease.release()
-    _until(lambda: "has left" in repr(pool))
-    _until(lambda: not any(who.incarnation in repr(pool) for who in served.server.coordinator._sessions))
+    until(lambda: "has left" in repr(pool))
+    until(lambda: not any(who.incarnation in repr(pool) for who in served.server.coordinator._sessions))
 
 
 def test_a_lease_ends_by_its_own_time(served: Serving, pool: Pool) -> None:
     lease = pool.acquire(ttl_s=0.05)
-    _until(lambda: lease.ended)
+    until(lambda: lease.ended)
     with pytest.raises(LeaseError, match="ran out"):
         lease.release(Outcome.SUCCESS)
 
@@ -202,13 +195,13 @@ def test_a_restart_of_the_server_keeps_what_is_out() -> None:
         waits.start()
         first.stop()
         with Serving("http://a/", ttl_s=30.0, last=first.records[-1], port=first.port) as second:
-            _until(lambda: len(second.pool.leases()) == 1)
+            until(lambda: len(second.pool.leases()) == 1)
             assert not lease.ended
             assert waits.is_alive()
             lease.release()
             waits.join(PATIENCE_S)
             assert not waits.is_alive()
-            _until(lambda: second.pool.leases() == ())
+            until(lambda: second.pool.leases() == ())
             pool.close()
 
 
@@ -217,7 +210,7 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         pool = Pool.connect(serving.url)
         lease = pool.acquire()
         serving.stop()
-        _until(lambda: lease.ended)
+        until(lambda: lease.ended)
         with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
         pool.close()
@@ -229,7 +222,7 @@ def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
         pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
         pool.acquire(PATIENCE_S).release()
         relay.swallows = True
-        _until(lambda: relay.connections > 1)
+        until(lambda: relay.connections > 1)
         with pool.lease(PATIENCE_S):
             pass
         pool.close()
@@ -243,7 +236,7 @@ def test_whether_a_process_has_died() -> None:
     assert not has_died(me)
     assert has_died(replace(me, started="1")), "another process has its number now"
     with subprocess.Popen(["true"]) as child:
-        _until(lambda: has_died(replace(me, pid=child.pid)))
+        until(lambda: has_died(replace(me, pid=child.pid)))
     assert not is_visible(replace(me, boot="another machine"))
 
 
@@ -262,7 +255,7 @@ def test_who_is_refused_later_on_still_stops_in_time() -> None:
         lease = pool.acquire()
         first.stop()
         with Serving("http://a/", ttl_s=0.5, port=first.port, token="another one, and long"):
-            _until(lambda: lease.ended)
+            until(lambda: lease.ended)
             pool.close()
 
 

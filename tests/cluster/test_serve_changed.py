@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 pytestmark = pytest.mark.xdist_group("serve_changed")  # one server, which each test finds as the one before leaves it
 _PINGED = '[health]\nping = "ping"\nping_every_s = 0.05\nconsecutive_failures = 1\nmax_ejected_share = 1.0\n'
@@ -50,13 +51,6 @@ def pool(server: Command) -> Iterator[Pool]:
         yield connected
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
-
-
 def _changed(server: Command, config: Path, text: str) -> str:
     """Let the server read this, and return what it says."""
     config.write_text(text, encoding="utf-8")
@@ -76,7 +70,7 @@ def test_endpoints_come_go_and_grow_while_leases_are_out(server: Command, config
     gone, stays = lease.endpoint.host or "", other.endpoint.host or ""
     said = _changed(server, config, _endpoints(**{stays: 2, "c": 1}))
     assert "endpoints 1 added, 1 changed, 1 removed" in said
-    _until(lambda: _capacities(pool) == {stays: 2, "c": 1})
+    until(lambda: _capacities(pool) == {stays: 2, "c": 1})
     assert not lease.ended
     assert not other.ended
     found = sorted(pool.acquire(PATIENCE_S).endpoint.host or "" for _ in range(2))
@@ -89,7 +83,7 @@ def test_endpoints_come_go_and_grow_while_leases_are_out(server: Command, config
 
 def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, pool: Pool) -> None:
     _changed(server, config, _endpoints(a=1))
-    _until(lambda: _capacities(pool) == {"a": 1})
+    until(lambda: _capacities(pool) == {"a": 1})
     for wrong in ("[[endpoints", _endpoints(x=0, y=0), '[pool]\nstrategy = "no_such"\n' + _endpoints(x=1)):
         said = _changed(server, config, wrong)
         assert said.startswith(f"nothing is changed: {config}: ")
@@ -99,12 +93,12 @@ def test_a_config_with_a_mistake_changes_nothing(server: Command, config: Path, 
 
 def test_what_needs_a_restart_is_said_and_the_rest_is_done(server: Command, config: Path, pool: Pool) -> None:
     _changed(server, config, _endpoints(a=1))
-    _until(lambda: _capacities(pool) == {"a": 1})
+    until(lambda: _capacities(pool) == {"a": 1})
     said = _changed(server, config, '[limits]\nkind = "aimd"\n[pool]\nstrategy = "fifo"\n' + _endpoints(a=3))
     assert said.endswith("endpoints 1 changed; strategy fifo; 3 slots of 1 endpoint\n")
     assert server.process.stdout is not None
     assert "[limits] can be changed by a restart only" in server.process.stdout.readline()
-    _until(lambda: _capacities(pool) == {"a": 3})
+    until(lambda: _capacities(pool) == {"a": 3})
     assert pool.stats().strategy == "fifo"
 
 
@@ -114,10 +108,10 @@ def test_a_server_pings_its_endpoints_those_that_come_later_too(tmp_path: Path) 
     server = Command(config, ttl_s=10.0)
     try:
         with Pool.connect(server.url) as pool:
-            _until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/"})
+            until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/"})
             more = _endpoints(**{"127.0.0.1:9": 1, "127.0.0.1:10": 1}) + '[[endpoints]]\nurl = "local://1"\n'
             _changed(server, config, _PINGED + more)
-            _until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/", "http://127.0.0.1:10/"})
+            until(lambda: pool.out_of_service() == {"http://127.0.0.1:9/", "http://127.0.0.1:10/"})
     finally:
         server.kill()
 
@@ -133,7 +127,7 @@ def test_a_server_that_is_changed_all_the_time_issues_nothing_twice_and_loses_no
     workers = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT) for _ in range(4)]
     rng = random.Random(7)
     try:
-        _until(lambda: len(list(tmp_path.glob("done.*"))) == 8)
+        until(lambda: len(list(tmp_path.glob("done.*"))) == 8)
         for strategy in ("fifo", "p2c", "round_robin", "least_in_flight") * 5:
             there = rng.sample(hosts, rng.randint(1, 4))
             weights = f"weight = {rng.randint(1, 3)}.0\n"

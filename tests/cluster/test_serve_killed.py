@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from balancer import Pool
@@ -10,6 +9,7 @@ from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 _TTL_S = 3.0
 _CONFIG = f"""
@@ -31,10 +31,8 @@ def _done(folder: Path, pid: int | str = "*") -> int:
 
 def _goes_on(folder: Path, pid: int) -> None:
     """Wait until that process has done something from now on."""
-    before, until_s = _done(folder, pid), time.monotonic() + PATIENCE_S
-    while _done(folder, pid) <= before:
-        assert time.monotonic() < until_s, "it stands still"
-        time.sleep(0.02)
+    before = _done(folder, pid)
+    until(lambda: _done(folder, pid) > before)
 
 
 def test_kill_9_of_a_holder_and_of_the_owner_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:

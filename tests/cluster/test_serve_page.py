@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from balancer import Lease, NoEndpoint, Pool
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.tcp.record_file import RecordFile
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 from tests.unit.test_prometheus import at, figures_in
 
 TOKEN = "t0ken-of-the-page-x"
@@ -30,22 +30,29 @@ capacity = 2
 """
 
 
+@contextmanager
+def serving(config: Path, *options: str, **environment: str) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
+    """Serve with a page; yield the process, where processes connect, and where the page is."""
+    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--page", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PATH": "", **environment}) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
+            page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
+            assert found
+            assert page
+            yield process, found[0], page[1]
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Start a server with a page; yield where processes connect, and where the page is."""
     config = tmp_path_factory.mktemp("served") / "pool.toml"
     config.write_text(CONFIG)
-    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--ttl", "1.5", "--page", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-q", "PATH": "", "BALANCER_PAGE_TOKEN": TOKEN}
-    ) as process:
-        assert process.stdout is not None
-        found = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
-        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
-        assert found
-        assert page
-        yield found[0], page[1]
-        process.kill()
+    with serving(config, "--ttl", "1.5", KEY="c4n4ry-q", BALANCER_PAGE_TOKEN=TOKEN) as (_, server, page):
+        yield server, page
 
 
 def get(url: str) -> bytes:
@@ -65,9 +72,8 @@ def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, s
         held = [one.acquire(), one.acquire(slots=2), two.acquire()]
         waiter = threading.Thread(target=lambda: two.acquire().release())
         waiter.start()
-        until = time.monotonic() + PATIENCE_S
-        while not (found := state(page))["pool"]["waiting"]:
-            assert time.monotonic() < until
+        until(lambda: bool(state(page)["pool"]["waiting"]))
+        found = state(page)
         rows = {each["id"]: (each["leases"], each["slots"], each["waiting"]) for each in found["holders"]}
         assert rows == {"node 1": (2, 3, 0), "node 2": (1, 1, 1)}
         assert sum(each["in_flight"] for each in found["endpoints"]) == 4
@@ -75,23 +81,26 @@ def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, s
         for lease in held:
             lease.release()
         waiter.join()
-        while (found := state(page))["holders"][0]["leases"] or found["holders"][1]["leases"]:
-            assert time.monotonic() < until
+        until(lambda: not any(each["leases"] for each in state(page)["holders"]))
     seen = figures_in(get(page + "metrics").decode())
     names = ("http://127.0.0.1:1/", "http://127.0.0.1:2/")
     assert sum(seen[at("outcomes_total", endpoint=name, outcome="success")] for name in names) == 4
+
+
+def waits(pool: Pool, page: str) -> tuple[threading.Thread, list[Lease]]:
+    """Begin a wait that the page shows; what it gets is in the list once the thread has ended."""
+    got: list[Lease] = []
+    waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
+    waiter.start()
+    until(lambda: bool(state(page)["pool"]["waiting"]))
+    return waiter, got
 
 
 def test_a_scrape_leaves_those_who_wait_alone(urls: tuple[str, str]) -> None:
     server, page = urls
     with Pool.connect(server) as pool:
         held = [pool.acquire() for _ in range(4)]
-        got: list[Lease] = []
-        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
-        waiter.start()
-        until = time.monotonic() + PATIENCE_S
-        while not state(page)["pool"]["waiting"]:
-            assert time.monotonic() < until
+        waiter, got = waits(pool, page)
         get(page + "metrics")
         state(page)
         held.pop().release()
@@ -119,12 +128,7 @@ def test_what_a_button_brings_about_is_told_to_those_who_wait(urls: tuple[str, s
     with Pool.connect(server) as pool:
         assert press(page, "drain", second["id"]) == 200
         held = [pool.acquire(), pool.acquire()]
-        got: list[Lease] = []
-        waiter = threading.Thread(target=lambda: got.append(pool.acquire()))
-        waiter.start()
-        until = time.monotonic() + PATIENCE_S
-        while not state(page)["pool"]["waiting"]:
-            assert time.monotonic() < until
+        waiter, got = waits(pool, page)
         assert press(page, "restore", second["id"]) == 200
         waiter.join(PATIENCE_S)
         assert [lease.endpoint.url for lease in got] == ["http://127.0.0.1:2/?key=c4n4ry-q"]
@@ -165,26 +169,18 @@ def test_what_comes_and_goes_by_a_change_of_the_config_is_shown_without_secrets(
     config.write_text(plain, encoding="utf-8")
     with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
         keeper.keep(CoordinatorRecord(1, 10.0, frozenset()))  # so that there is no grace to wait for
-    command = [sys.executable, "-m", "balancer", "serve", str(config), "--port", "0", "--page", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"KEY": "c4n4ry-p", "PATH": ""}) as process:
+    with serving(config, KEY="c4n4ry-p") as (process, server, page):
         assert process.stdout is not None
-        server = re.search(r"balancer://127\.0\.0\.1:\d+", process.stdout.readline())
-        page = re.search(r"page at (http://127\.0\.0\.1:\d+/)", process.stdout.readline())
-        assert server
-        assert page
-        try:
-            config.write_text(plain + secret, encoding="utf-8")
+        config.write_text(plain + secret, encoding="utf-8")
+        process.send_signal(signal.SIGHUP)
+        assert "1 added" in process.stdout.readline()
+        seen = get(page + "state").decode()
+        assert "http://b/${KEY}/v1" in seen
+        assert "c4n4ry" not in seen
+        with Pool.connect(server) as pool, pool.lease(PATIENCE_S), pool.lease(PATIENCE_S):
+            config.write_text(plain, encoding="utf-8")
             process.send_signal(signal.SIGHUP)
-            assert "1 added" in process.stdout.readline()
-            seen = get(page[1] + "state").decode()
-            assert "http://b/${KEY}/v1" in seen
-            assert "c4n4ry" not in seen
-            with Pool.connect(server[0]) as pool, pool.lease(PATIENCE_S), pool.lease(PATIENCE_S):
-                config.write_text(plain, encoding="utf-8")
-                process.send_signal(signal.SIGHUP)
-                assert "1 removed" in process.stdout.readline()
-                figures = get(page[1] + "metrics").decode()  # the first look at what is on its way out
-            assert "http://b/${KEY}/v1" in figures
-            assert "c4n4ry" not in figures
-        finally:
-            process.kill()
+            assert "1 removed" in process.stdout.readline()
+            figures = get(page + "metrics").decode()  # the first look at what is on its way out
+        assert "http://b/${KEY}/v1" in figures
+        assert "c4n4ry" not in figures

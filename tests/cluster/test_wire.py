@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,10 @@ from balancer.cluster.tcp.server import PoolServer, _Line
 from tests.cluster.serving import Serving
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 _TOKEN = "a token of some length"
 _FOR_EVER_S = 36_000.0  # a TTL that no test waits for
-
-
-def _until(holds: Callable[[], bool], within_s: float) -> None:
-    until_s = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
 
 
 class _Stranger:
@@ -119,7 +113,7 @@ def test_a_process_that_is_killed_on_the_server_s_machine_is_known_to_be_dead() 
             assert process.stdout.readline() == b"has it\n"
             assert len(serving.pool.leases()) == 1
             process.kill()
-            _until(lambda: serving.pool.leases() == (), 60.0)  # the server looks for 2 s
+            until(lambda: serving.pool.leases() == (), within_s=60.0)  # the server looks for 2 s
 
 
 def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> None:

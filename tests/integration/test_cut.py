@@ -18,6 +18,7 @@ from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 pytestmark = pytest.mark.more
 
@@ -48,7 +49,7 @@ def test_a_cut_network_issues_nothing_twice_and_loses_nothing(cable: Cable, tmp_
                 command = [*side, sys.executable, "-m", "tests.cluster.worker", server.url, str(tmp_path), str(work_s)]
                 environment = {**os.environ, "BALANCER_SERVE_TOKEN": _TOKEN}
                 workers.append(subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT, env=environment))
-        _until_all_work(tmp_path, workers)
+        until(lambda: len(list(tmp_path.glob("done.*"))) == 2 * len(workers))
         time.sleep(0.5)  # so that calls beyond the cable are out
         cable.cut()
         time.sleep(part * _TTL_S)
@@ -65,13 +66,6 @@ def test_a_cut_network_issues_nothing_twice_and_loses_nothing(cable: Cable, tmp_
             worker.kill()
             worker.wait(PATIENCE_S)
         server.kill()
-
-
-def _until_all_work(folder: Path, workers: list["subprocess.Popen[bytes]"]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while len(list(folder.glob("done.*"))) < 2 * len(workers):
-        assert time.monotonic() < until_s
-        time.sleep(0.05)
 
 
 _TAKES_ALL = """

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from tests.cluster.worker import CAPACITY, _work
 from tests.patience import PATIENCE_S
+from tests.threads.crew import until
 
 ray = pytest.importorskip("ray", reason="not run: Ray is not installed; make ray")
 
@@ -31,13 +32,6 @@ SLOTS = 2 * CAPACITY
 
 def _config(**settings: Any) -> Config:
     return Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}], **settings)  # type: ignore[list-item]
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -162,7 +156,7 @@ def test_an_endpoint_is_drained_for_all(pool: SharedPool) -> None:
         pool.add("http://c/")
     pool.drain("http://10.0.0.1/")
     with SharedPool(pool._name) as other:
-        _until(lambda: ray.get(ray.remote(_takes).remote(pool, 0.0))[1] == "http://10.0.0.2/")
+        until(lambda: ray.get(ray.remote(_takes).remote(pool, 0.0))[1] == "http://10.0.0.2/")
         for _ in range(5):
             with other.lease(PATIENCE_S) as lease:
                 assert lease.endpoint.url == "http://10.0.0.2/"
@@ -193,7 +187,7 @@ def _done(folder: Path, pid: int | str = "*") -> int:
 
 def _goes_on(folder: Path, pid: int) -> None:
     before = _done(folder, pid)
-    _until(lambda: _done(folder, pid) > before)
+    until(lambda: _done(folder, pid) > before)
 
 
 def _holders(pool: SharedPool) -> int:
@@ -215,8 +209,8 @@ def _kill_actor(pool: SharedPool) -> None:
         return False
 
     ray.kill(actor, no_restart=False)
-    _until(lives_again)
-    _until(lambda: pool._line._token != before and pool.connected)
+    until(lives_again)
+    until(lambda: pool._line._token != before and pool.connected)
 
 
 def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
@@ -230,7 +224,7 @@ def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_noth
     held = pool.acquire(PATIENCE_S)
     os.kill(pids[0], signal.SIGKILL)
     _goes_on(tmp_path, pids[1])
-    _until(lambda: _holders(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
+    until(lambda: _holders(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
     _kill_actor(pool)
     assert not held.ended, "a lease outlives the actor"
     for pid in pids[1:]:
@@ -261,12 +255,12 @@ def test_a_pool_that_is_ended_is_over_for_all_and_can_be_made_anew(cluster: str)
     pool = SharedPool("ended", config=_config(), ttl_s=3.0)
     lease = pool.acquire(PATIENCE_S)
     stop("ended")
-    _until(lambda: lease.ended)
+    until(lambda: lease.ended)
     assert not pool.connected
     with pytest.raises(ConfigError, match="there is none"):
         stop("ended")
     with SharedPool("ended", config=_config(), ttl_s=3.0):
-        _until(lambda: pool.connected)
+        until(lambda: pool.connected)
         with pool.lease(PATIENCE_S):
             pass
     pool.close()

@@ -301,7 +301,7 @@ def test_if_one_of_the_two_fails_the_other_counts_and_if_both_do_the_call_goes_o
     async def fn(lease: Lease) -> str:
         went.append(lease.endpoint.name)
         number = len(went)
-        await library.sleep(0.02)
+        await task_until(library, lambda: len(went) > 1)  # both are under way
         if number < 3:
             raise EndpointError("down")
         return lease.endpoint.name

@@ -16,7 +16,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, points
 
 _UNDER_THE_LOCK = (
     "balancer/core/",
@@ -61,11 +61,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     logging.getLogger("asyncio").disabled = False
 
 
-def _at_each_point(loop: asyncio.AbstractEventLoop, files: tuple[str, ...], prepare: Callable[[], Prepared]) -> int:
-    """Interrupt what `prepare` returns at each of its points in turn, and check after each; return how many it has."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
-        number += 1
+def _at_each_point(
+    loop: asyncio.AbstractEventLoop, files: tuple[str, ...], prepare: Callable[[], Prepared], least: int
+) -> None:
+    """Interrupt what `prepare` returns at each of its points in turn, and check after each."""
+    for interrupt in points(*files, least=least):
         scene, check = prepare()
         tasks: list[asyncio.Task[object]] = []
 
@@ -73,9 +73,7 @@ def _at_each_point(loop: asyncio.AbstractEventLoop, files: tuple[str, ...], prep
             tasks.append(loop.create_task(scene()))  # type: ignore[arg-type]
             loop.run_until_complete(tasks[0])
 
-        where = interrupted_at(number, files, act)
-        if where is None and number > 0:
-            return number
+        where = interrupt(act)
         if tasks and not tasks[0].done():
             tasks[0].cancel()
             with suppress(BaseException):
@@ -103,7 +101,7 @@ def test_an_interrupt_at_any_point_of_blocks_costs_no_slot(name: str, loop: asyn
 
         return scene, check
 
-    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 30
+    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=30)
 
 
 def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: asyncio.AbstractEventLoop) -> None:
@@ -122,7 +120,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue(loop: as
 
         return scene, check
 
-    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 20
+    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=20)
 
 
 @pytest.mark.more
@@ -157,7 +155,7 @@ def test_an_interrupt_at_any_point_of_a_release_leaves_no_task_asleep(
 
         return scene, check
 
-    assert _at_each_point(loop, _UNDER_THE_LOCK, prepare) > 10
+    _at_each_point(loop, _UNDER_THE_LOCK, prepare, least=10)
 
 
 @pytest.mark.more
@@ -195,5 +193,5 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot(
 
         return lambda: pool.aio.call(fn), check
 
-    assert _at_each_point(loop, _OF_A_CALL, prepare) > 200
+    _at_each_point(loop, _OF_A_CALL, prepare, least=200)
     assert threading.active_count() < 1000

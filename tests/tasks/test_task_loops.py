@@ -18,7 +18,7 @@ from balancer.settings.rules import HealthSettings
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import interrupted_at
+from tests.threads.interrupts import points
 
 _BY_REFERENCES = pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="nothing is found without counts")
 
@@ -227,9 +227,7 @@ def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pyte
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])
 def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_call_it(state: str) -> None:
     """As the garbage collector may do it, at any point of a release: its books are not touched before that is done."""
-    number = 0
-    while True:
-        number += 1
+    for interrupt in points("balancer/core/", "balancer/pool/pool.py", least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo")
         first, other = pool.acquire(), pool.acquire()
         loop = asyncio.new_event_loop()
@@ -244,7 +242,7 @@ def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_ca
             first.release()
         asyncio.events._set_running_loop(None)
         act = other.release if first.ended else first.release
-        where = interrupted_at(number, ("balancer/core/", "balancer/pool/pool.py"), act, work.close)
+        where = interrupt(act, work.close)
         work.close()
         loop.close()
         for lease in (first, other):
@@ -258,9 +256,6 @@ def test_a_task_that_is_collected_in_the_midst_of_a_call_of_the_core_does_not_ca
         assert [each.in_flight for each in stats.endpoints] == [0, 0, 0], f"{state}, collected at {where}: {pool!r}"
         assert stats.waiting == 0, f"{state}, collected at {where}"
         assert_nothing_lost(pool, 3)
-        if where is None and number > 1:
-            break
-    assert number > 20, "there were fewer points than a release has"
 
 
 async def _hangs(lease: Lease) -> None:

@@ -23,7 +23,7 @@ from balancer import (
 )
 from balancer.testing import ManualClock
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
-from tests.threads.crew import assert_nothing_lost, until
+from tests.threads.crew import assert_nothing_lost, crew, until
 
 # -- a lease ---------------------------------------------------------------------------------------
 
@@ -209,11 +209,7 @@ def test_tasks_of_three_loops_of_two_libraries_share_one_slot() -> None:
         library.run(main)
 
     kinds = list(BOTH.args[1])
-    loops = [threading.Thread(target=loop, args=(library,)) for library in (*kinds, kinds[0])]
-    for each in loops:
-        each.start()
-    for each in loops:
-        each.join(60)
+    crew(3, lambda number: loop((*kinds, kinds[0])[number]))
     assert (most, turns) == (1, 300)
     assert_nothing_lost(pool, 1)
 
@@ -287,37 +283,6 @@ def test_what_can_never_be_and_a_full_queue_are_told_at_once(library: type[Libra
 
     library.run(main)
     assert_nothing_lost(pool, 1)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("event", "error"),
-    [(lambda pool: pool.close(), PoolClosed), (lambda pool: pool.drain("a"), NoEndpoint)],
-    ids=["close", "drain"],
-)
-def test_those_who_wait_for_what_is_gone_are_told(
-    event: Callable[[Pool], object], error: type[Exception], library: type[Library]
-) -> None:
-    pool = Pool(["a"])
-    told: list[type[Exception]] = []
-
-    async def task() -> None:
-        try:
-            await pool.aio.acquire()
-        except error:
-            told.append(error)
-
-    async def main() -> None:
-        held = pool.acquire()
-        async with library.tasks() as start:
-            for _ in range(5):
-                start(task)
-            await task_until(library, lambda: pool.stats().waiting == 5)
-            event(pool)
-        held.release()
-
-    library.run(main)
-    assert told == [error] * 5
 
 
 @BOTH

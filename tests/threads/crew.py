@@ -1,5 +1,6 @@
 """Threads that start together, end in time, and whose failures are not lost."""
 
+import dis
 import sys
 import threading
 import time
@@ -7,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from balancer import Pool
+from balancer.shells.waiting import Waits
 from tests.patience import PATIENCE_S
 
-__all__ = ["crew", "switching_often", "until"]
+__all__ = ["assert_nothing_lost", "crew", "is_asleep", "switching_often", "until"]
 
 
 def crew(size: int, work: Callable[[int], None], *, join_s: float = PATIENCE_S) -> None:
@@ -42,6 +44,15 @@ def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> Non
     while not condition():
         assert time.monotonic() < deadline_s, f"it did not come true within {within_s:g} s"
         time.sleep(0.0005)
+
+
+def is_asleep(thread: threading.Thread) -> bool:
+    """Return whether the thread waits for a lease, and stands in the very call that another one has to wake it from."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    if frame is None or frame.f_code is not Waits._sleep.__code__:
+        return False
+    steps = {step.offset: step.opname for step in dis.get_instructions(frame.f_code)}
+    return steps.get(frame.f_lasti, "").startswith("CALL")
 
 
 @contextmanager

@@ -6,12 +6,12 @@ interrupts at each of these in turn has tried them all, which no number of real 
 
 import dis
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["Interrupted", "interrupted_at"]
+__all__ = ["Interrupted", "interrupted_at", "points"]
 
 _LOOKS_AFTER = ("CALL", "JUMP_BACKWARD")
 
@@ -75,3 +75,21 @@ def interrupted_at(
         sys.settrace(before)
         last.clear()
     return where
+
+
+def points(*folders: str, least: int) -> Iterator[Callable[..., str | None]]:
+    """Yield what interrupts at a point, for each point in turn, once before them and once after them for none.
+
+    Each is called once, as `interrupt(act, handler)` or `interrupt(act)`; it returns where that was.
+    """
+    number, where = -1, None  # once in vain, see `interrupted_at`
+
+    def interrupt(act: Callable[[], object], handler: Callable[[], object] = _interrupt) -> str | None:
+        nonlocal where
+        where = interrupted_at(number, folders, act, handler)
+        return where
+
+    while number < 1 or where is not None:
+        number += 1
+        yield interrupt
+    assert number > least, f"there were {number} points, fewer than that has"

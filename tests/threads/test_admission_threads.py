@@ -7,6 +7,7 @@ from balancer import Endpoint, Pool, QuotaSettings
 from balancer.core.quotas import WINDOW_S
 from balancer.errors import AcquireTimeout
 from tests.patience import PATIENCE_S
+from tests.threads.crew import crew
 
 _CALLERS = 64
 
@@ -41,7 +42,7 @@ def test_64_callers_never_exceed_a_quota_of_calls_and_tokens_in_any_minute() -> 
             except AcquireTimeout:
                 pass
 
-    _run(call)
+    crew(_CALLERS, call)
     granted.sort()
     assert len(granted) > 2 * calls  # several minutes, by that clock
     most_calls = most_tokens = 0
@@ -63,7 +64,7 @@ def test_64_callers_who_settle_wait_their_turn_and_are_all_served() -> None:
                 lease.used(tokens=0)
                 done[number] += 1
 
-    _run(call)
+    crew(_CALLERS, call)
     assert done.total() == _CALLERS * 5
     assert pool.stats().waiting == 0
 
@@ -78,7 +79,7 @@ def test_64_callers_use_the_second_group_only_while_the_first_one_is_full() -> N
                 if lease.endpoint.group and lease.id and pool.stats().endpoints[0].in_flight > 3:
                     wrong.append(repr(pool))
 
-    _run(call)
+    crew(_CALLERS, call)
     stats = {endpoint.url: endpoint for endpoint in pool.stats().endpoints}
     assert not wrong
     assert stats["http://low/"].leases + stats["http://high/"].leases == _CALLERS * 20
@@ -90,12 +91,3 @@ def test_a_waiter_is_woken_by_the_alarm_when_its_group_has_been_full_for_long_en
     pool = Pool([Endpoint("http://low/"), Endpoint("http://high/", group=1)], spill_after_s=0.05)
     pool.acquire(timeout=0)
     assert pool.acquire(timeout=PATIENCE_S).endpoint.url == "http://high/"
-
-
-def _run(call: object) -> None:
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(_CALLERS)]  # type: ignore[arg-type]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE_S)
-    assert not any(thread.is_alive() for thread in threads)

@@ -18,7 +18,7 @@ from balancer.shells.shared_budget import SharedBudget
 from balancer.testing import ManualClock
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
-from tests.threads.interrupts import interrupted_at
+from tests.threads.interrupts import points
 
 
 class _Overtaken:
@@ -132,15 +132,11 @@ _LEASING = ("balancer/core/", "balancer/pool/pool.py", "balancer/shells/waiting.
 @pytest.mark.parametrize("what", ["acquire", "release"])
 def test_an_interrupt_at_any_point_leaves_the_count_of_a_host_right(what: str) -> None:
     """What is out on a host is what the table of leases says; with all of them ended, all of its slots are free."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_LEASING, least=20):
         host = [Endpoint(name, host="m") for name in "ab"]
         pool = Pool(host, host_caps={"m": 1}, seed=1, health=None)
         lease = pool.acquire(timeout=0) if what == "release" else None
-        number += 1
-        where = interrupted_at(number, _LEASING, lease.release if lease else partial(pool.acquire, timeout=0))
-        if where is None and number > 0:
-            break
+        where = interrupt(lease.release if lease else partial(pool.acquire, timeout=0))
         out = pool.leases()
         if not out:
             pool.acquire(timeout=0)  # raises if the host counts a lease that is none
@@ -151,7 +147,6 @@ def test_an_interrupt_at_any_point_leaves_the_count_of_a_host_right(what: str) -
         for row in out:
             pool.release_by_id(row.id)
         pool.acquire(timeout=0)
-    assert number > 20, "there were fewer points than that has"
 
 
 # -- the budget ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from balancer.settings.rules import HealthSettings
 from balancer.shells.delivery import Delivery, Observation
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, points
 
 _TELLING = ("balancer/shells/delivery.py", "balancer/pool/pool.py", "balancer/shells/waiting.py", "balancer/core/")
 
@@ -39,11 +39,7 @@ def test_many_threads_are_heard_in_order_and_completely(name: str) -> None:
                 if rng.random() < 0.1:
                     time.sleep(0.0001)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    crew(8, work)
     until(lambda: sum(isinstance(event, Ended) for event in heard) == 1600)
     assert [event.lease_id for event in heard if isinstance(event, Granted)] == list(range(1, 1601))
     out: set[int] = set()
@@ -148,25 +144,20 @@ def test_an_observer_that_hangs_holds_up_one_thread_only() -> None:
 
 def test_an_interrupt_at_any_point_loses_no_event_but_the_one_under_way() -> None:
     """What is told must be told without another call to the pool: whoever is interrupted may have been the last."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_TELLING, least=20):
         heard: list[Event] = []
         others: list[Event] = []
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", observers=[heard.append, others.append])
         lease = pool.acquire()
-        number += 1
-        where = interrupted_at(number, _TELLING, lease.release)
-        if where is None and number > 0:
-            break
+        where = interrupt(lease.release)
         ended = lease.ended
         until(lambda pool=pool: len(pool.engine.happened) == len(pool.engine.delivery._calls) == 0)
-        time.sleep(0.001)
-        told = len(heard), len(others)
+        with pool.engine.delivery._turn:  # who tells has told it
+            told = len(heard), len(others)
         assert told in ((2, 2), (2, 1), (1, 2)) if ended else told == (1, 1), f"interrupted at {where}: {told}"
         after = len(heard)
         pool.acquire(exclude={"a"}, timeout=5).release()
         until(lambda heard=heard, after=after: len(heard) == after + 2)
-    assert number > 20, "there were fewer points than that has"
 
 
 @pytest.mark.parametrize("kinds", [{Granted}, None], ids=["grants", "all"])
@@ -183,19 +174,14 @@ def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]
 
 
 def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work() -> None:
-    number = -1
-    while True:
+    for interrupt in points(*_TELLING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)
         pool.acquire()
         time.sleep(0.006)
-        number += 1
-        where = interrupted_at(number, _TELLING, lambda pool=pool: _lease_twice(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _lease_twice(pool))
         time.sleep(0.01)
         assert _granted(pool, "a") + _granted(pool, "b") >= 1, f"interrupted at {where}"
         pool.close()
-    assert number > 30
 
 
 def _lease_twice(pool: Pool) -> None:
@@ -217,18 +203,14 @@ def test_a_lease_that_runs_out_and_its_return_meet_in_any_order() -> None:
     pool = Pool([Endpoint("a", capacity=4)], strategy="fifo", ttl_s=0.002)
     pool.observe(heard.append, {Ended, Expired})
 
-    def work() -> None:
+    def work(number: int) -> None:
         for _ in range(100):
             lease = pool.acquire(timeout=30)
             time.sleep(random.choice((0.0, 0.002, 0.003)))
             with suppress(LeaseError):  # it ran out
                 lease.release()
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    crew(6, work)
     until(lambda: sum(isinstance(event, Ended) for event in heard) >= 600)  # the timer may still be telling of the last
     assert sum(isinstance(event, Ended) for event in heard) == 600
     assert pool.stats().endpoints[0].in_flight == 0

@@ -17,7 +17,7 @@ from balancer import Endpoint, Pool
 from balancer.core.metrics import jain_index
 from tests.patience import stretched
 from tests.registered import NAMES, few_first
-from tests.threads.crew import assert_nothing_lost, crew
+from tests.threads.crew import assert_nothing_lost, crew, until
 
 _THREADS, _ENDPOINTS, _HOLD_S, _RUN_S = 32, 4, 0.001, 0.7
 _RUNS = 5
@@ -128,8 +128,7 @@ def test_a_high_priority_overtakes_and_the_low_is_not_starved() -> None:
 
         threads.append(threading.Thread(target=work))
         threads[-1].start()
-        while pool.stats().waiting < len(threads):
-            time.sleep(0.001)
+        until(lambda: pool.stats().waiting == len(threads))
     first.release()
     for thread in threads:
         thread.join(10)

@@ -14,7 +14,7 @@ from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.testing import ManualClock
 from tests.benchmarks.count_interrupts import count_interrupts
 from tests.registered import NAMES
-from tests.threads.crew import until
+from tests.threads.crew import crew, until
 
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 
@@ -245,36 +245,27 @@ def test_one_that_was_acquired_by_hand_and_dropped_is_let_be_for_a_second() -> N
 def test_many_threads_that_forget_and_hand_over_lose_nothing_and_get_nothing_twice() -> None:
     pool = Pool([Endpoint("a", capacity=3), Endpoint("b", capacity=2)], strategy="fifo")
     handed: list[Lease] = []
-    wrong: list[object] = []
     most, now, lock = [0], [0], threading.Lock()
 
     def work(number: int) -> None:
         for turn in range(150):
             kind = (number + turn) % 4
-            try:
-                if kind == 0:
-                    pool.lease(timeout=10)  # forgotten
-                elif kind == 1 and len(handed) < 2:
-                    handed.append(pool.lease(timeout=10))
-                elif kind == 2:
-                    with suppress(IndexError):
-                        handed.pop().release()
-                else:
-                    with pool.lease(timeout=10):
-                        with lock:
-                            now[0] += 1
-                            most[0] = max(most[0], now[0])
-                        with lock:
-                            now[0] -= 1
-            except Exception as error:
-                wrong.append(error)
+            if kind == 0:
+                pool.lease(timeout=10)  # forgotten
+            elif kind == 1 and len(handed) < 2:
+                handed.append(pool.lease(timeout=10))
+            elif kind == 2:
+                with suppress(IndexError):
+                    handed.pop().release()
+            else:
+                with pool.lease(timeout=10):
+                    with lock:
+                        now[0] += 1
+                        most[0] = max(most[0], now[0])
+                    with lock:
+                        now[0] -= 1
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not wrong
+    crew(6, work)
     assert most[0] <= 5
     while handed:
         handed.pop().release()

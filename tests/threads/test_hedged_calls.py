@@ -11,10 +11,9 @@ import pytest
 
 from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.calls import call
-from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.calls import HedgeControl, call
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import interrupted_at
+from tests.threads.interrupts import points
 
 _NEVER_S = 60.0
 
@@ -71,6 +70,16 @@ def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[ob
     return thread, came
 
 
+def _both_run(
+    pool: Pool, stage: Stage, fn: Callable[[Lease], object] | None = None
+) -> tuple[threading.Thread, list[object]]:
+    """Begin a hedged call, and return once it runs on a and on b."""
+    begun = in_background(lambda: call(pool.engine, fn or stage.fn, hedge_after_s=0))
+    assert stage.started["a"].wait(_NEVER_S)
+    assert stage.started["b"].wait(_NEVER_S)
+    return begun
+
+
 def test_a_quick_call_is_made_once() -> None:
     pool = pool_of("a", "b")
     assert call(pool.engine, lambda lease: lease.endpoint.url, hedge_after_s=_NEVER_S) == "a"
@@ -80,9 +89,7 @@ def test_a_quick_call_is_made_once() -> None:
 @pytest.mark.parametrize(("winner", "loser"), ["ab", "ba"])
 def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, loser: str) -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     assert not stage.leases[loser].ended
     stage.go[winner].set()
     thread.join(10)
@@ -97,18 +104,18 @@ def test_the_first_success_wins_and_the_loser_s_lease_ends_at_once(winner: str, 
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
 
 
-def test_one_failure_is_not_the_end_while_the_other_runs() -> None:
+@pytest.mark.parametrize(("error", "failures"), [(EndpointError("down"), 1), (CannotTell("its limit is lower"), 0)])
+def test_one_failure_is_not_the_end_while_the_other_runs(error: Exception, failures: int) -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
-    stage.fails["a"] = EndpointError("down")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
+    stage.fails["a"] = error
+    thread, came = _both_run(pool, stage)
     stage.go["a"].set()
     until(lambda: stage.leases["a"].ended)
     assert not came
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
-    assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 0, 0)}
+    assert ended_as(pool) == {"a": (1, failures, 0), "b": (1, 0, 0)}
 
 
 def test_two_failures_are_one_attempt_and_neither_endpoint_is_next() -> None:
@@ -145,25 +152,10 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
     assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 1, 0)}
 
 
-def test_one_that_cannot_tell_is_not_the_end_while_the_other_runs() -> None:
-    pool, stage = pool_of("a", "b"), Stage("a", "b")
-    stage.fails["a"] = CannotTell("its limit is lower")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0.01))
-    assert all(started.wait(_NEVER_S) for started in stage.started.values())
-    stage.go["a"].set()
-    until(lambda: stage.leases["a"].ended)
-    stage.go["b"].set()
-    thread.join(_NEVER_S)
-    assert came == ["b"]
-    assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
-
-
 def test_an_error_of_the_caller_s_own_ends_both() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
     stage.fails["b"] = KeyError("mine")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
-    assert stage.started["a"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == [stage.fails["b"]]
@@ -179,9 +171,7 @@ def _loses_on_a(pool: Pool, error: Exception) -> None:
     """Make a call that b wins, and let the loser on a raise `error` afterwards."""
     stage = Stage("a", "b")
     stage.fails["a"] = error
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
@@ -255,9 +245,7 @@ def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:
             lease.release(Outcome.SUCCESS)
         return stage.fn(lease)
 
-    thread, came = in_background(lambda: call(pool.engine, fn, hedge_after_s=0))
-    assert stage.started["a"].wait(10)
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage, fn)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]
@@ -308,18 +296,15 @@ def _made_again(pool: Pool, go: threading.Event) -> str:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(("made", "points"), [(_made_twice, 60), (_made_again, 60)])
+@pytest.mark.parametrize(("made", "least"), [(_made_twice, 60), (_made_again, 60)])
 def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
-    made: Callable[[Pool, threading.Event], str], points: int
+    made: Callable[[Pool, threading.Event], str], least: int
 ) -> None:
-    number, in_no_hand = -1, 0  # once in vain, see `interrupted_at`
-    while True:
+    in_no_hand = 0
+    for interrupt in points(*_AROUND_THE_LEASE, least=least):
         pool, go = pool_of("a", "b"), threading.Event()
-        number += 1
-        where = interrupted_at(number, _AROUND_THE_LEASE, lambda pool=pool, go=go: made(pool, go))  # type: ignore[misc]
+        where = interrupt(lambda pool=pool, go=go: made(pool, go))
         go.set()
-        if where is None and number > 0:
-            break
         until(nobody_runs)
         if where and where.startswith(_IN_NO_HAND) and pool.stats().acquired:
             in_no_hand += any(each.in_flight for each in pool.stats().endpoints)
@@ -328,37 +313,37 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
         thread, came = in_background(pool.engine.budget.try_spend)
         thread.join(10)
         assert came == [True], f"interrupted at {where}, the budget is locked for good"
-    assert number > points, "there were fewer points than a call has"
     assert in_no_hand <= 2, "more than one for each lease"
 
 
 # -- whether there is a second call --------------------------------------------------------------------
 
 
-def _goes_on_alone(pool: Pool, budget: SharedBudget | None = None, urls: str = "ab") -> None:
-    """Check that a slow call on `a` gets no company."""
-    stage = Stage(*urls)
-    before = pool.stats().acquired
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0, budget=budget))
-    assert stage.started["a"].wait(10)
-    until(lambda: pool.stats().timed_out > 0 or pool.stats().acquired == before + 1)
-    stage.go["a"].set()
-    thread.join(10)
+def _goes_on_alone(pool: Pool) -> None:
+    """Check that a slow call on `a` gets no company, though it was asked whether it shall."""
+    stage, asked, another = Stage("a", "b"), threading.Event(), HedgeControl.another
+
+    def heard(call_: HedgeControl) -> bool:
+        try:
+            return another(call_)
+        finally:
+            asked.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HedgeControl, "another", heard)
+        thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
+        assert asked.wait(_NEVER_S)
+        stage.go["a"].set()
+        thread.join(_NEVER_S)
     assert came == ["a"]
     assert not stage.started["b"].is_set()
 
 
-def test_there_is_no_second_call_without_a_free_slot() -> None:
-    pool = pool_of("a", "b")
-    with pool.lease(exclude=["a"]):
-        _goes_on_alone(pool)
-    assert pool.stats().acquired == 2
-
-
-def test_a_busy_pool_costs_the_budget_nothing() -> None:
+def test_there_is_no_second_call_without_a_free_slot_and_that_costs_the_budget_nothing() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     with pool.lease(exclude=["a"]):
         _goes_on_alone(pool)
+    assert pool.stats().acquired == 2
     assert pool.engine.budget.try_spend()
 
 
@@ -371,8 +356,7 @@ def test_there_is_no_second_call_without_a_budget() -> None:
 def test_a_second_call_takes_a_retry_out_of_the_budget() -> None:
     pool = pool_of("a", "b", ratio=0.0, per_s=0.1)
     stage = Stage("a", "b")
-    thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
-    assert stage.started["b"].wait(10)
+    thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == ["b"]

@@ -1,6 +1,5 @@
 """Ctrl-C and its like: whoever waits and is interrupted keeps no lease, and nobody is left with a locked pool."""
 
-import ctypes
 import os
 import signal
 import threading
@@ -17,7 +16,8 @@ from balancer.core.retry_polls import RetryPolls
 from balancer.settings.rules import HealthSettings, RetrySettings
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, interrupted_at, points
+from tests.threads.waiter import WaitingThread
 
 _UNDER_THE_LOCK = (
     "balancer/core/",
@@ -36,38 +36,13 @@ _OF_A_CALL = ("balancer/core/", "balancer/kit/", "balancer/shells/", "balancer/e
 _LOOK = RetryPolls.look
 
 
-class _Waiter(threading.Thread):
-    """Waits for a lease in a thread that can be interrupted from another."""
-
-    def __init__(self, pool: Pool, timeout: float | None) -> None:
-        super().__init__(daemon=True)
-        self.pool, self.timeout = pool, timeout
-        self.ended_with: BaseException | str | None = None
-        self.start()
-        until(lambda: pool.stats().waiting == 1)
-        time.sleep(0.02)  # it is in the queue; now it also sleeps
-
-    def run(self) -> None:
-        try:
-            with self.pool.lease(timeout=self.timeout) as lease:
-                self.ended_with = lease.endpoint.url
-        except BaseException as error:
-            self.ended_with = error
-
-    def interrupt(self) -> None:
-        """Make `Interrupted` rise in the thread as soon as it runs again, which it does when it is woken."""
-        assert self.ident is not None
-        count = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(Interrupted))
-        assert count == 1
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = Pool([Endpoint("a")], strategy=name)
     lease = pool.acquire()
-    waiter = _Waiter(pool, None)
+    waiter = WaitingThread(pool, None)
     waiter.interrupt()
     lease.release()  # the slot is handed to it, and then it wakes to its interruption
     waiter.join(10)
@@ -80,7 +55,7 @@ def test_an_exception_in_a_thread_that_is_just_served_gives_the_lease_back(
 def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()
-    waiter = _Waiter(pool, None)
+    waiter = WaitingThread(pool, None)
     next_in_line: list[str] = []
     thread = threading.Thread(target=lambda: next_in_line.append(pool.acquire(timeout=10).endpoint.url))
     thread.start()
@@ -94,7 +69,7 @@ def test_the_lease_of_an_interrupted_thread_goes_to_the_next() -> None:
 def test_an_exception_in_a_thread_whose_time_is_up_leaves_no_waiter_behind() -> None:
     pool = Pool([Endpoint("a")])
     lease = pool.acquire()
-    waiter = _Waiter(pool, 0.05)
+    waiter = WaitingThread(pool, 0.05)
     waiter.interrupt()
     waiter.join(10)
     assert isinstance(waiter.ended_with, Interrupted)
@@ -141,40 +116,19 @@ def is_locked(pool: Pool) -> bool:
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_of_a_lease_leaves_the_pool_unlocked(name: str) -> None:
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=30):
         pool = Pool([Endpoint("a", capacity=2), Endpoint("b")], strategy=name, seed=1)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: [pool.acquire(0).release() for _ in range(2)])
         assert not is_locked(pool), f"interrupted at {where}"
-    assert number > 30, "there were fewer points than a lease has"
-
-
-def test_an_interrupt_at_any_point_of_a_wait_leaves_the_pool_unlocked() -> None:
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
-        pool = Pool([Endpoint("a")])
-        pool.acquire()
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _wait_in_vain(pool))
-        if where is None and number > 0:
-            break
-        assert not is_locked(pool), f"interrupted at {where}"
-    assert number > 20, "there were fewer points than a wait has"
 
 
 def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> None:
     """Else the next slot would go to a caller that is gone; or a group of nobody would stop every later hand-off."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=20):
         pool = Pool([Endpoint("a")], strategy="fifo")
         lease = pool.acquire()
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _wait_in_vain(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _wait_in_vain(pool))
+        assert not is_locked(pool), f"interrupted at {where}"
         assert pool.stats().waiting == 0, f"interrupted at {where}"
         other = threading.Thread(target=lambda pool=pool: pool.acquire(10, priority=1).release(), daemon=True)
         other.start()
@@ -182,7 +136,6 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
         lease.release()
         other.join(10)
         assert_nothing_lost(pool, 1)
-    assert number > 20, "there were fewer points than a wait has"
 
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
@@ -199,8 +152,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
 ) -> None:
     """The first attempt fails at a; the retry waits for b, which is busy, looks again, and is served."""
     monkeypatch.setattr("balancer.core.attempt_plan._FIRST_LOOK_S", 0.001)
-    number = -1
-    while True:
+    for interrupt in points(*_OF_A_CALL, least=200):
         pool = Pool(["http://a", "http://b"], strategy="first", retries=RetrySettings(base_s=0.0), health=health)
         busy = pool.acquire(exclude={"http://a"})
         free = threading.Thread(target=busy.release)
@@ -217,10 +169,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
                 raise EndpointError("down")
 
         monkeypatch.setattr(RetryPolls, "look", look)
-        number += 1
-        where = interrupted_at(number, _OF_A_CALL, lambda pool=pool, fn=fn: pool.call(fn))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool, fn=fn: pool.call(fn))
         if free.ident is None:
             free.start()
         free.join(10)
@@ -232,7 +181,6 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
             assert where.startswith(_ON_THE_WAY), f"interrupted at {where}: {pool!r}"
             until(lambda pool=pool: not any(endpoint.in_flight for endpoint in pool.stats().endpoints))  # in a second
     assert went == ["http://a", "http://b"]
-    assert number > 200, "there were fewer points than a call has"
 
 
 @pytest.mark.xfail(
@@ -244,7 +192,7 @@ def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None
     for number in range(1, 1000):
         pool = Pool([Endpoint("a")])
         lease = pool.acquire()
-        waiter = _Waiter(pool, 5)
+        waiter = WaitingThread(pool, 5)
         where = interrupted_at(number, _UNDER_THE_LOCK, lease.release, pool.close)
         waiter.join(10)
         assert isinstance(waiter.ended_with, str | PoolClosed), f"{waiter.ended_with} after a handler at {where}"
@@ -269,13 +217,9 @@ def _wait_in_vain(pool: Pool) -> None:
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
     """Neither by the pool's figures, nor by the books of the strategy."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy=name, seed=1)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, lambda pool=pool: _four_blocks(pool))
-        if where is None and number > 0:
-            break
+        where = interrupt(lambda pool=pool: _four_blocks(pool))
         assert [e.in_flight for e in pool.stats().endpoints] == [0, 0], f"interrupted at {where}"
         pool.add(Endpoint("c", capacity=2))
         leases = [pool.acquire(timeout=0) for _ in range(4)]
@@ -288,19 +232,13 @@ def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(
     what: str, health: HealthSettings | None
 ) -> None:
     """Whoever waits is woken: by that call, by the next one, or by closing at the latest."""
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points(*_UNDER_THE_LOCK, least=20):
         pool = Pool([Endpoint("a"), Endpoint("b")], seed=1, health=health, host_caps={"*": 2} if health else None)
         first, second = pool.acquire(), pool.acquire()
-        waiter = _Waiter(pool, None)
-        number += 1
-        where = interrupted_at(number, _UNDER_THE_LOCK, first.release if what == "release" else pool.close)
-        if where is None and number > 0:
-            pool.close()
-            break
+        waiter = WaitingThread(pool, None)
+        where = interrupt(first.release if what == "release" else pool.close)
         with suppress(LeaseError):
             second.release()
         pool.close()
         waiter.join(10)
         assert not waiter.is_alive(), f"interrupted at {where}"
-    assert number > 20, "there were fewer points than that has"

@@ -1,26 +1,27 @@
-"""What befalls threads while they wait: the pool closes, members go, stages start in the wrong order."""
+"""What befalls threads and tasks while they wait: the pool closes, members go, stages start in the wrong order."""
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from balancer import Endpoint, NoEndpoint, Pool, PoolClosed
 from tests.registered import NAMES
+from tests.tasks.libraries import BOTH, Library, task_until
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 
 
-def outcomes_of(pool: Pool, waiters: int, event: Callable[[Pool], Any], **arguments: Any) -> Counter[str]:
-    """Let threads wait on a pool, let something happen to it, and return how their waits ended."""
+def _in_threads(pool: Pool, waiters: int, event: Callable[[Pool], object], **asked: Any) -> Counter[str]:
     ends: Counter[str] = Counter()
 
     def work(number: int) -> None:
         if number:
             try:
-                pool.acquire(timeout=20, **arguments).release()
+                pool.acquire(timeout=20, **asked).release()
                 ends["lease"] += 1
             except (NoEndpoint, PoolClosed) as error:
                 ends[type(error).__name__] += 1
@@ -32,6 +33,29 @@ def outcomes_of(pool: Pool, waiters: int, event: Callable[[Pool], Any], **argume
     return ends
 
 
+def _in_tasks(
+    library: type[Library], pool: Pool, waiters: int, event: Callable[[Pool], object], **asked: Any
+) -> Counter[str]:
+    ends: Counter[str] = Counter()
+
+    async def work() -> None:
+        try:
+            (await pool.aio.acquire(timeout=20, **asked)).release()
+            ends["lease"] += 1
+        except (NoEndpoint, PoolClosed) as error:
+            ends[type(error).__name__] += 1
+
+    async def main() -> None:
+        async with library.tasks() as start:
+            for _ in range(waiters):
+                start(work)
+            await task_until(library, lambda: pool.stats().waiting == waiters)
+            event(pool)
+
+    library.run(main)
+    return ends
+
+
 def busy_pool(*specs: Endpoint) -> Pool:
     pool = Pool(specs)
     for _ in range(sum(spec.capacity for spec in specs)):
@@ -39,42 +63,66 @@ def busy_pool(*specs: Endpoint) -> Pool:
     return pool
 
 
-def test_close_ends_every_wait() -> None:
-    assert outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.close()) == {"PoolClosed": 8}
+def _change_strategies(pool: Pool) -> None:
+    for name in NAMES * 3:
+        pool.set_strategy(name)
+    pool.release_by_id(pool.leases()[0].id)
 
 
-def test_a_new_endpoint_serves_those_who_wait() -> None:
-    add = outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.add(Endpoint("b", capacity=2)))
-    assert add == {"lease": 8}
+def _show(pool: Pool) -> None:
+    shown = repr(pool)
+    pool.close()
+    assert shown == "<Pool least_in_flight: 2 active; 2/2 in flight, 3 waiting, 2 granted>"
 
 
-def test_more_capacity_serves_those_who_wait() -> None:
-    assert outcomes_of(busy_pool(Endpoint("a")), 8, lambda pool: pool.update("a", capacity=3)) == {"lease": 8}
+_A = Endpoint("a")
 
 
-def test_new_labels_serve_those_who_wait_for_them() -> None:
-    pool = busy_pool(Endpoint("a", labels=frozenset("x")), Endpoint("b", capacity=2))
-    pool.update("b", capacity=4)
-    assert outcomes_of(pool, 3, lambda pool: pool.update("b", labels=["x"]), labels=["x"]) == {"lease": 3}
-
-
-@pytest.mark.parametrize("leave", ["drain", "remove"])
-def test_those_who_waited_for_what_is_gone_are_told(leave: str) -> None:
-    pool = busy_pool(Endpoint("a"))
-    assert outcomes_of(pool, 5, lambda pool: getattr(pool, leave)("a")) == {"NoEndpoint": 5}
-
-
-def test_a_change_of_strategy_keeps_those_who_wait() -> None:
-    pool = Pool([Endpoint("a")])
-    lease = pool.acquire()
-
-    def change(pool: Pool) -> None:
-        for name in NAMES * 3:
-            pool.set_strategy(name)
-        lease.release()
-
-    assert outcomes_of(pool, 6, change) == {"lease": 6}
-    assert_nothing_lost(pool, 1)
+@pytest.mark.parametrize(
+    "those_who_wait",
+    [_in_threads, *(partial(_in_tasks, library) for library in BOTH.args[1])],
+    ids=["threads", "tasks of asyncio", "tasks of trio"],
+)
+@pytest.mark.parametrize(
+    ("specs", "waiters", "event", "asked", "ends"),
+    [
+        ([_A], 8, lambda pool: pool.close(), {}, {"PoolClosed": 8}),
+        ([_A], 8, lambda pool: pool.add(Endpoint("b", capacity=2)), {}, {"lease": 8}),
+        ([_A], 8, lambda pool: pool.update("a", capacity=3), {}, {"lease": 8}),
+        (
+            [Endpoint("a", labels=frozenset("x")), Endpoint("b", capacity=2)],
+            3,
+            lambda pool: (pool.update("b", capacity=4), pool.update("b", labels=["x"])),
+            {"labels": ["x"]},
+            {"lease": 3},
+        ),
+        ([_A], 5, lambda pool: pool.drain("a"), {}, {"NoEndpoint": 5}),
+        ([_A], 5, lambda pool: pool.remove("a"), {}, {"NoEndpoint": 5}),
+        ([_A], 6, _change_strategies, {}, {"lease": 6}),
+        ([_A, Endpoint("b")], 3, _show, {}, {"PoolClosed": 3}),
+    ],
+    ids=[
+        "closing ends every wait",
+        "a new endpoint serves them",
+        "more capacity serves them",
+        "new labels serve those who want them",
+        "those who wait for what drains are told",
+        "those who wait for what is removed are told",
+        "a change of strategy keeps them",
+        "they are shown",
+    ],
+)
+def test_what_befalls_those_who_wait(
+    those_who_wait: Callable[..., object],
+    specs: list[Endpoint],
+    waiters: int,
+    event: Callable[[Pool], object],
+    asked: dict[str, Any],
+    ends: dict[str, int],
+) -> None:
+    pool = busy_pool(*specs)
+    assert those_who_wait(pool, waiters, event, **asked) == ends
+    assert pool.stats().waiting == 0
 
 
 @pytest.mark.parametrize("consumers_first", [True, False])
@@ -84,6 +132,7 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     """
     pool = Pool([Endpoint("a"), Endpoint("b")])
     made = threading.Semaphore(0)
+    begun: list[int] = []
     done: list[int] = []
     total = 60
 
@@ -103,8 +152,9 @@ def test_two_stages_started_in_the_wrong_order_do_not_deadlock(consumers_first: 
     stages = (consume, produce) if consumers_first else (produce, consume)
 
     def work(number: int) -> None:
+        begun.append(number)
         if number >= 6:
-            time.sleep(0.01)
+            until(lambda: sum(each < 6 for each in begun) == 6)
         stages[number // 6]()
 
     crew(12, work)
@@ -147,18 +197,6 @@ def test_nothing_is_lost_while_members_come_and_go(name: str) -> None:
     assert sum(served) == stats.acquired
     assert all(served[1:])
     assert_nothing_lost(pool, 1 + (turns - 1) % 4 + 1)
-
-
-def test_the_repr_shows_who_waits() -> None:
-    pool = busy_pool(Endpoint("a"), Endpoint("b"))
-    shown: list[str] = []
-
-    def look(pool: Pool) -> None:
-        shown.append(repr(pool))
-        pool.close()
-
-    outcomes_of(pool, 3, look)
-    assert shown == ["<Pool least_in_flight: 2 active; 2/2 in flight, 3 waiting, 2 granted>"]
 
 
 def test_stats_can_be_read_while_the_pool_is_busy() -> None:

@@ -16,7 +16,7 @@ from balancer.core.events import Granted
 from balancer.core.quotas import WINDOW_S
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
-from tests.patience import PATIENCE_S
+from tests.threads.crew import crew
 from tests.unit.transports.scripted import Inner, Reply
 
 _CALLERS, _ROUNDS = 24, 8
@@ -64,12 +64,7 @@ def _in_threads(transport: dict[str, Any], pool: Pool) -> None:
                 with suppress(httpx2.PoolTimeout):
                     client.post("http://pool/", headers=_headers(number, round_))
 
-        threads = [threading.Thread(target=call, args=(number,)) for number in range(_CALLERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE_S)
-        assert not any(thread.is_alive() for thread in threads)
+        crew(_CALLERS, call)
 
 
 def _in_tasks(transport: dict[str, Any], pool: Pool) -> None:

@@ -3,7 +3,6 @@
 Cooldowns are milliseconds; what is waited for has many seconds, so a slow machine changes nothing.
 """
 
-import ctypes
 import random
 import threading
 import time
@@ -15,7 +14,8 @@ from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded
 from balancer.settings.rules import HealthSettings, LimitSettings
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
-from tests.threads.interrupts import Interrupted, interrupted_at
+from tests.threads.interrupts import Interrupted, points
+from tests.threads.waiter import WaitingThread
 
 _LONG_S = 30.0
 _QUICK = HealthSettings(consecutive_failures=1, cooldown_s=0.02, max_cooldown_s=3600.0, slow_start_s=0.0)
@@ -35,24 +35,6 @@ def rest(pool: Pool, seconds: float, url: str | None = None) -> None:
 def timers() -> set[threading.Timer]:
     """Return those of all pools: compare with those of before, for one that another test has left may end meanwhile."""
     return {thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)}
-
-
-class _Waiter(threading.Thread):
-    """Waits for a lease, and gives it back."""
-
-    def __init__(self, pool: Pool, waiting: int = 1, slots: int = 1) -> None:
-        super().__init__(daemon=True)
-        self.pool, self.slots = pool, slots
-        self.ended_with: BaseException | str | None = None
-        self.start()
-        until(lambda: pool.stats().waiting == waiting or not self.is_alive())
-
-    def run(self) -> None:
-        try:
-            with self.pool.lease(timeout=_LONG_S, slots=self.slots) as lease:
-                self.ended_with = lease.endpoint.url
-        except BaseException as error:
-            self.ended_with = error
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +62,7 @@ def test_all_who_wait_are_served_one_after_the_other_by_a_probe_and_then_by_all_
     with suppress(EndpointError), pool.lease(timeout=0, exclude=["b"]):
         raise EndpointError("down")
     b = pool.acquire(timeout=0)
-    waiters = [_Waiter(pool, number + 1) for number in range(8)]
+    waiters = [WaitingThread(pool) for _ in range(8)]
     for waiter in waiters:
         waiter.join(_LONG_S)
     assert [waiter.ended_with for waiter in waiters] == ["a"] * 8
@@ -93,7 +75,7 @@ def test_what_is_due_earlier_wakes_earlier() -> None:
     pool = pool_of("a", "b")
     b = pool.acquire(timeout=0, exclude=["a"])
     rest(pool, 3600.0, "a")
-    waiter = _Waiter(pool)
+    waiter = WaitingThread(pool)
     b.hint = None
     with suppress(EndpointOverloaded), b:
         raise EndpointOverloaded("busy", retry_after_s=0.05)
@@ -105,7 +87,7 @@ def test_closing_the_pool_ends_the_wait_and_the_timer() -> None:
     pool = pool_of("a")
     before = timers()
     rest(pool, 3600.0)
-    waiter = _Waiter(pool)
+    waiter = WaitingThread(pool)
     until(lambda: len(timers() - before) == 1)
     pool.close()
     waiter.join(_LONG_S)
@@ -117,7 +99,7 @@ def test_there_is_one_timer_however_often_something_is_due_earlier() -> None:
     pool = Pool([Endpoint(f"e{number}") for number in range(30)], health=_QUICK)
     before = timers()
     leases = [pool.acquire(timeout=0) for _ in range(30)]
-    waiter = _Waiter(pool)
+    waiter = WaitingThread(pool)
     for number, lease in enumerate(leases):
         lease.hint = None
         with suppress(EndpointOverloaded), lease:
@@ -133,7 +115,7 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
     pool = pool_of("a", "b", "c")
     for url, rest_s in (("a", 0.05), ("b", 0.2), ("c", 3600.0)):
         rest(pool, rest_s, url)
-    waiter = _Waiter(pool)
+    waiter = WaitingThread(pool)
     pool.remove("a")
     waiter.join(_LONG_S)
     assert waiter.ended_with == "b"
@@ -143,11 +125,10 @@ def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     pool = pool_of("a")
     rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next
     before = timers()
-    first, second = _Waiter(pool), _Waiter(pool, 2)
-    assert first.ident is not None
+    first, second = WaitingThread(pool), WaitingThread(pool)
     # Before its first step a thread has the number of who starts it, and the interrupt could meet it instead.
     until(lambda: len(timers() - before) == 1)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(first.ident), ctypes.py_object(Interrupted))
+    first.interrupt()
     second.join(_LONG_S)
     assert second.ended_with == "a"
     first.join(_LONG_S)
@@ -162,20 +143,14 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
         with suppress(AcquireTimeout, KeyError):
             pool.acquire(timeout=0.001)
 
-    files = ("balancer/pool/pool.py", "balancer/shells/waiting.py")
-    number = -1  # once in vain, see `interrupted_at`
-    while True:
+    for interrupt in points("balancer/pool/pool.py", "balancer/shells/waiting.py", least=10):
         pool = pool_of("a", "b")
         rest(pool, 0.001, "a")
         rest(pool, 0.2, "b")
-        number += 1
-        where = interrupted_at(number, files, lambda pool=pool: try_in_vain(pool))  # type: ignore[misc]
-        if where is None and number > 0:
-            break
-        other = _Waiter(pool)
+        where = interrupt(lambda pool=pool: try_in_vain(pool))
+        other = WaitingThread(pool)
         other.join(_LONG_S)
         assert other.ended_with in ("a", "b"), f"interrupted at {where}: {other.ended_with!r}"
-    assert number > 10
 
 
 def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +163,7 @@ def test_a_machine_without_threads_to_spare_tries_again_at_the_next_call(monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Timer, "start", fails)
-        waiter = _Waiter(pool)
+        waiter = WaitingThread(pool)
         time.sleep(0.1)
         assert waiter.is_alive()
     pool.update("b", weight=2.0)

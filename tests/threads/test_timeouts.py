@@ -10,7 +10,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, Pool
 from tests.patience import stretched
 from tests.registered import NAMES
-from tests.threads.crew import assert_nothing_lost, crew, switching_often
+from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.01, 0.05])
@@ -98,8 +98,7 @@ def test_a_wait_that_ended_with_a_lease_too_late_keeps_it() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not pool.stats().waiting:
-        time.sleep(0.0005)
+    until(lambda: pool.stats().waiting == 1)
     held.release()
     thread.join(5)
     assert got == ["a"]

@@ -152,6 +152,7 @@ def test_what_is_closed_does_not_run(server: tuple[Any, ServerExecutor, tuple[st
 class TestGoJudge:
     """What it keeps for us."""
 
+    @pytest.mark.needs("g++")
     def test_a_program_is_compiled_once(self, box: Box) -> None:
         with served("gojudge", box) as (api, client):
             for _ in range(3):
@@ -161,6 +162,7 @@ class TestGoJudge:
             client.close()
             assert not api.files
 
+    @pytest.mark.needs("g++")
     def test_many_threads_that_want_one_program(self, box: Box) -> None:
         with served("gojudge", box) as (api, client):
             outputs: list[bytes] = []
@@ -175,6 +177,7 @@ class TestGoJudge:
             assert outputs == [b"42\n"] * 5
             assert len(api.files) == 1
 
+    @pytest.mark.needs("g++")
     def test_a_program_that_the_server_has_lost_is_compiled_again(self, box: Box) -> None:
         with served("gojudge", box) as (api, client):
             client.run(CPP, b"", LIMITS, {})
@@ -182,6 +185,7 @@ class TestGoJudge:
             assert client.run(CPP, b"", LIMITS, {}).stdout == b"42\n"
             assert len(api.files) == 1
 
+    @pytest.mark.needs("g++")
     def test_a_server_that_loses_all_is_not_asked_for_ever(self, box: Box) -> None:
         with served("gojudge", box) as (api, client):
             client.run(CPP, b"", LIMITS, {})
@@ -248,6 +252,7 @@ class TestJudge0:
                 client.run(Program("python", source), b"", limits, {})
             assert client.run(PYTHON, b"", limits, {}).stdout == b"42\n"
 
+    @pytest.mark.needs("g++")
     def test_an_old_compiler_gets_flags_it_knows(self, box: Box) -> None:
         with served("judge0", box) as (api, client):
             source = Program("cpp", "#ifndef __OPTIMIZE__\n#error slow\n#endif\nint main() {}")
@@ -291,6 +296,7 @@ class TestPiston:
         with served("piston", box) as (_, client), pytest.raises(CannotTell, match="too large"):
             client.run(PYTHON, b"1\n" * 10**6, LIMITS, {})
 
+    @pytest.mark.needs("g++")
     def test_a_package_that_leaves_our_flags_out_is_found_out(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(COMPILE, "c++", "g++ main.cpp balancer_part.cpp")
         with served("piston", box) as (_, client):
@@ -298,6 +304,7 @@ class TestPiston:
             assert "without the flags it is given" in fault.reason
             assert isinstance(fault, CannotTell)
 
+    @pytest.mark.needs("g++")
     def test_a_compile_error_longer_than_what_is_kept(self, box: Box) -> None:
         lines = "\n".join(f"int x{n} = y{n};" for n in range(100))
         with served("piston", box) as (_, client):

@@ -11,6 +11,7 @@ import pytest
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.fusion_like import fusion_like
+from tests.needs import CPP
 from tests.patience import stretched
 
 LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=60.0)
@@ -99,6 +100,7 @@ def test_arguments_and_files(fusion: FusionExecutor) -> None:
     assert execution.stdout.decode() == f"{list(args)!r} hi\n"
 
 
+@CPP
 def test_our_flags(fusion: FusionExecutor) -> None:
     """C++20, GNU, and optimised: this loop takes a second or two without -O2."""
     source = """
@@ -119,11 +121,13 @@ def test_our_flags(fusion: FusionExecutor) -> None:
     assert b"main.cpp:1:21: error" in wrong.stderr
 
 
+@CPP
 def test_what_forgets_a_header_compiles_all_the_same(fusion: FusionExecutor) -> None:
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'
     assert cpp(fusion, source).stdout == b"7"
 
 
+@CPP
 def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
     source = '#include <bits/stdc++.h>\nint main() { puts("fast"); }'
     execution = cpp(fusion, source, Limits(cpu_s=0.5, wall_s=3.5, compile_s=120.0))
@@ -131,6 +135,7 @@ def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
     assert (execution.status, execution.stdout) == (Status.FINISHED, b"fast\n"), execution
 
 
+@CPP
 def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
     fusion = FusionExecutor(url)
     source = '#include <cstdio>\nint main() { puts("mine"); }'
@@ -192,6 +197,7 @@ def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion:
     assert not execution.cpu_measured or execution.time_s >= 0.5
 
 
+@CPP
 def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
     bomb = (
         "template<int n, int m> struct F { static const long v = F<n-1, m>::v ^ F<n-1, m+1>::v; };\n"
@@ -202,6 +208,7 @@ def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExec
     assert re.match(r"the compiler took too long: \d\.\d s of CPU time, and 1 s are allowed", execution.message)
 
 
+@CPP
 def test_a_program_of_many_files(fusion: FusionExecutor) -> None:
     extras = (
         ("lib/add.cpp", b'#include "lib/add.h"\nint add(int a, int b) { return a + b; }'),
@@ -220,6 +227,7 @@ def test_a_program_in_bash_is_not_taken_for_the_script_that_runs_it(fusion: Fusi
 
 
 @pytest.mark.more
+@CPP
 def test_languages_are_tried_once(url: str) -> None:
     executor = FusionExecutor(url)
     assert executor.runs("cpp")

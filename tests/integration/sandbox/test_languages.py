@@ -10,6 +10,7 @@ from balancer.sandbox.languages.known import by_extension, known_languages
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.toolchain import find_toolchain
+from tests.needs import CPP
 
 LIMITS = Limits(cpu_s=10.0, wall_s=60.0, compile_s=120.0)
 # Each reads two numbers and prints their sum.
@@ -57,6 +58,7 @@ def test_a_language_that_is_here_runs_and_one_that_is_not_says_why(language: Lan
     assert (ran.status, ran.exit_code, ran.stdout.split()) == (Status.FINISHED, 0, [b"42"]), ran
 
 
+@CPP
 def test_what_most_machines_have_is_here() -> None:
     assert all(here().runs(name) for name in ("python", "cpp", "c", "bash", "folder"))
 
@@ -97,7 +99,7 @@ MANY: dict[str, tuple[str, tuple[tuple[str, bytes], ...]]] = {
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=CPP if name == "folder" else ()) for name in MANY])
 def test_programs_of_many_files(name: str) -> None:
     if not here().runs(name):
         pytest.skip(f"{name} is not here")
@@ -110,6 +112,7 @@ def test_programs_of_many_files(name: str) -> None:
     assert other.stdout.split() == [b"440"]  # nothing of the first one was kept for it
 
 
+@CPP
 def test_other_files_lie_there_when_a_compiled_program_runs() -> None:
     source = '#include <fstream>\n#include <iostream>\nint main() { std::cout << std::ifstream("d.txt").rdbuf(); }'
     program = Program("cpp", source, extras=(("d.txt", b"data"),))

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,9 @@ from balancer.sandbox.local.compile import digest_of, refusal_of
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand
+from tests.needs import CPP
 from tests.patience import stretched
+from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0, compile_s=20.0)
 PRINT = '#include <cstdio>\nint main() {{ puts("{}"); }}'
@@ -48,18 +49,16 @@ def run(executor: LocalExecutor, source: str, limits: Limits = LIMITS) -> Execut
     return executor.run(Program("cpp", source), b"", limits, {})
 
 
+@CPP
 def test_once_for_all_threads(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = PRINT.format(f"threads {local.isolation}")
     outputs: list[bytes] = []
-    threads = [threading.Thread(target=lambda: outputs.append(run(local, source).stdout)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(4, lambda number: outputs.append(run(local, source).stdout))
     assert outputs == [f"threads {local.isolation}\n".encode()] * 4
     assert compilations(jobs) == 1
 
 
+@CPP
 def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
     options = ExecutorOptions(cache_dir=str(tmp_path / "new" / "cache"))
     for number in range(2):
@@ -71,20 +70,20 @@ def test_once_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedC
     assert binary.stat().st_mode & 0o777 == 0o555
 
 
+@CPP
 def test_once_at_a_time_for_all_executors_of_a_folder(tmp_path: Path, jobs: list[IsolatedCommand]) -> None:
     """They know of each other only through the folder, as processes do."""
     executors = [LocalExecutor(f"local://{n}", ExecutorOptions(cache_dir=str(tmp_path))) for n in range(3)]
     source = PRINT.format("at a time")
-    threads = [threading.Thread(target=run, args=(executor, source)) for executor in executors]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    outputs: list[bytes] = []
+    crew(3, lambda number: outputs.append(run(executors[number], source).stdout))
     for executor in executors:
         executor.close()
+    assert outputs == [b"at a time\n"] * 3
     assert compilations(jobs) == 1
 
 
+@CPP
 def test_once_for_all_processes_of_a_folder(tmp_path: Path) -> None:
     """Two processes compile the same program at the same time: one inode comes of it, and no scraps."""
     code = f"""
@@ -101,6 +100,7 @@ executor.close()
     assert kept[0].stat().st_nlink == 1  # the links of both processes are gone with them
 
 
+@CPP
 def test_a_folder_on_another_file_system() -> None:
     shared = Path("/dev/shm/balancer-test-cache")
     shutil.rmtree(shared, ignore_errors=True)
@@ -137,6 +137,7 @@ def test_all_that_a_compiler_is_told_and_given_is_part_of_the_key(tmp_path: Path
 
 
 @pytest.mark.more
+@CPP
 def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[IsolatedCommand]) -> None:
     source = f"int main() {{ return {local.isolation}; }}"
     first, second = run(local, source), run(local, source)
@@ -147,6 +148,7 @@ def test_compile_errors_are_told_and_kept(local: LocalExecutor, jobs: list[Isola
 
 
 @pytest.mark.more
+@CPP
 def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
     words = []
     for comment in ("// 1\n", "// 2\n"):
@@ -162,6 +164,7 @@ def test_linker_messages_are_the_same_every_time(local: LocalExecutor) -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "/etc/shadow", "/root/.bashrc", "/proc/self/environ", "/proc/1/cmdline"]
 )
+@CPP
 def test_nothing_leaks_through_the_compiler(
     isolated: LocalExecutor, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +177,7 @@ def test_nothing_leaks_through_the_compiler(
     assert assembler.status is (Status.FINISHED if path.startswith("/proc") else Status.COMPILE_ERROR)
 
 
+@CPP
 def test_the_binary_cannot_smuggle_a_file_out(isolated: LocalExecutor) -> None:
     """What the assembler can embed is the compiler's own environment, and nothing of ours is in it."""
     source = r"""
@@ -204,12 +208,14 @@ BOMBS = {
 
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BOMBS)
+@CPP
 def test_compile_bombs_are_bounded(isolated: LocalExecutor, name: str) -> None:
     execution = run(isolated, BOMBS[name], Limits(compile_s=1.0))
     assert execution.status is Status.COMPILE_ERROR
     assert len(execution.stderr) <= 2**14 + 16  # the last character may have been cut
 
 
+@CPP
 def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
     local: LocalExecutor, jobs: list[IsolatedCommand]
 ) -> None:
@@ -225,6 +231,7 @@ def test_a_compiler_out_of_cpu_time_says_so_and_is_not_remembered(
 
 
 @pytest.mark.more
+@CPP
 def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
     local: LocalExecutor, jobs: list[IsolatedCommand], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,17 +251,14 @@ def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
     assert again.compile_s > 0
 
 
+@CPP
 def test_who_waits_for_a_compile_that_is_given_up_hears_of_it_at_once(local: LocalExecutor) -> None:
     """Nobody tries the same again for as long, one after the other."""
     limits = Limits(compile_s=0.5)
     source = BOMBS["template bomb"] + f"// all of {local.isolation}"
     ends: list[Execution] = []
-    threads = [threading.Thread(target=lambda: ends.append(run(local, source, limits))) for _ in range(4)]
     began_s = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(4, lambda number: ends.append(run(local, source, limits)))
     assert [each.status for each in ends] == [Status.COMPILE_ERROR] * 4
     assert time.monotonic() - began_s < stretched(2.0)
 
@@ -277,6 +281,7 @@ def test_what_a_compiler_died_of(words: str, message: str, doubtful: bool, lasti
 
 
 @pytest.mark.more
+@CPP
 def test_what_forgets_a_header_compiles_all_the_same(local: LocalExecutor) -> None:
     """Old compilers had it in another header; validators of real packages rely on that."""
     source = 'int main() { std::array<int, 1> a{7}; printf("%d", a[0]); }'

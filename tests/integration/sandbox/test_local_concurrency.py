@@ -1,9 +1,9 @@
 """Many callers at once: each gets the answer to its own question."""
 
-import threading
-
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
+from tests.needs import CPP
+from tests.threads.crew import crew
 
 THREADS = 8
 ROUNDS = 3
@@ -23,6 +23,7 @@ def question(number: int) -> tuple[Program, bytes, Status, bytes]:
     return program, text + b"\n", status, stdout
 
 
+@CPP
 def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
     limits = Limits(cpu_s=0.2, wall_s=20.0, output_bytes=1000)
     wrong: list[tuple[int, Execution]] = []
@@ -37,11 +38,7 @@ def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
                 wrong.append((number, execution))
             answers.append(number)
 
-    threads = [threading.Thread(target=ask, args=(caller,)) for caller in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(THREADS, ask)
     assert not wrong
     assert sorted(answers) == list(range(THREADS * ROUNDS))
 
@@ -56,13 +53,6 @@ print("all born")
 """
     outputs: list[bytes] = []
 
-    def ask() -> None:
-        limits = Limits(cpu_s=5.0, wall_s=10.0, processes=7)
-        outputs.append(isolated.run(Program("python", source), b"", limits, {}).stdout)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    limits = Limits(cpu_s=5.0, wall_s=10.0, processes=7)
+    crew(4, lambda number: outputs.append(isolated.run(Program("python", source), b"", limits, {}).stdout))
     assert outputs == [b"all born\n"] * 4

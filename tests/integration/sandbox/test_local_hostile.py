@@ -18,14 +18,19 @@ from balancer.sandbox.local.executor import LocalExecutor
 from tests.integration.sandbox.attacks.attack import BUSY, SLEEPY, Attack, faults_of, in_force, run
 from tests.integration.sandbox.attacks.table import ATTACKS, IN_PART
 from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.needs import CPP
 from tests.patience import stretched
+
+
+def _needed(attack: Attack) -> tuple[pytest.MarkDecorator, ...]:
+    return (CPP,) if attack.language == "cpp" else ()
 
 
 @pytest.mark.sampled(24)
 @pytest.mark.parametrize(
     ("sandbox", "attack"),
     [
-        pytest.param(isolation, attack, id=f"{isolation}-{attack.name}")
+        pytest.param(isolation, attack, id=f"{isolation}-{attack.name}", marks=_needed(attack))
         for isolation in ("bubblewrap", "unshare", "rlimits")
         for attack in ATTACKS
         if isolation in attack.on  # rlimits does not promise all of them
@@ -41,7 +46,8 @@ def test_attack(sandbox: LocalExecutor, attack: Attack, marker: str) -> None:
 
 @pytest.mark.more
 @pytest.mark.parametrize(
-    ("off", "attack"), [pytest.param(off, a, id=f"{off}-{a.name}") for off, some in IN_PART.items() for a in some]
+    ("off", "attack"),
+    [pytest.param(off, a, id=f"{off}-{a.name}", marks=_needed(a)) for off, some in IN_PART.items() for a in some],
 )
 def test_attack_where_a_protection_cannot_be_had(
     lesser: Callable[[str], LocalExecutor], off: str, attack: Attack, marker: str
@@ -162,6 +168,7 @@ executor.run(Program("python", source, args=({marker!r},)), b"", Limits(), {{}})
     subprocess.run(["rm", "-rf", folder], check=True)  # nobody was left to do it
 
 
+@pytest.mark.needs("bwrap")
 def test_version_2_of_control_groups_counts_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the kernel's own files, where its hierarchy is mounted beside those of version 1."""
     mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())

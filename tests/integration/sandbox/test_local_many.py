@@ -5,10 +5,11 @@ import pytest
 from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
+from tests.needs import CPP
 
 INPUTS = [b"%d %d\n" % (a, b) for a, b in [(1, 2), (7, 0), (8, 1), (9, 9), (6, 3), (5, 5), (0, 0), (4, 12)]]
 
-CPP = """
+IN_CPP = """
 #include <bits/stdc++.h>
 using namespace std;
 #define int long long
@@ -64,7 +65,7 @@ def shown(executions: list[Execution]) -> list[tuple[Status, int | None, bytes]]
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(("language", "source"), [("cpp", CPP), ("python", PYTHON)])
+@pytest.mark.parametrize(("language", "source"), [pytest.param("cpp", IN_CPP, marks=CPP), ("python", PYTHON)])
 def test_each_input_ends_as_it_does_alone(local: LocalExecutor, language: str, source: str) -> None:
     program = Program(language, source, args=("one", "two"))
     alone = [local.run(program, data, Limits(cpu_s=1.0), {}) for data in INPUTS]
@@ -75,7 +76,11 @@ def test_each_input_ends_as_it_does_alone(local: LocalExecutor, language: str, s
 @pytest.mark.parametrize(
     ("language", "source"),
     [
-        ("cpp", '#include <cstdio>\nint main() { volatile int n; scanf("%d", &n); while (n) n += 2; puts("end"); }'),
+        pytest.param(
+            "cpp",
+            '#include <cstdio>\nint main() { volatile int n; scanf("%d", &n); while (n) n += 2; puts("end"); }',
+            marks=CPP,
+        ),
         ("python", "n = int(input())\nwhile n: n += 2 * (abs(n) < 9)\nprint('end')"),
     ],
 )
@@ -87,6 +92,7 @@ def test_time_runs_out_for_one_input_and_not_for_the_next(bare: LocalExecutor, l
     assert 0.05 <= second.time_s < 1.0
 
 
+@CPP
 def test_after_three_inputs_without_an_end_the_rest_is_left(bare: LocalExecutor) -> None:
     program = Program("cpp", "int main() { for (volatile int i = 0;; i++); }")
     assert len(many(bare, program, [BatchedInput(b"")] * 20, 0.05)) == 3
@@ -125,7 +131,9 @@ sys.exit(42 if a + b == sys.stdin.read().strip() else 43)
 """
 
 
-@pytest.mark.parametrize(("language", "source"), [("cpp", CHECKER_CPP), ("python", CHECKER_PYTHON)])
+@pytest.mark.parametrize(
+    ("language", "source"), [pytest.param("cpp", CHECKER_CPP, marks=CPP), ("python", CHECKER_PYTHON)]
+)
 def test_an_output_validator_finds_the_files_of_each_input(local: LocalExecutor, language: str, source: str) -> None:
     program = Program(language, source, args=("input.txt", "answer.txt", "feedback/"))
     wrapped = taking_many(program)

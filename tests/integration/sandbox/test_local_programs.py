@@ -21,6 +21,7 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.prepared import UidPool, high_range
 from balancer.sandbox.local.toolchain import find_toolchain
 from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.needs import CPP
 from tests.patience import stretched
 
 LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
@@ -30,6 +31,7 @@ def python(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Lim
     return executor.run(Program("python", source), stdin, limits, {})
 
 
+@CPP
 def test_it_is_an_executor(local: LocalExecutor) -> None:
     assert isinstance(local, Executor)
     assert local.languages == set(find_toolchain(LANGUAGES).languages) >= {"python", "cpp", "bash"}
@@ -41,7 +43,11 @@ def test_it_is_an_executor(local: LocalExecutor) -> None:
     ("language", "source"),
     [
         ("python", "print(sum(map(int, input().split())))"),
-        ("cpp", '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }'),
+        pytest.param(
+            "cpp",
+            '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }',
+            marks=CPP,
+        ),
         ("bash", "read a b; echo $((a + b))"),
     ],
 )
@@ -80,6 +86,7 @@ def test_exit_codes(local: LocalExecutor, source: str, exit_code: int) -> None:
 
 
 @pytest.mark.sampled(1)
+@CPP
 def test_arguments_and_files(local: LocalExecutor) -> None:
     args = ("in.txt", "sub/ans wer.txt", "", "'; $(touch x) \"", "*", "--", "é", "a\nb")
     source = "import sys, os\nprint(sys.argv[1:])\nprint(open('in.txt').read(), open('sub/ans wer.txt').read())"
@@ -109,6 +116,7 @@ def test_file_names_that_are_refused(local: LocalExecutor, name: str) -> None:
         local.run(Program("python", ""), b"", LIMITS, {name: b""})
 
 
+@CPP
 def test_a_language_that_is_not_known(local: LocalExecutor) -> None:
     with pytest.raises(ValueError, match=r"cannot run language 'cobol': known are bash, c, cpp, .*python"):
         local.run(Program("cobol", ""), b"", LIMITS, {})
@@ -147,6 +155,7 @@ if __name__ == "__main__":
     assert python(isolated, source).stdout == b"16\n[1, 2]\n"
 
 
+@CPP
 def test_deep_recursion_has_a_stack(local: LocalExecutor) -> None:
     source = """
     int f(int n) { volatile char x[1000] = {1}; return n ? f(n - 1) + x[0] : 0; }
@@ -274,7 +283,7 @@ def test_sandboxes_that_wait_go_with_the_executor() -> None:
     assert not executor._folder.path.exists()
 
 
-@pytest.mark.parametrize("name", ["bubblewrap", "rlimits"])
+@pytest.mark.parametrize("name", [pytest.param("bubblewrap", marks=pytest.mark.needs("bwrap")), "rlimits"])
 def test_closing_stops_what_runs(name: str, marker: str) -> None:
     executor = LocalExecutor("local://closing", ExecutorOptions(isolation=name))
     folder = executor._folder.path

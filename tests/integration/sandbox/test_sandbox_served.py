@@ -1,4 +1,4 @@
-"""Client and server together: real programs, over real sockets, through SandboxFusion's API."""
+"""Client and server together, through SandboxFusion's API; what every executor owes is in test_adapters.py."""
 
 import os
 import signal
@@ -18,20 +18,9 @@ from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.integration.sandbox.processes import processes_with, wait_until
 from tests.patience import stretched
 from tests.servers import RunningServer, running_server
+from tests.threads.crew import crew
 
 LIMITS = Limits(cpu_s=4.0, wall_s=8.0)
-CHECKER = r"""
-#include <cstdio>
-#include <cstdlib>
-int main(int n, char** a) {
-    int x, y;
-    FILE* answer = fopen(a[2], "r");
-    if (n != 4 || !answer || fscanf(answer, "%d", &x) != 1) return 1;
-    if (scanf("%d", &y) != 1) return 43;
-    printf("%s", a[3]);
-    return x == y ? 42 : 43;
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,59 +41,6 @@ def python(executor: FusionExecutor, source: str, stdin: bytes = b"", limits: Li
     return executor.run(Program("python", source), stdin, limits, {})
 
 
-@pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22\r\n \xc3\xa4\xff"])  # the second one goes as a script
-@pytest.mark.parametrize(
-    ("language", "source"),
-    [
-        ("python", "import sys; print(sum(map(int, sys.stdin.buffer.read().split()[:2])))"),
-        ("cpp", '#include <cstdio>\nint main() { int a, b; scanf("%d%d", &a, &b); printf("%d\\n", a + b); }'),
-        ("bash", "read -r a b; echo $((a + ${b%$'\\r'}))"),
-    ],
-)
-def test_a_plus_b(served: FusionExecutor, language: str, source: str, stdin: bytes) -> None:
-    execution = served.run(Program(language, source), stdin, LIMITS, {})
-    assert (execution.status, execution.exit_code, execution.stdout) == (Status.FINISHED, 0, b"42\n"), execution
-    assert execution.cpu_measured
-
-
-@pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
-def test_a_checker_with_arguments(served: FusionExecutor, output: bytes, exit_code: int) -> None:
-    args = ("in.txt", "ans.txt", "it's $HOME")
-    execution = served.run(Program("cpp", CHECKER, args=args), output, LIMITS, {"in.txt": b"", "ans.txt": b"7\n"})
-    assert (execution.status, execution.exit_code) == (Status.FINISHED, exit_code)
-    assert execution.stdout == (b"it's $HOME" if output else b"")
-
-
-def test_a_checker_in_python(served: FusionExecutor) -> None:
-    source = "import sys\nsys.exit(42 if open(sys.argv[1]).read() == input() else 43)"
-    execution = served.run(Program("python", source, args=("a/b.txt",)), b"x", LIMITS, {"a/b.txt": b"x"})
-    assert execution.exit_code == 42
-
-
-def test_compile_errors(served: FusionExecutor) -> None:
-    for args in ((), ("x",)):
-        execution = served.run(Program("cpp", "int main() { return x; }", args=args), b"", LIMITS, {})
-        assert (execution.status, execution.exit_code) == (Status.COMPILE_ERROR, None)
-        assert b"main.cpp:1:21: error" in execution.stderr
-
-
-@pytest.mark.parametrize(
-    ("source", "limits", "status", "exit_code"),
-    [
-        ("raise SystemExit(3)", LIMITS, Status.FINISHED, 3),
-        ("import os; os.abort()", LIMITS, Status.FINISHED, -6),
-        ("x = bytearray(2**30)", LIMITS, Status.MEMORY_LIMIT, 1),
-        ("while True: pass", Limits(cpu_s=0.3, wall_s=8.0), Status.TIME_LIMIT, None),
-        ("import time; time.sleep(60)", Limits(wall_s=0.5), Status.TIME_LIMIT, None),
-        ("print('x' * 10**6)", Limits(output_bytes=10**5), Status.OUTPUT_LIMIT, None),
-    ],
-)
-def test_every_end(served: FusionExecutor, source: str, limits: Limits, status: Status, exit_code: int | None) -> None:
-    execution = python(served, source, limits=limits)
-    assert (execution.status, execution.exit_code) == (status, exit_code)
-    assert execution.cpu_measured or execution.status is not Status.TIME_LIMIT
-
-
 def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served: FusionExecutor) -> None:
     execution = python(served, "print('ä' * 500_000)")
     assert (execution.status, len(execution.stdout)) == (Status.FINISHED, 1_000_001)
@@ -113,16 +49,8 @@ def test_output_is_kept_whole_beyond_what_sandboxfusion_can(served: FusionExecut
 def test_requests_beyond_the_workers_wait(served: FusionExecutor) -> None:
     """Six programs that sleep 0.3 s, two at a time, cannot be done before 0.9 s; and all are done."""
     statuses: list[Status] = []
-
-    def ask() -> None:
-        statuses.append(python(served, "import time; time.sleep(0.3)").status)
-
     started_s = time.monotonic()
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew(6, lambda number: statuses.append(python(served, "import time; time.sleep(0.3)").status))
     assert time.monotonic() - started_s >= 0.9
     assert statuses == [Status.FINISHED] * 6
 
@@ -151,13 +79,14 @@ class TestApi:
         assert httpx2.request(method, server.url + path, trust_env=False).status_code == status
 
 
-def test_who_hangs_up_while_waiting_is_not_served() -> None:
+def test_who_hangs_up_while_waiting_is_not_served(marker: str) -> None:
     """The only worker is busy; a second request waits and is given up; the third does not have to wait for it."""
     with running_server(workers=1) as server:
         executor = FusionExecutor(server.url)
-        busy = threading.Thread(target=python, args=(executor, "import time; time.sleep(0.6)"))
+        program = Program("python", "import time; time.sleep(0.6)", args=(marker,))
+        busy = threading.Thread(target=executor.run, args=(program, b"", LIMITS, {}))
         busy.start()
-        time.sleep(0.2)
+        wait_until(lambda: bool(processes_with(marker)))
         give_up(server.url, b'{"code": "sleep 5", "language": "bash"}')
         started_s = time.monotonic()
         assert python(executor, "print(1)").stdout == b"1\n"

@@ -15,6 +15,7 @@ from balancer.program import ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
 from tests.benchmarks.bench_server import measure
 from tests.integration.sandbox.processes import processes_with, wait_until
+from tests.needs import CPP
 from tests.patience import PATIENCE_S, stretched
 from tests.servers import RunningServer, running_server
 from tests.storm import Storm
@@ -119,7 +120,7 @@ def test_the_number_of_connections_is_bounded_and_the_most_silent_gives_way() ->
 def test_who_is_being_served_does_not_give_way() -> None:
     with running_server(workers=1, connections=4) as server, contextlib.ExitStack() as stack:
         served = stack.enter_context(asked(server, code="import time; time.sleep(1); print(7)", language="python"))
-        time.sleep(0.3)
+        wait_until(lambda: metric(server, "balancer_sandbox_running") == 1)
         for _ in range(20):
             stack.enter_context(connected(server))
         answer = b""
@@ -150,6 +151,7 @@ def test_who_has_gone_frees_the_worker_and_the_program_is_killed(marker: str) ->
         assert metric(server, 'balancer_sandbox_requests_total{end="abandoned"}') == 5
 
 
+@CPP
 def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
     with running_server(workers=1) as server:
         fields = {"code": SLOW_CPP, "language": "cpp", "compile_timeout": 60}
@@ -162,6 +164,7 @@ def test_who_has_gone_frees_the_worker_from_a_compiler_too() -> None:
 
 
 @pytest.mark.more
+@CPP
 def test_a_program_that_two_wait_for_is_compiled_for_the_one_who_stays() -> None:
     """The first one compiles and goes; the second one, who waited for its compiler, is not the worse for it."""
     code = '#include <bits/stdc++.h>\n#include <regex>\nint main() { std::regex r("a"); std::puts("1"); }'

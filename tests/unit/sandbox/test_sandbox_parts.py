@@ -26,6 +26,7 @@ from balancer.sandbox.local.isolation.view import BOX, SandboxLayout, SandboxSpe
 from balancer.sandbox.local.prepared import UidPool, high_range, own_uids
 from balancer.sandbox.local.shutdown import GracefulShutdown
 from balancer.sandbox.local.toolchain import find_toolchain
+from tests.needs import CPP
 
 WHOLE_MAP = "         0          0 4294967295\n"
 PIDS = st.integers(1, 2**22)
@@ -255,6 +256,7 @@ class TestChoice:
         assert "\n" not in line
 
 
+@CPP
 def test_every_language_is_here_or_says_what_to_install() -> None:
     found = find_toolchain(LANGUAGES)
     assert set(found.languages) | set(found.missing) == {language.name for language in LANGUAGES}
