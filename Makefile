@@ -19,7 +19,7 @@ ray: $(READY) $(VENV)/.ray system  ## one pool over Ray, on a cluster of this ma
 	$(BIN)/python -m pytest -m "" tests/ray
 
 test: $(READY) system lint    ## lint, types, import rules and the whole test-suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(TESTS)
 
 more: $(READY) system         ## the tests that take long, with the strategies, isolations and servers that `make test` leaves out
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m more $(TESTS)

@@ -173,6 +173,7 @@ def test_an_interrupt_while_a_grant_is_told_costs_no_slot(kinds: set[type[Event]
     assert_nothing_lost(pool, 1)
 
 
+@pytest.mark.more
 def test_an_interrupt_at_any_point_of_a_lease_that_runs_out_leaves_the_pool_at_work() -> None:
     for interrupt in points(*_TELLING, least=30):
         pool = Pool([Endpoint("a"), Endpoint("b")], strategy="fifo", ttl_s=0.005)

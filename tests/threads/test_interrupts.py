@@ -188,6 +188,7 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
     reason="the core is not re-entrant: what a signal handler does to the pool while the same thread is half-way "
     "through a release corrupts the queue of waiters, at half of all points; an RLock lets it in",
 )
+@pytest.mark.more
 def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None:
     for number in range(1, 1000):
         pool = Pool([Endpoint("a")])
@@ -226,6 +227,7 @@ def test_an_interrupt_at_any_point_costs_no_slot(name: str) -> None:
         assert sorted(lease.endpoint.name for lease in leases) == ["a", "b", "c", "c"], f"interrupted at {where}"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 @pytest.mark.parametrize("what", ["release", "close"])
 def test_an_interrupt_at_any_point_of_what_ends_a_wait_leaves_nobody_asleep(

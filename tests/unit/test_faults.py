@@ -131,6 +131,7 @@ def test_silence_and_slowness(target: str) -> None:
         assert time.monotonic() - began_s >= 0.3
 
 
+@pytest.mark.more
 def test_a_drip_takes_its_time(target: str) -> None:
     with FaultProxy(target, ["drip"]) as proxy:
         began_s = time.monotonic()

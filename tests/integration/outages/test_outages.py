@@ -82,6 +82,7 @@ def test_a_black_hole_takes_two_percent_at_most(
     assert all(endpoint.in_flight == 0 for endpoint in pool.stats().endpoints)
 
 
+@pytest.mark.more
 def test_without_health_it_takes_a_multiple_of_that(
     servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
 ) -> None:

@@ -81,6 +81,7 @@ def test_every_end(fusion: FusionExecutor, source: str, status: Status, exit_cod
     assert b"root:" not in execution.stdout
 
 
+@pytest.mark.more
 def test_a_program_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
     execution = python(fusion, "print('beginning', flush=True)\nwhile True: pass", Limits(cpu_s=0.3, wall_s=60.0))
     assert (execution.status, execution.cpu_measured, execution.stdout) == (Status.TIME_LIMIT, True, b"beginning\n")
@@ -197,6 +198,7 @@ def test_a_program_that_starts_others_and_hides_its_time_is_not_accepted(fusion:
     assert not execution.cpu_measured or execution.time_s >= 0.5
 
 
+@pytest.mark.more
 @CPP
 def test_a_compiler_that_is_too_slow_is_known_by_its_cpu_time(fusion: FusionExecutor) -> None:
     bomb = (

@@ -118,6 +118,7 @@ def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.more
 def test_a_slow_problem_is_not_far_beyond_its_budget(tmp_path: Path) -> None:
     """30 inputs of 4 runs of 50 ms take 6 s; the budget is one."""
 
