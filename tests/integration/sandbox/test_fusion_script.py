@@ -1,5 +1,6 @@
 """Runs by script on a server that behaves as SandboxFusion was seen to: our flags, any output, times to be trusted."""
 
+import os
 import re
 import shutil
 import time
@@ -138,12 +139,15 @@ def test_compiling_is_not_the_programs_time(fusion: FusionExecutor) -> None:
 
 @CPP
 def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
+    kept = Path("/tmp/.balancer")  # where the script keeps binaries on a server, here on this machine
+    if kept.exists() and not os.access(kept, os.W_OK):
+        pytest.skip(f"{kept} is another user's, so nothing can be kept")
     fusion = FusionExecutor(url)
     source = '#include <cstdio>\nint main() { puts("mine"); }'
     first, second = cpp(fusion, source), cpp(fusion, source)
     assert first.compile_s > 0
     assert (second.compile_s, second.stdout) == (0, b"mine\n")
-    (stored,) = [Path("/tmp/.balancer") / key for key in fusion._hashes._sha256]
+    (stored,) = [kept / key for key in fusion._hashes._sha256]
     assert stored.stat().st_size > 1000
     stored.write_text("#!/bin/sh\necho forged\n")  # as another program on the server could
     third = cpp(fusion, source)
