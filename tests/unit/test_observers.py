@@ -11,7 +11,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, EndpointError, NoEndpoint, Outcome, Pool
 from balancer.core import events
 from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Retried
-from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, QuotaSettings, RetrySettings
 from balancer.shells.logs import Log
 from balancer.testing.clock import ManualClock
 
@@ -266,3 +266,20 @@ def test_one_that_is_compared_is_told_with_what_it_is_compared_with(
     clock.advance(60.0)
     pool.acquire(exclude={"a"}).release(Outcome.FAILURE)
     assert [line.partition(": ")[2] for line in _logged(caplog)] == [said]
+
+
+@pytest.mark.parametrize("watched", ["not", "by an observer", "for its times", "with a quota"])
+def test_successes_count_whoever_watches(watched: str) -> None:
+    """A release that is watched takes a path of its own in the core."""
+    clock = ManualClock()
+    health = HealthSettings(consecutive_failures=0, success_rate=0.5, success_volume=10, decay_s=1000.0, min_hosts=100)
+    quotas = {"*": QuotaSettings(requests_per_min=1000)} if watched == "with a quota" else None
+    pool = Pool(["http://a/", "http://b/"], strategy="first", health=health, quotas=quotas, clock=clock, seed=1)
+    if watched == "by an observer":
+        pool.observe(lambda event: None, {Ended})
+    elif watched == "for its times":
+        pool.engine.core.time_leases()
+    for outcome in [Outcome.SUCCESS] * 20 + [Outcome.FAILURE] * 15:
+        pool.acquire(0).release(outcome)
+    (first, _) = pool.stats().endpoints
+    assert (first.leases, first.failures, first.health) == (35, 15, "healthy"), "15 of 35 failed, which is not half"
