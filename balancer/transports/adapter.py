@@ -12,7 +12,8 @@ from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import follow
-from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
+from balancer.shells.driver import tell_where
+from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of
 from balancer.transports.exchange import beginning, reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
@@ -78,6 +79,7 @@ class BalancedAdapter(HTTPAdapter):
                 end_lease(lease, error)
                 if isinstance(error, Exception) and not _may_be_sent(request):
                     error.add_note(f"it was not tried again: {HALF_SENT}")
+                    tell_where(error, plan.tries, lease.endpoint.name)
                     raise FinalFailure(error) from None
                 raise
 
@@ -188,7 +190,7 @@ def _came_to(error: Exception, request: PreparedRequest) -> Response:
     if isinstance(answer, Response):
         return answer
     if isinstance(error, AcquireTimeout | TooManyWaiters):
-        raise ConnectTimeout(str(error), request=request) from error
+        raise with_notes_of(error, ConnectTimeout(str(error), request=request)) from error
     if isinstance(error, NoEndpoint | PoolClosed):
-        raise ConnectionError(str(error), request=request) from error
+        raise with_notes_of(error, ConnectionError(str(error), request=request)) from error
     raise error

@@ -22,6 +22,7 @@ from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
+from balancer.shells.driver import tell_where
 from balancer.transports.errors import (
     HALF_SENT,
     MOST_BYTES,
@@ -190,6 +191,7 @@ class RequestExchange:
         if self._body.may_be_sent:
             return shown
         shown.add_note(f"it was not tried again: {HALF_SENT}")
+        tell_where(shown, self.plan.tries, lease.endpoint.name)
         return FinalFailure(shown)
 
     def came_to(self, error: Exception) -> Any:
