@@ -15,6 +15,7 @@ import json
 import re
 from ast import literal_eval
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -51,7 +52,8 @@ class HowToRun:
         kind = self.kind
         for key in _KINDS:
             if told := table.get(key):
-                kind = "stdin" if told in _STDIN else "call" if told in _CALL else None
+                word = str(told).lower().replace("-", "_").replace(" ", "_")
+                kind = "stdin" if word in _STDIN else "call" if word in _CALL else None
                 if kind is None:
                     known = ", ".join(sorted(_STDIN | _CALL))
                     raise ValueError(f"{where}: {key} is {shown(told)}; known are {known}")
@@ -133,11 +135,11 @@ def _of_table(tests: Mapping[str, Any], how: HowToRun) -> list[StdinCase | CallC
 def _name(where: str, table: Mapping[str, Any]) -> str | None:
     """Return the function that `table` or its metadata names, if one does. Raises ValueError."""
     metadata = table.get("metadata")
-    if isinstance(metadata, str) and metadata.strip():
-        try:
+    if isinstance(metadata, str):
+        with suppress(
+            ValueError, RecursionError
+        ):  # metadata may be any text; a call whose name is not found is refused
             metadata = json.loads(metadata)
-        except ValueError:
-            raise ValueError(f"{where}: metadata is {shown(metadata)}; it must be a table, or its JSON") from None
     for each in (table, metadata):
         if not isinstance(each, Mapping):
             continue
