@@ -3,19 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 
-from balancer.judge import CallCase, Job, Program, StdinCase, cases_of
-from balancer.program import Execution
+from balancer.judge import CallCase, Checker, Job, StdinCase, Verdict, cases_of
+from balancer.judge.cases import CaseRun, case_of
 from tests.patience import PATIENCE_S
-from tests.unit.judge.judges import judge_over
-from tests.unit.pipeline.fakes import FakeExecutor
-from tests.unit.pipeline.programs import finished
 
 _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
 
@@ -72,9 +70,34 @@ def test_what_is_not_known_is_no_score(tests: Any, words: str) -> None:
         Job.of("print(1)", tests)
 
 
-def _run(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
-    command = [sys.executable, "-I", "-S", "-c", program.source]
-    return finished(subprocess.run(command, input=stdin, capture_output=True, timeout=PATIENCE_S).stdout)
+_RUNS_ALL = """
+import json, os, sys
+for number, (source, stdin) in enumerate(json.load(sys.stdin)):
+    if not os.fork():
+        with open(f"in-{number}", "w+") as given, open(f"out-{number}", "w") as out:
+            given.write(stdin)
+            given.seek(0)
+            os.dup2(given.fileno(), 0)
+            os.dup2(out.fileno(), 1)
+            try:
+                exec(compile(source, "main.py", "exec"), {"__name__": "__main__"})
+                sys.stdout.flush()
+            finally:
+                os._exit(0)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+"""
+
+
+def _outputs(runs: Sequence[CaseRun], folder: Path) -> list[bytes]:
+    """Return what each run prints, by one interpreter that forks: starting one for each takes longer than the tests."""
+    given = json.dumps([(run.program.source, run.stdin.decode()) for run in runs])
+    command = [sys.executable, "-I", "-c", _RUNS_ALL]
+    subprocess.run(command, input=given.encode(), cwd=folder, stderr=subprocess.DEVNULL, timeout=PATIENCE_S, check=True)
+    return [(folder / f"out-{number}").read_bytes() for number in range(len(runs))]
 
 
 _READS = "a, b = map(int, open(0).read().split())\nprint(a {} b)"
@@ -122,14 +145,19 @@ FORMS: dict[str, tuple[str, Any]] = {
 }  # fmt: skip
 
 
-def test_a_right_program_is_right_and_a_wrong_one_wrong_in_every_form() -> None:
-    jobs = {
-        (form, sign): Job.of(f"```python\n{source.format(sign)}\n```", tests)
-        for (form, (source, tests)), sign in product(FORMS.items(), "+-")
-    }
-    with judge_over({"a": FakeExecutor(_run)}, capacity=2) as judge:
-        scores = dict(zip(jobs, (judged.score for judged in judge.run_many(jobs.values())), strict=True))
-    assert scores == {(form, sign): float(sign == "+") for form, sign in jobs}
+def test_a_right_program_is_right_and_a_wrong_one_wrong_in_every_form(tmp_path: Path) -> None:
+    runs = {}
+    for (form, (source, tests)), sign in product(FORMS.items(), "+-"):
+        job = Job.of(f"```python\n{source.format(sign)}\n```", tests)
+        (case,) = map(case_of, job.cases)
+        assert job.program is not None
+        runs[form, sign] = case.run_of(job.program)
+    outputs = _outputs([*runs.values()], tmp_path)
+    right = [
+        run.compare(Checker(), output, run.answer).verdict is Verdict.ACCEPTED
+        for run, output in zip(runs.values(), outputs, strict=True)
+    ]
+    assert dict(zip(runs, right, strict=True)) == {(form, sign): sign == "+" for form, sign in runs}
 
 
 _CALL_OF = {"fn_name": "f", "outputs": ["3"]}
