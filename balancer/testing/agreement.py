@@ -44,8 +44,8 @@ def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, Mode
         "calls": model.ends.total() - model.ends[Outcome.IGNORED],
         "failures": model.ends[Outcome.FAILURE],
         "overloads": model.ends[Outcome.OVERLOAD],
-        "retries": 0,
-        "hedges": 0,
+        "retries": model.retries,
+        "hedges": model.hedges,
         "ejections": model.ejections,
     }
     assert totals == expected, f"the totals are {totals}, not {expected}"

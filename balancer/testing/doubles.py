@@ -21,8 +21,8 @@ class RecordingStrategy(Strategy):
         told: ceiling, limit and weight of each node in service.
     """
 
-    def __init__(self, make: StrategyFactory, rng: random.Random) -> None:
-        self._inner = make(rng)
+    def __init__(self, inner: Strategy) -> None:
+        self._inner = inner
         self.name = self._inner.name
         self.told: dict[Node, tuple[int, int, float]] = {}
 

@@ -114,7 +114,7 @@ class ModelPool:
         self.handed_off = 0  # grants to waiters
         self.waited_s = 0.0  # by all waiters
         self.longest_wait_s = 0.0
-        self.ejections = 0
+        self.ejections = self.retries = self.hedges = 0
         self.seen: set[str] = set()  # of health, and "panic"
         self.charges: dict[str, list[ModelCharge]] = {}  # by quota
         self.charge_of: dict[int, tuple[str, ModelCharge]] = {}  # by lease id

@@ -40,7 +40,6 @@ from balancer.testing.agreement import (
     check_weights,
     kept_before,
 )
-from balancer.testing.clock import ManualClock
 from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
 
 __all__ = ["GrantRule", "Referee"]
@@ -60,7 +59,7 @@ class Referee:
         most_kept: the most endpoints kept at once, for different claims.
     """
 
-    def __init__(self, core: Core, model: ModelPool, clock: ManualClock, law: GrantRule | None) -> None:
+    def __init__(self, core: Core, model: ModelPool, clock: Callable[[], float], law: GrantRule | None) -> None:
         self._core = core
         self._model = model
         self._clock = clock

@@ -1,21 +1,20 @@
 """Reference check: a core and the naive model side by side, which must agree after every call.
 
-It makes each call on both, and checks which calls must be refused. The referee compares them. A state machine, a random
-walk or a person chooses the calls.
+It makes the calls of a shell, with a clock that is moved by hand. A refereed core compares them with the model. A list
+of calls, a random walk or a person chooses the calls.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from typing import Any, Final
 
-from balancer.core import Core, Waiter
+from balancer.core import Waiter
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
 from balancer.errors import (
-    AcquireTimeout,
-    BalancerError,
     DuplicateEndpoint,
     LeaseError,
     NoEndpoint,
@@ -25,10 +24,10 @@ from balancer.errors import (
 )
 from balancer.strategy import ANY, Request
 from balancer.testing.clock import ManualClock
-from balancer.testing.doubles import FakeLender, RecordingStrategy, StrategyFactory, other_pool
-from balancer.testing.model import ModelPool
+from balancer.testing.doubles import FakeLender, StrategyFactory, other_pool
 from balancer.testing.model_health import RulesInForce
-from balancer.testing.referee import GrantRule, Referee
+from balancer.testing.referee import GrantRule
+from balancer.testing.refereed_core import RefereedCore
 
 __all__ = ["ReferenceCheck", "StrategyFactory"]
 
@@ -61,13 +60,12 @@ class ReferenceCheck:
         seed: int = 0,
         law: GrantRule | None = None,
     ) -> None:
-        specs, rules = list(specs), rules or RulesInForce()
+        self._rules = rules = rules or RulesInForce()
         self._random = random.Random(seed)
         self.clock = ManualClock()
-        self.model = ModelPool(specs, max_waiters, rules)
-        self.core = Core(
+        self.core = RefereedCore(
             specs,
-            RecordingStrategy(make, self._random),
+            make(self._random),
             lender=FakeLender(),
             max_waiters=max_waiters,
             health=rules.health,
@@ -77,92 +75,85 @@ class ReferenceCheck:
             spill_after_s=rules.spill_after_s,
             rng=random.Random(seed + 1),
             now=self.clock(),
+            law=law,
+            thorough=False,
         )
-        self._referee = Referee(self.core, self.model, self.clock, law)
-        self._referee.look()
+        self.model = self.core.model
         self._stranger = other_pool()
 
     @property
     def out(self) -> list[Lease]:
         """The leases out, oldest first."""
-        return self._referee.out
+        return self.core.referee.out
 
     @property
     def ended(self) -> list[Lease]:
         """The leases that have ended."""
-        return self._referee.ended
+        return self.core.referee.ended
 
     @property
     def waiting(self) -> list[Waiter]:
         """The waiters, in order of arrival."""
-        return list(self._referee.waiting)
+        return list(self.core.referee.waiting)
 
     @property
     def grants(self) -> list[str]:
         """The name of every endpoint that was leased, in order."""
-        return self._referee.grants
+        return self.core.referee.grants
 
     @property
     def most_kept(self) -> int:
         """The most endpoints that were kept at once, each for another claim."""
-        return self._referee.most_kept
+        return self.core.referee.most_kept
 
     def ends(self) -> Counter[str]:
         """Return how many waits ended in which way: by the name of the error, or "lease"."""
-        return self._referee.ends()
+        return self.core.referee.ends()
 
     # -- leases ------------------------------------------------------------------------------------
 
     def acquire(self, request: Request = ANY, *, timeout_s: float = 60.0, priority: int = 0) -> None:
         """Ask for a lease; wait if there is none."""
         now = self.clock()
-        if self.model.closed:
-            self._refused(PoolClosed, lambda: self.core.acquire(request, now))
-            return
-        if self._lease(request) is None:
-            self._wait(request, now + timeout_s, priority)
+        with suppress(PoolClosed, NoEndpoint, TooManyWaiters):
+            if self.core.acquire(request, now) is None:
+                self.core.wait(request, now, now + timeout_s, priority, _never)
 
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS, hint: Hint | None = None) -> None:
         """Return a lease that is out."""
         lease.hint = hint
-        self._end(lease, outcome, lambda: self.core.release(lease, outcome, self.clock()))
+        self.core.release(lease, outcome, self.clock())
 
     def release_by_id(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """End a lease that is out by its id alone. After that it must be refused, by its id as well."""
-        self._end(lease, outcome, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
-        self._refused(LeaseError, lambda: self.core.release_by_id(lease.id, outcome, self.clock()))
+        self.core.release_by_id(lease.id, outcome, self.clock())
+        with suppress(LeaseError):
+            self.core.release_by_id(lease.id, outcome, self.clock())
 
     def used(self, lease: Lease, tokens: int) -> None:
         """Report how many tokens the call of a lease has used so far."""
-        served = self.core.used(lease, tokens, self.clock())
-        self.model.used(lease, tokens, self.clock())
-        self._referee.settle(served)
+        self.core.used(lease, tokens, self.clock())
 
     def release_again(self, lease: Lease) -> None:
         """Return a lease that has ended; it must be refused."""
-        self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
+        with suppress(LeaseError):
+            self.core.release(lease, Outcome.FAILURE, self.clock())
 
     def release_foreign(self) -> None:
         """Return a lease of another pool; it must be refused here and stay valid there."""
         lease = self._stranger.acquire(ANY, 0.0)
         assert lease is not None, "the other pool's only slot was lost when its lease was returned here"
-        self._refused(LeaseError, lambda: self.core.release(lease, Outcome.FAILURE, self.clock()))
+        self.release_again(lease)
         self._stranger.release(lease, Outcome.SUCCESS, 0.0)
 
     def amend(self, waiter: Waiter, request: Request) -> None:
         """Change the request of a waiter, which keeps its place. A request that can never be served must be refused."""
-        now = self.clock()
-        other = request != waiter.request or request.tokens != waiter.request.tokens
-        if other and self.model.hopeless(request):
-            self._refused(NoEndpoint, lambda: self.core.amend(waiter, request, now))
-            return
-        ended = self.core.amend(waiter, request, now)
-        self.model.amend(self._referee.waiting[waiter], request)
-        self._referee.settle(ended)
+        with suppress(NoEndpoint):
+            self.core.amend(waiter, request, self.clock())
 
     def cancel(self, waiter: Waiter) -> None:
         """Cancel a waiter, as if its caller has gone."""
-        self._gives_up(waiter, BalancerError, timed_out=False)
+        self.core.cancel(waiter, self.clock(), timed_out=False)
         self.core.cancel(waiter, self.clock(), timed_out=True)  # it has ended, so this must do nothing
 
     def pass_time(self, seconds: float, *, late: bool = False) -> None:
@@ -173,77 +164,64 @@ class ReferenceCheck:
             late: the shell has not noticed yet that something is due. With groups or quotas it always has.
         """
         self.clock.advance(seconds)
-        if (not late or self.model.rules.gated) and self.core.due_s <= self.clock():
-            self._referee.settle(self.core.tick(self.clock()))
-            assert self.core.due_s > self.clock(), "time has done what was due, and something is due again at once"
+        if (not late or self._rules.gated) and self.core.due_s <= self.clock():
+            self.core.tick(self.clock())
 
     def ping(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Report a ping to the core. For an unknown endpoint it must have no effect."""
-        self._referee.settle(self.core.pinged(name, ok, self.clock(), conclusive=conclusive))
+        self.core.pinged(name, ok, self.clock(), conclusive=conclusive)
 
     def time_out(self) -> None:
         """End all waiters whose deadline has passed, as a shell's timer would."""
         for waiter in self.waiting:
             if self.clock() >= waiter.deadline_s and not waiter.ended:
-                self._gives_up(waiter, AcquireTimeout, timed_out=True)
+                self.core.cancel(waiter, self.clock(), timed_out=True)
                 self.core.cancel(waiter, self.clock(), timed_out=True)  # likewise
 
     # -- membership --------------------------------------------------------------------------------
 
     def add(self, spec: Endpoint) -> None:
         """Add an endpoint, or bring it back. One that is active must be refused."""
-        known = self.model.find(spec.name)
-        if known is not None and known.state == "active":
-            self._refused(DuplicateEndpoint, lambda: self.core.add(spec, self.clock()))
-            return
-        ended = self.core.add(spec, self.clock())
-        self.model.add(spec)
-        self._referee.settle(ended)
+        with suppress(DuplicateEndpoint):
+            self.core.add(spec, self.clock())
 
     def update(self, url: str, **changes: Any) -> None:
         """Change fields of a spec; an unknown URL must be refused."""
         known = self.model.find(url)
-        if known is None:
-            self._refused(UnknownEndpoint, lambda: self.core.update(Endpoint(url), self.clock()))
-            return
-        spec = replace(known.spec, **changes)
-        ended = self.core.update(spec, self.clock())
-        self.model.update(spec)
-        self._referee.settle(ended)
+        with suppress(UnknownEndpoint):
+            self.core.update(replace(known.spec, **changes) if known else Endpoint(url), self.clock())
 
     def drain(self, url: str) -> None:
         """Drain an endpoint; an unknown URL must be refused."""
-        self._stop(url, "draining", lambda: self.core.drain(url, self.clock()))
+        with suppress(UnknownEndpoint):
+            self.core.drain(url, self.clock())
 
     def remove(self, url: str) -> None:
         """Remove an endpoint; an unknown URL must be refused."""
-        self._stop(url, "retiring", lambda: self.core.remove(url, self.clock()))
+        with suppress(UnknownEndpoint):
+            self.core.remove(url, self.clock())
 
     def set_strategy(self, make: StrategyFactory) -> None:
         """Switch to another strategy."""
-        self._referee.settle(self.core.set_strategy(RecordingStrategy(make, self._random), self.clock()))
+        self.core.set_strategy(make(self._random), self.clock())
 
     def close(self) -> None:
         """Close the pool: every waiter must get `PoolClosed`."""
-        ended = self.core.close(self.clock())
-        self.model.closed = True
-        assert set(ended) == set(self.waiting), "close() must end every waiter, and nobody else"
-        for waiter in ended:
-            self._referee.gave_up(waiter, PoolClosed)
+        self.core.close(self.clock())
 
     # -- judging -----------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Check that core and model agree on everything."""
-        self._referee.check()
+        self.core.check(self.clock())
 
     def finish(self) -> None:
         """Return all leases and check that nothing was lost: every slot can be leased again."""
         self._release_everything()
-        if self.model.rules.health and not self.model.closed:
+        if self._rules.health and not self.model.closed:
             self._heal()
         self.time_out()
-        if self.model.rules.quotas:
+        if self._rules.quotas:
             self._fill_quotas()
         assert not self.waiting, f"{len(self.waiting)} wait though every slot is free"
         if not self.model.closed:
@@ -252,54 +230,9 @@ class ReferenceCheck:
         self.check()
         busy = [e.name for e in self.core.counters(self.clock())[0] if e.in_flight]
         assert not busy, f"{busy} have leases out though all were given back"
-        self._referee.check_ended()
+        self.core.referee.check_ended()
 
     # -- inside ------------------------------------------------------------------------------------
-
-    def _refused(self, kind: type[BalancerError], call: Callable[[], object]) -> None:
-        """Check that `call` raises `kind` and changes nothing."""
-        before = self._referee.snapshot()
-        try:
-            call()
-        except kind:
-            assert self._referee.snapshot() == before, f"{kind.__name__} was raised, but something had changed"
-        else:
-            raise AssertionError(f"{kind.__name__} should have been raised")
-
-    def _end(self, lease: Lease, outcome: Outcome, end: Callable[[], Sequence[Waiter]]) -> None:
-        self.out.remove(lease)
-        self.ended.append(lease)
-        served = end()
-        self.model.release(lease, outcome, self.clock())
-        self._referee.settle(served)
-
-    def _wait(self, request: Request, deadline_s: float, priority: int) -> None:
-        now = self.clock()
-
-        def wait() -> Waiter:
-            return self.core.wait(request, now, deadline_s, priority, _never)
-
-        if self.model.hopeless(request):
-            self._refused(NoEndpoint, wait)
-        elif self.model.full(now, deadline_s):
-            self._refused(TooManyWaiters, wait)
-        else:
-            waiter = wait()
-            self._referee.waiting[waiter] = self.model.wait(request, now, deadline_s, priority)
-            self._referee.settle([waiter] if waiter.ended else ())
-
-    def _gives_up(self, waiter: Waiter, kind: type[BalancerError], *, timed_out: bool) -> None:
-        others = self.core.cancel(waiter, self.clock(), timed_out=timed_out)
-        self._referee.gave_up(waiter, kind)
-        self._referee.settle(others)
-
-    def _stop(self, url: str, state: str, stop: Callable[[], Sequence[Waiter]]) -> None:
-        if self.model.find(url) is None:
-            self._refused(UnknownEndpoint, stop)
-            return
-        ended = stop()
-        self.model.stop(url, state)
-        self._referee.settle(ended)
 
     def _release_everything(self) -> None:
         while self.out:
@@ -318,24 +251,19 @@ class ReferenceCheck:
     def _heal(self) -> None:
         """Let time pass, and calls succeed, until every endpoint is healthy."""
         for _ in range(_LONG_ENOUGH):
-            if self.model.rules.gated:
+            if self._rules.gated:
                 self.time_out()  # so that no waiter keeps a quota for ever
-            if self.core.due_s < inf or self.model.rules.quotas:
-                least_s = _MINUTE_S if self.model.rules.quotas else 10.0
+            if self.core.due_s < inf or self._rules.quotas:
+                least_s = _MINUTE_S if self._rules.quotas else 10.0
                 self.pass_time(max(least_s, self.core.due_s - self.clock() if self.core.due_s < inf else 0.0))
             names = {endpoint.spec.name for endpoint in self.model.endpoints}
             for name in sorted(names):  # each one alone, because a strategy or a host cap may prefer another
-                self._lease(Request(exclude=frozenset(names - {name})))
+                self.core.acquire(Request(exclude=frozenset(names - {name})), self.clock())
                 self._release_everything()
             healths = {endpoint.standing.health for endpoint in self.model.endpoints if endpoint.state == "active"}
             if self.core.due_s == inf and healths <= {"", "healthy"}:
                 return
         raise AssertionError("an endpoint never comes back")
-
-    def _lease(self, request: Request) -> Lease | None:
-        lease = self.core.acquire(request, self.clock())
-        self._referee.granted(lease, request)
-        return lease
 
     def _lease_everything(self) -> None:
         while self.model.free_for(ANY, now=self.clock()):

@@ -23,6 +23,7 @@ from balancer.core.decisions import Over
 from balancer.core.health import HealthWatch
 from balancer.errors import BalancerError
 from balancer.testing import ManualClock
+from balancer.testing.refereed_core import RefereedCore
 from tests.equivalence.gate import PATIENCE_S, Caller, Coarse, HandTimedPool, HandTimer
 from tests.equivalence.happened import Decided, Granted, Happened, Refused, recording
 from tests.equivalence.listening import ListeningRegistry
@@ -80,7 +81,10 @@ class Driver:
         self._clock = ManualClock(0.0)
         self._current = threading.local()
         self._woken: list[Waiter] = []
-        with patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))):
+        with (
+            patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
+            patch("balancer.pool.pool.Core", RefereedCore),
+        ):
             self._pool = HandTimedPool(
                 [self._specs[site.url] for site in plan.sites if not site.from_s],
                 strategy=strategy,
