@@ -1,6 +1,6 @@
 """Sequences of calls on a pool: played on a `ReferenceCheck`, judged, shortened, and printed as a counterexample.
 
-Hypothesis, or the shrinking here, chooses the calls. A shorter counterexample has fewer calls, then fewer endpoints,
+A walk, or the shrinking here, chooses the calls. A shorter counterexample has fewer calls, then fewer endpoints,
 then arguments closer to their defaults.
 """
 
@@ -12,15 +12,17 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel
+
 from balancer.endpoint import Endpoint
 from balancer.errors import StrategyError
 from balancer.strategy import ANY, Request
-from balancer.testing.draws import HOST_CAPS
+from balancer.testing.draws import FULL_HOSTS
+from balancer.testing.model_health import RulesInForce
 from balancer.testing.referee import GrantRule
 from balancer.testing.reference_check import ReferenceCheck, StrategyFactory
-from balancer.testing.walk import FULL_HOSTS
 
-__all__ = ["Call", "CallSequence", "SequencePlayer", "describe", "shrink", "words_of"]
+__all__ = ["Call", "CallSequence", "SequencePlayer", "counterexample", "describe", "shrink", "words_of"]
 
 T = TypeVar("T")
 _MOST_TRIES: Final = 3_000  # each plays a sequence, in some milliseconds
@@ -49,6 +51,7 @@ class CallSequence:
     max_waiters: int | None
     seed: int
     calls: tuple[Call, ...] = ()
+    rules: RulesInForce = FULL_HOSTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +67,24 @@ class SequencePlayer:
             self.makers[0],
             sequence.specs,
             max_waiters=sequence.max_waiters,
-            rules=FULL_HOSTS,
+            rules=sequence.rules,
             seed=sequence.seed,
             law=self.law,
         )
 
     def play(self, reference: ReferenceCheck, call: Call) -> None:
         """Make one call; nothing if its object does not exist now."""
-        about = self._about(reference, call)
-        if call.which is None:
+        about = self.about(reference, call.name)
+        if about is None:
             getattr(reference, call.name)(**call.arguments)
-        elif about:
+        elif about and call.which is not None:
             getattr(reference, call.name)(about[call.which % len(about)], **call.arguments)
+
+    def about(self, reference: ReferenceCheck, name: str) -> Sequence[Any] | None:
+        """Return the objects of which a call of this name is about one; None: it is about none."""
+        if name == "set_strategy":
+            return self.makers
+        return _ABOUT[name][1](reference) if name in _ABOUT else None
 
     def breach(self, sequence: CallSequence) -> tuple[Exception, int] | None:
         """Return the error that the sequence ends with, and after how many calls; None if there is none."""
@@ -93,35 +102,58 @@ class SequencePlayer:
             return error, done
         return None
 
-    def _about(self, reference: ReferenceCheck, call: Call) -> Sequence[Any]:
-        match call.name:
-            case "release":
-                return reference.out
-            case "release_again":
-                return reference.ended
-            case "cancel" | "amend":
-                return reference.waiting
-            case _:
-                return self.makers
 
-
-_NOUNS = {
-    "release": "lease out no. ",
-    "release_again": "ended lease no. ",
-    "cancel": "waiter no. ",
-    "amend": "waiter no. ",
-    "set_strategy": "strategy no. ",
+# What a call is about: in words, and where to find them.
+_ABOUT: dict[str, tuple[str, Callable[[ReferenceCheck], Sequence[Any]]]] = {
+    "release": ("lease out no. ", lambda reference: reference.out),
+    "release_by_id": ("lease out no. ", lambda reference: reference.out),
+    "used": ("lease out no. ", lambda reference: reference.out),
+    "release_again": ("ended lease no. ", lambda reference: reference.ended),
+    "cancel": ("waiter no. ", lambda reference: reference.waiting),
+    "amend": ("waiter no. ", lambda reference: reference.waiting),
 }
 
 
 def describe(sequence: CallSequence) -> list[str]:
     """Return the sequence as text: a line for the pool and one for each call."""
     waiters = [] if sequence.max_waiters is None else [f"max_waiters={sequence.max_waiters}"]
-    caps = {str(spec.host): HOST_CAPS[str(spec.host)] for spec in sequence.specs if spec.host in HOST_CAPS}
-    pool = ", ".join(
-        [f"[{', '.join(map(_brief, sequence.specs))}]", *waiters, *([f"host_caps={caps}"] if caps else [])]
-    )
+    pool = ", ".join([f"[{', '.join(map(_brief, sequence.specs))}]", *waiters, *_rules(sequence)])
     return [f"Pool({pool})", *map(_told, sequence.calls)]
+
+
+def _rules(sequence: CallSequence) -> list[str]:
+    """Return the rules in force; of caps of hosts, only those that the pool begins with."""
+    hosts = {"*", *(str(spec.host) for spec in sequence.specs)}
+    caps = {host: cap for host, cap in sequence.rules.host_caps.items() if host in hosts}
+    rules = replace(sequence.rules, host_caps=caps)
+    return [name for name in _unusual(rules, RulesInForce()) if not name.startswith("groups")]
+
+
+def counterexample(player: SequencePlayer, found: CallSequence, error: Exception) -> list[str]:
+    """Return the fewest calls that still fail, a line each, and in the last line the error that they end with.
+
+    Args:
+        player: makes them.
+        found: calls that failed.
+        error: the error that they ended with.
+    """
+    last = player.breach(found)
+    fewest = found  # if it depends on more than the calls, report the calls at least
+    end = []
+    if last is not None:
+
+        def shows(shorter: CallSequence) -> bool:
+            nonlocal last
+            breach = player.breach(shorter)
+            last = breach or last
+            return breach is not None
+
+        fewest = shrink(found, shows)
+        error, done = last  # of the calls that were kept last; another play might draw differently
+        if done > len(fewest.calls):
+            end = ["(in the end each lease is given back, and each slot leased once more)"]
+    lines = [f"    {line}" for line in [*describe(fewest), *end]]
+    return ["the fewest calls found that show it:", *lines, words_of(error)]
 
 
 def words_of(error: Exception) -> str:
@@ -135,17 +167,21 @@ def words_of(error: Exception) -> str:
 
 
 def _told(call: Call) -> str:
-    which = [] if call.which is None else [f"{_NOUNS[call.name]}{call.which + 1}"]
+    noun = _ABOUT[call.name][0] if call.name in _ABOUT else "strategy no. "
+    which = [] if call.which is None else [f"{noun}{call.which + 1}"]
     arguments = [f"{name}={_brief(value)}" for name, value in call.arguments.items()]
     return f"{call.name}({', '.join(which + arguments)})"
 
 
 def _brief(value: object) -> str:
-    """Return `value` as short text; of an endpoint or a request, only fields that are not the default."""
+    """Return `value` as short text; of an endpoint, a request or settings, only fields that are not the default."""
     if isinstance(value, Endpoint):
         return f"Endpoint({', '.join([repr(value.url), *_unusual(value, Endpoint(value.url))])})"
     if isinstance(value, Request):
         return f"Request({', '.join(_unusual(value, ANY))})"
+    if isinstance(value, BaseModel):
+        given = value.model_dump(exclude_defaults=True)
+        return f"{type(value).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
     if isinstance(value, frozenset):
         return f"{{{', '.join(map(repr, sorted(value)))}}}"
     return str(value) if isinstance(value, Enum) else repr(value)
@@ -195,6 +231,8 @@ def _simpler(sequence: CallSequence) -> Iterator[CallSequence]:
         yield replace(sequence, max_waiters=None)
     if sequence.seed:
         yield replace(sequence, seed=0)
+    for plainer in _plainer(sequence.rules):
+        yield replace(sequence, rules=plainer)
     for number, spec in enumerate(sequence.specs):
         for plainer in _plainer(spec):
             yield replace(sequence, specs=(*sequence.specs[:number], plainer, *sequence.specs[number + 1 :]))
@@ -216,12 +254,12 @@ def _more_usual(call: Call) -> Iterator[Call]:
 
 
 def _plainer(value: Any) -> Iterator[Any]:
-    """Yield an endpoint or a request with one more field at its default; or a lower number."""
+    """Yield an endpoint, a request or rules with one more field at its default; or a lower number."""
     if isinstance(value, int) and value > 2:
         yield 2
-    if not isinstance(value, Endpoint | Request):
+    if not isinstance(value, Endpoint | Request | RulesInForce):
         return
-    usual = ANY if isinstance(value, Request) else Endpoint(value.url)
+    usual = Endpoint(value.url) if isinstance(value, Endpoint) else type(value)()
     for name in (field.name for field in fields(value) if field.init):
         given: Any = getattr(value, name)
         if given != getattr(usual, name):

@@ -3,17 +3,18 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.model_health import RulesInForce
 
-__all__ = ["HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "gated_rules_of", "rules_of", "urls_of"]
+__all__ = ["FULL_HOSTS", "HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "gated_rules_of", "rules_of", "urls_of"]
 
 HOST_CAPS: Final = {"10.0.0.4": 2, "shared": 2}
 PAUSES_S: Final = (0.001, 0.05, 0.3, 1.0, 5.0, 40.0)
+FULL_HOSTS: Final = RulesInForce(host_caps=HOST_CAPS)
 TIMEOUTS_S: Final = (0.0, 0.01, 1.0, 30.0, float("inf"))
 
 T = TypeVar("T")
@@ -87,11 +88,14 @@ class Draws:
         urls: of all possible endpoints. Those with an even index fail most calls.
         rules: in force. Without any, no lease has a time limit either, so that the core's shorter path for such leases
             is tested too.
+
+    Attributes:
+        urls: as given.
     """
 
     def __init__(self, rng: random.Random, urls: Sequence[str], rules: RulesInForce) -> None:
         self._rng = rng
-        self._urls = urls
+        self.urls = urls
         self._terms = (None, None, *_TERMS) if rules.any else (None,)
         self._bad = urls[1::2] if rules.health else ()
         self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
@@ -100,16 +104,16 @@ class Draws:
 
     def url(self) -> str:
         """Return one of the URLs."""
-        return self._rng.choice(self._urls)
+        return self.one_of(self.urls)
 
     def request(self) -> Request:
         """Return a request, often the default one."""
         rng = self._rng
-        tokens = self._one_of(self._tokens)
+        tokens = self.one_of(self._tokens)
         if rng.random() < 0.5:
             return ANY if tokens is None else Request(tokens=tokens)
         labels, terms = rng.choice((_LABELS[0], *_LABELS)), rng.choice(self._terms)
-        exclude = rng.sample(self._urls, min(rng.choice((0, 0, 1, 2)), len(self._urls)))
+        exclude = rng.sample(self.urls, min(rng.choice((0, 0, 1, 2)), len(self.urls)))
         slots, key = rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l"))
         return Request(labels, frozenset(exclude), slots, key, terms, tokens)
 
@@ -118,21 +122,27 @@ class Draws:
         rng = self._rng
         labels, host = rng.choice(_LABELS), rng.choice(_HOSTS)
         capacity, weight = rng.randint(1, 4), rng.choice(_WEIGHTS)
-        group, quota = self._one_of(self._groups), self._one_of(self._quotas)
+        group, quota = self.one_of(self._groups), self.one_of(self._quotas)
         return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
 
-    def _one_of(self, choices: Sequence[T]) -> T:
-        """Return one of `choices`. A single choice draws nothing, so that a walk without gates stays the same."""
+    def change(self) -> dict[str, Any]:
+        """Return a change of an endpoint."""
+        url, field = self.url(), self.one_of(("capacity", "capacity", "weight", "labels", "host"))
+        return {"url": url, field: getattr(self.spec(url), field)}
+
+    def one_of(self, choices: Sequence[T]) -> T:
+        """Return one of `choices`."""
         return self._rng.choice(choices) if len(choices) > 1 else choices[0]
 
-    def tokens(self) -> int:
-        """Return how many tokens a call has used."""
-        return self._rng.choice((0, 1, 2, 5, 12, 30))
+    def index(self, length: int) -> int:
+        """Return an index into a list: one of the last 50."""
+        return length - 1 - self._rng.randrange(min(length, 50))
 
-    def ending(self, url: str) -> tuple[Outcome, Hint | None]:
-        """Return the outcome of a call to this URL, and a hint about the endpoint, if any."""
+    def ending(self, url: str) -> dict[str, Any]:
+        """Return how a call to this URL ends: the outcome, and a hint about the endpoint, if any."""
         rng = self._rng
         outcome = rng.choice(_BAD_OUTCOMES if url in self._bad else _OUTCOMES)
+        hint = Hint(timed_out=True) if outcome is Outcome.FAILURE and rng.random() < 0.3 else None
         if outcome is Outcome.OVERLOAD:
-            return outcome, rng.choice((None, Hint(retry_after_s=rng.choice(_RESTS_S))))
-        return outcome, Hint(timed_out=True) if outcome is Outcome.FAILURE and rng.random() < 0.3 else None
+            hint = rng.choice((None, Hint(retry_after_s=rng.choice(_RESTS_S))))
+        return {"outcome": outcome, "hint": hint}

@@ -186,8 +186,10 @@ class ReferenceCheck:
             self.core.add(spec, self.clock())
 
     def update(self, url: str, **changes: Any) -> None:
-        """Change fields of a spec; an unknown URL must be refused."""
+        """Change fields of a spec; an unknown URL must be refused. Who is out of service moves when it comes back."""
         known = self.model.find(url)
+        if known and known.state != "active":
+            changes.pop("host", None)
         with suppress(UnknownEndpoint):
             self.core.update(replace(known.spec, **changes) if known else Endpoint(url), self.clock())
 

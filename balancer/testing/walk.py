@@ -1,24 +1,25 @@
 """Random walk over all calls on a pool, compared with the naive model at every step.
 
-It needs only the standard library, and is fast enough for 100 000 steps. For a short counterexample use
-`balancer.testing.conformance`, which shrinks.
+It needs only the standard library, and is fast enough for 100 000 steps. `balancer.testing.conformance` takes many
+short walks, and shortens one that fails. Each call that a walk can make stands in one table: `_CALLS`.
 """
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from balancer.endpoint import Outcome
-from balancer.testing.draws import HOST_CAPS, PAUSES_S, TIMEOUTS_S, Draws, urls_of
+from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, counterexample
+from balancer.testing.draws import FULL_HOSTS, PAUSES_S, TIMEOUTS_S, Draws, urls_of
 from balancer.testing.model_health import RulesInForce
 from balancer.testing.referee import GrantRule
-from balancer.testing.reference_check import ReferenceCheck, StrategyFactory
+from balancer.testing.reference_check import StrategyFactory
 
-__all__ = ["FULL_HOSTS", "Walk", "random_walk"]
+__all__ = ["FULL_HOSTS", "Walk", "Walker", "random_walk", "short_walk"]
 
-_MAX_WAITERS = 12
-FULL_HOSTS = RulesInForce(host_caps=HOST_CAPS)
+_MAX_WAITERS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,120 +75,128 @@ def random_walk(
         thorough_every: compare all counters each time after this many steps; the waiters are checked at every step.
 
     Raises:
-        AssertionError: core and model disagree; the message says how, and the seed.
+        AssertionError: core and model disagree; the message says how, with the seed, and then the fewest calls that
+            were found to show it, one a line, and what they end with.
     """
-    walker = _Walker(make, seed, endpoints, rules, others, law)
-    ways = {**_MOVES, "used": (80, _Walker.used)} if rules.quotas else _MOVES
-    names, weights = zip(*ways.items(), strict=True)
-    moves: Counter[str] = Counter()
+    rng = random.Random(seed)
+    draws = Draws(rng, urls_of(endpoints), rules)
+    start = CallSequence(tuple(map(draws.spec, draws.urls)), _MAX_WAITERS, seed, rules=rules)
+    walker = Walker(SequencePlayer((make, *others), law), start, draws)
+    names = [*_PLAIN, "used"] if rules.quotas else _PLAIN
+    moves = rng.choices(names, [_CALLS[name].often for name in names], k=steps)
     try:
-        for step, name in enumerate(walker.random.choices(names, [often for often, _ in weights], k=steps)):
-            ways[name][1](walker)
-            moves[name] += 1
-            if step % thorough_every == 0:
-                walker.reference.check()
-        walker.reference.finish()
+        walker.walk(moves, thorough_every)
     except AssertionError as error:
-        raise AssertionError(f"seed {seed}, {endpoints} endpoints: {error}") from error
+        shown = counterexample(walker.player, walker.taken, error)
+        raise AssertionError("\n".join([f"seed {seed}, {endpoints} endpoints: {error}", *shown])) from error
     reference = walker.reference
-    return Walk(moves, tuple(reference.grants), reference.ends(), frozenset(reference.model.seen), reference.most_kept)
+    seen = frozenset(reference.model.seen)
+    return Walk(Counter(moves), tuple(reference.grants), reference.ends(), seen, reference.most_kept)
 
 
-class _Walker:
-    """One method for each move, which draws its own arguments."""
+def short_walk(player: SequencePlayer, rng: random.Random, steps: int) -> "tuple[Walker, list[str]]":
+    """Return a walker among at most four endpoints, and the names of the calls that it should make: about `steps`.
 
-    def __init__(
-        self,
-        make: StrategyFactory,
-        seed: int,
-        endpoints: int,
-        rules: RulesInForce,
-        others: Sequence[StrategyFactory],
-        law: GrantRule | None,
-    ) -> None:
-        self.random = random.Random(seed)
-        self._makers = (make, *others)
-        urls = urls_of(endpoints)
-        self._draws = Draws(self.random, urls, rules)
-        specs = [self._draws.spec(url) for url in urls]
-        self.reference = ReferenceCheck(make, specs, max_waiters=_MAX_WAITERS, rules=rules, seed=seed, law=law)
-
-    def acquire(self) -> None:
-        timeout_s, priority = self.random.choice(TIMEOUTS_S), self.random.choice((0, 0, 0, 1, -2, 3))
-        self.reference.acquire(self._draws.request(), timeout_s=timeout_s, priority=priority)
-
-    def release(self) -> None:
-        if self.reference.out:
-            lease = self.random.choice(self.reference.out)
-            self.reference.release(lease, *self._draws.ending(lease.endpoint.url))
-
-    def release_by_id(self) -> None:
-        if self.reference.out:
-            self.reference.release_by_id(self.random.choice(self.reference.out), self.random.choice(list(Outcome)))
-
-    def release_wrongly(self) -> None:
-        self.reference.release_foreign()
-        if self.reference.ended:
-            self.reference.release_again(self.random.choice(self.reference.ended[-50:]))
-
-    def amend(self) -> None:
-        if self.reference.waiting:
-            self.reference.amend(self.random.choice(self.reference.waiting), self._draws.request())
-
-    def cancel(self) -> None:
-        if self.reference.waiting:
-            self.reference.cancel(self.random.choice(self.reference.waiting))
-
-    def pass_time(self) -> None:
-        self.reference.pass_time(self.random.choice(PAUSES_S), late=self.random.random() < 0.3)
-
-    def time_out(self) -> None:
-        self.reference.time_out()
-
-    def used(self) -> None:
-        if self.reference.out:
-            self.reference.used(self.random.choice(self.reference.out), self._draws.tokens())
-
-    def ping(self) -> None:
-        ok, conclusive = self.random.random() < 0.6, self.random.random() < 0.3
-        self.reference.ping(self._draws.url(), ok, conclusive=conclusive)
-
-    def add(self) -> None:
-        self.reference.add(self._draws.spec(self._draws.url()))
-
-    def update(self) -> None:
-        url = self._draws.url()
-        field = self.random.choice(("capacity", "capacity", "weight", "labels", "host"))
-        known = self.reference.model.find(url)
-        if field != "host" or (known and known.state == "active"):  # out of service, one moves when it comes back
-            self.reference.update(url, **{field: getattr(self._draws.spec(url), field)})
-
-    def drain(self) -> None:
-        self.reference.drain(self._draws.url())
-
-    def remove(self) -> None:
-        self.reference.remove(self._draws.url())
-
-    def set_strategy(self) -> None:
-        self.reference.set_strategy(self.random.choice(self._makers))
+    Each makes only some kinds of calls: otherwise effects that take many of one kind would be rare (swarm testing).
+    """
+    draws = Draws(rng, urls_of(4), FULL_HOSTS)
+    specs = tuple(draws.spec(url) for url in draws.urls[: draws.one_of(range(5))])
+    start = CallSequence(specs, draws.one_of((None, None, 3, 0)), rng.randrange(2**16))
+    kinds = draws.one_of(range(1, len(_PLAIN) + 1))
+    some = ["acquire", "acquire", "release", *rng.sample(_PLAIN, kinds)]
+    names = rng.choices(some, k=rng.randint(steps // 2, steps))
+    if draws.one_of((True, False)):  # a closed pool does little more, so it is closed late or not at all
+        names += ["close", *rng.choices(some, k=rng.randrange(6))]
+    return Walker(player, start, draws), names
 
 
-# Weight of each move. There are slightly more acquires than releases, so that
-# there is nearly always a waiter. Most additions are refused, as the endpoint is there, so they must
-# come more often than removals.
-_MOVES: dict[str, tuple[int, Callable[[_Walker], None]]] = {
-    "acquire": (400, _Walker.acquire),
-    "release": (320, _Walker.release),
-    "release_by_id": (20, _Walker.release_by_id),
-    "release_wrongly": (20, _Walker.release_wrongly),
-    "amend": (30, _Walker.amend),
-    "cancel": (20, _Walker.cancel),
-    "pass_time": (110, _Walker.pass_time),
-    "time_out": (60, _Walker.time_out),
-    "ping": (20, _Walker.ping),
-    "add": (80, _Walker.add),
-    "update": (40, _Walker.update),
-    "drain": (12, _Walker.drain),
-    "remove": (12, _Walker.remove),
-    "set_strategy": (2, _Walker.set_strategy),
+class Walker:
+    """Takes steps: each is one call, drawn in the present state of the pool.
+
+    Args:
+        player: makes the calls.
+        start: the pool.
+        draws: the arguments of the calls.
+
+    Attributes:
+        player: as given.
+        reference: the pool, and its model.
+    """
+
+    def __init__(self, player: SequencePlayer, start: CallSequence, draws: Draws) -> None:
+        self.player = player
+        self.reference = player.open(start)
+        self._start = start
+        self._draws = draws
+        self._calls: list[Call] = []
+
+    @property
+    def taken(self) -> CallSequence:
+        """The pool, and the calls so far."""
+        return replace(self._start, calls=tuple(self._calls))
+
+    def walk(self, names: Iterable[str], thorough_every: int = 1) -> None:
+        """Make calls of these names, then return all leases and check that nothing was lost."""
+        for step, name in enumerate(names):
+            self._step(name)
+            if step % thorough_every == 0:
+                self.reference.check()
+        self.reference.finish()
+
+    def _step(self, name: str) -> None:
+        about, which = self.player.about(self.reference, name), None
+        if about is not None:
+            if not about:
+                return
+            which = self._draws.index(len(about))
+        call = Call(name, which, _CALLS[name].arguments(self._draws, about[which] if about else None))
+        self._calls.append(call)
+        self.player.play(self.reference, call)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of call: its weight in a walk, and the arguments of one about an object (a lease, a waiter)."""
+
+    often: int
+    arguments: Callable[[Draws, Any], Mapping[str, Any]] = lambda draws, about: {}
+
+
+# There are slightly more acquires than releases, so that there is nearly always a waiter. Most additions are refused,
+# as the endpoint is there, so they must come more often than removals.
+_CALLS: Final = {
+    "acquire": _Kind(
+        400,
+        lambda draws, _: {
+            "request": draws.request(),
+            "timeout_s": draws.one_of(TIMEOUTS_S),
+            "priority": draws.one_of((0, 0, 0, 1, -2, 3)),
+        },
+    ),
+    "release": _Kind(320, lambda draws, lease: draws.ending(lease.endpoint.url)),
+    "release_by_id": _Kind(20, lambda draws, _: {"outcome": draws.one_of(tuple(Outcome))}),
+    "release_again": _Kind(10),
+    "release_foreign": _Kind(10),
+    "used": _Kind(80, lambda draws, _: {"tokens": draws.one_of((0, 1, 2, 5, 12, 30))}),
+    "amend": _Kind(30, lambda draws, _: {"request": draws.request()}),
+    "cancel": _Kind(20),
+    "pass_time": _Kind(
+        110, lambda draws, _: {"seconds": draws.one_of(PAUSES_S), "late": draws.one_of((True, False, False))}
+    ),
+    "time_out": _Kind(60),
+    "ping": _Kind(
+        20,
+        lambda draws, _: {
+            "name": draws.url(),
+            "ok": draws.one_of((True, True, False)),
+            "conclusive": draws.one_of((True, False, False)),
+        },
+    ),
+    "add": _Kind(80, lambda draws, _: {"spec": draws.spec(draws.url())}),
+    "update": _Kind(40, lambda draws, _: draws.change()),
+    "drain": _Kind(12, lambda draws, _: {"url": draws.url()}),
+    "remove": _Kind(12, lambda draws, _: {"url": draws.url()}),
+    "set_strategy": _Kind(2),
+    "close": _Kind(0),
 }
+_PLAIN: Final = [name for name in _CALLS if name not in ("used", "close")]

@@ -85,7 +85,7 @@ def test_the_model_counts_what_happened() -> None:
 def test_a_walk_does_everything_and_can_be_repeated(name: str) -> None:
     walk = random_walk(MAKERS[name], 3000, seed=1, thorough_every=100)
     assert min(walk.moves.values()) >= 1
-    assert len(walk.moves) == 14
+    assert len(walk.moves) == 15
     assert min(walk.handed_off, walk.timed_out) > 50
     assert len(walk.grants) > 500
     assert walk == random_walk(MAKERS[name], 3000, seed=1, thorough_every=1000)
