@@ -214,6 +214,8 @@ def _thread(scene: _Scene, number: int) -> None:
                 ends["plain"] += 1
             else:
                 ends[_odd_in_thread(scene, rng)] += 1
+        except AssertionError as error:
+            scene.mixed.violations.append(str(error))
         except Exception as error:
             ends[type(error).__name__] += 1
     scene.add(ends)
@@ -299,6 +301,8 @@ async def _task(
                 ends[await _odd_in_task(scene, rng, sleep)] += 1
         except late:
             ends["cancelled"] += 1
+        except AssertionError as error:
+            scene.mixed.violations.append(str(error))
         except Exception as error:
             ends[type(error).__name__] += 1
     scene.add(ends)

@@ -1,10 +1,12 @@
 """Two loops, six threads and trio beside, with health and AIMD on: nothing is lost, and every wait ends once."""
 
 from collections import Counter
+from unittest.mock import patch
 
 import pytest
 
 from balancer.core.events import Ended, Event, Granted, Queued, TimedOut
+from balancer.testing.refereed_core import RefereedCore
 from tests.tasks.mixed import mixed, ruled_pool
 
 _SHORT, _FULL = 4_000, 60_000
@@ -36,3 +38,15 @@ def test_whatever_threads_and_tasks_do_at_once(in_full: bool) -> None:
     for way in ("plain", "block", "acquire", "call"):
         known |= {way, f"{way}, in a task"}
     assert came.ends.keys() <= known
+
+
+def test_the_naive_model_agrees_with_whatever_threads_and_tasks_do() -> None:
+    """At each call of the core, under the lock of the pool: see `balancer.testing.referee` for what holds."""
+    with patch("balancer.pool.pool.Core", RefereedCore):
+        pool = ruled_pool(2, endpoints=1)  # at first, so that many wait
+    came = mixed(pool, 600, odd=0.3, seed=2, threads=4, tasks=4)
+    assert came.violations[:1] == []
+    assert came.ends.total() == 600
+    core: RefereedCore = pool.engine.core  # type: ignore[assignment]
+    assert len(core.referee.grants) > 400
+    assert len(core.referee.ended) == len(core.referee.grants)
