@@ -75,6 +75,9 @@ class RefereedCore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.core, name)
 
+    def __repr__(self) -> str:
+        return repr(self.core)
+
     def check(self, now: float) -> None:
         """Check that core and model agree on everything."""
         self._now = now

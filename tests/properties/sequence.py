@@ -6,23 +6,12 @@ from typing import Any
 
 from balancer.core import Core
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
+from balancer.testing.doubles import FakeLender
 
 __all__ = ["Sequence"]
-
-
-class _Lender:
-    def release(self, lease: Lease, outcome: Outcome) -> None:
-        raise AssertionError("leases are given back through the sequence")
-
-    def used(self, lease: Lease, tokens: int) -> None:
-        raise AssertionError("the test tells the core by itself")
-
-    def told(self, lease: Lease, load: Load) -> None:
-        raise AssertionError("the test tells the core by itself")
 
 
 class Sequence:
@@ -33,7 +22,7 @@ class Sequence:
     ) -> None:
         self.clock = ManualClock()
         chosen = default_registry().strategy(strategy, options, random.Random(seed))
-        self.core = Core(specs, chosen, lender=_Lender(), now=self.clock())
+        self.core = Core(specs, chosen, lender=FakeLender(), now=self.clock())
 
     def take(self, request: Request = ANY) -> Lease:
         lease = self.core.acquire(request, self.clock())

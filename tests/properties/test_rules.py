@@ -4,7 +4,9 @@ What must hold is written down in `balancer.testing.referee`; the naive model be
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -34,22 +36,22 @@ _SCAN = maker_of(Scan)
 _SIZES = (1, 2, 3, 4, 5, 8)
 
 
-def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, others: Sequence[StrategyFactory] = ()) -> Walk:
+def _walk(make: StrategyFactory, steps: int, seed: int, endpoints: int, **others: Any) -> Walk:
     rules = rules_of(random.Random(seed))
-    return random_walk(make, steps, seed=seed, endpoints=endpoints, rules=rules, others=others)
+    return random_walk(make, steps, seed=seed, endpoints=endpoints, rules=rules, **others)
 
 
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_around_every_strategy(name: str) -> None:
     for seed, endpoints in enumerate(_SIZES):
-        _walk(MAKERS[name], 500, seed, endpoints, _OTHERS)
+        _walk(MAKERS[name], 500, seed, endpoints, others=_OTHERS)
 
 
 @pytest.mark.sampled(7)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rules_hold_among_fifty_endpoints(name: str) -> None:
-    _walk(MAKERS[name], 150, 1, 50, _OTHERS)
+    _walk(MAKERS[name], 150, 1, 50, others=_OTHERS)
 
 
 @pytest.mark.more
@@ -103,7 +105,7 @@ class _ForgetsTheEjected(Scan):
 def _fails(kind: type[Strategy] = Scan) -> bool:
     for seed in range(60):
         try:
-            _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)])
+            _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)], shorten=False)
         except (AssertionError, StrategyError, KeyError, ValueError):
             return True
     return False
@@ -169,6 +171,18 @@ def test_a_core_that_breaks_a_rule_is_found_out(name: str, monkeypatch: pytest.M
     assert _fails()
 
 
+def test_a_walk_that_fails_shows_the_fewest_calls_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Aimd, "ended", lambda self, *args, **named: False)
+    with pytest.raises(AssertionError) as caught:
+        _walk(_SCAN, 400, 1, 2)
+    title, found, pool, *calls, sentence = str(caught.value).splitlines()
+    assert re.match("seed 1, 2 endpoints: .* limit is ", title)
+    assert found == "the fewest calls found that show it:"
+    assert re.fullmatch(r"    Pool\(\[Endpoint\(.*\], limits=LimitSettings\(kind='aimd', initial=.*\)\)", pool)
+    assert [re.sub(r"[( ].*", "", call.strip()) for call in calls] == ["acquire", "release"]
+    assert re.search(r": limit is \d, not \d$", sentence)
+
+
 @pytest.mark.more
 def test_a_core_that_keeps_them_is_not() -> None:
     assert not _fails()
@@ -188,7 +202,7 @@ _SHORT_BREAKS: dict[str, tuple[object, str, object]] = {
 
 def _walk_without_rules() -> None:
     for seed in range(4):
-        random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce())
+        random_walk(_SCAN, 1_000, seed=seed, rules=RulesInForce(), shorten=False)
 
 
 def test_without_rules_the_shorter_way_is_right() -> None:

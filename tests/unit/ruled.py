@@ -6,11 +6,11 @@ from typing import Any
 
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Hint, Lease, Outcome
-from balancer.load import Load
 from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
+from balancer.testing.doubles import FakeLender
 
-__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Lender", "Ruled", "Scan", "woken"]
+__all__ = ["FAILURE", "OVERLOAD", "SUCCESS", "Ruled", "Scan", "woken"]
 
 SUCCESS, FAILURE, OVERLOAD = Outcome.SUCCESS, Outcome.FAILURE, Outcome.OVERLOAD
 
@@ -43,17 +43,6 @@ class Scan(Strategy):
 def woken() -> None:
     """Stand for what wakes one who waits."""
     raise AssertionError("the core wakes nobody; the shell does")
-
-
-class Lender:
-    def release(self, lease: Lease, outcome: Outcome) -> None:
-        raise AssertionError("the test gives leases back by itself")
-
-    def used(self, lease: Lease, tokens: int) -> None:
-        raise AssertionError("the test tells the core by itself")
-
-    def told(self, lease: Lease, load: Load) -> None:
-        raise AssertionError("the test tells the core by itself")
 
 
 class _Jitter(random.Random):
@@ -94,7 +83,7 @@ class Ruled:
         self.core = Core(
             specs,
             self.strategy,
-            lender=Lender(),
+            lender=FakeLender(),
             health=None if health is None else HealthSettings(**health),
             limits=None if limits is None else LimitSettings(kind="aimd", **limits),
             host_caps=host_caps or {},

@@ -21,12 +21,13 @@ from balancer.errors import (
 )
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
-from tests.unit.ruled import Lender, Scan, woken
+from balancer.testing.doubles import FakeLender
+from tests.unit.ruled import Scan, woken
 
 
 def core_of(*specs: Endpoint, strategy: Any = None, max_waiters: int | None = None) -> Core:
     chosen = strategy or default_registry().strategy("fifo", None, random.Random(0))
-    return Core(specs, chosen, lender=Lender(), max_waiters=max_waiters, now=0.0)
+    return Core(specs, chosen, lender=FakeLender(), max_waiters=max_waiters, now=0.0)
 
 
 def wait(core: Core, now: float = 0.0, deadline_s: float = 100.0, request: Request = ANY, priority: int = 0) -> Any:
