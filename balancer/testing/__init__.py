@@ -3,11 +3,13 @@
 - `clock`: a clock that moves only when told to.
 - `nodes`: a writable node, to drive a strategy by hand.
 - `model`, `model_health`: a naive model of the pool, and of its rules (health, limits, caps of hosts).
-- `reference_check`, `referee`, `agreement`: comparison of the real core with the model; `doubles`: their test doubles.
-- `walk`, `draws`: a long random walk over both, under any rules; works without Hypothesis.
+- `refereed_core`: a core that is compared with the model at each call, in any shell; `referee`, `agreement`: what must
+  hold; `doubles`: test doubles.
+- `reference_check`: a refereed core with a clock, to drive by hand.
+- `walk`, `draws`: a long random walk over all calls, under any rules; works without Hypothesis.
+- `call_sequence`: calls as data; the fewest of them that fail.
 - `checks`: what must hold of a strategy by itself.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
-- `call_sequence`: a counterexample as few readable calls.
 - `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`: its parts.
 
 Nothing in production imports this package.

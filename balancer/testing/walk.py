@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from balancer.endpoint import Outcome
-from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, counterexample
+from balancer.testing.call_sequence import Call, CallSequence, SequencePlayer, counterexample, words_of
 from balancer.testing.draws import FULL_HOSTS, PAUSES_S, TIMEOUTS_S, Draws, urls_of
 from balancer.testing.model_health import RulesInForce
 from balancer.testing.referee import GrantRule
@@ -77,8 +77,8 @@ def random_walk(
         shorten: when it fails, look for the fewest calls that do; a second or more.
 
     Raises:
-        AssertionError: core and model disagree; the message says how, and the seed. Then it has the fewest calls that
-            were found, one a line, and their error.
+        AssertionError: core and model disagree, or a call failed. The message says how, and the seed. Then it has the
+            fewest calls that were found, one a line, and their error.
     """
     rng = random.Random(seed)
     draws = Draws(rng, urls_of(endpoints), rules)
@@ -88,9 +88,9 @@ def random_walk(
     moves = rng.choices(names, [_CALLS[name].often for name in names], k=steps)
     try:
         walker.walk(moves, thorough_every)
-    except AssertionError as error:
+    except Exception as error:
         shown = counterexample(walker.player, walker.taken, error) if shorten else []
-        raise AssertionError("\n".join([f"seed {seed}, {endpoints} endpoints: {error}", *shown])) from error
+        raise AssertionError("\n".join([f"seed {seed}, {endpoints} endpoints: {words_of(error)}", *shown])) from error
     reference = walker.reference
     seen = frozenset(reference.model.seen)
     return Walk(Counter(moves), tuple(reference.grants), reference.ends(), seen, reference.most_kept)
@@ -146,12 +146,13 @@ class Walker:
         self.reference.finish()
 
     def _step(self, name: str) -> None:
-        about, which = self.player.about(self.reference, name), None
+        about, which, chosen = self.player.about(self.reference, name), None, None
         if about is not None:
             if not about:
                 return
             which = self._draws.index(len(about))
-        call = Call(name, which, _CALLS[name].arguments(self._draws, about[which] if about else None))
+            chosen = about[which]
+        call = Call(name, which, _CALLS[name].arguments(self._draws, chosen))
         self._calls.append(call)
         self.player.play(self.reference, call)
 

@@ -20,7 +20,7 @@ from balancer.core.reservations import Reservations
 from balancer.core.rules import Rules
 from balancer.core.waiters import WaitQueue
 from balancer.endpoint import Lease
-from balancer.errors import AcquireTimeout, StrategyError
+from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
 from balancer.strategy import Node, Request, Strategy
 from balancer.testing.conformance import check_strategy, maker_of
@@ -28,7 +28,7 @@ from balancer.testing.doubles import StrategyFactory
 from balancer.testing.draws import rules_of
 from balancer.testing.model_health import RulesInForce
 from balancer.testing.walk import Walk, random_walk
-from tests.registered import MAKERS, NAMES, few_first
+from tests.registered import MAKERS, NAMES
 from tests.unit.ruled import Scan
 
 _OTHERS = [MAKERS[name] for name in NAMES]
@@ -59,11 +59,6 @@ def test_the_rules_hold_among_fifty_endpoints(name: str) -> None:
 @given(seed=st.integers(0, 2**32), endpoints=st.sampled_from(_SIZES))
 def test_the_rules_hold_under_any_seed(seed: int, endpoints: int) -> None:
     _walk(_SCAN, 250, seed, endpoints)
-
-
-@pytest.mark.parametrize("name", few_first(NAMES))
-def test_the_same_seed_makes_the_same_walk(name: str) -> None:
-    assert _walk(MAKERS[name], 600, 5, 4) == _walk(MAKERS[name], 600, 5, 4)
 
 
 def test_a_walk_comes_through_every_state_and_every_end() -> None:
@@ -106,7 +101,7 @@ def _fails(kind: type[Strategy] = Scan) -> bool:
     for seed in range(60):
         try:
             _walk(maker_of(kind), 400, seed, _SIZES[seed % len(_SIZES)], shorten=False)
-        except (AssertionError, StrategyError, KeyError, ValueError):
+        except AssertionError:
             return True
     return False
 
