@@ -186,8 +186,8 @@ class PoolActor:
     def _listen(self, host: str) -> int:
         """Listen at `host`, if it does not yet. Return the port."""
         if host not in self._ports:
-            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop).result(_BEGIN_S)
-            self._ports[host] = listening.sockets[0].getsockname()[1]
+            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop)
+            self._ports[host] = listening.result(_BEGIN_S)
         return self._ports[host]
 
     def _watch(self) -> None:

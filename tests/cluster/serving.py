@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from balancer import Endpoint, Pool
@@ -34,8 +35,10 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        most: float = inf,
     ) -> None:
         self._may = may
+        self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[CoordinatorRecord] = []
         self.port = port
@@ -59,9 +62,9 @@ class Serving:
             token=token,
             guard=guard,
             may=self._may,
+            most=self._most,
         )
-        listening = await self.server.listen("127.0.0.1", self.port, tls)
-        self.port = listening.sockets[0].getsockname()[1]
+        self.port = await self.server.listen("127.0.0.1", self.port, tls)
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._ready.set()

@@ -12,13 +12,12 @@ import pytest
 
 from balancer import NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
-from balancer.cluster.protocol.messages import MemberId
+from balancer.cluster.protocol.messages import JoinRequest, MemberId
 from balancer.cluster.tcp import server as wire_server
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
-from balancer.commands.serve import no_files_left
 from balancer.core import Core
 from tests.cluster.serving import Command, Serving
 from tests.patience import PATIENCE_S
@@ -27,14 +26,14 @@ _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
 def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -> None:
-    """And it takes as many connections as its hard limit of files leaves room for, and says so to those beyond."""
+    """And it takes as many members as its hard limit of files leaves room for, and says so to those beyond."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
     command = Command(config, ttl_s=1.0, within=_LIMITED)
     try:
         limits = Path(f"/proc/{command.process.pid}/limits").read_text(encoding="utf-8")
         assert re.search(r"Max open files +64 +64 ", limits)
-        crowd = [socket.create_connection(("127.0.0.1", command.port)) for _ in range(40)]
+        crowd = [joined(command.port, str(number)) for number in range(32)]
         with pytest.raises(NotConnected, match=r"has 32 connections, which is the most that its limit of open files"):
             Pool.connect(command.url)
         for each in crowd:
@@ -47,6 +46,15 @@ def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -
         pool.close()
     finally:
         command.kill()
+
+
+def joined(port: int, name: str) -> socket.socket:
+    """Return the connection of a member that has sent its first frames, and got an answer."""
+    connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    who = MemberId(name, "1")
+    connection.sendall(encoded(Opening(VERSION, "", who, None)) + encoded(JoinRequest(who, 0.0)))
+    assert connection.recv(1)
+    return connection
 
 
 async def _soon(holds: Callable[[], bool]) -> None:
@@ -65,8 +73,7 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
             server = PoolServer(
                 core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
             )
-            listening = await server.listen("127.0.0.1", 0)
-            port = listening.sockets[0].getsockname()[1]
+            port = await server.listen("127.0.0.1", 0)
             for name in ("goes", "stays"):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 who = MemberId(name, "1")
@@ -84,18 +91,6 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
             await server.end()
 
     asyncio.run(run())
-
-
-def test_no_files_left_is_one_line_and_other_faults_are_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    loop = asyncio.new_event_loop()
-    no_files_left(loop)
-    for _ in range(3):
-        loop.call_exception_handler({"message": "socket.accept()", "exception": OSError(24, "Too many open files")})
-    loop.call_exception_handler({"message": "another", "exception": OSError(5, "Input/output error")})
-    loop.close()
-    first, other = caplog.records
-    assert first.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
-    assert (first.exc_info, other.getMessage()) == (None, "another")
 
 
 @pytest.mark.parametrize(

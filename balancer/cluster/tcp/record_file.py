@@ -1,11 +1,14 @@
 """The coordinator's record in a file, which only one coordinator at a time may use.
 
-It is written to a new file that replaces the old one, so that there is a complete one at any time.
+It is written to a new file that replaces the old one, so that there is a complete one at any time. One open file is
+held in reserve for it, so that it can be written when the process has no other left.
 """
 
+import errno
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +46,38 @@ class RecordFile:
             raise ConfigError(busy) from None
         except OSError as error:
             raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None
+        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.last = _read(path)
 
     def keep(self, record: CoordinatorRecord) -> None:
         """Write `record` so that it survives a power failure. Raises OSError."""
         text = dump_record(record)
         fresh = self._path.with_name(self._path.name + ".new")
-        with open(fresh, "w", encoding="utf-8") as file:
+        with open(self._opened(fresh), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self._path)
+        if self._reserve is None:
+            with suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _opened(self, fresh: Path) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            return os.open(fresh, flags, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or self._reserve is None:
+                raise
+        os.close(self._reserve)
+        self._reserve = None
+        return os.open(fresh, flags, 0o666)
 
     def close(self) -> None:
         """Unlock the file for another server."""
         os.close(self._lock)
+        if self._reserve is not None:
+            os.close(self._reserve)
 
 
 def dump_record(record: CoordinatorRecord) -> str:
