@@ -130,7 +130,7 @@ class Spans:
             "balancer.outcome": ended.outcome.value,
         }
         if ended.holder:
-            said["balancer.holder"] = ended.holder
+            said["balancer.holder"] = self._names.plain(ended.holder)
         if waited_s is not None:
             said["balancer.waited_s"] = waited_s
         span = self._tracer.start_span(

@@ -30,7 +30,7 @@ class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
     """
 
     redact: Callable[[str], str] = str
@@ -62,7 +62,7 @@ class Log:
                 )
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
-        holder = f" held by {event.holder!r}" if event.holder else ""
+        holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
         return f"lease {event.lease_id} of {self._shown(event.endpoint)}{holder}"
 
     def _shown(self, name: str) -> str:

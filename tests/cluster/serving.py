@@ -108,6 +108,7 @@ class Command:
         host: likewise; others than this machine need the token that the processes know.
         token: that.
         within: what the command begins with.
+        tls: a certificate and its key.
     """
 
     def __init__(
@@ -119,16 +120,19 @@ class Command:
         host: str = "127.0.0.1",
         token: str = "",
         within: Sequence[str] = (),
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
+        if tls is not None:
+            command += ["--cert", str(tls[0]), "--key", str(tls[1])]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
+        found = re.search(r"balancers?://[\d.]+:(\d+)", self.said)
         assert found, self.said
         self.url, self.port = found[0], int(found[1])
 

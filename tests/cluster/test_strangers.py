@@ -5,15 +5,12 @@ no limit of time ends, so that only the limit of their number helps; in the seco
 """
 
 import asyncio
-import json
-import logging
 import os
 import resource
 import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -78,11 +75,11 @@ class OfPool:
     def check(self) -> None:
         self._newcomers += 1
         name = f"newcomer {self._newcomers}"
-        with Pool.connect(self._serving.url, ca=self._ca, token=TOKEN, name=name, within_s=_WITHIN_S) as newcomer:
-            with newcomer.lease(_WITHIN_S):
-                known = self._serving.records[-1].holders
-                assert known is not None
-                assert {"before", name} <= {who.name for who in known}
+        connected = Pool.connect(self._serving.url, ca=self._ca, token=TOKEN, name=name, within_s=_WITHIN_S)
+        with connected as newcomer, newcomer.lease(_WITHIN_S):
+            known = self._serving.records[-1].holders
+            assert known is not None
+            assert {"before", name} <= {who.name for who in known}
         with self._before.lease(_WITHIN_S):
             assert len(self._serving.pool.leases()) >= 2
         assert not self._lease.ended
@@ -280,3 +277,125 @@ def test_strangers_who_stop_are_closed_in_time(server: str, state: str, cert: tu
             while connection.recv(2**16):
                 pass
         found.check()
+
+
+_FILES: Final = 64
+_LIMITED: Final = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("tls", [False, True])
+def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(
+    tls: bool, cert: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "pool.toml"
+    config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
+    command = Command(config, ttl_s=1.0, within=_LIMITED, tls=cert if tls else None)
+    connect = partial(Pool.connect, command.url, ca=cert[0] if tls else None, within_s=_WITHIN_S)
+    with ExitStack() as stack:
+        stack.callback(command.kill)
+        before = stack.enter_context(connect(name="before"))
+        lease = before.acquire(timeout=PATIENCE_S)
+        for number in range(3):
+            for _ in range(2 * _FILES):
+                stack.enter_context(socket.create_connection(("127.0.0.1", command.port), PATIENCE_S))
+            with connect(name=f"newcomer {number}") as newcomer, newcomer.lease(_WITHIN_S):
+                assert f"newcomer {number}" in config.with_name("pool.toml.state").read_text(encoding="utf-8")
+        assert not lease.ended
+        before.acquire(timeout=_WITHIN_S).release()
+        lease.release()
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """Let this process open no file more."""
+    next_one = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_one)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
+    keeper = RecordFile(tmp_path / "state")
+    for epoch in (1, 2, 3):
+        with no_files_left():
+            with pytest.raises(OSError, match="Too many open files"):
+                os.open(os.devnull, os.O_RDONLY)
+            keeper.keep(CoordinatorRecord(epoch, 2.0, frozenset()))
+    keeper.close()
+    again = RecordFile(tmp_path / "state")
+    assert again.last == CoordinatorRecord(3, 2.0, frozenset())
+    again.close()
+
+
+def test_when_no_file_is_left_the_longest_silent_one_gives_way() -> None:
+    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as silent, socket.socket() as newcomer:
+        silent.connect(("127.0.0.1", serving.port))
+        until(lambda: len(serving.server._open) == 1)
+        with no_files_left():
+            newcomer.connect(("127.0.0.1", serving.port))
+            assert silent.recv(1) == b""
+
+
+def test_when_no_file_is_left_and_all_are_members_it_is_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_server, "_AGAIN_S", 0.001)
+    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as newcomer:
+        with no_files_left():
+            newcomer.connect(("127.0.0.1", serving.port))
+            until(lambda: bool(caplog.records))
+        with Pool.connect(serving.url, token=TOKEN) as pool, pool.lease(PATIENCE_S):
+            pass
+    (line,) = caplog.records
+    assert line.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
+    assert line.exc_info is None
+
+
+# -- who gives way ------------------------------------------------------------------------------------
+
+
+def test_the_longest_waiting_of_the_largest_crowd_gives_way() -> None:
+    limit: ConnectionLimit[str] = ConnectionLimit(4)
+    limit.wait("member", "an opening", "a")
+    limit.serve("member")
+    for who, network in (("one", "b"), ("two", "c"), ("three", "c")):
+        limit.wait(who, "an opening", network)
+    assert limit.surplus() is None
+    limit.wait("four", "an opening", "d")
+    assert limit.surplus() == "two"  # "one" is alone in its network, though it waits for longer
+    limit.wait("two", "a frame", "c")  # it has said something
+    assert limit.surplus() == "one"
+    for who in ("one", "two", "three", "four"):
+        limit.serve(who)
+    assert limit.surplus() is None  # nobody who is served gives way
+    assert limit.served == len(limit) == 5
+
+
+def test_those_who_are_waited_for_have_a_limit_of_their_own() -> None:
+    limit: ConnectionLimit[int] = ConnectionLimit(100, 2)
+    for who in range(3):
+        limit.wait(who, "an opening", "a")
+    assert limit.surplus() == 0
+    limit.leave(0)
+    limit.leave(0)
+    assert (limit.surplus(), len(limit)) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("10.0.0.1", 1), ("10.0.0.1", 2), True),
+        (("10.0.0.1", 1), ("10.0.0.2", 1), False),
+        (("2001:db8::1", 1, 0, 0), ("2001:db8::ffff:1", 1, 0, 0), True),
+        (("2001:db8:0:1::1", 1, 0, 0), ("2001:db8:0:2::1", 1, 0, 0), False),
+        (("fe80::1%eth0", 1, 0, 2), ("fe80::2%eth0", 1, 0, 2), True),
+        (None, None, True),
+    ],
+)
+def test_what_a_network_is(one: tuple[object, ...] | None, other: tuple[object, ...] | None, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same

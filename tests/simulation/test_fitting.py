@@ -415,3 +415,31 @@ def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -
     assert fit_trace(Trace(attempts=log)).members[0].capacity == 1
     finer = [replace(each, ended_s=each.ended_s + 0.0001) for each in log]
     assert fit_trace(Trace(attempts=finer)).members[0].capacity == 2
+
+
+# -- values that no scenario may have -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("capacity", value) for value in (-1, 0, 1_000_000, 1_000_001, 10**30, None)),
+        *(("weight", value) for value in (-1.0, 0.0, 5e-324, 1e308, float("inf"), float("nan"), None)),
+        *(("name", value) for value in ("", " ", "a\n", "http://u:p@a/?k=v", "http://[::1", "x" * 300)),
+        *(("host", value) for value in ("", " ", "a\n", "http://free/")),
+        ("labels", ["", "a\n"]),
+    ],
+)
+def test_what_a_trace_has_and_no_scenario_may_have_is_a_line(key: str, value: Any) -> None:
+    made = made_trace(_scenario(_FREE, _LINES, calls=20))
+    first, *others = made.runs[0]["endpoints"]
+    attempts = made.attempts
+    if key == "name":
+        attempts = [replace(each, endpoint=value) if each.endpoint == first["name"] else each for each in attempts]
+    trace = replace(made, runs=[{**made.runs[0], "endpoints": [{**first, key: value}, *others]}], attempts=attempts)
+    try:
+        fit_trace(trace).scenario()
+    except ConfigError as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either it works, or it is this
+    else:
+        assert (key, value) not in [("capacity", 1_000_001), ("capacity", 10**30)]

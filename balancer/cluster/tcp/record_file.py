@@ -93,7 +93,7 @@ def parse_record(text: str) -> CoordinatorRecord | None:
         members = data["holders"]
         told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
         return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
