@@ -22,14 +22,14 @@ C = TypeVar("C")
 class ConnectionLimit(Generic[C]):
     """Open connections, and which of them are waited for.
 
-    Args:
+    Attributes:
         most: how many connections there may be.
         most_waiting: how many of them may be waited for.
     """
 
     def __init__(self, most: float, most_waiting: float = inf) -> None:
         self.most = most
-        self._most_waiting = most_waiting
+        self.most_waiting = most_waiting
         self._all: dict[C, tuple[str, str] | None] = {}  # the crowd of each connection; None: it is served
         self._crowds: dict[tuple[str, str], OrderedDict[C, None]] = {}  # the longest waiting first
         self._waiting = 0
@@ -75,7 +75,7 @@ class ConnectionLimit(Generic[C]):
 
     def surplus(self) -> C | None:
         """Return the connection that must be closed now; None: there are not too many, or all are served."""
-        if len(self._all) <= self.most and self._waiting <= self._most_waiting:
+        if len(self._all) <= self.most and self._waiting <= self.most_waiting:
             return None
         return self.longest_waiting()
 

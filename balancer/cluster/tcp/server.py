@@ -41,7 +41,7 @@ __all__ = ["PoolServer"]
 _log = logging.getLogger("balancer.serve")
 
 _OPENING_S: Final = 10.0  # from the start of a connection to the end of its first frame
-_MOST_OPENING: Final = 1024  # connections without a first frame: strangers cost memory, with TLS 100 kB each
+_MOST_OPENING, _MOST_OPENING_TLS = 8192, 1024  # connections without a first frame: 6 kB of memory each, with TLS 0.3 MB
 _SILENT_TTLS: Final = 3.0  # TTLs until a connection without a frame is closed: its machine may have vanished
 _BACKLOG: Final = 1024
 _AGAIN_S: Final = 1.0  # until somebody new is let in again, when no file is left
@@ -115,6 +115,8 @@ class PoolServer:
         listening = [each.dup() for each in bound.sockets]
         bound.close()
         self._listening += listening
+        if tls is not None:
+            self._open.most_waiting = _MOST_OPENING_TLS
         for each in listening:
             each.setblocking(False)
             each.listen(_BACKLOG)
@@ -181,8 +183,8 @@ class PoolServer:
         terms: dict[str, Any] = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": _OPENING_S}
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: line, accepted, **terms)
-        except OSError:  # no handshake, or not in time
-            pass
+        except OSError as error:  # no handshake, or not in time
+            error.__traceback__ = None  # it is in a cycle with the buffers of TLS, which would stay until a collection
         finally:
             if not line.made:
                 line.connection_lost(None)
