@@ -332,10 +332,17 @@ def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
     again.close()
 
 
-def test_when_no_file_is_left_the_longest_silent_one_gives_way() -> None:
-    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as silent, socket.socket() as newcomer:
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("tls", [False, True])
+def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls: bool, cert: tuple[Path, Path]) -> None:
+    context = tls_of(*cert) if tls else None
+    with (
+        Serving("http://a/", token=TOKEN, tls=context) as serving,
+        socket.socket() as silent,
+        socket.socket() as newcomer,
+    ):
         silent.connect(("127.0.0.1", serving.port))
-        until(lambda: len(serving.server._open) == 1)
+        until(lambda: len(serving.server._open) == 1, within_s=10.0)  # it counts from its beginning
         with no_files_left():
             newcomer.connect(("127.0.0.1", serving.port))
             assert silent.recv(1) == b""
