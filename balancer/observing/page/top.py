@@ -64,7 +64,7 @@ def follow(url: str) -> Iterator[tuple[float, Tables]]:
                     tables.clear()
                 apply(tables, event["tables"])
                 yield event["at_s"], tables
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise ConfigError(f"{url}: the page says no more: {error}; see whether the pool is still there") from None
     finally:
         connection.close()
@@ -75,7 +75,7 @@ def state_of(url: str) -> dict[str, Any]:
     connection, answer = _asked(url, "state", "application/json")
     try:
         found: dict[str, Any] = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
         raise ConfigError(f"{url}: the page broke off: {error}; ask again") from None
     finally:
         connection.close()
