@@ -120,6 +120,15 @@ class CallDriver:
             self._error.add_note(f"it was not tried again: {over.note}")
         return self._error
 
+    def late(self) -> DeadlinePassed:
+        """Return the error of an attempt that still runs at the deadline."""
+        return DeadlinePassed(self.at, self._plan.terms.deadline_s)
+
+    def overrun(self) -> DeadlinePassed:
+        """Return the error to raise after the attempt was ended because its deadline has passed. It ends the call."""
+        self._overrun = self.late()
+        return self._overrun
+
     # -- inside ------------------------------------------------------------------------------------
 
     def _asking(self, ask: Ask) -> tuple[Request, float, int, Callable[[float], RetryPolls] | None]:

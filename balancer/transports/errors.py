@@ -41,11 +41,15 @@ _SPENT = "insufficient_quota"
 
 
 class FinalFailure(Exception):
-    """An attempt failed, and no further one may follow. Field: `error`, the failure."""
+    """An attempt failed, and no further one may follow.
 
-    def __init__(self, error: Exception) -> None:
+    Fields: `error`, the failure, and `last_word`: True if the client must not send the request again either.
+    """
+
+    def __init__(self, error: Exception, *, last_word: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
+        self.last_word = last_word
 
 
 def pool_timeout_of(request: Any) -> float | None:
