@@ -54,15 +54,14 @@ class _BoundSteps:
     port: int | None
 
     def connect(self) -> None:
-        """Connect. What a proxy is sent for that is no part of the request."""
-        sending = sending_of_thread()
-        sending.heard = True
-        before, own = sending.begun, self.timeout
+        """Connect. What is sent to a proxy for that counts as sent."""
+        sending_of_thread().heard = True
+        own = self.timeout
         try:
             with bounded(own, host=self.host, port=self.port) as self.timeout:
                 super().connect()  # type: ignore[misc]
         finally:
-            self.timeout, sending.begun = own, before
+            self.timeout = own
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         """Send a whole request."""

@@ -1,13 +1,16 @@
 """What is sent twice is a choice: never after a byte was sent, not if the server may have it whole, or always."""
 
+import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+import httpx2
 import pytest
 
 from balancer import BalancedTransport, Endpoint
+from balancer.transports.resend import Sending
 from tests.unit.transports.raw_server import CLIENTS, RawServer, ask, raw_server, receive_head, receive_request, reset
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
@@ -147,6 +150,24 @@ def test_the_clients_own_trace_hears_all(client: str) -> None:
     found, _ = _sent(client, _answers, asked, resend="unsent")
     assert found.status_code == 200
     assert "http11.send_request_body.complete" in heard
+
+
+@pytest.mark.parametrize("step", ["send_request_headers", "send_request_body"])
+@pytest.mark.parametrize(
+    ("error", "later", "whole"),
+    [("WriteTimeout", True, True), ("WriteTimeout", False, False), ("WriteError", True, False)],
+)
+def test_a_loop_may_send_what_it_has_after_the_time_was_up(step: str, error: str, later: bool, whole: bool) -> None:
+    sending = Sending()
+    hear = sending.traced(None, later=later)
+    for event, told in (
+        ("http11.send_request_headers.started", {}),
+        (f"http11.{step}.failed", {"exception": getattr(httpx2, error)("late")}),
+    ):
+        came = hear(event, told)
+        if later:
+            asyncio.run(came)
+    assert (sending.heard, sending.begun, sending.whole) == (True, True, whole)
 
 
 def test_a_choice_that_there_is_not_is_said() -> None:

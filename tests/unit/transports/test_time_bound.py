@@ -1,5 +1,6 @@
 """The deadline is kept in threads as in tasks, by every client, however slowly a server drips."""
 
+import math
 import socket
 import ssl
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 from balancer import Endpoint
 from balancer.transports import sync, time_bound
-from balancer.transports.time_bound import TimeBound
+from balancer.transports.bound_connections import POOLS
+from balancer.transports.time_bound import TimeBound, bound_of_thread, bounded
 from tests.unit.transports.raw_server import (
     CLIENTS,
     LASTS_S,
@@ -168,6 +170,34 @@ def test_what_comes_after_the_first_byte_has_no_deadline(client: str, monkeypatc
     assert (answer.status_code, answer.content, ends) == (200, b"ok", ["a success"])
 
 
+def test_an_operation_has_the_least_of_both_times_and_bounds_may_be_nested() -> None:
+    with bounded(7.0) as alone_s, TimeBound(60.0) as outer:
+        with (
+            bounded(7.0) as own_s,
+            bounded(None) as left_s,
+            TimeBound(math.inf),
+            TimeBound(5.0),
+            bounded(7.0) as inner_s,
+        ):
+            pass
+        assert bound_of_thread() is outer
+    assert (alone_s, own_s, bound_of_thread(), outer.is_over) == (7.0, 7.0, None, False)
+    assert (left_s or 0) > 7.0 > 5.0 >= (inner_s or 0)
+    with TimeBound(0.0) as over, pytest.raises(TimeoutError), bounded(7.0):
+        pass
+    assert over.is_over
+
+
+def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation() -> None:
+    with raw_server(_serves_once) as server:
+        connection = POOLS["http"].ConnectionCls("127.0.0.1", server.port, timeout=7.0)
+        with TimeBound(5.0):
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+        assert (connection.timeout, connection.sock.gettimeout(), answer.data) == (7.0, 7.0, b"ok")
+        connection.close()
+
+
 @pytest.mark.parametrize("client", THREADS)
 def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
@@ -212,9 +242,10 @@ def test_over_tls_as_well(client: str, tls: ssl.SSLContext) -> None:
         pool, ends = pool_of(Endpoint(server.url, name="a"))
         (answer,) = ask(client, pool, {"method": "POST", "data": large}, deadline_s=LASTS_S)
     assert (answer.content == large, ends) == (True, ["a success"])
-    with raw_server(_SLOW["drips its head"], tls) as server:
-        pool, ends = pool_of(Endpoint(server.url, name="a"))
-        with _timed() as took:
-            (error,) = ask(client, pool, {"method": "POST", "data": large}, deadline_s=_DEADLINE_S)
-    assert str(error).startswith("a had not answered when the deadline of 0.1 s")
-    assert (ends, took[0] < _MOST_S) == (["a failure"], True)
+    for slow, data in (("drips its head", large), ("reads a large body slowly", _LARGE)):
+        with raw_server(_SLOW[slow], tls) as server:
+            pool, ends = pool_of(Endpoint(server.url, name="a"))
+            with _timed() as took:
+                (error,) = ask(client, pool, {"method": "POST", "data": data}, deadline_s=_DEADLINE_S)
+        assert str(error).startswith("a had not answered when the deadline of 0.1 s")
+        assert (ends, took[0] < _MOST_S) == (["a failure"], True)
