@@ -12,8 +12,8 @@ from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import follow
-from balancer.shells.driver import DeadlinePassed
-from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted
+from balancer.shells.driver import DeadlinePassed, tell_where
+from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of
 from balancer.transports.exchange import beginning, reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
@@ -110,6 +110,7 @@ class BalancedAdapter(HTTPAdapter):
                 if not why:
                     raise
                 error.add_note(f"it was not tried again: {why}")
+                tell_where(error, plan.tries, lease.endpoint.name)
                 raise FinalFailure(error) from None
 
         try:
@@ -219,9 +220,9 @@ def _came_to(error: Exception, request: PreparedRequest) -> Response:
     if isinstance(answer, Response):
         return answer
     if isinstance(error, DeadlinePassed):
-        raise ReadTimeout(str(error), request=request) from error
+        raise with_notes_of(error, ReadTimeout(str(error), request=request)) from error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
-        raise ConnectTimeout(str(error), request=request) from error
+        raise with_notes_of(error, ConnectTimeout(str(error), request=request)) from error
     if isinstance(error, NoEndpoint | PoolClosed):
-        raise ConnectionError(str(error), request=request) from error
+        raise with_notes_of(error, ConnectionError(str(error), request=request)) from error
     raise error

@@ -22,6 +22,7 @@ from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
+from balancer.shells.driver import tell_where
 from balancer.transports.errors import (
     HALF_SENT,
     MOST_BYTES,
@@ -200,6 +201,7 @@ class RequestExchange:
         if not why:
             return shown
         shown.add_note(f"it was not tried again: {why}")
+        tell_where(shown, self.plan.tries, lease.endpoint.name)
         return FinalFailure(shown, last_word=bool(refusal))
 
     def came_to(self, error: Exception) -> Any:

@@ -26,7 +26,7 @@ class TaskDriver(CallDriver, Generic[T]):
     """One call with its plan, in one task.
 
     Args:
-        engine, plan, asked, budget: as for `CallDriver`.
+        engine, plan, asked, budget, tells: as for `CallDriver`.
         make: makes one attempt with the lease in the given list, and ends that lease by `counts_as` of the attempt's
             error.
     """
@@ -39,8 +39,9 @@ class TaskDriver(CallDriver, Generic[T]):
         make: Callable[[Run, list[Lease]], Awaitable[T]],
         *,
         budget: SharedBudget | None = None,
+        tells: bool = True,
     ) -> None:
-        super().__init__(engine, plan, asked, budget=budget)
+        super().__init__(engine, plan, asked, budget=budget, tells=tells)
         self._make = make
         self._run_now = Run()
         self._limit: TimeLimit | None = None  # of the current attempt
