@@ -51,14 +51,19 @@ class Log:
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
-                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", self._lease(event), event.held_s)
+                _LOGGER.warning(
+                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
+                )
             case Abandoned():
-                line = "%s was nobody's any more after %.3g s; its slot goes to others"
+                line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
                 _LOGGER.warning(
-                    "%s has been out for %.3g s%s; is it forgotten?", self._lease(event), event.held_s, place
+                    "%s has been out for %.3g s%s; did the program forget it?",
+                    self._lease(event),
+                    event.held_s,
+                    place,
                 )
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
@@ -74,4 +79,6 @@ def log_broken(observation: Observation, error: Exception) -> None:
     frame = extract_tb(error.__traceback__)[-1]
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__
-    _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
+    _LOGGER.error(
+        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
+    )

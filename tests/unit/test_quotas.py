@@ -146,7 +146,7 @@ def test_what_a_call_used_is_said_before_it_ends() -> None:
     pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(tokens_per_min=10)})
     lease = pool.acquire(tokens=10)
     lease.release(tokens=3)
-    with pytest.raises(LeaseError, match="must be said before"):
+    with pytest.raises(LeaseError, match="report on a call before its lease ends"):
         lease.used(tokens=3)
     pool.acquire(timeout=0, tokens=7).release()
     with pytest.raises(AcquireTimeout):

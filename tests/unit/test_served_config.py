@@ -117,7 +117,7 @@ def test_how_long_a_lease_may_last_is_the_config_s_own_to_say(tmp_path: Path) ->
                 assert time.monotonic() < until_s
                 time.sleep(0.005)
             assert "test_served_config.py" in leaked[0].where
-            with pytest.raises(LeaseError, match="ran out"):
+            with pytest.raises(LeaseError, match="expired"):
                 lease.release()
 
 

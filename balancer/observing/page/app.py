@@ -193,7 +193,7 @@ class _Answers:
         if not self._token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not shows_token(self._token, request.headers):
-            return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
+            return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, 'send {"endpoint": ID} as application/json')
         row = await _row_in(request)

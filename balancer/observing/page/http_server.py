@@ -22,7 +22,7 @@ _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the pr
 _SILENT_S: Final = 10.0  # a connection without a request is closed after so long
 _SELDOM_S: Final = 60.0
 _STRANGE: Final = {
-    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
+    "TLS": "found TLS, which the page does not have; ask for http://, or put a proxy with TLS before it",
     "cluster": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
 }
 
@@ -80,7 +80,7 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
     def left(self, peer: str, why: str) -> None:
         """Log that a connection was closed."""
         if self._limiter.may(peer, time.monotonic()):
-            _log.warning("the page left a connection from %s: %s", peer, why)
+            _log.warning("the page closed a connection from %s: %s", peer, why)
 
     def warning(self, msg: object, *args: object, **terms: Any) -> None:
         """Log a warning of uvicorn."""

@@ -53,9 +53,9 @@ _SAID: Final[dict[type[Event], str]] = {
     Removed: "removed",
     Ejected: "ejected",
     Probing: "on trial",
-    Rested: "asked to be left alone",
+    Rested: "asked for a rest",
     Restored: "back in service",
-    Spent: "its account has nothing left",
+    Spent: "its account has no quota left",
 }
 
 Extra = Callable[[], Tables]

@@ -277,7 +277,7 @@ def test_a_body_that_streams_is_sent_once(face: Face) -> None:
     inner = _answers(face, a=[face.http.ReadError("broke")], b=_OK)
     with pytest.raises(face.http.ReadError) as told:
         face.request(face.transport(pool, inner), content=face.content(_pieces))
-    assert told.value.__notes__ == ["it was not tried again: the request's body was begun and cannot be sent again"]
+    assert told.value.__notes__ == ["it was not tried again: a part of its body was sent, which cannot be sent again"]
     assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])
 
 
