@@ -151,7 +151,7 @@ def _bytes(name: str, text: str | bytes) -> bytes:
         return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot write; "
+            f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot encode; "
             "give bytes"
         ) from None
 
@@ -174,10 +174,10 @@ def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCa
         try:
             tests = json.loads(tests)
         except ValueError:
-            raise ValueError(f"the tests are no JSON: {str(tests)[:60]!r}; {_KNOWN}") from None
+            raise ValueError(f"the tests are not JSON: {str(tests)[:60]!r}; {_KNOWN}") from None
     if isinstance(tests, Mapping):
         if tests.get("assert_case"):
-            raise ValueError(f"the tests are statements to be run (assert_case), which a program can answer; {_KNOWN}")
+            raise ValueError(f"the tests are assert statements (assert_case), which a program can forge; {_KNOWN}")
         if "test_cases" in tests:
             return cases_of(tests["test_cases"], function or _name(tests))
         inputs, outputs = tests.get("inputs"), tests.get("outputs")

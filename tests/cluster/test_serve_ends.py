@@ -148,9 +148,7 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
                 assert stranger.recv(12) == b"HTTP/1.1 400"
     lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert len(lines) == 2
-    assert lines[0].startswith(
-        "the page closed a connection from 127.0.0.1: a process that wants to lease (balancer://)"
-    )
+    assert lines[0].startswith("the page closed a connection from 127.0.0.1: found a member (balancer://)")
     assert lines[1] == "Invalid HTTP request received."
 
 

@@ -88,7 +88,7 @@ class Feed:
             try:
                 at_s, tables = await asyncio.to_thread(self._look)
             except Exception:
-                _log.warning("the pool could not be looked at", exc_info=True)
+                _log.warning("the page could not read the pool", exc_info=True)
             else:
                 self._send(at_s, before, tables)
                 before = tables
@@ -174,7 +174,7 @@ class _Answers:
         try:
             first = await anext(events)
         except TooManyReaders:
-            return JSONResponse({"error": "too many read this page already"}, 503)
+            return JSONResponse({"error": "this page has too many readers; try later"}, 503)
 
         async def all_of_them() -> Any:
             yield first
@@ -185,7 +185,7 @@ class _Answers:
 
     async def metrics(self, _: Request) -> Response:
         if self._scrape is None:
-            return JSONResponse({"error": "install the extra 'prometheus' where this page is served"}, 501)
+            return JSONResponse({"error": "the server of this page has no extra 'prometheus'; install it there"}, 501)
         body, kind = await asyncio.to_thread(self._scrape)
         return Response(body, headers={"Content-Type": kind})
 
@@ -203,7 +203,7 @@ class _Answers:
         try:
             await asyncio.to_thread(act, name)
         except BalancerError:  # its text contains names as they are
-            return _refused(409, "the endpoint is not in a state for that")
+            return _refused(409, "the state of the endpoint does not allow that")
         return JSONResponse({})
 
 

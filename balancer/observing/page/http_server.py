@@ -23,7 +23,7 @@ _SILENT_S: Final = 10.0  # a connection without a request is closed after so lon
 _SELDOM_S: Final = 60.0
 _STRANGE: Final = {
     "TLS": "found TLS, which the page does not have; ask for http://, or put a proxy with TLS before it",
-    "cluster": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+    "cluster": "found a member (balancer://) at the port of the page; give it the port of the pool",
 }
 
 

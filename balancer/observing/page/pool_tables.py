@@ -135,9 +135,9 @@ class RecentEvents:
     def __call__(self, event: Event, /) -> None:
         """Keep a line about `event`."""
         if isinstance(event, Panic):
-            where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
+            where, said = "", "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over"
         elif isinstance(event, StrategyChanged):
-            where, said = "", f"{event.strategy} chooses"
+            where, said = "", f"the strategy is now {event.strategy}"
         else:
             where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
             if isinstance(event, Ejected) and event.why:

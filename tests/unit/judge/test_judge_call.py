@@ -54,7 +54,7 @@ def test_without_a_case_there_is_no_score() -> None:
     with judge_over({"a": _fake()}) as judge:
         empty = judge.run(DOUBLE, [])
         assert (empty.unjudged, empty.score, empty.share, empty.note) == (
-            True, None, None, "there is no case to judge it by",
+            True, None, None, "there is no case to judge it on",
         )  # fmt: skip
 
 
