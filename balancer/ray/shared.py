@@ -131,7 +131,7 @@ class SharedPool(ConnectedPool):
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
         raise BalancerError(
-            f"{_called(self._name)}: endpoints and strategy are its actor's; end it, "
+            f"{_called(self._name)}: only its actor can change endpoints and strategy; end it, "
             f"balancer.ray.stop({self._name!r}), and make it from another config"
         )
 

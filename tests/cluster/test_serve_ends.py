@@ -94,7 +94,9 @@ def test_no_files_left_is_one_line_and_other_faults_are_told_as_ever(caplog: pyt
     loop.call_exception_handler({"message": "another", "exception": OSError(5, "Input/output error")})
     loop.close()
     first, other = caplog.records
-    assert first.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
+    assert first.getMessage().startswith(
+        "no open files are left (Too many open files), so new connections are refused; start"
+    )
     assert (first.exc_info, other.getMessage()) == (None, "another")
 
 

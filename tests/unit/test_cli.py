@@ -129,7 +129,7 @@ initial = 2
 """
     said = balancer("check", "c.toml", config=ENDPOINT + other)
     for words in (
-        "health     ejects nobody\n",
+        "health     ejects no endpoint\n",
         "pings: program, every 5 s\n",
         "limits     aimd: from 2 slots up to the capacities, x 0.5 when overloaded\n",
         "host cap   3 slots on each other host\n",
@@ -378,7 +378,7 @@ def test_secrets_are_never_shown_nor_written(
         ),
         (
             '[[endpoints]]\nurl = "http://h/?t=${TOKEN}"\nheaders = { "bad name" = "x" }\n' + PIPELINE,
-            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is no header name",
+            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is not a header name",
         ),
     ],
 )
@@ -461,8 +461,8 @@ def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkey
     monkeypatch.setattr(cli, "default_registry", lambda: Registry(modules, group=None))
     said = balancer("check", "c.toml", "--strategy", "magic", config=ENDPOINT.replace("fake", "http"))
     assert said.code == 2
-    assert "plugin 'no.such.plugin' is broken and was set aside" in said.err
-    assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
+    assert "plugin 'no.such.plugin' is broken and is not used" in said.err
+    assert "plugin 'no.such.plugin' is broken and is not used" in balancer("strategies").out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

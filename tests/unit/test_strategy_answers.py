@@ -68,7 +68,7 @@ def _meddling(when: str, meddle: Callable[[Node], object]) -> type[Strategy]:
 def test_a_node_cannot_be_written_to(field: str) -> None:
     node = Node(Endpoint("a", capacity=2))
     before = getattr(node, field)
-    with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node and not set it; ") as caught:
+    with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node but not set it; ") as caught:
         setattr(node, field, 7)
     assert "\n" not in str(caught.value)
     with pytest.raises(AttributeError, match=f"not delete {field} of a node"):
@@ -99,7 +99,7 @@ def test_a_strategy_that_sets_what_the_ledger_counts_is_told_and_changes_nothing
             act()
         except Exception as error:
             said.append(str(error))
-    assert any(f"may read {field} of a node and not set it" in text for text in said), said
+    assert any(f"may read {field} of a node but not set it" in text for text in said), said
     a = pool.stats().endpoints[0]
     assert (a.in_flight, a.capacity) == (len(pool.leases()), 3)
     assert a.in_flight <= 2

@@ -585,7 +585,7 @@ def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
 
 def test_a_trace_is_not_written_over_itself(tmp_path: Path) -> None:
     write_trace(a_whole_trace(), tmp_path / "t.jsonl")
-    with pytest.raises(ConfigError, match="is what was read; choose another path"):
+    with pytest.raises(ConfigError, match="is the input file; choose another path"):
         run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.jsonl"))
 
 
@@ -700,10 +700,10 @@ def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--format", "x"], "--format: it goes with --from"),
+        (["--format", "x"], "--format: it needs --from"),
         (["--from", "ngin"], "did you mean 'nginx'"),
-        (["--from", "csv", "--format", "x"], "--format: it goes with --from nginx"),
-        (["--from", "nginx", "--column", "a=b"], "--column: it goes with --from csv"),
+        (["--from", "csv", "--format", "x"], "--format: it needs --from nginx"),
+        (["--from", "nginx", "--column", "a=b"], "--column: it needs --from csv"),
         (["--from", "csv", "--column", "a"], "write FIELD=COLUMN"),
         ([], "cannot be read"),
     ],

@@ -255,7 +255,7 @@ class _Bounded(httpx2.BaseTransport):
         assert isinstance(response.stream, httpx2.SyncByteStream)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.stream.close()
-            raise httpx2.RemoteProtocolError("answered in a compressed form that was not asked for")
+            raise httpx2.RemoteProtocolError("sent a compressed answer, which was not requested")
         return httpx2.Response(response.status_code, headers=response.headers, stream=_Short(response.stream))
 
     def close(self) -> None:
