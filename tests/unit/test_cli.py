@@ -267,7 +267,7 @@ def test_a_run_that_judged_nothing_is_no_success_and_says_why(balancer: Balancer
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), dead, "in memory"), "tests")
     said = balancer("run", "c.toml", config=GOOD + "attempts = 1\noutage_s = 0\n")
     assert said.code == 3
-    assert "Nothing was judged, for the infrastructure failed: " in said.out
+    assert "Nothing was judged, because the infrastructure failed: " in said.out
     assert "connection refused" in said.out.partition("Nothing was judged")[2]
     assert "never ejected, healthy" not in said.out
     assert "stopped" not in said.out
@@ -480,7 +480,7 @@ def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry, n
     package()
     said = balancer("run", "c.toml", config=GOOD)
     assert said.code == 128 + number
-    assert said.err == "stopping: programs that run are let end; once more to stop at once\n"
+    assert said.err == "stopping after the programs that run now; repeat to stop at once\n"
     assert "Not complete: the run was stopped" in said.out
     assert json.loads(Path("results/summary.json").read_text())["complete"] is False
 

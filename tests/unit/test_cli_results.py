@@ -78,7 +78,7 @@ def test_a_shard_that_is_none_is_a_line(balancer: Balancer) -> None:
     rows(1)
     for shard in ("0/2", "3/2", "half", "1"):
         line = balancer("run", "c.toml", "--shard", shard, config=ROWS).refusal
-        assert f"--shard: '{shard}' is no share; write i/n" in line
+        assert f"--shard: '{shard}' is not a share; write i/n" in line
     assert not Path("results").exists()
 
 
