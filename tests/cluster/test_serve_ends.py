@@ -26,7 +26,7 @@ from tests.patience import PATIENCE_S
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
-def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -> None:
+def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path: Path) -> None:
     """And it takes as many connections as its hard limit of files leaves room for, and says so to those beyond."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")

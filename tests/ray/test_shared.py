@@ -188,7 +188,7 @@ def _goes_on(folder: Path, pid: int) -> None:
     until(lambda: _done(folder, pid) > before)
 
 
-def _holders(pool: SharedPool) -> int:
+def _members(pool: SharedPool) -> int:
     """Return how many members the next actor would know of."""
     store, name = ControlStore(), f"balancer/{pool.called}"
     coordinator = store.get(f"{name}/coordinator")
@@ -211,7 +211,7 @@ def _kill_actor(pool: SharedPool) -> None:
     until(lambda: pool._line._token != before and pool.connected)
 
 
-def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
+def test_kill_9_of_a_member_and_of_the_actor_issues_nothing_twice_and_loses_nothing(
     pool: SharedPool, tmp_path: Path
 ) -> None:
     workers = [ray.remote(_Worker).options(num_cpus=0).remote(pool._name) for _ in range(3)]
@@ -222,7 +222,7 @@ def test_kill_9_of_a_holder_and_of_the_actor_issues_nothing_twice_and_loses_noth
     held = pool.acquire(PATIENCE_S)
     os.kill(pids[0], signal.SIGKILL)
     _goes_on(tmp_path, pids[1])
-    until(lambda: _holders(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
+    until(lambda: _members(pool) == 3)  # else the next actor must wait for the dead one, for more than a TTL
     _kill_actor(pool)
     assert not held.ended, "a lease outlives the actor"
     for pid in pids[1:]:
