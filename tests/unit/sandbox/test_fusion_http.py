@@ -303,5 +303,5 @@ def test_headers_that_cannot_be_sent_are_not_quoted(value: str) -> None:
 
 
 def test_header_names() -> None:
-    with pytest.raises(ConfigError, match="no header name"):
+    with pytest.raises(ConfigError, match="not a header name"):
         FusionExecutor(URL, ExecutorOptions(headers={"X Key": "a"}))
