@@ -49,7 +49,8 @@ def token_of(file: Path | None) -> str:
         where, token = f"--token-file {file}", text_in("--token-file", file)
     if len(token) < _SHORTEST:
         raise ConfigError(
-            f"{where}: the token has {len(token)} characters; it must have {_SHORTEST} at least: openssl rand -hex 16"
+            f"{where}: the token has {len(token)} characters; it must have at least {_SHORTEST}, e.g. from openssl "
+            "rand -hex 16"
         )
     return token
 
@@ -70,9 +71,9 @@ def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(cert, key)
     except ssl.SSLError as error:
-        what = f"no certificate and key that belong together ({(error.reason or 'not PEM').lower().replace('_', ' ')})"
+        what = f"no certificate with its key ({(error.reason or 'not PEM').lower().replace('_', ' ')})"
         raise ConfigError(
-            f"--cert {cert}: found {what}; give PEM files, the key in --key or behind the certificate"
+            f"--cert {cert}: found {what}; give PEM files, the key in --key or after the certificate"
         ) from None
     return context
 
@@ -125,7 +126,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
-        raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
+        raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
     keeper = RecordFile(options.state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
@@ -168,11 +169,13 @@ async def _serve(
         live.mind(signal.SIGHUP, options.again)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    told_all = f"; grants after {times.grace_s:g} s, or once all known holders have told"
+    told_all = f"; grants after {times.grace_s:g} s, or when all known members have reported"
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(options.host) and options.tls is None:
-        options.say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+        options.say(
+            "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"
+        )
     if seen is not None:
         options.say(f"page at {seen.url}")
     sys.stdout.flush()

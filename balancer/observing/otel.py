@@ -39,7 +39,7 @@ _MOST: Final = 100_000  # leases that are known at once; the span of a forgotten
 
 
 _NOWHERE: Final = (
-    "spans would go nowhere: no provider of tracers is set, and opentelemetry-sdk, which has one, is not installed; "
+    "no tracer provider is set, and opentelemetry-sdk is not installed, so all spans would be lost; "
     "pip install opentelemetry-sdk and set it, as docs/live.md shows, or give tracer_provider="
 )
 

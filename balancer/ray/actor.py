@@ -102,7 +102,7 @@ class PoolActor:
         begun = threading.Event()
         self._in_thread("balancer-host", lambda: self._serve(begun))
         if not begun.wait(_BEGIN_S):
-            raise OSError(f"the server of the pool has not begun within {_BEGIN_S:g} s")
+            raise OSError(f"the server of the pool did not start within {_BEGIN_S:g} s")
         self._listen("127.0.0.1")
         self._in_thread("balancer-claim", self._watch)
 
@@ -196,4 +196,4 @@ class PoolActor:
             time.sleep(LEADER_SHARE * self._given.ttl_s / _LOOKS)
             with suppress(OSError):  # then it is no longer sure, and sends nothing
                 self._claim.look()
-        _log.warning("another actor hosts the pool %r by now: this one ends", self._given.name)
+        _log.warning("another actor hosts the pool %r now: this one ends", self._given.name)

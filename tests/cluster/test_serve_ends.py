@@ -25,7 +25,7 @@ from tests.patience import PATIENCE_S
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
-def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -> None:
+def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path: Path) -> None:
     """And it takes as many members as its hard limit of files leaves room for, and says so to those beyond."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
@@ -34,7 +34,7 @@ def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -
         limits = Path(f"/proc/{command.process.pid}/limits").read_text(encoding="utf-8")
         assert re.search(r"Max open files +64 +64 ", limits)
         crowd = [joined(command.port, str(number)) for number in range(32)]
-        with pytest.raises(NotConnected, match=r"has 32 connections, which is the most that its limit of open files"):
+        with pytest.raises(NotConnected, match=r"has 32 connections, the most that its limit of open files"):
             Pool.connect(command.url)
         for each in crowd:
             each.close()
@@ -42,7 +42,7 @@ def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -
         command.process.send_signal(signal.SIGTERM)
         said, _ = command.process.communicate(timeout=PATIENCE_S)
         assert command.process.returncode == 128 + signal.SIGTERM
-        assert re.fullmatch(r"left a connection from 127.0.0.1: this server has .*\nbalancer: stopped\n", said)
+        assert re.fullmatch(r"closed a connection from 127.0.0.1: this server has .*\nbalancer: stopped\n", said)
         pool.close()
     finally:
         command.kill()
@@ -120,21 +120,21 @@ def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with Serving("http://a/") as serving:
-        with pytest.raises(NotConnected, match=r"it does not speak TLS, .* connect to balancer://$"):
+        with pytest.raises(NotConnected, match=r"it speaks no TLS, .* connect to balancer://$"):
             Pool.connect(serving.url.replace("balancer:", "balancers:"), within_s=0.4)
         with socket.create_connection(("127.0.0.1", serving.port)) as browser:
             browser.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert browser.recv(1) == b""
     (line,) = [each.getMessage() for each in caplog.records]
     assert line.startswith(
-        "left a connection from 127.0.0.1: TLS was spoken to the port of a pool; this server has none"
+        "closed a connection from 127.0.0.1: found TLS at the port of a pool; this server has no TLS"
     )
 
 
 def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "uvicorn.error")
     with Pool(["http://a/"]) as pool, pool.serve_page() as page:
-        with pytest.raises(NotConnected, match=r"without a word; if it has TLS .* not that of its page"):
+        with pytest.raises(NotConnected, match=r"without an answer; if it has TLS, .* not the port of its page"):
             Pool.connect(page.url.replace("http:", "balancer:"), within_s=0.4)
         port = int(page.url.rstrip("/").rpartition(":")[2])
         for _ in range(3):
@@ -143,7 +143,7 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
                 assert stranger.recv(12) == b"HTTP/1.1 400"
     lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert len(lines) == 2
-    assert lines[0].startswith("the page left a connection from 127.0.0.1: a process that wants to lease (balancer://)")
+    assert lines[0].startswith("the page closed a connection from 127.0.0.1: found a member (balancer://)")
     assert lines[1] == "Invalid HTTP request received."
 
 

@@ -42,7 +42,7 @@ class RecordFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            busy = f"{lock}: another server has this pool already; stop it, or give --state another file"
+            busy = f"{lock}: another server already serves this pool; stop it, or give --state another file"
             raise ConfigError(busy) from None
         except OSError as error:
             raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None

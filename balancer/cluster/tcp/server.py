@@ -51,8 +51,8 @@ _MOST_UNSENT: Final = 32 * 2**20  # bytes; a member that does not read is discon
 _SILENT_S: Final = 0.05  # until `may` is asked again
 _SELDOM_S: Final = 60.0  # between two log lines about one peer
 _ADVICE: Final = {
-    "TLS": "this server has none: connect to balancer://, or give the server --cert and --key",
-    "HTTP": "its page, if it has one, has a port of its own: --page",
+    "TLS": "this server has no TLS: connect to balancer://, or give the server --cert and --key",
+    "HTTP": "ask for the page at its own port: --page",
 }
 _LOOKS, _LOOK_S = 100, 0.02  # tests whether a process that closed its connection has died: how many, and how often
 
@@ -172,8 +172,8 @@ class PoolServer:
             return 0.0
         if self._told_of.may("", clock()):
             _log.error(
-                "no files are left (%s), so nobody new is let in; start the server where `ulimit -n` says more "
-                "(of systemd: LimitNOFILE=)",
+                "no open files are left (%s), so new connections are refused; start the server with a higher "
+                "`ulimit -n` (systemd: LimitNOFILE=)",
                 error.strerror,
             )
         return _AGAIN_S
@@ -208,18 +208,18 @@ class PoolServer:
         """Log that a connection was closed, but not each time."""
         now = clock()
         if self._told_of.may(peer, now):
-            _log.warning("left a connection from %s: %s", peer, why)
+            _log.warning("closed a connection from %s: %s", peer, why)
 
     def opened(self, line: "_Line", opening: Opening) -> str | None:
         """Accept a connection with its first message. Return why not, or None."""
         if opening.version != VERSION:
-            return f"it speaks version {opening.version}, and this server {VERSION}; install the same balancer on both"
+            return f"it speaks version {opening.version}, this server {VERSION}; install the same balancer on both"
         if not hmac.compare_digest(opening.token.encode(), self._token):
-            return "the token is wrong, or there is none; give token=, or set BALANCER_SERVE_TOKEN"
+            return "the token is wrong or missing; give token=, or set BALANCER_SERVE_TOKEN"
         if self._open.served >= self._most:
             return (
-                f"this server has {self._most:g} connections, which is the most that its limit of open files allows; "
-                "start it where `ulimit -n` says more (of systemd: LimitNOFILE=)"
+                f"this server has {self._most:g} connections, the most that its limit of open files allows; start it with "
+                "a higher `ulimit -n` (systemd: LimitNOFILE=)"
             )
         self._lines[opening.who] = line
         return None
@@ -319,7 +319,7 @@ class _Line(asyncio.Protocol):
             self._heard_any = True
             spoken = sniff_protocol(data)
             if spoken in _ADVICE:
-                self._server.left(self.peer, f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
+                self._server.left(self.peer, f"found {spoken} at the port of a pool; {_ADVICE[spoken]}")
                 self._transport.close()  # it speaks another protocol, so it gets no answer
                 return
         try:
@@ -333,7 +333,7 @@ class _Line(asyncio.Protocol):
             if messages:
                 self._hear(messages)
         except WireError as error:
-            self._close(f"this is no message of a member: {error}")
+            self._close(f"not a message of a member: {error}")
 
     def _open(self, opening: Any) -> bool:
         """Handle the first message of a member. Return whether it is accepted."""
@@ -361,7 +361,7 @@ class _Line(asyncio.Protocol):
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:
             if isinstance(message, Opening) or message.who != self.who:
-                raise WireError("it speaks for another member")
+                raise WireError("it names another member than its opening")
         if self._heard_s == -inf:
             self._server.heard(self)
         self._heard_s = asyncio.get_running_loop().time()

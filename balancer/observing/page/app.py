@@ -81,7 +81,7 @@ class Feed:
             try:
                 at_s, tables = await asyncio.to_thread(self._look)
             except Exception:
-                _log.warning("the pool could not be looked at", exc_info=True)
+                _log.warning("the page could not read the pool", exc_info=True)
             else:
                 self._send(at_s, before, tables)
                 before = tables
@@ -175,7 +175,7 @@ class _Answers:
 
     async def metrics(self, _: Request) -> Response:
         if self._scrape is None:
-            return JSONResponse({"error": "install the extra 'prometheus' where this page is served"}, 501)
+            return JSONResponse({"error": "the server of this page has no extra 'prometheus'; install it there"}, 501)
         body, kind = await asyncio.to_thread(self._scrape)
         return Response(body, headers={"Content-Type": kind})
 
@@ -183,7 +183,7 @@ class _Answers:
         if not self._token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not shows_token(self._token, request.headers):
-            return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
+            return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, 'send {"endpoint": ID} as application/json')
         try:
@@ -198,7 +198,7 @@ class _Answers:
         try:
             await asyncio.to_thread(act, name)
         except BalancerError:  # its text contains names as they are
-            return _refused(409, "the endpoint is not in a state for that")
+            return _refused(409, "the state of the endpoint does not allow that")
         return JSONResponse({})
 
 

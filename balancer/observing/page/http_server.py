@@ -22,8 +22,8 @@ _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the pr
 _TIMES: Final = ConnectionTimes(head_s=10.0, body_s=10.0, answer_s=20.0)
 _SELDOM_S: Final = 60.0
 _STRANGE: Final = {
-    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
-    "cluster": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+    "TLS": "found TLS, which the page does not have; ask for http://, or put a proxy with TLS before it",
+    "cluster": "found a member (balancer://) at the port of the page; give it the port of the pool",
 }
 
 
@@ -78,7 +78,7 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
     def left(self, peer: str, why: str) -> None:
         """Log that a connection was closed."""
         if self._limiter.may(peer, time.monotonic()):
-            _log.warning("the page left a connection from %s: %s", peer, why)
+            _log.warning("the page closed a connection from %s: %s", peer, why)
 
     def warning(self, msg: object, *args: object, **terms: Any) -> None:
         """Log a warning of uvicorn."""

@@ -55,9 +55,9 @@ _SAID: Final[dict[type[Event], str]] = {
     Removed: "removed",
     Ejected: "ejected",
     Probing: "on trial",
-    Rested: "asked to be left alone",  # `RestLines` says it
+    Rested: "asked for a rest",  # `RestLines` says it
     Restored: "back in service",
-    Spent: "its account has nothing left",
+    Spent: "its account has no quota left",
 }
 
 Extra = Callable[[], Tables]
@@ -139,9 +139,9 @@ class RecentEvents:
         """Keep a line about `event`."""
         said: str | None
         if isinstance(event, Panic):
-            where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
+            where, said = "", "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over"
         elif isinstance(event, StrategyChanged):
-            where, said = "", f"{event.strategy} chooses"
+            where, said = "", f"the strategy is now {event.strategy}"
         else:
             where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
             if isinstance(event, Rested):

@@ -232,7 +232,7 @@ class TraceWriter:
             self._has_said = True
             kind = type(error).__name__  # the text of the error may contain anything
             said = (error.strerror or kind) if isinstance(error, OSError) else kind
-            _LOGGER.warning("trace: rows are lost, and counted: %s", said)
+            _LOGGER.warning("trace: rows are lost and counted: %s", said)
 
     def _done(self) -> None:
         try:

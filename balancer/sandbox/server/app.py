@@ -238,7 +238,7 @@ class AccessMiddleware:
         if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") not in _OWN_PAGES:
             return JSONResponse({"detail": "requests from web pages are refused"}, 403)
         if self._token and not shows_token(self._token, headers):
-            detail = "a token is needed: the header Authorization with Bearer and the token"
+            detail = "this server needs a token; send the header Authorization with Bearer and the token"
             return JSONResponse({"detail": detail}, 401, {"WWW-Authenticate": "Bearer"})
         return None
 

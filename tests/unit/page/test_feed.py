@@ -107,7 +107,7 @@ async def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) 
 
     reader = await begun(Feed(look, 0.001))
     assert [said(await anext(reader))["at_s"] for _ in range(2)] == [1.0, 3.0]
-    assert "the pool could not be looked at" in caplog.text
+    assert "the page could not read the pool" in caplog.text
 
 
 @in_a_loop
