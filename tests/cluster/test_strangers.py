@@ -361,7 +361,9 @@ def test_when_no_file_is_left_and_all_are_members_it_is_one_line(
         with Pool.connect(serving.url, token=TOKEN) as pool, pool.lease(PATIENCE_S):
             pass
     (line,) = caplog.records
-    assert line.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
+    assert line.getMessage().startswith(
+        "no open files are left (Too many open files), so new connections are refused; start"
+    )
     assert line.exc_info is None
 
 

@@ -200,7 +200,7 @@ class PoolServer:
         self._open.serve(line)
 
     def _close_silent(self, line: "_Line") -> None:
-        self.left(line.peer, "there are too many, and of those that have sent nothing it was the longest here")
+        self.left(line.peer, "there are too many connections, and this one was silent for longest")
         self._open.leave(line)
         line.abort()
 
