@@ -1,11 +1,12 @@
 """Logging: an observer that writes to the logger `balancer`.
 
 It logs what goes wrong and when it is right again, but no single leases. Of a URL it leaves out the user and the query,
-which may be secret.
+which may be secret. `RestLines` decides which rests get a line: a busy server may ask for one each second.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from traceback import extract_tb
 
 from balancer.core.events import (
@@ -15,6 +16,7 @@ from balancer.core.events import (
     Expired,
     Leaked,
     Panic,
+    Rested,
     Restored,
     Spent,
 )
@@ -22,28 +24,90 @@ from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "log_broken", "log_refused"]
+__all__ = ["Log", "RestLines", "log_broken", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
+
+
+_EVERY_S = 60.0  # at most one line about the rests of an endpoint in so many seconds
+_MOST = 1000  # endpoints whose rests are kept in mind
+
+
+@dataclass(slots=True)
+class _Rests:
+    said_s: float
+    unsaid: int = 0  # rests since the last line
+    ends_unsaid: bool = False  # the present rest has no line, so its end gets none
+
+
+class RestLines:
+    """The lines about endpoints that ask for rests: one when it begins, then one a minute, with a count."""
+
+    kinds = frozenset({Rested, Restored, Ejected})
+
+    def __init__(self) -> None:
+        self._rests: dict[str, _Rests] = {}
+
+    def line(self, event: Rested) -> str | None:
+        """Return what to say of `event`, after the endpoint's name; None: nothing."""
+        rests = self._rests.get(event.endpoint)
+        if rests is not None and event.at_s - rests.said_s < _EVERY_S:
+            rests.unsaid += 1
+            rests.ends_unsaid = True
+            return None
+        if len(self._rests) >= _MOST:
+            self._rests.clear()
+        self._rests[event.endpoint] = _Rests(event.at_s)
+        said = "asked for a rest"
+        if event.for_s is not None:
+            said += f" of {event.for_s:.3g} s"
+        if rests is not None and rests.unsaid:
+            times = "time" if rests.unsaid == 1 else "times"
+            said += (
+                f"; it did so {rests.unsaid} more {times} in the {event.at_s - rests.said_s:.0f} s since the last line"
+            )
+        return said
+
+    def ends_unsaid(self, event: Ejected | Restored) -> bool:
+        """Return whether `event` is the end of a rest without a line. Called with every such event."""
+        rests = self._rests.get(event.endpoint)
+        if rests is None:
+            return False
+        unsaid, rests.ends_unsaid = rests.ends_unsaid, False
+        return unsaid and isinstance(event, Restored)
+
+
+def until_back(for_s: float | None) -> str:
+    """Return when an endpoint that left service is tried again, for the end of a line."""
+    return "" if for_s is None else f"; it is tried again in {for_s:.3g} s"
 
 
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
     """
 
     redact: Callable[[str], str] = str
-    kinds = frozenset({Ejected, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+    kinds = frozenset({Ejected, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+
+    def __init__(self) -> None:
+        self._rests = RestLines()
 
     def __call__(self, event: Event, /) -> None:
         """Write a line about `event`."""
         match event:
             case Ejected():
-                _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), event.why)
+                self._rests.ends_unsaid(event)
+                line = "%s is ejected: %s%s"
+                _LOGGER.warning(line, self._shown(event.endpoint), event.why, until_back(event.for_s))
+            case Rested():
+                if (said := self._rests.line(event)) is not None:
+                    _LOGGER.info("%s %s", self._shown(event.endpoint), said)
             case Restored():
-                _LOGGER.info("%s is back in service", self._shown(event.endpoint))
+                if not self._rests.ends_unsaid(event):
+                    _LOGGER.info("%s is back in service", self._shown(event.endpoint))
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
@@ -52,18 +116,23 @@ class Log:
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
-                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", self._lease(event), event.held_s)
+                _LOGGER.warning(
+                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
+                )
             case Abandoned():
-                line = "%s was nobody's any more after %.3g s; its slot goes to others"
+                line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
                 _LOGGER.warning(
-                    "%s has been out for %.3g s%s; is it forgotten?", self._lease(event), event.held_s, place
+                    "%s has been out for %.3g s%s; did the program forget it?",
+                    self._lease(event),
+                    event.held_s,
+                    place,
                 )
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
-        holder = f" held by {event.holder!r}" if event.holder else ""
+        holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
         return f"lease {event.lease_id} of {self._shown(event.endpoint)}{holder}"
 
     def _shown(self, name: str) -> str:
@@ -75,7 +144,9 @@ def log_broken(observation: Observation, error: Exception) -> None:
     frame = extract_tb(error.__traceback__)[-1]
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__
-    _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
+    _LOGGER.error(
+        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
+    )
 
 
 def log_refused(error: Exception) -> None:

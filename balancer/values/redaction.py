@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Redaction", "ShownNames", "plain_name"]
+__all__ = ["Redaction", "ShownNames", "in_one_line", "plain_name"]
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*")
@@ -50,6 +50,20 @@ def plain_name(name: str) -> str:
     return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
 
 
+def in_one_line(text: str, most: int) -> str:
+    """Return a text of somebody else for a line of a log: cut, and without what does not print.
+
+    Each word with a URL loses the URL's user and query.
+
+    Args:
+        text: any text; secrets that are known have been taken out.
+        most: characters to keep.
+    """
+    words = " ".join(plain_name(word) for word in text[: 10 * most].split())
+    shown = "".join(sign if sign.isprintable() else "?" for sign in words)
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
+
 class ShownNames:
     """The shown names of endpoints: URLs without user and query, all different.
 
@@ -62,11 +76,15 @@ class ShownNames:
         self._shown: dict[str, str] = {}
         self._taken: set[str] = set()
 
+    def plain(self, name: str) -> str:
+        """Return `name` without secrets. Several names may get the same. Nothing is remembered."""
+        return self._redact(plain_name(name))
+
     def __call__(self, name: str) -> str:
         """Return the shown name of `name`, always the same."""
         shown = self._shown.get(name)
         if shown is None:
-            plain = self._redact(plain_name(name))
+            plain = self.plain(name)
             shown, number = plain, 1
             while shown in self._taken:
                 number += 1

@@ -88,7 +88,7 @@ def test_how_many_are_unjudged_is_logged(judge: Judge, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "balancer"):
         trl_reward(judge)(completions=ALL, tests=[TESTS] * 4)
     (line,) = [record.getMessage() for record in caplog.records if "judged" in record.getMessage()]
-    assert line.startswith("1 of 4 samples could not be judged, and have no reward; the last one: after 1")
+    assert line.startswith("1 of 4 samples could not be judged and have no reward; the last one: after 1")
 
 
 def test_the_trainer_may_name_the_function(judge: Judge) -> None:
@@ -117,6 +117,14 @@ def test_open_r1(judge: Judge) -> None:
         open_r1_code_reward(judge)(messages[:2], prompts=["p"] * 2)
 
 
+def test_open_r1_reads_a_function_that_stands_beside_the_tests(judge: Judge) -> None:
+    beside = {"language": "python", "fn_name": "f", "test_cases": [{"input": "[1]", "output": "[1]"}]}
+    unnamed = {"language": "python", "type": "function_call", "test_cases": [{"input": "1", "output": "1"}]}
+    assert open_r1_code_reward(judge)([WRONG], verification_info=[beside]) == [0]
+    with pytest.raises(ValueError, match="no function is named"):
+        open_r1_code_reward(judge)([RIGHT], verification_info=[unnamed])
+
+
 # -- verl ------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +151,7 @@ def test_verl(judge: Judge, make: Any) -> None:
 
 def test_verl_knows_no_missing_reward(judge: Judge) -> None:
     for unjudged in (None, float("nan"), float("inf"), True, "skip"):
-        with pytest.raises(ValueError, match="this trainer knows no missing reward"):
+        with pytest.raises(ValueError, match="this trainer needs all rewards"):
             verl_score(judge, unjudged=unjudged)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unjudged"):
         verl_score(judge)  # type: ignore[call-arg]

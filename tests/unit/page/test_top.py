@@ -42,7 +42,7 @@ def test_it_shows_what_the_page_shows(pool: Pool, page: Page) -> None:
     text = shown(page)
     assert "first  1 of 2 slots in use  0 wait" in text
     assert "7 leases, 5 failed, 1 overloaded" in text
-    assert re.search(r"http://10\.0\.0\.0/ +ejected +\.{10} 0/0 +- +5 +5 +0 +1", text)
+    assert re.search(r"http://10\.0\.0\.0/ +ejected, 1 s +\.{10} 0/0 +- +5 +5 +0 +1", text)
     assert re.search(r"http://10\.0\.0\.1/ +healthy +#{10} 1/1 +- +1 +0 +0 +0", text)
     assert "who holds slots: sample 7 1" in text
     assert "ago  http://10.0.0.0/: ejected: 5 failures in a row" in text
@@ -95,8 +95,8 @@ def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) ->
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("ftp://x/", "is no URL of a page"),
-        ("http://x:99999/", "is no URL of a page"),
+        ("ftp://x/", "is not the URL of a page"),
+        ("http://x:99999/", "is not the URL of a page"),
         ("http://127.0.0.1:1/", "no page answers"),
         ("127.0.0.1:1", "no page answers"),
     ],
@@ -106,5 +106,5 @@ def test_a_url_that_is_no_page_is_a_line(balancer: Balancer, url: str, says: str
 
 
 def test_another_server_is_told_from_a_page(page: Page) -> None:
-    with pytest.raises(ConfigError, match="answers with 404, not as the page of a pool does"):
+    with pytest.raises(ConfigError, match="found status 404, not the page of a pool"):
         next(follow(page.url + "elsewhere/"))
