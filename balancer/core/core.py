@@ -297,10 +297,13 @@ class Core:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
         Waiters that are not in `waiting` are dropped: the shell never got them.
+
+        Raises:
+            RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
+        self._waiters.mend(waiting)  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        self._waiters.mend(waiting)
         return self._queue.close(now) if self.closed else self._queue.serve(now)
 
     # -- membership --------------------------------------------------------------------------------
