@@ -218,8 +218,8 @@ class PoolServer:
             return "the token is wrong or missing; give token=, or set BALANCER_SERVE_TOKEN"
         if self._open.served >= self._most:
             return (
-                f"this server has {self._most:g} connections, the most that its limit of open files allows; start it with "
-                "a higher `ulimit -n` (systemd: LimitNOFILE=)"
+                f"this server has {self._most:g} connections, the most that its limit of open files allows; "
+                "start it with a higher `ulimit -n` (systemd: LimitNOFILE=)"
             )
         self._lines[opening.who] = line
         return None
