@@ -2,8 +2,8 @@
 
     python -m tests.cluster.stopped SHORT_TTL_URL LONG_TTL_URL FLAG
 
-It sets the first byte of the file FLAG to 1, and is stopped. When it goes on it looks at each promise, before any of its
-other threads has a turn, and prints a line of JSON: what it found, by promise.
+It sets the first byte of the file FLAG to 1, and is stopped. When it goes on it looks at each promise, before any of
+its other threads has a turn, and prints a line of JSON: what it found, by promise.
 """
 
 import json
