@@ -6,22 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from balancer.cluster.protocol import ClusterTimes, Coordinator, CoordinatorRecord
-from balancer.cluster.protocol.messages import (
-    JoinRequest,
-    LeaseEnded,
-    LeaseRequested,
-    LeasesGranted,
-    MemberFrame,
-    MemberId,
-    RequestCancelled,
-    SessionOffer,
-    SessionStart,
-)
+from balancer.cluster.protocol.messages import LeaseEnded, LeaseRequested, RequestCancelled
 from balancer.core import Core
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.settings.rules import HealthSettings, QuotaSettings
 from balancer.strategy import Request
+from tests.cluster.told import Told
 from tests.registered import MAKERS, NAMES
 
 _BUSY, _OPEN = frozenset({"busy"}), frozenset({"open"})
@@ -109,43 +99,9 @@ def test_leases_with_times(outcome: Outcome, hint: Hint | None, rules: dict[str,
     assert _grows(rounds) < _ALLOWED
 
 
-class _Told:
-    """A coordinator and one member that speaks to it by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._last = CoordinatorRecord(1, 3.0, frozenset())
-        self.coordinator = Coordinator(_core(), epoch=2, times=ClusterTimes(1e9), last=self._last, now=0.0)
-        self._who = MemberId("a", "1")
-        self.coordinator.receive(JoinRequest(self._who, 1.0), 0.0)
-        ((_, offer),) = self.coordinator.take_out(0.0)
-        assert isinstance(offer, SessionOffer)
-        self._session = offer.session
-        self.coordinator.receive(SessionStart(self._who, 2, offer.session, 2.0, ()), 0.0)
-        self._number, self._got = 0, 0
-
-    def say(self, *words: object) -> list[object]:
-        """Say these words, and return the words of the answer."""
-        self.now += 0.001
-        self._number += 1
-        frame = MemberFrame(self._who, 2, self._session, 3.0 + self.now, self._number, self._got, words)
-        self.coordinator.receive(frame, self.now)
-        while self.coordinator.due_s < 0:
-            self.coordinator.tick(self.now)
-        found: list[object] = []
-        for _, message in self.coordinator.take_out(self.now):
-            self._got = max(self._got, message.number)  # type: ignore[union-attr]
-            found += message.words  # type: ignore[union-attr]
-        return found
-
-    def granted(self, words: list[object]) -> LeasesGranted:
-        (word,) = (each for each in words if isinstance(each, LeasesGranted))
-        return word
-
-
 def test_leases_of_a_coordinator_around_one_who_waits() -> None:
     """Two callers of other processes hand one slot to each other, and each waits for it for a moment."""
-    told, numbers = _Told(), iter(range(1, 10**6))
+    told, numbers = Told(_core()), iter(range(1, 10**6))
 
     def ask(labels: frozenset[str], timeout_s: float = 3600.0) -> LeaseRequested:
         return LeaseRequested(next(numbers), Request(labels=labels), 0, timeout_s, 0.0, 1)
@@ -166,7 +122,7 @@ def test_leases_of_a_coordinator_around_one_who_waits() -> None:
 
 
 def test_requests_that_a_coordinator_in_its_grace_is_asked_for_and_then_not() -> None:
-    told, numbers = _Told(), iter(range(1, 10**6))
+    told, numbers = Told(_core()), iter(range(1, 10**6))
     told.coordinator._queue.is_open = False
 
     def rounds(count: int) -> None:

@@ -191,6 +191,8 @@ def _check(message: Any) -> None:
         for held in message.held:
             _at_least(held.slots, 1)
             _finite(held.held_s)
+            if held.tokens is not None:
+                _at_least(held.tokens, 0)
     elif isinstance(message, m.JoinRequest):
         _finite(message.sent_s)
 
