@@ -14,11 +14,14 @@ from typing import Any, NoReturn, Protocol, Self
 from balancer.client_errors import BUSY_STATUSES, retry_after_s, said_nothing, says_spent, status_of
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, LeaseError, PoolForked, QuotaSpent
 from balancer.load import Load
-from balancer.values.headers import Headers
+from balancer.values.headers import Headers, secrets_of
 from balancer.values.numbers import checked, finite_seconds, positive, whole
+from balancer.values.redaction import Redaction, in_one_line
 from balancer.values.urls import checked_url, has_credentials, host_of, identity_of
 
 __all__ = ["Endpoint", "Hint", "Lease", "LeaseTerms", "Lender", "Outcome", "hint_of", "may_go_elsewhere", "outcome_of"]
+
+_REASON = 120  # characters of a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,20 @@ def may_go_elsewhere(error: BaseException) -> bool:
     """Return whether a call that raised `error` may be tried on another endpoint. False for the caller's own errors."""
     told = outcome_of(error)
     return isinstance(error, EndpointError) or told in (Outcome.FAILURE, Outcome.OVERLOAD) or says_spent(error)
+
+
+def _said_of(error: BaseException, endpoint: Endpoint) -> str:
+    """Return the kind of `error`, its HTTP status, and the reason of an `EndpointError`, without secrets.
+
+    The texts of other errors are left out: a library may quote a header or a key in them.
+    """
+    status = status_of(error)
+    name = type(error).__name__ if status is None else f"{type(error).__name__} {status}"
+    if not isinstance(error, EndpointError):
+        return name
+    hidden = Redaction.of((secret, "***") for secret in secrets_of(endpoint.headers))
+    reason = in_one_line(hidden(str(error.reason)), _REASON)
+    return f"{name}: {reason}" if reason else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +286,7 @@ class Lease:
     server_s: float  # the server's own time for the call, if the server reports it
     charge: Any  # what it takes of a quota; set only if there is a quota
     fate: str  # why it ended, if its holder did not release it; set only then
-    raised: str  # the name of the exception of its call; set only if there was one
+    raised: str  # the exception of its call, in words without secrets; set only if there was one
     where: str  # file and line of the acquire; set only if the pool records them
 
     @property
@@ -347,8 +364,7 @@ class Lease:
         """
         if self.hint is None:
             self.hint = hint_of(error)
-        status = status_of(error)
-        self.raised = type(error).__name__ if status is None else f"{type(error).__name__} {status}"
+        self.raised = _said_of(error, self.endpoint)
         self.lender.release(self, self.outcome or outcome_of(error))
 
     def __enter__(self) -> Self:

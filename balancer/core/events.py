@@ -119,9 +119,13 @@ class Leaked(_OfLease):
 
 @dataclass(frozen=True, slots=True)
 class Ejected(_OfEndpoint):
-    """An endpoint was ejected because of failures. `why`: what was measured, in words."""
+    """An endpoint was ejected because of failures.
+
+    `why`: what was measured, in words. `for_s`: seconds until it is tried again, as far as known now; None: unknown.
+    """
 
     why: str = ""
+    for_s: float | None = None
 
 
 class Probing(_OfEndpoint):
@@ -130,10 +134,11 @@ class Probing(_OfEndpoint):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
 class Rested(_OfEndpoint):
-    """An endpoint asked for no calls for a while (`Retry-After`)."""
+    """An endpoint asked for no calls (`Retry-After`) for `for_s` seconds; None: unknown."""
 
-    __slots__ = ()
+    for_s: float | None = None
 
 
 class Restored(_OfEndpoint):

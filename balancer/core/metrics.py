@@ -133,6 +133,7 @@ class EndpointStats:
             out of service until it is added again); "" if health is not watched.
         ejections: how often it was ejected, failed probes included.
         out_s: seconds in service without serving: ejected, resting or spent.
+        back_in_s: seconds until it is tried again, while it is ejected or resting; else None.
     """
 
     url: str
@@ -152,6 +153,7 @@ class EndpointStats:
     name: str = ""
     successes: int = 0
     ignored: int = 0
+    back_in_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:  # from a file of a version before endpoints had names

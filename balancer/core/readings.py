@@ -1,11 +1,13 @@
 """Snapshots: rows of leases and counters of endpoints, read from the ledger."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
+from balancer.core.account import Account
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
-from balancer.core.states import MembershipState
+from balancer.core.states import Health, MembershipState
 from balancer.core.timing import LeaseTimes
 
 __all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary"]
@@ -77,10 +79,18 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",
             ejections=a.record.ejections if a.record else 0,
+            back_in_s=_back_in_s(a, now),
             out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
         )
         for a in accounts
     ]
+
+
+def _back_in_s(account: Account, now: float) -> float | None:
+    record = account.record
+    if account.spent or record is None or record.state not in (Health.EJECTED, Health.RESTING):
+        return None
+    return None if record.until_s == math.inf else max(0.0, record.until_s - now)
 
 
 def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:

@@ -244,8 +244,7 @@ class Rules:
         account.health = health
         self.ejections += health is Health.EJECTED
         if before in _ABSENT or health in _ABSENT:  # the end of a slow start is not an event
-            told = (account.record.why,) if health is Health.EJECTED and account.record else ()
-            self._journal.note(_NEWS[health], now, account.endpoint.name, *told)
+            self._journal.note(_NEWS[health], now, account.endpoint.name, *_facts(account.record, now))
 
     def _look(self, account: Account) -> None:
         """Set whether the rules must see every grant and every end."""
@@ -253,6 +252,16 @@ class Rules:
         account.alert = half_open or account.host is not None
         if account.record is not None and self._watch:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
+
+
+def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:
+    """Return what an event of the present health tells beyond the endpoint."""
+    if record is None:
+        return ()
+    for_s = record.until_s - now if record.until_s < inf else None
+    if record.state is Health.EJECTED:
+        return record.why, for_s
+    return (for_s,) if record.state is Health.RESTING else ()
 
 
 def _account(record: HealthRecord) -> Account:

@@ -2,14 +2,15 @@
 
 - `judge`: `Judge`, for threads and tasks; `batches`: many jobs at once.
 - `procedure`: judges a program on its cases; `judged`: jobs and results.
-- `cases`: test cases and the test formats of data sets; `calls`: calls of one function.
+- `cases`: test cases; `datasets`: the tests of data sets; `calls`: calls of one function.
 - `extract`: the program in a completion; `fences`: code blocks and their languages.
 - `trainers`: reward functions for verl, TRL and open-r1.
 
 `balancer.judging` decides what an end means, what is run again and which endpoint is believed.
 """
 
-from balancer.judge.cases import CallCase, StdinCase, cases_of
+from balancer.judge.cases import CallCase, StdinCase
+from balancer.judge.datasets import cases_of
 from balancer.judge.extract import code_in, program_in
 from balancer.judge.judge import Judge
 from balancer.judge.judged import CaseVerdict, Job, Judged

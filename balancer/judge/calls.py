@@ -60,6 +60,14 @@ def _key(key):
     return json.dumps(key) if isinstance(key, (int, float, bool, type(None))) else str(key)
 
 
+def _read(value):
+    if isinstance(value, dict):
+        return {key: _read(each) for key, each in value["pairs"]}
+    return [_read(each) for each in value] if isinstance(value, list) else value
+
+
+if _fed.get("in_pairs"):
+    _fed = _read(_fed["in_pairs"])
 _module = types.ModuleType("solution")
 sys.modules["solution"] = _module
 exec(_PRELUDE, _module.__dict__)
@@ -121,8 +129,14 @@ def calling(solution: Program, function: str) -> Program:
 
 
 def fed(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-    """Return the standard input with the arguments of the call. Raises ValueError for values that are not JSON."""
-    return b'{"args": %b, "kwargs": %b}' % (as_json("args", list(args)), as_json("kwargs", dict(kwargs)))
+    """Return the standard input with the arguments of the call. Raises ValueError for values that are not JSON.
+
+    Keys of objects may be numbers, too. JSON would make texts of them, and a right solution would not find them.
+    """
+    written = b'{"args": %b, "kwargs": %b}' % (as_json("args", list(args)), as_json("kwargs", dict(kwargs)))
+    if not _has_other_keys([*args, *kwargs.values()]):
+        return written
+    return b'{"in_pairs": %b}' % as_json("args", _paired({"args": list(args), "kwargs": dict(kwargs)}))
 
 
 def as_json(name: str, value: Any) -> bytes:
@@ -140,6 +154,27 @@ def as_json(name: str, value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ValueError(f"{name} is {shortened(_safe_repr(value))}; it must be values of JSON: {why}") from None
+
+
+def _has_other_keys(args: Sequence[Any]) -> bool:
+    """Return whether an object in `args` has a key that is no text."""
+    left = list(args)
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                return True
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return False
+
+
+def _paired(value: Any) -> Any:
+    """Return `value` with each object written as `{"pairs": [[key, value], ...]}`."""
+    if isinstance(value, Mapping):
+        return {"pairs": [[key, _paired(each)] for key, each in value.items()]}
+    return [_paired(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def shortened(text: str) -> str:

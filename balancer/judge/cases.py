@@ -1,16 +1,8 @@
 """Test cases: input and output of a program, or arguments and return value of a function. Pure data.
 
-Decides what is run for a case, what its output is compared with, and which test formats of data sets are read. An
-unknown format raises: a reward of 0 would blame the model for it. Formats, as JSON text or as its parsed value:
-
-- `{"inputs": [...], "outputs": [...]}`: standard input and output (APPS, TACO, CodeContests in verl). A list as an
-  input or output holds its lines. With `"fn_name": "f"`: calls. Then an input is a list of arguments, or a text with
-  one JSON argument a line. An output is the value, a list that holds only the value, or its JSON.
-- `[{"input": ..., "output": ...}, ...]`: the same, one table a case (LiveCodeBench, open-r1). `"fn_name"` is in the
-  tables or beside them.
+Decides what is run for a case, and what its output is compared with.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,10 +13,9 @@ from balancer.judging.judgements import Compare
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
 
-__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "cases_of"]
+__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "shown"]
 
 _calling = lru_cache(maxsize=256)(calling)  # a program has many cases
-_KNOWN = 'known are {"inputs": [...], "outputs": [...]} and [{"input": ..., "output": ...}]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +58,13 @@ class StdinCase:
     def __post_init__(self) -> None:
         for name in ("input", "output"):
             if not isinstance(found := getattr(self, name), str | bytes):
-                raise TypeError(f"{name} is {_shown(found)}; it takes a text, or bytes")
+                raise TypeError(f"{name} is {shown(found)}; it takes a text, or bytes")
         if not isinstance(self.files, Mapping) or not all(
             isinstance(name, str) and isinstance(content, bytes) for name, content in self.files.items()
         ):
-            raise TypeError(f"files is {_shown(self.files)}; it takes bytes by their name, e.g. {{'a.txt': b'1'}}")
+            raise TypeError(f"files is {shown(self.files)}; it takes bytes by their name, e.g. {{'a.txt': b'1'}}")
         if isinstance(self.args, str) or not all(isinstance(each, str) for each in self.args):
-            raise TypeError(f"args is {_shown(self.args)}; it takes texts, e.g. ('-n', '3')")
+            raise TypeError(f"args is {shown(self.args)}; it takes texts, e.g. ('-n', '3')")
 
     def run_of(self, program: Program) -> CaseRun:
         """Return the run of `program` on this case. Raises ValueError for text that UTF-8 cannot encode."""
@@ -103,11 +94,11 @@ class CallCase:
 
     def __post_init__(self) -> None:
         if not isinstance(self.function, str):
-            raise TypeError(f"function is {_shown(self.function)}; it takes a name, e.g. 'f' or 'Solution.f'")
+            raise TypeError(f"function is {shown(self.function)}; it takes a name, e.g. 'f' or 'Solution.f'")
         if isinstance(self.args, str | bytes | Mapping) or not isinstance(self.args, Iterable):
-            raise TypeError(f"args is {_shown(self.args)}; it takes a list of arguments, e.g. [1, 'a'] for f(1, 'a')")
+            raise TypeError(f"args is {shown(self.args)}; it takes a list of arguments, e.g. [1, 'a'] for f(1, 'a')")
         if not isinstance(self.kwargs, Mapping) or not all(isinstance(name, str) for name in self.kwargs):
-            raise TypeError(f"kwargs is {_shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
+            raise TypeError(f"kwargs is {shown(self.kwargs)}; it takes arguments by their name, e.g. {{'key': 1}}")
 
     def run_of(self, program: Program) -> CaseRun:
         """Return the run of `program` on this case.
@@ -131,7 +122,7 @@ def case_of(given: AnyCase) -> StdinCase | CallCase:
         return StdinCase(*given)
     forms = "; Job.of and cases_of read the forms of data sets" if isinstance(given, Mapping) else ""
     raise TypeError(
-        f"found {_shown(given)}; a case is a StdinCase, a CallCase, or a pair of input and output, "
+        f"found {shown(given)}; a case is a StdinCase, a CallCase, or a pair of input and output, "
         f"e.g. ('1', '2'){forms}"
     )
 
@@ -142,7 +133,7 @@ def cases_in(given: Any) -> tuple[AnyCase, ...]:
         forms = ""
         if isinstance(given, str | bytes | Mapping):
             forms = ", or cases_of(...) of the tests of a data set"
-        raise TypeError(f"cases is {_shown(given)}; it takes a list of cases, e.g. [('1', '2')]{forms}")
+        raise TypeError(f"cases is {shown(given)}; it takes a list of cases, e.g. [('1', '2')]{forms}")
     return tuple(given)
 
 
@@ -156,78 +147,6 @@ def _bytes(name: str, text: str | bytes) -> bytes:
         ) from None
 
 
-def _shown(found: Any) -> str:
+def shown(found: Any) -> str:
+    """Return `found` and its type, cut if it is long: for an error."""
     return f"{shortened(repr(found))} ({type(found).__name__})"
-
-
-def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCase]:
-    """Return the cases of `tests` from a data set.
-
-    Args:
-        tests: in one of the forms of `balancer.judge.cases`.
-        function: the function to call, if the tests do not name one.
-
-    Raises:
-        ValueError: the form is not known.
-    """
-    if isinstance(tests, str | bytes):
-        try:
-            tests = json.loads(tests)
-        except ValueError:
-            raise ValueError(f"the tests are no JSON: {str(tests)[:60]!r}; {_KNOWN}") from None
-    if isinstance(tests, Mapping):
-        if tests.get("assert_case"):
-            raise ValueError(f"the tests are statements to be run (assert_case), which a program can answer; {_KNOWN}")
-        if "test_cases" in tests:
-            return cases_of(tests["test_cases"], function or _name(tests))
-        inputs, outputs = tests.get("inputs"), tests.get("outputs")
-        if not isinstance(inputs, Iterable) or not isinstance(outputs, Iterable) or isinstance(inputs, str | bytes):
-            raise ValueError(f"the tests have the keys {sorted(map(str, tests))[:8]}; {_KNOWN}")
-        inputs, outputs = list(inputs), list(outputs)
-        if len(inputs) != len(outputs):
-            raise ValueError(f"the tests have {len(inputs)} inputs and {len(outputs)} outputs; each input needs one")
-        name = _name(tests) or function
-        return [_case(each, output, name) for each, output in zip(inputs, outputs, strict=True)]
-    if isinstance(tests, Iterable):
-        found = []
-        for each in tests:
-            if not isinstance(each, Mapping) or "input" not in each or "output" not in each:
-                raise ValueError(f"a test is {str(each)[:60]!r}; {_KNOWN}")
-            found.append(_case(each["input"], each["output"], _name(each) or function))
-        return found
-    raise ValueError(f"the tests are of type {type(tests).__name__}; {_KNOWN}")
-
-
-def _name(table: Mapping[str, Any]) -> str | None:
-    if str(table.get("type") or table.get("testtype") or "").startswith("std"):
-        return None
-    name = table.get("fn_name") or table.get("func_name")
-    return None if name is None else str(name)
-
-
-def _case(given: Any, wanted: Any, function: str | None) -> StdinCase | CallCase:
-    if function is None:
-        return StdinCase(_text(given), _text(wanted))
-    args = [_read(line) for line in given.splitlines() if line.strip()] if isinstance(given, str) else given
-    if not isinstance(args, list | tuple):
-        args = [args]
-    expected = _read(wanted) if isinstance(wanted, str) else wanted
-    others = [wanted] if isinstance(wanted, str) and expected != wanted else []
-    if isinstance(expected, list) and len(expected) == 1:  # TACO puts the value into a list
-        others += expected
-    return CallCase(function, tuple(args), expected, or_else=tuple(others))
-
-
-def _text(given: Any) -> str | bytes:
-    if isinstance(given, str | bytes):
-        return given
-    if isinstance(given, list | tuple):
-        return "\n".join(str(_text(each)) for each in given)
-    return str(given)
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

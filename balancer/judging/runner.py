@@ -107,7 +107,7 @@ class Runner:
         attempts, wanted = self.attempts, pending.wanted
         plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool.engine, plan, asked, make, sleep=self.pause, clock=attempts.clock)
+        drive = ThreadDriver(self._pool.engine, plan, asked, make, sleep=self.pause, clock=attempts.clock, tells=False)
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:

@@ -66,7 +66,7 @@ class TaskRunner:
         async def make(run: Run, hand: list[Lease]) -> Execution:
             return await self._make(wanted, hand)
 
-        drive = TaskDriver(self._tasks.pool.engine, plan, asked, make)
+        drive = TaskDriver(self._tasks.pool.engine, plan, asked, make, tells=False)
         try:
             return ProgramResult(await drive.run(), at=drive.at)
         except BalancerError as error:

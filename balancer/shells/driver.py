@@ -18,8 +18,9 @@ from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.shared_budget import SharedBudget
 from balancer.strategy import Request
+from balancer.values.redaction import plain_name
 
-__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver"]
+__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,17 @@ class DeadlinePassed(TimeoutError):
         super().__init__(f"{at} had not answered when the deadline of {deadline_s:g} s had passed; the call was ended")
 
 
+def tell_where(error: BaseException, tries: int, name: str) -> None:
+    """Add a note to the error that a call ends with: how many attempts were made, and where the last one."""
+    attempts = "the only attempt was" if tries == 1 else f"the last of {tries} attempts was"
+    _add_note(error, f"{attempts} at {plain_name(name)}")
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    if note not in getattr(error, "__notes__", ()):  # one error object may be raised again and again
+        error.add_note(note)
+
+
 class CallDriver:
     """One call with its plan, without the waiting.
 
@@ -44,6 +56,7 @@ class CallDriver:
         asked: the arguments of the call.
         budget: the budget of the plan; None: the engine's.
         clock: returns seconds; None: the engine's.
+        tells: whether the error in the end has a note on how often the call was tried, and where last.
 
     Attributes:
         at: the endpoint of the last try; "" before the first.
@@ -58,14 +71,17 @@ class CallDriver:
         *,
         budget: SharedBudget | None = None,
         clock: Callable[[], float] | None = None,
+        tells: bool = True,
     ) -> None:
         self._engine = engine
+        self._tells = tells
         self._plan = plan
         self._asked = asked
         self._budget = budget or engine.budget
         self._clock = clock or engine.clock
         self._error: Exception | None = None  # of the last try
         self._overrun: DeadlinePassed | None = None  # the error that ended an attempt at the deadline
+        self._attempts = 0  # tries that got a lease
         self.hand: list[Lease] = []
         self.at = ""
 
@@ -107,18 +123,29 @@ class CallDriver:
             return self._leased() if error is None else self._without(error)
         assert error is not None, "what succeeds is the last"
         self._error = error
-        if error is self._overrun:  # its text says so; it needs no note
+        if error is self._overrun:  # its text says why
             return Over(self._plan.cut(self._clock()).why)
         hint = hint_of(error)
         asked_s = hint.retry_after_s if hint is not None else None
         return self._plan.failed(self._clock(), asked_s or 0.0)
 
     def given_up(self, over: Over) -> Exception:
-        """Return the error that the call ends with: the last one, with a note if there is more to say."""
+        """Return the error that the call ends with: the last one. Notes say where and how often it was tried."""
         assert self._error is not None, "before anything has failed, the pool's own error was raised"
         if over.note:
-            self._error.add_note(f"it was not tried again: {over.note}")
+            _add_note(self._error, f"it was not tried again: {over.note}")
+        if self._tells and self.at:
+            tell_where(self._error, self._attempts, self.at)
         return self._error
+
+    def late(self) -> DeadlinePassed:
+        """Return the error of an attempt that still runs at the deadline."""
+        return DeadlinePassed(self.at, self._plan.terms.deadline_s)
+
+    def overrun(self) -> DeadlinePassed:
+        """Return the error to raise after the attempt was ended because its deadline has passed. It ends the call."""
+        self._overrun = self.late()
+        return self._overrun
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -137,6 +164,7 @@ class CallDriver:
 
     def _leased(self) -> Run:
         self.hand[0].entered = True  # its holder will not release it by its id
+        self._attempts += 1
         failed_at, self.at = self.at, self.hand[0].endpoint.name
         if failed_at:
             self._engine.retried(failed_at)
@@ -166,7 +194,7 @@ class ThreadDriver(CallDriver, Generic[T]):
     """One call with its plan, in one thread.
 
     Args:
-        engine, plan, asked, budget, clock: as for `CallDriver`.
+        engine, plan, asked, budget, clock, tells: as for `CallDriver`.
         make: makes one attempt with the lease in the given list, and ends that lease.
         sleep: pauses; an exception of it ends the call.
     """
@@ -181,8 +209,9 @@ class ThreadDriver(CallDriver, Generic[T]):
         sleep: Callable[[float], object],
         budget: SharedBudget | None = None,
         clock: Callable[[], float] | None = None,
+        tells: bool = True,
     ) -> None:
-        super().__init__(engine, plan, asked, budget=budget, clock=clock)
+        super().__init__(engine, plan, asked, budget=budget, clock=clock, tells=tells)
         self._make = make
         self._sleep = sleep
 

@@ -1,11 +1,12 @@
 """Logging: an observer that writes to the logger `balancer`.
 
 It logs what goes wrong and when it is right again, but no single leases. Of a URL it leaves out the user and the query,
-which may be secret.
+which may be secret. `RestLines` decides which rests get a line: a busy server may ask for one each second.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from traceback import extract_tb
 
 from balancer.core.events import (
@@ -15,15 +16,67 @@ from balancer.core.events import (
     Expired,
     Leaked,
     Panic,
+    Rested,
     Restored,
     Spent,
 )
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "log_broken"]
+__all__ = ["Log", "RestLines", "log_broken", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
+
+
+_EVERY_S = 60.0  # at most one line about the rests of an endpoint in so many seconds
+_MOST = 1000  # endpoints whose rests are kept in mind
+
+
+@dataclass(slots=True)
+class _Rests:
+    said_s: float
+    unsaid: int = 0  # rests since the last line
+    ends_unsaid: bool = False  # the present rest has no line, so its end gets none
+
+
+class RestLines:
+    """The lines about endpoints that ask for rests: one when it begins, then one a minute, with a count."""
+
+    kinds = frozenset({Rested, Restored, Ejected})
+
+    def __init__(self) -> None:
+        self._rests: dict[str, _Rests] = {}
+
+    def line(self, event: Rested) -> str | None:
+        """Return what to say of `event`, after the endpoint's name; None: nothing."""
+        rests = self._rests.get(event.endpoint)
+        if rests is not None and event.at_s - rests.said_s < _EVERY_S:
+            rests.unsaid += 1
+            rests.ends_unsaid = True
+            return None
+        if len(self._rests) >= _MOST:
+            self._rests.clear()
+        self._rests[event.endpoint] = _Rests(event.at_s)
+        said = "asked to be left alone"
+        if event.for_s is not None:
+            said += f" for {event.for_s:.3g} s"
+        if rests is not None and rests.unsaid:
+            said += f"; since the last line about it, {event.at_s - rests.said_s:.0f} s ago, it did so {rests.unsaid}"
+            said += " times" if rests.unsaid > 1 else " time"
+        return said
+
+    def ends_unsaid(self, event: Ejected | Restored) -> bool:
+        """Return whether `event` is the end of a rest without a line. Called with every such event."""
+        rests = self._rests.get(event.endpoint)
+        if rests is None:
+            return False
+        unsaid, rests.ends_unsaid = rests.ends_unsaid, False
+        return unsaid and isinstance(event, Restored)
+
+
+def until_back(for_s: float | None) -> str:
+    """Return when an endpoint that left service is tried again, for the end of a line."""
+    return "" if for_s is None else f"; it is tried again in {for_s:.3g} s"
 
 
 class Log:
@@ -34,15 +87,24 @@ class Log:
     """
 
     redact: Callable[[str], str] = str
-    kinds = frozenset({Ejected, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+    kinds = frozenset({Ejected, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+
+    def __init__(self) -> None:
+        self._rests = RestLines()
 
     def __call__(self, event: Event, /) -> None:
         """Write a line about `event`."""
         match event:
             case Ejected():
-                _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), event.why)
+                self._rests.ends_unsaid(event)
+                line = "%s is ejected: %s%s"
+                _LOGGER.warning(line, self._shown(event.endpoint), event.why, until_back(event.for_s))
+            case Rested():
+                if (said := self._rests.line(event)) is not None:
+                    _LOGGER.info("%s %s", self._shown(event.endpoint), said)
             case Restored():
-                _LOGGER.info("%s is back in service", self._shown(event.endpoint))
+                if not self._rests.ends_unsaid(event):
+                    _LOGGER.info("%s is back in service", self._shown(event.endpoint))
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))

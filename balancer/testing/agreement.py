@@ -179,8 +179,12 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         health=standing.health,
         ejections=standing.ejections if expected.state == "active" else 0,
         out_s=stats.out_s,
+        back_in_s=stats.back_in_s,
     )
     assert stats == wanted, f"{spec.name}: {_differences(stats, wanted)}"
+    is_out, back_in_s = standing.health in ("ejected", "resting"), stats.back_in_s
+    right = back_in_s is not None and back_in_s >= 0 if is_out else back_in_s is None
+    assert right, f"{spec.name}: is {standing.health!r}, and comes back in {back_in_s} s"
     for name, seconds, due_s in (
         ("busy_s", stats.busy_s, expected.busy_s(now)),
         ("out_s", stats.out_s, expected.idle_s(now)),

@@ -26,6 +26,7 @@ __all__ = [
     "redacted",
     "status_error",
     "stop_retries",
+    "with_notes_of",
 ]
 
 MOST_BYTES = 2**20
@@ -41,11 +42,15 @@ _SPENT = "insufficient_quota"
 
 
 class FinalFailure(Exception):
-    """An attempt failed, and no further one may follow. Field: `error`, the failure."""
+    """An attempt failed, and no further one may follow.
 
-    def __init__(self, error: Exception) -> None:
+    Fields: `error`, the failure, and `last_word`: True if the client must not send the request again either.
+    """
+
+    def __init__(self, error: Exception, *, last_word: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
+        self.last_word = last_word
 
 
 def pool_timeout_of(request: Any) -> float | None:
@@ -114,6 +119,14 @@ def for_client(http: ModuleType, request: Any, error: Exception, *, last_word: b
         known.__cause__ = error
     if isinstance(error, BalancerError) or last_word:
         known = _openai_error(http, request, known) or known
+    return with_notes_of(error, known)
+
+
+def with_notes_of(error: Exception, known: Exception) -> Exception:
+    """Return `known`, with the notes of `error` that it lacks: where and how often the request was tried."""
+    if known is not error:
+        for note in getattr(error, "__notes__", ()):
+            known.add_note(note)
     return known
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-__all__ = ["Redaction", "ShownNames", "plain_name"]
+__all__ = ["Redaction", "ShownNames", "in_one_line", "plain_name"]
 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*")
@@ -48,6 +48,20 @@ class Redaction:
 def plain_name(name: str) -> str:
     """Return the name of an endpoint. A URL loses its user and query, which may be secrets."""
     return _QUERY.sub("", _USER.sub("", name)) if "://" in name else name
+
+
+def in_one_line(text: str, most: int) -> str:
+    """Return a text of somebody else for a line of a log: cut, and without what does not print.
+
+    Each word with a URL loses the URL's user and query.
+
+    Args:
+        text: any text; secrets that are known have been taken out.
+        most: characters to keep.
+    """
+    words = " ".join(plain_name(word) for word in text[: 10 * most].split())
+    shown = "".join(sign if sign.isprintable() else "?" for sign in words)
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 class ShownNames:

@@ -76,9 +76,9 @@ def test_who_says_much_at_once_is_heard_in_turns_with_the_others() -> None:
     while told.coordinator.due_s < told.now:
         before = sum(waiting for _, _, waiting in told.coordinator.sessions())
         told.coordinator.tick(told.now)
-        assert sum(waiting for _, _, waiting in told.coordinator.sessions()) - before <= 100
+        assert sum(waiting for _, _, waiting in told.coordinator.sessions()) - before <= 32
         turns += 1
-    assert turns >= 40
+    assert turns >= 150
     assert [waiting for _, _, waiting in told.coordinator.sessions()] == [0, 5000 - _SLOTS]
 
 

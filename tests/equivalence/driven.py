@@ -282,7 +282,7 @@ class Driver:
         if not granted:
             self._answers.append(Refused(task, type(error), str(error), self._clock()))
             self.seen[type(error).__name__] += 1
-        notes = " ".join(getattr(error, "__notes__", ()))
+        notes = " ".join(note for note in getattr(error, "__notes__", ()) if "not tried again" in note)
         self._ends["lost" if granted and (not notes or "budget" in notes) else "refused"] += 1
 
     # -- membership --------------------------------------------------------------------------------

@@ -131,17 +131,30 @@ def test_another_error_is_raised_at_once_and_blames_nobody(error: Exception, clo
     assert place.counts() == {"a": (1, 0, 0), "b": (0, 0, 0)}
 
 
-@pytest.mark.parametrize(("attempts", "went"), [(1, "a"), (3, "abc")])
+@pytest.mark.parametrize(
+    ("attempts", "went", "note"),
+    [(1, "a", "the only attempt was at a"), (3, "abc", "the last of 3 attempts was at c")],
+)
 def test_the_last_error_is_raised_when_the_attempts_are_used_up(
-    attempts: int, went: str, clock: ManualClock, slept: list[float]
+    attempts: int, went: str, note: str, clock: ManualClock, slept: list[float]
 ) -> None:
     place = Place("a", "b", "c", "d", clock=clock)
     errors = [down(n) for n in range(4)]
     with pytest.raises(EndpointError) as caught:
         call(place.pool.engine, place.fn(*errors), attempts=attempts)
     assert caught.value is errors[attempts - 1]
-    assert not hasattr(caught.value, "__notes__")
+    assert caught.value.__notes__ == [note]
     assert place.went == list(went)
+
+
+def test_an_error_that_is_raised_again_and_again_gets_each_note_once_and_no_secret(
+    clock: ManualClock, slept: list[float]
+) -> None:
+    place, error = Place("http://a/?key=s3cret", clock=clock), down()
+    for _ in range(3):
+        with pytest.raises(EndpointError):
+            call(place.pool.engine, place.fn(error), attempts=1)
+    assert error.__notes__ == ["the only attempt was at http://a/"]
 
 
 @pytest.mark.parametrize(("urls", "went"), [("a", "aaaa"), ("ab", "abab")])
@@ -240,8 +253,8 @@ def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised_
         call(place.pool.engine, fn)
     assert caught.value is error
     assert isinstance(error.__cause__, OSError)
-    assert len(error.__notes__) == 1
     assert error.__notes__[0].startswith(f"it was not tried again: {note}")
+    assert error.__notes__[1:] == ["the only attempt was at a"]
 
 
 # -- the budget ----------------------------------------------------------------------------------------
@@ -257,7 +270,9 @@ def test_all_calls_over_a_pool_share_a_budget(clock: ManualClock, slept: list[fl
             call(place.pool.engine, place.fn(down(number), down(number)), attempts=2)
         notes.append(getattr(caught.value, "__notes__", []))
     empty = ["it was not tried again: the retry budget is empty, because too many calls fail"]
-    assert notes == [empty, []] * 5
+    assert [each[:-1] for each in notes] == [empty, []] * 5
+    tried = ["the only attempt was", "the last of 2 attempts was"]
+    assert [each[-1].partition(" at ")[0] for each in notes] == tried * 5
     assert len(place.went) == 15
 
 
@@ -307,7 +322,10 @@ def test_the_deadline_is_over_calls_and_pauses(clock: ManualClock, slept: list[f
     with pytest.raises(EndpointError) as caught:
         call(place.pool.engine, place.fn(*map(down, range(100)), call_s=1.0), attempts=100, deadline_s=5.5)
     assert 5.5 <= clock() - started_s < 6.5  # no attempt starts after the deadline; each takes a second
-    assert caught.value.__notes__ == ["it was not tried again: the deadline of 5.5 s has passed"]
+    assert caught.value.__notes__ == [
+        "it was not tried again: the deadline of 5.5 s has passed",
+        f"the last of {len(place.went)} attempts was at {place.went[-1]}",
+    ]
 
 
 def test_a_pause_is_cut_so_that_the_deadline_leaves_time_for_an_attempt(clock: ManualClock, slept: list[float]) -> None:
@@ -355,7 +373,8 @@ def test_a_rest_longer_than_what_is_left_is_not_begun(clock: ManualClock, slept:
     with pytest.raises(EndpointOverloaded) as caught:
         call(place.pool.engine, place.fn(error), deadline_s=5.0)
     assert caught.value is error
-    assert error.__notes__ == ["it was not tried again: it asks for 7 s, and 5 s are left"]
+    note = "it was not tried again: it asks for 7 s, and 5 s are left"
+    assert error.__notes__ == [note, "the only attempt was at a"]
     assert sum(slept) == 0.0
 
 
@@ -466,7 +485,8 @@ def test_if_nobody_is_back_before_the_deadline_it_says_how_long_it_waited(
     with pytest.raises(EndpointOverloaded) as caught:
         call(place.pool.engine, place.fn(EndpointOverloaded("busy", retry_after_s=60.0)), deadline_s=10.0)
     assert waits.slices == [1.0, 2.0, 4.0, 3.0]
-    (note,) = caught.value.__notes__
+    note, where = caught.value.__notes__
+    assert where == "the only attempt was at a"
     assert note.startswith("it was not tried again: no endpoint came free within 10 s (waited 10.000 s); 2 are out of")
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, NoEndpoint, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool
 from balancer.core import events
-from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Retried
+from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
+from balancer.observing.page.pool_tables import RecentEvents
 from balancer.settings.rules import HealthSettings, QuotaSettings, RetrySettings
 from balancer.shells.logs import Log
 from balancer.testing.clock import ManualClock
+from balancer.values.redaction import ShownNames
 
 HEALTH = HealthSettings(consecutive_failures=1, cooldown_s=8.0, max_cooldown_s=8.0, slow_start_s=2.0)
 
@@ -188,13 +190,15 @@ def test_the_log_has_a_line_for_each_ejection_and_recovery_and_no_secret(caplog:
     pool.acquire(exclude={"b", "c", "d"}).release()
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert lines == [
-        ("WARNING", "https://host/v1 is ejected: 1 failure in a row"),
+        ("WARNING", "https://host/v1 is ejected: 1 failure in a row; it is tried again in 7.82 s"),
         ("INFO", "https://host/v1 is back in service"),
     ]
 
 
 def _logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [line for line in caplog.messages if "is ejected" in line]
+    lines = [line.partition("; it is tried again in ") for line in caplog.messages if "is ejected" in line]
+    assert all(for_s.endswith(" s") for _, _, for_s in lines)
+    return [said for said, _, _ in lines]
 
 
 class _Status(Exception):
@@ -214,7 +218,7 @@ _Status.__module__, _Status.__qualname__ = "openai", "APIStatusError"
         (
             [None, EndpointError("down")] * 5 + [EndpointError("down")],
             {"consecutive_failures": 0},
-            "45% of its latest calls succeeded, less than 50%, last: EndpointError",
+            "45% of its latest calls succeeded, less than 50%, last: EndpointError: down",
         ),
     ],
 )
@@ -235,6 +239,69 @@ def test_an_ejection_says_what_was_measured(
         with suppress(Exception), pool.lease(exclude={"b"}, timeout=0.0):
             raise ConnectionError
     assert whys == ["its probe failed: ConnectionError"]
+
+
+def test_the_reason_of_an_ejection_has_no_secret_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    headers = {"Authorization": "Bearer s3cret"}
+    pool = Pool([Endpoint("http://a", headers=headers), "b"], clock=ManualClock(), strategy="first")
+    reason = "answered 502\nto bearer  S3CRET by http://u:s3cret@a/x?key=s3cret \x1b[31m" + "x" * 500
+    for _ in range(5):
+        with suppress(EndpointError), pool.lease():
+            raise EndpointError(reason)
+    (line,) = _logged(caplog)
+    assert line.startswith(
+        "http://a is ejected: 5 failures in a row, last: EndpointError: answered 502 to *** by http://a/x"
+    )
+    assert "s3cret" not in line.lower()
+    assert line.isprintable()
+    assert len(line) < 200
+
+
+def _rests(pool: Pool, clock: ManualClock, times: int) -> None:
+    for _ in range(times):
+        with suppress(EndpointOverloaded), pool.lease(exclude={"b"}):
+            raise EndpointOverloaded("429", retry_after_s=1.0)
+        clock.advance(1.1)
+        pool.acquire(exclude={"b"}).release()
+
+
+@pytest.mark.parametrize("where", ["log", "page"])
+def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog: pytest.LogCaptureFixture, where: str) -> None:
+    clock = ManualClock()
+    caplog.set_level(logging.INFO, "balancer")
+    health = HealthSettings(consecutive_failures=0, success_rate=0.0)
+    pool = Pool(["a", "b"], clock=clock, strategy="first", health=health)
+    news = RecentEvents(ShownNames())
+    pool.observe(news, news.kinds)
+    _rests(pool, clock, 120)
+    lines = caplog.messages if where == "log" else [f"a {each['said']}" for each in news.rows().values()]
+    assert lines == [
+        "a asked to be left alone for 1 s",
+        "a back in service" if where == "page" else "a is back in service",
+        "a asked to be left alone for 1 s; since the last line about it, 60 s ago, it did so 54 times",
+        "a back in service" if where == "page" else "a is back in service",
+        "a asked to be left alone for 1 s; since the last line about it, 60 s ago, it did so 54 times",
+        "a back in service" if where == "page" else "a is back in service",
+    ]
+
+
+def test_when_an_endpoint_comes_back_is_told_by_its_events_and_by_the_counters() -> None:
+    clock, told = ManualClock(), list[float | None]()
+    pool = Pool(["a", "b", "c", "d"], clock=clock, strategy="first")
+    pool.observe(lambda event: told.append(event.for_s), {Ejected, Rested})  # type: ignore[attr-defined]
+    with suppress(EndpointOverloaded), pool.lease():
+        raise EndpointOverloaded("429", retry_after_s=7.0)
+    for _ in range(5):
+        pool.acquire().release(Outcome.FAILURE)
+    rests, ejected, *others = pool.stats().endpoints
+    assert (rests.health, ejected.health) == ("resting", "ejected")
+    assert [rests.back_in_s, ejected.back_in_s] == pytest.approx(told)
+    assert [each.back_in_s for each in others] == [None, None]
+    clock.advance(0.25)
+    assert pool.stats().endpoints[0].back_in_s == pytest.approx(6.75)
+    clock.advance(60.0)
+    pool.acquire().release()
+    assert [each.back_in_s for each in pool.stats().endpoints] == [None] * 4
 
 
 def test_pings_that_fail_are_told_beside_calls(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.core.events import Queued
 from balancer.endpoint import Hint
-from balancer.errors import MissingExtra, PoolClosed
+from balancer.errors import EndpointError, EndpointOverloaded, MissingExtra, PoolClosed
 from balancer.observing.traces import Attempt, Happening, Trace, files, read_trace, tracing, write_trace
 from balancer.observing.traces import columns as parquet
 from balancer.observing.traces.files import LineFile, Unwritten
@@ -57,6 +57,33 @@ def pool_of(clock: ManualClock, *endpoints: Endpoint | str) -> Pool:
 
 
 # -- what a pool writes -----------------------------------------------------------------------------
+
+
+def test_an_ejection_has_its_time_reason_and_length(path: Path) -> None:
+    clock = ManualClock()
+    pool = Pool(["http://a/?key=s3cret", "b", "c"], strategy="first", clock=clock)
+    pool.trace(path)
+    for _ in range(5):
+        with suppress(EndpointError), pool.lease():
+            clock.advance(1.0)
+            raise EndpointError("answered 502")
+    with suppress(EndpointOverloaded), pool.lease():
+        raise EndpointOverloaded("429", retry_after_s=7.0)
+    pool.close()
+    found = summary_of(read_trace(path))
+    (ejection,) = found["ejections"]
+    why = "5 failures in a row, last: EndpointError: answered 502"
+    assert (ejection["after_s"], ejection["endpoint"], ejection["why"]) == (5.0, "http://a/", why)
+    assert 0.5 <= ejection["for_s"] <= 1.0
+    assert f"  after 5.000 s, http://a/: {why}; for {ejection['for_s']:.3g} s" in [*summary_lines(found)]
+    assert [(each.endpoint, each.value) for each in read_trace(path).events if each.event == "rested"] == [("b", 7.0)]
+
+
+def test_of_many_ejections_the_text_has_the_first_and_counts_the_others() -> None:
+    events = [Happening("r", 7.0 + number, "ejected", "a") for number in range(50)]
+    lines = [*summary_lines(summary_of(Trace(events=events, ended={"r"})))]
+    assert lines[1:4] == ["ejected:", "  after 0.000 s, a", "  after 1.000 s, a"]
+    assert "  and 30 more times; --json lists all" in lines
 
 
 def test_a_row_says_all_of_a_call(path: Path) -> None:

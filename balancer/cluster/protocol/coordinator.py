@@ -47,7 +47,7 @@ __all__ = ["Coordinator"]
 _MOST_OFFERS = 10_000
 # Words of one member that are handled before others have a turn. One costs 5 us, or some ms if thousands of different
 # requests wait for quotas.
-_MOST_AT_ONCE = 100
+_MOST_AT_ONCE = 32
 
 
 class Coordinator:

@@ -47,7 +47,7 @@ def _reward(name: str, judge: Judge, scoring: Scoring) -> Callable[..., list[flo
         if enforce_same_language and len(languages) > 1:
             raise ValueError(f"verification_info is in {sorted(languages)}; all of it must be in one language")
         jobs = [
-            scoring.job(completion_text(each), info["test_cases"], info["language"])
+            scoring.job(completion_text(each), info, info["language"])
             for each, info in zip(completions, infos, strict=True)
         ]
         return scoring.rewards(judge.run_many(jobs))[0]

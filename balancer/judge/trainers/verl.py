@@ -8,7 +8,7 @@ keywords; its reward loop awaits coroutine functions.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from balancer.judge.cases import cases_of
+from balancer.judge.datasets import cases_of
 from balancer.judge.extract import program_in
 from balancer.judge.judge import Judge
 from balancer.judge.judged import CaseVerdict, Job, Judged

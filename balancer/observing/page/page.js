@@ -39,6 +39,7 @@ function stand(e) { // [mark, word]
   if (e.health === "slow_start") return ["ok", "slow start"];
   return e.health ? ["ok", e.health] : ["none", "not watched"];
 }
+const back = e => e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at)));
 
 // -- what is remembered ------------------------------------------------------------------------------
 function remember() {
@@ -183,7 +184,7 @@ function endpoints() {
   if (by) found.sort((a, b) => typeof a[by] === "string" ? a[by].localeCompare(b[by], "en", { numeric: true }) : (b[by] ?? -1) - (a[by] ?? -1));
   lines("endpoints", found.map(e => [e.row, [
     ["", "name", cell => { if (cell.title !== e.name) { cell.title = e.name; cell.textContent = ""; put(cell, "bdi", short(e.name)); } }],
-    ["", "", cell => { if (!cell.firstChild) { put(cell, "span", "", "mark"); put(cell, "span"); } cell.firstChild.className = "mark " + stand(e)[0]; say(cell.lastChild, e.word); }],
+    ["", "", cell => { if (!cell.firstChild) { put(cell, "span", "", "mark"); put(cell, "span"); } cell.firstChild.className = "mark " + stand(e)[0]; say(cell.lastChild, e.word + back(e)); }],
     ["", "", cell => { if (!cell.firstChild) { put(put(cell, "span", "", "used"), "i"); put(cell, "span"); } cell.firstChild.firstChild.style.width = 100 * Math.min(1, e.in_flight / Math.max(1, e.limit || e.capacity)) + "%"; say(cell.lastChild, `${e.in_flight} of ${e.limit}${e.limit === e.capacity ? "" : " (" + e.capacity + ")"}`); }],
     [number(e.rate), "n"], [e.hold == null ? "\u2013" : span(e.hold), "n"],
     [e.failed == null ? "\u2013" : percent(e.failed), e.failed > 0.05 ? "n hot" : "n"], [number(e.failures + e.overloads), "n more"], [number(e.leases), "n more"], [number(e.ejections), "n more"],

@@ -27,6 +27,7 @@ from balancer.core.events import (
 from balancer.core.metrics import LeaseRow, WaitHistogram, WaitStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
+from balancer.shells.logs import RestLines, until_back
 from balancer.values.redaction import ShownNames
 
 __all__ = [
@@ -53,7 +54,7 @@ _SAID: Final[dict[type[Event], str]] = {
     Removed: "removed",
     Ejected: "ejected",
     Probing: "on trial",
-    Rested: "asked to be left alone",
+    Rested: "asked to be left alone",  # `RestLines` says it
     Restored: "back in service",
     Spent: "its account has nothing left",
 }
@@ -131,17 +132,25 @@ class RecentEvents:
         self._names = names
         self._count = 0
         self._lines: deque[tuple[int, float, str, str]] = deque(maxlen=_KEPT)
+        self._rests = RestLines()
 
     def __call__(self, event: Event, /) -> None:
         """Keep a line about `event`."""
+        said: str | None
         if isinstance(event, Panic):
             where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
         elif isinstance(event, StrategyChanged):
             where, said = "", f"{event.strategy} chooses"
         else:
             where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
-            if isinstance(event, Ejected) and event.why:
-                said = f"{said}: {event.why}"
+            if isinstance(event, Rested):
+                said = self._rests.line(event)
+            elif isinstance(event, Ejected | Restored) and self._rests.ends_unsaid(event):
+                said = None
+            elif isinstance(event, Ejected) and event.why:
+                said = f"{said}: {event.why}{until_back(event.for_s)}"
+        if said is None:
+            return
         self._count += 1
         self._lines.append((self._count, event.at_s, where, said))
 
@@ -249,6 +258,7 @@ class PoolTables:
                 "ejections": each.ejections,
                 "busy_s": round(each.busy_s, 2),
                 "out_s": round(each.out_s, 1),
+                "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each in seen.stats.endpoints
         }

@@ -3,7 +3,8 @@
 import http.client
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from math import ceil
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -124,7 +125,7 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
         rate = past.rate(row)
         table.add_row(
             clean(each["name"], _LONGEST),
-            clean(_WORDS.get(word, word), style=_STYLES.get(word, "")),
+            clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
             clean(f"{_bar(each['in_flight'], each['limit'])} {each['in_flight']}/{each['limit']}"),
             clean(NOTHING if rate is None else f"{rate:.1f}"),
             clean(str(each["leases"])),
@@ -184,6 +185,12 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
 def _bar(used: int, limit: int) -> str:
     full = round(_BAR * min(1.0, used / limit)) if limit else 0
     return "#" * full + "." * (_BAR - full)
+
+
+def _back(endpoint: Mapping[str, Any], at_s: float) -> str:
+    """Return when an endpoint out of service is tried again. A page of an earlier version does not tell."""
+    back_at_s = endpoint.get("back_at_s")
+    return "" if back_at_s is None else f", {_span(max(1.0, ceil(back_at_s - at_s)))}"
 
 
 def _span(value_s: float | None) -> str:

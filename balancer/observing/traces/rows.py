@@ -94,8 +94,9 @@ class Happening:
         event: "joined", "drained", "left", "capacity", "limit", "ejected", "probing", "rested", "restored", "spent",
             "strategy", "panic", "calm", "retried", "hedged" or "gave_up".
         endpoint: the endpoint of the event, if there is one.
-        value: the new capacity or limit; for "gave_up", the seconds waited.
-        name: the new strategy, or the host of an endpoint that joined.
+        value: the new capacity or limit; for "gave_up", the seconds waited; for "ejected" and "rested", the seconds
+            until the endpoint is tried again, as known then.
+        name: the new strategy, the host of an endpoint that joined, or why an endpoint was ejected.
     """
 
     run: str

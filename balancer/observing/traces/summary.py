@@ -13,6 +13,8 @@ from balancer.observing.traces.rows import Attempt
 
 __all__ = ["summary_lines", "summary_of"]
 
+_MOST = 20  # ejections in the text
+
 
 def summary_of(trace: Trace) -> dict[str, Any]:
     """Return the summary as plain data; times in seconds."""
@@ -28,6 +30,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
         "endpoints": {name: _figures(mine) for name, mine in _by(attempts, "endpoint").items()},
         "kinds": {name: _figures(mine) for name, mine in _by(attempts, "kind").items()},
+        "ejections": [*_ejections(trace)],
         "events": dict(sorted(Counter(event.event for event in trace.events).items())),
     }
 
@@ -40,6 +43,11 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         if found[title]:
             yield f"{title}:"
             yield from (f"  {name}: {_words(figures)}" for name, figures in found[title].items())
+    if ejections := found["ejections"]:
+        yield "ejected:"
+        yield from map(_ejected, ejections[:_MOST])
+        if len(ejections) > _MOST:
+            yield f"  and {len(ejections) - _MOST} more times; --json lists all"
     if found["events"]:
         yield "events: " + ", ".join(f"{name} {count}" for name, count in found["events"].items())
     if found["ended"] < found["runs"]:
@@ -51,6 +59,23 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"{lines} without a server that was asked: left out"
     if found["lost"]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
+
+
+def _ejections(trace: Trace) -> Iterator[dict[str, Any]]:
+    """Yield each ejection, with its time since the first call or event of its run."""
+    first_s: dict[str, float] = {}
+    for run, at_s in (*((each.run, each.asked_s) for each in trace.attempts), *((e.run, e.at_s) for e in trace.events)):
+        first_s[run] = min(at_s, first_s.get(run, at_s))
+    for event in trace.events:
+        if event.event == "ejected":
+            after_s = event.at_s - first_s[event.run]
+            yield {"after_s": after_s, "endpoint": event.endpoint, "why": event.name, "for_s": event.value}
+
+
+def _ejected(found: dict[str, Any]) -> str:
+    why = f": {found['why']}" if found["why"] else ""
+    for_s = "" if found["for_s"] is None else f"; for {found['for_s']:.3g} s"
+    return f"  after {found['after_s']:.3f} s, {found['endpoint']}{why}{for_s}"
 
 
 def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:

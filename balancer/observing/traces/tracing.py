@@ -388,6 +388,11 @@ class TraceWriter:
             if capacity is not None:
                 self._capacities[name] = capacity
             return [Happening(self.run, event.at_s, "joined", shown, capacity, text_of(host))]
+        if isinstance(event, Ejected):
+            why = text_of(self._redact(event.why)) or None
+            return [Happening(self.run, event.at_s, "ejected", shown, amount_of(event.for_s), why)]
+        if isinstance(event, Rested):
+            return [Happening(self.run, event.at_s, "rested", shown, amount_of(event.for_s))]
         return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]
 
     def _collect(self, *, is_last: bool = False) -> Collected | None:

@@ -348,7 +348,7 @@ class ModelServers:
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return ThreadDriver(self._pool.engine, plan, LeaseRequest(exclude=spent), make, sleep=pause)
+        return ThreadDriver(self._pool.engine, plan, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
 
     def _give_up(self, name: str, error: ServerUnusable) -> None:
         with self._lock:

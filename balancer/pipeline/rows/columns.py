@@ -82,6 +82,10 @@ def problem_of(row: Mapping[str, Any]) -> RowProblem:
     Raises:
         PackageError: something is missing, or has another form; one line.
     """
+    if "input_output" in row:  # it has `solutions`, too, but they are others than CodeContests'
+        raise PackageError(
+            "it is a row of APPS or TACO (input_output), which only the judge reads; docs/loop.md has a converter"
+        )
     for schema in SCHEMAS:
         if schema.mark in row:
             return schema.read(row)

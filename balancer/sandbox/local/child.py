@@ -23,6 +23,7 @@ __all__ = [
     "ChildProcess",
     "ProcessTreeCpu",
     "children_of",
+    "is_at_work",
     "processes_reading",
     "start",
     "waited_for_cpu_s",
@@ -31,6 +32,7 @@ __all__ = [
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _CHUNK = 2**16  # what a pipe holds by default
 _INNER = 2  # processes of a nested one that waits, see `isolation.script`
+_ASLEEP = (b"S", b"I", b"Z", b"X")  # states of a thread: asleep, idle, dead and not waited for, dead
 _DEATH_S = 2.0  # timeout for a killed process, before its whole group is killed
 
 
@@ -89,6 +91,24 @@ def waited_for_cpu_s(pid: int) -> float:
                     if int(fields[16]) <= own and int(fields[38]) == os.SCHED_OTHER:
                         waited_ns += int((folder / "schedstat").read_bytes().split()[1])
     return waited_ns * 1e-9
+
+
+def is_at_work(pid: int) -> bool:
+    """Return whether a thread of `pid`, or of a process below it, is more than asleep.
+
+    It is if it runs, is ready to run, waits for a disk, or was stopped from outside. Also True if the kernel does not
+    show the processes below.
+    """
+    if not os.path.exists(f"/proc/{pid}/task/{pid}/children"):
+        return True
+    for process in _tree(pid):
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with contextlib.suppress(OSError, IndexError):
+                    stat = Path(f"/proc/{process}/task/{thread}/stat").read_bytes()
+                    if stat.rpartition(b")")[2].split()[0] not in _ASLEEP:
+                        return True
+    return False
 
 
 def processes_reading(inode: int) -> list[int]:

@@ -43,6 +43,7 @@ class StopReason(Enum):
     CPU = "CPU time"
     WALL = "wall time"
     OUTPUT = "output"
+    ASLEEP = "sleep"
     STOP = "stopped"
 
 
@@ -78,6 +79,7 @@ class ProcessLimits:
         output_bytes: bytes kept from stdout, and from stderr; with one more it is killed.
         fetches: how many files of its working directory it sends; together they may be as long as an output.
         rlimits: soft and hard limits of its first process, by the names of `prlimit`.
+        asleep_s: wall seconds for which none of its processes may do anything.
     """
 
     cpu_s: float
@@ -85,6 +87,7 @@ class ProcessLimits:
     output_bytes: int
     fetches: int = 0
     rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    asleep_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ _COMPILER_BYTES = 2 * 2**30
 _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
+_ASLEEP_S = 10.0  # a compiler computes, or waits for a core or a disk; one that only sleeps waits for what never comes
 _LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
 
 PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
@@ -188,7 +189,8 @@ class Compiler:
         """Compile a program, and put the binary at `target` in one step."""
         began_s = time.monotonic()
         chosen = first = self._try(job.layout.compile, target, job)
-        if first.binary is None and first.lasting and job.layout.pragmatic:
+        refused = first.binary is None and first.lasting and not first.message  # a message names a limit it met
+        if refused and job.layout.pragmatic:
             second = self._try(job.layout.pragmatic, target, job)
             # If it is refused again, the messages of the plain command tell more. A time-out is not lasting.
             chosen = first if second.binary is None and second.lasting else second
@@ -204,6 +206,7 @@ class Compiler:
                     files=job.layout.files,
                     limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
+                    asleep_s=_ASLEEP_S,
                     spec=SandboxSpec(trees=trees_of(job.language), space_bytes=_SPACE_BYTES, output=output),
                 ),
                 stop=job.stop,
@@ -246,6 +249,9 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
     if ended.stopped_by is StopReason.CPU or spent_s >= limits.compile_s:
         message = f"the compiler took too long: {spent_s:.1f} s of CPU time, and {limits.compile_s:g} s are allowed"
         return Compiled(None, words, message, lasting=False)
+    if ended.stopped_by is StopReason.ASLEEP:
+        message = f"the compiler slept: the program makes it wait for something; {spent_s:.1f} s of CPU time were used"
+        return Compiled(None, words, message)
     if ended.stopped_by is StopReason.WALL:
         message = f"the compiler was stopped after {limits.compile_wall_s:g} s, with {spent_s:.1f} s of CPU time used"
         return Compiled(None, words, message, lasting=False, doubtful=True)

@@ -13,6 +13,7 @@ machine, like ports. So a process has one pool of them, and the ranges of proces
 import contextlib
 import functools
 import logging
+import math
 import os
 import queue
 import tempfile
@@ -149,6 +150,7 @@ class IsolatedCommand:
         file_bytes: size of the largest file it may write.
         fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
         spec: of its sandbox.
+        asleep_s: wall seconds for which it may sleep; then it is stopped.
     """
 
     template: tuple[str, ...]
@@ -160,6 +162,7 @@ class IsolatedCommand:
     file_bytes: int = FILE_BYTES
     fetch: tuple[str, ...] = ()
     spec: SandboxSpec = field(default_factory=SandboxSpec)
+    asleep_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,9 @@ class PreparedSandbox:
             )
         rlimits = self._rlimits(wanted)
         self._lay_out(wanted, rlimits)
-        allowed = ProcessLimits(limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), rlimits)
+        allowed = ProcessLimits(
+            limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), rlimits, wanted.asleep_s
+        )
         return self.process.run(allowed, stop)
 
     def close(self) -> None:

@@ -23,15 +23,25 @@ import signal
 import time
 
 from balancer.sandbox.local.cgroups import ControlGroup
-from balancer.sandbox.local.child import BoundedPipe, BoundedSocket, ChildProcess, start, waited_for_cpu_s
+from balancer.sandbox.local.child import (
+    BoundedPipe,
+    BoundedSocket,
+    ChildProcess,
+    is_at_work,
+    start,
+    waited_for_cpu_s,
+)
 from balancer.sandbox.local.command import ProcessLimits, ProcessResult, SandboxCommand, StopReason
 
-__all__ = ["Sandbox", "process_result_of", "status_bytes"]
+__all__ = ["Sandbox", "SleepWatch", "process_result_of", "status_bytes"]
 
 _WAITING, _READY = b"waiting\n", b"ready\n"
 _START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
+_LOOKS = 4  # looks in which a command must be asleep
+_HARDLY = 0.02  # share of a core that runtimes use while they wait
+_MOSTLY = 0.75  # share of looks
 _STATUS_BYTES = 4096
 _SHELL_SIGNALS = range(129, 193)  # 128 + n is how shells report signal n (1 to 64)
 
@@ -119,6 +129,45 @@ class Sandbox:
         self._stack.close()
 
 
+class SleepWatch:
+    """Looks from time to time whether a command sleeps.
+
+    It sleeps if at several looks in a row none of its processes was at work, and if it used hardly any CPU time between
+    them. A command that waits for a core, or for a disk, is at work. So a busy machine does not look like sleep, and
+    neither does a machine that was paused: that spoils one look.
+
+    Args:
+        child: the command.
+        asleep_s: seconds of sleep until `sleeps`; infinite: never.
+
+    Attributes:
+        look_s: when to look next, on the monotonic clock.
+    """
+
+    def __init__(self, child: ChildProcess, asleep_s: float) -> None:
+        self._child = child
+        self._every_s = asleep_s / _LOOKS
+        self._used_s = 0.0
+        self._in_a_row = self._asleep = self._looks = 0
+        self.look_s = time.monotonic() + self._every_s
+
+    def sleeps(self) -> bool:
+        """Look, and return whether it has slept for so long."""
+        used_s, before_s = self._child.cpu_s(), self._used_s
+        asleep = used_s - before_s < _HARDLY * self._every_s and not is_at_work(self._child.pid)
+        self._used_s = used_s
+        self._looks += 1
+        self._asleep += asleep
+        self._in_a_row = self._in_a_row + 1 if asleep else 0
+        self.look_s = time.monotonic() + self._every_s
+        return self._in_a_row > _LOOKS  # the first one may come just after it fell asleep
+
+    @property
+    def slept(self) -> bool:
+        """Whether it slept for most of its time."""
+        return self._looks >= _LOOKS and self._asleep >= _MOSTLY * self._looks
+
+
 def _watch(
     child: ChildProcess,
     line: BoundedSocket,
@@ -138,13 +187,16 @@ def _watch(
             selector.register(pipe.reader, selectors.EVENT_READ, pipe)
         deadline_s = began_s + allowed.wall_s
         look_s = began_s + _pause(allowed.cpu_s)
+        sleep = SleepWatch(child, allowed.asleep_s)
         while (now_s := time.monotonic()) < deadline_s:
             if now_s >= look_s:
                 left_s = allowed.cpu_s - child.cpu_s()
                 if left_s <= 0:
                     return StopReason.CPU
                 look_s = now_s + _pause(left_s)
-            for key, _ in selector.select(min(look_s, deadline_s) - now_s):
+            if now_s >= sleep.look_s and sleep.sleeps():
+                return StopReason.ASLEEP
+            for key, _ in selector.select(max(0.0, min(look_s, sleep.look_s, deadline_s) - now_s)):
                 if not isinstance(key.data, BoundedPipe):
                     reason: StopReason | None = key.data
                     return reason
@@ -152,7 +204,7 @@ def _watch(
                     return StopReason.OUTPUT
             if until and line.data.startswith(until):
                 return None
-    return StopReason.WALL
+    return StopReason.ASLEEP if sleep.slept else StopReason.WALL
 
 
 def _pause(left_s: float) -> float:

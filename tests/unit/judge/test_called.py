@@ -50,6 +50,11 @@ def _run(source: str, case: CallCase, folder: Path) -> tuple[Verdict, str]:
             CallCase("f", [], 1),
         ),
         ("def f(*, k):\n    return k", CallCase("f", [], "é\ud800", {"k": "é\ud800"})),
+        # keys that are no texts stay what they are
+        (
+            "def f(a, *, k):\n    return a[1] + k[0][2.5][(3)]",
+            CallCase("f", [{1: 2, "x": {}}], 5, {"k": [{2.5: {3: 3}}]}),
+        ),
         # what it prints is not what it returns, and it is no script
         ("import os\ndef f():\n    print('9')\n    os.system('echo 8')\n    return 1", CallCase("f", [], 1)),
         ("def f():\n    return 1\nif __name__ == '__main__':\n    print(f(input()))", CallCase("f", [], 1)),

@@ -85,6 +85,15 @@ def test_one_case_that_shows_it_is_enough() -> None:
         assert (judged.score, judged.share) == (None, None)
 
 
+def test_an_unjudged_case_stops_as_a_wrong_one_does() -> None:
+    """What failed it would fail the next one, too. A later case that is wrong is not looked for."""
+    fake = _fake(script=[DOWN])
+    with judge_over({"a": fake}, attempts=1, outage_s=0) as judge:
+        judged = judge.run(WRONG, CASES)
+        assert [case.verdict for case in judged.cases] == [Verdict.UNJUDGED]
+        assert (judged.score, len(fake.calls)) == (None, 1)
+
+
 def test_a_late_time_limit_is_looked_at_again() -> None:
     with judge_over({"a": _fake(script=[SUSPECT]), "b": _fake()}) as judge:
         assert judge.run(DOUBLE, CASES, limits=Limits(cpu_s=0.5)).score == 1

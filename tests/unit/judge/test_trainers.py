@@ -117,6 +117,14 @@ def test_open_r1(judge: Judge) -> None:
         open_r1_code_reward(judge)(messages[:2], prompts=["p"] * 2)
 
 
+def test_open_r1_reads_a_function_that_stands_beside_the_tests(judge: Judge) -> None:
+    beside = {"language": "python", "fn_name": "f", "test_cases": [{"input": "[1]", "output": "[1]"}]}
+    unnamed = {"language": "python", "type": "function_call", "test_cases": [{"input": "1", "output": "1"}]}
+    assert open_r1_code_reward(judge)([WRONG], verification_info=[beside]) == [0]
+    with pytest.raises(ValueError, match="no function is named"):
+        open_r1_code_reward(judge)([RIGHT], verification_info=[unnamed])
+
+
 # -- verl ------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,15 @@ def test_fields_get_the_bounds_of_their_names() -> None:
     assert [found.ranges[number].low for number in range(4)] == [1, 1, 2, 2]
 
 
+@pytest.mark.parametrize(("mark", "low"), [(0, 0), (-1, -1), (-7, -7)])
+def test_a_field_may_have_a_special_value_below_its_bounds(mark: int, low: int) -> None:
+    statement = "$n$ ($1 \\le n \\le 13$), then $n$ numbers $d$ ($1 \\le d \\le 10^9$)"
+    found = known(f"2\n{mark} 5\n", f"3\n9 {mark} 4\n", statement=statement)
+    assert found.ranges[0].highs == (13,)
+    assert found.ranges[1].low <= low
+    assert (found.ranges[1].highs == (10**9,)) is (mark > -2), "a value far below shows that the bounds are another's"
+
+
 def test_a_product_of_names_bounds_a_field() -> None:
     statement = r"$n$ ($0 < n \le 10^{16}$); $m$ and $k$ ($0 < m, k \le 10^9$); $p$ ($0 \le p \le m \cdot k$)"
     what = problem("10\n12 2\n16\n", "5\n1 10\n2\n", statement=statement)

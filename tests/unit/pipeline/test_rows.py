@@ -117,6 +117,10 @@ _BAD = [
     ("[1]", "is a list; it must be an object"),
     ("[" * 100_000, "is not JSON"),
     ({"question": "?"}, "it has the columns question; known are CodeContests'"),
+    (
+        {"problem_id": 7, "solutions": "[]", "input_output": "{}"},
+        "it is a row of APPS or TACO (input_output), which only",
+    ),
     (_row(""), "name: found str ''; it must be a text that is not empty"),
     (_row(solutions={"language": [3], "solution": []}), "solutions: 1 languages, 0 programs; they must go together"),
     (_row(solutions={"language": [3], "solution": [7]}), "solutions[0]: found int; it must be a text, the program"),

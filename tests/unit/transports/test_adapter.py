@@ -98,6 +98,16 @@ def test_what_fails_before_the_first_byte_goes_elsewhere(model: ModelServer, fau
     assert ends[0] in ("a failure", "a overload")
 
 
+@pytest.mark.parametrize(
+    ("body", "tried"), [(None, "the last of 3 attempts was"), (iter([b"1"]), "the only attempt was")]
+)
+def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(body: Any, tried: str) -> None:
+    pool, _ = pool_of(Endpoint("http://127.0.0.1:1/", name="a"))  # nobody listens there
+    with _session(pool, attempts=3) as session, pytest.raises(requests.exceptions.ConnectionError) as told:
+        session.post("http://pool/", data=body)
+    assert told.value.__notes__[-1] == f"{tried} at a"
+
+
 def test_within_the_body_it_does_not(model: ModelServer) -> None:
     with FaultProxy(model.url, ["reset-amid"]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))

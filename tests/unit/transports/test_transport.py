@@ -205,6 +205,15 @@ def test_the_last_transport_error_is_the_clients_own(face: Face) -> None:
     assert ends == ["a failure", "b failure", "a failure"]
 
 
+def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face: Face) -> None:
+    pool, _ = pool_of("a", "b")
+    inner = _answers(face, a=[face.http.ConnectError("[Errno 111]")] * 2, b=[face.http.ConnectError("[Errno 111]")] * 2)
+    with pytest.raises(face.http.ConnectError) as told:
+        face.request(face.transport(pool, inner, attempts=3))
+    assert told.value.__notes__ == [f"the last of 3 attempts was at {inner.sent[-1][0]}"]
+    assert len(inner.sent) == 3
+
+
 def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
     pool, ends = pool_of("a", "b")
     now = [0.0]
@@ -277,7 +286,10 @@ def test_a_body_that_streams_is_sent_once(face: Face) -> None:
     inner = _answers(face, a=[face.http.ReadError("broke")], b=_OK)
     with pytest.raises(face.http.ReadError) as told:
         face.request(face.transport(pool, inner), content=face.content(_pieces))
-    assert told.value.__notes__ == ["it was not tried again: the request's body was begun and cannot be sent again"]
+    assert told.value.__notes__ == [
+        "it was not tried again: the request's body was begun and cannot be sent again",
+        "the only attempt was at a",
+    ]
     assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])
 
 

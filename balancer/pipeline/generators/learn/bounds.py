@@ -128,7 +128,7 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
     keywords = [number for number, fact in facts.fields.items() if fact.kind is TokenKind.WORD and fact.words]
     read = _align(numbers, [pair for pair in hints.pairs if not pair.of_words])
     lengths = _align(words, [pair for pair in hints.pairs if pair.of_words])
-    said = _align(numbers, [pair for pair in told if not pair.of_words])
+    said = _align(numbers, [pair for pair in told if not pair.of_words], marks=True)
     said |= _align(words, [pair for pair in told if pair.of_words])
     named = {pair.name.strip("|"): number for number, pair in said.items()}
     named |= {pair.name: number for number, pair in said.items()}
@@ -174,15 +174,17 @@ def _capped(ranges: Mapping[int, Range], number: int, cap: Cap, *, guessed: bool
     return replace(found, cap=cap, bound=None, highs=(max(most, found.low),))
 
 
-def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[int, Bounds]:
+def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds], *, marks: bool = False) -> dict[int, Bounds]:
     """Match fields with pairs, both in the order of the text, with the greatest total score.
 
-    The usual table for the alignment of two sequences (Needleman and Wunsch, 1970), without a cost for gaps.
+    The usual table for the alignment of two sequences (Needleman and Wunsch, 1970), without a cost for gaps. With
+    `marks`, a field may also have a special value below its bounds.
     """
     best: list[list[tuple[float, dict[int, Bounds]]]] = [[(0.0, {})] * (len(pairs) + 1)]
     for number, fact in fields:
         row: list[tuple[float, dict[int, Bounds]]] = [(0.0, {})]
-        for index, pair in enumerate(pairs):
+        for index, told in enumerate(pairs):
+            pair = _with_mark(fact, told) if marks else told
             options = [best[-1][index + 1], row[index]]
             score = _score(fact, pair)
             if score > 0:
@@ -191,6 +193,13 @@ def _align(fields: Sequence[tuple[int, Fact]], pairs: Sequence[Bounds]) -> dict[
             row.append(max(options, key=lambda option: option[0]))
         best.append(row)
     return best[-1][-1][1]
+
+
+def _with_mark(fact: Fact, pair: Bounds) -> Bounds:
+    """Let bounds include a special value that is seen: 0 on a diagonal of distances from 1 to 10^9, or -1 for none."""
+    if fact.low in (-1, 0) and pair.low is not None and fact.low < pair.low <= 1:
+        return replace(pair, low=fact.low)
+    return pair
 
 
 def _score(fact: Fact, pair: Bounds) -> float:

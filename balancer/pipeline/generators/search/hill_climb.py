@@ -22,7 +22,8 @@ from balancer.pipeline.generators.draw.values import How, Where, ordered
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 from balancer.pipeline.generators.search.differences import Find, MadeInput, SearchBudget, confirmed
-from balancer.pipeline.generators.write.build import build
+from balancer.pipeline.generators.search.enlarge import enlarged, larger_relatives
+from balancer.pipeline.generators.write.build import build, build_given
 from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Status
@@ -34,11 +35,13 @@ Drawn = tuple[str, bytes]  # description and input
 _WHERE = (Where.FULL, Where.HIGH, Where.LOW, Where.TINY, Where.LOG, Where.EDGE, Where.SEEN)
 _STARTS, _KNOWN_STARTS = 12, 6  # made-up and known inputs to start from
 _MOST_REFUSED = 6  # refused in a row; then no more are made up, because a relation is not known
+_ENLARGED = 3  # known inputs that are enlarged
 _TAKEN, _MEASURED = 12, 4  # steps taken at once, and valid ones of them that are measured
 _KEPT = 3  # inputs to climb from, for each survivor
 _WELL_WITHIN = 1 / 1.2  # of the limit, for the reference solution
 _FAST = 0.05  # of the limit: below it, times tell little, and the larger input is better
 _PATIENCE, _HOPE = 40, 200  # inputs without a slower one before giving up: for a fast survivor, for a slow one
+_MOST_BYTES = 2**20  # bytes of an enlarged input
 _DETAIL = 120  # characters
 
 
@@ -145,6 +148,11 @@ def _reshaped(found: Knowledge, instance: Instance, others: Sequence[bytes], rng
     return _built(found, given, style.shape.value, style, rng)
 
 
+def _enlarged(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
+    data = build_given(found, instance)
+    return None if data is None else next(larger_relatives(found, data, rng, _MOST_BYTES), None)
+
+
 def _style(name: str, rng: random.Random) -> Style:
     how, where = rng.choice(list(How)), rng.choice(_WHERE)
     shape = rng.choice(list(Shape))
@@ -176,6 +184,7 @@ _STEPS = {
     "resized": _resized,
     "lent": _lent,
     "reshaped": _reshaped,
+    "enlarged": _enlarged,
 }
 
 
@@ -265,7 +274,7 @@ class HillClimb:
         self._rng = rng
         self._seen: set[bytes] = set()
         self._refused = 0  # made-up inputs to start from, refused in a row
-        self._starts = _starts(found, known[:_KNOWN_STARTS], rng)
+        self._starts = _starts(found, known[:_KNOWN_STARTS], comparer, rng)
         self._steps = Steps(found, rng)
         self._slopes: dict[str, _Slope] = {}
 
@@ -355,9 +364,13 @@ class _Measured:
     names: tuple[str, ...]
 
 
-def _starts(found: Knowledge, known: Sequence[bytes], rng: random.Random) -> Iterator[Step]:
-    """Yield the first inputs: those that took longest, and the largest that can be made up."""
+def _starts(found: Knowledge, known: Sequence[bytes], comparer: Comparer, rng: random.Random) -> Iterator[Step]:
+    """Yield the first inputs: those that took longest, larger ones like them, and the largest that can be made up."""
     yield from (Step("known", "known", data) for data in known)
+    for data in known[:_ENLARGED]:
+        larger = enlarged(found, data, rng, _MOST_BYTES, comparer.valid)
+        if larger is not None:
+            yield Step("grown", *larger)
     for style in islice(large_styles(rng), _STARTS):
         with suppress(TooLarge):
             yield Step("made up", style.name, build(found, {}, Fill(found, style, rng)))

@@ -1,0 +1,416 @@
+"""Larger inputs like a known one: the same structure several times, or other values around it.
+
+Lists, lines, letters or test cases are repeated, mirrored or put among others, and values are scaled. Counts stay
+true. Copies may be shifted: nodes get numbers of their own, and intervals do not overlap. A validator decides what is
+valid. Pure.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from balancer.pipeline.generators.draw.fill import Fill, TooLarge
+from balancer.pipeline.generators.draw.styles import Size, Style
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot, fields_of
+from balancer.pipeline.generators.write.build import build
+
+__all__ = ["enlarged", "larger_relatives"]
+
+_Given = dict[Slot, Sequence[str]]
+_Plan = list[int | None]  # for each new item the index of the old one; None: draw it
+_Valid = Callable[[Sequence[bytes]], Sequence[bool | None]]
+
+_AS_SEEN = Style("as seen", Size(1, 6), (Where.SEEN, Where.TINY))
+_TIMES = (2, 2, 3, 4, 5, 8, 10, 16, 30, 64, 100, 256, 1000, 3000)
+_MOST_BLOCKS = 30  # factor for test cases: each takes its time to write
+_IN_VAIN = 60  # tries in a row without an input, before giving up
+_DOWN = (1, 4, 30)  # divisors of the greatest size, one after the other until an input is valid
+_TRIES = 8  # inputs of each size
+
+
+def larger_relatives(found: Knowledge, data: bytes, rng: random.Random, most: int) -> Iterator[tuple[str, bytes]]:
+    """Yield descriptions and inputs, without end; nothing if `data` does not fit the template.
+
+    Args:
+        found: what is known of the problem's inputs.
+        data: the input to enlarge.
+        rng: for all random choices.
+        most: bytes of an input.
+    """
+    instance = found.read(data) if 2 * len(data) <= most else None
+    groups = _groups(found)
+    in_vain = 0
+    while instance is not None and in_vain < _IN_VAIN:
+        in_vain += 1
+        if groups and rng.random() < 0.85:
+            times = rng.choice([each for each in _TIMES if each <= max(most // max(len(data), 1), 2)])
+            made = _longer(found, instance, rng.choice(groups), rng, times, most)
+        else:
+            made = _greater(found, instance, rng)
+        larger = None if made is None else _built(found, made[1], rng)
+        if made is not None and larger is not None and len(larger) <= most and larger != data:
+            in_vain = 0
+            yield f"grown, {made[0]}", larger
+
+
+def enlarged(found: Knowledge, data: bytes, rng: random.Random, most: int, valid: _Valid) -> tuple[str, bytes] | None:
+    """Return the largest valid input that is found by raising one count after the other; None if none is larger.
+
+    Args:
+        found, data, rng, most: as above.
+        valid: says which inputs are valid; None: not known.
+    """
+    names: list[str] = []
+    best = data
+    for group in _groups(found):
+        for divisor in _DOWN:
+            larger = _raised(found, best, group, rng, most, divisor)
+            accepted = [each for each, says in zip(larger, valid([each for _, each in larger]), strict=True) if says]
+            if accepted:
+                name, best = max(accepted, key=lambda each: len(each[1]))
+                names.append(name)
+                break
+    return (f"grown, {'; '.join(names)}", best) if names else None
+
+
+def _raised(
+    found: Knowledge, data: bytes, group: Sequence["_Part"], rng: random.Random, most: int, divisor: int
+) -> list[tuple[str, bytes]]:
+    """Return inputs with one count, or list, as large as may be, divided by `divisor`; all longer than `data`."""
+    instance = found.read(data)
+    made: dict[bytes, str] = {}
+    for _ in range(_TRIES if instance is not None else 0):
+        assert instance is not None
+        longer = _longer(found, instance, group, rng, most // max(len(data), 1), most // 2 // divisor, divisor)
+        larger = None if longer is None else _built(found, longer[1], rng)
+        if longer is not None and larger is not None and len(data) < len(larger) <= most:
+            made[larger] = longer[0]
+    return [(name, larger) for larger, name in made.items()]
+
+
+def _built(found: Knowledge, given: _Given, rng: random.Random) -> bytes | None:
+    try:
+        return build(found, given, Fill(found, _AS_SEEN, rng))
+    except TooLarge:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Something that an input has several of: lines, values of a list, test cases, or letters of a word.
+
+    Args:
+        fields: its fields.
+        depth: number of blocks around it.
+        count: the number that counts it; None if none does.
+        letters: whether it is the letters of words.
+    """
+
+    fields: tuple[int, ...]
+    depth: int
+    count: Count | None
+    letters: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _PartPlace:
+    """A place with a part: the passes of the blocks around it, and its slots."""
+
+    part: _Part
+    where: tuple[int, ...]
+    slots: tuple[Slot, ...]
+
+    def length(self, instance: Instance) -> int:
+        if self.part.letters:
+            return max((len(token) for slot in self.slots for token in instance[slot]), default=0)
+        depth = self.part.depth
+        flat = [len(instance[slot]) for slot in self.slots if len(slot[1]) == depth]
+        return max([*flat, *(slot[1][depth] + 1 for slot in self.slots if len(slot[1]) > depth)], default=0)
+
+    def passes(self) -> dict[int, list[Slot]]:
+        """Return the slots of each pass, if the part is a repeated block."""
+        found: dict[int, list[Slot]] = {}
+        for slot in self.slots:
+            if len(slot[1]) > self.part.depth:
+                found.setdefault(slot[1][self.part.depth], []).append(slot)
+        return found
+
+
+def _parts(nodes: Sequence[Node], facts: Facts, depth: int) -> Iterator[_Part]:
+    """Yield every part, in the order of the text."""
+    for node in nodes:
+        if isinstance(node, Repeat) and (node.count is None or node.count.field is not None):
+            if not isinstance(node.table, Choice):
+                yield _Part(tuple(fields_of(node.body)), depth, node.count)
+        elif (
+            isinstance(node, LineNode)
+            and node.tail is not None
+            and (node.count is None or node.count.field is not None)
+        ):
+            yield _Part((node.tail,), depth, node.count)
+        if isinstance(node, Repeat) and node.table is None:
+            yield from _parts(node.body, facts, depth + 1)
+        else:
+            yield from (
+                _Part((number,), depth, facts.fields[number].length, letters=True)
+                for number in fields_of((node,))
+                if facts.fields[number].kind is TokenKind.WORD and not facts.fields[number].words
+            )
+
+
+def _groups(found: Knowledge) -> list[list[_Part]]:
+    """Return the parts, grouped by the number that counts them. A part that no number counts is a group of its own."""
+    counted: dict[int, list[_Part]] = {}
+    alone: list[list[_Part]] = []
+    for part in _parts(found.nodes, found.facts, 0):
+        if part.count is None or part.count.field is None:
+            alone.append([part])
+        else:
+            counted.setdefault(part.count.field, []).append(part)
+    return [*counted.values(), *alone]
+
+
+def _places_of(part: _Part, instance: Instance) -> list[_PartPlace]:
+    found: dict[tuple[int, ...], list[Slot]] = {}
+    for slot in instance:
+        if slot[0] in part.fields:
+            found.setdefault(slot[1][: part.depth], []).append(slot)
+    return [_PartPlace(part, where, tuple(slots)) for where, slots in sorted(found.items())]
+
+
+def _longer(
+    found: Knowledge,
+    instance: Instance,
+    parts: Sequence[_Part],
+    rng: random.Random,
+    times: int,
+    count: int,
+    divisor: int = 0,
+) -> tuple[str, _Given] | None:
+    """Raise one count and enlarge everything that it counts. What no number counts grows at one place.
+
+    Args:
+        times: how many times as many there are.
+        count: the most of what a number counts.
+        divisor: if not 0, then the number is the greatest that is allowed, divided by this.
+    """
+    field = parts[0].count.field if parts[0].count is not None else None
+    places = [place for part in parts for place in _places_of(part, instance)]
+    if not places:
+        return None
+    name = rng.choice(list(_PLANS))
+    given: _Given = dict(instance)
+    blocks = any(place.passes() for place in places)
+    times = min(times // max(divisor, 1), _MOST_BLOCKS if blocks else times)
+    if times < 2 and (field is None or not divisor or blocks):
+        return None
+    more = rng.randrange(max(times, 1)) if rng.random() < 0.3 else 0
+    old = new = 0
+    if field is None:
+        places = [rng.choice(places)]
+    else:
+        slot = rng.choice([slot for slot in instance if slot[0] == field])
+        places = [place for place in places if place.where[: len(slot[1])] == slot[1]]
+        old = int(instance[slot][0]) if instance[slot] and instance[slot][0].isdigit() else 0
+        most = min(max(found.ranges[field].highs) // max(divisor, 1), count)
+        new = most if divisor and not blocks else min(max(old, 1) * times + more, most)
+        if new <= old or not places:
+            return None
+        given[slot] = [str(new)]
+    shift = _Shift.drawn(found, instance, places, old if field is not None else None, rng)
+    what = "letters" if all(place.part.letters for place in places) else found.names[places[0].part.fields[0]]
+    others = _others(found, given, field, new, rng) if name == "among others" else {}
+    for place in places:
+        length = place.length(instance)
+        plus = 0 if place.part.count is None else place.part.count.plus
+        wanted = length * times + more if field is None else new + plus
+        plan = _PLANS[name](length, wanted, rng)
+        _grow(found, place, instance, given, plan, others, shift, rng)
+    return f"{what} {name}" + (f", {found.names[field]}={new}" if field is not None else ""), given
+
+
+def _grow(
+    found: Knowledge,
+    place: _PartPlace,
+    instance: Instance,
+    given: _Given,
+    plan: _Plan,
+    others: Instance,
+    shift: "_Shift | None",
+    rng: random.Random,
+) -> None:
+    """Fill the part at one place by the plan."""
+    part, depth = place.part, place.part.depth
+    if part.letters:
+        for slot in place.slots:
+            letters = found.ranges[slot[0]].letters or found.facts.fields[slot[0]].letters
+            given[slot] = [_word(token, plan, letters, rng) for token in instance[slot]]
+        return
+    for slot in place.slots:
+        if len(slot[1]) == depth:
+            given[slot] = _list(found, slot, instance[slot], plan, others.get(slot, ()), shift, rng)
+        else:
+            del given[slot]
+    own = place.passes()
+    drawn = next((each.passes() for each in _places_of(part, others) if each.where == place.where), {})
+    for at, index in enumerate(plan if own else ()):
+        source, slots = (others, drawn.get(at, [])) if index is None else (instance, own.get(index, []))
+        for number, where in slots:
+            given[number, (*place.where, at, *where[depth + 1 :])] = source[number, where]
+
+
+def _word(token: str, plan: _Plan, letters: str, rng: random.Random) -> str:
+    if not token:
+        return token
+    drawn = letters or token
+    return "".join(rng.choice(drawn) if index is None else token[index % len(token)] for index in plan)
+
+
+def _list(
+    found: Knowledge,
+    slot: Slot,
+    tokens: Sequence[str],
+    plan: _Plan,
+    others: Sequence[str],
+    shift: "_Shift | None",
+    rng: random.Random,
+) -> list[str]:
+    if not tokens:
+        return []
+    made = [
+        (others[at] if at < len(others) else rng.choice(tokens)) if index is None else tokens[index % len(tokens)]
+        for at, index in enumerate(plan)
+    ]
+    if shift is None or found.facts.fields[slot[0]].kind is not TokenKind.INT or len(plan) <= len(tokens):
+        return made
+    return shift.applied(found, slot[0], tokens, made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """Least and greatest value that fields have, and that they may have."""
+
+    least: int
+    most: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, found: Knowledge, columns: Mapping[int, Sequence[int]]) -> "_Extent":
+        values = list(chain.from_iterable(columns.values()))
+        ranges = [found.ranges[number] for number in columns]
+        return cls(min(values), max(values), max(one.low for one in ranges), min(max(one.highs) for one in ranges))
+
+    def shifts(self, copies: int) -> tuple[int, int]:
+        """Return the shift of the first copy, which is negative if there is no room above, and of each further one."""
+        apart = self.most - self.least + 1
+        return min(0, max(self.high - self.most - apart * copies, self.low - self.least)), apart
+
+
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """What is added to the values of each copy.
+
+    Args:
+        bounded: for fields that a count bounds, if that count grows.
+        together: of all other fields, which are shifted alike, so that rows stay as they are; None: each field by
+            itself.
+    """
+
+    bounded: int | None
+    together: _Extent | None
+
+    @classmethod
+    def drawn(
+        cls, found: Knowledge, instance: Instance, places: Sequence[_PartPlace], old: int | None, rng: random.Random
+    ) -> "_Shift | None":
+        if rng.random() < 0.4:
+            return None
+        free: dict[int, list[int]] = {}
+        for slot in chain.from_iterable(place.slots for place in places):
+            fact = found.facts.fields[slot[0]]
+            if fact.kind is TokenKind.INT and fact.bound is None and instance[slot]:
+                free.setdefault(slot[0], []).extend(map(int, instance[slot]))
+        return cls(old, _Extent.of(found, free) if free and rng.random() < 0.5 else None)
+
+    def applied(self, found: Knowledge, number: int, tokens: Sequence[str], made: Sequence[str]) -> list[str]:
+        """Return `made`, copies of `tokens`, with shifted values."""
+        values = [int(token) for token in tokens]
+        copies = len(made) // len(values)
+        high = max(found.ranges[number].highs)
+        extent = _Extent.of(found, {number: values})
+        if found.facts.fields[number].bound is not None:
+            first, apart = 0, extent.most - extent.least + 1 if self.bounded is None else self.bounded
+            high = max(high, extent.most + apart * copies)  # the count that bounds it grows as well
+        else:
+            first, apart = (self.together or extent).shifts(copies)
+        return [str(min(int(token) + first + apart * (at // len(values)), high)) for at, token in enumerate(made)]
+
+
+def _others(found: Knowledge, given: _Given, field: int | None, new: int, rng: random.Random) -> Instance:
+    """Draw an input of the new size, for values around the old ones."""
+    sizes = Size(max(new, 1), max(new, 1)) if field is None else Size(1, 6)
+    kept = {slot: tokens for slot, tokens in given.items() if slot[0] == field}
+    try:
+        drawn = build(found, kept, Fill(found, Style("around", sizes, (Where.SEEN, Where.LOW, Where.FULL)), rng))
+    except TooLarge:
+        return {}
+    return found.read(drawn) or {}
+
+
+def _greater(found: Knowledge, instance: Instance, rng: random.Random) -> tuple[str, _Given] | None:
+    """Multiply the values of one list, or of all, or add to them."""
+    numbers = sorted(
+        {
+            slot[0]
+            for slot, tokens in instance.items()
+            if tokens and slot[0] not in found.sizes and found.facts.fields[slot[0]].kind is TokenKind.INT
+        }
+    )
+    if not numbers:
+        return None
+    chosen = set(numbers) if rng.random() < 0.5 else {rng.choice(numbers)}
+    highest = max(found.ranges[number].highs[0] for number in chosen)
+    most = max(chain.from_iterable(map(int, instance[slot]) for slot in instance if slot[0] in chosen))
+    factor, plus = rng.choice((2, 10, 1000, max(highest // max(most, 1), 1))), 0
+    if rng.random() < 0.4:
+        factor, plus = 1, max(rng.choice((1, highest // 2, highest - most)), 0)
+    if (factor, plus) == (1, 0):
+        return None
+    given = {
+        slot: [str(int(token) * factor + plus) for token in tokens] if slot[0] in chosen else tokens
+        for slot, tokens in instance.items()
+    }
+    return f"values times {factor}" if plus == 0 else f"values plus {plus}", given
+
+
+# -- plans: `wanted` new items from `length` old ones ---------------------------------------------------
+
+
+def _mirrored(length: int, wanted: int, rng: random.Random) -> _Plan:
+    both = [*range(length), *reversed(range(length))]
+    return [both[at % len(both)] for at in range(wanted)] if both else []
+
+
+def _one_often(length: int, wanted: int, rng: random.Random) -> _Plan:
+    at = rng.randrange(length) if length else 0
+    return [*range(at), *[at] * (wanted - length), *range(at, length)] if length else []
+
+
+def _among_others(length: int, wanted: int, rng: random.Random) -> _Plan:
+    spare = max(wanted - length, 0)
+    before = rng.choice((0, spare // 2, spare, rng.randint(0, spare)))
+    return [*[None] * before, *range(length), *[None] * (spare - before)]
+
+
+_PLANS: dict[str, Callable[[int, int, random.Random], _Plan]] = {
+    "again": lambda length, wanted, rng: [at % length for at in range(wanted)] if length else [],
+    "each several times": lambda length, wanted, rng: [at * length // max(wanted, 1) for at in range(wanted)],
+    "mirrored": _mirrored,
+    "one often": _one_often,
+    "among others": _among_others,
+}
