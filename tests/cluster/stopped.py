@@ -46,6 +46,8 @@ def _waits(pool: Pool, *labels: str) -> Callable[[], str]:
     found: list[str] = []
     thread = threading.Thread(target=lambda: found.append(_said(lambda: pool.acquire(LIMIT_S, labels={*labels}))))
     thread.start()
+    while not found and not pool.stats().waiting:
+        time.sleep(0.001)
 
     def ended() -> str:
         thread.join()
@@ -56,10 +58,11 @@ def _waits(pool: Pool, *labels: str) -> Callable[[], str]:
 
 def _calls(pool: Pool) -> Callable[[], str]:
     """Begin a call with a deadline of `LIMIT_S` in a thread, which fails once the process goes on."""
-    goes_on, found, attempts = threading.Event(), list[str](), list[Lease]()
+    begun, goes_on, found, attempts = threading.Event(), threading.Event(), list[str](), list[Lease]()
 
     def work(lease: Lease) -> None:
         attempts.append(lease)
+        begun.set()
         goes_on.wait()
         raise EndpointError("down")
 
@@ -68,6 +71,7 @@ def _calls(pool: Pool) -> Callable[[], str]:
 
     thread = threading.Thread(target=act)
     thread.start()
+    begun.wait()
 
     def ended() -> str:
         goes_on.set()

@@ -20,6 +20,7 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 
 _TTL_S = 0.6
+_LONG_TTL_S = 2.0
 _FOR_EVER_S = 36_000.0  # a TTL that no test waits for
 
 
@@ -46,7 +47,8 @@ def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first
         ):
             assert process.stdout is not None
             until(lambda: flag.read_bytes() == b"\1")
-            with _stopped(process.pid), other.lease(PATIENCE_S):
+            with _stopped(process.pid):
+                other.acquire(PATIENCE_S)
                 time.sleep(1.2 * LIMIT_S)
             found = json.loads(process.stdout.readline())
     assert found == {
@@ -65,14 +67,14 @@ def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first
 def test_a_server_that_is_stopped_ends_what_it_granted_and_goes_on_with_nothing_given_twice(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
-    server = Command(config, ttl_s=_TTL_S)
+    server = Command(config, ttl_s=_LONG_TTL_S)
     try:
         with Pool.connect(server.url) as pool, Pool.connect(server.url) as other:
             lease = pool.acquire(PATIENCE_S)
             with _stopped(server.process.pid):
-                time.sleep(0.8 * _TTL_S)
+                time.sleep(0.8 * _LONG_TTL_S)
                 assert lease.ended, "there was no contact for 0.8 TTL"
-                time.sleep(_TTL_S)
+                time.sleep(0.4 * _LONG_TTL_S)
             with other.lease(PATIENCE_S):
                 assert lease.ended
                 with pytest.raises(LeaseError, match="no contact"):
