@@ -13,6 +13,7 @@ import pytest
 
 from balancer import Endpoint, HealthSettings, Pool, QuotaSettings, TooManyWaiters
 from balancer.cluster.protocol import messages as m
+from balancer.cluster.protocol.channel import MOST_WORDS, Channel
 from balancer.cluster.tcp.codec import WireError, encoded, read_from_member
 from balancer.core.hand_off import HandOff
 from balancer.endpoint import Hint, LeaseTerms, Outcome
@@ -106,6 +107,17 @@ def test_the_waits_of_a_process_end_together(how: str) -> None:
             told.coordinator.tick(told.now)
         assert serve.call_count <= 5
     assert [waiting for _, _, waiting in told.coordinator.sessions()] == ([] if how == "it is gone" else [0])
+
+
+def test_a_frame_has_no_more_words_than_are_read_in_a_moment() -> None:
+    """200 000 words in one frame took 10 s to read, in which a server heard nobody."""
+    told, words = _told(), _asks(1, MOST_WORDS + 1)
+    with pytest.raises(WireError, match="a frame has 4097 words; at most 4096 are allowed"):
+        read_from_member(encoded(told.frame(*words))[4:])
+    channel = Channel(1.0)
+    for word in words:
+        channel.say(word)
+    assert [len(some) for _, some in channel.frames(0.0)] == [MOST_WORDS, 1], "so a member says it in several"
 
 
 # -- numbers that cannot be ----------------------------------------------------------------------------
