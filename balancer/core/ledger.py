@@ -133,10 +133,10 @@ class Ledger:
             TypeError: `outcome` is not an `Outcome`. Nothing is changed.
         """
         if lease.lender is not self._lender:
-            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
+            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; release it there")
         account: Account | None = lease.account
         if account is None:
-            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
+            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was already released; a lease ends once"))
         if outcome is not _SUCCESS:
             self._count(account, outcome)
             if lease.hint is not None and lease.hint.spent:
@@ -197,10 +197,10 @@ class Ledger:
             LeaseError: it has ended, or was granted elsewhere.
         """
         if lease.lender is not self._lender:
-            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; tell it there")
+            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; report it there")
         account: Account | None = lease.account
         if account is None:
-            raise LeaseError(lease.id, f"{lease!r} has ended; what is said of a call must be said before")
+            raise LeaseError(lease.id, f"{lease!r} has ended; report on a call before its lease ends")
         return account
 
     def told(self, lease: Lease, load: Load, now: float) -> None:
@@ -473,4 +473,4 @@ def _stranger(picked: object) -> str:
         found = f"a {type(picked).__name__}"
     if len(found) > _LONGEST:
         found = found[:_LONGEST] + "..."
-    return f"picked {found}, which is no node of this pool that is in service; pick one that it was told to join"
+    return f"picked {found}, which is not a node in service of this pool; pick one that was passed to join"

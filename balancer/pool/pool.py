@@ -694,7 +694,7 @@ class Pool:
 def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
     """Return each given endpoint or URL as an endpoint. Raises TypeError."""
     if isinstance(endpoints, str | Endpoint):
-        raise TypeError(f"endpoints is {endpoints!r}, one alone; give a list of them: [{endpoints!r}]")
+        raise TypeError(f"endpoints is {endpoints!r}, a single one; give a list: [{endpoints!r}]")
     if not isinstance(endpoints, Iterable):
         raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
     return [Endpoint.of(each) for each in endpoints]

@@ -41,7 +41,7 @@ class Observation:
         self, observer: Observer, kinds: Iterable[type[Event]] | None, close: "Callable[[Observation], object]"
     ) -> None:
         if not callable(observer):
-            raise TypeError(f"an observer is {observer!r}; it must be callable with an event")
+            raise TypeError(f"an observer is {observer!r}; it must be a function that takes an event")
         wanted = getattr(observer, "kinds", KINDS) if kinds is None else kinds
         self.observer = observer
         self.kinds = frozenset(wanted)
@@ -49,7 +49,7 @@ class Observation:
         self._close = close
         strangers = [kind for kind in self.kinds if kind not in KINDS]
         if strangers:
-            raise ValueError(f"kinds holds {strangers[0]!r}, which is no kind of event of balancer.core.events")
+            raise ValueError(f"kinds has {strangers[0]!r}; it takes only event classes of balancer.core.events")
 
     def end(self) -> None:
         """End the subscription. Events that are not delivered yet are dropped. May be called twice."""

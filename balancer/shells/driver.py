@@ -33,7 +33,7 @@ class DeadlinePassed(TimeoutError):
     """An attempt was ended because the deadline of its call had passed."""
 
     def __init__(self, at: str, deadline_s: float) -> None:
-        super().__init__(f"{at} had not answered when the deadline of {deadline_s:g} s had passed; the call was ended")
+        super().__init__(f"{at} did not answer before the deadline of {deadline_s:g} s; the call was stopped")
 
 
 def tell_where(error: BaseException, tries: int, name: str) -> None:

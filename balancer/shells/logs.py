@@ -57,12 +57,14 @@ class RestLines:
         if len(self._rests) >= _MOST:
             self._rests.clear()
         self._rests[event.endpoint] = _Rests(event.at_s)
-        said = "asked to be left alone"
+        said = "asked for a rest"
         if event.for_s is not None:
-            said += f" for {event.for_s:.3g} s"
+            said += f" of {event.for_s:.3g} s"
         if rests is not None and rests.unsaid:
-            said += f"; since the last line about it, {event.at_s - rests.said_s:.0f} s ago, it did so {rests.unsaid}"
-            said += " times" if rests.unsaid > 1 else " time"
+            times = "time" if rests.unsaid == 1 else "times"
+            said += (
+                f"; it did so {rests.unsaid} more {times} in the {event.at_s - rests.said_s:.0f} s since the last line"
+            )
         return said
 
     def ends_unsaid(self, event: Ejected | Restored) -> bool:
@@ -83,7 +85,7 @@ class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
     """
 
     redact: Callable[[str], str] = str
@@ -113,18 +115,23 @@ class Log:
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
-                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", self._lease(event), event.held_s)
+                _LOGGER.warning(
+                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
+                )
             case Abandoned():
-                line = "%s was nobody's any more after %.3g s; its slot goes to others"
+                line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
                 _LOGGER.warning(
-                    "%s has been out for %.3g s%s; is it forgotten?", self._lease(event), event.held_s, place
+                    "%s has been out for %.3g s%s; did the program forget it?",
+                    self._lease(event),
+                    event.held_s,
+                    place,
                 )
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
-        holder = f" held by {event.holder!r}" if event.holder else ""
+        holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
         return f"lease {event.lease_id} of {self._shown(event.endpoint)}{holder}"
 
     def _shown(self, name: str) -> str:
@@ -136,4 +143,6 @@ def log_broken(observation: Observation, error: Exception) -> None:
     frame = extract_tb(error.__traceback__)[-1]
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__
-    _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
+    _LOGGER.error(
+        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
+    )

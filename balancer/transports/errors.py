@@ -32,7 +32,7 @@ __all__ = [
 MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
 
-HALF_SENT = "the request's body was begun and cannot be sent again"
+HALF_SENT = "a part of its body was sent, which cannot be sent again"
 
 # Clients made by Stainless retry by themselves, and number their tries. This header of an answer stops them.
 _COUNTS_TRIES = "x-stainless-retry-count"

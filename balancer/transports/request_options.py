@@ -190,7 +190,7 @@ def _asked(request: Any) -> dict[str, Any]:
     """Return the JSON object of a request; an empty one if there is none."""
     try:
         asked = json.loads(_body(request) or b"null")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return asked if isinstance(asked, dict) else {}
 

@@ -112,7 +112,7 @@ def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
             r"takes no 'timout'; did you mean 'timeout'\? \(of the transport: acquire_timeout_s, attempts, ",
         ),
         ({"apikey": "sk-secret"}, r"takes no 'apikey'; did you mean 'api_key'\? \((?!.*sk-secret)"),
-        ({"http_client": None}, "makes the http_client itself; .*given as inner="),
+        ({"http_client": None}, "makes the http_client itself; .*as inner="),
         ({"client": {"http_client": None}}, "makes the http_client itself"),
     ],
 )

@@ -101,7 +101,7 @@ def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
         with _timed() as took:
             (error,) = ask(client, pool, asked, deadline_s=_DEADLINE_S)
     assert type(error).__name__ == "ReadTimeout"
-    assert str(error).startswith("a had not answered when the deadline of")
+    assert str(error).startswith("a did not answer before the deadline of")
     assert error.request.url.host == "pool" if hasattr(error.request.url, "host") else "pool" in error.request.url
     assert ends == ["a failure"], "its endpoint was too slow, as for a task"
     assert pool.leases() == ()
@@ -115,7 +115,7 @@ def test_a_connection_that_was_kept_alive_has_a_deadline_too(client: str) -> Non
         with _timed() as took:
             answer, error = ask(client, pool, {"method": "GET"}, {"method": "GET"}, deadline_s=1.0)
     assert (answer.status_code, server.connections) == (200, 1)
-    assert str(error).startswith("a had not answered when the deadline of 1 s")
+    assert str(error).startswith("a did not answer before the deadline of 1 s")
     assert (ends, took[0] < _MOST_S) == (["a success", "a failure"], True)
 
 
@@ -141,7 +141,7 @@ def test_an_endpoint_that_was_asked_late_is_not_to_blame(client: str) -> None:
         endpoints = [Endpoint(server.url, name=name) for server, name in zip(servers, "ab", strict=True)]
         pool, ends = pool_of(*endpoints, clock=lambda: now[0])
         (error,) = ask(client, pool, {"method": "GET"}, deadline_s=10.0)
-    assert str(error).startswith("b had not answered when the deadline of 10 s")
+    assert str(error).startswith("b did not answer before the deadline of 10 s")
     assert ends == ["a overload", "b ignored"]
 
 
@@ -212,7 +212,7 @@ def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pyt
         pool, ends = pool_of(Endpoint(f"http://127.0.0.1:{place[1]}/", name="a"))
         with _timed() as took:
             (error,) = ask(client, pool, {"method": "GET"}, deadline_s=_DEADLINE_S)
-    assert str(error).startswith("a had not answered when the deadline of 0.1 s")
+    assert str(error).startswith("a did not answer before the deadline of 0.1 s")
     assert (ends, took[0] < _MOST_S) == (["a failure"], True)
 
 
@@ -247,5 +247,5 @@ def test_over_tls_as_well(client: str, tls: ssl.SSLContext) -> None:
             pool, ends = pool_of(Endpoint(server.url, name="a"))
             with _timed() as took:
                 (error,) = ask(client, pool, {"method": "POST", "data": data}, deadline_s=_DEADLINE_S)
-        assert str(error).startswith("a had not answered when the deadline of 0.1 s")
+        assert str(error).startswith("a did not answer before the deadline of 0.1 s")
         assert (ends, took[0] < _MOST_S) == (["a failure"], True)
