@@ -130,8 +130,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
     keeper = RecordFile(options.state)
     try:
-        with Pool.from_config(config, registry=registry) as pool:
-            pool.engine.clock = clock  # the clock that drives its core
+        with Pool.from_config(config, registry=registry, clock=clock) as pool:  # the clock of its coordinator
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
