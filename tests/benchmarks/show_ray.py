@@ -121,7 +121,7 @@ def _nodes(rounds: int, ttl_s: float) -> None:
     rows: list[Row] = []
     for title, what, cut_s in (
         ("kill -9 of the node of four of the eight", "dies", 0.0),
-        ("kill -9 of the node of the actor", "owner-dies", 0.0),
+        ("kill -9 of the node of the actor", "coordinator-dies", 0.0),
         ("the node of the actor and of four is cut off for 2 TTL", "is-cut", 2 * ttl_s),
         (f"likewise, for {_LONG_S:g} s", "is-cut", _LONG_S),
     ):

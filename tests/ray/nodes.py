@@ -31,7 +31,7 @@ from typing import Any, Final
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
 from tests.cluster.cut import Cable
-from tests.cluster.worker import CAPACITY, _work
+from tests.cluster.worker import CAPACITY, _work, be_elsewhere
 
 __all__ = ["WHATS", "Came", "measured"]
 
@@ -182,12 +182,10 @@ class _Worker:
     """A process that works. On another machine than the pool's nobody can look whether it lives."""
 
     def __init__(self, name: str, elsewhere: bool) -> None:
-        import balancer.cluster.tcp.connection
         from balancer.ray import SharedPool
 
         if elsewhere:
-            line: Any = balancer.cluster.tcp.connection
-            line.myself = lambda: None
+            be_elsewhere()
         self._pool = SharedPool(name, within_s=_PATIENCE_S)
         self._over = threading.Event()
 
