@@ -1,6 +1,6 @@
 """Machines for tests with a bad network between them: network namespaces, and a relay that delays and loses packets.
 
-The relay stands between TUN devices, so it needs no `tc netem`, which the kernels of many virtual machines lack. It sees
+The relay stands between TUN devices, so it needs no `tc netem`, which kernels of many virtual machines lack. It sees
 whole IP packets, and TCP sends again what is lost. Linux, iproute2, /dev/net/tun, root.
 """
 

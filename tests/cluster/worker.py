@@ -5,7 +5,7 @@
 Each slot of an endpoint is a file that whoever uses the slot has locked; the kernel unlocks those of a dead process. A
 lease that finds all files of its endpoint locked is one too many. What was done is written to FOLDER, a line each time:
 when, and how many are done. A call lasts so many SECONDS, or until its lease has ended, as a call does that looks. It
-ends when its input is closed. With `elsewhere` the server cannot look whether it lives, as if it were on another machine.
+ends when its input is closed. With `elsewhere` the server cannot look whether it lives, as on another machine.
 """
 
 import fcntl
