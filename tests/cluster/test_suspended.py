@@ -31,7 +31,7 @@ def suspend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     def sleep() -> None:
         slept[0] += _HOUR_S
 
-    yield sleep
+    return sleep
 
 
 def _asked(pool: Pool, timeout: float | None, came: list[Lease | BalancerError]) -> threading.Thread:
