@@ -1,4 +1,4 @@
-"""The wall clock is set while leases, waits, quotas, traces, a server and its processes are at work: nothing comes of it.
+"""The wall clock is set while leases, waits, quotas, traces, a server and its processes are at work: nothing happens.
 
 One process each has its wall clock put on or back by an hour (libfaketime); its other clocks go on as they did.
 """

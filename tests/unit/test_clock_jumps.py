@@ -1,4 +1,4 @@
-"""A clock that leaps an hour ahead between two calls of a pool, as after a suspend: what was due is due, and no more."""
+"""A clock that leaps an hour ahead between two calls of a pool, as after a suspend: what was due is due, no more."""
 
 import json
 from pathlib import Path
