@@ -111,19 +111,19 @@ def ended(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
         worker.wait()
 
 
-def came_of(folder: Path, since_s: float, takes: Sequence[str]) -> tuple[str, int, int]:
+def came_of(folder: Path, since_s: float, takes: Sequence[str], slots: int = SLOTS) -> tuple[str, int, int]:
     """Return the longest gap, how many slots were given out too often, and how many are missing."""
     found = int(subprocess.run(takes, capture_output=True, text=True, check=False).stdout or 0)
-    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), SLOTS - found
+    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), slots - found
 
 
 def _worker(server: Command, folder: Path) -> list[str]:
     return [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
 
 
-def taking_all(server: Command) -> list[str]:
+def taking_all(server: Command, slots: int = SLOTS) -> list[str]:
     """Return a command that takes all slots at once, and prints how many it got."""
-    return [sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
+    return [sys.executable, "-c", _TAKES_ALL, server.url, str(slots), str(2 * TTL_S)]
 
 
 def at_work(config: Path, port: int, hurt: Harm) -> Row:

@@ -4,8 +4,8 @@
 
 Three machines as network namespaces. Between them a packet takes 50 ms each way, and one in a hundred is lost. On the
 first is the server, on the other two are four processes each with two threads, which nobody there can look at: they
-lease and work for 10 ms or until their lease has ended, on four slots, and check that nobody else uses the slot that
-they leased (`tests.cluster.worker`). Every few seconds signal 9 kills a process, the server, or both, and whoever was
+lease eight slots, work for 10 ms, one process of each machine for two TTL, or until their lease has ended, and check that
+nobody else uses the slot that they leased (`tests.cluster.worker`). Every few seconds signal 9 kills a process, the server, or both, and whoever was
 killed begins again. At the end all slots must be there. It needs Linux, root, iproute2, util-linux and /dev/net/tun,
 and no `tc netem`.
 """
@@ -20,14 +20,18 @@ from collections import Counter
 from pathlib import Path
 
 from tests.benchmarks.harness import options, show
-from tests.benchmarks.show_cluster import CONFIG, SLOTS, TTL_S, came_of, done_at, taking_all
+from tests.benchmarks.show_cluster import TTL_S, came_of, done_at, taking_all
 from tests.cluster.cut import CannotCut
 from tests.cluster.lossy import LossyNetwork
 from tests.cluster.serving import Command
+from tests.cluster.worker import CAPACITY
 
 _EACH = 4  # processes on each machine
 _TOKEN = "the token of a benchmark"
-_WORK_S = 0.01
+_HOSTS = 4
+_SLOTS = _HOSTS * CAPACITY
+_CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..{_HOSTS}}}/"\ncapacity = {CAPACITY}\n'
+_SHORT_S, _LONG_S = 0.01, 2 * TTL_S  # a call that outlives the server is found in use if its slot is given to others
 _KILLS = ("a process", "the server", "both")
 _WEIGHTS = (6, 3, 1)
 _PAUSE_S = (3.0, 12.0)
@@ -40,10 +44,10 @@ class _House:
         self._network = network
         self._folder = folder
         self._config = folder / "pool.toml"
-        self._config.write_text(CONFIG)
+        self._config.write_text(_CONFIG)
         self._port = 0
         self.server = self._serve()
-        self.workers = [self._work(1 + number % 2) for number in range(2 * _EACH)]
+        self.workers = [self._work(number) for number in range(2 * _EACH)]
 
     def _serve(self) -> Command:
         here, address = self._network.sides[0], self._network.addresses[0]
@@ -51,10 +55,11 @@ class _House:
         self._port = made.port
         return made
 
-    def _work(self, machine: int) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.cluster.worker", self.server.url, str(self._folder), str(_WORK_S)]
+    def _work(self, number: int) -> "subprocess.Popen[bytes]":
+        call_s = _LONG_S if number < 2 else _SHORT_S
+        command = [sys.executable, "-m", "tests.cluster.worker", self.server.url, str(self._folder), str(call_s)]
         return subprocess.Popen(
-            [*self._network.sides[machine], *command, "elsewhere"],
+            [*self._network.sides[1 + number % 2], *command, "elsewhere"],
             stdin=subprocess.PIPE,
             env={**os.environ, "BALANCER_SERVE_TOKEN": _TOKEN},
         )
@@ -69,7 +74,7 @@ class _House:
             self.server.kill()
             self.server = self._serve()
         if what != "the server":
-            self.workers[number] = self._work(1 + number % 2)
+            self.workers[number] = self._work(number)
 
     def end(self) -> tuple[str, int, int]:
         """Let all processes end; return the longest gap, how many were given out too often, and how many are lost."""
@@ -81,7 +86,7 @@ class _House:
             worker.wait()
         os.environ["BALANCER_SERVE_TOKEN"] = _TOKEN
         times = done_at(self._folder)
-        return came_of(self._folder, times[0], [*self._network.sides[2], *taking_all(self.server)])
+        return came_of(self._folder, times[0], [*self._network.sides[2], *taking_all(self.server, _SLOTS)], _SLOTS)
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -130,7 +135,7 @@ def main() -> None:
         ("leases", leases),
         ("longest gap", gap),
         ("over-issued", too_many),
-        (f"slots lost, of {SLOTS}", lost),
+        (f"slots lost, of {_SLOTS}", lost),
     ]
     title = f"Three machines, {asked.loss:g}% loss, {asked.delay:g} ms each way, {minutes:g} min; TTL {TTL_S:g} s"
     show("what | how many", rows, title)
