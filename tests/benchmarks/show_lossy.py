@@ -3,10 +3,10 @@
     python -m tests.benchmarks.show_lossy [--short] [--minutes N] [--loss PERCENT] [--delay MS] [--seed N]
 
 Three machines as network namespaces. Between them a packet takes 50 ms each way, and one in a hundred is lost. On the
-first is the server. On each of the others are four processes with two threads each, which nobody can look at from the
-first. They lease eight slots, and check that nobody else uses the slot that they leased (`tests.cluster.worker`). A call
-of one process lasts two TTL or until its lease has ended, those of the others 10 ms. Every few seconds signal 9 kills a
-process, the server, or both, and whoever was killed begins again. At the end all slots must be there.
+first is the server. On each of the others are four processes of two threads, which nobody can look at from the first.
+They lease eight slots, and check that nobody else uses the slot that they leased (`tests.cluster.worker`). A call of one
+process lasts two TTL or until its lease has ended, those of the others 10 ms. Every few seconds signal 9 kills a process,
+the server, or both, and whoever was killed begins again. At the end all slots must be there.
 
 It needs Linux, root, iproute2, util-linux and /dev/net/tun, and no `tc netem`.
 """
@@ -38,7 +38,7 @@ _WEIGHTS = (6, 3, 1)
 _PAUSE_S = (3.0, 12.0)
 
 
-class _House:
+class _Cluster:
     """The server and the processes, on machines of their own, and whoever is killed begins again."""
 
     def __init__(self, network: LossyNetwork, folder: Path) -> None:
@@ -115,8 +115,8 @@ def main() -> None:
     except CannotCut as why:
         print(f"not run: {why}")
         return
-    with network, tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
-        house = _House(network, Path(name))
+    with network, tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name:
+        cluster = _Cluster(network, Path(name))
         try:
             while not done_at(Path(name)):
                 time.sleep(0.1)
@@ -124,11 +124,11 @@ def main() -> None:
             while time.monotonic() < until_s:
                 time.sleep(rng.uniform(*_PAUSE_S))
                 (what,) = rng.choices(_KILLS, _WEIGHTS)
-                house.kill(what, rng.randrange(len(house.workers)))
+                cluster.kill(what, rng.randrange(len(cluster.workers)))
                 kills[what] += 1
-            gap, too_many, lost = house.end()
+            gap, too_many, lost = cluster.end()
         finally:
-            house.close()
+            cluster.close()
         leases = len(done_at(Path(name)))
     rows = [
         ("kill -9 of " + ", ".join(f"{what}: {kills[what]}" for what in _KILLS), ""),

@@ -62,7 +62,7 @@ def at_work(ray: Any, name: str, ttl_s: float, hurt: Callable[[Any, list[int]], 
 
     config = Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}])  # type: ignore[list-item]
     with (
-        tempfile.TemporaryDirectory(prefix="balancer-house-") as folder,
+        tempfile.TemporaryDirectory(prefix="balancer-cluster-") as folder,
         SharedPool(name, config=config, ttl_s=ttl_s) as pool,
     ):
         workers = [ray.remote(_Worker).options(num_cpus=0).remote(name) for _ in range(_WORKERS)]

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 from balancer import Endpoint, Pool
@@ -34,8 +35,10 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        most: float = inf,
     ) -> None:
         self._may = may
+        self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[CoordinatorRecord] = []
         self.port = port
@@ -59,9 +62,9 @@ class Serving:
             token=token,
             guard=guard,
             may=self._may,
+            most=self._most,
         )
-        listening = await self.server.listen("127.0.0.1", self.port, tls)
-        self.port = listening.sockets[0].getsockname()[1]
+        self.port = await self.server.listen("127.0.0.1", self.port, tls)
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._ready.set()
@@ -105,6 +108,7 @@ class Command:
         host: likewise; others than this machine need the token that the processes know.
         token: that.
         within: what the command begins with.
+        tls: a certificate and its key.
     """
 
     def __init__(
@@ -116,16 +120,19 @@ class Command:
         host: str = "127.0.0.1",
         token: str = "",
         within: Sequence[str] = (),
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
+        if tls is not None:
+            command += ["--cert", str(tls[0]), "--key", str(tls[1])]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
+        found = re.search(r"balancers?://[\d.]+:(\d+)", self.said)
         assert found, self.said
         self.url, self.port = found[0], int(found[1])
 
