@@ -4,9 +4,9 @@
 
 Three machines as network namespaces. Between them a packet takes 50 ms each way, and one in a hundred is lost. On the
 first is the server. On each of the others are four processes of two threads, which nobody can look at from the first.
-They lease eight slots, and check that nobody else uses the slot that they leased (`tests.cluster.worker`). A call of one
-process lasts two TTL or until its lease has ended, those of the others 10 ms. Every few seconds signal 9 kills a process,
-the server, or both, and whoever was killed begins again. At the end all slots must be there.
+They lease eight slots, and check that nobody else uses the slot that they leased (`tests.cluster.worker`). A call of
+one process lasts two TTL or until its lease has ended, those of the others 10 ms. Every few seconds signal 9 kills a
+process, the server, or both, and whoever was killed begins again. At the end all slots must be there.
 
 It needs Linux, root, iproute2, util-linux and /dev/net/tun, and no `tc netem`.
 """
