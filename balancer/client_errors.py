@@ -131,16 +131,20 @@ def retry_after_s(error: BaseException) -> float | None:
     return asked_pause_s(getattr(getattr(error, "response", error), "headers", None))
 
 
-def asked_pause_s(headers: Any) -> float | None:
+def asked_pause_s(headers: Any, *, received: datetime | None = None) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), or None if it cannot be used.
 
-    A date is compared with the `Date` header, which is the time of the answer by the server's own clock. Without one a
-    date cannot be used: this machine's clock may be hours off.
+    A date is compared with the `Date` header, the time of the answer by the server's own clock: that of this machine may
+    be hours off.
+
+    Args:
+        headers: of the answer.
+        received: when it came, by this machine's clock, for an answer without a `Date`. None: a date cannot be used then.
     """
     text = (_header(headers, "Retry-After") or "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), _LONGEST_S)
-    until, answered = _date(text), _date(_header(headers, "Date"))
+    until, answered = _date(text), _date(_header(headers, "Date")) or received
     return None if until is None or answered is None else max(0.0, (until - answered).total_seconds())
 
 

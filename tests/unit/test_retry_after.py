@@ -1,6 +1,7 @@
 """How a Retry-After is read, wherever it comes from."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -40,6 +41,13 @@ def test_seconds_and_dates(value: str | None, seconds: float | None) -> None:
 def test_a_date_says_nothing_if_it_is_not_known_when_the_answer_was_given() -> None:
     assert asked_pause_s({"Retry-After": "Thu, 01 Jan 2026 12:00:30 GMT"}) is None
     assert asked_pause_s({"Retry-After": "7"}) == 7.0
+
+
+def test_a_date_counts_from_when_an_answer_without_its_own_came() -> None:
+    came = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
+    later = {"Retry-After": "Thu, 01 Jan 2026 12:00:30 GMT"}
+    assert asked_pause_s(later, received=came) == 20.0
+    assert asked_pause_s({**later, "Date": NOW}, received=came) == 30.0
 
 
 @pytest.mark.parametrize("off_s", [-3600.0, 0.0, 3600.0])

@@ -8,6 +8,7 @@ repr, even if the server quotes them.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import httpx2
@@ -204,7 +205,7 @@ class ServerClient:
         detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in BUSY_STATUSES:
-            pause_s = asked_pause_s(response.headers)
+            pause_s = asked_pause_s(response.headers, received=datetime.now(UTC))
             raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             raise CannotTell(reason, endpoint=self._url)
