@@ -134,13 +134,13 @@ def retry_after_s(error: BaseException) -> float | None:
 def asked_pause_s(headers: Any, *, received: datetime | None = None) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), or None if it cannot be used.
 
-    A date is compared with the `Date` header, the time of the answer by the server's own clock: this machine's clock may
-    be hours off.
+    A date is compared with the `Date` header, the time of the answer by the server's own clock. This machine's clock
+    may be hours off.
 
     Args:
         headers: of the answer.
-        received: when it came, by this machine's clock; used for an answer without a `Date`. None: then a date cannot be
-            used.
+        received: when it came, by this machine's clock; used for an answer without a `Date`. None: then a date cannot
+            be used.
     """
     text = (_header(headers, "Retry-After") or "").strip()
     if _SECONDS.fullmatch(text):
