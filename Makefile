@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop ray test more quick plain lint bench yield ablation notebooks docs stress mutants mutmut test-nogil setup system clean
+.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress mutants mutmut test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
@@ -67,6 +67,9 @@ yield: $(READY) system        ## what made-up inputs kill of what packages' own 
 
 ablation: $(READY)            ## what each rule, way and file of the generators adds to the kills, alone, last and left out, an hour or two; ABLATION="--short"
 	$(BIN)/python -m tests.benchmarks.bench_ablation $(ABLATION)
+
+lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
+	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

@@ -1,11 +1,11 @@
 """A process that works on a cluster, and sees whether a slot that it leases is used by somebody else.
 
-    python -m tests.cluster.worker URL FOLDER [SECONDS]
+    python -m tests.cluster.worker URL FOLDER [SECONDS [elsewhere]]
 
 Each slot of an endpoint is a file that whoever uses the slot has locked; the kernel unlocks those of a dead process. A
 lease that finds all files of its endpoint locked is one too many. What was done is written to FOLDER, a line each time:
 when, and how many are done. A call lasts so many SECONDS, or until its lease has ended, as a call does that looks. It
-ends when its input is closed.
+ends when its input is closed. With `elsewhere` the server cannot look whether it lives, as on another machine.
 """
 
 import fcntl
@@ -15,10 +15,11 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 from balancer import BalancerError, Lease, Pool
 
-__all__ = ["CAPACITY", "main"]
+__all__ = ["CAPACITY", "be_elsewhere", "main"]
 
 CAPACITY = 2
 _WORK_S = 0.01
@@ -60,6 +61,11 @@ def _work(pool: Pool, folder: Path, over: threading.Event, work_s: float = _WORK
                 file.write(f"{time.monotonic():.6f} {count}\n")
 
 
+def be_elsewhere() -> None:
+    """Say to no server which process this is, so that none can look whether it lives."""
+    patch("balancer.cluster.tcp.connection.own_identity", lambda: None).start()
+
+
 def main(url: str, folder: Path, work_s: float = _WORK_S, threads: int = 2) -> None:
     over = threading.Event()
     with Pool.connect(url, within_s=60.0) as pool:
@@ -73,4 +79,7 @@ def main(url: str, folder: Path, work_s: float = _WORK_S, threads: int = 2) -> N
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *map(float, sys.argv[3:]))
+    url, folder, *more = sys.argv[1:]
+    if "elsewhere" in more:
+        be_elsewhere()
+    main(url, Path(folder), *map(float, more[:1]))
