@@ -113,7 +113,7 @@ def is_spent(status: int, body: object) -> bool:
             return False
         try:
             body = json.loads(body)
-        except ValueError:  # also bytes that are not text
+        except (ValueError, RecursionError):  # also bytes that are not text
             return False
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]

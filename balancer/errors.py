@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "REFUSALS",
     "AcquireTimeout",
     "BalancerError",
+    "CallFromWithin",
     "CannotTell",
     "CommandStopped",
     "ConfigError",
@@ -50,8 +52,8 @@ class AcquireTimeout(BalancerError):
     def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
         short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
-        short += f"so have {len(quotas) - _MOST_NAMES} more quotas; " if len(quotas) > _MOST_NAMES else ""
-        remedy = "raise the quota or add a key with another one" if quotas else "add endpoints or capacity"
+        short += f"{len(quotas) - _MOST_NAMES} more quotas have no room; " if len(quotas) > _MOST_NAMES else ""
+        remedy = "raise the quota, or add a key with its own quota" if quotas else "add endpoints or capacity"
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
             f"{unfit}{short}{remedy}, or allow a longer timeout"
@@ -101,8 +103,18 @@ class WaitInCoroutine(BalancerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no slot is free, and to wait for one in a coroutine would stop the event loop and all of its tasks; wait "
-            "as tasks do, async with pool.aio.lease() as lease: ..., or do not wait: timeout=0"
+            "no slot is free, and a wait in a coroutine would stop the event loop with all its tasks; write async with "
+            "pool.aio.lease() as lease: ..., or do not wait: timeout=0"
+        )
+
+
+class CallFromWithin(BalancerError):
+    """A finaliser, a signal handler or the strategy called the pool while its thread was inside a call of this pool."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this thread is inside a call of this pool already, so a finaliser, a signal handler or the strategy can "
+            "release a lease now, but neither lease nor read nor change the pool; set a flag there, and do it later"
         )
 
 
@@ -147,8 +159,8 @@ def _said_spent(names: Sequence[str]) -> str:
     shown += f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     whose, they = ("its", "it is") if len(names) == 1 else ("their", "they are")
     return (
-        f"{shown} said that {whose} account has no quota left (insufficient_quota), which no retry can help: {they} "
-        "out of service for good; pay, and add again what is paid for (drain, then add)"
+        f"{shown} said that {whose} account has no quota left (insufficient_quota): {they} out of service until added "
+        "again; pay, then drain and add the endpoint"
     )
 
 
@@ -208,8 +220,8 @@ class PoolForked(BalancerError):
 
     def __init__(self, parent: int) -> None:
         super().__init__(
-            f"this pool is of process {parent}, which this process was forked off; a pool serves the threads of one "
-            "process: make one in each process, after it has started"
+            f"this pool belongs to process {parent}, and this process is a fork of it; a pool serves the threads of "
+            "one process: make one in each process, after it has started"
         )
         self.parent = parent
 
@@ -278,3 +290,23 @@ class EndpointOverloaded(EndpointError):
     def __init__(self, reason: str, *, endpoint: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason, endpoint=endpoint)
         self.retry_after_s = retry_after_s
+
+
+# Errors by which a pool refuses an acquire, or a change. Nothing was changed then.
+REFUSALS = frozenset(
+    (
+        AcquireTimeout,
+        BalancerError,
+        ConfigError,
+        DuplicateEndpoint,
+        LeaseError,
+        NoEndpoint,
+        PoolClosed,
+        PoolForked,
+        QuotaExceeded,
+        StrategyError,
+        TooManyWaiters,
+        UnknownEndpoint,
+        WaitInCoroutine,
+    )
+)

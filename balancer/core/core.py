@@ -254,7 +254,7 @@ class Core:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
-                lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
+                lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
                 self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
                 self._end_ignored(lease, now)
         return self._queue.serve(now)
@@ -297,10 +297,13 @@ class Core:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
         Waiters that are not in `waiting` are dropped: the shell never got them.
+
+        Raises:
+            RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
+        self._waiters.mend(waiting)  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        self._waiters.mend(waiting)
         return self._queue.close(now) if self.closed else self._queue.serve(now)
 
     # -- membership --------------------------------------------------------------------------------
@@ -473,7 +476,7 @@ class Core:
                     count_hold(account, held_s)
 
     def _expire(self, lease: Lease, now: float) -> None:
-        lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+        lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"
         self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
         self._end_ignored(lease, now)
 

@@ -227,7 +227,7 @@ class HealthWatch:
     def _rest_longer(self, record: HealthRecord, rest_s: float, now: float) -> None:
         """Extend the time out of service to the rest that the endpoint asks for, if that is longer."""
         if record.state is Health.HALF_OPEN:
-            record.why = f"it asked to be left alone for {rest_s:.3g} s while it was on trial"
+            record.why = f"it asked for a rest of {rest_s:.3g} s while it was on trial"
             self._move(record, HealthEvent.ASKED_REST, now, rest_s)
             return
         if record.state is Health.EJECTED:

@@ -177,13 +177,13 @@ class ConnectedPool(Pool):
     # -- the server's alone ------------------------------------------------------------------------
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
-        raise BalancerError(f"{self._url}: endpoints and strategy are the server's to change; change its config")
+        raise BalancerError(f"{self._url}: only the server can change endpoints and strategy; change its config")
 
     add = drain = remove = update = set_strategy = _refuse
 
     def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
         """Raise BalancerError: only the server can write a trace of all processes."""
-        raise BalancerError(f"{self._url}: traces are the server's to write; put [trace] into its config")
+        raise BalancerError(f"{self._url}: only the server can write traces; put [trace] into its config")
 
 
 class _Party:

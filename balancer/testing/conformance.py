@@ -108,7 +108,7 @@ def _counterexample(kind: type[Strategy], player: SequencePlayer, found: CallSeq
     error, done = last  # of the calls that were kept last; another play might draw differently
     lines = describe(fewest)
     if done > len(fewest.calls):
-        lines.append("(in the end each lease is given back, and each slot leased once more)")
+        lines.append("(at the end each lease is released, and each slot is leased once more)")
     return _verdict(kind, lines, error)
 
 
@@ -121,7 +121,7 @@ def _judge(kind: type[Strategy], check: Callable[[], None]) -> None:
 
 
 def _verdict(kind: type[Strategy], lines: Sequence[str], error: Exception) -> str:
-    found = ["the fewest calls found that show it:", *(f"    {line}" for line in lines)] if lines else []
+    found = ["the shortest sequence of calls found that shows it:", *(f"    {line}" for line in lines)] if lines else []
     return "\n".join([f"{kind.__name__} does not keep the contract of a strategy", *found, words_of(error)])
 
 

@@ -258,7 +258,7 @@ class ModelPool:
         assert endpoint.serves(request), f"lease {lease_id} is for {url}, which may not serve {request}"
         assert self._fits(request, endpoint), f"lease {lease_id} is for {url}, which is full"
         rest_s = endpoint.standing.rest_until_s - now
-        assert rest_s <= 0, f"lease {lease_id} is for {url}, which asked to be left alone for {rest_s:g} s more"
+        assert rest_s <= 0, f"lease {lease_id} is for {url}, which asked for a rest of {rest_s:g} s more"
         assert lease_id > self.last_id, f"lease id {lease_id} does not grow; the last was {self.last_id}"
         assert self.has_room(endpoint, request, now), f"lease {lease_id} is for {url}, whose quota has no room for it"
         name, quota = self.quota(endpoint.spec)

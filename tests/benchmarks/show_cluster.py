@@ -1,4 +1,4 @@
-"""What is lost, and for how long, when a holder or the server of a house is killed or stopped while processes work.
+"""What is lost, and for how long, when a member or the server of a cluster is killed or stopped while processes work.
 
     python -m tests.benchmarks.show_cluster [--rounds N]
 
@@ -29,7 +29,7 @@ from tests.cluster.worker import CAPACITY
 TTL_S = 3.0
 SLOTS = 2 * CAPACITY
 _CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..2}}/"\ncapacity = {CAPACITY}\n'
-_HOLDER = """
+_MEMBER = """
 import sys, time
 import balancer.cluster.tcp.connection
 if sys.argv[2] == "elsewhere":  # as if it were on another machine: nobody can look whether it lives
@@ -57,8 +57,8 @@ Harm = Callable[[Command, list["subprocess.Popen[bytes]"]], Command]
 
 
 def until_all_are_back(url: str, where: str, stop: signal.Signals) -> float:
-    """Return how long after the death of a holder of all slots another one has them all, in seconds."""
-    command = [sys.executable, "-c", _HOLDER, url, where, str(SLOTS)]
+    """Return how long after the death of a member of all slots another one has them all, in seconds."""
+    command = [sys.executable, "-c", _MEMBER, url, where, str(SLOTS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, Pool.connect(url) as pool:
         assert process.stdout is not None
         process.stdout.readline()
@@ -127,7 +127,7 @@ def _takes(server: Command) -> list[str]:
 
 def at_work(config: Path, port: int, hurt: Harm) -> Row:
     """Let eight processes work, do harm, and return gap, too many, and slots that are missing."""
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, port=port)
         workers = begun([_worker(server, folder)] * 8, folder)
@@ -145,7 +145,7 @@ def cut_off(config: Path, part: float) -> Row:
     The longest gap of all; how long after it is mended the last of the four works again; too many; slots missing.
     """
     token = os.environ["BALANCER_SERVE_TOKEN"] = "the token of a benchmark"
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name, Cable() as cable:
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name, Cable() as cable:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, host=cable.address, token=token, within=cable.here)
         workers = begun(
@@ -178,8 +178,8 @@ def stop_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Comma
 
 def main() -> None:
     """Do it all and print what came of it."""
-    rounds = options(__doc__, rounds=(3, "how often a holder of all slots dies")).rounds
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
+    rounds = options(__doc__, rounds=(3, "how often a member of all slots dies")).rounds
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name:
         config = Path(name) / "pool.toml"
         config.write_text(_CONFIG)
         server = Command(config, ttl_s=TTL_S)
@@ -194,7 +194,7 @@ def main() -> None:
             for what, where, stop in deaths
         ]
         server.kill()
-        title = f"A holder of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}"
+        title = f"A member of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}"
         show("what happens | until another has all slots", back, title)
 
         def restart(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:

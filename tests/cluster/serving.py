@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from math import inf
 from pathlib import Path
 
 from balancer import Endpoint, Pool
@@ -34,8 +35,10 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        most: float = inf,
     ) -> None:
         self._may = may
+        self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[CoordinatorRecord] = []
         self.port = port
@@ -59,9 +62,9 @@ class Serving:
             token=token,
             guard=guard,
             may=self._may,
+            most=self._most,
         )
-        listening = await self.server.listen("127.0.0.1", self.port, tls)
-        self.port = listening.sockets[0].getsockname()[1]
+        self.port = await self.server.listen("127.0.0.1", self.port, tls)
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._ready.set()
@@ -106,6 +109,7 @@ class Command:
         token: that.
         within: what the command begins with.
         log: the file that gets its log; None: it goes where ours goes.
+        tls: a certificate and its key.
     """
 
     def __init__(
@@ -118,9 +122,12 @@ class Command:
         token: str = "",
         within: Sequence[str] = (),
         log: Path | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
+        if tls is not None:
+            command += ["--cert", str(tls[0]), "--key", str(tls[1])]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token
@@ -128,7 +135,7 @@ class Command:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
+        found = re.search(r"balancers?://[\d.]+:(\d+)", self.said)
         assert found, self.said
         self.url, self.port = found[0], int(found[1])
 

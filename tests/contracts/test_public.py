@@ -276,7 +276,7 @@ def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -
         ),
         (UnknownEndpoint("http://c/", ["http://a/"]), {"url": "http://c/", "known": ("http://a/",)}),
         (DuplicateEndpoint("http://a/"), {"url": "http://a/"}),
-        (LeaseError(7, "was given back already"), {"lease_id": 7}),
+        (LeaseError(7, "was already released"), {"lease_id": 7}),
         (StrategyError("mine", "picked nobody"), {"strategy": "mine"}),
         (ConfigError("pool.seed: found 'x'"), {"problems": ("pool.seed: found 'x'",)}),
         (EndpointError("boom", endpoint="http://a/"), {"endpoint": "http://a/", "reason": "boom"}),

@@ -227,7 +227,7 @@ class ClusterMember:
 
     def _accepted(self, accepted: SessionAccepted, now: float) -> None:
         self._contact.accepted(accepted)
-        self._leases.lose("the coordinator has given it to others", but=frozenset(accepted.kept))
+        self._leases.lose("the coordinator granted its slot to others", but=frozenset(accepted.kept))
         self._go_if_done()
         if self._contact.state is ContactState.GONE:
             return
@@ -241,7 +241,7 @@ class ClusterMember:
         """Stop using all leases if there was no contact for too long. Return whether that is so."""
         if now < self.expiry_s:
             return False
-        self._leases.lose(f"there was no contact with the coordinator for {now - self._contact.contact_s:.3g} s")
+        self._leases.lose(f"no contact with the coordinator for {now - self._contact.contact_s:.3g} s")
         self._leave(now)
         return True
 
@@ -320,7 +320,7 @@ class ClusterMember:
         """End the lease of this member with this id. Raises LeaseError if there is none."""
         lease = self.out.get(id)
         if lease is None:
-            raise LeaseError(id, "it is not out here: it has ended, or was never granted to this process")
+            raise LeaseError(id, "this process does not hold it: it has ended, or was granted elsewhere")
         lease.fate = f"{lease!r} was ended by its id; a lease ends once"
         return self.release(lease, outcome, now)
 
@@ -341,7 +341,7 @@ class ClusterMember:
         for lease in leases:
             if not lease.ended and not self._expire(now):
                 self.journal.note(Abandoned, now, *facts_of_lease(lease), now - lease.granted_s)
-                lease.fate = f"{lease!r} was nobody's any more, so its slot went to others"
+                lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
                 self.release(lease, _IGNORED, now)
         return ()
 

@@ -232,4 +232,4 @@ def _at_least(value: float, least: int) -> None:
 
 def _finite(value: float) -> None:
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no instant")
+        raise ValueError(f"{value} is not a time")

@@ -1,11 +1,14 @@
 """The coordinator's record in a file, which only one coordinator at a time may use.
 
-It is written to a new file that replaces the old one, so that there is a complete one at any time.
+It is written to a new file that replaces the old one, so that there is a complete one at any time. One open file is
+held in reserve for it, so that it can be written when the process has no other left.
 """
 
+import errno
 import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,25 +42,42 @@ class RecordFile:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            busy = f"{lock}: another server has this pool already; stop it, or give --state another file"
+            busy = f"{lock}: another server already serves this pool; stop it, or give --state another file"
             raise ConfigError(busy) from None
         except OSError as error:
             raise ConfigError(f"{lock}: {error.strerror}; give --state a file that can be written") from None
+        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self.last = _read(path)
 
     def keep(self, record: CoordinatorRecord) -> None:
         """Write `record` so that it survives a power failure. Raises OSError."""
         text = dump_record(record)
         fresh = self._path.with_name(self._path.name + ".new")
-        with open(fresh, "w", encoding="utf-8") as file:
+        with open(self._opened(fresh), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self._path)
+        if self._reserve is None:
+            with suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _opened(self, fresh: Path) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            return os.open(fresh, flags, 0o666)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or self._reserve is None:
+                raise
+        os.close(self._reserve)
+        self._reserve = None
+        return os.open(fresh, flags, 0o666)
 
     def close(self) -> None:
         """Unlock the file for another server."""
         os.close(self._lock)
+        if self._reserve is not None:
+            os.close(self._reserve)
 
 
 def dump_record(record: CoordinatorRecord) -> str:
@@ -73,7 +93,7 @@ def parse_record(text: str) -> CoordinatorRecord | None:
         members = data["holders"]
         told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
         return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -142,7 +142,7 @@ def test_an_engine_that_there_is_not_is_a_line(balancer: Balancer) -> None:
     said = balancer("run", "c.toml", "--engine", "spark", config=GOOD)
     assert said.code == 2
     assert said.lines == [
-        "balancer: --engine: found 'spark'; there is one, ray; leave it out for the threads of this process"
+        "balancer: --engine: found 'spark'; allowed is ray; leave it out for the threads of this process"
     ]
 
 

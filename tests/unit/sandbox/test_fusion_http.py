@@ -190,7 +190,7 @@ def test_words_of_an_execution_are_redacted_and_the_output_is_not() -> None:
 def test_an_output_with_the_whole_of_a_header_is_the_servers_fault() -> None:
     ended = GOOD["run_result"] | {"stdout": f"HTTP_AUTHORIZATION={SECRET}"}
     error = fails(lambda request: httpx2.Response(200, json=GOOD | {"run_result": ended}))
-    assert "the program's output holds the value of a header" in error.reason
+    assert "the program's output has the value of a request header" in error.reason
 
 
 def test_a_transport_error_that_quotes_a_header_is_not_quoted() -> None:
@@ -303,5 +303,5 @@ def test_headers_that_cannot_be_sent_are_not_quoted(value: str) -> None:
 
 
 def test_header_names() -> None:
-    with pytest.raises(ConfigError, match="no header name"):
+    with pytest.raises(ConfigError, match="not a header name"):
         FusionExecutor(URL, ExecutorOptions(headers={"X Key": "a"}))
