@@ -90,12 +90,21 @@ class NotConnected(BalancerError):
 
 
 class TooManyWaiters(BalancerError):
-    """The queue of waiters is full. Fields: `waiting`, `limit`."""
+    """The queue of waiters is full. Fields: `waiting`, `limit`.
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        super().__init__(f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it")
+    `of_one_process`: they are of this process alone, at a pool that it shares with others, which has a limit for each.
+    """
+
+    def __init__(self, waiting: int, limit: int, of_one_process: bool = False) -> None:
+        super().__init__(
+            f"{waiting} callers of this process wait already, and a shared pool lets {limit} of each process wait; ask "
+            "for fewer leases at once"
+            if of_one_process
+            else f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it"
+        )
         self.waiting = waiting
         self.limit = limit
+        self.of_one_process = of_one_process
 
 
 class WaitInCoroutine(BalancerError):
