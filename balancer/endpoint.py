@@ -336,7 +336,7 @@ class Lease:
         """
         seconds = checked("server_s", server_s, finite_seconds)
         if self.account is None:
-            raise LeaseError(self.id, f"{self!r} has ended; what is said of a call must be said before")
+            raise LeaseError(self.id, f"{self!r} has ended; report on a call before its lease ends")
         self.server_s = seconds
 
     def release(self, outcome: Outcome | None = None, *, tokens: int | None = None, load: Load | None = None) -> None:
@@ -375,8 +375,8 @@ class Lease:
         """Refuse `async with pool.lease()`, and release the lease: without this method it would be lost."""
         self.release(Outcome.IGNORED)
         raise TypeError(
-            "the lease of a thread is no asynchronous context manager; write async with pool.aio.lease() as lease: ... "
-            "in a task, or with pool.lease() as lease: ... in a thread"
+            "the lease of a thread is not an asynchronous context manager; write async with pool.aio.lease() as "
+            "lease: ... in a task, or with pool.lease() as lease: ... in a thread"
         )
 
     def __aexit__(self, *error: object) -> NoReturn:
@@ -386,7 +386,7 @@ class Lease:
         """Refuse `await pool.lease()`, and release the lease."""
         self.release(Outcome.IGNORED)
         raise TypeError(
-            "a lease is not awaited, it is there; write async with pool.aio.lease() as lease: ... in a task, or with "
+            "a lease cannot be awaited; write async with pool.aio.lease() as lease: ... in a task, or with "
             "pool.lease() as lease: ... in a thread"
         )
 

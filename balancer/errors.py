@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "REFUSALS",
     "AcquireTimeout",
     "BalancerError",
+    "CallFromWithin",
     "CannotTell",
     "CommandStopped",
     "ConfigError",
@@ -44,14 +46,18 @@ class AcquireTimeout(BalancerError):
 
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
     their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
-    there is room.
+    when there is room; `apart`, whether there was no contact with the server of the pool.
     """
 
-    def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
+    def __init__(
+        self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = (), *, apart: bool = False
+    ) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
         short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
-        short += f"so have {len(quotas) - _MOST_NAMES} more quotas; " if len(quotas) > _MOST_NAMES else ""
-        remedy = "raise the quota or add a key with another one" if quotas else "add endpoints or capacity"
+        short += f"{len(quotas) - _MOST_NAMES} more quotas have no room; " if len(quotas) > _MOST_NAMES else ""
+        remedy = "raise the quota, or add a key with its own quota" if quotas else "add endpoints or capacity"
+        if apart:
+            remedy = "there is no contact with the server of the pool: see that it runs and can be reached"
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
             f"{unfit}{short}{remedy}, or allow a longer timeout"
@@ -60,6 +66,7 @@ class AcquireTimeout(BalancerError):
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
+        self.apart = apart
 
 
 class MissingExtra(BalancerError):
@@ -88,12 +95,21 @@ class NotConnected(BalancerError):
 
 
 class TooManyWaiters(BalancerError):
-    """The queue of waiters is full. Fields: `waiting`, `limit`."""
+    """The queue of waiters is full. Fields: `waiting`, `limit`.
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        super().__init__(f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it")
+    `of_one_process`: they are of this process alone, at a pool that it shares with others, which has a limit for each.
+    """
+
+    def __init__(self, waiting: int, limit: int, of_one_process: bool = False) -> None:
+        super().__init__(
+            f"{waiting} callers of this process wait already, and a shared pool lets {limit} of each process wait; ask "
+            "for fewer leases at once"
+            if of_one_process
+            else f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it"
+        )
         self.waiting = waiting
         self.limit = limit
+        self.of_one_process = of_one_process
 
 
 class WaitInCoroutine(BalancerError):
@@ -101,8 +117,18 @@ class WaitInCoroutine(BalancerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "no slot is free, and to wait for one in a coroutine would stop the event loop and all of its tasks; wait "
-            "as tasks do, async with pool.aio.lease() as lease: ..., or do not wait: timeout=0"
+            "no slot is free, and a wait in a coroutine would stop the event loop with all its tasks; write async with "
+            "pool.aio.lease() as lease: ..., or do not wait: timeout=0"
+        )
+
+
+class CallFromWithin(BalancerError):
+    """A finaliser, a signal handler or the strategy called the pool while its thread was inside a call of this pool."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this thread is inside a call of this pool already, so a finaliser, a signal handler or the strategy can "
+            "release a lease now, but neither lease nor read nor change the pool; set a flag there, and do it later"
         )
 
 
@@ -147,8 +173,8 @@ def _said_spent(names: Sequence[str]) -> str:
     shown += f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     whose, they = ("its", "it is") if len(names) == 1 else ("their", "they are")
     return (
-        f"{shown} said that {whose} account has no quota left (insufficient_quota), which no retry can help: {they} "
-        "out of service for good; pay, and add again what is paid for (drain, then add)"
+        f"{shown} said that {whose} account has no quota left (insufficient_quota): {they} out of service until added "
+        "again; pay, then drain and add the endpoint"
     )
 
 
@@ -208,8 +234,8 @@ class PoolForked(BalancerError):
 
     def __init__(self, parent: int) -> None:
         super().__init__(
-            f"this pool is of process {parent}, which this process was forked off; a pool serves the threads of one "
-            "process: make one in each process, after it has started"
+            f"this pool belongs to process {parent}, and this process is a fork of it; a pool serves the threads of "
+            "one process: make one in each process, after it has started"
         )
         self.parent = parent
 
@@ -278,3 +304,23 @@ class EndpointOverloaded(EndpointError):
     def __init__(self, reason: str, *, endpoint: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason, endpoint=endpoint)
         self.retry_after_s = retry_after_s
+
+
+# Errors by which a pool refuses an acquire, or a change. Nothing was changed then.
+REFUSALS = frozenset(
+    (
+        AcquireTimeout,
+        BalancerError,
+        ConfigError,
+        DuplicateEndpoint,
+        LeaseError,
+        NoEndpoint,
+        PoolClosed,
+        PoolForked,
+        QuotaExceeded,
+        StrategyError,
+        TooManyWaiters,
+        UnknownEndpoint,
+        WaitInCoroutine,
+    )
+)

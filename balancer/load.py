@@ -105,7 +105,7 @@ def _read(text: str, kind: str) -> Load | None:
     named: dict[str, float] = {}
     for name, value in found:
         if not math.isfinite(value):
-            raise ValueError(f"{name} is no finite number")
+            raise ValueError(f"{name} is not a finite number")
         if name in _PLAIN:
             plain[name] = value
         elif name.startswith(f"{_NAMED}."):
@@ -133,7 +133,7 @@ def _of_json(text: str) -> Iterator[tuple[str, float]]:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return float(value)
 
 

@@ -7,7 +7,7 @@ from balancer.observing.otel import Spans
 __all__ = ["Spans"]
 
 warnings.warn(
-    "balancer.otel is balancer.observing.otel now; this name goes with the next version",
+    "balancer.otel is now balancer.observing.otel; the next version removes the old name",
     DeprecationWarning,
     stacklevel=2,
 )

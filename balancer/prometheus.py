@@ -7,7 +7,7 @@ from balancer.observing.prometheus import Collector
 __all__ = ["Collector"]
 
 warnings.warn(
-    "balancer.prometheus is balancer.observing.prometheus now; this name goes with the next version",
+    "balancer.prometheus is now balancer.observing.prometheus; the next version removes the old name",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -166,7 +166,7 @@ class Node:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "note":
-            raise AttributeError(f"a strategy may read {name} of a node and not set it; what it knows goes into `note`")
+            raise AttributeError(f"a strategy may read {name} of a node but not set it; put its own data into `note`")
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> Never:

@@ -10,7 +10,7 @@ __all__ = ["Attempt", "Happening", "Sink", "Trace", "read_trace", "write_trace"]
 sys.modules[f"{__name__}.importers"] = importers  # the old package had this public submodule
 
 warnings.warn(
-    "balancer.traces is balancer.observing.traces now; this name goes with the next version",
+    "balancer.traces is now balancer.observing.traces; the next version removes the old name",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -88,7 +88,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         "pipeline": None,
     }
     if config.pipeline is None:
-        checked.lines.append("pipeline   none: the config has no [pipeline], so there is a pool only")
+        checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:
         _check_pipeline(config, config.pipeline, registry, checked)
     return checked
@@ -101,7 +101,7 @@ def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | 
     found: dict[str, Any] = {"url": url, "answers": None, "error": None, "epoch": None, "ttl_s": None}
     checked.data["server"] = found
     if offline:
-        checked.lines.append(f"server     {url}, which was not asked")
+        checked.lines.append(f"server     {url}, not contacted")
         return None
     try:
         pool = connected_as(config, within_s=_SERVER_S)
@@ -115,7 +115,7 @@ def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | 
     _, epoch, ttl_s = pool.served
     found |= {"answers": True, "epoch": epoch, "ttl_s": ttl_s}
     since = datetime.fromtimestamp(epoch / 1000).isoformat(" ", "seconds")
-    checked.lines.append(f"server     {url} answers: since {since}, TTL {ttl_s:g} s")
+    checked.lines.append(f"server     {url} answers: started {since}, TTL {ttl_s:g} s")
     strategy = pool.stats().strategy
     checked.data["strategy"] = {"name": strategy, "options": {}}
     checked.lines.append(f"strategy   {strategy}")
@@ -181,7 +181,7 @@ def _check_endpoints(
                 name not in told and not found[name]["url"].startswith("local:") for name in executors
             )
             known = [] if silent else sorted(languages_of(executors))
-            checked.data["languages"], languages = known, ", ".join(known) or "not asked for"
+            checked.data["languages"], languages = known, ", ".join(known) or "not contacted"
         pings: dict[str, Callable[[], object]] = {name: executor.ping for name, executor in executors.items()}
         if config.pipeline is None:  # the protocol of the endpoints is unknown: only connect
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
@@ -330,10 +330,10 @@ def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> 
         read = next((each for _, each in read_rows(settings.problems, settings.rows, languages)), None)
     except BalancerError as error:
         checked.mistakes.append(config.redact(str(error)))
-        return [], f"rows of {place}, which cannot be read"
+        return [], f"rows of {place}, not readable"
     said = f"{'rows' if many is None else f'{many} rows'} of {place}; the first one"
     if read is None:
-        return [], f"{said} is not among those that [pipeline.rows] names"
+        return [], f"{said} is not among the rows that [pipeline.rows] selects"
     return ([], f"{said} cannot be used ({read.why})") if isinstance(read, BadRow) else ([read], f"{said}, {read.id}")
 
 

@@ -55,7 +55,7 @@ def write_config(file: Path, *, force: bool = False) -> None:
         with file.open("w" if force else "x", encoding="utf-8") as out:
             out.write(commented_config())
     except FileExistsError:
-        raise ConfigError(f"{file}: is there already; give another name, or replace it with --force") from None
+        raise ConfigError(f"{file}: already exists; give another name, or replace it with --force") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; give another name") from None
 

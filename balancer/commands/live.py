@@ -61,13 +61,11 @@ class ConfigChanges:
         if done or not self.later:
             endpoints = self.running.pool_endpoints
             slots = sum(endpoint.capacity for endpoint in endpoints)
-            words = "; ".join(done) or "nothing is to be changed"
+            words = "; ".join(done) or "nothing to change"
             of = f"{counted(slots, 'slot')} of {counted(len(endpoints), 'endpoint')}"
             yield f"read {file} again: {words}; {of}"
         if self.later:
-            yield (
-                f"read {file} again: {', '.join(self.later)} can be changed by a restart only, which keeps what is out"
-            )
+            yield (f"read {file} again: {', '.join(self.later)} change only with a restart, which keeps all leases")
 
 
 def changes(before: Config, after: Config) -> ConfigChanges:
@@ -78,15 +76,15 @@ def changes(before: Config, after: Config) -> ConfigChanges:
             all endpoints are gone, as in a file that is being written.
     """
     if after.pool.connect is not None:
-        raise after.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
+        raise after.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
     if "endpoints" in before.model_fields_set and "endpoints" not in after.model_fields_set:
-        why = "are missing, and without them it is this machine; was the file read while it was written?"
+        why = "are missing, which would mean this machine; was the file read while it was written?"
         raise after.located("[[endpoints]]", ConfigError(why))
     old = {endpoint.identity: endpoint for endpoint in before.pool_endpoints}
     new = {endpoint.identity: endpoint for endpoint in after.pool_endpoints}
     for endpoint in new.values():
         if endpoint.quota is not None and endpoint.quota not in before.quotas:
-            why = f"names the quota {endpoint.quota!r}, which a restart would bring; restart, or take it out"
+            why = f"names the quota {endpoint.quota!r}, which is new; restart, or remove it"
             raise after.located(f"endpoint {endpoint.name}", ConfigError(why))
     later = [f"[{name}]" for name in _SECTIONS if getattr(before, name) != getattr(after, name)]
     later += [f"pool.{key}" for key in _POOL_KEYS if getattr(before.pool, key) != getattr(after.pool, key)]
@@ -176,7 +174,7 @@ class LiveConfig:
             except (BalancerError, OSError) as error:
                 first, *more = str(error).splitlines()
                 others = f" and {len(more)} more mistakes" if more else ""
-                self._tell(f"nothing is changed: {self._config.redact(first)}{others}")
+                self._tell(f"nothing was changed: {self._config.redact(first)}{others}")
 
     async def _read_again(self) -> None:
         assert self._again is not None, "else no signal is minded"

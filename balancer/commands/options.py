@@ -122,7 +122,7 @@ def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path
     given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
     said = {key: value for key, value in given.items() if value is not None}
     if said and url is None and config.pool.connect is None:
-        raise ConfigError("--token-file and --ca are for a pool that is served; give --pool as well")
+        raise ConfigError("--token-file and --ca need a served pool; give --pool as well")
     if said:
         from balancer.commands.sharing import check_sharing
 
@@ -133,7 +133,7 @@ def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path
 def with_options(config: Config, strategy: str | None, results: Path | None) -> Config:
     """Return `config` with the strategy and results folder of the command line. Raises ConfigError."""
     if strategy is not None and config.pool.connect is not None:
-        raise ConfigError(f"--strategy {strategy}: the server of the pool chooses; change its config")
+        raise ConfigError(f"--strategy {strategy}: the server of the pool decides it; change its config")
     if strategy is not None:
         config = config.model_copy(
             update={"pool": config.pool.model_copy(update={"strategy": strategy, "options": {}})}

@@ -13,7 +13,7 @@ __all__ = ["left_to_server", "policy_lines", "warnings"]
 def policy_lines(config: Config) -> Iterator[str]:
     """Yield lines about health, limits, quotas and retries."""
     if config.pool.connect is not None:
-        yield "health     the server's, and so are limits, caps and quotas"
+        yield "health     decided by the server, like limits, caps and quotas"
     else:
         yield from _of_the_pool(config)
     retries = config.retries
@@ -31,7 +31,7 @@ def _of_the_pool(config: Config) -> Iterator[str]:
         tests = [f"after {health.consecutive_failures} failures in a row"] if health.consecutive_failures else []
         tests += [f"below {health.success_rate:.0%} success"] if health.success_rate else []
         tests += [f"outliers of {health.min_hosts} or more"] if health.rate_sds or health.failure_share < 1 else []
-        yield f"health     ejects {', '.join(tests) or 'nobody'}"
+        yield f"health     ejects {', '.join(tests) or 'no endpoint'}"
         yield f"           for {health.cooldown_s:g} to {health.max_cooldown_s:g} s; pings: {_pings(health)}"
     yield "limits     " + (
         "fixed: the capacities"
@@ -59,8 +59,8 @@ def left_to_server(config: Config) -> Iterator[str]:
     """Yield a line if a server decides over the pool and the config has settings that it ignores."""
     if config.pool.connect is not None and config.decided_by_server:
         said = ", ".join(config.decided_by_server)
-        kept = "; of [[endpoints]] only languages and isolation count, by name" if "endpoints" in said else ""
-        yield f"the pool is that of {config.redact(config.pool.connect)}, which decides {said}{kept}"
+        kept = "; of [[endpoints]] only languages and isolation count here, by name" if "endpoints" in said else ""
+        yield f"{config.redact(config.pool.connect)} serves the pool and decides {said}{kept}"
 
 
 def warnings(config: Config) -> Iterator[str]:
@@ -72,12 +72,12 @@ def warnings(config: Config) -> Iterator[str]:
     if len(groups) > 1:
         yield from _on_groups(config, groups)
     elif config.pool.spill_after_s is not None:
-        yield "pool.spill_after_s: all endpoints are of one group, so nothing spills; give some of them a higher group"
+        yield "pool.spill_after_s: all endpoints have one group, so it has no effect; give some of them a higher group"
     for name, quota in sorted(config.quotas.items()):
         if quota.tokens_per_min is not None and not quota.estimate:
             yield (
-                f"quotas.{name}: tokens_per_min without estimate: a call that does not say how many tokens it will "
-                "take reserves none, and counts when it has told how many it took; set estimate"
+                f"quotas.{name}: tokens_per_min without estimate: a call without an estimate of its own reserves no "
+                "tokens, and counts only when it reports its tokens; set estimate"
             )
 
 
@@ -89,7 +89,7 @@ def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:
     if health is None:
         if config.pool.spill_after_s is None:
             yield (
-                f"endpoints: group {following} is used only when group {lowest} is drained, for health is off and "
+                f"endpoints: group {following} is used only when group {lowest} is drained, because health is off and "
                 "there is no spill_after_s; set one of them"
             )
         return
@@ -97,10 +97,10 @@ def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:
     if least > most:
         why = f"{least} of {many} endpoints are in that group, and {most} can be ejected at once"
     elif panics(health, many, least):
-        why = f"with {least} of {many} endpoints ejected all must serve"
+        why = f"with {least} of {many} endpoints ejected, all must serve (panic)"
     else:
         return
     yield (
-        f"endpoints: group {following} is not used where group {lowest} fails as a whole, for {why}; set "
+        f"endpoints: group {following} is not used if all of group {lowest} fails, because {why}; set "
         "max_ejected_share = 1.0 and panic_share = 0.0 in [health]"
     )

@@ -61,10 +61,12 @@ def _opened(folder: Path) -> "Iterator[Store]":
     from balancer.pipeline.results.store import Store
 
     if not (folder / DATABASE).exists():
-        raise ConfigError(f"{folder}: holds no results; name the folder that a run has written, with its {DATABASE}")
+        raise ConfigError(f"{folder}: holds no results; name the results folder of a run, with its {DATABASE}")
     with Store(folder) as store:
         if not store.source or not store.sessions():
-            raise ConfigError(f"{folder}: its run was made by an earlier version; run it again, it runs nothing twice")
+            raise ConfigError(
+                f"{folder}: its run is of an earlier version; run it again (finished work is not repeated)"
+            )
         yield store
 
 

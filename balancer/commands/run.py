@@ -89,10 +89,10 @@ def run(
 def _engine(name: str, config: Config) -> "RemoteEngine":
     """Return the engine that judges problems in other processes. Raises ConfigError, MissingExtra."""
     if name != "ray":
-        raise ConfigError(f"--engine: found {name!r}; there is one, ray; leave it out for the threads of this process")
+        raise ConfigError(f"--engine: found {name!r}; allowed is ray; leave it out for the threads of this process")
     require("ray", '"balancer run --engine ray"')
     if config.pool.connect is not None:
-        raise ConfigError("--engine: its workers share a pool of their own; leave out --pool and pool.connect")
+        raise ConfigError("--engine: its workers share their own pool; leave out --pool and pool.connect")
     from balancer.ray.engine import RayEngine
 
     return RayEngine()

@@ -4,8 +4,6 @@ It listens on this machine only, unless `--host` says otherwise. Other machines 
 """
 
 import asyncio
-import errno
-import logging
 import math
 import os
 import resource
@@ -15,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from balancer.cluster.protocol import ClusterTimes
 from balancer.cluster.tcp.address import Address, is_loopback
@@ -36,7 +34,7 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "no_files_left", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "serve", "tls_of", "token_of"]
 
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
@@ -51,7 +49,8 @@ def token_of(file: Path | None) -> str:
         where, token = f"--token-file {file}", text_in("--token-file", file)
     if len(token) < _SHORTEST:
         raise ConfigError(
-            f"{where}: the token has {len(token)} characters; it must have {_SHORTEST} at least: openssl rand -hex 16"
+            f"{where}: the token has {len(token)} characters; it must have at least {_SHORTEST}, e.g. from openssl "
+            "rand -hex 16"
         )
     return token
 
@@ -72,9 +71,9 @@ def tls_of(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(cert, key)
     except ssl.SSLError as error:
-        what = f"no certificate and key that belong together ({(error.reason or 'not PEM').lower().replace('_', ' ')})"
+        what = f"no certificate with its key ({(error.reason or 'not PEM').lower().replace('_', ' ')})"
         raise ConfigError(
-            f"--cert {cert}: found {what}; give PEM files, the key in --key or behind the certificate"
+            f"--cert {cert}: found {what}; give PEM files, the key in --key or after the certificate"
         ) from None
     return context
 
@@ -127,11 +126,10 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     except ValueError as error:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
-        raise config.located("pool.connect", ConfigError("a pool that is elsewhere is served there; leave it out"))
+        raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
     keeper = RecordFile(options.state)
     try:
-        with Pool.from_config(config, registry=registry) as pool:
-            pool.engine.clock = clock  # the clock that drives its core
+        with Pool.from_config(config, registry=registry, clock=clock) as pool:  # the clock of its coordinator
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
@@ -143,7 +141,6 @@ async def _serve(
 ) -> int:
     """Serve until a signal comes, and return its number."""
     stopped = told_to_stop()  # no exception in the middle of the loop: connections must be closed in order
-    no_files_left(asyncio.get_running_loop())
 
     def guard(step: Callable[[], None]) -> None:
         with pool.engine.lock:  # no other thread sees the pool half changed
@@ -171,11 +168,13 @@ async def _serve(
         live.mind(signal.SIGHUP, options.again)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    told_all = f"; grants after {times.grace_s:g} s, or once all known holders have told"
+    told_all = f"; grants after {times.grace_s:g} s, or when all known members have reported"
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(options.host) and options.tls is None:
-        options.say("without TLS the token and the headers of endpoints can be read on the way; give --cert and --key")
+        options.say(
+            "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"
+        )
     if seen is not None:
         options.say(f"page at {seen.url}")
     sys.stdout.flush()
@@ -189,10 +188,10 @@ async def _serve(
 async def _listen(server: PoolServer, options: ServeOptions) -> Address:
     host, port = options.host, options.port
     try:
-        listening = await server.listen(host, port, options.tls)
+        bound = await server.listen(host, port, options.tls)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
-    return Address(host, listening.sockets[0].getsockname()[1], options.tls is not None)
+    return Address(host, bound, options.tls is not None)
 
 
 def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: int) -> "Page":
@@ -204,11 +203,8 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: 
 
 # -- open files: each connection is one ----------------------------------------------------------------
 
-_log = logging.getLogger("balancer.serve")
-
-_KEPT_FILES: Final = 400  # files for all else: the page's 256 connections, the state, pings, TLS handshakes
+_KEPT_FILES: Final = 400  # files for all else: the page's 256 connections, the state, pings
 _LEAST_FILES: Final = 16
-_SELDOM_S: Final = 60.0
 
 
 def _raise_limit() -> int | float:
@@ -227,23 +223,3 @@ def _most_connections() -> int | float:
     """Return how many connections there may be, so that enough files are left for all else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if soft == resource.RLIM_INFINITY else max(_LEAST_FILES, soft - _KEPT_FILES, soft // 2)
-
-
-def no_files_left(loop: asyncio.AbstractEventLoop) -> None:
-    """Log one line a minute when no files are left, instead of asyncio's traceback each time."""
-    last_s = -math.inf
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal last_s
-        error = context.get("exception")
-        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
-            loop.default_exception_handler(context)
-        elif loop.time() >= last_s + _SELDOM_S:
-            last_s = loop.time()
-            _log.error(
-                "no files are left (%s), so nobody new is let in; start the server where `ulimit -n` says more "
-                "(of systemd: LimitNOFILE=)",
-                error.strerror,
-            )
-
-    loop.set_exception_handler(handle)

@@ -38,12 +38,12 @@ def text_in(option: str, file: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{option} {file}: {error.strerror}; give a file that can be read") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{option} {file}: is no text; give a file with nothing but the token in it") from None
+        raise ConfigError(f"{option} {file}: is not text; give a file that holds only the token") from None
 
 
 def _check_ca(url: str, file: Path) -> None:
     if url.startswith("balancer:"):
-        raise ConfigError(f"--ca {file}: {url} speaks no TLS, so nothing would be checked; connect to balancers://")
+        raise ConfigError(f"--ca {file}: {url} has no TLS, so the certificate has no use; connect to balancers://")
     try:
         ssl.create_default_context(cafile=str(file))
     except ssl.SSLError:

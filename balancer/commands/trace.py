@@ -27,14 +27,16 @@ def trace_data(
     if source is None:
         for option, given in (("--format", log_format), ("--column", columns)):
             if given:
-                raise ConfigError(f"{option}: it goes with --from; leave it out, or say what wrote {path}")
+                raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
         return _written(read_trace(path), path, out)
     if source not in _SOURCES:
-        raise ConfigError(f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; there are {', '.join(_SOURCES)}")
+        raise ConfigError(
+            f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; allowed are {', '.join(_SOURCES)}"
+        )
     if log_format and source != "nginx":
-        raise ConfigError(f"--format: it goes with --from nginx; {source} has a format of its own, so leave it out")
+        raise ConfigError(f"--format: it needs --from nginx; leave it out for {source}")
     if columns and source != "csv":
-        raise ConfigError(f"--column: it goes with --from csv; leave it out for {source}")
+        raise ConfigError(f"--column: it needs --from csv; leave it out for {source}")
     try:
         with path.open(encoding="utf-8", errors="replace", newline="" if source == "csv" else None) as file:
             left_out: list[int] = []
@@ -49,7 +51,7 @@ def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
     """Write `trace`, read from `path`, to `out` if given, and return its summary."""
     if out is not None:
         if out.exists() and out.samefile(path):
-            raise ConfigError(f"--out: {out}: is what was read; choose another path")
+            raise ConfigError(f"--out: {out}: is the input file; choose another path")
         try:
             write_trace(trace, out)
         except ConfigError as error:

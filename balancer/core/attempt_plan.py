@@ -245,7 +245,7 @@ class AttemptPlan:
 
     def _expect(self, phase: _Phase) -> None:
         if self._phase is not phase:
-            raise RuntimeError(f"a plan that {self._phase.value} was told what one hears that {phase.value}")
+            raise RuntimeError(f"a plan that {self._phase.value} got a report for a plan that {phase.value}")
 
     def _pass(self, now: float) -> None:
         if now > self._now:

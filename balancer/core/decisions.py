@@ -99,8 +99,8 @@ class Why(Enum):
     ATTEMPTS = "its attempts are used up"
     DEADLINE = "its deadline has passed"
     BUDGET = "the retry budget is empty"
-    REST = "the only endpoint that could serve asks for more rest than there is time"
-    NO_LEASE = "there was no lease to be had"
+    REST = "the only endpoint that could serve it asks for a longer rest than the deadline allows"
+    NO_LEASE = "no lease was granted"
 
 
 @dataclass(frozen=True, slots=True)

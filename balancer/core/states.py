@@ -61,7 +61,7 @@ class HealthEvent(Enum):
     PROBED_WELL = "the probe succeeds"
     PROBED_BADLY = "the probe fails"
     WARMED = "its weight is whole"
-    ASKED_REST = "it asks to be left alone"
+    ASKED_REST = "it asks for a rest"
     READMITTED = "too many are ejected"
 
 

@@ -120,7 +120,7 @@ def calling(solution: Program, function: str) -> Program:
     """
     if solution.language not in LANGUAGES:
         raise ValueError(
-            f"a function of a program in {solution.language!r} cannot be called; {' and '.join(LANGUAGES)} are possible"
+            f"functions of programs in {solution.language!r} cannot be called; allowed are {' and '.join(LANGUAGES)}"
         )
     if not all(part.isidentifier() for part in function.split(".")):
         raise ValueError(f"function is {function!r}; it must be a name, e.g. 'f' or 'Solution.f'")
@@ -153,7 +153,7 @@ def as_json(name: str, value: Any) -> bytes:
         return json.dumps(value, default=_held).encode()
     except (TypeError, ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"{name} is {shortened(_safe_repr(value))}; it must be values of JSON: {why}") from None
+        raise ValueError(f"{name} is {shortened(_safe_repr(value))}; it must have values of JSON only: {why}") from None
 
 
 def _has_other_keys(args: Sequence[Any]) -> bool:
@@ -185,7 +185,7 @@ def shortened(text: str) -> str:
 def _held(value: Any) -> Any:
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is none")
+    raise TypeError(f"found a {type(value).__name__}")
 
 
 def _safe_repr(value: Any) -> str:
@@ -207,11 +207,11 @@ def judge_value(checker: Checker, output: bytes, answers: bytes) -> Judgement:
         answers: a list of the right values, as JSON.
     """
     if not output.strip():
-        return Judgement(Verdict.WRONG_ANSWER, "nothing was returned: the program ended before the function did")
+        return Judgement(Verdict.WRONG_ANSWER, "nothing was returned: the program ended inside the function")
     try:
         found = json.loads(output)
     except (ValueError, RecursionError):
-        return Judgement(Verdict.WRONG_ANSWER, f"what was returned cannot be read: {_shown(output)}")
+        return Judgement(Verdict.WRONG_ANSWER, f"the returned value cannot be read: {_shown(output)}")
     flags = parse_flags(checker.flags)
     relative, absolute = (
         (_TOLERANCE, _TOLERANCE) if not flags.numeric else map(_number, (flags.relative, flags.absolute))

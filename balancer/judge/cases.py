@@ -142,7 +142,7 @@ def _bytes(name: str, text: str | bytes) -> bytes:
         return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot write; "
+            f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot encode; "
             "give bytes"
         ) from None
 

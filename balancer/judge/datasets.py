@@ -101,7 +101,7 @@ def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
         try:
             tests = json.loads(tests)
         except ValueError:
-            raise ValueError(f"the tests are no JSON: {str(tests)[:60]!r}; {_KNOWN}") from None
+            raise ValueError(f"the tests are not JSON: {str(tests)[:60]!r}; {_KNOWN}") from None
     tests = _plain(tests)
     if isinstance(tests, Mapping):
         return _of_table(tests, how)
@@ -118,7 +118,7 @@ def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
 
 def _of_table(tests: Mapping[str, Any], how: HowToRun) -> list[StdinCase | CallCase]:
     if tests.get("assert_case"):
-        raise ValueError(f"the tests are statements to be run (assert_case), which a program can answer; {_KNOWN}")
+        raise ValueError(f"the tests are assert statements (assert_case), which a program can forge; {_KNOWN}")
     how = how.within("the tests", tests)
     for nested in ("test_cases", "input_output"):
         if nested in tests:

@@ -45,7 +45,7 @@ __all__ = ["Judge", "JudgeResources"]
 _MOST_AT_ONCE = 256
 _LIMIT_S = 10.0
 _CLOSED = (
-    "this Judge is closed: no more programs are judged with it; make another one (a pool that it was given is open)"
+    "this Judge is closed and judges no more programs; make another one (a pool that you passed to it is still open)"
 )
 _MOST_RUNS = 1000  # threads for the runs of tasks; in use are as many as there are leased slots
 
@@ -266,7 +266,7 @@ def _job(
         program = program_in(program)
     elif program is not None and not isinstance(program, Program):
         kind = type(program).__name__
-        raise TypeError(f"program is a {kind}; it takes a Program, a text that a model wrote, or None if it wrote none")
+        raise TypeError(f"program is a {kind}; it takes a Program, the text of a model, or None for no text")
     return Job(program, cases_in(cases), checker, limits, stop_at_first)
 
 
@@ -290,7 +290,7 @@ def _check(source: object, labels: object, stop_at_first: object, outage_s: obje
 
 def _check_jobs(jobs: Any) -> None:
     if isinstance(jobs, Job | str | bytes | Mapping) or not isinstance(jobs, Iterable | AsyncIterable):
-        raise TypeError(f"jobs is a {type(jobs).__name__}; it takes Jobs, in a list or as they are made")
+        raise TypeError(f"jobs is a {type(jobs).__name__}; it takes Jobs, in a list or from a generator")
 
 
 class JudgeResources:

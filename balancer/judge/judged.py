@@ -146,7 +146,7 @@ class Judged:
         if self.without:
             return self.without
         if not self.total:
-            return "there is no case to judge it by"
+            return "there is no case to judge it on"
         decided = self.verdict
         return next((case.note for case in self.cases if case.verdict is decided), "")
 

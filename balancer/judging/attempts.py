@@ -116,7 +116,7 @@ class ProgramAttempts:
         if isinstance(error, NoEndpoint) and self.executors and self.unable(language) >= self.executors.keys():
             names = (name for each in self.executors.values() for name in getattr(each, "languages", None) or ())
             known = ", ".join(sorted(set(names))) or "not known"
-            return ProgramResult(None, f"no endpoint runs {language!r}; what is run here: {known}", at)
+            return ProgramResult(None, f"no endpoint runs {language!r}; languages of the pool: {known}", at)
         of_most = f" of {plan.terms.attempts}" if plan.tries <= plan.terms.attempts else ""
         why = "; ".join([str(error), *getattr(error, "__notes__", ())])
         return ProgramResult(None, f"after {plan.tries}{of_most} tries: {why}", at)
@@ -164,7 +164,7 @@ class ProgramAttempts:
         except Exception as error:  # an executor is a plugin: its failure never counts against the program
             raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
         if name in self.ejected():  # ejected while the program ran
-            raise EndpointError("it was taken out of service, for it lied", endpoint=name)
+            raise EndpointError("it was taken out of service because it gave wrong results", endpoint=name)
         if execution.compile_s >= _SLOW_COMPILE_S:
             self.hooks.on_compile(wanted.program, execution.compile_s, name)
         self._hold_against(name, wanted, execution)
@@ -182,7 +182,9 @@ class ProgramAttempts:
             self._doubted.discard(name)
         elif name in self._doubted:
             how = execution.status.value.replace("_", " ")
-            raise EndpointError(f"{wanted.program.name}: {how}; another endpoint ran it well before", endpoint=name)
+            raise EndpointError(
+                f"{wanted.program.name}: {how}; another endpoint ran it before without that", endpoint=name
+            )
 
 
 def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, outcome: Outcome) -> Span:

@@ -124,7 +124,7 @@ class Reruns:
         execution, said = found if found is not None else (None, Recheck.UNJUDGED)
         self._attempts.hooks.on_recheck(wanted, why, said)
         if execution is None:
-            busy = f"the server was too busy to tell, each time; the last one was {again.at}"
+            busy = f"the server was too busy at each try; the last server was {again.at}"
             return ProgramResult(None, again.note or busy, again.at)
         if why is Suspicion.DOUBTFUL and said is Recheck.CLEARED:  # it is compiled now; its run may be late or starved
             return (yield from self._believed(wanted, ProgramResult(execution, at=again.at)))
@@ -305,7 +305,7 @@ class Accusations:
 
     def outvoted(self, name: str, wanted: ProgramRun, witness: tuple[str, str] | None) -> PendingRuns[None]:
         """Record that `name` was outvoted. `witness` is the program, or None if it counts for nothing."""
-        why = f"other endpoints said otherwise of several programs, {wanted.program.name or 'one'} the last"
+        why = f"other endpoints disagreed on several programs, at last on {wanted.program.name or 'one'}"
         goes = self._ejects(name, why, partial(self._trust.outvoted, name, witness))
         if not goes and name not in self._trust.ejected:
             yield from self.challenge(name, wanted)
@@ -321,7 +321,7 @@ class Accusations:
             if known is None:
                 return
             if done is not None and known.is_wrong(done):
-                self._fail(name, f"it said {done.stdout[:40]!r} of a program that prints {known.output.decode()}")
+                self._fail(name, f"it returned {done.stdout[:40]!r} for a program that prints {known.output.decode()}")
                 return
 
     def ask_whether_stuck(self, name: str, wanted: ProgramRun) -> PendingRuns[None]:
@@ -330,7 +330,7 @@ class Accusations:
             _, done = yield from self._asked(name, wanted)
             if done is None or done.status not in LIMITS:
                 return
-        self._fail(name, f"it said that {_STUCK} programs that only print a number meet a limit")
+        self._fail(name, f"it reported a limit for {_STUCK} programs that only print a number")
 
     def _asked(self, name: str, wanted: ProgramRun) -> PendingRuns[tuple[KnownAnswer | None, Execution | None]]:
         """Run a program with a known answer on the endpoint. Return both.
@@ -360,7 +360,7 @@ class Accusations:
         if goes:
             with suppress(UnknownEndpoint):
                 self._attempts.pool.drain(name)
-            line = f"{name} is taken out of service, for it lies: {why}; problems judged again: {problems}"
+            line = f"{name} gives wrong results and is taken out of service: {why}; problems judged again: {problems}"
             _LOGGER.warning("%s", line)
             hooks.say(line)
         return goes

@@ -82,7 +82,7 @@ def checker_says(execution: Execution) -> Judgement:
     if execution.status is Status.FINISHED and execution.exit_code == ACCEPT:
         return Judgement(Verdict.ACCEPTED)
     if execution.status is Status.FINISHED and execution.exit_code == REJECT:
-        return Judgement(Verdict.WRONG_ANSWER, "the output validator rejects it")
+        return Judgement(Verdict.WRONG_ANSWER, "the output validator rejected it")
     ended = execution.status.value if execution.exit_code is None else f"exit code {execution.exit_code}"
     words = execution.stderr.decode(errors="replace").strip().splitlines()
     note = f"the output validator failed ({ended}){': ' + words[-1][:200] if words else ''}; it must exit with 42 or 43"

@@ -29,12 +29,12 @@ _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to
 class CallTimeOptions(StrategyOptions):
     """How many endpoints are compared, and how call times are learned."""
 
-    choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any, and load does not count")
+    choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any one, load has no effect")
     decay_s: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="after this many seconds a call time counts 37%"
     )
     failure_factor: float = Field(
-        100.0, ge=1, le=10_000, description="a failure counts as a call of at least so many times the usual time"
+        100.0, ge=1, le=10_000, description="a failure counts as a call of at least this many times the mean time"
     )
 
 

@@ -39,7 +39,7 @@ _MOST: Final = 100_000  # leases that are known at once; the span of a forgotten
 
 
 _NOWHERE: Final = (
-    "spans would go nowhere: no provider of tracers is set, and opentelemetry-sdk, which has one, is not installed; "
+    "no tracer provider is set, and opentelemetry-sdk is not installed, so all spans would be lost; "
     "pip install opentelemetry-sdk and set it, as docs/live.md shows, or give tracer_provider="
 )
 
@@ -130,7 +130,7 @@ class Spans:
             "balancer.outcome": ended.outcome.value,
         }
         if ended.holder:
-            said["balancer.holder"] = ended.holder
+            said["balancer.holder"] = self._names.plain(ended.holder)
         if waited_s is not None:
             said["balancer.waited_s"] = waited_s
         span = self._tracer.start_span(

@@ -237,7 +237,7 @@ class Progress:
     def _title(self) -> str:
         if self._problems is not None:
             return f"{self._finished}/{self._problems} {self._unit}"
-        return f"{self._finished} {self._unit} (how many there are is not known)"
+        return f"{self._finished} {self._unit} (the total is not known)"
 
     @property
     def _all_seen(self) -> bool:

@@ -154,7 +154,7 @@ class ModelAccount:
 
 
 def _no_budget(name: str, cap: float) -> NoBudget:
-    return NoBudget(f"[llm.budget] {name} = {cap:g} allows no further question")
+    return NoBudget(f"[llm.budget] {name} = {cap:g} allows no more questions")
 
 
 class Reserved:

@@ -63,7 +63,7 @@ class Broken:
     reason: str
 
     def __str__(self) -> str:
-        return f"plugin {self.plugin!r} is broken and was set aside: {self.reason}"
+        return f"plugin {self.plugin!r} is broken and is not used: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +234,6 @@ def _name(item: object) -> str:
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise TypeError(
             f"it offers {item!r} under the name {name!r}; a name has letters, digits, '_', '-' and '.', and "
-            "begins with a letter or a digit, so that a config, a command line and a table can hold it"
+            "begins with a letter or a digit"
         )
     return name

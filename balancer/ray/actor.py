@@ -91,8 +91,7 @@ class PoolActor:
 
         times = leader_times(given.ttl_s)
         self._given = given
-        self._pool = Pool.from_config(given.config)
-        self._pool.engine.clock = clock  # the clock of the core
+        self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
         self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
@@ -102,7 +101,7 @@ class PoolActor:
         begun = threading.Event()
         self._in_thread("balancer-host", lambda: self._serve(begun))
         if not begun.wait(_BEGIN_S):
-            raise OSError(f"the server of the pool has not begun within {_BEGIN_S:g} s")
+            raise OSError(f"the server of the pool did not start within {_BEGIN_S:g} s")
         self._listen("127.0.0.1")
         self._in_thread("balancer-claim", self._watch)
 
@@ -186,8 +185,8 @@ class PoolActor:
     def _listen(self, host: str) -> int:
         """Listen at `host`, if it does not yet. Return the port."""
         if host not in self._ports:
-            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop).result(_BEGIN_S)
-            self._ports[host] = listening.sockets[0].getsockname()[1]
+            listening = asyncio.run_coroutine_threadsafe(self._server.listen(host, 0), self._loop)
+            self._ports[host] = listening.result(_BEGIN_S)
         return self._ports[host]
 
     def _watch(self) -> None:
@@ -196,4 +195,4 @@ class PoolActor:
             time.sleep(LEADER_SHARE * self._given.ttl_s / _LOOKS)
             with suppress(OSError):  # then it is no longer sure, and sends nothing
                 self._claim.look()
-        _log.warning("another actor hosts the pool %r by now: this one ends", self._given.name)
+        _log.warning("another actor hosts the pool %r now: this one ends", self._given.name)

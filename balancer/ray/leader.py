@@ -100,7 +100,7 @@ class LeaderClaim:
         # The next coordinator's TTL may be shorter, but it must wait as long as this one's promises last.
         self._kept.put(self._records + self._life, dump_record(replace(record, ttl_s=self._times.grace_s)))
         if not self.look():
-            raise OSError("another coordinator has this pool by now")
+            raise OSError("another coordinator serves this pool now")
         if self._before is not None:
             self._kept.drop(self._records + self._before)
             self._before = None

@@ -23,7 +23,7 @@ NAMESPACE: Final = "balancer"
 
 _TTL_S: Final = 10.0
 _ASK_S: Final = 4.0  # seconds for the actor to say where it is
-_GONE: Final = "it must be made again, with config="
+_GONE: Final = "make it again, with config="
 
 
 class SharedPool(ConnectedPool):
@@ -69,7 +69,7 @@ class SharedPool(ConnectedPool):
         if config is not None and not isinstance(config, Config):
             config = load_config(config)
         if config is not None and config.pool.connect is not None:
-            raise config.located("pool.connect", ConfigError("a pool that is elsewhere is shared there; leave it out"))
+            raise config.located("pool.connect", ConfigError("a pool of Ray connects to no other server; leave it out"))
         self._name, self._namespace = name, namespace
         self._again = (name, namespace, block, acquire_timeout_s, retries)
         actor = _found(name, namespace) if config is None else _made(name, namespace, config, ttl_s, detached)
@@ -131,7 +131,7 @@ class SharedPool(ConnectedPool):
 
     def _refuse(self, *args: Any, **values: Any) -> NoReturn:
         raise BalancerError(
-            f"{_called(self._name)}: endpoints and strategy are its actor's; end it, "
+            f"{_called(self._name)}: only its actor can change endpoints and strategy; end it, "
             f"balancer.ray.stop({self._name!r}), and make it from another config"
         )
 
@@ -244,7 +244,7 @@ def _get(answer: Any, name: str, within_s: float) -> Any:
     try:
         return ray.get(answer, timeout=within_s)
     except ray.exceptions.GetTimeoutError:
-        raise NotConnected(_called(name), f"its actor has not answered within {within_s:g} s") from None
+        raise NotConnected(_called(name), f"its actor did not answer within {within_s:g} s") from None
     except ray.exceptions.RayTaskError as error:
         raise NotConnected(_called(name), last_line(error.cause or error)) from None
     except ray.exceptions.RayError as error:
@@ -267,6 +267,6 @@ def _compare(name: str, sections: dict[str, str], config: Config | None, ttl_s: 
         differs.append(f"ttl_s (it has {sections.get('ttl_s')})")
     if differs:
         raise ConfigError(
-            f"{_called(name)}: it is there already, and differs in {', '.join(differs)}; leave config= and ttl_s= out "
+            f"{_called(name)}: it exists and differs in {', '.join(differs)}; leave config= and ttl_s= out "
             f"to take it as it is, or end it first: balancer.ray.stop({name!r})"
         )

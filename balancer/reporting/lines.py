@@ -79,7 +79,7 @@ class ChartLine:
         if sizes[0] != sizes[1] or sizes[2:] not in ([0, 0], [sizes[0]] * 2):
             raise ValueError(
                 f"line {self.name!r} has {sizes[0]} xs, {sizes[1]} ys, {sizes[2]} low and {sizes[3]} high; "
-                "give as many of each, or no low and high"
+                "give the same number of each, or no low and high"
             )
 
 
@@ -104,7 +104,7 @@ def line_chart(
         ValueError: there are more lines than `MOST_LINES`, which can be told apart.
     """
     if len(lines) > MOST_LINES:
-        raise ValueError(f"found {len(lines)} lines; at most {MOST_LINES} can be told apart: draw several charts")
+        raise ValueError(f"found {len(lines)} lines; a chart shows at most {MOST_LINES}; draw several charts")
     drawing = blank(width_in, height_in)
     ax = drawing.add_subplot()
     dress(ax, grid="both")

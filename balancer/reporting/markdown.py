@@ -37,7 +37,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     lines = [_line(headings), _line([":--", *["--:"] * (len(headings) - 1)])]
     for row in rows:
         if len(row) != len(headings):
-            raise ValueError(f"found a row of {len(row)} cells under {len(headings)} headings; give as many")
+            raise ValueError(f"found a row of {len(row)} cells under {len(headings)} headings; give one for each")
         lines.append(_line([cell.replace("|", "\\|") for cell in row]))
     return "\n".join(lines)
 

@@ -156,7 +156,7 @@ class LiveExecutors(Mapping[str, Executor]):
             except BalancerError as error:
                 if strict:
                     raise
-                _LOGGER.warning("no program is judged on %s: %s", endpoint.name, error)
+                _LOGGER.warning("%s judges no programs: %s", endpoint.name, error)
         return found
 
     def _of(self, endpoint: Endpoint) -> Executor:

@@ -260,7 +260,7 @@ def _beside_a_server(config: Config) -> list[str]:
     said = config.decided_by_server
     if config.pool.connect is None or not said:
         return []
-    return [f"pool.connect: that server decides {', '.join(said)}; take that out here, or take connect out"]
+    return [f"pool.connect: that server decides {', '.join(said)}; remove them here, or remove connect"]
 
 
 def _as_written(entry: EndpointSettings) -> str:
@@ -294,11 +294,15 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
         if entry.quota is not None and entry.quota not in known:
             found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
             near = "" if found == "it" else did_you_mean(entry.quota, known)
-            lines.append(f"endpoints[{number}].quota: {found} is no entry of [quotas]{near} (quotas: {_few(known)})")
+            lines.append(f"endpoints[{number}].quota: {found} is not in [quotas]{near} (quotas: {_few(known)})")
     named = {entry.quota for entry in config.endpoints}
-    lines += [f"quotas.{name}: no endpoint has quota = {name!r}; name it there" for name in known if name not in named]
+    lines += [
+        f"quotas.{name}: no endpoint has quota = {name!r}; set it there, or remove this quota"
+        for name in known
+        if name not in named
+    ]
     if _ANY_HOST in config.quotas.keys() | marred and None not in named:
-        lines.append('quotas."*": every endpoint names a quota of its own; leave it out')
+        lines.append('quotas."*": every endpoint names its own quota; leave it out')
     return lines
 
 
@@ -308,7 +312,7 @@ _URLS_DIFFER = "URLs must differ, or each must have a name"
 
 def _few(names: list[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none that can be shown") + more
+    return (", ".join(names[:most]) or "none to show") + more
 
 
 def _touches(place: Place, secret: set[Place]) -> bool:

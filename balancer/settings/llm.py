@@ -92,7 +92,7 @@ class LlmSettings(Settings):
         if not self.endpoints and self.scripted is None:
             raise _mistake("[[llm.endpoints]] is missing: name at least one server, by its base URL")
         if (self.budget.cost or self.budget.row_cost) and not (self.prices.input or self.prices.output):
-            raise _mistake("[llm.budget] names a cost, and [llm.prices] no price: no cap on money could ever hold")
+            raise _mistake("[llm.budget] has a cost but [llm.prices] has no price, so no cost is known; set the prices")
         return self
 
     @model_validator(mode="after")
@@ -102,7 +102,7 @@ class LlmSettings(Settings):
             if not entry.url.lower().startswith(("http://", "https://")):
                 raise _mistake(f"[[llm.endpoints]] {number}: its url must begin with http:// or https://")
         if len({identity_of(url) for url in urls}) < len(urls):
-            raise _mistake("[[llm.endpoints]]: a server is there twice; URLs must differ")
+            raise _mistake("[[llm.endpoints]]: a server is listed twice; URLs must differ")
         return self
 
 

@@ -112,8 +112,8 @@ class EndpointSettings(EndpointTable):
         urls, names = len(self.urls), len(self.names)
         if urls != names:
             raise ValueError(
-                f"name: the url stands for {urls} endpoints and the name for {names}; names differ, so give both a "
-                f'range of as many, such as name = "a-{{1..{urls}}}", or leave the name out'
+                f"name: the url stands for {urls} endpoints and the name for {names}; names must differ, so give the "
+                f'name a range of {urls}, such as name = "a-{{1..{urls}}}", or leave the name out'
             )
         return self
 

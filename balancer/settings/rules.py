@@ -205,11 +205,11 @@ class QuotaSettings(CheckedInPython):
             raise ValueError("a quota needs requests_per_min or tokens_per_min, or both")
         if self.estimate > (self.tokens_per_min or math.inf):
             raise ValueError(
-                f"estimate: {self.estimate} is more than tokens_per_min, {self.tokens_per_min}, so no call could ever "
-                "begin; lower it"
+                f"estimate: {self.estimate} is more than tokens_per_min, {self.tokens_per_min}, so no call could "
+                "ever begin; lower it"
             )
         if self.estimate and self.tokens_per_min is None:
-            raise ValueError("estimate without tokens_per_min: nothing is counted by it; set both, or leave it out")
+            raise ValueError("estimate without tokens_per_min has no effect; set both, or leave it out")
         return self
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _LATER = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _FUNCTION = inspect.CO_NEWLOCALS  # a module's code does not have this flag
-_ADVICE = "do the work in fn itself, while it has the lease, and return what came of it; or await pool.aio.call(fn)"
+_ADVICE = "do the work in fn, while it has the lease, and return the result; or await pool.aio.call(fn)"
 
 
 def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
@@ -41,7 +41,7 @@ def at_once(fn: Callable[[Lease], T]) -> Callable[[Lease], T]:
         if isinstance(result, _LATER) or hasattr(type(result), "__await__"):
             _drop(result)
             raise TypeError(
-                f"fn returned a {type(result).__name__}, work that begins when its lease has ended; {_ADVICE}"
+                f"fn returned a {type(result).__name__}, so its work would begin after the lease has ended; {_ADVICE}"
             )
         return result
 

@@ -5,9 +5,11 @@ also delivers its events. So only the delivering thread waits for observers.
 """
 
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -41,7 +43,7 @@ class Observation:
         self, observer: Observer, kinds: Iterable[type[Event]] | None, close: "Callable[[Observation], object]"
     ) -> None:
         if not callable(observer):
-            raise TypeError(f"an observer is {observer!r}; it must be callable with an event")
+            raise TypeError(f"an observer is {observer!r}; it must be a function that takes an event")
         wanted = getattr(observer, "kinds", KINDS) if kinds is None else kinds
         self.observer = observer
         self.kinds = frozenset(wanted)
@@ -49,7 +51,7 @@ class Observation:
         self._close = close
         strangers = [kind for kind in self.kinds if kind not in KINDS]
         if strangers:
-            raise ValueError(f"kinds holds {strangers[0]!r}, which is no kind of event of balancer.core.events")
+            raise ValueError(f"kinds has {strangers[0]!r}; it takes only event classes of balancer.core.events")
 
     def end(self) -> None:
         """End the subscription. Events that are not delivered yet are dropped. May be called twice."""
@@ -80,9 +82,10 @@ class Delivery:
         self._happened = happened
         self._broken = broken
         self._calls: deque[tuple[Observation, Event]] = deque()  # the calls that are left for the current event
-        # Re-entrant, so that `_leave_off` can tell whether this thread holds it.
+        # Re-entrant, so that `deliver` can tell whether this thread holds it.
         self._turn = threading.RLock()
         self._teller: int | None = None  # the delivering thread
+        self._elsewhere = partial(start_new_thread, self.deliver, ())  # needs no room on the stack
 
     def deliver(self) -> None:
         """Deliver all events, unless another thread is delivering: then that one delivers these too.
@@ -101,7 +104,18 @@ class Delivery:
                 self._teller = None
                 self._turn.release()
         except BaseException:  # e.g. KeyboardInterrupt: this thread stops, but the rest must be delivered
-            self._leave_off(me)
+            # First of all, and without a call of Python code: there may be no room for one.
+            if self._teller == me:
+                self._teller = None
+            try:
+                while True:
+                    self._turn.release()
+            except RuntimeError:  # it does not hold it any more
+                pass
+            try:
+                self._leave_off()
+            except (RecursionError, MemoryError):
+                self._elsewhere()
             raise
 
     def _tell(self) -> None:
@@ -121,13 +135,8 @@ class Delivery:
         except Exception as error:
             self._broken(observation, error)
 
-    def _leave_off(self, me: int) -> None:
-        """Stop delivering, if this thread does, and let another thread deliver the rest."""
-        if self._teller == me:
-            self._teller = None
-        with suppress(RuntimeError):  # raised if this thread does not hold it
-            while True:
-                self._turn.release()
+    def _leave_off(self) -> None:
+        """Let another thread deliver the rest."""
         if self._happened or self._calls:
             with suppress(RuntimeError):  # no more threads: the next call to the pool delivers
                 threading.Thread(target=self.deliver, name="tell observers", daemon=True).start()

@@ -33,7 +33,7 @@ class DeadlinePassed(TimeoutError):
     """An attempt was ended because the deadline of its call had passed."""
 
     def __init__(self, at: str, deadline_s: float) -> None:
-        super().__init__(f"{at} had not answered when the deadline of {deadline_s:g} s had passed; the call was ended")
+        super().__init__(f"{at} did not answer before the deadline of {deadline_s:g} s; the call was stopped")
 
 
 def tell_where(error: BaseException, tries: int, name: str) -> None:
@@ -137,6 +137,15 @@ class CallDriver:
         if self._tells and self.at:
             tell_where(self._error, self._attempts, self.at)
         return self._error
+
+    def late(self) -> DeadlinePassed:
+        """Return the error of an attempt that still runs at the deadline."""
+        return DeadlinePassed(self.at, self._plan.terms.deadline_s)
+
+    def overrun(self) -> DeadlinePassed:
+        """Return the error to raise after the attempt was ended because its deadline has passed. It ends the call."""
+        self._overrun = self.late()
+        return self._overrun
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -20,10 +20,11 @@ from balancer.core.events import (
     Restored,
     Spent,
 )
+from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -57,12 +58,14 @@ class RestLines:
         if len(self._rests) >= _MOST:
             self._rests.clear()
         self._rests[event.endpoint] = _Rests(event.at_s)
-        said = "asked to be left alone"
+        said = "asked for a rest"
         if event.for_s is not None:
-            said += f" for {event.for_s:.3g} s"
+            said += f" of {event.for_s:.3g} s"
         if rests is not None and rests.unsaid:
-            said += f"; since the last line about it, {event.at_s - rests.said_s:.0f} s ago, it did so {rests.unsaid}"
-            said += " times" if rests.unsaid > 1 else " time"
+            times = "time" if rests.unsaid == 1 else "times"
+            said += (
+                f"; it did so {rests.unsaid} more {times} in the {event.at_s - rests.said_s:.0f} s since the last line"
+            )
         return said
 
     def ends_unsaid(self, event: Ejected | Restored) -> bool:
@@ -83,7 +86,7 @@ class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
     """
 
     redact: Callable[[str], str] = str
@@ -113,18 +116,23 @@ class Log:
             case Panic():
                 _LOGGER.info("the panic is over: enough endpoints are fit")
             case Expired():
-                _LOGGER.warning("%s ran out after %.3g s; its slot goes to others", self._lease(event), event.held_s)
+                _LOGGER.warning(
+                    "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
+                )
             case Abandoned():
-                line = "%s was nobody's any more after %.3g s; its slot goes to others"
+                line = "%s was abandoned after %.3g s, without a release; its slot goes to others"
                 _LOGGER.warning(line, self._lease(event), event.held_s)
             case Leaked():
                 place = f", acquired at {event.where}" if event.where else ""
                 _LOGGER.warning(
-                    "%s has been out for %.3g s%s; is it forgotten?", self._lease(event), event.held_s, place
+                    "%s has been out for %.3g s%s; did the program forget it?",
+                    self._lease(event),
+                    event.held_s,
+                    place,
                 )
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
-        holder = f" held by {event.holder!r}" if event.holder else ""
+        holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""
         return f"lease {event.lease_id} of {self._shown(event.endpoint)}{holder}"
 
     def _shown(self, name: str) -> str:
@@ -136,4 +144,19 @@ def log_broken(observation: Observation, error: Exception) -> None:
     frame = extract_tb(error.__traceback__)[-1]
     name = getattr(observation.observer, "__qualname__", type(observation.observer).__qualname__)
     kind = type(error).__name__
-    _LOGGER.error("the observer %s raised %s at %s:%s; it is set aside", name, kind, frame.filename, frame.lineno)
+    _LOGGER.error(
+        "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
+    )
+
+
+def log_refused(error: Exception) -> None:
+    """Write a line about what was called from within a call of the pool, and was refused when that call was over.
+
+    Of an error that is not the pool's, such as one of a strategy, only kind and place: it may quote secrets.
+    """
+    if isinstance(error, BalancerError):
+        _LOGGER.warning("a call from within another call of the pool was refused: %s", error)
+        return
+    frame = extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    _LOGGER.error("a call from within another call of the pool raised %s at %s:%s", kind, frame.filename, frame.lineno)

@@ -76,7 +76,7 @@ def check_kept(
             for endpoint in model.reach(waiter.request, waiter.since_s, now):
                 name = endpoint.spec.name
                 could = model.ceiling(endpoint) and name not in kept_before(waiter, short)
-                assert not could or name in keepers, f"nothing is kept for {waiter}, though {name} could be"
+                assert not could or name in keepers, f"nothing is reserved for {waiter}, although {name} could be"
 
 
 def check_short(
@@ -94,7 +94,7 @@ def check_short(
             name = endpoint.spec.name
             idle = model.limit(endpoint) > endpoint.in_flight and name not in kept_before(waiter, keepers)
             kept = name in kept_before(waiter, short)
-            assert not idle or kept, f"no quota is kept for {waiter}, though that of {name} is all it misses"
+            assert not idle or kept, f"no quota is reserved for {waiter}, although it lacks only that of {name}"
 
 
 def check_share(model: ModelPool) -> None:
@@ -112,7 +112,7 @@ def check_share(model: ModelPool) -> None:
 def check_time(model: ModelPool, now: float) -> None:
     """Check, when nothing is due, that no state lasts longer than it may."""
     over = model.over(now)
-    assert not over, f"the time of lease {over[0]} is over, but it is still out"
+    assert not over, f"lease {over[0]} has expired, but is still out"
     health = model.rules.health
     for endpoint in model.endpoints if health else ():
         standing = endpoint.standing
@@ -128,7 +128,7 @@ def check_told(core: Core, model: ModelPool) -> None:
         account.node: (account.ceiling, account.limit, account.weight) for account in core.ledger.active()
     }
     for node, told in strategy.told.items():
-        assert stand.get(node) == told, f"the strategy was told {told} of {node!r}, which stands {stand.get(node)}"
+        assert stand.get(node) == told, f"the strategy heard {told} of {node!r}, but the state is {stand.get(node)}"
     assert len(stand) == len(strategy.told), f"the strategy knows {len(strategy.told)} nodes of {len(stand)}"
     for endpoint in model.endpoints:
         ceiling = core.ledger.account(endpoint.spec.name).ceiling

@@ -151,9 +151,9 @@ def counterexample(player: SequencePlayer, found: CallSequence, error: Exception
         fewest = shrink(found, shows)
         error, done = last  # of the calls that were kept last; another play might draw differently
         if done > len(fewest.calls):
-            end = ["(in the end each lease is given back, and each slot leased once more)"]
+            end = ["(at the end each lease is released, and each slot is leased once more)"]
     lines = [f"    {line}" for line in [*describe(fewest), *end]]
-    return ["the fewest calls found that show it:", *lines, words_of(error)]
+    return ["the shortest sequence of calls found that shows it:", *lines, words_of(error)]
 
 
 def words_of(error: Exception) -> str:

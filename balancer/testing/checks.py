@@ -84,6 +84,6 @@ def check_repeatable(make: StrategyFactory, *, steps: int = 1000, seed: int = 1)
         )
         different = next((n for n, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
         assert first == second, (
-            f"the same seed and calls made another choice at lease {different}; "
-            "draw from the rng that the strategy is given, and from nothing else"
+            f"the same seed and calls gave another choice at lease {different}; "
+            "use no randomness but the rng that the strategy gets"
         )

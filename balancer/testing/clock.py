@@ -34,7 +34,7 @@ class ManualClock:
             ValueError: `by_s` is negative or not finite, which a monotonic clock never is.
         """
         if not (math.isfinite(by_s) and by_s >= 0):
-            raise ValueError(f"the clock was told to advance by {by_s!r} s; it takes a finite number >= 0")
+            raise ValueError(f"advance by {by_s!r} s: it takes a finite number >= 0")
         self._now_s += by_s
         return self._now_s
 

@@ -55,15 +55,15 @@ class FakeLender:
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         """Refuse: the reference check returns leases to the core directly."""
-        raise AssertionError("the reference check gives leases back by itself")
+        raise AssertionError("the reference check releases leases by itself")
 
     def used(self, lease: Lease, tokens: int) -> None:
         """Refuse, as `release`."""
-        raise AssertionError("the reference check tells the core by itself")
+        raise AssertionError("the reference check reports to the core by itself")
 
     def told(self, lease: Lease, load: Load) -> None:
         """Refuse, as `release`."""
-        raise AssertionError("the reference check tells the core by itself")
+        raise AssertionError("the reference check reports to the core by itself")
 
 
 class _Only(Strategy):

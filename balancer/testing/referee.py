@@ -92,7 +92,7 @@ class Referee:
         self._model.observe(now, keepers)
         free = self._model.free_for(request, {*keepers, *self._short()}, now=now)
         if lease is None:
-            assert not free, f"no lease for {request}, though {free[0].spec.name} has a slot free"
+            assert not free, f"no lease for {request}, although {free[0].spec.name} has a slot free"
             return
         self._judge(free, lease)
         self._model.grant(lease.id, lease.endpoint.name, request, self._clock())
@@ -119,7 +119,7 @@ class Referee:
         for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
             waiter = core_of[model]
             if self._settle_one(waiter, model, [*kept_before(model, keepers), *kept_before(model, short)]):
-                assert waiter in left, "a waiter ended, but the shell was not told to wake it"
+                assert waiter in left, "a waiter ended, but was not reported to the shell, which must wake it"
                 left.remove(waiter)
         assert not left, f"{left} were reported, but did not wait"
         self._model.observe(self._clock(), keepers)
@@ -151,7 +151,7 @@ class Referee:
         if core.due_s > now:
             check_time(model, now)
             check_weights(core, model, now)
-        assert not any(waiter.ended for waiter in self.waiting), "a waiter ended, but the shell was not told"
+        assert not any(waiter.ended for waiter in self.waiting), "a waiter ended, but was not reported to the shell"
         self._check_nobody_may(now, keepers, short)
         for at_s in model.instants(now) if model.rules.gated and model.waiters else ():
             if at_s >= core.due_s:
@@ -167,7 +167,7 @@ class Referee:
             if at_s < waiter.deadline_s and not self._is_behind(waiter):
                 kept = [*kept_before(waiter, keepers), *kept_before(waiter, short)]
                 free = model.free_for(waiter.request, kept, now=at_s, since_s=waiter.since_s)
-                assert not free, f"{free[0].spec.name} has a slot free while somebody waits who could use it"
+                assert not free, f"{free[0].spec.name} has a slot free that a waiter could use"
 
     def _is_behind(self, waiter: ModelWaiter) -> bool:
         """Return whether an earlier waiter asks for the same: these are served in order, whatever their tokens."""
@@ -210,7 +210,9 @@ class Referee:
 
     def _serve(self, waiter: Waiter, model: ModelWaiter, free: Sequence[ModelEndpoint]) -> None:
         lease = waiter.lease
-        assert lease is not None, f"{free[0].spec.name} has a slot free, but the oldest who can use it waits on"
+        assert lease is not None, (
+            f"{free[0].spec.name} has a slot free, but the oldest waiter that can use it still waits"
+        )
         self._judge(free, lease)
         self._model.serve(model, lease.id, lease.endpoint.name, self._clock())
         del self.waiting[waiter]
@@ -228,7 +230,7 @@ class Referee:
     def _take(self, lease: Lease, free: Sequence[ModelEndpoint]) -> None:
         known = self._model.find(lease.endpoint.name)
         assert known is not None, f"{lease} is not in the pool"
-        assert known in free, f"{lease} is of slots that are kept for an older claim"
+        assert known in free, f"{lease} has slots that are reserved for an older claim"
         assert lease.endpoint == known.spec, f"{lease} shows {lease.endpoint}, but the spec is {known.spec}"
         assert lease.granted_s == self._clock(), f"{lease} says it was granted at {lease.granted_s}"
         slots = known.held[lease.id][1]
@@ -261,10 +263,12 @@ class Referee:
         keepers: dict[str, ModelWaiter] = {}
         for whom, account in kept.items():
             model, endpoint = heads[whom], self._model.find(account.endpoint.name)
-            assert endpoint is not None, f"{account.endpoint.name} is kept, but is not in the pool"
-            assert model.request.slots > 1, f"{endpoint.spec.name} is kept for {model}, which needs one slot only"
-            assert endpoint.serves(model.request), f"{endpoint.spec.name} is kept for {model}, which it cannot serve"
+            assert endpoint is not None, f"{account.endpoint.name} is reserved, but is not in the pool"
+            assert model.request.slots > 1, f"{endpoint.spec.name} is reserved for {model}, which needs only one slot"
+            assert endpoint.serves(model.request), (
+                f"{endpoint.spec.name} is reserved for {model}, which it cannot serve"
+            )
             for other in self._model.together(endpoint):
-                assert other.spec.name not in keepers, f"{other.spec.name} is kept twice"
+                assert other.spec.name not in keepers, f"{other.spec.name} is reserved twice"
                 keepers[other.spec.name] = model
         return keepers

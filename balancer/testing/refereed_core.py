@@ -163,7 +163,7 @@ class RefereedCore:
         """Do what is due; then nothing more may be due now."""
         self._now = now
         ended = self.core.tick(now)
-        assert self.core.due_s > now, "time has done what was due, and something is due again at once"
+        assert self.core.due_s > now, "after a tick, something is due again at once"
         return self._settle(ended)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> Waiters:

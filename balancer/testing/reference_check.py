@@ -142,7 +142,7 @@ class ReferenceCheck:
     def release_foreign(self) -> None:
         """Return a lease of another pool; it must be refused here and stay valid there."""
         lease = self._stranger.acquire(ANY, 0.0)
-        assert lease is not None, "the other pool's only slot was lost when its lease was returned here"
+        assert lease is not None, "the other pool lost its only slot when its lease was released here"
         self.release_again(lease)
         self._stranger.release(lease, Outcome.SUCCESS, 0.0)
 
@@ -225,13 +225,13 @@ class ReferenceCheck:
         self.time_out()
         if self._rules.quotas:
             self._fill_quotas()
-        assert not self.waiting, f"{len(self.waiting)} wait though every slot is free"
+        assert not self.waiting, f"{len(self.waiting)} wait, although every slot is free"
         if not self.model.closed:
             self._lease_everything()
             self._release_everything()
         self.check()
         busy = [e.name for e in self.core.counters(self.clock())[0] if e.in_flight]
-        assert not busy, f"{busy} have leases out though all were given back"
+        assert not busy, f"{busy} have leases out, although all were released"
         self.core.referee.check_ended()
 
     # -- inside ------------------------------------------------------------------------------------

@@ -12,14 +12,15 @@ from balancer.load import ASK
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import follow
-from balancer.shells.driver import tell_where
+from balancer.shells.driver import DeadlinePassed, tell_where
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of
 from balancer.transports.exchange import beginning, reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
-from balancer.transports.sync import answered
+from balancer.transports.resend import ResendRule, Sending
+from balancer.transports.sync import CountsAs, answered
 
 require("requests", "BalancedAdapter")
 
@@ -30,10 +31,14 @@ from requests.exceptions import (  # noqa: E402
     ConnectTimeout,
     ContentDecodingError,
     HTTPError,
+    ReadTimeout,
 )
 from requests.models import PreparedRequest, Response  # noqa: E402
 from requests.utils import rewind_body  # noqa: E402
+from urllib3 import ProxyManager  # noqa: E402
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError  # noqa: E402
+
+from balancer.transports.bound_connections import POOLS  # noqa: E402
 
 __all__ = ["BalancedAdapter"]
 
@@ -54,7 +59,8 @@ class BalancedAdapter(HTTPAdapter):
 
     Args:
         pool: leases the endpoints.
-        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load;
+        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
+            resend;
             see `RequestOptions`.
 
     Raises:
@@ -62,9 +68,25 @@ class BalancedAdapter(HTTPAdapter):
     """
 
     def __init__(self, pool: Pool, **options: Unpack[RequestKeywords]) -> None:
+        self._options = RequestOptions(**options)
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
         self._pool = pool
-        self._options = RequestOptions(**options)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pools of connections of a proxy."""
+        manager = super().proxy_manager_for(*args, **kwargs)
+        if isinstance(manager, ProxyManager):  # that of SOCKS has connections of its own
+            self._watch(manager)
+        return manager
+
+    def _watch(self, manager: Any) -> None:
+        if self._options.deadline_s is not None or self._options.resend != "always":
+            manager.pool_classes_by_scheme = POOLS
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Return the answer of some endpoint. Its body holds the lease. Raises the errors of requests."""
@@ -72,16 +94,24 @@ class BalancedAdapter(HTTPAdapter):
         asked = self._options.asked(request, counted=pool.engine.has_quotas)
         plan = AttemptPlan(self._options.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
 
-        def attempt(lease: Lease, run: Run) -> Response:
+        rule = ResendRule(self._options.resend, request.method, request.headers)
+
+        def attempt(lease: Lease, run: Run, counts_as: CountsAs) -> Response:
+            sending = Sending()
             try:
-                return self._attempt(request, lease, args, kwargs)
+                with sending.in_thread():
+                    return self._attempt(request, lease, args, kwargs)
             except BaseException as error:
-                end_lease(lease, error)
-                if isinstance(error, Exception) and not _may_be_sent(request):
-                    error.add_note(f"it was not tried again: {HALF_SENT}")
-                    tell_where(error, plan.tries, lease.endpoint.name)
-                    raise FinalFailure(error) from None
-                raise
+                end_lease(lease, counts_as(error))
+                if not isinstance(error, Exception):
+                    raise
+                refusal = rule.refuses(sending, error) if may_go_elsewhere(error) else ""
+                why = refusal or ("" if _may_be_sent(request) else HALF_SENT)
+                if not why:
+                    raise
+                error.add_note(f"it was not tried again: {why}")
+                tell_where(error, plan.tries, lease.endpoint.name)
+                raise FinalFailure(error) from None
 
         try:
             return answered(pool, plan, asked, attempt)
@@ -189,6 +219,8 @@ def _came_to(error: Exception, request: PreparedRequest) -> Response:
     answer = getattr(error, "response", None) if isinstance(error, HTTPError) else None
     if isinstance(answer, Response):
         return answer
+    if isinstance(error, DeadlinePassed):
+        raise with_notes_of(error, ReadTimeout(str(error), request=request)) from error
     if isinstance(error, AcquireTimeout | TooManyWaiters):
         raise with_notes_of(error, ConnectTimeout(str(error), request=request)) from error
     if isinstance(error, NoEndpoint | PoolClosed):

@@ -74,7 +74,7 @@ def _shared_out(
     ours, others = {"inner", *RequestKeywords.__annotations__}, _names(theirs) - {_OURS}
     given = dict(client or {})
     if _OURS in given or _OURS in settings:
-        raise TypeError(f"balancer.{name}() makes the {_OURS} itself; what is to send the requests is given as inner=")
+        raise TypeError(f"balancer.{name}() makes the {_OURS} itself; give your own transport as inner=")
     for key in settings:
         if key not in ours | others:  # the value may be a key, so it is not shown
             near = did_you_mean(key, ours | others)

@@ -32,7 +32,7 @@ __all__ = [
 MOST_BYTES = 2**20
 """How many bytes of the body of an answer are kept if the answer is not passed on at once."""
 
-HALF_SENT = "the request's body was begun and cannot be sent again"
+HALF_SENT = "a part of its body was sent, which cannot be sent again"
 
 # Clients made by Stainless retry by themselves, and number their tries. This header of an answer stops them.
 _COUNTS_TRIES = "x-stainless-retry-count"
@@ -42,11 +42,15 @@ _SPENT = "insufficient_quota"
 
 
 class FinalFailure(Exception):
-    """An attempt failed, and no further one may follow. Field: `error`, the failure."""
+    """An attempt failed, and no further one may follow.
 
-    def __init__(self, error: Exception) -> None:
+    Fields: `error`, the failure, and `last_word`: True if the client must not send the request again either.
+    """
+
+    def __init__(self, error: Exception, *, last_word: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
+        self.last_word = last_word
 
 
 def pool_timeout_of(request: Any) -> float | None:

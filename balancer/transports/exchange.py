@@ -38,6 +38,7 @@ from balancer.transports.forwarding import RequestBody, forwarded
 from balancer.transports.leased_body import BegunBody, end_lease, leased_body_class
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions
+from balancer.transports.resend import ResendRule, Sending
 
 if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
@@ -93,6 +94,8 @@ class RequestExchange:
         self._clock = pool.clock
         self._limits: StepTimeouts | None = None  # of the current attempt, until the head of its answer has arrived
         self._body = RequestBody(http, request.stream)
+        self._rule = ResendRule(options.resend, request.method, request.headers)
+        self._sending = Sending()
 
     def attempt(
         self,
@@ -108,19 +111,19 @@ class RequestExchange:
         After an error the lease has ended.
 
         If `run` has a deadline, no step of the client (connect, send, wait for the head of the answer) may take longer
-        than the time until then. A thread cannot do more.
+        than the time until then. That is for inner transports that cannot be bound (`balancer.transports.time_bound`).
 
         Args:
             inner: sends the request.
             lease: of the endpoint. ConfigError if its URL is not http or https.
             run: see above.
             later: True in a task.
-            counts_as: returns the error that ends the lease, given an interrupt or a cancellation.
+            counts_as: returns the error that ends the lease, given an error, an interrupt or a cancellation.
         """
         stream = None
         try:
             send = inner.handle_async_request if later else inner.handle_request
-            answer = yield partial(send, self._sent_to(lease, run))
+            answer = yield partial(send, self._sent_to(lease, run, later=later))
             if self._limits is not None:  # from now on the client's own timeouts count
                 self._limits.lift()
                 self._limits = None
@@ -145,11 +148,14 @@ class RequestExchange:
                 raise
             raise failed from None
 
-    def _sent_to(self, lease: Lease, run: Run) -> Any:
+    def _sent_to(self, lease: Lease, run: Run, *, later: bool) -> Any:
         sent = forwarded(self.http, self._request, lease.endpoint, self._body)
         if self._asks_load:
             sent.headers.setdefault(ASK, "TEXT")
         self._limits = StepTimeouts(sent, run) if run.cut_s < math.inf else None
+        if self._rule.watches:
+            self._sending = Sending()
+            sent.extensions["trace"] = self._sending.traced(sent.extensions.get("trace"), later=later)
         return sent
 
     def _judged(self, answer: Any, error: Exception, content: bytes) -> Outcome:
@@ -184,21 +190,25 @@ class RequestExchange:
             end_lease(lease, counts_as)
             return error
         shown = redacted(error, lease.endpoint)
-        if self._limits is not None and self._limits.excuse(error):
+        if counts_as is not error:
+            end_lease(lease, counts_as)
+        elif self._limits is not None and self._limits.excuse(error):
             end_lease(lease, outcome=Outcome.IGNORED)
         else:
             end_lease(lease, shown)
-        if self._body.may_be_sent:
+        refusal = self._rule.refuses(self._sending, error) if may_go_elsewhere(shown) else ""
+        why = refusal or ("" if self._body.may_be_sent else HALF_SENT)
+        if not why:
             return shown
-        shown.add_note(f"it was not tried again: {HALF_SENT}")
+        shown.add_note(f"it was not tried again: {why}")
         tell_where(shown, self.plan.tries, lease.endpoint.name)
-        return FinalFailure(shown)
+        return FinalFailure(shown, last_word=bool(refusal))
 
     def came_to(self, error: Exception) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
-        retried = self.plan.tries > 1 and not isinstance(error, FinalFailure)
+        retried = error.last_word if isinstance(error, FinalFailure) else self.plan.tries > 1
         last_word = retried or self._clock() >= self.plan.until_s or says_spent(last)
         if answer is None:
             raise for_client(self.http, self._request, last, last_word=last_word)
@@ -214,7 +224,8 @@ class TransportBase:
         pool: leases the endpoints: a `Pool` or an `AsyncPool`.
         inner: sends the requests. None: a transport of the client's library without connection limits, as the pool has
             its own. The limits of your own one must be above the number of all slots.
-        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load;
+        options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
+            resend;
             see `RequestOptions`.
 
     Raises:

@@ -31,8 +31,8 @@ def _split(url: str) -> tuple[str, str, str, str]:
     path, asks, query = path.partition("?") if slash else ("", asks, query)
     if scheme not in _WEB or not place:
         raise ConfigError(
-            f"endpoint url is {url!r}; a transport sends requests to http:// and https:// only: give such endpoints a "
-            "pool, or a label, of their own"
+            f"endpoint url is {url!r}; a transport sends requests to http:// and https:// only: put other endpoints "
+            "into a pool of their own, or give them a label"
         )
     return scheme, place, "/" + path if path else "", query
 

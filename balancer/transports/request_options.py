@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from balancer.core.decisions import CallPolicy
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
+from balancer.transports.resend import RESENDS, Resend
 from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
@@ -35,6 +36,7 @@ class RequestKeywords(TypedDict, total=False):
     ttl_s: float | None
     tokens: int | Callable[[Any], int | None] | None
     load: bool
+    resend: Resend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,12 @@ class RequestOptions:
             `prompt_tokens()`. Once all of the answer has arrived, its usage counts instead. None: the quota's own
             estimate.
         load: True: ask each server for its load. Reports of servers are used in any case.
+        resend: which failed requests are tried elsewhere. "always": all, until the first byte of the answer's body.
+            "incomplete": those that no server can have read whole. "unsent": those of which no byte was sent. Requests
+            of an idempotent method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or with an `Idempotency-Key` are "always".
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: a number is out of range, or `resend` is unknown.
         TypeError: a string was given for a collection.
     """
 
@@ -74,6 +79,7 @@ class RequestOptions:
     ttl_s: float | None = None
     tokens: int | Callable[[Any], int | None] | None = None
     load: bool = False
+    resend: Resend = "always"
 
     def __post_init__(self) -> None:
         checked("attempts", self.attempts, whole)
@@ -82,6 +88,8 @@ class RequestOptions:
                 checked(name, getattr(self, name), seconds)
         if self.tokens is not None and not callable(self.tokens):
             checked("tokens", self.tokens, _count)
+        if self.resend not in RESENDS:
+            raise ValueError(f"resend is {self.resend!r}; it takes one of {', '.join(map(repr, RESENDS))}")
         for name in ("labels", "exclude"):
             given = getattr(self, name)
             if isinstance(given, str):
@@ -182,7 +190,7 @@ def _asked(request: Any) -> dict[str, Any]:
     """Return the JSON object of a request; an empty one if there is none."""
     try:
         asked = json.loads(_body(request) or b"null")
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return {}
     return asked if isinstance(asked, dict) else {}
 

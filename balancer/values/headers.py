@@ -34,9 +34,9 @@ class Headers(Mapping[str, str]):
         self._values: dict[str, str] = dict(given)
         for name, value in self._values.items():
             if not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no header name; allowed are letters, digits and hyphens")
+                raise ValueError(f"{name!r} is not a header name; allowed are letters, digits and hyphens")
             if not isinstance(value, str) or not _VALUE.fullmatch(value):
-                raise ValueError(f"header {name!r} has a value that cannot be sent; a text of plain ASCII can")
+                raise ValueError(f"header {name!r} has a value that cannot be sent; it must be a text of plain ASCII")
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

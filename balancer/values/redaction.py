@@ -76,11 +76,15 @@ class ShownNames:
         self._shown: dict[str, str] = {}
         self._taken: set[str] = set()
 
+    def plain(self, name: str) -> str:
+        """Return `name` without secrets. Several names may get the same. Nothing is remembered."""
+        return self._redact(plain_name(name))
+
     def __call__(self, name: str) -> str:
         """Return the shown name of `name`, always the same."""
         shown = self._shown.get(name)
         if shown is None:
-            plain = self._redact(plain_name(name))
+            plain = self.plain(name)
             shown, number = plain, 1
             while shown in self._taken:
                 number += 1

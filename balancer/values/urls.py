@@ -31,7 +31,7 @@ def checked_url(url: object) -> str:
     if not isinstance(url, str) or not url.strip():
         raise ValueError("it must be a non-empty string")
     if _password_in(url):
-        raise ValueError("it holds a password, which every log would show; give it in headers instead")
+        raise ValueError("it has a password, which every log would show; give it in headers instead")
     if _RANGE.search(url):
         raise ValueError(
             "a range is expanded in config files only; in Python write one endpoint for each URL: "
@@ -140,7 +140,7 @@ def expand_range(name: str) -> list[str]:
     parts = _BRACES.split(name)  # text, content of braces, text, and so on
     fixed, ranges = parts[::2], parts[1::2]
     if "{" in "".join(fixed) or "}" in "".join(fixed):
-        raise ValueError(f"{name!r} has a brace without its partner; a range is written {{1..4}}")
+        raise ValueError(f"{name!r} has an unpaired brace; a range is written {{1..4}}")
     choices = [_numbers(text, name) for text in ranges]
     size = 1
     for numbers in choices:

@@ -76,7 +76,7 @@ def _tag(error: ErrorDetails) -> str:
     key, found = str(context.get("discriminator", "kind")).strip("'"), str(context.get("tag", ""))
     tags = [tag.strip(" '") for tag in str(context.get("expected_tags", "")).split(",")]
     if not found:
-        return f"its {key} is missing; the table must say which it is"
+        return f"its {key} is missing; the table needs one"
     return f"found {key} {_short(repr(found))}{did_you_mean(found, tags)} (there are: {', '.join(tags)})"
 
 
@@ -95,7 +95,7 @@ def why_not_listening(error: Exception) -> str:
     """Return why a server cannot listen, and what to do, for the end of a line."""
     number = getattr(error, "errno", None)
     if isinstance(error, OSError) and (number is None or number < 0 or number == errno.EADDRNOTAVAIL):  # < 0: no name
-        return "it is no address of this machine; choose another host, e.g. 127.0.0.1, or 0.0.0.0 for all addresses"
+        return "it is not an address of this machine; choose another host, e.g. 127.0.0.1, or 0.0.0.0 for all addresses"
     if number == errno.EADDRINUSE:
         return f"{os.strerror(number)}; choose another port, or stop what listens there"
     if number == errno.EACCES:

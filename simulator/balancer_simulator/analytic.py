@@ -356,7 +356,7 @@ def _sojourn(choices: int, rho: float) -> float:
 
 def require_utilisation(name: str, value: float) -> None:
     """Raise ValueError unless `value` is a utilisation below saturation: 0 <= value < 1."""
-    _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1, or the queue grows without end")
+    _require(0.0 <= value < 1.0, name, value, ">= 0 and < 1; from 1 on the queue grows for ever")
 
 
 def require_share(name: str, value: float) -> None:

@@ -149,20 +149,18 @@ def compare(
 ) -> None:
     """Rank the strategies on SCENARIO, with confidence intervals. All meet the same requests and faults."""
     if markdown and as_json:
-        raise ConfigError("--markdown: it is no JSON; leave it out, or --json")
+        raise ConfigError("--markdown: it excludes --json; give one of the two")
     require("simulator", '"balancer compare"')
     options = _Options(strategy, replications, within, seed, jobs)
     if len(scenarios) > 1:
         if by or out:
             option = "--by" if by else "--out"
-            raise ConfigError(
-                f"{option}: it takes one scenario, and there are {len(scenarios)}; give one, or leave it out"
-            )
+            raise ConfigError(f"{option}: it takes one scenario; found {len(scenarios)}; give one, or leave it out")
         _compare_several(scenarios, options, markdown=markdown, as_json=as_json)
         return
     (scenario,) = scenarios
     if markdown:
-        raise ConfigError("--markdown: it is for the table of several scenarios, and there is one; leave it out")
+        raise ConfigError("--markdown: it needs several scenarios; found one; leave it out")
     _check_writable(out)
     with saying(_NOTHING):
         from balancer_simulator.report.terminal import print_ranking
@@ -177,7 +175,7 @@ def compare(
 
 def _compare_several(paths: list[Path], options: _Options, *, markdown: bool, as_json: bool) -> None:
     if repeated := [path for path in paths if paths.count(path) > 1]:
-        raise ConfigError(f"SCENARIO: {repeated[0]} is there twice; give each once")
+        raise ConfigError(f"SCENARIO: {repeated[0]} is listed twice; give each once")
     with saying(_NOTHING):
         from balancer_simulator.report.export import to_data
         from balancer_simulator.report.tables import cells_of, markdown_matrix
@@ -264,6 +262,4 @@ def _check_writable(out: Path | None) -> None:
 
 
 def _unwritable(out: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"--out: {out}: cannot be written: {error.strerror}; choose a folder that can be made or written"
-    )
+    return ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose a writable folder")

@@ -99,7 +99,7 @@ def fit(
         return
     for line in fit_lines(found):
         print(line)
-    print("how well: what calls took in the trace, and in a run of the fitted scenario:")
+    print("call times in the trace, and in a run of the fitted scenario:")
     for each in held:
         quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
         print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
@@ -206,16 +206,14 @@ def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
     remarks = [
         words,
         f"{outlook.setting.workers} callers at once",
-        "a trace has the names of endpoints: where they are no addresses, put those in",
-        *(["put the address of a server in for each that is made up"] if made_up else []),
+        "a trace has only the names of endpoints: where a name is not an address, put the address in",
+        *(["put in the address of a server for each that does not exist yet"] if made_up else []),
     ]
     return _written(out, as_toml(setting_config(outlook), remarks))
 
 
 def _unwritable_report(folder: Path | None, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"--report: {folder}: cannot be written: {error.strerror}; choose a folder that can be made or written"
-    )
+    return ConfigError(f"--report: {folder}: cannot be written: {error.strerror}; choose a writable folder")
 
 
 def _print(found: "Backtest") -> None:
@@ -227,8 +225,8 @@ def _print(found: "Backtest") -> None:
             off = f"{test.error(name):+.1%}" if came else f"{test.error(name):+.3g}"
             print(f"  {name}: {each.value:.4g} ({each.low:.4g} to {each.high:.4g}); came {came:.4g}, {off}; {verdict}")
         for name, longer_s in test.prediction.outages.items():
-            later = f"later by {longer_s:.3g} s" if longer_s > 0 else "no delay to speak of"
-            print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which none has seen: {later}")
+            later = f"later by {longer_s:.3g} s" if longer_s > 0 else "hardly later"
+            print(f"  an outage of {name} of {test.prediction.outage_s:.3g} s, which the trace does not have: {later}")
     for cut, why in found.left_out.items():
         print(f"after {cut:.0%}: left out: {why}")
 
@@ -280,7 +278,7 @@ def seconds_until(deadline: str, now: datetime) -> float:
     else:
         found = (_instant(text, deadline, now) - now).total_seconds()
     if found <= 0:
-        raise ConfigError(f"--deadline: found {deadline!r}, which is over; give a later one")
+        raise ConfigError(f"--deadline: found {deadline!r}, which is in the past; give a later one")
     return found
 
 
@@ -293,7 +291,7 @@ def _instant(text: str, deadline: str, now: datetime) -> datetime:
             found = datetime.fromisoformat(deadline.strip())
             return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
         if day and not ahead:
-            raise ValueError("no day of the week")
+            raise ValueError("not a day of the week")
         at = now.replace(hour=int(clock["hour"]), minute=int(clock["minute"]), second=0, microsecond=0)
     except ValueError:
         raise ConfigError(

@@ -35,7 +35,7 @@ class P2c(LeastLoaded):
     class Options(StrategyOptions):
         """How many endpoints are compared, and how they are drawn."""
 
-        choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any, and weights do not count")
+        choices: int = Field(2, ge=1, description="how many endpoints are drawn; 1: any one, weights have no effect")
         replacement: bool = Field(False, description="an endpoint may be drawn more than once, as Envoy and gRPC do")
         weights: Literal["load", "draw"] = Field(
             "load", description="where weights count: in the load, or in the chance to be drawn"

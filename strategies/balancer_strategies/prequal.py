@@ -51,7 +51,10 @@ class Prequal(LeastLoaded):
         """How many endpoints are compared, how call times are learned, and which endpoints are busy."""
 
         quantile: float = Field(
-            0.84, ge=0, le=1, description="busier than this part of the endpoints is hot; 0: only in-flight counts"
+            0.84,
+            ge=0,
+            le=1,
+            description="an endpoint busier than this part of all is hot; 0: only leases in flight count",
         )
 
     note = _Known

@@ -51,7 +51,7 @@ class Rendezvous(Strategy):
         """How uneven the load may be."""
 
         bound: float | None = Field(
-            None, ge=1, le=1000, description="an endpoint with more than so many times the mean load is passed over"
+            None, ge=1, le=1000, description="an endpoint with more than this many times the mean load is skipped"
         )
 
     def __init__(self, options: Options, rng: random.Random) -> None:

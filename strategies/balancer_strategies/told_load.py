@@ -32,7 +32,7 @@ class ToldLoad(LeastLoaded):
         """How many endpoints are compared, and how long a report counts."""
 
         choices: int = Field(2, ge=1, description="how many endpoints are drawn")
-        stale_s: float = Field(10.0, gt=0, description="after so many seconds a report counts no more")
+        stale_s: float = Field(10.0, gt=0, description="a report counts for this many seconds")
 
     def __init__(self, options: Options, rng: random.Random) -> None:
         super().__init__(rng, options.choices)

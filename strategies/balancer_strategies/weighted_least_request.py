@@ -33,10 +33,10 @@ class WeightedLeastRequest(Strategy):
     class Options(StrategyOptions):
         """How much leases count, and how an endpoint is found."""
 
-        bias: float = Field(1.0, ge=0, le=10, description="how much leases out count: 0 not at all, 1 in proportion")
-        by: Literal["draw", "turns"] = Field(
-            "draw", description="a draw by the weight that is left, or in turns, as Envoy"
+        bias: float = Field(
+            1.0, ge=0, le=10, description="how much leases in flight count: 0 not at all, 1 in proportion"
         )
+        by: Literal["draw", "turns"] = Field("draw", description="random by remaining weight, or in turns as in Envoy")
 
     def __init__(self, options: Options, rng: random.Random) -> None:
         self._bias = options.bias

@@ -162,7 +162,7 @@ class Clients:
 def measured(turns: int, for_s: float) -> dict[tuple[str, int, int], Found]:
     """Return what was found, by contender, processes and crew."""
     found: dict[tuple[str, int, int], Found] = {}
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as folder, valkey() as (port, valkey_pid):
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as folder, valkey() as (port, valkey_pid):
         config = Path(folder) / "pool.toml"
         config.write_text(f'[[endpoints]]\nurl = "http://10.0.0.{{1..{ENDPOINTS}}}/"\ncapacity = {CAPACITY}\n')
         server = Command(config, ttl_s=TTL_S)

@@ -1,8 +1,8 @@
 """A process that leases as fast as it can, one contender at a time: what `bench_cluster` measures.
 
 It is told over a pipe: `("open", contender)`, `("go", crew, seconds)`, `("close",)`; to a "go" it answers how long each
-acquire took, in us. Beside a pool of one's own and a house there is what people write who have a Valkey (or a Redis): a
-script that counts, whose leases end by themselves, and callers who ask again when all slots are in use.
+acquire took, in us. Beside a pool of one's own and a cluster there is what people write who have a Valkey (or a Redis):
+a script that counts, whose leases end by themselves, and callers who ask again when all slots are in use.
 """
 
 import asyncio

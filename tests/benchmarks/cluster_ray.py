@@ -1,7 +1,7 @@
 """What a lease costs that a pool of Ray grants, for `bench_cluster`: beside a semaphore actor that is called for each.
 
 Each process is an actor of Ray. The semaphore actor is what people write: it counts slots, and each acquire and each
-release is a call; it has no owner, no TTL and no strategy. `measured` has the shape of `bench_cluster.measured`.
+release is a call; it has no coordinator, no TTL and no strategy. `measured` has the shape of `bench_cluster.measured`.
 """
 
 import asyncio

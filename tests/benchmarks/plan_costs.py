@@ -1,10 +1,10 @@
-"""What a lease costs where there are 10 000 endpoints and 1000 processes: each strategy, and the owner of a house.
+"""What a lease costs with 10 000 endpoints and 1000 processes: each strategy, and the coordinator of a cluster.
 
     python -m tests.benchmarks.plan_costs [--short] [STRATEGY ...]
 
-No network and no other process: CPU time of the core, and of the owner's pure part, for a lease from its ask to its
-end. Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets cost
-the owner besides is in `bench_cluster`.
+No network and no other process: CPU time of the core, and of the coordinator's pure part, for a lease from its ask to
+its end. Slots are in use to 80% meanwhile, and a random one of them is given back each time. What bytes and sockets
+cost the coordinator besides is in `bench_cluster`.
 """
 
 import itertools
@@ -23,7 +23,7 @@ from balancer.strategy import Request
 from tests.benchmarks.harness import options, show, timed
 
 ENDPOINTS = (100, 1_000, 10_000)
-HOLDERS = (10, 100, 1_000)
+MEMBERS = (10, 100, 1_000)
 LOAD = 0.8
 _MOST_S = 2.0  # for one figure
 _BATCH = 50
@@ -79,7 +79,7 @@ def queue_us(strategy: str, count: int, waiting: int, leases: int) -> float:
 
 
 class _Nobody:
-    """Whom leases belong to that are given back through the core or a holder."""
+    """Whom leases belong to that are given back through the core or a member."""
 
     def release(self, lease: object, outcome: Outcome) -> None:
         raise AssertionError("not this way")
@@ -87,16 +87,16 @@ class _Nobody:
     used = told = release
 
 
-def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -> tuple[float, float]:
-    """Return how many microseconds of CPU a lease costs the owner, and how many messages it hears for it."""
+def coordinator_us(strategy: str, count: int, members: int, block: int, leases: int) -> tuple[float, float]:
+    """Return how many microseconds of CPU a lease costs the coordinator, and how many messages it hears for it."""
     rng = random.Random(1)
     core = _core(strategy, count)
     times = ClusterTimes(1e6)  # no heartbeats: they cost by the second, not by the lease
-    owner = Coordinator(core, epoch=2, times=times, last=CoordinatorRecord(1, 1e6, frozenset()), now=0.0)
-    house = {}
-    for number in range(holders):
+    coordinator = Coordinator(core, epoch=2, times=times, last=CoordinatorRecord(1, 1e6, frozenset()), now=0.0)
+    cluster = {}
+    for number in range(members):
         who = MemberId(f"process {number}", "1")
-        house[who] = ClusterMember(who, lender=_Nobody(), block=block, times=times, now=0.0)
+        cluster[who] = ClusterMember(who, lender=_Nobody(), block=block, times=times, now=0.0)
     spent_s, heard, granted = 0.0, 0, 0
 
     def say(messages: Sequence[FromMember]) -> None:
@@ -104,21 +104,21 @@ def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -
         while messages:
             began_s = time.process_time()
             for message in messages:
-                owner.receive(message, now)
-            said = owner.take_out(now)
+                coordinator.receive(message, now)
+            said = coordinator.take_out(now)
             spent_s += time.process_time() - began_s
             heard += len(messages)
             messages = []
             for who, answer in said:
-                served = house[who].receive(answer, now)
-                out.extend((house[who], waiter.lease) for waiter in served if waiter.lease)
-                messages += house[who].take_out(now)
+                served = cluster[who].receive(answer, now)
+                out.extend((cluster[who], waiter.lease) for waiter in served if waiter.lease)
+                messages += cluster[who].take_out(now)
 
     now, out = 0.0, []
-    for holder in house.values():
-        say(holder.take_out(now))
-        say(holder.take_out(now))
-    crew = list(house.values())
+    for member in cluster.values():
+        say(member.take_out(now))
+        say(member.take_out(now))
+    crew = list(cluster.values())
     pending = int(LOAD * count)
     until_s = None
     while True:
@@ -126,16 +126,16 @@ def owner_us(strategy: str, count: int, holders: int, block: int, leases: int) -
         if len(out) >= pending:
             if until_s is None:  # it is as full as it is to be: from here on it counts
                 spent_s, heard, granted, until_s = 0.0, 0, 0, time.process_time() + _MOST_S
-            holder, lease = out.pop(rng.randrange(len(out)))
-            holder.release(lease, Outcome.SUCCESS, now)
-            say(holder.take_out(now))
-        holder = rng.choice(crew)
-        lease = holder.acquire(_PLAIN, now)
+            member, lease = out.pop(rng.randrange(len(out)))
+            member.release(lease, Outcome.SUCCESS, now)
+            say(member.take_out(now))
+        member = rng.choice(crew)
+        lease = member.acquire(_PLAIN, now)
         if lease is not None:
-            out.append((holder, lease))
+            out.append((member, lease))
         else:
-            holder.wait(_PLAIN, now, now + 1e9, 0, lambda: None)
-            say(holder.take_out(now))
+            member.wait(_PLAIN, now, now + 1e9, 0, lambda: None)
+            say(member.take_out(now))
         granted += 1
         if until_s is not None and (granted >= leases or time.process_time() > until_s):
             return 1e6 * spent_s / granted, heard / granted
@@ -159,10 +159,10 @@ def main() -> None:
     us = queue_us("least_in_flight", sizes[-1], 9 * sizes[-1], leases)
     print(f"all {sizes[-1]:,} in use and {9 * sizes[-1]:,} waiting: {us:.1f} us to end one and to wait for another")
     rows = []
-    for count, holders, block in itertools.product(sizes[-2:], HOLDERS[: 2 if asked.short else 3], (1, 8)):
-        us, messages = owner_us("least_in_flight", count, holders, block, leases)
-        rows.append((f"{count:,}", f"{holders:,}", block, f"{us:.0f}", f"{messages:.2f}"))
-    title = "CPU of the owner's pure part for a lease, us (and messages that it hears)"
+    for count, members, block in itertools.product(sizes[-2:], MEMBERS[: 2 if asked.short else 3], (1, 8)):
+        us, messages = coordinator_us("least_in_flight", count, members, block, leases)
+        rows.append((f"{count:,}", f"{members:,}", block, f"{us:.0f}", f"{messages:.2f}"))
+    title = "CPU of the coordinator's pure part for a lease, us (and messages that it hears)"
     show("endpoints | processes | block | us a lease | messages", rows, title, words=0)
 
 

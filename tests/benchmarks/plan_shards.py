@@ -1,8 +1,8 @@
-"""Plans on paper for 10 000 endpoints and 100 000 callers: where one owner ends, and what shards cost from there on.
+"""Plans on paper for 10 000 endpoints and 100 000 callers: where one coordinator ends, and what shards cost then.
 
-    python -m tests.benchmarks.plan_shards [--short] [--owner-us US] [--picture FILE]
+    python -m tests.benchmarks.plan_shards [--short] [--coordinator-us US] [--picture FILE]
 
-Three tables. One owner: the simulator with a house, so the owner and the holders of production in virtual time; the
+Three tables. One coordinator: the simulator with a cluster, so the real coordinator and members in virtual time; the
 cost of a message is what `bench_cluster` found of a server's CPU ("server us"), half of it, as a lease is two messages.
 Hashing: how even it spreads endpoints over shards. Shards: a model of its own, for 100 000 callers are too many for
 the protocol: each shard has its slots and a queue, and callers choose one. Its first line is Erlang's formula.
@@ -55,22 +55,22 @@ def by_ring(names: Sequence[str], shards: int, points: int) -> list[int]:
     return [ring[bisect(places, _hash(name)) % len(ring)][1] for name in names]
 
 
-def slots_of(owners: Sequence[int], shards: int) -> list[int]:
+def slots_of(places: Sequence[int], shards: int) -> list[int]:
     """Return how many slots each shard has."""
-    return np.bincount(owners, minlength=shards).tolist()
+    return np.bincount(places, minlength=shards).tolist()
 
 
-# -- one owner --------------------------------------------------------------------------------------
+# -- one coordinator ---------------------------------------------------------------------------------
 
 
-def one_owner(rate: float, owner_s: float, processes: int, for_s: float) -> dict[str, float]:
-    """Return the figures of one owner of all endpoints that grants so many leases a second."""
+def one_coordinator(rate: float, coordinator_s: float, processes: int, for_s: float) -> dict[str, float]:
+    """Return the figures of one coordinator of all endpoints that grants so many leases a second."""
     scenario = Scenario(
         workload=Poisson(rate_per_s=rate),
         work=Exponential(mean_s=0.5 * CALL_S),  # so that the slots are not what ends first
         endpoints=[EndpointModel(url=f"http://{{1..{ENDPOINTS}}}/")],
         cluster=ClusterModel(
-            members=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, coordinator_s=owner_s
+            members=processes, network={"kind": "deterministic", "mean_s": ONE_WAY_S}, coordinator_s=coordinator_s
         ),
         horizon_s=for_s,
         warmup_s=0.5 * for_s,
@@ -160,24 +160,24 @@ def shards_run(slots: Sequence[int], load: float, choice: str, for_s: float, see
 # -- what is printed --------------------------------------------------------------------------------
 
 
-def owners(owner_us: float, *, short: bool) -> dict[float, dict[str, float]]:
-    """Print where one owner ends; return the figures by leases/s."""
+def coordinators(coordinator_us: float, *, short: bool) -> dict[float, dict[str, float]]:
+    """Print where one coordinator ends; return the figures by leases/s."""
     processes = 20 if short else PROCESSES
-    most = 1e6 / owner_us
+    most = 1e6 / coordinator_us
     rates = (RATES[0],) if short else sorted({*RATES, round(0.95 * most, -2)})
     found: dict[float, dict[str, float]] = {}
 
     def row(rate: float) -> Row:
         began_s = time.perf_counter()
-        each = found[rate] = one_owner(rate, owner_us / 2e6, processes, 0.5 if short else 3.0)
+        each = found[rate] = one_coordinator(rate, coordinator_us / 2e6, processes, 0.5 if short else 3.0)
         waits = ("network_wait_mean_s", "owner_wait_mean_s", "owner_wait_p99_s", "slot_wait_p99_s")
         ms = [f"{1000 * each[name]:.2f}" for name in waits]
         return f"{rate:,.0f}", f"{each['owner_busy']:.0%}", *ms, f"{time.perf_counter() - began_s:.0f} s"
 
     show(
-        "leases/s | owner at work | network ms | owner ms, mean | p99 | slot ms, p99 | ran for",
+        "leases/s | coordinator at work | network ms | coordinator ms, mean | p99 | slot ms, p99 | ran for",
         [row(rate) for rate in rates if rate < most],
-        f"one owner, {ENDPOINTS:,} endpoints, {processes:,} processes, {owner_us:.0f} us a lease",
+        f"one coordinator, {ENDPOINTS:,} endpoints, {processes:,} processes, {coordinator_us:.0f} us a lease",
     )
     print(f"its end: {most:,.0f} leases/s")
     return found
@@ -206,7 +206,7 @@ def shards_compared(slots: dict[int, list[int]], *, short: bool) -> dict[tuple[i
     """Print what shards cost; return that, by their number, the choice and the load."""
     loads = LOADS[:2] if short else LOADS
     one = [mmc(ENDPOINTS, load, CALL_S).wait_quantile_s(0.99) for load in loads]
-    rows: list[Row] = [("one owner, by Erlang's formula", *(f"{1000 * wait_s:.0f}" for wait_s in one))]
+    rows: list[Row] = [("one coordinator, by Erlang's formula", *(f"{1000 * wait_s:.0f}" for wait_s in one))]
     found = {}
     for shards in SHARDS[:1] if short else SHARDS:
         for choice in CHOICES:
@@ -222,9 +222,9 @@ def shards_compared(slots: dict[int, list[int]], *, short: bool) -> dict[tuple[i
 
 
 def picture(
-    path: Path, one: dict[float, dict[str, float]], found: dict[tuple[int, str, float], Outcome], owner_us: float
+    path: Path, one: dict[float, dict[str, float]], found: dict[tuple[int, str, float], Outcome], coordinator_us: float
 ) -> None:
-    """Draw where one owner ends, and what shards cost."""
+    """Draw where one coordinator ends, and what shards cost."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
@@ -232,11 +232,16 @@ def picture(
     left, right = figure.subplots(1, 2)
     rates = sorted(one)
     line = [1000 * one[rate]["owner_wait_p99_s"] for rate in rates]
-    left.plot(rates, line, marker="o", label="in the owner's line and in its hand, p99")
+    left.plot(rates, line, marker="o", label="in the coordinator's line and in its hand, p99")
     left.plot(rates, [1000 * one[rate]["network_wait_mean_s"] for rate in rates], label="network, both ways")
-    left.axvline(1e6 / owner_us, color="grey", linestyle=":", label=f"the end: {1e6 / owner_us:,.0f} leases/s")
+    left.axvline(
+        1e6 / coordinator_us, color="grey", linestyle=":", label=f"the end: {1e6 / coordinator_us:,.0f} leases/s"
+    )
     left.set(
-        xlabel="leases a second", ylabel="ms of a lease's wait", title="One owner of 10 000 endpoints", ylim=(0, None)
+        xlabel="leases a second",
+        ylabel="ms of a lease's wait",
+        title="One coordinator of 10 000 endpoints",
+        ylim=(0, None),
     )
     for choice in CHOICES:
         stable = [load for load in LOADS if found[16, choice, load].heaviest < 1 or choice == TWO]
@@ -259,13 +264,13 @@ def main() -> None:
     asked = options(
         __doc__,
         "a few seconds, to see that it works",
-        owner_us=(80.0, "CPU of a server for a lease, from bench_cluster"),
+        coordinator_us=(80.0, "CPU of a server for a lease, from bench_cluster"),
         picture=(Path, "where to draw it"),
     )
-    one = owners(asked.owner_us, short=asked.short)
+    one = coordinators(asked.coordinator_us, short=asked.short)
     found = shards_compared(evenness(), short=asked.short)
     if asked.picture and not asked.short:
-        picture(asked.picture, one, found, asked.owner_us)
+        picture(asked.picture, one, found, asked.coordinator_us)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is lost, and for how long, when a holder or the server of a house is killed or stopped while processes work.
+"""What is lost, and for how long, when a member or the server of a cluster is killed or stopped while processes work.
 
     python -m tests.benchmarks.show_cluster [--rounds N]
 
@@ -29,12 +29,12 @@ from tests.cluster.worker import CAPACITY
 TTL_S = 3.0
 SLOTS = 2 * CAPACITY
 _CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..2}}/"\ncapacity = {CAPACITY}\n'
-_HOLDER = """
+_MEMBER = """
 import sys, time
-import balancer.cluster.tcp.connection
-if sys.argv[2] == "elsewhere":  # as if it were on another machine: nobody can look whether it lives
-    balancer.cluster.tcp.connection.myself = lambda: None
 from balancer import Pool
+from tests.cluster.worker import be_elsewhere
+if sys.argv[2] == "elsewhere":
+    be_elsewhere()
 pool = Pool.connect(sys.argv[1], within_s=60.0)
 leases = [pool.acquire() for _ in range(int(sys.argv[3]))]
 print("has all", flush=True)
@@ -57,8 +57,8 @@ Harm = Callable[[Command, list["subprocess.Popen[bytes]"]], Command]
 
 
 def until_all_are_back(url: str, where: str, stop: signal.Signals) -> float:
-    """Return how long after the death of a holder of all slots another one has them all, in seconds."""
-    command = [sys.executable, "-c", _HOLDER, url, where, str(SLOTS)]
+    """Return how long after the death of a member of all slots another one has them all, in seconds."""
+    command = [sys.executable, "-c", _MEMBER, url, where, str(SLOTS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, Pool.connect(url) as pool:
         assert process.stdout is not None
         process.stdout.readline()
@@ -111,30 +111,31 @@ def ended(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
         worker.wait()
 
 
-def came_of(folder: Path, since_s: float, takes: Sequence[str]) -> tuple[str, int, int]:
+def came_of(folder: Path, since_s: float, takes: Sequence[str], slots: int = SLOTS) -> tuple[str, int, int]:
     """Return the longest gap, how many slots were given out too often, and how many are missing."""
     found = int(subprocess.run(takes, capture_output=True, text=True, check=False).stdout or 0)
-    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), SLOTS - found
+    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), slots - found
 
 
 def _worker(server: Command, folder: Path) -> list[str]:
     return [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
 
 
-def _takes(server: Command) -> list[str]:
-    return [sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
+def taking_all(server: Command, slots: int = SLOTS) -> list[str]:
+    """Return a command that takes all slots at once, and prints how many it got."""
+    return [sys.executable, "-c", _TAKES_ALL, server.url, str(slots), str(2 * TTL_S)]
 
 
 def at_work(config: Path, port: int, hurt: Harm) -> Row:
     """Let eight processes work, do harm, and return gap, too many, and slots that are missing."""
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, port=port)
         workers = begun([_worker(server, folder)] * 8, folder)
         since_s = time.monotonic()
         server = hurt(server, workers)
         ended(workers)
-        row = came_of(folder, since_s, _takes(server))
+        row = came_of(folder, since_s, taking_all(server))
         server.kill()
     return row
 
@@ -145,7 +146,7 @@ def cut_off(config: Path, part: float) -> Row:
     The longest gap of all; how long after it is mended the last of the four works again; too many; slots missing.
     """
     token = os.environ["BALANCER_SERVE_TOKEN"] = "the token of a benchmark"
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name, Cable() as cable:
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name, Cable() as cable:
         folder = Path(name)
         server = Command(config, ttl_s=TTL_S, host=cable.address, token=token, within=cable.here)
         workers = begun(
@@ -158,7 +159,7 @@ def cut_off(config: Path, part: float) -> Row:
         mended_s = time.monotonic()
         ended(workers)
         first_s = [next((s for s in done_at(folder, each.pid) if s > mended_s), math.inf) for each in workers[4:]]
-        gap, *others = came_of(folder, since_s, [*cable.there, *_takes(server)])
+        gap, *others = came_of(folder, since_s, [*cable.there, *taking_all(server)])
         server.kill()
     return gap, f"{max(first_s) - mended_s:.2f} s", *others
 
@@ -178,8 +179,8 @@ def stop_one(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Comma
 
 def main() -> None:
     """Do it all and print what came of it."""
-    rounds = options(__doc__, rounds=(3, "how often a holder of all slots dies")).rounds
-    with tempfile.TemporaryDirectory(prefix="balancer-house-") as name:
+    rounds = options(__doc__, rounds=(3, "how often a member of all slots dies")).rounds
+    with tempfile.TemporaryDirectory(prefix="balancer-cluster-") as name:
         config = Path(name) / "pool.toml"
         config.write_text(_CONFIG)
         server = Command(config, ttl_s=TTL_S)
@@ -194,7 +195,7 @@ def main() -> None:
             for what, where, stop in deaths
         ]
         server.kill()
-        title = f"A holder of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}"
+        title = f"A member of all slots dies; TTL {TTL_S:g} s, the worst of {rounds}"
         show("what happens | until another has all slots", back, title)
 
         def restart(server: Command, workers: list["subprocess.Popen[bytes]"]) -> Command:

@@ -62,7 +62,7 @@ def at_work(ray: Any, name: str, ttl_s: float, hurt: Callable[[Any, list[int]], 
 
     config = Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}])  # type: ignore[list-item]
     with (
-        tempfile.TemporaryDirectory(prefix="balancer-house-") as folder,
+        tempfile.TemporaryDirectory(prefix="balancer-cluster-") as folder,
         SharedPool(name, config=config, ttl_s=ttl_s) as pool,
     ):
         workers = [ray.remote(_Worker).options(num_cpus=0).remote(name) for _ in range(_WORKERS)]
@@ -121,7 +121,7 @@ def _nodes(rounds: int, ttl_s: float) -> None:
     rows: list[Row] = []
     for title, what, cut_s in (
         ("kill -9 of the node of four of the eight", "dies", 0.0),
-        ("kill -9 of the node of the actor", "owner-dies", 0.0),
+        ("kill -9 of the node of the actor", "coordinator-dies", 0.0),
         ("the node of the actor and of four is cut off for 2 TTL", "is-cut", 2 * ttl_s),
         (f"likewise, for {_LONG_S:g} s", "is-cut", _LONG_S),
     ):

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from math import inf
 from pathlib import Path
 
 from balancer import Endpoint, Pool
@@ -34,10 +35,14 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        trouble: OSError | None = None,
+        most: float = inf,
     ) -> None:
         self._may = may
+        self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[CoordinatorRecord] = []
+        self.trouble = trouble  # raised instead of a record that is kept
         self.port = port
         self._ready = threading.Event()
         known = last or CoordinatorRecord(0, ttl_s, frozenset())
@@ -55,19 +60,24 @@ class Serving:
             self.pool.engine.core,
             times=ClusterTimes(ttl_s),
             last=last,
-            keep=self.records.append,
+            keep=self._keep,
             token=token,
             guard=guard,
             may=self._may,
+            most=self._most,
         )
-        listening = await self.server.listen("127.0.0.1", self.port, tls)
-        self.port = listening.sockets[0].getsockname()[1]
+        self.port = await self.server.listen("127.0.0.1", self.port, tls)
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._ready.set()
         await self._over.wait()
         await self.server.end()
         await asyncio.sleep(0)
+
+    def _keep(self, record: CoordinatorRecord) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.records.append(record)
 
     def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
         """Do something to the core, as a server whose config is read again."""
@@ -105,6 +115,8 @@ class Command:
         host: likewise; others than this machine need the token that the processes know.
         token: that.
         within: what the command begins with.
+        log: the file that gets its log; None: it goes where ours goes.
+        tls: a certificate and its key.
     """
 
     def __init__(
@@ -116,16 +128,21 @@ class Command:
         host: str = "127.0.0.1",
         token: str = "",
         within: Sequence[str] = (),
+        log: Path | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
+        if tls is not None:
+            command += ["--cert", str(tls[0]), "--key", str(tls[1])]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        with open(log, "a", encoding="utf-8") if log else nullcontext() as stderr:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
-        found = re.search(r"balancer://[\d.]+:(\d+)", self.said)
+        found = re.search(r"balancers?://[\d.]+:(\d+)", self.said)
         assert found, self.said
         self.url, self.port = found[0], int(found[1])
 

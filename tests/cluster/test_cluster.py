@@ -96,7 +96,7 @@ def test_who_waits_longest_is_served_first_whatever_process_it_is_in() -> None:
     assert (len(first.leases), len(second.leases)) == (0, 1)
 
 
-def test_all_that_a_request_has_reaches_the_owner() -> None:
+def test_all_that_a_request_has_reaches_the_coordinator() -> None:
     world, process = _begun(1, 1, 4)
     terms = LeaseTerms("sample 7", ttl_s=5.0)
     request = Request(frozenset(), frozenset({"http://0/"}), 3, "a key", terms, 70)
@@ -111,7 +111,7 @@ def test_all_that_a_request_has_reaches_the_owner() -> None:
     assert world.core.ledger.account("http://1/").node.load == Load(cpu_utilization=0.5)
 
 
-def test_what_nobody_could_ever_serve_is_refused_with_the_owners_own_error() -> None:
+def test_what_nobody_could_ever_serve_is_refused_with_the_coordinators_own_error() -> None:
     world, process = _begun(1)
     world.ask(process, request=Request(frozenset({"gpu"}), slots=2))
     (waiter,) = process.waiting
@@ -149,7 +149,7 @@ def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
     assert not lease.ended
     world.pass_time(TTL_S / 4, quick=True)
     assert lease.ended
-    with pytest.raises(LeaseError, match="ran out"):
+    with pytest.raises(LeaseError, match="expired"):
         process.member.release(lease, Outcome.SUCCESS, process.clock.at(world.t))
 
 
@@ -227,7 +227,7 @@ def test_an_end_of_an_epoch_before_ends_nothing() -> None:
 # -- members that die, or are cut off ------------------------------------------------------------------
 
 
-def test_what_a_dead_holder_had_is_free_after_a_ttl_and_not_before() -> None:
+def test_what_a_dead_member_had_is_free_after_a_ttl_and_not_before() -> None:
     world, process, other = _begun(2, 1)
     world.pass_time(TTL_S / 5, quick=True)
     _leased(world, process)
@@ -239,7 +239,7 @@ def test_what_a_dead_holder_had_is_free_after_a_ttl_and_not_before() -> None:
     assert len(other.leases) == 1
 
 
-def test_a_holder_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -> None:
+def test_a_member_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, process)
     _ask(world, other)
@@ -251,7 +251,7 @@ def test_a_holder_of_whom_it_is_known_that_it_is_dead_need_not_be_waited_for() -
     assert len(other.leases) == 1
 
 
-def test_a_holder_that_is_cut_off_stops_before_its_owner_gives_it_up() -> None:
+def test_a_member_that_is_cut_off_stops_before_its_coordinator_gives_it_up() -> None:
     world, process, other = _begun(2, 1)
     lease = _leased(world, process)
     said = world.t
@@ -312,7 +312,7 @@ def test_a_heartbeat_that_comes_twice_keeps_nothing_alive() -> None:
     assert _in_flight(world) == 0
 
 
-def test_what_a_holder_does_not_claim_at_hello_is_free() -> None:
+def test_what_a_member_does_not_claim_at_hello_is_free() -> None:
     """A grant that was lost with its session is nobody's."""
     world, process = _begun(1, 1)
     world.ask(process)
@@ -388,7 +388,7 @@ def test_bye_frees_all_at_once() -> None:
 # -- coordinators that die ----------------------------------------------------------------------------------
 
 
-def test_a_restart_of_the_owner_keeps_what_is_out() -> None:
+def test_a_restart_of_the_coordinator_keeps_what_is_out() -> None:
     world, process = _begun(1, 2, 1)
     leases = [_leased(world, process) for _ in range(3)]
     world.restart_coordinator()
@@ -401,7 +401,7 @@ def test_a_restart_of_the_owner_keeps_what_is_out() -> None:
     assert _in_flight(world) == 0
 
 
-def test_nothing_is_granted_before_all_known_holders_have_told_what_they_have() -> None:
+def test_nothing_is_granted_before_all_known_members_have_told_what_they_have() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator()
@@ -422,7 +422,7 @@ def test_nothing_is_granted_before_all_known_holders_have_told_what_they_have() 
     assert len(other.leases) == 1
 
 
-def test_the_grace_ends_early_once_all_known_holders_have_told() -> None:
+def test_the_grace_ends_early_once_all_known_members_have_told() -> None:
     world, process, other = _begun(2, 1)
     world.restart_coordinator()
     world.ask(process)
@@ -446,7 +446,7 @@ def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was(
         assert len(process.leases) == 1
 
 
-def test_an_owner_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
+def test_a_coordinator_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, process)
     world.restart_coordinator(forgets=True)
@@ -459,7 +459,7 @@ def test_an_owner_that_dies_in_its_grace_says_that_it_does_not_know_all() -> Non
     assert other.member
 
 
-def test_an_owner_that_dies_in_its_grace_still_knows_who_has_not_told() -> None:
+def test_a_coordinator_that_dies_in_its_grace_still_knows_who_has_not_told() -> None:
     world, process = _begun(1, 1)
     _leased(world, process)
     world.restart_coordinator()
@@ -495,7 +495,7 @@ def test_who_waited_longest_before_the_restart_is_first_after_it() -> None:
     assert (len(second.leases), len(third.leases)) == (1, 0)
 
 
-def test_the_grace_is_as_long_as_the_ttl_that_the_owner_before_promised() -> None:
+def test_the_grace_is_as_long_as_the_ttl_that_the_coordinator_before_promised() -> None:
     world, process, dead = _begun(2, 1)
     world.kill_member(dead)
     world.times = ClusterTimes(1.0)
@@ -511,11 +511,11 @@ def test_the_grace_is_as_long_as_the_ttl_that_the_owner_before_promised() -> Non
 def test_an_epoch_is_never_used_twice() -> None:
     world = _world(1)
     world.epoch -= 1
-    with pytest.raises(ValueError, match=r"epoch is 2; the last coordinator's was 2, and this one's must be greater"):
+    with pytest.raises(ValueError, match=r"epoch is 2; it must be greater than 2, the epoch of the last coordinator"):
         world.restart_coordinator()
 
 
-def test_a_holder_that_was_left_with_nothing_takes_an_owner_whose_clock_was_put_back() -> None:
+def test_a_member_that_was_left_with_nothing_takes_a_coordinator_whose_clock_was_put_back() -> None:
     world = _world(1)
     world.epoch = 100
     world.restart_coordinator()
@@ -530,7 +530,7 @@ def test_a_holder_that_was_left_with_nothing_takes_an_owner_whose_clock_was_put_
     assert len(process.leases) == 1
 
 
-def test_a_holder_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say() -> None:
+def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say() -> None:
     world, process = _begun(1, 1)
     _leased(world, process)
     world.hear(process, process.member.close(process.clock.at(world.t)))
@@ -542,7 +542,7 @@ def test_a_holder_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say()
 # -- blocks -------------------------------------------------------------------------------------------
 
 
-def test_a_block_is_a_holders_part_of_all_slots_at_most() -> None:
+def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
     world, first, second = _begun(2, 4, 4, block=100)
     _leased(world, first)
     assert first.member.idle == 3
@@ -569,7 +569,7 @@ def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
     assert (first.member.idle, second.member.idle) == (0, 0)
 
 
-def test_what_a_holder_claims_at_hello_is_asked_back_when_somebody_waits() -> None:
+def test_what_a_member_claims_at_hello_is_asked_back_when_somebody_waits() -> None:
     """The coordinator before knew that nobody used it; the one after has to ask."""
     world, first = _begun(1, 4, block=4)
     _leased(world, first)
@@ -623,7 +623,7 @@ def test_a_lease_ends_once_and_only_where_it_was_granted() -> None:
     process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
     with pytest.raises(LeaseError, match="ended by its id"):
         process.member.release(lease, Outcome.SUCCESS, now)
-    with pytest.raises(LeaseError, match="it is not out here"):
+    with pytest.raises(LeaseError, match="this process does not hold it"):
         process.member.release_by_id(lease.id, Outcome.SUCCESS, now)
 
 

@@ -136,9 +136,9 @@ def test_a_lease_that_nobody_has_any_more_is_found(served: Serving, pool: Pool) 
 
 
 def test_what_is_the_servers_is_refused(pool: Pool) -> None:
-    with pytest.raises(BalancerError, match="are the server's to change"):
+    with pytest.raises(BalancerError, match="only the server can change endpoints"):
         pool.add("http://c/")
-    with pytest.raises(BalancerError, match="are the server's to change"):
+    with pytest.raises(BalancerError, match="only the server can change endpoints"):
         pool.set_strategy("fifo")
 
 
@@ -180,7 +180,7 @@ def test_close_frees_the_server_at_once(served: Serving) -> None:
 def test_a_lease_ends_by_its_own_time(served: Serving, pool: Pool) -> None:
     lease = pool.acquire(ttl_s=0.05)
     until(lambda: lease.ended)
-    with pytest.raises(LeaseError, match="ran out"):
+    with pytest.raises(LeaseError, match="expired"):
         lease.release(Outcome.SUCCESS)
 
 
@@ -213,6 +213,9 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         until(lambda: lease.ended)
         with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
+        with pytest.raises(AcquireTimeout, match="no contact with the server of the pool") as found:
+            pool.acquire(0.01)
+        assert found.value.apart
         pool.close()
 
 
@@ -243,7 +246,7 @@ def test_whether_a_process_has_died() -> None:
 def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:
     with Serving("http://a/", token="the right one, long") as serving:
         for token in ("", "a wrong one"):
-            with pytest.raises(NotConnected, match="the token is wrong, or there is none"):
+            with pytest.raises(NotConnected, match="the token is wrong or missing"):
                 Pool.connect(serving.url, token=token)
         with Pool.connect(serving.url, token="the right one, long") as pool, pool.lease(PATIENCE_S):
             pass
@@ -283,7 +286,7 @@ def test_a_stranger_is_left(served: Serving, said: bytes) -> None:
         answer = b""
         while data := stranger.recv(4096):
             answer += data
-    assert not answer or b"no message of a member" in answer
+    assert not answer or b"not a message of a member" in answer
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_tls(tmp_path: Path) -> None:
     with Serving("http://a/", tls=tls_of(cert, key)) as serving:
         with Pool.connect(serving.url, ca=cert) as pool, pool.lease(PATIENCE_S) as lease:
             assert lease.endpoint.url == "http://a/"
-        with pytest.raises(NotConnected, match="its certificate is refused: self-signed certificate; connect"):
+        with pytest.raises(NotConnected, match="its certificate was refused: self-signed certificate; connect"):
             Pool.connect(serving.url, within_s=0.3)
 
 
@@ -445,7 +448,7 @@ def test_a_record_is_kept_and_only_one_server_has_it(tmp_path: Path) -> None:
     assert keeper.last is None
     record = CoordinatorRecord(7, 2.0, frozenset({m.MemberId("a", "b")}))
     keeper.keep(record)
-    with pytest.raises(ConfigError, match="another server has this pool already"):
+    with pytest.raises(ConfigError, match="another server already serves this pool"):
         RecordFile(path)
     keeper.close()
     again = RecordFile(path)
@@ -472,7 +475,7 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigError, match="could connect without a token"):
         serve(config, registry, options)
     monkeypatch.setenv("BALANCER_SERVE_TOKEN", "short")
-    with pytest.raises(ConfigError, match="has 5 characters; it must have 16 at least"):
+    with pytest.raises(ConfigError, match="has 5 characters; it must have at least 16"):
         token_of(None)
     with pytest.raises(ConfigError, match="--key is given without --cert"):
         tls_of(None, tmp_path / "key")
@@ -481,7 +484,7 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "text").write_text("hello", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"--key .*none: No such file or directory; give a PEM file"):
         tls_of(tmp_path / "text", tmp_path / "none")
-    with pytest.raises(ConfigError, match=r"--cert .*text: found no certificate and key that belong together \(.*PEM"):
+    with pytest.raises(ConfigError, match=r"--cert .*text: found no certificate with its key \(.*PEM"):
         tls_of(tmp_path / "text", None)
     with pytest.raises(ConfigError, match=r"--token-file .*text: the token has 5 characters"):
         token_of(tmp_path / "text")
@@ -496,5 +499,7 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
         tls=None,
         say=print,
     )
-    with pytest.raises(ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is no address of this machine"):
+    with pytest.raises(
+        ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is not an address of this machine"
+    ):
         serve(config, registry, options)

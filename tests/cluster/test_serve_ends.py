@@ -12,13 +12,12 @@ import pytest
 
 from balancer import NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
-from balancer.cluster.protocol.messages import MemberId
+from balancer.cluster.protocol.messages import JoinRequest, MemberId
 from balancer.cluster.tcp import server as wire_server
 from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
-from balancer.commands.serve import no_files_left
 from balancer.core import Core
 from tests.cluster.serving import Command, Serving
 from tests.patience import PATIENCE_S
@@ -26,16 +25,16 @@ from tests.patience import PATIENCE_S
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
-def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -> None:
-    """And it takes as many connections as its hard limit of files leaves room for, and says so to those beyond."""
+def test_a_signal_ends_it_at_once_though_members_are_connected(tmp_path: Path) -> None:
+    """And it takes as many members as its hard limit of files leaves room for, and says so to those beyond."""
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
     command = Command(config, ttl_s=1.0, within=_LIMITED)
     try:
         limits = Path(f"/proc/{command.process.pid}/limits").read_text(encoding="utf-8")
         assert re.search(r"Max open files +64 +64 ", limits)
-        crowd = [socket.create_connection(("127.0.0.1", command.port)) for _ in range(40)]
-        with pytest.raises(NotConnected, match=r"has 32 connections, which is the most that its limit of open files"):
+        crowd = [joined(command.port, str(number)) for number in range(32)]
+        with pytest.raises(NotConnected, match=r"has 32 connections, the most that its limit of open files"):
             Pool.connect(command.url)
         for each in crowd:
             each.close()
@@ -43,10 +42,19 @@ def test_a_signal_ends_it_at_once_though_holders_are_connected(tmp_path: Path) -
         command.process.send_signal(signal.SIGTERM)
         said, _ = command.process.communicate(timeout=PATIENCE_S)
         assert command.process.returncode == 128 + signal.SIGTERM
-        assert re.fullmatch(r"left a connection from 127.0.0.1: this server has .*\nbalancer: stopped\n", said)
+        assert re.fullmatch(r"closed a connection from 127.0.0.1: this server has .*\nbalancer: stopped\n", said)
         pool.close()
     finally:
         command.kill()
+
+
+def joined(port: int, name: str) -> socket.socket:
+    """Return the connection of a member that has sent its first frames, and got an answer."""
+    connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    who = MemberId(name, "1")
+    connection.sendall(encoded(Opening(VERSION, "", who, None)) + encoded(JoinRequest(who, 0.0)))
+    assert connection.recv(1)
+    return connection
 
 
 async def _soon(holds: Callable[[], bool]) -> None:
@@ -65,8 +73,7 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
             server = PoolServer(
                 core, times=ClusterTimes(3.0), last=CoordinatorRecord(0, 3.0, frozenset()), keep=lambda record: None
             )
-            listening = await server.listen("127.0.0.1", 0)
-            port = listening.sockets[0].getsockname()[1]
+            port = await server.listen("127.0.0.1", 0)
             for name in ("goes", "stays"):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 who = MemberId(name, "1")
@@ -84,18 +91,6 @@ def test_nothing_of_it_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
             await server.end()
 
     asyncio.run(run())
-
-
-def test_no_files_left_is_one_line_and_other_faults_are_told_as_ever(caplog: pytest.LogCaptureFixture) -> None:
-    loop = asyncio.new_event_loop()
-    no_files_left(loop)
-    for _ in range(3):
-        loop.call_exception_handler({"message": "socket.accept()", "exception": OSError(24, "Too many open files")})
-    loop.call_exception_handler({"message": "another", "exception": OSError(5, "Input/output error")})
-    loop.close()
-    first, other = caplog.records
-    assert first.getMessage().startswith("no files are left (Too many open files), so nobody new is let in; start")
-    assert (first.exc_info, other.getMessage()) == (None, "another")
 
 
 @pytest.mark.parametrize(
@@ -125,21 +120,21 @@ def test_one_who_speaks_tls_or_http_is_told_what_to_do_and_the_log_says_it_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with Serving("http://a/") as serving:
-        with pytest.raises(NotConnected, match=r"it does not speak TLS, .* connect to balancer://$"):
+        with pytest.raises(NotConnected, match=r"it speaks no TLS, .* connect to balancer://$"):
             Pool.connect(serving.url.replace("balancer:", "balancers:"), within_s=0.4)
         with socket.create_connection(("127.0.0.1", serving.port)) as browser:
             browser.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert browser.recv(1) == b""
     (line,) = [each.getMessage() for each in caplog.records]
     assert line.startswith(
-        "left a connection from 127.0.0.1: TLS was spoken to the port of a pool; this server has none"
+        "closed a connection from 127.0.0.1: found TLS at the port of a pool; this server has no TLS"
     )
 
 
 def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "uvicorn.error")
     with Pool(["http://a/"]) as pool, pool.serve_page() as page:
-        with pytest.raises(NotConnected, match=r"without a word; if it has TLS .* not that of its page"):
+        with pytest.raises(NotConnected, match=r"without an answer; if it has TLS, .* not the port of its page"):
             Pool.connect(page.url.replace("http:", "balancer:"), within_s=0.4)
         port = int(page.url.rstrip("/").rpartition(":")[2])
         for _ in range(3):
@@ -148,7 +143,7 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
                 assert stranger.recv(12) == b"HTTP/1.1 400"
     lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert len(lines) == 2
-    assert lines[0].startswith("the page left a connection from 127.0.0.1: a process that wants to lease (balancer://)")
+    assert lines[0].startswith("the page closed a connection from 127.0.0.1: found a member (balancer://)")
     assert lines[1] == "Invalid HTTP request received."
 
 

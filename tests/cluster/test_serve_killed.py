@@ -35,7 +35,7 @@ def _goes_on(folder: Path, pid: int) -> None:
     until(lambda: _done(folder, pid) > before)
 
 
-def test_kill_9_of_a_holder_and_of_the_owner_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text(_CONFIG, encoding="utf-8")
     server = Command(config, ttl_s=_TTL_S)

@@ -84,7 +84,7 @@ def test_who_has_a_wrong_token_takes_nobody_s_place() -> None:
             pass
 
 
-def test_a_holder_speaks_for_itself_alone() -> None:
+def test_a_member_speaks_for_itself_alone() -> None:
     with Serving("http://a/", ttl_s=_FOR_EVER_S) as serving, Pool.connect(serving.url) as pool:
         lease = pool.acquire(PATIENCE_S)
         (who,) = serving.server._lines

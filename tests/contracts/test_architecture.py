@@ -1,4 +1,4 @@
-"""The architecture page shows the house that there is: every room, and the rule of who may import whom."""
+"""The architecture page shows the tree that there is: every room, and the rule of who may import whom."""
 
 import re
 import tomllib

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -191,7 +192,14 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
 @pytest.mark.parametrize(
     ("call", "parameters"),
     [
-        (Pool.from_config, {"config": (_POSITIONAL, _REQUIRED), "registry": (_KEYWORD, None)}),
+        (
+            Pool.from_config,
+            {
+                "config": (_POSITIONAL, _REQUIRED),
+                "registry": (_KEYWORD, None),
+                "clock": (_KEYWORD, time.monotonic),
+            },
+        ),
         (Pool.add, {"endpoint": (_POSITIONAL, _REQUIRED)}),
         (Pool.drain, {"url": (_POSITIONAL, _REQUIRED)}),
         (Pool.remove, {"url": (_POSITIONAL, _REQUIRED)}),
@@ -276,7 +284,7 @@ def test_the_balance_score_is_one_over_one_plus_the_variance_of_lease_counts() -
         ),
         (UnknownEndpoint("http://c/", ["http://a/"]), {"url": "http://c/", "known": ("http://a/",)}),
         (DuplicateEndpoint("http://a/"), {"url": "http://a/"}),
-        (LeaseError(7, "was given back already"), {"lease_id": 7}),
+        (LeaseError(7, "was already released"), {"lease_id": 7}),
         (StrategyError("mine", "picked nobody"), {"strategy": "mine"}),
         (ConfigError("pool.seed: found 'x'"), {"problems": ("pool.seed: found 'x'",)}),
         (EndpointError("boom", endpoint="http://a/"), {"endpoint": "http://a/", "reason": "boom"}),

@@ -418,7 +418,7 @@ def test_one_whose_endpoint_is_removed_while_it_waits_asks_for_one_that_is_back(
 
 def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
     course = begun()
-    with pytest.raises(RuntimeError, match="a plan that asks for a lease was told what one hears that runs"):
+    with pytest.raises(RuntimeError, match="a plan that asks for a lease got a report for a plan that runs"):
         course.failed(1.0)
     with pytest.raises(RuntimeError, match="pauses"):
         course.resume(1.0, frozenset())

@@ -172,7 +172,7 @@ def test_a_walk_that_fails_shows_the_fewest_calls_that_do(monkeypatch: pytest.Mo
         _walk(_SCAN, 400, 1, 2)
     title, found, pool, *calls, sentence = str(caught.value).splitlines()
     assert re.match("seed 1, 2 endpoints: .* limit is ", title)
-    assert found == "the fewest calls found that show it:"
+    assert found == "the shortest sequence of calls found that shows it:"
     assert re.fullmatch(r"    Pool\(\[Endpoint\(.*\], limits=LimitSettings\(kind='aimd', initial=.*\)\)", pool)
     assert [re.sub(r"[( ].*", "", call.strip()) for call in calls] == ["acquire", "release"]
     assert re.search(r": limit is \d, not \d$", sentence)

@@ -53,13 +53,13 @@ class _Time:
         return self.now_s
 
 
-def test_the_first_owner_knows_that_nobody_holds_anything() -> None:
+def test_the_first_coordinator_knows_that_nobody_holds_anything() -> None:
     last = LeaderClaim("p", _TIMES, _Kept(), _Time()).last
     assert last is not None
     assert last.holders == frozenset()
 
 
-def test_the_next_one_knows_the_holders_and_waits_for_as_long_as_the_promises_of_the_one_before_last() -> None:
+def test_the_next_one_knows_the_members_and_waits_for_as_long_as_the_promises_of_the_one_before_last() -> None:
     kept = _Kept()
     LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
     last = LeaderClaim("p", leader_times(1.0), kept, _Time()).last
@@ -119,7 +119,7 @@ def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_on
     assert seen or not counts[0]
 
 
-def test_an_owner_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl() -> None:
+def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl() -> None:
     kept, time = _Kept(), _Time()
     claim = LeaderClaim("p", _TIMES, kept, time)
     time.now_s += 1.9
@@ -147,7 +147,7 @@ def test_an_answer_counts_from_when_it_was_asked_for() -> None:
     assert not claim.sure
 
 
-def test_an_owner_whose_place_is_taken_is_not_sure_at_once() -> None:
+def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once() -> None:
     kept = _Kept()
     claim = LeaderClaim("p", _TIMES, kept, _Time())
     assert claim.sure

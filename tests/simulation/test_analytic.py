@@ -330,7 +330,7 @@ def test_a_station_that_nobody_chooses_is_empty() -> None:
 # -- what is refused --------------------------------------------------------------------------------
 
 _NAN, _INF = math.nan, math.inf
-_UTILISATION = "it must be >= 0 and < 1, or the queue grows without end"
+_UTILISATION = "it must be >= 0 and < 1; from 1 on the queue grows for ever"
 
 _REFUSED: list[tuple[Callable[[], object], str]] = [
     *((lambda rho=rho: mm1(rho), f"rho is {rho}; {_UTILISATION}") for rho in (1.0, 1.5, -0.1, _NAN, _INF)),

@@ -56,7 +56,7 @@ def test_where_nothing_takes_time_a_cluster_is_a_pool(policy: str) -> None:
     assert found.metrics["failed_calls"] > 0
 
 
-def test_what_the_pool_replaces_has_no_house() -> None:
+def test_what_the_pool_replaces_has_no_coordinator() -> None:
     scenario = closed(2, 0.0, 1.0, cluster={"members": 2, "network": wire(0.25)}, horizon_s=10.0)
     assert run(scenario, "always_first").house is None
     assert run(scenario, "fifo").house is not None
@@ -80,14 +80,14 @@ def test_a_slot_that_is_given_back_reaches_the_next_a_round_trip_later() -> None
     assert record.metrics["utilisation"] == pytest.approx(2 / 100)
 
 
-def test_the_owner_does_one_thing_at_a_time() -> None:
+def test_the_coordinator_does_one_thing_at_a_time() -> None:
     record = run(at([0.0] * 4, 1.0, endpoint(capacity=4), cluster={"members": 4, "coordinator_s": 0.25}))
     assert [began for began, _ in times(record)] == [0.25, 0.5, 0.75, 1.0]
     assert record.metrics["owner_wait_mean_s"] == pytest.approx(0.625, rel=0.03)
     assert record.metrics["network_wait_mean_s"] == record.metrics["slot_wait_mean_s"] == 0.0
 
 
-def test_an_owner_grants_no_more_than_it_has_time_for() -> None:
+def test_a_coordinator_grants_no_more_than_it_has_time_for() -> None:
     cluster = {"members": 4, "coordinator_s": 0.125, "network": wire(0.03125), "ttl_s": 400.0}
     record = run(closed(40, 0.0, 0.5, endpoint(capacity=40), cluster=cluster, horizon_s=200.0))
     # Eight messages a second, of which a lease takes two: it is asked for, and it ends. Heartbeats are not needed.
@@ -131,17 +131,17 @@ def test_a_block_saves_round_trips() -> None:
     assert in_blocks.metrics["throughput_per_s"] > 1.7 * singly.metrics["throughput_per_s"]
 
 
-def test_what_is_out_stays_out_when_the_owner_dies() -> None:
+def test_what_is_out_stays_out_when_the_coordinator_dies() -> None:
     cluster = {"members": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 0.5}]}
     record = run(at([0.0, 1.25, 8.0], [5.0, 1.0, 1.0], cluster=cluster))
     assert times(record) == [(0.0, 5.0), (5.0, 6.0), (8.0, 9.0)]
     assert record.metrics["lost_leases"] == 0
 
 
-def test_while_the_owner_is_away_nobody_is_served() -> None:
+def test_while_the_coordinator_is_away_nobody_is_served() -> None:
     cluster = {"members": 2, "ttl_s": 2.0, "outages": [{"at_s": 1.0, "for_s": 1.0}]}
     ((began, _),) = times(run(at([1.25], 1.0, cluster=cluster)))
-    # Holders knock once a tenth of a second, so both are in soon after, and the grace is over.
+    # Members knock once a tenth of a second, so both are in soon after, and the grace is over.
     assert 2.0 < began < 2.75
 
 

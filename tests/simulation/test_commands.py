@@ -146,7 +146,7 @@ def test_where_nothing_can_be_written_is_said_before_anything_runs(
     mistake: Callable[..., str], name: str, out: str, reason: str
 ) -> None:
     line = mistake(name, "scenario.toml", "--out", out, scenario=_ENDLESS)
-    assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a folder that can be made or written"
+    assert line == f"balancer: --out: {out}: cannot be written: {reason}; choose a writable folder"
     assert [path.name for path in Path().iterdir()] == ["scenario.toml"]
 
 

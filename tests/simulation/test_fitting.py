@@ -142,7 +142,7 @@ def test_an_endpoint_with_few_calls_is_taken_for_one_like_the_others() -> None:
     fit = fit_trace(replace(trace, attempts=[*rest, *slow]))
     assert 0.05 * 0.9 < _mean_s(fit, "http://e2/") < 0.075  # its own three calls say 0.09
     assert fit.times.own["http://e2/"][0] < 0.1
-    assert any("http://e2/: more than 3 calls" in line for line in unknown(fit))
+    assert any("http://e2/: its own times: only 3 of its calls" in line for line in unknown(fit))
 
 
 def test_an_endpoint_without_calls_is_like_the_others_and_that_is_said() -> None:
@@ -152,7 +152,7 @@ def test_an_endpoint_without_calls_is_like_the_others_and_that_is_said() -> None
     assert _mean_s(fit, "http://new/") == pytest.approx(_mean_s(fit, "http://free/"))
     new = fit.scenario().endpoints[1]
     assert (new.capacity, new.weight, new.labels) == (5, 2.0, ["big"])
-    assert any("http://new/: anything" in line for line in unknown(fit))
+    assert any("http://new/: everything" in line for line in unknown(fit))
 
 
 def test_kinds_have_times_of_their_own_at_each_endpoint_and_a_run_of_the_fit_has_them() -> None:
@@ -415,3 +415,31 @@ def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -
     assert fit_trace(Trace(attempts=log)).members[0].capacity == 1
     finer = [replace(each, ended_s=each.ended_s + 0.0001) for each in log]
     assert fit_trace(Trace(attempts=finer)).members[0].capacity == 2
+
+
+# -- values that no scenario may have -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("capacity", value) for value in (-1, 0, 1_000_000, 1_000_001, 10**30, None)),
+        *(("weight", value) for value in (-1.0, 0.0, 5e-324, 1e308, float("inf"), float("nan"), None)),
+        *(("name", value) for value in ("", " ", "a\n", "http://u:p@a/?k=v", "http://[::1", "x" * 300)),
+        *(("host", value) for value in ("", " ", "a\n", "http://free/")),
+        ("labels", ["", "a\n"]),
+    ],
+)
+def test_what_a_trace_has_and_no_scenario_may_have_is_a_line(key: str, value: Any) -> None:
+    made = made_trace(_scenario(_FREE, _LINES, calls=20))
+    first, *others = made.runs[0]["endpoints"]
+    attempts = made.attempts
+    if key == "name":
+        attempts = [replace(each, endpoint=value) if each.endpoint == first["name"] else each for each in attempts]
+    trace = replace(made, runs=[{**made.runs[0], "endpoints": [{**first, key: value}, *others]}], attempts=attempts)
+    try:
+        fit_trace(trace).scenario()
+    except ConfigError as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either it works, or it is this
+    else:
+        assert (key, value) not in [("capacity", 1_000_001), ("capacity", 10**30)]

@@ -110,10 +110,10 @@ def test_threads_that_are_missing_are_advised_and_few_calls_tell_nothing() -> No
     slow = few.changed(workload=Batch(samples=12, samples_at_once=2, stages=[stage]))
     trace, left, _ = cut(slow, 0.4)
     advice = forecast_trace(trace, left).advice
-    assert advice.startswith("with twice as many threads for each problem what is left would take "), advice
+    assert advice.startswith("with twice as many threads for each problem the rest would take "), advice
     busy, left, _ = cut(few, 0.4)
     assert "threads" not in forecast_trace(busy, left).advice
-    with pytest.raises(ConfigError, match="calls have ended, and it takes at least 50"):
+    with pytest.raises(ConfigError, match="calls have ended; it needs at least 50"):
         forecast_trace(until(trace, 0.5), left)
 
 
@@ -123,7 +123,7 @@ def test_a_batch_may_say_how_large_each_sample_is() -> None:
     )
     works, _ = works_of(scenario, scenario.workload, Streams(1, 0))
     assert [len(stages[0]) for stages in works] == [10, 1, 20]
-    with pytest.raises(ValueError, match="sizes has 1 values, and there are 2 samples"):
+    with pytest.raises(ValueError, match="sizes has 1 values, but there are 2 samples"):
         Batch(samples=2, sizes=[1.0], stages=[Stage(name="s", tasks=1, workers=1)])
     with pytest.raises(ValueError, match="either task_spread or sizes"):
         Batch(samples=1, sizes=[1.0], task_spread=0.5, stages=[Stage(name="s", tasks=1, workers=1)])

@@ -72,10 +72,10 @@ def test_the_interval_covers_the_truth_in_nine_of_ten_studies(key: str, q: float
 
 def test_too_few_observations_or_too_unlike_ones_are_too_short_for_a_p99() -> None:
     few = pooled(of([1.0] * 400, [1.0] * 400), "wait_p99_s")
-    assert few.refusal == "800 observations, and it takes at least 1000"
+    assert few.refusal == "800 observations; it needs at least 1000"
     # All long waits are of one run: the next one may have as many, or none.
     unlike = pooled(of([1.0] * 1000, [1.0] * 970 + [9.0] * 30, [1.0] * 1000), "wait_p99_s")
-    assert unlike.refusal.endswith("differs too much from run to run, and it takes runs about 19 times as long")
+    assert unlike.refusal.endswith("differs too much from run to run; it needs runs about 19 times as long")
     assert not pooled(of([1.0] * 400, [1.0] * 400), "wait_p50_s").refusal
 
 
@@ -217,11 +217,11 @@ def test_it_is_said_what_does_not_count_and_why_all_does() -> None:
         endpoints=[endpoint(capacity=1000)],
     )
     assert re.search(r"warm-up: the first \d+(\.\d+)? s of each run do not count", found)
-    assert "no warm-up: all of each run counts, as the work has an end" in said(
+    assert "no warm-up: all of each run counts, because the work has an end" in said(
         workload={"kind": "closed", "workers": 2, "calls": 5}
     )
     slow = endpoint(faults=[{"kind": "slow_within", "from_s": 9.0, "to_s": 99.0}])
-    assert "as a fault begins or ends at an instant" in said(endpoints=[slow])
+    assert "because a fault begins or ends at an instant" in said(endpoints=[slow])
     assert "warm-up" not in said(warmup_s=0.0)
 
 
@@ -306,9 +306,9 @@ def test_who_gives_up_lets_a_queue_end() -> None:
         ({"workload": RECORDED, "within": 0.1}, "within: the work is recorded"),
         ({"workload": RECORDED, "requests": {"work_again": "drawn"}}, 'work_again: found "drawn"'),
         ({"within": 0.1, "most_replications": 2}, "most_replications is 2 and replications 3"),
-        ({"workload": {"kind": "tasks", "workers": 1}}, "give either how many tasks"),
+        ({"workload": {"kind": "tasks", "workers": 1}}, "give either the number of tasks"),
         ({"workload": {"kind": "tasks", "workers": 1, "tasks": 2, "kinds": [0]}}, "kinds has 1 values"),
-        ({"workload": {"kind": "tasks", "workers": 1, "work_s": [1.0], "kinds": [1]}}, "found 1, and requests.kinds"),
+        ({"workload": {"kind": "tasks", "workers": 1, "work_s": [1.0], "kinds": [1]}}, "found 1, but requests.kinds"),
         ({"work": {"kind": "bounded_pareto", "least_s": 2.0, "most_s": 1.0}}, "least_s is 2"),
     ],
 )

@@ -190,10 +190,10 @@ def test_loads_are_not_run_for_a_table(compare: Callable[..., Any], monkeypatch:
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["a.toml", "--markdown"], "--markdown: it is for the table of several scenarios, and there is one; "),
-        (["a.toml", "b.toml", "--by", "lost"], "--by: it takes one scenario, and there are 2; give one, or leave it"),
-        (["a.toml", "b.toml", "--out", "x"], "--out: it takes one scenario, and there are 2; give one, or leave it"),
-        (["a.toml", "b.toml", "a.toml"], "SCENARIO: a.toml is there twice; give each once"),
+        (["a.toml", "--markdown"], "--markdown: it needs several scenarios; found one; "),
+        (["a.toml", "b.toml", "--by", "lost"], "--by: it takes one scenario; found 2; give one, or leave it"),
+        (["a.toml", "b.toml", "--out", "x"], "--out: it takes one scenario; found 2; give one, or leave it"),
+        (["a.toml", "b.toml", "a.toml"], "SCENARIO: a.toml is listed twice; give each once"),
         (["a.toml", "no.toml"], "no.toml: "),
         (["a.toml", "wrong.toml"], "wrong.toml: policies: unknown strategy 'fifi'"),
         (["a.toml", "b.toml", "--strategy", "fifi"], "a.toml: policies: unknown strategy 'fifi'"),

@@ -75,7 +75,7 @@ def test_callers_who_come_anyway_are_predicted_by_their_rate() -> None:
 @pytest.mark.more
 def test_callers_who_come_faster_than_they_are_served_have_no_end() -> None:
     scenario = _RUN.changed(workload=Poisson(rate_per_s=400.0), horizon_s=3.0)
-    with pytest.raises(ConfigError, match="no end can be predicted"):
+    with pytest.raises(ConfigError, match="so it has no end"):
         predict(made_trace(scenario), 2000, draws=5)
 
 
@@ -117,10 +117,10 @@ def test_fit_writes_a_scenario_and_a_report(trace: Trace, tmp_path: Path, comman
     found = json.loads(said)
     assert found["errors"] == []
     assert found["callers"] == 10
-    assert found["endpoints"]["http://b/"]["behaviour"] == "works on 2 at a time, and the others wait in it"
+    assert found["endpoints"]["http://b/"]["behaviour"] == "works on 2 at a time; the others wait in its queue"
     page = (folder / "fit.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
-    assert "What could not be known" in page
+    assert "Not known" in page
     assert "# Fitted to trace.jsonl." in out.read_text(encoding="utf-8")
 
 
@@ -141,8 +141,8 @@ def test_an_outage_by_which_a_run_would_be_sooner_is_no_delay(capsys: pytest.Cap
     rest = RunPrediction(1.0, 10, {}, {"http://a/": -0.116, "http://b/": 2.0}, 0.5)
     _print(Backtest((BacktestTest(0.1, rest, {}),), {}))
     said = capsys.readouterr().out
-    assert "an outage of http://a/ of 0.5 s, which none has seen: no delay to speak of" in said
-    assert "an outage of http://b/ of 0.5 s, which none has seen: later by 2 s" in said
+    assert "an outage of http://a/ of 0.5 s, which the trace does not have: hardly later" in said
+    assert "an outage of http://b/ of 0.5 s, which the trace does not have: later by 2 s" in said
 
 
 def test_a_trace_that_is_to_be_simulated_has_to_be_fitted_first(trace: Trace, tmp_path: Path, command: Command) -> None:

@@ -120,7 +120,7 @@ def test_all_tables_say_who_cannot_keep_up(overloaded: Study) -> None:
     share = f"{overloaded.unfinished('always_first'):.1%}"
     text = printed(overloaded, print_ranking, print_study)
     assert text.count(f"cannot keep up, so the times grow with the horizon: always_first ({share} unfinished)") == 2
-    assert "or never ending them" in text
+    assert "or never end them" in text
     assert "cannot keep up" in best_in_words(_of({"always_first": overloaded.records["always_first"]}))
 
 

@@ -119,7 +119,7 @@ def test_with_twice_the_slots_there_are_callers_to_fill_them() -> None:
 def test_an_endpoint_that_there_is_not_yet_is_named_so_and_which_one_it_is_like() -> None:
     found = recommend(_KNOWN, deadline_s=1.4, **_FEW)
     assert chosen(found).made_up == {"http://one-more-like-e1/": "http://e1/"}
-    assert "http://one-more-like-e1/ is made up: one more, like http://e1/" in verdict(found)
+    assert "http://one-more-like-e1/ does not exist yet: one more, like http://e1/" in verdict(found)
     assert "budget" not in verdict(recommend(_SLOW, deadline_s=0.05, **_FEW))
     assert "within 0.0001 endpoint-hours" in verdict(recommend(_SLOW, budget_h=0.0001, **_FEW))
 
@@ -137,7 +137,7 @@ def test_tasks_are_as_many_as_asked_for_and_a_flat_list_will_do() -> None:
 
 
 def test_callers_who_come_anyway_have_no_end_and_are_refused() -> None:
-    with pytest.raises(ConfigError, match="there is no end to be in time"):
+    with pytest.raises(ConfigError, match="so the work has no end"):
         recommend(_SLOW.changed(workload=Poisson(rate_per_s=1.0)))
 
 
@@ -172,10 +172,10 @@ def test_the_command_writes_a_config_that_loads_and_a_page(
     in_time = (*told, "--deadline", "2.2s", "--strategy", "fifo")
     code, said, _ = command(*in_time, "-o", str(config), "--report", str(folder))
     assert code == 0
-    assert "with 95% over by" in said
+    assert "with 95% it ends by" in said
     assert "recommended" in said
     assert [each.capacity for each in load_config(config).pool_endpoints] == [2, 2, 2]
-    assert config.read_text(encoding="utf-8").startswith("# with 95% over by")
+    assert config.read_text(encoding="utf-8").startswith("# with 95% it ends by")
     page = (folder / "recommendation.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "Made by balancer" in page
@@ -216,7 +216,7 @@ def test_the_run_of_a_pipeline_is_taken_for_as_many_callers_as_were_under_way() 
     found = recommend(fit_trace(trace), **_FEW)
     assert present(found) == pytest.approx(lasted_s, rel=0.2)
     assert "names have several calls at once" in found.remarks[0]
-    assert any("recommend takes them so" in line for line in fit_lines(fit_trace(trace)))
+    assert any("recommend uses that" in line for line in fit_lines(fit_trace(trace)))
     assert present(recommend(fit_trace(trace), tasks=240, **_FEW)) == pytest.approx(2 * lasted_s, rel=0.2)
 
 
@@ -233,7 +233,7 @@ def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> No
 
 def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> None:
     trace = made_trace(_SLOW.changed(workload=Poisson(rate_per_s=30.0), horizon_s=4.0))
-    with pytest.raises(ConfigError, match=r"no end to be in time; if they do wait .* kind = \"closed\""):
+    with pytest.raises(ConfigError, match=r"so the work has no end; if they do wait .* kind = \"closed\""):
         recommend(fit_trace(trace), **_FEW)
 
 
@@ -273,9 +273,9 @@ def test_two_runs_are_named_and_their_tasks_added() -> None:
     assert any(line.startswith(said) for line in fit_lines(fit))
     half = [replace(each, run="later", task=None) for each in first.attempts]
     told = list(fit_lines(fit_trace(replace(first, attempts=[*first.attempts, *half]))))
-    assert told[0].endswith("(none with a name); so names do not tell who asked; the calls of all were taken together")
+    assert told[0].endswith("(none with a name); so names do not identify callers; all calls are used together")
     (remark,) = recommend(fit, **_FEW).remarks
-    assert remark == f"{said}; the tasks are those of all, 110, unless --tasks says how many"
+    assert remark == f"{said}; tasks is the sum of all, 110, unless you give --tasks"
 
 
 def test_from_too_few_calls_no_behaviour_is_claimed() -> None:
@@ -284,8 +284,8 @@ def test_from_too_few_calls_no_behaviour_is_claimed() -> None:
         endpoints=[_SLOW.endpoints[0].model_copy(update={"capacity": 8, "parallel": 1})],
     )
     first, *others = fit_lines(fit_trace(made_trace(lines, "fifo")))
-    assert first == "too few calls to go by: 29 have ended, and a prediction takes at least 50"
-    assert any("cannot be told" in line for line in others)
+    assert first == "too few calls: 29 have ended; a prediction needs at least 50"
+    assert any("is unknown: assumed" in line for line in others)
     assert not any("at a time" in line for line in others)
     more = list(fit_lines(fit_trace(made_trace(lines.changed(workload=Closed(workers=8, calls=80)), "fifo"))))
     assert any("1 at a time" in line for line in more)

@@ -48,12 +48,12 @@ def test_it_has_one_to_three_columns(tmp_path: Path, trace: str, found: tuple[li
         ("", "found rows of no columns"),
         ("1\nx\n", "trace.csv:2: the instant, in seconds: found 'x'; it must be a number"),
         ("1,2\n2,\n", "trace.csv:2: the work, in seconds: found ''; it must be a number"),
-        ("1,2\n2\n", "found rows of [1, 2] columns; all must have as many, 1 to 3"),
+        ("1,2\n2\n", "found rows of [1, 2] columns; all must have the same number, 1 to 3"),
         ("1,2,0,9\n", "trace.csv:1: found 4 columns; there are at most 3"),
         ("2\n1\n", "workload.file: at_s must be in order"),
         ("1,1,0.5\n", "workload.file: kinds[0]: found 0.5"),
         ("-1\n", "workload.file: at_s[0]: found -1.0"),
-        ("1,1,2\n", "workload.kinds: found 2, and requests.kinds has 2"),
+        ("1,1,2\n", "workload.kinds: found 2, but requests.kinds has 2"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(tmp_path: Path, trace: str, line: str) -> None:

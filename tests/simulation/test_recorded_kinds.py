@@ -43,8 +43,8 @@ def test_works_that_are_given_go_before_those_of_the_kind() -> None:
 @pytest.mark.parametrize(
     ("kinds", "problem"),
     [
-        ([0, 1], "kinds has 2 values and at_s 4; one for each"),
-        ([0, 1, 2, 0], "workload.kinds: found 2, and requests.kinds has 2; the first is 0"),
+        ([0, 1], "kinds has 2 values and at_s has 4; give one for each"),
+        ([0, 1, 2, 0], "workload.kinds: found 2, but requests.kinds has 2; the first is 0"),
         ([0, 1, -1, 0], "greater than or equal to 0"),
     ],
 )

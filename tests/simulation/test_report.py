@@ -99,7 +99,7 @@ def test_tables_fit_80_columns_in_any_encoding(studies: dict[str, Study], kind: 
 def test_the_ranking_says_how_sure_it_is(studies: dict[str, Study]) -> None:
     said = {
         "open": "95% intervals over 3 replications",
-        "one": "one replication: nothing can be said about chance",
+        "one": "one replication gives no intervals",
         "nothing": "in no replication did a request succeed",
         "unfinished": "no batch was done within horizon_s, 1 s",
     }

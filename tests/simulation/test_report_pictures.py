@@ -61,7 +61,7 @@ def test_every_call_is_drawn_however_few_blocks_there_may_be(
     monkeypatch.setattr("balancer_simulator.report.charts._MOST_BLOCKS", most)
     chart = gantt(study, "fifo")
     spans = study.records["fifo"][0].spans
-    assert ("are drawn together" in chart.caption) == (most < len(spans))
+    assert ("are drawn in blocks" in chart.caption) == (most < len(spans))
     assert len(drawn) <= 2 * most  # a box for each of the two stages of a block
     slot = max(top - bottom for _, _, top, bottom in drawn)
     used_s = sum((right - left) * (top - bottom) for left, right, top, bottom in drawn) / slot
@@ -135,9 +135,9 @@ def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, axes: list[t
     others = [by_load.metric(policy, "sojourn_mean_s") for policy in ("random", "least_in_flight")]
     assert ax.get_xlim()[1] < 2 * max(interval.high for interval in others), "it flattens the others"
     words = [text.get_text() for text in ax.texts]
-    assert "cannot keep up" in words or "Nothing is known of always_first" in chart.caption
+    assert "cannot keep up" in words or "Not known: always_first" in chart.caption
     for chart in (tails(by_load, "sojourn"), tails(by_load, "wait"), curves(by_load), beside_best(by_load)):
-        assert re.search(r"Not drawn is what cannot keep up: .*always_first", chart.caption), chart.title
+        assert re.search(r"Not drawn, because they cannot keep up: .*always_first", chart.caption), chart.title
     times, waits, *by = [{line.get_label(): line for line in ax.lines} for _, ax in axes]
     assert set(times) == set(waits) == {"random", "least_in_flight"}
     for lines in by:  # it keeps up at the lower load

@@ -106,7 +106,7 @@ _REFUSED = [
         )
         for do in ("add", "drain", "remove")
     ),
-    *((second(f"url = '{url}'"), "endpoints: 'http://a' is there twice; URLs must differ") for url in _WRITTEN),
+    *((second(f"url = '{url}'"), "endpoints: 'http://a' is listed twice; URLs must differ") for url in _WRITTEN),
     # Endpoints follow the rules of configs.
     (second('url = "a:80"'), "endpoints[1].url: found 'a:80': it has a port and no scheme; write 'http://a:80'"),
     (
@@ -127,15 +127,15 @@ _REFUSED = [
     # Rules.
     (
         f'{_REST}[health]\nping = "program"\n',
-        "health.ping: found 'program'; active probes are not simulated, so \"off\" or nothing",
+        "health.ping: found 'program'; active probes are not simulated; set \"off\", or leave it out",
     ),
     (
         f"{_REST}[requests]\nretry_pause_s = 1.0\n[retries]\n",
-        "requests.retry_pause_s: [retries] says how long to pause; give one of the two",
+        "requests.retry_pause_s: [retries] also sets the pauses; give one of the two",
     ),
     (
         f"{_REST}[requests]\nhedge_after_s = 3.0\ncall_timeout_s = 3.0\n",
-        "requests.hedge_after_s: found 3, and a call is given up after call_timeout_s = 3; it must be less",
+        "requests.hedge_after_s: found 3, but a call is given up after call_timeout_s = 3; it must be less",
     ),
     (
         f"{_REST}capacity = 2\n{_KINDS}",
@@ -277,7 +277,7 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
     found = read(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.3"]\ncores = 4\n')
     assert {name: host.cores for name, host in found.hosts.items()} == {"10.0.0.1": 2, "10.0.0.2": 2, "10.0.0.3": 4}
     line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{1..2}}"]\ncores = 2\n[hosts."10.0.0.2"]\ncores = 4\n')
-    assert line == "hosts: '10.0.0.2' is there twice; names, ranges expanded, must differ"
+    assert line == "hosts: '10.0.0.2' is listed twice; names, with ranges expanded, must differ"
     line = complaint(tmp_path, f'{cluster}[hosts."10.0.0.{{3..4}}"]\ncores = 2\n')
     assert line == "hosts: no endpoint is on '10.0.0.4'"
 

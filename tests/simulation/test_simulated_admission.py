@@ -78,8 +78,7 @@ def test_told_loads_keep_calls_off_a_server_that_does_less_at_once_than_the_pool
     [
         (
             {"endpoints": [{"url": "http://a/", "quota": "kex"}], "quotas": {"key": {"requests_per_min": 1}}},
-            "endpoints[0].quota: found 'kex', and there is no such entry of [quotas]\n"
-            "quotas: no endpoint has quota = 'key'",
+            "endpoints[0].quota: found 'kex', which is not in [quotas]\nquotas: no endpoint has quota = 'key'",
         ),
         (
             {

@@ -150,7 +150,7 @@ def test_who_loses_more_is_ranked_behind_however_quick() -> None:
     [
         (lambda: run_study(scenario(), ["fifo"], jobs=0), "jobs is 0; it must be >= 1"),
         (lambda: scenario(warmup_s=60.0), "warmup_s is 60 and horizon_s 60"),
-        (lambda: scenario(endpoints=[EndpointModel(url="http://a/")] * 2), "is there twice"),
+        (lambda: scenario(endpoints=[EndpointModel(url="http://a/")] * 2), "is listed twice"),
         (lambda: scenario(hosts={"nowhere": {"cores": 1.0}}), "no endpoint is on 'nowhere'"),
     ],
 )

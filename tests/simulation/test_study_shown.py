@@ -40,7 +40,7 @@ def test_a_cell_has_the_ranking_who_won_and_how_it_was_run(study: Study) -> None
 
 def test_one_replication_says_nothing_of_chance(study: Study) -> None:
     alone = Study(study.scenario.changed(replications=1), {p: r[:1] for p, r in study.records.items()})
-    assert "nothing is known of chance" in alone._repr_html_()
+    assert "one replication, so no intervals" in alone._repr_html_()
     assert "cannot be told apart" not in alone._repr_html_().rsplit("</table>", 1)[1]
 
 

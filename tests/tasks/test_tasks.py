@@ -52,7 +52,7 @@ def test_a_lease_that_was_acquired_is_released_without_waiting(library: type[Lib
     async def main() -> None:
         lease = await pool.aio.acquire(timeout=5)
         lease.release(Outcome.FAILURE)
-        with pytest.raises(LeaseError, match="given back already"):
+        with pytest.raises(LeaseError, match="already released"):
             lease.release()
 
     library.run(main)
@@ -79,7 +79,7 @@ def test_a_lease_that_ran_out_is_told_at_the_end_of_its_block(library: type[Libr
     pool = Pool(["a"])
 
     async def main() -> None:
-        with pytest.raises(LeaseError, match="ran out"):
+        with pytest.raises(LeaseError, match="expired"):
             async with pool.aio.lease(ttl_s=0.001):
                 await task_until(library, lambda: not pool.leases())
 

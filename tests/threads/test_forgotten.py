@@ -64,7 +64,7 @@ def test_it_is_logged_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
     pool.lease()
     pool.stats()
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert lines == ["lease 1 of http://a/ was nobody's any more after 0 s; its slot goes to others"]
+    assert lines == ["lease 1 of http://a/ was abandoned after 0 s, without a release; its slot goes to others"]
 
 
 @_RULES

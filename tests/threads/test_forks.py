@@ -53,7 +53,7 @@ def _in_child(act: Callable[[], object]) -> Any:
 
 
 def _is_refused(said: Any) -> bool:
-    return bool(said[0] == "PoolForked" and f"of process {os.getpid()}," in said[1] and "\n" not in said[1])
+    return bool(said[0] == "PoolForked" and f"to process {os.getpid()}," in said[1] and "\n" not in said[1])
 
 
 _CALLS: dict[str, Callable[[Pool], object]] = {
@@ -110,7 +110,7 @@ def test_a_lease_of_the_parent_is_the_parents_to_give_back() -> None:
 
         kind, _, notes = _in_child(block)
         assert kind == "KeyError"
-        assert "this pool is of process" in notes[0]
+        assert "this pool belongs to process" in notes[0]
     assert lease.ended
     assert pool.stats().calls == 1
 
@@ -164,7 +164,7 @@ def test_a_child_of_a_child_names_its_own_parent() -> None:
         own = Pool(["a"])
         me = os.getpid()
         said = _in_child(lambda: own.acquire(0))
-        return [said[0], f"of process {me}," in said[1]]
+        return [said[0], f"to process {me}," in said[1]]
 
     assert _in_child(child) == ["PoolForked", True]
 
@@ -185,7 +185,7 @@ def test_multiprocessing_that_forks_is_told_as_well() -> None:
         process = multiprocessing.get_context("fork").Process(target=_work, args=(pool, there))
         process.start()
     assert here.poll(20)
-    assert here.recv().startswith(f"PoolForked: this pool is of process {os.getpid()}, which")
+    assert here.recv().startswith(f"PoolForked: this pool belongs to process {os.getpid()}, and this")
     process.join(20)
     assert process.exitcode == 0
 

@@ -378,7 +378,7 @@ def test_a_call_sees_the_context_of_its_caller() -> None:
 
 def test_a_call_that_gives_its_lease_back_is_told_so() -> None:
     pool = pool_of("a")
-    with pytest.raises(Exception, match="given back already"):
+    with pytest.raises(Exception, match="already released"):
         call(pool.engine, lambda lease: lease.release(Outcome.SUCCESS), hedge_after_s=_NEVER_S)
     assert_nothing_lost(pool, 1)
 

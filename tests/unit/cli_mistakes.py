@@ -53,7 +53,7 @@ MISTAKES = {
 ODD_PACKAGES: dict[str, tuple[dict[str, str | None], str]] = {
     "no YAML": ({"problem.yaml": "name: [\n"}, "problem.yaml:2: is not YAML "),
     "no data": ({"data/sample/1.in": None, "data/sample/1.ans": None}, "data: no inputs; "),
-    "no accepted submission": ({"submissions/accepted/two.py": None}, "submissions/accepted: no submission that can "),
+    "no accepted submission": ({"submissions/accepted/two.py": None}, "submissions/accepted: no usable submission"),
     "interactive": ({"problem.yaml": "validation: custom interactive\n"}, "problem.yaml: is an interactive problem "),
     "time limit that is none": (
         {"problem.yaml": "limits: {time_limit: fast}\n"},

@@ -555,7 +555,7 @@ def test_a_string_is_no_collection_of_strings(arguments: dict[str, Any], clock: 
 
 def test_a_lease_that_the_call_gave_back_itself_is_an_error_of_the_caller(clock: ManualClock) -> None:
     place = Place("a", clock=clock)
-    with pytest.raises(Exception, match="given back already"):
+    with pytest.raises(Exception, match="already released"):
         call(place.pool.engine, lambda lease: lease.release(Outcome.SUCCESS))
 
 

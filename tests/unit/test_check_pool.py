@@ -65,11 +65,17 @@ def test_of_a_plain_pool_nothing_more_is_shown(check: Callable[[str], Checked]) 
     [
         (
             "",
-            "group 1 is not used where group 0 fails as a whole, for 3 of 4 endpoints are in that group, and 2 can be",
+            "group 1 is not used if all of group 0 fails, because 3 of 4 endpoints are in that group, and 2 can be",
         ),
-        ("[health]\nmax_ejected_share = 1.0\n", "for with 3 of 4 endpoints ejected all must serve; set max_ejected"),
+        (
+            "[health]\nmax_ejected_share = 1.0\n",
+            "because with 3 of 4 endpoints ejected, all must serve (panic); set max_ejected",
+        ),
         ("[health]\nmax_ejected_share = 1.0\npanic_share = 0.0\n", ""),
-        ("[health]\nenabled = false\n", "group 1 is used only when group 0 is drained, for health is off and there is"),
+        (
+            "[health]\nenabled = false\n",
+            "group 1 is used only when group 0 is drained, because health is off and there is",
+        ),
         ("[health]\nenabled = false\n[pool]\nspill_after_s = 1\n", ""),
     ],
     ids=["as by default", "panic", "as the guide says", "no health", "no health, but spilling"],
@@ -83,5 +89,5 @@ def test_a_group_that_would_never_be_used_is_told(check: Callable[[str], Checked
 def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]) -> None:
     config = '[pool]\nspill_after_s = 1\n[quotas."*"]\ntokens_per_min = 5\n[[endpoints]]\nurl = "http://a:1/"\n'
     spill, quota = _warnings(check(config))
-    assert spill.startswith("pool.spill_after_s: all endpoints are of one group")
+    assert spill.startswith("pool.spill_after_s: all endpoints have one group")
     assert quota.startswith("quotas.*: tokens_per_min without estimate")

@@ -129,7 +129,7 @@ initial = 2
 """
     said = balancer("check", "c.toml", config=ENDPOINT + other)
     for words in (
-        "health     ejects nobody\n",
+        "health     ejects no endpoint\n",
         "pings: program, every 5 s\n",
         "limits     aimd: from 2 slots up to the capacities, x 0.5 when overloaded\n",
         "host cap   3 slots on each other host\n",
@@ -267,7 +267,7 @@ def test_a_run_that_judged_nothing_is_no_success_and_says_why(balancer: Balancer
     registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), dead, "in memory"), "tests")
     said = balancer("run", "c.toml", config=GOOD + "attempts = 1\noutage_s = 0\n")
     assert said.code == 3
-    assert "Nothing was judged, for the infrastructure failed: " in said.out
+    assert "Nothing was judged, because the infrastructure failed: " in said.out
     assert "connection refused" in said.out.partition("Nothing was judged")[2]
     assert "never ejected, healthy" not in said.out
     assert "stopped" not in said.out
@@ -378,7 +378,7 @@ def test_secrets_are_never_shown_nor_written(
         ),
         (
             '[[endpoints]]\nurl = "http://h/?t=${TOKEN}"\nheaders = { "bad name" = "x" }\n' + PIPELINE,
-            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is no header name",
+            "c.toml: endpoints[0].headers: found a value that is not shown: 'bad name' is not a header name",
         ),
     ],
 )
@@ -461,8 +461,8 @@ def test_a_broken_plugin_is_named_where_it_may_matter(balancer: Balancer, monkey
     monkeypatch.setattr(cli, "default_registry", lambda: Registry(modules, group=None))
     said = balancer("check", "c.toml", "--strategy", "magic", config=ENDPOINT.replace("fake", "http"))
     assert said.code == 2
-    assert "plugin 'no.such.plugin' is broken and was set aside" in said.err
-    assert "plugin 'no.such.plugin' is broken and was set aside" in balancer("strategies").out
+    assert "plugin 'no.such.plugin' is broken and is not used" in said.err
+    assert "plugin 'no.such.plugin' is broken and is not used" in balancer("strategies").out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -480,7 +480,7 @@ def test_a_run_that_is_stopped_says_so(balancer: Balancer, registry: Registry, n
     package()
     said = balancer("run", "c.toml", config=GOOD)
     assert said.code == 128 + number
-    assert said.err == "stopping: programs that run are let end; once more to stop at once\n"
+    assert said.err == "stopping after the programs that run now; repeat to stop at once\n"
     assert "Not complete: the run was stopped" in said.out
     assert json.loads(Path("results/summary.json").read_text())["complete"] is False
 

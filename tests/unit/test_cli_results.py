@@ -49,7 +49,7 @@ def test_report_of_a_run_that_was_killed_says_that_it_is_not_complete(balancer: 
 
 def test_report_and_diff_name_what_is_no_results_folder(balancer: Balancer) -> None:
     line = balancer("report", "nowhere").refusal
-    assert line == "nowhere: holds no results; name the folder that a run has written, with its run.sqlite"
+    assert line == "nowhere: holds no results; name the results folder of a run, with its run.sqlite"
     assert not Path("nowhere").exists()
     assert balancer("diff", "here", "there").code == 2
     assert json.loads(balancer("diff", "here", "there", "--json").out)["errors"]
@@ -78,7 +78,7 @@ def test_a_shard_that_is_none_is_a_line(balancer: Balancer) -> None:
     rows(1)
     for shard in ("0/2", "3/2", "half", "1"):
         line = balancer("run", "c.toml", "--shard", shard, config=ROWS).refusal
-        assert f"--shard: '{shard}' is no share; write i/n" in line
+        assert f"--shard: '{shard}' is not a share; write i/n" in line
     assert not Path("results").exists()
 
 

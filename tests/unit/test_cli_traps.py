@@ -300,7 +300,7 @@ def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(
     Path("mine.toml").write_text("# mine\n")
     said = balancer("init", "mine.toml")
     assert (said.code, said.out) == (2, "")
-    assert said.lines == ["balancer: mine.toml: is there already; give another name, or replace it with --force"]
+    assert said.lines == ["balancer: mine.toml: already exists; give another name, or replace it with --force"]
     assert Path("mine.toml").read_text() == "# mine\n"
     assert balancer("init", "mine.toml", "--force").code == 0
     assert balancer("init").code == 0

@@ -166,8 +166,8 @@ _WRONG: list[tuple[str, str]] = [
     ),
     (
         _H + 'headers = {"X Key" = "c4n4ry"}',
-        "endpoints[0].headers: found a value that is not shown: 'X Key' is no header name; allowed are letters, digits "
-        "and hyphens",
+        "endpoints[0].headers: found a value that is not shown: 'X Key' is not a header name; allowed are letters, "
+        "digits and hyphens",
     ),
     ("[[endpoints]]", "endpoints[0].url: is missing"),
     ("[[endpoints]]\nurl = 5", "endpoints[0].url: found 5: it must be a text in quotes"),
@@ -199,8 +199,8 @@ _WRONG: list[tuple[str, str]] = [
     ),
     (
         '[[endpoints]]\nurl = "http://h{1..3}/"\nname = "x"',
-        "endpoints[0]: name: the url stands for 3 endpoints and the name for 1; names differ, so give both a range "
-        'of as many, such as name = "a-{1..3}", or leave the name out',
+        "endpoints[0]: name: the url stands for 3 endpoints and the name for 1; names must differ, so give the "
+        'name a range of 3, such as name = "a-{1..3}", or leave the name out',
     ),
     (_H + 'name = ""', "endpoints[0].name: found '': string should have at least 1 character"),
     (
@@ -264,9 +264,12 @@ _WRONG: list[tuple[str, str]] = [
     (_H + "[host_caps]\nh = 0", "host_caps.h: found 0: it must be >= 1"),
     (
         _H + "quota = 'kex'\n[quotas.key]\nrequests_per_min = 1\n[[endpoints]]\nurl = 'http://z/'\nquota = 'key'",
-        "endpoints[0].quota: 'kex' is no entry of [quotas]; did you mean 'key'? (quotas: key)",
+        "endpoints[0].quota: 'kex' is not in [quotas]; did you mean 'key'? (quotas: key)",
     ),
-    (_H + "[quotas.key]\nrequests_per_min = 1", "quotas.key: no endpoint has quota = 'key'; name it there"),
+    (
+        _H + "[quotas.key]\nrequests_per_min = 1",
+        "quotas.key: no endpoint has quota = 'key'; set it there, or remove this quota",
+    ),
     (
         _H + "quota = 'x'\n[quotas.x]\nrequest_per_min = 1",
         "quotas.x.request_per_min: unknown key; did you mean 'requests_per_min'? "

@@ -269,7 +269,7 @@ def test_a_second_return_says_which_lease() -> None:
     core = core_of(Endpoint("a"))
     lease = taken(core)
     core.release(lease, Outcome.SUCCESS, 1.0)
-    with pytest.raises(LeaseError, match=r"lease 1: <Lease 1 of a, ended> was given back already") as caught:
+    with pytest.raises(LeaseError, match=r"lease 1: <Lease 1 of a, ended> was already released") as caught:
         core.release(lease, Outcome.SUCCESS, 1.0)
     assert caught.value.lease_id == 1
 
@@ -297,7 +297,7 @@ class _Faulty(Fifo):
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        (None, r"strategy 'fifo' picked <Node stranger 0/1>, which is no node of this pool"),
+        (None, r"strategy 'fifo' picked <Node stranger 0/1>, which is not a node in service of this pool"),
         (ZeroDivisionError("division by zero"), r"strategy 'fifo' raised ZeroDivisionError\('division by zero'\)"),
     ],
 )

@@ -70,7 +70,7 @@ def test_call_with_a_function_that_works_later(fn: Any) -> None:
     pool = _pool()
     line = _refused(TypeError, lambda: pool.call(fn), pool)
     assert "a coroutine or generator function; pass a plain one" in line
-    assert "do the work in fn itself" in line
+    assert "do the work in fn, while it has the lease" in line
     assert pool.stats().acquired == 0  # seen before a lease is taken
 
 

@@ -23,7 +23,7 @@ class _Lender:
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         if lease.account is None:
-            raise LeaseError(lease.id, "given back already")
+            raise LeaseError(lease.id, "already released")
         lease.account = None
         self.returned.append((lease.id, outcome))
 

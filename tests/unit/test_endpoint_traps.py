@@ -39,7 +39,7 @@ def test_urls_are_endpoints() -> None:
 def test_one_endpoint_instead_of_a_list(alone: Any) -> None:
     with pytest.raises(TypeError) as caught:
         Pool(alone)
-    assert _line(caught) == f"endpoints is {alone!r}, one alone; give a list of them: [{alone!r}]"
+    assert _line(caught) == f"endpoints is {alone!r}, a single one; give a list: [{alone!r}]"
 
 
 @pytest.mark.parametrize("wrong", [None, 5, [5], [None], [("http://a/", 2)]])

@@ -133,7 +133,7 @@ def test_a_key_is_in_no_error() -> None:
         ({"Authorization": f"{_CANARY}é"}, "header 'Authorization'"),
         ({"Authorization": _CANARY.encode()}, "header 'Authorization'"),
         ({"Authorization": ""}, "header 'Authorization'"),
-        ({"X Key": _CANARY}, "'X Key' is no header name"),
+        ({"X Key": _CANARY}, "'X Key' is not a header name"),
         (f"Authorization: {_CANARY}", "headers takes a mapping"),
         ([("Authorization", _CANARY)], "headers takes a mapping"),
         (None, "headers takes a mapping"),

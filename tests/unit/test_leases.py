@@ -91,7 +91,7 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
     assert pool.leases() == ()
     assert heard[-2:] == [Expired(5.0, 1, "a", "slow", 1, 5.0), Ended(5.0, 1, "a", "slow", 1, Outcome.IGNORED, 5.0)]
     before = pool.stats()
-    with pytest.raises(LeaseError, match="ran out: its ttl_s was over"):
+    with pytest.raises(LeaseError, match="expired after its ttl_s"):
         lease.release(Outcome.FAILURE)
     assert pool.stats() == before
     assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
@@ -112,10 +112,10 @@ def test_the_error_of_a_block_that_outlasts_its_lease_is_not_lost() -> None:
     with pytest.raises(ConnectionResetError) as caught:
         _outlast(clock, pool, ConnectionResetError())
     (note,) = caught.value.__notes__
-    assert note.endswith("ran out: its ttl_s was over, so its slot went to others; return it sooner")
+    assert note.endswith("expired after its ttl_s, so its slot went to others; release it sooner")
     stats = pool.stats()
     assert (stats.calls, stats.failures, [endpoint.in_flight for endpoint in stats.endpoints]) == (0, 0, [0, 0])
-    with pytest.raises(LeaseError, match="ran out"):
+    with pytest.raises(LeaseError, match="expired"):
         _outlast(clock, pool)
 
 
@@ -129,7 +129,7 @@ def test_a_block_that_gives_its_lease_back_and_raises_is_heard() -> None:
 
     with pytest.raises(KeyError, match="mine") as caught:
         give_back_and_raise()
-    assert "given back already" in caught.value.__notes__[0]
+    assert "already released" in caught.value.__notes__[0]
     assert pool.stats().failures == 0
 
 
@@ -200,7 +200,9 @@ def test_a_forgotten_lease_is_logged_once_with_its_place_and_keeps_its_slot(capl
         pool.stats()
         clock.advance(30.0)
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert lines == [f"lease 1 of a held by 'sample 7' has been out for 30 s, acquired at {line}; is it forgotten?"]
+    assert lines == [
+        f"lease 1 of a held by 'sample 7' has been out for 30 s, acquired at {line}; did the program forget it?"
+    ]
     assert pool.leases()[0].where == line
     assert pool.stats().endpoints[0].in_flight == 1
 

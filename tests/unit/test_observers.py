@@ -174,9 +174,9 @@ def test_nothing_is_made_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("kinds", [{int}, {Event}, {"Granted"}])
 def test_a_stranger_among_the_kinds_is_refused(kinds: set[object]) -> None:
     pool = pool_of("a", health=None)
-    with pytest.raises(ValueError, match="no kind of event"):
+    with pytest.raises(ValueError, match="only event classes"):
         pool.observe(Heard(), kinds)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="must be callable"):
+    with pytest.raises(TypeError, match="must be a function"):
         pool.observe(7)  # type: ignore[arg-type]
 
 
@@ -276,11 +276,11 @@ def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog: pytest.Log
     _rests(pool, clock, 120)
     lines = caplog.messages if where == "log" else [f"a {each['said']}" for each in news.rows().values()]
     assert lines == [
-        "a asked to be left alone for 1 s",
+        "a asked for a rest of 1 s",
         "a back in service" if where == "page" else "a is back in service",
-        "a asked to be left alone for 1 s; since the last line about it, 60 s ago, it did so 54 times",
+        "a asked for a rest of 1 s; it did so 54 more times in the 60 s since the last line",
         "a back in service" if where == "page" else "a is back in service",
-        "a asked to be left alone for 1 s; since the last line about it, 60 s ago, it did so 54 times",
+        "a asked for a rest of 1 s; it did so 54 more times in the 60 s since the last line",
         "a back in service" if where == "page" else "a is back in service",
     ]
 

@@ -16,7 +16,7 @@ _MOVED = {
 def test_an_old_name_gives_the_same_and_warns(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     new, names = _MOVED[old]
     monkeypatch.delitem(sys.modules, old, raising=False)
-    with pytest.warns(DeprecationWarning, match=f"^{old} is {new} now"):
+    with pytest.warns(DeprecationWarning, match=f"^{old} is now {new};"):
         door = importlib.import_module(old)
     assert all(getattr(door, name) is getattr(importlib.import_module(new), name) for name in names)
 

@@ -195,7 +195,7 @@ def test_a_broken_plugin_is_named_and_set_aside_and_the_others_go_on(modules: Pa
         registry.find("sond", registry.strategies, "strategy")
     assert caught.value.problems == (
         "unknown strategy 'sond'; did you mean 'sound'? (there are: fifo, sound)",
-        f"plugin 'broken' is broken and was set aside: {found}",
+        f"plugin 'broken' is broken and is not used: {found}",
     )
 
 

@@ -123,7 +123,7 @@ def test_a_lease_ends_once_and_goes_back_where_it_came_from() -> None:
         other.release(lease)
     assert refused.value.lease_id == lease.id
     pool.release(lease)
-    with pytest.raises(LeaseError, match="given back already"):
+    with pytest.raises(LeaseError, match="already released"):
         lease.release()
     with pytest.raises(LeaseError), pool.lease() as lease:
         lease.release()  # the end of the block is the second time

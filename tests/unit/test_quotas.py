@@ -146,7 +146,7 @@ def test_what_a_call_used_is_said_before_it_ends() -> None:
     pool = Pool([Endpoint("http://a/", quota="key")], quotas={"key": QuotaSettings(tokens_per_min=10)})
     lease = pool.acquire(tokens=10)
     lease.release(tokens=3)
-    with pytest.raises(LeaseError, match="must be said before"):
+    with pytest.raises(LeaseError, match="report on a call before its lease ends"):
         lease.used(tokens=3)
     pool.acquire(timeout=0, tokens=7).release()
     with pytest.raises(AcquireTimeout):
@@ -182,7 +182,9 @@ def test_a_wait_that_is_over_for_a_quota_names_it_and_says_when_there_is_room() 
     with pytest.raises(AcquireTimeout) as caught:
         pool.acquire(0)
     assert caught.value.quotas == ("quota 'key': 3 of 3 requests used in this minute, room for another one in 48 s",)
-    assert f"; {caught.value.quotas[0]}; raise the quota or add a key with another one, or allow" in str(caught.value)
+    assert f"; {caught.value.quotas[0]}; raise the quota, or add a key with its own quota, or allow" in str(
+        caught.value
+    )
     clock.advance(48.0)
     pool.acquire(0).release()
 

@@ -102,7 +102,7 @@ def test_where_nobody_can_pay_the_call_ends_at_once_and_says_so(health: str) -> 
     with pytest.raises(NoEndpoint, match="'http://a/', 'http://b/' said that their account has no quota left") as told:
         pool.acquire(timeout=60.0)
     assert (told.value.spent, told.value.spent_names) == (2, ("http://a/", "http://b/"))
-    assert "out of service for good; pay, and add again" in str(told.value)
+    assert "out of service until added again; pay, then drain" in str(told.value)
     assert pool.out_of_service() == {"http://a/", "http://b/"}
     assert [each.health for each in pool.stats().endpoints] == ["spent", "spent"]
     pool.drain("http://a/")

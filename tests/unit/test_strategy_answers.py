@@ -68,7 +68,7 @@ def _meddling(when: str, meddle: Callable[[Node], object]) -> type[Strategy]:
 def test_a_node_cannot_be_written_to(field: str) -> None:
     node = Node(Endpoint("a", capacity=2))
     before = getattr(node, field)
-    with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node and not set it; ") as caught:
+    with pytest.raises(AttributeError, match=f"^a strategy may read {field} of a node but not set it; ") as caught:
         setattr(node, field, 7)
     assert "\n" not in str(caught.value)
     with pytest.raises(AttributeError, match=f"not delete {field} of a node"):
@@ -99,7 +99,7 @@ def test_a_strategy_that_sets_what_the_ledger_counts_is_told_and_changes_nothing
             act()
         except Exception as error:
             said.append(str(error))
-    assert any(f"may read {field} of a node and not set it" in text for text in said), said
+    assert any(f"may read {field} of a node but not set it" in text for text in said), said
     a = pool.stats().endpoints[0]
     assert (a.in_flight, a.capacity) == (len(pool.leases()), 3)
     assert a.in_flight <= 2
@@ -161,17 +161,17 @@ def _of_another_pool(strategy: _Scan, node: Node) -> object:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (_of_another_pool, r"<Node elsewhere 0/1>, which is no node of this pool that is in service"),
-        (lambda strategy, node: Node(node.endpoint), r"<Node a 0/1>, which is no node of this pool"),
-        (lambda strategy, node: node.endpoint, r"Endpoint\(url='a'.*, which is no node of this pool"),
-        (lambda strategy, node: "a", r"'a', which is no node of this pool"),
-        (lambda strategy, node: 0, r"0, which is no node of this pool"),
-        (lambda strategy, node: [node], r"\[<Node a 0/1>\], which is no node of this pool"),
-        (lambda strategy, node: _Unhashable(), r"<unhashable>, which is no node of this pool"),
-        (lambda strategy, node: _Raises(), r"<raises>, which is no node of this pool"),
-        (lambda strategy, node: _Loud(), r"line one line two x+\.\.\., which is no node of this pool"),
-        (lambda strategy, node: _Silent(), r"a _Silent, which is no node of this pool"),
-        (lambda strategy, node: strategy.gone[0], r"<Node gone 0/0>, which is no node of this pool that is in service"),
+        (_of_another_pool, r"<Node elsewhere 0/1>, which is not a node in service of this pool"),
+        (lambda strategy, node: Node(node.endpoint), r"<Node a 0/1>, which is not a node in service of this pool"),
+        (lambda strategy, node: node.endpoint, r"Endpoint\(url='a'.*, which is not a node in service of this pool"),
+        (lambda strategy, node: "a", r"'a', which is not a node in service of this pool"),
+        (lambda strategy, node: 0, r"0, which is not a node in service of this pool"),
+        (lambda strategy, node: [node], r"\[<Node a 0/1>\], which is not a node in service of this pool"),
+        (lambda strategy, node: _Unhashable(), r"<unhashable>, which is not a node in service of this pool"),
+        (lambda strategy, node: _Raises(), r"<raises>, which is not a node in service of this pool"),
+        (lambda strategy, node: _Loud(), r"line one line two x+\.\.\., which is not a node in service of this pool"),
+        (lambda strategy, node: _Silent(), r"a _Silent, which is not a node in service of this pool"),
+        (lambda strategy, node: strategy.gone[0], r"<Node gone 0/0>, which is not a node in service of this pool"),
     ],
     ids=["other pool", "copy", "endpoint", "name", "zero", "list", "unhashable", "hash", "loud", "silent", "gone"],
 )
@@ -207,7 +207,7 @@ def test_whoever_waits_hears_of_it_as_well() -> None:
         waits = threads.submit(pool.acquire, 10)
         until(lambda: pool.stats().waiting == 1)
         lease.release()
-        with pytest.raises(StrategyError, match="which is no node of this pool"):
+        with pytest.raises(StrategyError, match="which is not a node in service of this pool"):
             waits.result(10)
     assert [e.in_flight for e in pool.stats().endpoints] == [0]
 

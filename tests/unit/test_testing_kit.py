@@ -26,7 +26,7 @@ def test_the_clock_moves_only_when_told() -> None:
 @pytest.mark.parametrize("by_s", [-1.0, -1e-9, math.inf, math.nan])
 def test_the_clock_never_goes_back(by_s: float) -> None:
     clock = ManualClock()
-    with pytest.raises(ValueError, match="was told to advance by"):
+    with pytest.raises(ValueError, match="advance by"):
         clock.advance(by_s)
     assert clock() == 1000.0
     if not math.isfinite(by_s):

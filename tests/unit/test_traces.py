@@ -319,7 +319,7 @@ def test_a_sink_that_raises_anything_costs_rows_and_no_lease_and_the_writer_goes
     pool.close()
     assert [row.get("attempt") for row in sink.rows if row["row"] != "run"] == [4, None]
     assert (sink.rows[-1]["lost"], trace.lost) == (3, 3)
-    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: ValueError"]
+    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost and counted: ValueError"]
 
 
 def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -328,7 +328,7 @@ def test_a_last_row_that_cannot_be_written_is_no_lost_call(caplog: pytest.LogCap
         trace = pool.trace(sink)
         sink.error = Unwritten(OSError(errno.EFBIG, "File too large"), 0)
     assert trace.lost == 0
-    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost, and counted: File too large"]
+    assert [each.getMessage() for each in caplog.records] == ["trace: rows are lost and counted: File too large"]
 
 
 class _Raises:
@@ -543,7 +543,7 @@ def test_half_a_line_is_left_out_and_said(path: Path) -> None:
     with pool_of(ManualClock()).trace(path):  # the next run begins a line of its own
         pass
     assert len(read_trace(path).runs) == 1
-    assert any("cut short" in line for line in summary_lines(summary_of(found)))
+    assert any("incomplete line" in line for line in summary_lines(summary_of(found)))
 
 
 def test_a_summary_counts_open_calls_apart() -> None:
@@ -599,7 +599,7 @@ def test_a_parquet_file_without_pyarrow_is_one_line(tmp_path: Path, monkeypatch:
 
 def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
-    with pytest.raises(ConfigError, match=r"t\.parquet: has no column 'row', so it is no trace; found a$"):
+    with pytest.raises(ConfigError, match=r"t\.parquet: is not a trace: it has no column 'row'; found a$"):
         read_trace(tmp_path / "t.parquet")
     (tmp_path / "half.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(ConfigError, match=r"half\.parquet: cannot be read: "):
@@ -612,7 +612,7 @@ def test_other_files_of_these_kinds_are_no_traces(tmp_path: Path) -> None:
 
 def test_a_trace_is_not_written_over_itself(tmp_path: Path) -> None:
     write_trace(a_whole_trace(), tmp_path / "t.jsonl")
-    with pytest.raises(ConfigError, match="is what was read; choose another path"):
+    with pytest.raises(ConfigError, match="is the input file; choose another path"):
         run(str(tmp_path / "t.jsonl"), "--out", str(tmp_path / "t.jsonl"))
 
 
@@ -689,7 +689,10 @@ def test_a_table_with_named_columns() -> None:
             lambda: from_csv(["endpoint,asked_s,ended_s", "a,1,2", "a,5,4"], {}),
             "^csv:3: found asked_s 5, granted_s 5, en",
         ),
-        (lambda: from_nginx(["x\n"]), r"nginx log:1: found 'x', which is not of .*; give the log_format"),
+        (
+            lambda: from_nginx(["x\n"]),
+            r"nginx log:1: found 'x', which does not have the format .*; give",
+        ),
         (lambda: from_nginx([], "$msec"), r"found no \$upstream_addr"),
         (lambda: from_haproxy(["x\n"]), "haproxy log:1"),
     ],
@@ -724,10 +727,10 @@ def test_the_command_says_what_is_in_one_and_makes_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--format", "x"], "--format: it goes with --from"),
+        (["--format", "x"], "--format: it needs --from"),
         (["--from", "ngin"], "did you mean 'nginx'"),
-        (["--from", "csv", "--format", "x"], "--format: it goes with --from nginx"),
-        (["--from", "nginx", "--column", "a=b"], "--column: it goes with --from csv"),
+        (["--from", "csv", "--format", "x"], "--format: it needs --from nginx"),
+        (["--from", "nginx", "--column", "a=b"], "--column: it needs --from csv"),
         (["--from", "csv", "--column", "a"], "write FIELD=COLUMN"),
         ([], "cannot be read"),
     ],
@@ -743,7 +746,7 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("10.0.0.1 - - [x]", "...is it an access log"),
+        ("10.0.0.1 - - [x]", "...which is not a line of a trace; for an access log"),
         ("7", "...a line of a trace is a JSON object"),
         ('{"row": "attempt", "run": "r"}', "the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e"),
         ('{"row": "run", "version": 99}', "...found version 99"),
@@ -755,7 +758,10 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
         ({"slots": 0}, "found slots 0; it must be a whole number, 1 or more"),
         ({"slots": 1.5}, "found slots 1.5"),
         ({"slots": "2"}, "found slots '2'"),
-        ({"ended_s": -1}, "found asked_s 0, granted_s 0, ended_s -1; a call is asked for, then granted, then ended"),
+        (
+            {"ended_s": -1},
+            "found asked_s 0, granted_s 0, ended_s -1; asked_s must come first, then granted_s, then ended_s",
+        ),
         ({"asked_s": 2}, "found asked_s 2, granted_s 0"),
         ({"size": "many"}, "found size 'many'; it must be a number"),
         ({"server_s": -0.5}, "found server_s -0.5"),
@@ -767,7 +773,7 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
         ({"row": "end", "run": "r", "lost": "many"}, "found lost 'many'"),
         ({"row": "end", "run": "r", "lost": math.inf}, "found lost inf"),
         ('{"row": "run", "x": ' + "[" * 200_000, "is nested too deep to be a line of a trace"),
-        ({"row": "event", "run": "r", "at_s": 0, "event": []}, "at_s must be a number, and run and event texts"),
+        ({"row": "event", "run": "r", "at_s": 0, "event": []}, "at_s must be a number; run and event must be texts"),
         ({"row": "event", "run": "r", "at_s": math.nan, "event": "limit"}, "found at_s nan"),
         ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "endpoint": 5}, "found endpoint 5; it must be a"),
         ({"row": "event", "run": "r", "at_s": 0, "event": "limit", "value": 10**400}, "found value 1000"),
@@ -804,7 +810,7 @@ def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     for pipe in (tmp_path / "pipe", "/dev/null"):
-        with pytest.raises(ConfigError, match=r": is a pipe or a device, and a trace is read from a file; "):
+        with pytest.raises(ConfigError, match=r": is a pipe or a device; save the trace as a file first"):
             read_trace(pipe)
     with pytest.raises(ConfigError, match=r"cannot be read: .*null"):
         read_trace(f"{tmp_path}/a\0b")
@@ -854,7 +860,7 @@ def test_facts_of_a_database_that_are_none_are_refused(
     with closing(sqlite3.connect(tmp_path / "t.sqlite")) as db, db:
         db.executescript(SCHEMA)
         db.execute("INSERT INTO trace_runs VALUES ('r', ?, ?)", (facts or '{"row": "run", "run": "r"}', ended))
-    with pytest.raises(ConfigError, match=rf"t\.sqlite: trace_runs: found {found}.*, which is no JSON object"):
+    with pytest.raises(ConfigError, match=rf"t\.sqlite: trace_runs: found {found}.*, which is not a JSON object"):
         read_trace(tmp_path / "t.sqlite")
 
 
@@ -913,12 +919,12 @@ def test_a_mistake_in_a_record_says_where_and_which_format_there_was(tmp_path: P
 def test_lines_without_a_server_are_counted(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     log.write_text("1700000001.5 200 0.7 10.0.0.1:80 0.5\n1700000002.0 304 0.0 - -\n")
-    assert "1 line without a server that was asked: left out" in run(str(log), "--from", "nginx")
+    assert "1 line without an upstream server: left out" in run(str(log), "--from", "nginx")
     assert json.loads(run(str(log), "--from", "nginx", "--json"))["left_out"] == 1
 
 
 def test_of_a_results_folder_the_database_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a folder without a run\.sqlite, .* give the file of a trace"):
+    with pytest.raises(ConfigError, match=r"is a folder without the run\.sqlite of a run; give the file of a trace"):
         read_trace(tmp_path)
     db = sqlite3.connect(tmp_path / "run.sqlite")
     db.executescript(SCHEMA)

@@ -25,9 +25,12 @@ def test_where_nothing_exists_nothing_is_offered() -> None:
     ("error", "words"),
     [
         (OSError(errno.EADDRINUSE, "whatever"), "Address already in use; choose another port, or stop what"),
-        (OSError(errno.EADDRNOTAVAIL, "whatever"), "it is no address of this machine; choose another host"),
-        (OSError("could not bind on any address out of []"), "it is no address of this machine; choose another host"),
-        (socket.gaierror(-2, "Name or service not known"), "it is no address of this machine; choose another host"),
+        (OSError(errno.EADDRNOTAVAIL, "whatever"), "it is not an address of this machine; choose another host"),
+        (
+            OSError("could not bind on any address out of []"),
+            "it is not an address of this machine; choose another host",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "it is not an address of this machine; choose another host"),
         (OSError(errno.EACCES, "whatever"), "Permission denied; choose a port of 1024 or more"),
         (OSError(errno.EMFILE, "whatever"), "Too many open files; choose another port"),
         (OverflowError("port must be 0-65535."), "port must be 0-65535.; choose another port"),

@@ -47,7 +47,7 @@ class Grace:
     def __init__(self, epoch: int, times: ClusterTimes, last: CoordinatorRecord | None, now: float) -> None:
         if last is not None and epoch <= last.epoch:
             raise ValueError(
-                f"epoch is {epoch}; the last coordinator's was {last.epoch}, and this one's must be greater"
+                f"epoch is {epoch}; it must be greater than {last.epoch}, the epoch of the last coordinator"
             )
         self._epoch = epoch
         self._ttl_s = times.ttl_s

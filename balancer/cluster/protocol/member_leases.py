@@ -103,6 +103,7 @@ class LeaseTable:
 
     Args:
         lender: takes them back.
+        blank: makes a blank lease.
         say: reports an end to the coordinator.
 
     Attributes:
@@ -112,12 +113,13 @@ class LeaseTable:
         counters: counts them.
     """
 
-    def __init__(self, lender: Lender, say: Callable[[object], object]) -> None:
+    def __init__(self, lender: Lender, blank: Callable[[], Lease], say: Callable[[object], object]) -> None:
         self.out: dict[int, Lease] = {}
         self.idle = IdleLeases()
         self.journal = Journal()
         self.counters = MemberCounters()
         self._lender = lender
+        self._blank = blank
         self._say = say
         self._held: dict[LeaseToken, MemberLease] = {}
         self._terms = LeaseTimers()
@@ -136,7 +138,7 @@ class LeaseTable:
 
     def lend(self, held: MemberLease, request: Request, now: float, waited_s: float = 0.0) -> Lease:
         """Make a lease for a caller."""
-        lease = Lease()
+        lease = self._blank()
         lease.slots = held.slots
         lease.id = next(self._ids)
         lease.endpoint = held.endpoint
@@ -158,13 +160,13 @@ class LeaseTable:
         """Return the token of a lease that is out. Raises LeaseError if it is not."""
         held: MemberLease | None = lease.account
         if held is None:
-            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was given back already; a lease ends once"))
+            raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was already released; a lease ends once"))
         return held.token
 
     def check_ours(self, lease: Lease) -> None:
         """Raise LeaseError if the lease was granted elsewhere."""
         if lease.lender is not self._lender:
-            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; return it there")
+            raise LeaseError(lease.id, f"{lease!r} was granted by another pool; release it there")
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> None:
         """End a lease. Raises LeaseError if it is not out."""
@@ -193,7 +195,7 @@ class LeaseTable:
             facts = facts_of_lease(lease)
             if is_over:
                 self.journal.note(Expired, now, *facts, now - lease.granted_s)
-                lease.fate = f"{lease!r} ran out: its ttl_s was over, so its slot went to others; return it sooner"
+                lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"
                 self.end(lease, _IGNORED, now)
             else:
                 self.journal.note(Leaked, now, *facts, getattr(lease, "where", ""), now - lease.granted_s)

@@ -32,7 +32,7 @@ def address_of(url: str) -> Address:
     except ValueError as error:
         raise ConfigError(f"found {url!r}: {error}; {allowed}") from None
     if parts.username or parts.password:
-        raise ConfigError(f"a cluster's URL has a user or a password in it; {allowed}, and token= for the token")
+        raise ConfigError(f"the URL of a cluster has a user or a password; {allowed}; give the token as token=")
     if parts.scheme not in _SCHEMES or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ConfigError(f"found {url!r}; {allowed}")
     return Address(host, port or PORT, _SCHEMES[parts.scheme])

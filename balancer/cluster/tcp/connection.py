@@ -33,8 +33,8 @@ _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0  # between attempts to connect
 _CONNECT_S: Final = 5.0
 _REACH: Final = "is `balancer serve` running there, at this port, and does a firewall let this machine through?"
 _NO_WORD: Final = (
-    "it ended the connection without a word; if it has TLS connect to balancers://, and give the port that "
-    "`balancer serve` printed, not that of its page"
+    "it closed the connection without an answer; if it has TLS, connect to balancers://; give the port that "
+    "`balancer serve` printed, not the port of its page"
 )
 
 
@@ -219,6 +219,7 @@ class MemberConnection:
                 if self._transport is not None:
                     self._transport.abort()
                 return
+        self.refused = ""  # a server that refused it before has let it in
         self._party.heard(messages)
         self._flush()
 
@@ -269,8 +270,8 @@ def _trouble_of(error: Exception, address: Address) -> str:
     if isinstance(error, BalancerError):
         return str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"its certificate is refused: {error.verify_message}"
-        return f"{what}; connect by a name that is in it, and give ca= (--ca) the PEM file of who signed it"
+        what = f"its certificate was refused: {error.verify_message}"
+        return f"{what}; connect by a name that is in it, and give ca= (--ca) the PEM file of its issuer"
     if isinstance(error, socket.gaierror):
         return f"no address is known for {address.host!r}; check the host in the URL"
     if isinstance(error, TimeoutError):
@@ -280,7 +281,7 @@ def _trouble_of(error: Exception, address: Address) -> str:
         and address.tls
         and not isinstance(error, ConnectionRefusedError)
     ):
-        return "it does not speak TLS, or not as this machine does; if it has no --cert, connect to balancer://"
+        return "it speaks no TLS, or no version that this machine speaks; if it has no --cert, connect to balancer://"
     return f"{getattr(error, 'strerror', None) or error}; {_REACH}"
 
 

@@ -1,16 +1,24 @@
 """The server of a cluster: one event loop around a coordinator, one connection for each member.
 
-It stores the coordinator's record before it sends anything.
+It stores the coordinator's record before it sends anything to a member that the stored record does not have. If the
+record cannot be stored, e.g. on a full disk, it refuses new members and serves the others: the next coordinator will
+wait for them.
+
+
+A connection counts, and its time runs, from when it is accepted: before TLS, and before its first message.
 """
 
 import asyncio
+import errno
 import hmac
 import logging
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from balancer.cluster.protocol import ClusterTimes, Coordinator, CoordinatorRecord
 from balancer.cluster.protocol.messages import FromCoordinator, MemberId
@@ -26,23 +34,32 @@ from balancer.cluster.tcp.codec import (
     encoded,
     read_from_member,
 )
+from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.cluster.tcp.liveness import has_died, is_visible
+from balancer.cluster.tcp.record_file import RecordKeeper
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
 from balancer.core import Core
+from balancer.errors import ConfigError
 
 __all__ = ["PoolServer"]
 
 _log = logging.getLogger("balancer.serve")
 
-_OPENING_S: Final = 10.0  # for the first frame of a connection
+_OPENING_S: Final = 10.0  # from the start of a connection to the end of its first frame
+_MOST_OPENING, _MOST_OPENING_TLS = 8192, 1024  # connections without a first frame: 6 kB of memory each, with TLS 0.3 MB
+_SILENT_TTLS: Final = 3.0  # TTLs until a connection without a frame is closed: its machine may have vanished
+_BACKLOG: Final = 1024
+_AGAIN_S: Final = 1.0  # until somebody new is let in again, when no file is left
+_NO_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LONGEST_OPENING: Final = 16_384  # bytes of the first frame: a stranger costs no more memory
 _MOST_UNSENT: Final = 32 * 2**20  # bytes; a member that does not read is disconnected
 _SILENT_S: Final = 0.05  # until `may` is asked again
 _SELDOM_S: Final = 60.0  # between two log lines about one peer
 _ADVICE: Final = {
-    "TLS": "this server has none: connect to balancer://, or give the server --cert and --key",
-    "HTTP": "its page, if it has one, has a port of its own: --page",
+    "TLS": "this server has no TLS: connect to balancer://, or give the server --cert and --key",
+    "HTTP": "ask for the page at its own port: --page",
 }
+_Sent: TypeAlias = list[tuple[MemberId, FromCoordinator]]
 _LOOKS, _LOOK_S = 100, 0.02  # tests whether a process that closed its connection has died: how many, and how often
 
 
@@ -52,14 +69,15 @@ class PoolServer:
     Args:
         core: the coordinator's core. Other code uses it only under `guard`.
         times: of the cluster.
-        last: the record of the previous coordinator.
-        keep: stores the record; raises OSError.
+        last: the record of the previous coordinator, as it is stored.
+        keep: stores the record in its place; raises OSError.
         token: the token of members; "": none is needed.
         guard: runs each step. It gets the step as a function, and may lock what other threads read.
         told: called after each step, when nothing is locked.
         may: returns whether this coordinator may receive and send now. It must not if another one may have replaced it.
             Members repeat what they sent meanwhile.
-        most: how many connections there may be. Further ones are refused and closed.
+        most: how many members may be connected. Further ones are refused. There is one connection more, for somebody
+            who has not said anything yet; with a second one, the longest silent one is closed.
     """
 
     def __init__(
@@ -75,84 +93,159 @@ class PoolServer:
         may: Callable[[], bool] | None = None,
         most: float = inf,
     ) -> None:
-        self._keep = keep
         self._token = token.encode()
         self._guard = guard or _do
         self._told = told or _nothing
         self._may = may or _always
         self._lines: dict[MemberId, _Line] = {}
-        self._kept: CoordinatorRecord | None = None
+        self._records = RecordKeeper(keep, last, times.ttl_s)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: set[_Line] = set()
-        self._listening: list[asyncio.Server] = []
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._listening: list[socket.socket] = []
         self._over = False
         self._told_of = LogLimiter(_SELDOM_S)
         self._most = most
+        self._open: ConnectionLimit[_Line] = ConnectionLimit(most + 1, _MOST_OPENING)
+        self.silent_s = max(_OPENING_S, _SILENT_TTLS * times.ttl_s)
         now = clock()
         # An epoch is greater than all before even if the record is lost, if the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
         self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
-        """Return a server that listens; it has the port. Raises OSError."""
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            OSError: it cannot listen.
+            ConfigError: no record is stored, and none can be: nobody could be let in.
+        """
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(lambda: _Line(self), host, port, ssl=tls, backlog=1024)
-        self._listening.append(listening)
+        bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        listening = [each.dup() for each in bound.sockets]
+        bound.close()
+        self._listening += listening
+        if tls is not None:
+            self._open.most_waiting = _MOST_OPENING_TLS
+        for each in listening:
+            each.setblocking(False)
+            each.listen(_BACKLOG)
+        for each in listening:
+            self._begin(self._accept(each, tls))
         self.act(_nothing)
-        return listening
+        if not self._records.stored:
+            raise ConfigError(f"{self._records.trouble}; nobody can be let in, so make room or choose another place")
+        found: int = listening[0].getsockname()[1]
+        return found
 
     async def end(self) -> None:
         """Stop receiving and sending. Members keep their leases, and report them to the next server. Idempotent."""
         self._over = True
         self._wind()
-        for listening in self._listening:
-            listening.close()
-        for line in [*self._open]:
-            line.abort()
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listening in self._listening:
+            listening.close()
+        for line in self._open:
+            line.abort()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # -- connections -------------------------------------------------------------------------------
 
-    def made(self, line: "_Line") -> str | None:
-        """Accept a new connection. Return why not, or None."""
-        self._open.add(line)
-        if len(self._open) <= self._most:
-            return None
-        return (
-            f"this server has {self._most:g} connections, which is the most that its limit of open files allows; start "
-            "it where `ulimit -n` says more (of systemd: LimitNOFILE=)"
-        )
+    async def _accept(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Accept connections, one in each turn of the loop, so that earlier ones are heard in between."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:
+                await asyncio.sleep(self._pause_s(error))
+                continue
+            line = _Line(self, accepted, address)
+            self.wait(line, "an opening")
+            task = loop.create_task(self._arrive(line, accepted, tls))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+            await asyncio.sleep(0)
+
+    def _pause_s(self, error: OSError) -> float:
+        """Return how long nobody is let in after `error`. If no file is left, the longest silent one gives one back."""
+        if error.errno not in _NO_FILES:
+            return 0.0  # the peer has gone already
+        line = self._open.longest_waiting()
+        if line is not None:
+            self._close_silent(line)
+            return 0.0
+        if self._told_of.may("", clock()):
+            _log.error(
+                "no open files are left (%s), so new connections are refused; start the server with a higher "
+                "`ulimit -n` (systemd: LimitNOFILE=)",
+                error.strerror,
+            )
+        return _AGAIN_S
+
+    async def _arrive(self, line: "_Line", accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Do the handshake of a new connection, if there is one."""
+        terms: dict[str, Any] = {} if tls is None else {"ssl": tls, "ssl_handshake_timeout": _OPENING_S}
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: line, accepted, **terms)
+        except OSError as error:  # no handshake, or not in time
+            error.__traceback__ = None  # it is in a cycle with the buffers of TLS, which would stay until a collection
+        finally:
+            if not line.made:
+                line.connection_lost(None)
+
+    def wait(self, line: "_Line", what: str) -> None:
+        """Note that `what` is waited for from a connection. If there are too many, the longest silent one is closed."""
+        self._open.wait(line, what, line.network)
+        while (surplus := self._open.surplus()) is not None:
+            self._close_silent(surplus)
+
+    def heard(self, line: "_Line") -> None:
+        """Note that a member has sent a frame: its connection is kept."""
+        self._open.serve(line)
+
+    def _close_silent(self, line: "_Line") -> None:
+        self.left(line.peer, "there are too many connections, and this one was silent for longest")
+        self._open.leave(line)
+        line.abort()
 
     def left(self, peer: str, why: str) -> None:
         """Log that a connection was closed, but not each time."""
         now = clock()
         if self._told_of.may(peer, now):
-            _log.warning("left a connection from %s: %s", peer, why)
+            _log.warning("closed a connection from %s: %s", peer, why)
 
     def opened(self, line: "_Line", opening: Opening) -> str | None:
         """Accept a connection with its first message. Return why not, or None."""
         if opening.version != VERSION:
-            return f"it speaks version {opening.version}, and this server {VERSION}; install the same balancer on both"
+            return f"it speaks version {opening.version}, this server {VERSION}; install the same balancer on both"
         if not hmac.compare_digest(opening.token.encode(), self._token):
-            return "the token is wrong, or there is none; give token=, or set BALANCER_SERVE_TOKEN"
+            return "the token is wrong or missing; give token=, or set BALANCER_SERVE_TOKEN"
+        if self._open.served >= self._most:
+            return (
+                f"this server has {self._most:g} connections, the most that its limit of open files allows; "
+                "start it with a higher `ulimit -n` (systemd: LimitNOFILE=)"
+            )
         self._lines[opening.who] = line
         return None
 
     def lost(self, line: "_Line") -> None:
         """Handle the end of a connection. Its member keeps its leases, unless it is certainly dead."""
-        self._open.discard(line)
+        self._open.leave(line)
         if line.who is None or self._lines.get(line.who) is not line:
             return
         del self._lines[line.who]
         if self._over:
             return
         if line.local is not None and is_visible(line.local):
-            task = asyncio.get_running_loop().create_task(self._look_whether_dead(line.who, line.local))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(self._look_whether_dead(line.who, line.local))
 
     async def _look_whether_dead(self, who: MemberId, local: ProcessIdentity) -> None:
         for _ in range(_LOOKS):
@@ -169,13 +262,13 @@ class PoolServer:
         """Do a step of the coordinator, store its record if that is new, and send its messages."""
         try:
             self._act(step)
-        finally:  # e.g. a full disk: unsent messages are sent again later
+        finally:  # unsent messages are sent again later
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
         if self._over or not self._may():
             return
-        sent: list[tuple[MemberId, FromCoordinator]] = []
+        sent: _Sent = []
 
         def locked() -> None:
             step()
@@ -185,10 +278,10 @@ class PoolServer:
             sent.extend(self.coordinator.take_out(now))
 
         self._guard(locked)
-        record = self.coordinator.record
-        if record is not self._kept:
-            self._keep(record)
-            self._kept = record
+        if not self._records.store(self.coordinator.record, clock()):
+            if not self._may():
+                return
+            sent = self._without_newcomers(sent)
         by_line: dict[_Line, list[bytes]] = {}
         for who, message in sent:
             line = self._lines.get(who)
@@ -198,11 +291,29 @@ class PoolServer:
             line.send(b"".join(frames))
         self._told()
 
+    def _without_newcomers(
+        self, sent: list[tuple[MemberId, FromCoordinator]]
+    ) -> list[tuple[MemberId, FromCoordinator]]:
+        """Refuse the members that are not in the stored record. Return the messages to the others."""
+        newcomers = {who for who, _ in sent if not self._records.has(who)}
+        for who in newcomers:
+            line = self._lines.pop(who, None)
+            if line is not None:
+                line.refuse(f"it cannot let in anybody new: {self._records.trouble}; it serves those that it knows")
+        if newcomers:
+            asyncio.get_running_loop().call_soon(self.act, lambda: self._forget(newcomers))
+        return [(who, message) for who, message in sent if who not in newcomers]
+
+    def _forget(self, newcomers: set[MemberId]) -> None:
+        for who in newcomers:
+            if who not in self._lines:  # else it has come again since
+                self.coordinator.vanished(who, clock())
+
     def _wind(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due_s = self.coordinator.due_s
+        due_s = min(self.coordinator.due_s, self._records.due_s)
         if due_s < inf and not self._over:
             loop = asyncio.get_running_loop()
             least_s = 0.0 if self._may() else _SILENT_S
@@ -210,25 +321,26 @@ class PoolServer:
 
 
 class _Line(asyncio.Protocol):
-    """One connection."""
+    """One connection, from when it is accepted."""
 
-    def __init__(self, server: PoolServer) -> None:
+    def __init__(self, server: PoolServer, accepted: socket.socket, address: Any) -> None:
         self._server = server
         self._splitter = MessageSplitter(_LONGEST_OPENING)
+        self._accepted = accepted
         self._transport: asyncio.Transport
-        self._late: asyncio.TimerHandle | None = None
+        self._late = asyncio.get_running_loop().call_later(_OPENING_S, self.abort)
         self._heard_any = False
+        self._heard_s = -inf  # by the loop's time
+        self.peer = str(address[0]) if address else "somewhere"
+        self.network = network_of(address)
+        self.made = False
         self.who: MemberId | None = None
         self.local: ProcessIdentity | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
         self._transport = transport
-        why = self._server.made(self)
-        if why is not None:
-            self._close(why)
-            return
-        self._late = asyncio.get_running_loop().call_later(_OPENING_S, transport.abort)
+        self.made = True
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -237,7 +349,7 @@ class _Line(asyncio.Protocol):
             self._heard_any = True
             spoken = sniff_protocol(data)
             if spoken in _ADVICE:
-                self._leave(f"{spoken} was spoken to the port of a pool; {_ADVICE[spoken]}")
+                self._server.left(self.peer, f"found {spoken} at the port of a pool; {_ADVICE[spoken]}")
                 self._transport.close()  # it speaks another protocol, so it gets no answer
                 return
         try:
@@ -251,7 +363,7 @@ class _Line(asyncio.Protocol):
             if messages:
                 self._hear(messages)
         except WireError as error:
-            self._close(f"this is no message of a member: {error}")
+            self._close(f"not a message of a member: {error}")
 
     def _open(self, opening: Any) -> bool:
         """Handle the first message of a member. Return whether it is accepted."""
@@ -263,14 +375,26 @@ class _Line(asyncio.Protocol):
             return False
         self.who, self.local = opening.who, opening.local
         self._splitter.longest = LONGEST
-        if self._late is not None:
-            self._late.cancel()
+        self._server.wait(self, "a frame")
+        self._late.cancel()
+        self._late = asyncio.get_running_loop().call_later(_OPENING_S, self._close_if_silent)
         return True
+
+    def _close_if_silent(self) -> None:
+        loop = asyncio.get_running_loop()
+        silent_s = loop.time() - self._heard_s
+        if silent_s >= self._server.silent_s:
+            self.abort()
+        else:
+            self._late = loop.call_later(self._server.silent_s - silent_s, self._close_if_silent)
 
     def _hear(self, messages: list[Any]) -> None:
         for message in messages:
             if isinstance(message, Opening) or message.who != self.who:
-                raise WireError("it speaks for another member")
+                raise WireError("it names another member than its opening")
+        if self._heard_s == -inf:
+            self._server.heard(self)
+        self._heard_s = asyncio.get_running_loop().time()
         coordinator = self._server.coordinator
 
         def step() -> None:
@@ -280,17 +404,22 @@ class _Line(asyncio.Protocol):
         self._server.act(step)
 
     def _close(self, why: str) -> None:
-        self._leave(why)
+        self._server.left(self.peer, why)
+        self.refuse(why)
+
+    def refuse(self, why: str) -> None:
+        """Tell the member why the connection ends, and end it."""
+        self._server.wait(self, "its end")
         self._transport.write(encoded(Closing(why)))
         self._transport.close()
 
-    def _leave(self, why: str) -> None:
-        peer = self._transport.get_extra_info("peername")
-        self._server.left(peer[0] if peer else "somewhere", why)
-
     def abort(self) -> None:
         """Close the connection at once."""
-        self._transport.abort()
+        if self.made:
+            self._transport.abort()
+        else:
+            with suppress(OSError):  # it is closed already
+                self._accepted.shutdown(socket.SHUT_RDWR)  # and so its handshake ends
 
     def send(self, data: bytes) -> None:
         """Send frames. A member that does not read is disconnected, and may come back."""
@@ -300,8 +429,7 @@ class _Line(asyncio.Protocol):
             self._transport.write(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._late is not None:
-            self._late.cancel()
+        self._late.cancel()
         self._server.lost(self)
 
 

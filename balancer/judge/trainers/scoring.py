@@ -26,7 +26,7 @@ class Unscored(BalancerError):
     """A sample could not be judged, and `unjudged` is "raise". Attribute: `note`, the reason."""
 
     def __init__(self, note: str) -> None:
-        super().__init__(f"a sample could not be judged: {note}; give unjudged=NUMBER to go on with that as its reward")
+        super().__init__(f"a sample could not be judged: {note}; to go on, give its reward as unjudged=NUMBER")
         self.note = note
 
 
@@ -66,7 +66,7 @@ class Scoring:
     def __init__(self, unjudged: Unjudged, *, partial: bool, none_allowed: bool) -> None:
         number = isinstance(unjudged, int | float) and not isinstance(unjudged, bool) and math.isfinite(unjudged)
         if not (number or unjudged == RAISE or (unjudged is None and none_allowed)):
-            also = ", or None to leave the sample out" if none_allowed else "; this trainer knows no missing reward"
+            also = ", or None to leave the sample out" if none_allowed else "; this trainer needs all rewards"
             raise ValueError(f'unjudged is {unjudged!r}; it takes a finite number or "raise"{also}')
         self.unjudged = unjudged
         self.partial = partial
@@ -93,7 +93,7 @@ class Scoring:
         if score is not None:
             return score
         if self.unjudged == RAISE:
-            raise Unscored(judged.note or "not all of its cases could be judged")
+            raise Unscored(judged.note or "some of its cases could not be judged")
         return self.unjudged
 
     def rewards(self, judged: Iterable[Judged]) -> tuple[list[float | None], int]:
@@ -108,7 +108,7 @@ class Scoring:
         if missing:
             gets = "have no reward" if self.unjudged is None else f"score {self.unjudged}"
             _LOGGER.warning(
-                "%d of %d samples could not be judged, and %s; the last one: %s",
+                "%d of %d samples could not be judged and %s; the last one: %s",
                 len(missing), len(each), gets, missing[-1].note or "some of its cases",
             )  # fmt: skip
         return [self.reward(one) for one in each], len(missing)

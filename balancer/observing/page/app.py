@@ -1,7 +1,8 @@
 """Routes of the page: HTML, state, events, metrics for Prometheus, and buttons.
 
 The event stream sends all tables first, then changes once a second. The pool is read only while there are readers, once
-for all of them. A reader that is too slow misses changes, and then gets all tables again.
+for all of them. A reader that is too slow misses changes, and then gets all tables again. With one reader too many, the
+stream of the first one ends; a browser comes back after two seconds.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -24,7 +25,7 @@ from balancer.errors import BalancerError
 from balancer.observing.page.guard import PageGuard, shows_token
 from balancer.observing.page.pool_tables import PoolTables, Tables, changes, rows_as_lists
 
-__all__ = ["Buttons", "Feed", "Scrape", "TooManyReaders", "build_app"]
+__all__ = ["Buttons", "Feed", "Scrape", "build_app"]
 
 _log = logging.getLogger("balancer.page")
 
@@ -34,10 +35,6 @@ _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
 
 Buttons = Mapping[str, Callable[[str], object]]
-
-
-class TooManyReaders(Exception):
-    """There are as many readers as allowed."""
 
 
 class Feed:
@@ -56,13 +53,11 @@ class Feed:
         self._closed = False
 
     async def follow(self) -> AsyncIterator[bytes]:
-        """Yield server-sent events until the feed is closed.
-
-        Raises:
-            TooManyReaders: there are 64 readers already.
-        """
+        """Yield server-sent events until the feed is closed, or 64 readers have come after this one."""
         if len(self._readers) >= _MOST_READERS:
-            raise TooManyReaders
+            first = next(iter(self._readers))
+            del self._readers[first]
+            _end(first)
         mine: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_BEHIND)
         self._readers[mine] = True
         if self._task is None or self._task.done():
@@ -72,15 +67,13 @@ class Feed:
             while not self._closed and (event := await mine.get()) is not None:
                 yield event
         finally:
-            del self._readers[mine]
+            self._readers.pop(mine, None)
 
     def close(self) -> None:
         """End the streams of all readers."""
         self._closed = True
         for queue in self._readers:
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+            _end(queue)
 
     async def _go_on(self) -> None:
         before: Tables = {}
@@ -88,7 +81,7 @@ class Feed:
             try:
                 at_s, tables = await asyncio.to_thread(self._look)
             except Exception:
-                _log.warning("the pool could not be looked at", exc_info=True)
+                _log.warning("the page could not read the pool", exc_info=True)
             else:
                 self._send(at_s, before, tables)
                 before = tables
@@ -106,6 +99,13 @@ class Feed:
                 everything = everything or _event({"at_s": at_s, "all": True, "tables": changes({}, tables)})
             queue.put_nowait(everything if is_new else news)
             self._readers[queue] = False
+
+
+def _end(queue: asyncio.Queue[bytes | None]) -> None:
+    """End the stream of a reader."""
+    while queue.full():
+        queue.get_nowait()
+    queue.put_nowait(None)
 
 
 def _event(told: dict[str, Any]) -> bytes:
@@ -170,22 +170,12 @@ class _Answers:
         return JSONResponse({"at_s": at_s, **rows_as_lists(tables)})
 
     async def events(self, _: Request) -> Response:
-        events = self._feed.follow()
-        try:
-            first = await anext(events)
-        except TooManyReaders:
-            return JSONResponse({"error": "too many read this page already"}, 503)
-
-        async def all_of_them() -> Any:
-            yield first
-            async for event in events:
-                yield event
-
-        return StreamingResponse(all_of_them(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._feed.follow(), media_type="text/event-stream", headers=headers)
 
     async def metrics(self, _: Request) -> Response:
         if self._scrape is None:
-            return JSONResponse({"error": "install the extra 'prometheus' where this page is served"}, 501)
+            return JSONResponse({"error": "the server of this page has no extra 'prometheus'; install it there"}, 501)
         body, kind = await asyncio.to_thread(self._scrape)
         return Response(body, headers={"Content-Type": kind})
 
@@ -193,33 +183,40 @@ class _Answers:
         if not self._token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not shows_token(self._token, request.headers):
-            return _refused(401, "the token is wrong, or there is none", {"WWW-Authenticate": "Bearer"})
+            return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, 'send {"endpoint": ID} as application/json')
-        row = await _row_in(request)
-        name = self._tables.endpoint(row) if row is not None else None
+        try:
+            row = await _row_in(request)
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody reads it
+        except ValueError as error:
+            return _refused(400, f'{error}; send {{"endpoint": ID}}')
+        name = self._tables.endpoint(row)
         if name is None:
             return _refused(404, "there is no such endpoint")
         try:
             await asyncio.to_thread(act, name)
         except BalancerError:  # its text contains names as they are
-            return _refused(409, "the endpoint is not in a state for that")
+            return _refused(409, "the state of the endpoint does not allow that")
         return JSONResponse({})
 
 
-async def _row_in(request: Request) -> str | None:
+async def _row_in(request: Request) -> str:
+    """Return the endpoint's id in a request. Raises ValueError, ClientDisconnect."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _LONGEST_BODY:
-            return None
-    request._body = body
+            raise ValueError(f"the body has more than {_LONGEST_BODY} bytes")
     try:
-        said = await request.json()
-    except ValueError:
-        return None
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("the body is no JSON") from None
     row = said.get("endpoint") if isinstance(said, dict) else None
-    return row if isinstance(row, str) else None
+    if not isinstance(row, str):
+        raise ValueError("the body has no text as endpoint")
+    return row
 
 
 def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Response:

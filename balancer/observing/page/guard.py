@@ -68,7 +68,7 @@ class PageGuard:
         host = headers.get("host", "")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self._hosts and name not in self._hosts:
-            return JSONResponse({"error": "this page is asked for by another name; use the URL that was printed"}, 421)
+            return JSONResponse({"error": "this page does not serve this host name; use the URL that was printed"}, 421)
         if path != "/" and headers.get("sec-fetch-site", "none") not in _OWN:
             return JSONResponse({"error": "requests of other web pages are refused"}, 403)
         return None

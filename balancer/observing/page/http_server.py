@@ -1,4 +1,4 @@
-"""HTTP server of the page: uvicorn with few connections, a timeout for silent ones, and limited log lines."""
+"""HTTP server of the page: uvicorn with few connections, timeouts for silent ones, and limited log lines."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ from typing import Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
+from balancer.observing.page.connections import ConnectionTimes, HttpConnections, HttpServer, WatchedConnection
 
 __all__ = ["serve_until"]
 
 _log = logging.getLogger("balancer.page")
 
 _MOST_CONNECTIONS: Final = 256  # the most files that the page takes from the process
-_SILENT_S: Final = 10.0  # a connection without a request is closed after so long
+_TIMES: Final = ConnectionTimes(head_s=10.0, body_s=10.0, answer_s=20.0)
 _SELDOM_S: Final = 60.0
 _STRANGE: Final = {
-    "TLS": "TLS was spoken to the page, which has none; ask for http://, or put what does TLS before it",
-    "cluster": "a process that wants to lease (balancer://) came to the page's port; give it the port of the pool",
+    "TLS": "found TLS, which the page does not have; ask for http://, or put a proxy with TLS before it",
+    "cluster": "found a member (balancer://) at the port of the page; give it the port of the pool",
 }
 
 
@@ -41,17 +41,15 @@ async def serve_until(
     words = _ConnectionLog(logging.getLogger("uvicorn.error"))
     config = uvicorn.Config(
         app,
-        http=partial(_Connection, words),  # type: ignore[arg-type]  # called like the class
+        http=partial(_Connection, HttpConnections(_MOST_CONNECTIONS, _TIMES), words),  # type: ignore[arg-type]  # called like the class
         log_config=None,  # logging belongs to the program, which may use uvicorn too
         lifespan="off",
         ws="none",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=1,
     )
-    config.access_log = False  # given as an argument, it would remove the handlers of all servers' logger
-    server = uvicorn.Server(config)
+    server = HttpServer(config)
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
@@ -80,7 +78,7 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
     def left(self, peer: str, why: str) -> None:
         """Log that a connection was closed."""
         if self._limiter.may(peer, time.monotonic()):
-            _log.warning("the page left a connection from %s: %s", peer, why)
+            _log.warning("the page closed a connection from %s: %s", peer, why)
 
     def warning(self, msg: object, *args: object, **terms: Any) -> None:
         """Log a warning of uvicorn."""
@@ -88,21 +86,14 @@ class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):
             super().warning(msg, *args, **terms)
 
 
-class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """A connection that is closed if no request arrives in time."""
+class _Connection(WatchedConnection):
+    """A connection that is told if it speaks another protocol."""
 
-    def __init__(self, words: _ConnectionLog, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, every: HttpConnections, words: _ConnectionLog, /, *args: Any, **options: Any) -> None:
+        super().__init__(every, *args, **options)
+        self.logger = words  # type: ignore[assignment]
         self._words = words
         self._begun = False
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.logger = self._words
-        if len(self.connections) > _MOST_CONNECTIONS:
-            transport.abort()
-        else:
-            self.loop.call_later(_SILENT_S, self._close_if_silent)
 
     def data_received(self, data: bytes) -> None:
         spoken = None if self._begun else sniff_protocol(data)
@@ -113,7 +104,3 @@ class _Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self.transport.close()
         else:
             super().data_received(data)
-
-    def _close_if_silent(self) -> None:
-        if self.cycle is None:
-            self.transport.abort()

@@ -1,6 +1,7 @@
 """The live page's tables: a pool at one instant, rounded, and without secrets.
 
-All data of the pool is of one instant. Names of endpoints have neither user nor query; headers and keys are not shown.
+All data of the pool is of one instant. Names of endpoints and holders have neither user nor query; headers and keys are
+not shown.
 
 Changes between two versions of the tables go to readers column by column. For a table of 64 rows in which three columns
 change, that is a few hundred bytes. The page's script and `balancer top` read the same form.
@@ -54,9 +55,9 @@ _SAID: Final[dict[type[Event], str]] = {
     Removed: "removed",
     Ejected: "ejected",
     Probing: "on trial",
-    Rested: "asked to be left alone",  # `RestLines` says it
+    Rested: "asked for a rest",  # `RestLines` says it
     Restored: "back in service",
-    Spent: "its account has nothing left",
+    Spent: "its account has no quota left",
 }
 
 Extra = Callable[[], Tables]
@@ -138,9 +139,9 @@ class RecentEvents:
         """Keep a line about `event`."""
         said: str | None
         if isinstance(event, Panic):
-            where, said = "", "panic: too few are fit, so all serve" if event.on else "the panic is over"
+            where, said = "", "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over"
         elif isinstance(event, StrategyChanged):
-            where, said = "", f"{event.strategy} chooses"
+            where, said = "", f"the strategy is now {event.strategy}"
         else:
             where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
             if isinstance(event, Rested):
@@ -202,7 +203,7 @@ class PoolTables:
                 "pool": {"": self._of_pool(seen, still)},
                 "endpoints": self._of_endpoints(seen),
                 "quotas": self._of_quotas(seen),
-                "holders": holder_rows(seen.leases) if self._holders is None else member_rows(seen.also),
+                "holders": self._of_holders(seen),
                 "news": self._news.rows(),
             }
             if self._extra is not None:
@@ -231,6 +232,11 @@ class PoolTables:
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
         }
+
+    def _of_holders(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        if self._holders is None:
+            return holder_rows(seen.leases, self._names.plain)
+        return member_rows(seen.also, self._names.plain)
 
     def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
         """Return the waits of the leases that were granted since the last look."""
@@ -276,27 +282,30 @@ class PoolTables:
         }
 
 
-def holder_rows(leases: Iterable[LeaseRow]) -> dict[str, dict[str, Any]]:
+def holder_rows(leases: Iterable[LeaseRow], shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:
     """Return rows by holder: its number of leases and slots, and the age of its oldest lease.
 
-    Beyond a hundred, holders whose youngest lease is the oldest are left out.
+    `shown` returns the shown name of a holder; holders with the same one share a row. Beyond a hundred, holders whose
+    youngest lease is the oldest are left out.
     """
     found: dict[str, dict[str, Any]] = {}
     for lease in leases:  # oldest first
-        row = found.setdefault(lease.holder or _NOBODY, {"leases": 0, "slots": 0, "since_s": round(lease.since_s, 2)})
+        name = shown(lease.holder) or _NOBODY
+        row = found.setdefault(name, {"leases": 0, "slots": 0, "since_s": round(lease.since_s, 2)})
         row["leases"] += 1
         row["slots"] += lease.slots
     return dict(list(found.items())[:_MOST_HOLDERS])
 
 
-def member_rows(holders: Any) -> dict[str, dict[str, Any]]:
+def member_rows(holders: Any, shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:
     """Return a row for each process: its leases and slots, the start of its oldest lease, and its number of waiters."""
     found: dict[str, dict[str, Any]] = {}
     for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
-        name, number = holder.name, 1
+        plain, number = shown(holder.name), 1
+        name = plain
         while name in found:
             number += 1
-            name = f"{holder.name} ({number})"
+            name = f"{plain} ({number})"
         since_s = min((lease.granted_s for lease in holder.leases), default=None)
         found[name] = {
             "leases": len(holder.leases),

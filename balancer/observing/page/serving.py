@@ -136,7 +136,7 @@ def open_page(
         pool: the pool to show.
         host, port: where to listen; port 0 picks a free one.
         token: needed to drain and restore endpoints; None: no reader may.
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
         contents: additions to the page.
 
     Raises:

@@ -65,8 +65,8 @@ def follow(url: str) -> Iterator[tuple[float, Tables]]:
                     tables.clear()
                 apply(tables, event["tables"])
                 yield event["at_s"], tables
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ConfigError(f"{url}: the page says no more: {error}; see whether the pool is still there") from None
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        raise ConfigError(f"{url}: the page sends nothing more: {error}; check that the pool still runs") from None
     finally:
         connection.close()
 
@@ -76,8 +76,8 @@ def state_of(url: str) -> dict[str, Any]:
     connection, answer = _asked(url, "state", "application/json")
     try:
         found: dict[str, Any] = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ConfigError(f"{url}: the page broke off: {error}; ask again") from None
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        raise ConfigError(f"{url}: the answer of the page ended early: {error}; try again") from None
     finally:
         connection.close()
     return found
@@ -107,7 +107,7 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
         for text in (
             str(pool.get("strategy", "")),
             f"{used} of {force} slots in use",
-            f"{pool.get('waiting', 0)} wait",
+            f"{pool.get('waiting', 0)} waiting",
             f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
             f"{pool.get('acquired', 0)} leases, {ended}",
             f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
@@ -166,7 +166,9 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
     except ValueError:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise ConfigError(f"{url}: is no URL of a page; give the one that was printed, e.g. http://127.0.0.1:8800/")
+        raise ConfigError(
+            f"{url}: is not the URL of a page; give the one that was printed, e.g. http://127.0.0.1:8800/"
+        )
     make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = make(parts.hostname, port, timeout=_SILENCE_S)
     try:
@@ -175,10 +177,10 @@ def _asked(url: str, path: str, kind: str) -> tuple[http.client.HTTPConnection, 
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{url}: no page answers: {why}; see whether it is served, and where") from None
+        raise ConfigError(f"{url}: no page answers: {why}; check that the page is served at this URL") from None
     if answer.status != 200 or not (answer.getheader("Content-Type") or "").startswith(kind):
         connection.close()
-        raise ConfigError(f"{url}: answers with {answer.status}, not as the page of a pool does; give the page's URL")
+        raise ConfigError(f"{url}: found status {answer.status}, not the page of a pool; give the page's URL")
     return connection, answer
 
 

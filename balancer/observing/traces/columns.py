@@ -64,7 +64,7 @@ def column_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
     try:
         schema = read_schema(fspath(path))
         if "row" not in schema.names:
-            raise ConfigError(f"{path}: has no column 'row', so it is no trace; found {_some(schema.names)}")
+            raise ConfigError(f"{path}: is not a trace: it has no column 'row'; found {_some(schema.names)}")
         texts = [name for name in dict.fromkeys(schema.names) if name in _TEXTS and _is_text(pa, schema, name, path)]
         with ParquetFile(fspath(path), read_dictionary=texts) as file:
             yield from _checked(pa, file, path)
@@ -88,7 +88,7 @@ def _checked(pa: Any, file: Any, path: str | PathLike[str]) -> Iterator[dict[str
         if size > _MOST_TEXT:
             rows = f"rows {at + 1} to {at + len(batch)}"
             raise ConfigError(
-                f"{path}: {rows} hold {size} bytes of text; so many rows of a trace have {_MOST_TEXT} at most"
+                f"{path}: {rows} hold {size} bytes of text; at most {_MOST_TEXT} are allowed for so many rows"
             )
         for row in batch.to_pylist():
             at += 1

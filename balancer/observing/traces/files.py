@@ -77,7 +77,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
         if data.get("row") == "run":
             if data.get("version", VERSION) > VERSION:
                 raise ConfigError(
-                    f"{where}: found version {data['version']} of the format, and this reads up to {VERSION}; "
+                    f"{where}: found version {data['version']} of the format; this balancer reads up to {VERSION}; "
                     "use a later balancer"
                 )
             found.runs.append(data)
@@ -109,9 +109,7 @@ def _of_folder(path: str | PathLike[str]) -> str | PathLike[str]:
         return path
     database = os.path.join(path, _DATABASE)
     if not os.path.exists(database):
-        raise ConfigError(
-            f"{os.fspath(path)}: is a folder without a {_DATABASE}, as a run has it; give the file of a trace"
-        )
+        raise ConfigError(f"{os.fspath(path)}: is a folder without the {_DATABASE} of a run; give the file of a trace")
     return database
 
 
@@ -132,7 +130,7 @@ def _beginning(path: str | PathLike[str]) -> bytes:
     try:
         mode = os.stat(path).st_mode
         if not S_ISREG(mode) and not S_ISDIR(mode):
-            raise ConfigError(f"{path}: is a pipe or a device, and a trace is read from a file; save it as one first")
+            raise ConfigError(f"{path}: is a pipe or a device; save the trace as a file first")
         with open(path, "rb") as file:
             return file.read(16)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
@@ -148,7 +146,9 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
         with open(path, encoding="utf-8", errors="replace") as file:
             for number, line in enumerate(iter(partial(file.readline, _LONGEST), ""), start=1):
                 if len(line) == _LONGEST:
-                    raise ConfigError(f"{path}:{number}: is longer than {_LONGEST} characters, so no line of a trace")
+                    raise ConfigError(
+                        f"{path}:{number}: is longer than {_LONGEST} characters, unlike a line of a trace"
+                    )
                 if not line.strip():
                     continue
                 try:
@@ -164,8 +164,8 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     found.cut = True
                     if not line.startswith('{"row"'):
                         raise ConfigError(
-                            f"{path}:{number}: found {line[:40]!r}, which is no line of a trace; is it an access log? "
-                            "then say what wrote it, with --from"
+                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; for an access log, "
+                            "name its program with --from"
                         ) from None
                     continue
                 if not isinstance(data, dict):

@@ -60,7 +60,7 @@ def from_nginx(
         addresses = _SEVERAL.split(found["upstream_addr"].strip())
         taken = [_seconds(text, where) for text in _SEVERAL.split(found["upstream_response_time"].strip())]
         if len(taken) != len(addresses):
-            raise ConfigError(f"{where}: found {len(addresses)} upstreams and {len(taken)} times of theirs; {_ADVICE}")
+            raise ConfigError(f"{where}: found {len(addresses)} upstreams and {len(taken)} upstream times; {_ADVICE}")
         request_s = _seconds(found["request_time"], where) if "request_time" in found else sum(taken)
         statuses = _SEVERAL.split(found.get("upstream_status", found.get("status", "200")).strip())
         asked_s, granted_s = end_s - max(request_s, sum(taken)), end_s - sum(taken)
@@ -137,13 +137,13 @@ def from_csv(lines: Iterable[str], columns: Mapping[str, str], *, name: str = "c
     table = csv.DictReader(lines)
     there = list(table.fieldnames or ())
     if strangers := [field for field in columns if field not in _NAMES]:
-        raise ConfigError(f"--column: there is no field {strangers[0]!r}; there are {', '.join(_NAMES)}")
+        raise ConfigError(f"--column: there is no field {strangers[0]!r}; fields are {', '.join(_NAMES)}")
     if missing := [column for column in columns.values() if column not in there]:
         raise ConfigError(f"{name}: there is no column {missing[0]!r}; found {', '.join(there) or 'no heading'}")
     of = {field: columns.get(field, field) for field in _NAMES if columns.get(field, field) in there}
     for needed in (("endpoint",), ("ended_s",), ("granted_s", "asked_s")):
         if not any(field in of for field in needed):
-            raise ConfigError(f"{name}: no column is {' or '.join(needed)}; name one, with --column {needed[0]}=NAME")
+            raise ConfigError(f"{name}: no column is {' or '.join(needed)}; name one with --column {needed[0]}=NAME")
     for number, row in enumerate(table):
         where = f"{name}:{number + 2}"
         given = {field: _value(field, row[column] or "", where) for field, column in of.items()}
@@ -201,7 +201,7 @@ def _matches(
             continue
         found = matches(line)
         if found is None:
-            raise ConfigError(f"{name}:{place}: found {line[:60].strip()!r}, which is not of the format {wanted}")
+            raise ConfigError(f"{name}:{place}: found {line[:60].strip()!r}, which does not have the format {wanted}")
         yield place, found.groupdict()
 
 

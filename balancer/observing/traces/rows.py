@@ -157,7 +157,7 @@ def facts_of(text: object) -> dict[str, Any] | None:
 
 def _mistake_in_event(row: Happening) -> str | None:
     if not isinstance(row.run, str) or not isinstance(row.event, str) or not _is_number(row.at_s):
-        return "at_s must be a number, and run and event texts"
+        return "at_s must be a number; run and event must be texts"
     if not abs(row.at_s) < _FAR_S:
         return f"found at_s {row.at_s!r}; it must be a number of seconds"
     for name in ("endpoint", "name"):
@@ -172,10 +172,10 @@ def _mistake_in_call(row: Attempt) -> str | None:
     times = {name: getattr(row, name) for name in ("asked_s", "granted_s", "ended_s")}
     known = all(_is_number(each) and abs(each) < _FAR_S for each in times.values())  # False for nan
     if not known or not _is_whole(row.attempt) or not isinstance(row.run, str) or not isinstance(row.endpoint, str):
-        return "asked_s, granted_s and ended_s must be numbers, attempt a whole one, and run and endpoint texts"
+        return "asked_s, granted_s and ended_s must be numbers, attempt a whole number, run and endpoint texts"
     if not row.asked_s <= row.granted_s <= row.ended_s:
         found = ", ".join(f"{name} {value:.6g}" for name, value in times.items())
-        return f"found {found}; a call is asked for, then granted, then ended"
+        return f"found {found}; asked_s must come first, then granted_s, then ended_s"
     if not _is_whole(row.slots) or row.slots < 1:
         return f"found slots {_shown(row.slots)}; it must be a whole number, 1 or more"
     for name in _TEXTS:

@@ -51,12 +51,12 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
     if found["events"]:
         yield "events: " + ", ".join(f"{name} {count}" for name, count in found["events"].items())
     if found["ended"] < found["runs"]:
-        yield "not every run has come to its end: it was killed, or goes on; calls under way may be missing"
+        yield "a run has no end: it was killed or is still running; calls in flight may be missing"
     if found["cut"]:
-        yield "a line is cut short and was left out"
+        yield "an incomplete line was left out"
     if found["left_out"]:
         lines = "1 line" if found["left_out"] == 1 else f"{found['left_out']} lines"
-        yield f"{lines} without a server that was asked: left out"
+        yield f"{lines} without an upstream server: left out"
     if found["lost"]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
 

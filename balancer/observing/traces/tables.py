@@ -69,11 +69,11 @@ def table_rows(path: str | PathLike[str]) -> Iterator[dict[str, Any]]:
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _FORBIDDEN):
             raise ConfigError(
-                f"{path}: cannot be read: {error}; the database of a run that goes on, or was killed, is read only "
-                f"where you may write: copy it and {Path(path).name}-wal into a folder of yours"
+                f"{path}: cannot be read: {error}; the database of a run that still runs or was killed needs a "
+                f"folder where you may write: copy it and {Path(path).name}-wal there"
             ) from None
         raise ConfigError(
-            f"{path}: holds no trace: {error}; the database of a run has one if this version has run it, on a pool "
+            f"{path}: holds no trace: {error}; the database of a run has one if this version made it, on a pool "
             "of its own"
         ) from None
 
@@ -116,5 +116,5 @@ def _rows(db: sqlite3.Connection, path: str | PathLike[str]) -> Iterator[dict[st
 def _facts(text: object, path: str | PathLike[str]) -> dict[str, Any]:
     facts = facts_of(text)
     if facts is None:
-        raise ConfigError(f"{path}: trace_runs: found {text!r:.60}, which is no JSON object, so no row of a trace")
+        raise ConfigError(f"{path}: trace_runs: found {text!r:.60}, which is not a JSON object, as a row of a trace")
     return facts

@@ -107,7 +107,7 @@ class TraceWriter:
         source: the pool's engine. The writer does not keep it alive.
         recording: the pool's record of ended leases.
         strategy: the name of the pool's strategy.
-        redact: takes further secrets out of the names of endpoints.
+        redact: takes further secrets out of the names of endpoints and holders.
         ended: called with the writer when it is closed.
 
     Attributes:
@@ -174,7 +174,7 @@ class TraceWriter:
         self._observation = observation
 
     def hide(self, redact: Callable[[str], str]) -> None:
-        """Use `redact` from now on to take secrets out of the names of endpoints."""
+        """Use `redact` from now on to take secrets out of the names of endpoints and holders."""
         self._redact = redact
         self._names.clear()
 
@@ -232,7 +232,7 @@ class TraceWriter:
             self._has_said = True
             kind = type(error).__name__  # the text of the error may contain anything
             said = (error.strerror or kind) if isinstance(error, OSError) else kind
-            _LOGGER.warning("trace: rows are lost, and counted: %s", said)
+            _LOGGER.warning("trace: rows are lost and counted: %s", said)
 
     def _done(self) -> None:
         try:
@@ -346,7 +346,7 @@ class TraceWriter:
             "granted_s": grant.granted_s,
             "ended_s": ended_s,
             "endpoint": self._shown(grant.endpoint.name),
-            "task": text_of(grant.holder) or None,
+            "task": text_of(grant.holder and self._redact(plain_name(grant.holder))) or None,
             "kind": text_of("+".join(sorted(request.labels))) or None,
             "size": amount_of(request.tokens),
             "host": text_of(grant.endpoint.host),

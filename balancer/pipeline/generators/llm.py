@@ -44,7 +44,7 @@ class LlmPlugin:
 
         settings = services.llm
         if settings is None:
-            raise ConfigError('generators name "llm", and there is no table [llm]; say there which model is asked')
+            raise ConfigError('generators has "llm", but there is no table [llm]; add it, with the name of the model')
         prompts = Prompts(settings.prompts)
         with ExitStack() as stack:
             endpoints = [each for entry in _servers(settings, services, stack) for each in entry.specs]
@@ -90,7 +90,7 @@ def _servers(settings: LlmSettings, services: RunServices, stack: ExitStack) -> 
     from balancer.pipeline.llm.scripted import scripted_server
 
     url = stack.enter_context(scripted_server(Path(settings.scripted)))
-    services.say(f"no model is asked: a scripted one answers, from {settings.scripted}")
+    services.say(f"no real model is used: a scripted one answers, from {settings.scripted}")
     return [EndpointSettings(url=url, capacity=8)]
 
 

@@ -81,12 +81,12 @@ class _PackageGenerator:
         execution, why = self._toolbox.run(program)
         if execution is None:
             if recipe.missing:  # without it the package's own data is incomplete; the next session makes it
-                raise PutOff(f"{recipe.name}, which belongs to its own data, could not be made: {why}")
+                raise PutOff(f"the input {recipe.name} of its own data could not be made: {why}")
             why = f"it could not be run: {why}"
         elif execution.status is not Status.FINISHED or execution.exit_code != 0:
             why = ended(execution)
         elif not execution.stdout:
-            why = "it prints nothing (what it writes into files is not read)"
+            why = "it prints nothing (files that it writes are not read)"
         elif len(execution.stdout) > _MOST_INPUT:
             why = f"it prints {len(execution.stdout)} bytes; {_MOST_INPUT} are allowed"
         else:
@@ -98,7 +98,7 @@ class _PackageGenerator:
     def _fail(self, recipe: Recipe, program: Program, why: str) -> None:
         failures = self._failures[recipe.name] = self._failures.get(recipe.name, 0) + 1
         if failures == 1:
-            self._toolbox.note(f"{recipe.name} is not made by {' '.join((program.name, *program.args))[:200]}: {why}")
+            self._toolbox.note(f"{' '.join((program.name, *program.args))[:200]} does not make {recipe.name}: {why}")
 
 
 @hookimpl

@@ -64,7 +64,7 @@ class Prompts:
                 raise ConfigError(f"llm.prompts: {folder}/{name}: {error}") from None
             if unknown:
                 known = ", ".join(sorted(_FACTS[name])) or "none"
-                raise ConfigError(f"llm.prompts: {folder}/{name}: there is no {min(unknown)!r} (there are: {known})")
+                raise ConfigError(f"llm.prompts: {folder}/{name}: unknown {min(unknown)!r} (known: {known})")
 
     def system(self) -> str:
         """Return the model's instructions."""

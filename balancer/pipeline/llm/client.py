@@ -177,10 +177,10 @@ class ModelClient:
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         if message is None:
-            raise self._failed("it answered, but not with a completion")
+            raise self._failed("its answer is not a completion")
         text, refusal = self._words(message, "content"), self._words(message, "refusal")
         if text is None and refusal is None and getattr(message, "content", None) is not None:
-            raise self._failed("it answered, but not with a text")
+            raise self._failed("its answer is not a text")
         usage = getattr(completion, "usage", None)
         return ModelReply(
             text=text,
@@ -198,7 +198,7 @@ class ModelClient:
             return None
         plain = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), found)
         if any(secret in text for secret in self._telling for text in (found, plain)):
-            raise self._failed("the answer holds the value of a header; a server must not hand them on")
+            raise self._failed("the answer has the value of a request header; a server must not return those")
         return found.encode("utf-8", "replace").decode()  # lone surrogates are not text, and no file can store them
 
     def _raise(self, error: Exception) -> NoReturn:
@@ -208,7 +208,7 @@ class ModelClient:
             raise error from None
         if isinstance(error, APIStatusError):
             if error.code == "insufficient_quota":
-                raise ServerUnusable(f"{self._url}: insufficient_quota: nothing is left of the account") from None
+                raise ServerUnusable(f"{self._url}: insufficient_quota: its account has no quota left") from None
             if isinstance(error, AuthenticationError | NotFoundError):
                 raise ServerUnusable(f"{self._url}: {words}") from None
             if error.status_code in BUSY_STATUSES:
@@ -255,7 +255,7 @@ class _Bounded(httpx2.BaseTransport):
         assert isinstance(response.stream, httpx2.SyncByteStream)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             response.stream.close()
-            raise httpx2.RemoteProtocolError("answered in a compressed form that was not asked for")
+            raise httpx2.RemoteProtocolError("sent a compressed answer, which was not requested")
         return httpx2.Response(response.status_code, headers=response.headers, stream=_Short(response.stream))
 
     def close(self) -> None:
@@ -355,11 +355,11 @@ class ModelServers:
             known = name in self._spent
             self._spent[name] = str(error)
         if not known:
-            self._say(f"{error}; it is not asked again in this run")
+            self._say(f"{error}; it is not used again in this run")
 
     def _not_answered(self, why: str) -> NotAnswered:
         with self._lock:
             first, self._told = not self._told, True
         if first:
-            self._say(f"no server of the model answers: {why}; what it was to propose is left to the next run")
+            self._say(f"no server of the model answers: {why}; the next run will ask again")
         return NotAnswered(why)

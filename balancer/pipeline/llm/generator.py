@@ -115,7 +115,7 @@ class ModelGenerator:
 
     def _take_aids(self, answer: ModelAnswer) -> None:
         if answer.checker is not None and not self._toolbox.many_answers:
-            self._toolbox.note("llm: its checker is not used: right solutions agree, so outputs are compared")
+            self._toolbox.note("llm: its checker is not used, because right solutions agree; outputs are compared")
         for aid, source in self._wanted(answer):
             program = _program(source, aid)
             why = self._toolbox.trial(aid, program)
@@ -130,8 +130,8 @@ class ModelGenerator:
         """Return the target of an input. A name that no submission has is not trusted, and is not repeated."""
         if any(survivor == each.name for each in problem.submissions):
             return f"aimed at {survivor}"
-        self._toolbox.note("llm: an input is aimed at a program that is not there")
-        return "aimed at nobody"
+        self._toolbox.note("llm: an input is aimed at an unknown program")
+        return "aimed at no program"
 
     def _inputs(self, problem: Problem, answer: ModelAnswer, round: int, budget: int) -> Iterator[Proposal]:
         left = budget
@@ -159,18 +159,18 @@ class ModelGenerator:
             self._toolbox.note(f"llm: its generator fails on {command[:60]!r}: {why}")
             failures += 1
             if failures == _MOST_FAILURES and number + 1 < len(commands):
-                self._toolbox.note(f"llm: {len(commands) - number - 1} further commands of its generator are not tried")
+                self._toolbox.note(f"llm: {len(commands) - number - 1} more commands of its generator were not tried")
                 break
         if again:
-            self._toolbox.note(f"llm: its generator printed an input again for {again} of {len(commands)} commands")
+            self._toolbox.note(f"llm: its generator repeated an input for {again} of {len(commands)} commands")
 
     def _run(self, generator: Program, command: str) -> tuple[bytes, str]:
         try:
             arguments = tuple(shlex.split(command))
         except ValueError as error:
-            return b"", f"no command line: {error}"
+            return b"", f"not a command line: {error}"
         if not command.isprintable():
-            return b"", "no command line: it holds a control character"
+            return b"", "not a command line: it has a control character"
         execution, why = self._toolbox.run(replace(generator, args=arguments))
         if execution is None:
             return b"", why

@@ -149,8 +149,8 @@ def usual_flags(folder: Folder, data: PackageData) -> CaseFlags:
     if len(counts) > 1:
         flags = " ".join((*chosen.output, *(flag for flags in chosen.input.values() for flag in flags), *chosen.args))
         folder.findings.notes.append(
-            f"its groups tell the validators {len(counts)} different things: each input has its own flags, "
-            f"made-up ones those of {most} of its {len(told)} inputs ({flags or 'none'})"
+            f"its groups have {len(counts)} different sets of validator flags: each input has its own, "
+            f"made-up ones have those of {most} of its {len(told)} inputs ({flags or 'none'})"
         )
     return chosen
 

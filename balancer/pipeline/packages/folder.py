@@ -165,7 +165,7 @@ class Folder:
         self._check_inside(path)
         file = self.root / path
         if not file.is_file():  # a named pipe would block for ever
-            raise self.error(path, "is not an ordinary file; only files may lie here, take it out")
+            raise self.error(path, "is not an ordinary file; only files are allowed here, remove it")
         try:
             has = file.stat().st_size
             if has > MAX_FILE_BYTES:
@@ -193,7 +193,7 @@ class Folder:
         except yaml.MarkedYAMLError as error:
             raise self._yaml_error(path, error) from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise self.error(path, f"is not YAML ({_one_line(error)}); mend the syntax") from error
+            raise self.error(path, f"is not YAML ({_one_line(error)}); fix the syntax") from error
         if found is None:
             return {}
         if not isinstance(found, dict):
@@ -210,7 +210,7 @@ class Folder:
     def _yaml_error(self, path: str, error: yaml.MarkedYAMLError) -> PackageError:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         reason = error.problem or "unknown syntax"
-        return PackageError(f"{shown_name(str(self.shown / path))}{line}: is not YAML ({reason}); mend the syntax")
+        return PackageError(f"{shown_name(str(self.shown / path))}{line}: is not YAML ({reason}); fix the syntax")
 
     def _check_inside(self, path: str) -> None:
         try:
@@ -302,7 +302,7 @@ def _unpack(archive: Path, root: Path) -> dict[str, str]:
             path = PurePosixPath(entry.filename)
             target = root / path
             if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or not entry.filename.isprintable():
-                left_out[ascii(entry.filename)] = "its name leads out of the package, or is no text"
+                left_out[ascii(entry.filename)] = "its name leads out of the package, or is not text"
             elif entry.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
             elif entry.file_size > MAX_FILE_BYTES:
@@ -331,6 +331,6 @@ def _write(archive: Path, file: zipfile.ZipFile, entry: zipfile.ZipInfo, target:
         while chunk := source.read(_CHUNK):
             written += len(chunk)
             if written > min(allowed, MAX_FILE_BYTES):
-                raise PackageError(f"{archive}: unpacks to more than {_MOST_BYTES} bytes (1 GiB), which is not done")
+                raise PackageError(f"{archive}: unpacks to more than {_MOST_BYTES} bytes (1 GiB); make it smaller")
             sink.write(chunk)
     return written

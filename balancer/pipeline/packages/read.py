@@ -69,7 +69,7 @@ def _read(folder: Folder, name: str) -> Problem:
     statement = _statement(folder)
     options = _options(data, rules, usual, settings, validators)
     _check_flags(folder, checker, options.values())
-    findings.left_out.update(dict.fromkeys(sorted(folder.odd_names), "its name is no text"))
+    findings.left_out.update(dict.fromkeys(sorted(folder.odd_names), "its name is not text"))
     findings.raise_any()
     accepted = sum(submission.accepted for submission in submissions)
     return Problem(
@@ -221,10 +221,10 @@ def read_packages(
         try:
             if name in taken:
                 raise PackageError(
-                    f"{shown}: is called as {shown_name(taken[name].name)} is, which is used; rename one"
+                    f"{shown}: has the name of {shown_name(taken[name].name)}, which is used; rename one"
                 )
             if not name.isprintable():
-                raise PackageError(f"{shown}: its name is no text; rename it")
+                raise PackageError(f"{shown}: its name is not text; rename it")
             problems.append((place, change(read_package(path, whole=whole))))
             taken[name] = path
         except PackageError as error:
@@ -241,7 +241,7 @@ def read_package(path: Path, *, whole: bool = True) -> Problem:
     try:
         return read_problem(path, whole=whole)
     except (OSError, RecursionError) as error:
-        raise PackageError(shown_name(f"{path}: cannot be read ({type(error).__name__}: {error}); mend it")) from error
+        raise PackageError(shown_name(f"{path}: cannot be read ({type(error).__name__}: {error}); fix it")) from error
 
 
 def _shortened(error: PackageError, shown: str) -> Iterator[str]:

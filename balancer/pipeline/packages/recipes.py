@@ -62,7 +62,7 @@ def read_recipes(folder: Folder, groups: Mapping[str, CaseFlags]) -> list[Testca
                 reader.cases = reader.count(data)
                 return reader.read(root, data)
             except RecursionError as error:
-                raise folder.error(_FILE, "has groups in groups without end; mend it") from error
+                raise folder.error(_FILE, "has endlessly nested groups; correct it") from error
         raise folder.error(_FILE, f"data is {describe(data)}; a mapping with sample and secret is allowed")
     return []
 
@@ -103,7 +103,7 @@ class _Reader:
     def _visit(self) -> None:
         self.visited += 1
         if self.visited > _MOST_VISITED:
-            raise self.folder.error(_FILE, f"has more than {_MOST_VISITED} groups, which nobody can use; mend it")
+            raise self.folder.error(_FILE, f"has more than {_MOST_VISITED} groups; make it smaller")
 
     def _group(self, group: Mapping[Any, Any], path: str, salt: str, above: CaseFlags) -> Iterator[TestcaseRule]:
         self._visit()
@@ -165,7 +165,7 @@ class _Reader:
             return TestcaseRule(Recipe(place, data=data, answer=ans, missing=missing), "", told)
         command = said.get("generate")
         if not isinstance(command, str) or not command.strip():
-            raise self.folder.error(_FILE, "has neither an input, nor a copy of one, nor a program that makes it")
+            raise self.folder.error(_FILE, "has a test case without an input, a copy of one, or a program for one")
         command = self.folder.filled(command).replace("{count}", str(value))
         seed = salt + (f":{value - 1}" if value != 1 else "") + command.strip()
         generator, *args = _words(command)
@@ -253,6 +253,6 @@ def _program(folder: Folder, name: str, parts: Mapping[Any, Any]) -> Program | N
             files = {str(part): folder.data(f"{_PLACE}/{part}") for part in parts[name]}
             return program_of(folder, path, files, entry=next(iter(files), None))
         if not folder.has(path):
-            raise folder.error(path, "missing, and generators.yaml calls it; put it there")
+            raise folder.error(path, "missing, but generators.yaml calls it; add it")
         return read_program(folder, path, scripts=True)
     return None

@@ -75,7 +75,7 @@ def read_settings(folder: Folder) -> ProblemSettings:
     version = str(settings.get("problem_format_version") or "legacy")
     if version not in _VERSIONS:
         newest = "2025-09"
-        folder.findings.notes.append(f"its problem_format_version is {describe(version)}, which is read as {newest}")
+        folder.findings.notes.append(f"its problem_format_version is {describe(version)}; it is read as {newest}")
     return ProblemSettings(
         name=read(_name, folder.shown.name),
         time_limit_s=read(_time_limit, None),

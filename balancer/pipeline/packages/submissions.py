@@ -94,7 +94,7 @@ def _entries(folder: Folder) -> Mapping[str, Any]:
         try:
             found = json.loads(folder.text(_ENTRIES))
         except (ValueError, RecursionError) as error:
-            raise folder.error(_ENTRIES, "is not JSON; mend the syntax") from error
+            raise folder.error(_ENTRIES, "is not JSON; fix the syntax") from error
         if isinstance(found, dict):
             return {str(path).strip("/").removeprefix(f"{_PLACE}/"): told for path, told in found.items()}
     return {}
@@ -134,7 +134,7 @@ def _rank(expected: str) -> int:
 def _no_accepted(folder: Folder, left_out: Mapping[str, str]) -> PackageError:
     reasons = [f"{name}: {why}" for name, why in left_out.items() if name.startswith("accepted")]
     found = f" ({'; '.join(reasons)})" if reasons else ""
-    return folder.error("submissions/accepted", f"no submission that can be used{found}; add one that is right")
+    return folder.error("submissions/accepted", f"no usable submission{found}; add one that is right")
 
 
 _ALIASES = {

@@ -60,7 +60,7 @@ def read_input_validators(folder: Folder) -> InputValidators:
                 if extension_of(path) in _GRAMMARS:
                     text = grammars[path] = folder.filled(folder.text(path))
                     if extension_of(path) == ".viva":
-                        folder.findings.left_out[path] = "nothing here runs viva"
+                        folder.findings.left_out[path] = "balancer does not run viva grammars"
                     else:
                         programs[path] = checktestdata_program(path, text.encode())
                 else:
@@ -85,7 +85,7 @@ def read_output_validator(folder: Folder, settings: ProblemSettings) -> Program 
         folder.findings.left_out.update(dict.fromkeys((program.name for program in found), "validation is default"))
         return None
     if len(found) > 1:
-        wrong = f"found {names}; one output validator is allowed, keep one"
+        wrong = f"found {names}; only one output validator is allowed, keep one"
     elif found:
         folder.findings.left_out.update(unusable)
         return found[0]

@@ -78,7 +78,7 @@ def _left_out(rows: int) -> str:
 def _sampled(result: RunResult) -> str:
     if result.one_in == 1:
         return ""
-    return f" Made from every {result.one_in}th of {result.work.leases} leases, for there are too many."
+    return f" Drawn from every {result.one_in}th of {result.work.leases} leases."
 
 
 def _rounds(scores: Sequence[RoundScores]) -> Chart:
@@ -99,7 +99,7 @@ def _rounds(scores: Sequence[RoundScores]) -> Chart:
     drawing, ax = line_chart(lines, xlabel="", ylabel="%", width_in=style.HALF_IN, height_in=2.4)
     ax.set_xticks([each.rounds for each in scores], [moment(each.rounds) for each in scores], **style.LETTERS)
     ax.set_ylim(-3, 103)
-    caption = "Of all problems pooled; an upright stroke holds 95% of what other problems would give."
+    caption = "All problems together. A vertical line is the 95% interval, if other problems were drawn."
     return Chart("Round by round", caption, to_svg(drawing, "rounds"), wide=False)
 
 
@@ -125,10 +125,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     if all_problems > len(problems) and not more:
         more = f" Shown are {len(shown)} of {all_problems}."
-    caption = (
-        "For each problem with wrong submissions that were judged, the weakest first: "
-        f"the further right, the better.{more}"
-    )
+    caption = f"For each problem with judged wrong submissions, the weakest first. Further right is better.{more}"
     return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing, "killed"))
 
 
@@ -141,11 +138,11 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one
         ],
         ends=(0.0, when.length_s),
         xlabel=_TIME,
-        label="part of its slots that were leased",
+        label="share of its slots in use",
         width_in=style.WIDE_IN,
         nothing="none",
     )
-    caption = f"Over {_BINS} equal parts of the makespan; grey where none was.{left_out}"
+    caption = f"Over {_BINS} equal parts of the makespan. Grey: no lease.{left_out}"
     return Chart("Utilisation over time", caption, to_svg(drawing, "heat"))
 
 
@@ -182,7 +179,7 @@ def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[rows.Bo
 def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     labels = [line.label(_SHORT_LABEL) for line in lines]
     shares = [line.share for line in lines]
-    drawing = rows.share_bars(labels, shares, [line.due for line in lines], xlabel="part of all leases")
+    drawing = rows.share_bars(labels, shares, [line.due for line in lines], xlabel="share of all leases")
     caption = f"From {percent(min(shares), digits=1)} to {percent(max(shares), digits=1)}.{left_out}"
     return Chart("Share of leases against weight", caption, to_svg(drawing, "shares"), wide=False)
 
@@ -190,12 +187,12 @@ def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
 def _waits(waits: WaitStats) -> Chart:
     values_s = {field.name: float(getattr(waits, field.name)) for field in fields(waits)}
     scale, unit = (1.0, "s") if waits.max >= 1 else (1000.0, "ms")
-    drawing, ax = rows.rows(list(values_s), width_in=style.HALF_IN, xlabel=f"time waited for a lease ({unit})")
+    drawing, ax = rows.rows(list(values_s), width_in=style.HALF_IN, xlabel=f"wait for a lease ({unit})")
     rows.boxes(ax, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], style.SKY)
     for row, value_s in enumerate(values_s.values()):
         rows.remark(ax, scale * (value_s + 0.015 * waits.max), row, seconds(value_s))
     ax.set_xlim(0, 1.3 * scale * waits.max)
-    return Chart("Waits", "Over all leases that were granted.", to_svg(drawing, "waits"), wide=False)
+    return Chart("Waits", "Over all granted leases.", to_svg(drawing, "waits"), wide=False)
 
 
 _MOST_GENERATORS = 5  # with their own line
@@ -217,7 +214,7 @@ def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
         lines += [_steps(name, [kill for kill in kills if _by(kill) == name], end_s) for name in shown]
     drawing, ax = line_chart(
         lines,
-        xlabel="time that the problem had been at work (s)",
+        xlabel="time at work on the problem (s)",
         ylabel="wrong submissions killed",
         width_in=style.WIDE_IN,
         height_in=2.6,
@@ -226,7 +223,7 @@ def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
     ax.set_ylim(bottom=0)
     left_out = f" Shown are the {_MOST_GENERATORS} of {len(by)} that killed most." if len(by) > _MOST_GENERATORS else ""
     caption = (
-        "Of all problems together, each by its own clock; a kill belongs to whoever made the first case that "
+        "All problems together, each from its own beginning. A kill belongs to the generator of the first case that "
         f"rejects the submission.{left_out}"
     )
     return Chart("Kills over time", caption, to_svg(drawing, "course"))

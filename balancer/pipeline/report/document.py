@@ -118,8 +118,8 @@ def _problems(result: RunResult) -> Iterator[doc.Block]:
                 for judged in [sum(verdict is not Verdict.UNJUDGED for verdict in each.verdicts.values())]
             ),
             title="Submissions not judged on every case",
-            note="No case kills them so far, and some verdict is missing, or there is no case. They are neither kept "
-            "nor survivors, and no rate counts them.",
+            note="No case kills them so far, and a verdict is missing or there is no case. They count neither as kept "
+            "nor as survivors, and in no rate.",
         )
 
 
@@ -181,28 +181,28 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
     else:
         yield doc.Paragraph(
             "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
-            "after each round. Below a rate is the interval that holds it 95 times of 100, if other problems of the "
-            "same kind were drawn.",
+            "after each round. Below each rate is its 95% interval, if other problems of the same kind were drawn.",
             soft=True,
         )
         yield round_table(result)
         yield doc.Paragraph(
-            "The first of two columns pools all submissions, \u201cper problem\u201d averages over problems. Verifier "
-            "accuracy: the part of the problems whose cases keep every accepted and reject every wrong submission.",
+            "The first of two columns is over all submissions, \u201cper problem\u201d is the mean over problems. "
+            "Verifier accuracy is the share of problems whose cases keep every accepted and reject every wrong "
+            "submission.",
             soft=True,
         )
     if result.brought:
         note = (
-            "A kill is a case and a wrong submission that it rejects; the first kill of a submission belongs to the "
-            "case that was the first to reject it. Submissions that are killed are not run in later rounds."
+            "A kill is a case with a wrong submission that it rejects. The first kill of a submission belongs to the "
+            "first case that rejected it. Killed submissions are not run in later rounds."
         )
         yield replace(brought_table(result.brought), note=note)
     if spent := spent_said(result):
-        yield doc.Paragraph(f"A model was asked: {spent}.")
+        yield doc.Paragraph(f"Use of the model: {spent}.")
     if result.predictions:
-        yield doc.Bullets(tuple(prediction_lines(result.predictions)), "What it predicted of its own end")
+        yield doc.Bullets(tuple(prediction_lines(result.predictions)), "Predictions of its end")
     if looks := looks_said(result):
-        yield doc.Bullets(looks, "Time limits that an overload may have caused")
+        yield doc.Bullets(looks, "Time limits checked for overload")
 
 
 # -- survivors -----------------------------------------------------------------------------------------
@@ -236,13 +236,13 @@ def _survivors(result: RunResult) -> Iterator[doc.Block]:
     shown, survivors = sum(len(problem.survivors) for problem in result.problems), counts["survivors"]
     if survivors > shown:
         where = count(result.totals.surviving, "problem")
-        yield doc.Paragraph(f"These are {shown} of {survivors}, in {where}.", soft=True)
+        yield doc.Paragraph(f"Shown are {shown} of {survivors}, in {where}.", soft=True)
     if result.readings:
-        yield doc.Heading("To be read: programs that survive, beside the cases that came nearest")
+        yield doc.Heading("To read: programs that survive, beside the cases that came closest")
         many = len(result.readings)
-        some = f" These are {many} of {survivors}." if many < survivors else ""
+        some = f" Shown are {many} of {survivors}." if many < survivors else ""
         yield doc.Paragraph(
-            f"Nearest are the cases that reject most of the other wrong submissions of the problem.{some}", soft=True
+            f"The closest cases reject most of the other wrong submissions of the problem.{some}", soft=True
         )
         yield from map(_reading, result.readings)
 
@@ -318,7 +318,7 @@ def _notes_on(problem: ProblemResult) -> Iterator[tuple[doc.Words, str]]:
 
 def _rows_left_out(result: RunResult) -> doc.Block:
     shown = len(result.left_out_rows)
-    first = f"; these are the first {shown}" if shown < result.rows_left_out else ""
+    first = f"; shown are the first {shown}" if shown < result.rows_left_out else ""
     return doc.table(
         (doc.Column("row"), doc.Column("why", _NAME)),
         ((str(row.number), shorten(row.why, _MOST)) for row in result.left_out_rows),
@@ -328,9 +328,9 @@ def _rows_left_out(result: RunResult) -> doc.Block:
 
 def _matrices(result: RunResult) -> Iterator[doc.Block]:
     yield doc.Paragraph(
-        "A row is a submission, a column is a case; the number before the cells says how many cases the submission "
-        "failed. Above a case: S for the problem\u2019s own (sample) data, K for kept, because it kills a wrong "
-        "submission.",
+        "A row is a submission, a column is a case. The number before the cells is the number of cases that the "
+        "submission failed. Above a case: S is the problem\u2019s own (sample) data, K is kept, because it kills a "
+        "wrong submission.",
         soft=True,
     )
     yield LEGEND

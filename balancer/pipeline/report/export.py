@@ -129,7 +129,7 @@ def _write_parquet(lines: Path, table: Path, say: Callable[[str], object]) -> bo
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     except pa.ArrowException as error:
         why = " ".join(str(error).split())[:160]
-        say(f"rows.parquet is not written: no column type suits all rows: {why}; rows.jsonl has them all")
+        say(f"rows.parquet is not written, because no column type fits all rows: {why}; rows.jsonl has all rows")
         return False
     return True
 

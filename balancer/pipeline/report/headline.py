@@ -54,7 +54,7 @@ def nothing_judged(result: RunResult) -> str:
     if reasons := _without_tries(result.reasons):
         told = "; ".join(f"{times} x {shorten(why, 200)}" for why, times in list(reasons.items())[:_MOST_REASONS])
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
-        return f"Nothing was judged, for the infrastructure failed: {told}{more}"
+        return f"Nothing was judged, because the infrastructure failed: {told}{more}"
     if result.totals.disagreements:
         return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
     return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
@@ -130,7 +130,7 @@ def _time_tiles(result: RunResult) -> Iterator[Tile]:
         yield Tile(
             "Made again",
             percent(verified, result.verified.runs),
-            f"{count(verified, 'run')}, to verify others; {result.verified.differed} outvoted",
+            f"{count(verified, 'run')} to verify others; {result.verified.differed} outvoted",
         )
     yield Tile("Strategy", shorten(result.strategy, 60), count(result.pool.acquired, "lease"))
 
@@ -139,8 +139,8 @@ def _troubles(result: RunResult) -> Iterator[str]:
     for liar in result.verified.liars:
         again = count(liar.problems, "problem")
         yield (
-            f"{shorten(liar.endpoint, 100)} lied, and was taken out of service: {shorten(liar.why, 200)}; "
-            f"{again} that it had a part in judged again."
+            f"{shorten(liar.endpoint, 100)} gave wrong results and was taken out of service: {shorten(liar.why, 200)}; "
+            f"{again} with its results judged again."
         )
     yield from (f"{shorten(line, 400)}." for line in result.totals.troubles_told)
     if (more := result.totals.troubles - len(result.totals.troubles_told)) > 0:
@@ -151,27 +151,27 @@ def _warnings(result: RunResult) -> Iterator[str]:
     if nothing := nothing_judged(result):
         yield nothing
     elif not result.complete:
-        yield "Not complete: the run was stopped before everything was judged. The figures cover what was."
+        yield "Not complete: the run was stopped before everything was judged. The figures cover the judged part."
     if result.sessions > 1:
         yield f"Resumed: it took {result.sessions} sessions. Times, endpoints and pool are those of the last one."
     totals = result.totals
     if totals.problems > len(result.problems):
         yield (
-            f"Told in detail are {len(result.problems)} of {totals.problems} problems, those with the most survivors. "
+            f"Shown in detail are {len(result.problems)} of {totals.problems} problems, those with the most survivors. "
             "Totals are of all."
         )
     if result.rows_left_out:
-        yield f"{count(result.rows_left_out, 'row')} of the data set left out, because they cannot be used."
+        yield f"{count(result.rows_left_out, 'row')} of the data set left out as not usable."
     yield from _missing(result)
     if totals.unjudged:
         unjudged = totals.unjudged
         yield (
             f"{count(unjudged, 'verdict')} unjudged: the infrastructure failed. "
-            "They count neither for nor against a submission."
+            "They do not count for or against a submission."
         )
     if totals.not_judged:
         unknown = count(totals.not_judged, "submission")
-        yield f"{unknown} not judged on every case: neither kept nor killed, and in no rate."
+        yield f"{unknown} not judged on every case: they count neither as kept nor as killed, and in no rate."
     if totals.rejected:
         rejected = count(totals.rejected, "accepted submission")
         yield f"{rejected} rejected by some case: a case or a submission is wrong."

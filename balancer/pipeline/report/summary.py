@@ -72,9 +72,9 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if spent := spent_said(result):
         yield doc.Section("Model", (facts([("asked", spent)]),))
     if result.predictions:
-        yield doc.Section("Its own end", tuple(map(doc.Paragraph, prediction_lines(result.predictions))))
+        yield doc.Section("Predictions of its end", tuple(map(doc.Paragraph, prediction_lines(result.predictions))))
     if looks := looks_said(result):
-        yield doc.Section("Time limits looked at twice", tuple(map(doc.Paragraph, looks)))
+        yield doc.Section("Time limits checked for overload", tuple(map(doc.Paragraph, looks)))
 
 
 def _untitled(*blocks: doc.Block) -> doc.Section:
@@ -169,7 +169,7 @@ def _health(lines: tuple[EndpointLine, ...]) -> doc.Table:
 
 def _standing(line: EndpointLine) -> str:
     if not line.leases:
-        return "was never called, so its health is not known"
+        return "was never called; its health is unknown"
     if not line.answered:
         return f"never answered ({count(line.failures, 'failure')}), ejected {count(line.ejections, 'time')}"
     return f"ejected {count(line.ejections, 'time')}, at the end {line.standing}"

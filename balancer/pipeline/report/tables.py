@@ -36,10 +36,10 @@ _NAME = doc.ColumnKind.NAME
 _MODEL = ("questions", "tokens", "cost", "seconds")
 # Attribute of the scores, heading, meaning, and whether it is only shown if there is room.
 RATES = (
-    ("tpr_micro", "accepted kept", "of all problems pooled (TPR, micro)", False),
-    ("tpr_macro", "per problem", "of each problem, averaged (TPR, macro)", True),
-    ("tnr_micro", "wrong rejected", "of all problems pooled (TNR, micro)", False),
-    ("tnr_macro", "per problem", "of each problem, averaged (TNR, macro)", False),
+    ("tpr_micro", "accepted kept", "over all submissions (TPR, micro)", False),
+    ("tpr_macro", "per problem", "mean over problems (TPR, macro)", True),
+    ("tnr_micro", "wrong rejected", "over all submissions (TNR, micro)", False),
+    ("tnr_macro", "per problem", "mean over problems (TNR, macro)", False),
     (
         "accuracy",
         "verifier accuracy",
@@ -151,7 +151,7 @@ def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
     columns = (
         doc.Column("generator", _NAME),
         *map(doc.Column, ("proposed", "valid", "cases", "kills", "first kills")),
-        doc.Column("asked", meaning="time that it was asked for inputs"),
+        doc.Column("asked", meaning="time in which it made inputs"),
         doc.Column("runs", meaning="time of program runs on its inputs"),
     )
     return doc.table(columns, map(_brought, made), title="What each generator brought")
@@ -212,7 +212,7 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
     quantiles = {"mean": waits.mean, "p50": waits.p50, "p90": waits.p90, "p99": waits.p99, "longest": waits.max}
     yield "waits", ", ".join(f"{name} {seconds(value_s)}" for name, value_s in quantiles.items())
     yield "Jain's index", (f"{number(pool.jain)} ", doc.soft("(leases by weight; 1: in proportion)"))
-    score = doc.soft("(1 / (1 + variance of lease counts); 1: all had equally many)")
+    score = doc.soft("(1 / (1 + variance of lease counts); 1: all equal)")
     yield "balance score", (f"{number(pool.balance_score)} ", score)
     bound = f"no schedule is shorter than {seconds(bound_s)}: {times(result.makespan_s, bound_s)} the bound"
     yield "makespan", f"{seconds(result.makespan_s)}; {bound}" if bound_s else "nothing was run"

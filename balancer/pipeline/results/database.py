@@ -63,7 +63,7 @@ class Database:
             try:
                 yield self._db
             except sqlite3.Error as error:
-                advice = "make sure that the disk has room and run again, or start over with --fresh"
+                advice = "check that the disk has room and run again, or start over with --fresh"
                 raise BalancerError(f"{self._folder / DATABASE}: {error}; {advice}") from error
 
     @contextmanager
@@ -158,7 +158,7 @@ def _opened(lock: Path) -> IO[str]:
 
 
 def _linked(file: Path) -> ConfigError:
-    return ConfigError(f"{file}: is a link, and a run writes to files of its own; remove it, or choose other --results")
+    return ConfigError(f"{file}: is a link; a run writes only to its own files; remove it, or choose other --results")
 
 
 def _belongs_to_others(folder: Path) -> bool:

@@ -40,7 +40,7 @@ def prediction_lines(made: Iterable[EndPrediction]) -> list[str]:
     several = any(each.session != 1 for each in made)
     return [
         f"{f'session {each.session}: ' if several else ''}{prediction_line(each)}; "
-        + ("it was stopped, or goes on" if each.came_s is None else f"it was over after {seconds(round(each.came_s))}")
+        + ("it was stopped, or still runs" if each.came_s is None else f"it ended after {seconds(round(each.came_s))}")
         for each in made
     ]
 
@@ -51,6 +51,6 @@ def prediction_line(made: EndPrediction, ago_s: float = 0.0) -> str:
     advice = f"; {made.advice}" if made.advice else ""
     ago = f" ({seconds(round(ago_s))} ago)" if ago_s >= _OLD_S else ""
     return (
-        f"predicted after {seconds(round(made.at_s))}{ago}, from {made.calls} calls: over after {end} "
+        f"predicted after {seconds(round(made.at_s))}{ago}, from {made.calls} calls: end after {end} "
         f"({low} to {high} with 95%){advice}"
     )

@@ -55,9 +55,10 @@ def begin_with(store: Store, part: bytes) -> None:
             _copy(db, table)
 
 
-def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
+def take_back(store: Store, problem: str, part: bytes, session: int, taken_s: float) -> None:
     """Replace the rows of `problem` by those of a part. Its leases count for `session` of this store.
 
+    The part's times count from when the worker took the problem: `taken_s` seconds after the session began.
     Endpoints that lied there are recorded, and all problems that they had a part in are withdrawn.
     """
     with store.database.using() as db, _attached(db, part):
@@ -66,7 +67,8 @@ def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
             for table in OF_A_PROBLEM:
                 db.execute(f"DELETE FROM main.{table} WHERE problem = ?", (problem,))
                 _copy(db, table)
-            db.execute("UPDATE part.spans SET session = ?", (session,))
+            moved = "started_s = started_s + ?, ended_s = ended_s + ?"
+            db.execute(f"UPDATE part.spans SET session = ?, {moved}", (session, taken_s, taken_s))
             _copy(db, "spans")
             _add_made_again(db)
     store.problem_changed(problem)
@@ -87,8 +89,7 @@ def _attached(db: sqlite3.Connection, part: bytes | None = None) -> Iterator[tup
             for table in (*_KEPT, "problems"):
                 if _columns(db, "part", table) != _columns(db, "main", table):
                     raise BalancerError(
-                        f"a problem came back from a worker with a table {table} of another version; "
-                        "install the same balancer on all nodes"
+                        f"a worker returned a table {table} of another version; install the same balancer on all nodes"
                     )
         yield (*_KEPT, "problems")
     finally:
@@ -121,16 +122,16 @@ def merge(folders: Sequence[Path], into: Path) -> Store:
     """
     for number, folder in enumerate(folders):
         if not (folder / DATABASE).exists():
-            raise ConfigError(f"{folder}: holds no results; name the folders that the shares of a run have written")
+            raise ConfigError(f"{folder}: holds no results; name the results folders of the shares of a run")
         if folder.resolve() in (into.resolve(), *(other.resolve() for other in folders[:number])):
-            raise ConfigError(f"{folder}: is named twice; name each share once, and another folder with --results")
+            raise ConfigError(f"{folder}: is named twice; name each share once, and a different folder with --results")
     with ExitStack() as stack:
         parts = [stack.enter_context(Store(folder)) for folder in folders]  # locked against other processes
         fingerprint = _fingerprint(folders, parts)
         store = Store(into)
         try:
             if store.source:
-                raise ConfigError(f"{into}: holds a run already; name an empty folder with --results")
+                raise ConfigError(f"{into}: already holds a run; name an empty folder with --results")
             # The last session tells whether all is done, so a stopped one comes last.
             for folder, _ in sorted(zip(folders, parts, strict=True), key=lambda each: not _is_complete(each[1])):
                 _take_in(store, folder)
@@ -156,7 +157,8 @@ def _fingerprint(folders: Sequence[Path], parts: Sequence[Store]) -> dict[str, s
         differs = sorted(key for key in common.keys() | first.keys() if common.get(key) != first.get(key))
         if differs:
             raise ConfigError(
-                f"{folder}: is of a run with other {', '.join(differs)} than {folders[0]}; merge the shares of one run"
+                f"{folder}: belongs to a run with other {', '.join(differs)} than {folders[0]}; merge the shares of "
+                "one run"
             )
         together |= found
     return together
@@ -186,15 +188,13 @@ def _copy_all(db: sqlite3.Connection, folder: Path) -> None:
     if twice:
         named = ", ".join(repr(row[0]) for row in twice[:_MOST_NAMED])
         more = f" and {len(twice) - _MOST_NAMED} more" if len(twice) > _MOST_NAMED else ""
-        raise ConfigError(
-            f"{folder}: has {named}{more}, as a folder before it has; merge shares, each of other problems"
-        )
+        raise ConfigError(f"{folder}: has {named}{more}, like an earlier folder; merge shares with different problems")
     (sessions,) = db.execute("SELECT COALESCE(MAX(id), 0) FROM main.sessions").fetchone()
     for (table,) in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
         columns = _columns(db, "main", table)
         if columns != _columns(db, "part", table):
             raise BalancerError(
-                f"{folder}: its table {table} is of another version; run it again, it runs nothing twice"
+                f"{folder}: its table {table} is of another version; run it again (finished work is not repeated)"
             )
         taken = ", ".join(columns)
         if table == "meta":

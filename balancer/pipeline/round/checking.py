@@ -129,7 +129,7 @@ class Validators:
             return (CaseState.VALID, "") if said else (CaseState.INVALID, _refusal(program, ran.execution))
         # The machine may be slow, so a later session tries again. A crash on two endpoints is the validator's own.
         late = ran.execution.status is Status.TIME_LIMIT
-        why = f"{program.name} does not say whether it is valid: {ended(ran.execution)}"
+        why = f"{program.name} did not decide whether it is valid: {ended(ran.execution)}"
         return CaseState.UNJUDGED if late else CaseState.UNCHECKED, why
 
     def _known(self, program: Program) -> _Codes:
@@ -193,7 +193,7 @@ class Validators:
 
     def _leave_out(self, program: Program, why: str) -> None:
         self.store.leave_out(self.problem.id, program.name, why)
-        rest = "its other input validators decide alone"
+        rest = "the other input validators decide"
         if not self.programs():
             rest = "made-up inputs count by agreement" if self.problem.by_agreement else "no made-up input is used"
         line = f"the input validator {program.name} is left out: {why}; {rest}"
@@ -209,8 +209,8 @@ def _wrong(known: list[Execution], nonsense: list[Execution]) -> str:
         return ""
     if all(exit_code(execution) == _OLD_ACCEPT for execution in known):
         tells = any(exit_code(execution) != _OLD_ACCEPT for execution in nonsense)
-        return "" if tells else "it ends with exit code 0 on all known inputs, and on nonsense as well"
-    return f"it says nothing of any known input that it was tried on ({len(known)}): {ended(known[0])}"
+        return "" if tells else "it ends with exit code 0 on all known inputs, but also on nonsense"
+    return f"it decided none of the {len(known)} known inputs that it was tried on: {ended(known[0])}"
 
 
 def compile_words(execution: Execution) -> str:
@@ -300,7 +300,7 @@ class CheckerTrial:
             ends.append(ran.execution)
         if all(end.status is Status.COMPILE_ERROR for end in ends):
             return compile_words(first)
-        return f"it says nothing of any known answer that it was tried on ({len(known)}): {ended(ends[-1])}" * bool(
+        return f"it decided none of the {len(known)} known answers that it was tried on: {ended(ends[-1])}" * bool(
             known
         )
 

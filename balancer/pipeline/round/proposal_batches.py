@@ -204,7 +204,7 @@ class ProposalBatches:
         if self.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
                 right = len(self._sample.usable(accepted=True))
-                notes.append(f"it has no input validator: made-up inputs count by agreement, of all {right} accepted")
+                notes.append(f"it has no input validator: made-up inputs count if all {right} accepted ones agree")
             return new
         own = [proposal for proposal in new if proposal.sample]
         if len(own) < len(new):

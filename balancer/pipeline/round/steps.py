@@ -294,7 +294,7 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     for stored in _rejections(sample, own):
         failed.setdefault(stored.submission, stored)
     for stored in failed.values():
-        _leave_out(sample, stored, "called accepted", f"the package's own {names[stored.case]}")
+        _leave_out(sample, stored, "marked as accepted", f"the package's own {names[stored.case]}")
     if sample.usable(accepted=True):
         return OwnDataVerdict.SOUND
     why = "no accepted submission passes the package's own data"
@@ -316,12 +316,12 @@ def settle_own_tests(sample: Sample) -> OwnDataVerdict:
     for stored in _rejections(sample, own):
         (wrong if stored.verdict is Verdict.WRONG_ANSWER else failed).setdefault(stored.submission, stored)
     for stored in failed.values():
-        _leave_out(sample, stored, "called right", f"the own test {names[stored.case]!r}")
+        _leave_out(sample, stored, "marked as right", f"the row's test {names[stored.case]!r}")
     wrong = {name: stored for name, stored in wrong.items() if name not in failed}
     if wrong and len(wrong) >= _FEW * len(sample.usable(accepted=True)):
         return OwnDataVerdict.MANY_ANSWERS
     for stored in wrong.values():
-        _leave_out(sample, stored, "called right", f"the own test {names[stored.case]!r}")
+        _leave_out(sample, stored, "marked as right", f"the row's test {names[stored.case]!r}")
     if not sample.usable(accepted=True):
         return OwnDataVerdict.NONE
     generate_test_outputs(sample)

@@ -85,7 +85,7 @@ class SampleToolbox:
         """Use a program that has passed its trial, from this round on."""
         store, problem = self._sample.store, self._sample.problem.id
         if aid == "checker":
-            self.note("right solutions disagree on the own tests: a checker that a generator has brought decides")
+            self.note("right solutions disagree on the own tests: the checker of a generator decides")
         if aid == "checker" and store.judges.kept(problem, aid) != program:
             store.adopt_checker(problem, program, self.round)
         else:
@@ -166,7 +166,7 @@ class Trial:
         answered = [case for case in own if case.answer is not None and case.answer.split()]
         for case in answered[:1]:
             yield self._on_nonsense(case, b"", "an empty output")
-            yield self._on_nonsense(case, _NONSENSE, "an output that is no answer")
+            yield self._on_nonsense(case, _NONSENSE, "an output that is not an answer")
         yield self._on_foreign_answers(answered)
 
     def _on_a_right_output(self, case: StoredCase, right: Submission) -> str:
@@ -174,7 +174,7 @@ class Trial:
         if ran is None or ran.status is not Status.FINISHED or ran.exit_code != 0 or case.answer is None:
             return ""  # nothing to compare a checker with
         execution, why = self._judge(case, ran.stdout)
-        where = f"on what a right solution prints for the known input {case.origin.detail!r}"
+        where = f"on the output of a right solution for the known input {case.origin.detail!r}"
         return _unless(ACCEPT, execution, why, where)
 
     def _on_nonsense(self, case: StoredCase, output: bytes, what: str) -> str:
@@ -195,7 +195,7 @@ class Trial:
             if execution is None:
                 return NOT_TRIED + why
             if exit_code(execution) != ACCEPT:
-                return _unless(REJECT, execution, why, f"on the answer to another input than {case.origin.detail!r}")
+                return _unless(REJECT, execution, why, f"on the answer to an input other than {case.origin.detail!r}")
         return "it accepts, for every known input, the answers to all others" if len(pairs) > 1 else ""
 
     def _judge(self, case: StoredCase, output: bytes) -> tuple[Execution | None, str]:

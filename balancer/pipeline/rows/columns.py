@@ -144,7 +144,7 @@ LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.lang
 def _solutions(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
     for number, (language, source) in enumerate(_pairs(row, column, "language", "solution", "languages, {} programs")):
         if not isinstance(source, str):
-            raise PackageError(f"{column}[{number}]: found {type(source).__name__}; it must be a text, the program")
+            raise PackageError(f"{column}[{number}]: found {type(source).__name__}; it must be the text of a program")
         yield Solution(number, _CODE_CONTESTS.get(language, f"language {language}"), source)
 
 
@@ -152,7 +152,7 @@ def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
     column = f"{kind}_tests"
     for given, wanted in _pairs(row, column, "input", "output", "inputs for {} outputs"):
         if not (isinstance(given, str) and isinstance(wanted, str)):
-            raise PackageError(f"{column}: a test that is no text; inputs and outputs must be texts")
+            raise PackageError(f"{column}: a test is not text; inputs and outputs must be texts")
         yield RowTest(given, wanted, kind)
 
 
@@ -165,7 +165,7 @@ def _pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: 
         return [(entry.get(first), entry.get(second)) for entry in _list(row, column)]
     ones, others = _list(found, first), _list(found, second)
     if len(ones) != len(others):
-        raise PackageError(f"{column}: {len(ones)} {words.format(len(others))}; they must go together")
+        raise PackageError(f"{column}: {len(ones)} {words.format(len(others))}; give as many of each")
     return list(zip(ones, others, strict=True))
 
 

@@ -111,7 +111,7 @@ def _object(line: bytes) -> Mapping[str, Any] | str:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:  # bytes that are not UTF-8 raise ValueError too
         return f"is not JSON: {str(error)[:120]}"
-    return row if isinstance(row, dict) else f"is a {type(row).__name__}; it must be an object with the columns' names"
+    return row if isinstance(row, dict) else f"is a {type(row).__name__}; it must be an object with the column names"
 
 
 def _parquet_file(name: str) -> Any:

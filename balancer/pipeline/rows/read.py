@@ -53,7 +53,7 @@ def parse_shard(text: str) -> Shard:
     index, slash, of = text.partition("/")
     if slash and index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of):
         return Shard(int(index) - 1, int(of))
-    raise ValueError(f"{text!r} is no share; write i/n with 1 <= i <= n, e.g. 2/8 for the second of eight machines")
+    raise ValueError(f"{text!r} is not a share; write i/n with 1 <= i <= n, e.g. 2/8 for the second of eight machines")
 
 
 def drawn(
@@ -186,9 +186,9 @@ def _left_out(row: RowProblem, languages: Collection[str]) -> dict[str, str]:
 
 def _why_not(row: RowProblem, languages: Collection[str]) -> str:
     if not row.tests:
-        return f"{row.id}: it has no test; one known input with its output is needed"
+        return f"{row.id}: it has no test; it needs one known input with its output"
     found = sorted({solution.language for solution in row.right}) or ["none"]
     if not any(solution.language in languages for solution in row.right):
         runs = ", ".join(sorted(languages))
-        return f"{row.id}: no right solution can be run (they are in: {', '.join(found)}; endpoints run: {runs})"
+        return f"{row.id}: no endpoint runs a right solution (they are in: {', '.join(found)}; endpoints run: {runs})"
     return f"{row.id}: it has no test of the kinds that [pipeline.rows] tests names"

@@ -103,7 +103,7 @@ class EndForecaster:
             self._path.unlink(missing_ok=True)
             self._trace = self._pool.trace(self._path)
         except (OSError, BalancerError) as error:
-            self._progress.say(f"the end of the run is not predicted: {error}")
+            self._progress.say(f"the end of the run will not be predicted: {error}")
             return self
         self._thread.start()
         return self
@@ -170,7 +170,7 @@ class EndForecaster:
             return
         forecast = Forecast(**found)
         if not 0 <= forecast.low_s <= forecast.left_s <= forecast.high_s < math.inf:
-            raise ValueError(f"{self._plugin.name} says {forecast}, which is no time")
+            raise ValueError(f"{self._plugin.name} returned {forecast}, which is not a time")
         made = EndPrediction(
             at_s, at_s + forecast.left_s, at_s + forecast.low_s, at_s + forecast.high_s, forecast.calls, forecast.advice
         )

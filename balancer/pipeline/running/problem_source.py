@@ -160,7 +160,7 @@ class _PackageFolder:
         for package in packages.left_out:
             say("package is left out", f"package {package.name} is left out: {package.why}")
         for name in sorted(mended):
-            say("package can be read now", f"package {name} was left out before, and can be read now: it is judged")
+            say("package can be read now", f"package {name} was left out before; it can be read now and is judged")
 
     def problems(self) -> Iterator[SourcedProblem]:
         """Yield the problems; the store has met all before the first one is judged."""
@@ -174,9 +174,7 @@ class _PackageFolder:
     def whole(self, problem: Problem) -> Problem:
         read = with_python(read_package(problem.path), self._settings.python)
         if fingerprint(read) != self._fingerprints[problem.id]:
-            raise PackageError(
-                f"{problem.path}: has changed since the run began; put it back as it was, or use --fresh"
-            )
+            raise PackageError(f"{problem.path}: has changed since the run began; restore it, or use --fresh")
         return read
 
     def _claims(self, problems: Sequence[Problem], known: Sequence[Problem]) -> dict[str, str]:
@@ -230,7 +228,7 @@ class _Rows:
             problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id))
             seen = self._store.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
-                line = f"row {number}, {problem.id}, has changed since it was judged: it is judged anew"
+                line = f"row {number}, {problem.id}, has changed since it was judged; it is judged again"
                 self._say("row has changed", line)
             yield SourcedProblem(problem, seen is SeenBefore.DONE)
 
@@ -254,7 +252,7 @@ class _FirstLines:
         if line in said or len(said) > _MOST_SAID:
             return
         if len(said) == _MOST_SAID:
-            line = f"... and more of which a {kind}: they are counted, and not named here"
+            line = f"... and more of these ({kind}): they are counted, but not listed"
         said.append(line)
         self._say(line)
 

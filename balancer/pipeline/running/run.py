@@ -297,7 +297,7 @@ def _stop_on_signal(runner: Runner, progress: Progress) -> Iterator[_StopSignal]
         told.signal = number
         for each in signals:
             signal.signal(each, signal.SIG_DFL)
-        progress.say("stopping: programs that run are let end; once more to stop at once")
+        progress.say("stopping after the programs that run now; repeat to stop at once")
         runner.stop()
 
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -75,7 +75,7 @@ class SessionRecord:
 
     def say_compiled(self, program: Program, took_s: float, endpoint: str) -> None:
         """Print that compiling a program took long."""
-        self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}, as it has to once there")
+        self.say(f"compiling {program.name} took {took_s:.1f} s on {endpoint}; each endpoint compiles it once")
 
 
 def open_runner(

@@ -146,7 +146,7 @@ class FusionExecutor(ServerExecutor):
         """
         done = self._run_once(FusionRun(program, stdin, limits, files))
         if (done.status is Status.COMPILE_ERROR or done.exit_code == _NOT_FOUND) and not self._surely_runs(program):
-            raise CannotTell(f"it is not known that the server runs {program.language}", endpoint=self._url)
+            raise CannotTell(f"it is unknown whether the server runs {program.language}", endpoint=self._url)
         return done
 
     def _surely_runs(self, program: Program) -> bool:
@@ -212,4 +212,4 @@ class FusionExecutor(ServerExecutor):
         """Return if the server answers. Raises EndpointError."""
         content = self._server.get("/v1/ping", within_s=PING_S, at_most=PING_BYTES)
         if content.strip(b'" \r\n') != b"pong":
-            raise self._server.failed("answered /v1/ping with something else than pong; is it a SandboxFusion server?")
+            raise self._server.failed("did not answer /v1/ping with pong; is it a SandboxFusion server?")

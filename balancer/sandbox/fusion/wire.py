@@ -152,8 +152,8 @@ def native(run: FusionRun, language: str, *, compiles: bool) -> FusionRequest:
     text = utf8_text(run.stdin)
     if program.args or program.extras or text is None or not _sendable(program.source):
         raise ValueError(
-            f"a program in {program.language!r} can be sent to this server without arguments and further files only, "
-            "and with nothing but text"
+            f"a program in {program.language!r} can be sent to this server only without arguments and further files, "
+            "and only if all of it is text"
         )
     mebibytes = math.ceil(limits.memory_bytes / _MEBIBYTE)
     body = RunCodeRequest(
@@ -179,7 +179,7 @@ def scripted(run: FusionRun, language: Language, layout: ProgramLayout, options:
     limits = run.limits
     for name in (*run.files, *layout.files):
         if check_name(name) in RESERVED or (name in run.files and name in layout.own):
-            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+            raise ValueError(f"file name {name!r} is a name of the program itself; rename the file")
     compiles = bool(layout.compile)
     total_s = limits.wall_s + _START_S + limits.compile_wall_s * compiles
     compiler = _SCRIPT_MEBIBYTES + language.compiler_bytes // _MEBIBYTE
@@ -348,7 +348,7 @@ def _flaw_in(answer: RunCodeAnswer, context: AnswerContext) -> str:
     if any(result.status is CommandStatus.ERROR for result in results):
         return f"the sandbox could not start a command: {context.one_line(results[-1].stderr or '')}"
     if any((result.return_code is None) != (result.status is CommandStatus.TIME_LIMIT) for result in results):
-        return "the answer contradicts itself: a command has a return code exactly if it finished"
+        return "the answer contradicts itself: a finished command has no return code, or another one has a return code"
     if answer.run_result is None and (answer.compile_result is None or answer.compile_result.went_well):
         return "the answer has no run_result"
     if (answer.status is RunStatus.SUCCESS) != all(result.went_well for result in results):

@@ -119,7 +119,7 @@ class GoJudgeExecutor(ServerExecutor):
             tools = sorted(frozenset[str]().union(*map(tools_of, self._known.values())))
             result = self._go(probe_request(tools), self._clock() + _PROBE_S, _ANSWER_BYTES)
             if result.status is not GoJudgeStatus.ACCEPTED:
-                raise self._server.failed(f"cannot say which tools it has: {result.status.value}")
+                raise self._server.failed(f"cannot list its tools: {result.status.value}")
             lines = (line.partition(" ") for line in result.text("stdout").splitlines())
             self._paths = {tool: path for tool, _, path in lines if path.startswith("/")}
         return self._paths
@@ -224,7 +224,7 @@ class GoJudgeExecutor(ServerExecutor):
         if not name:
             if result.status in (GoJudgeStatus.INTERNAL_ERROR, GoJudgeStatus.FILE_ERROR):
                 return None
-            raise self._server.failed("the answer names no file with the output")
+            raise self._server.failed("the answer has no file with the output")
         lent.callback(self._delete, name)
         at_most = run.limits.output_bytes + 2**16
         return self._server.get(_path(name), within_s=self._left_s(run.until_s), at_most=at_most)
@@ -241,7 +241,7 @@ class GoJudgeExecutor(ServerExecutor):
         """Return if the server answers and accepts the token. Raises EndpointError."""
         content = self._server.get("/version", within_s=PING_S, at_most=PING_BYTES)
         if b'"buildVersion"' not in content:
-            raise self._server.failed("answered /version with something else than a version; is it a go-judge server?")
+            raise self._server.failed("did not answer /version with a version; is it a go-judge server?")
         # The version needs no token. A missing file gives "not found" only with the right token.
         self._server.call("DELETE", "/file/ping", within_s=PING_S, at_most=PING_BYTES, good=404)
 

@@ -309,8 +309,8 @@ def refusal_of_result(result: Result, context: AnswerContext) -> Execution | Non
     unmade = all(each.name == PROGRAM and each.type == _NOT_THERE for each in result.fileError or ())
     reason = {
         GoJudgeStatus.TIME_LIMIT: f"the compiler was stopped after {compile_s:g} s",
-        GoJudgeStatus.MEMORY_LIMIT: "the compiler was stopped for its memory",
-        GoJudgeStatus.OUTPUT_LIMIT: "the compiler was stopped for its messages",
+        GoJudgeStatus.MEMORY_LIMIT: "the compiler was stopped: it used too much memory",
+        GoJudgeStatus.OUTPUT_LIMIT: "the compiler was stopped: it printed too much",
         GoJudgeStatus.FILE_ERROR: "the compiler made no program",
     }.get(result.status, "")
     if result.status is GoJudgeStatus.TIME_LIMIT and result.time < compile_s * _NANO:
@@ -321,7 +321,7 @@ def refusal_of_result(result: Result, context: AnswerContext) -> Execution | Non
     if result.status is GoJudgeStatus.SIGNALLED and result.exitStatus == signal.SIGKILL:
         raise context.failed("the compiler was killed from outside; is the machine out of memory?")
     if result.status is GoJudgeStatus.ACCEPTED:
-        raise context.failed("the answer contradicts itself: a compiler ended well, and its file is not there")
+        raise context.failed("the answer contradicts itself: the compiler succeeded, but its file is missing")
     if result.status is GoJudgeStatus.NONZERO:
         return context.compile_error(messages)
     return Execution(Status.COMPILE_ERROR, stderr=messages, message=reason)

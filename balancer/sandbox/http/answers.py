@@ -164,13 +164,13 @@ def _doubt_of_limits(execution: Execution, asked: Limits, given: Limits) -> str:
         if execution.cpu_measured and execution.time_s >= asked.cpu_s:
             return ""
         if given.cpu_s < asked.cpu_s:
-            return f"it stops programs after {given.cpu_s:g} s of CPU time, and {asked.cpu_s:g} s were asked for"
+            return f"it stops programs after {given.cpu_s:g} s of CPU time; {asked.cpu_s:g} s were requested"
         if given.wall_s < asked.wall_s:
-            return f"it stops programs after {given.wall_s:g} s of wall time, and {asked.wall_s:g} s were asked for"
+            return f"it stops programs after {given.wall_s:g} s of wall time; {asked.wall_s:g} s were requested"
     if execution.status is Status.MEMORY_LIMIT and given.memory_bytes < asked.memory_bytes:
-        return f"it gives programs {given.memory_bytes} bytes of memory, and {asked.memory_bytes} were asked for"
+        return f"it gives programs {given.memory_bytes} bytes of memory; {asked.memory_bytes} were requested"
     if execution.status is Status.OUTPUT_LIMIT and given.output_bytes < asked.output_bytes:
-        return f"it keeps {given.output_bytes} bytes of output, and {asked.output_bytes} were asked for"
+        return f"it keeps {given.output_bytes} bytes of output; {asked.output_bytes} were requested"
     return ""
 
 
@@ -181,5 +181,5 @@ def _doubt_of_death(report: RunReport, execution: Execution) -> str:
     if execution.exit_code is None:
         return "it has neither an exit code nor a signal"
     if execution.exit_code == -signal.SIGKILL:
-        return "it was killed, and not for its time or memory; is the machine out of memory?"
+        return "it was killed, but not by its limits of time or memory; is the machine out of memory?"
     return _unfit_compiler(report.stderr) if execution.exit_code in (126, 127) else ""

@@ -56,7 +56,7 @@ class Build:
             ValueError: another file of the program has that name.
         """
         if self.language.file not in self.layout.sources:
-            raise ValueError(f"another file of the program is named {self.language.file!r}, like its source here")
+            raise ValueError(f"another file has the name of the source, {self.language.file!r}; rename it")
         return self.layout.files[self.language.file]
 
     @property
@@ -78,7 +78,7 @@ def build_of(program: Program, languages: Mapping[str, Language], limits: Limits
     layout = lay_out(language, program)
     for name in (*files, *layout.files):
         if check_name(name) == PROGRAM or (name in files and name in layout.own):
-            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+            raise ValueError(f"file name {name!r} is a name of the program itself; rename the file")
     places = {
         "{program}": f"./{PROGRAM}",
         "{output}": f"./{PROGRAM}",
@@ -123,7 +123,7 @@ def versions_in(url: str, known: frozenset[str]) -> dict[str, str]:
         if name not in known or not version:
             able = ", ".join(sorted(known))
             raise ConfigError(
-                f"endpoint url is {url!r}: its query has {name!r}; it must name versions of languages, as in "
+                f"endpoint url is {url!r}: its query has {name!r}; it takes versions of languages, as in "
                 f'"?cpp=VERSION"; languages are {able}'
             )
     return chosen

@@ -168,7 +168,7 @@ class ServerClient:
     def check_output(self, printed: str) -> None:
         """Raise EndpointError if the output of a program contains the whole value of a header."""
         if any(secret in printed for secret in self._telling):
-            raise self.failed("the program's output holds the value of a header; a server must not hand them on")
+            raise self.failed("the program's output has the value of a request header; servers must not pass those on")
 
     def failed(self, reason: str) -> EndpointError:
         """Return an error of this server. `reason` is shown as it is."""
@@ -183,7 +183,7 @@ class ServerClient:
 
     def _read(self, response: httpx2.Response, until_s: float, at_most: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise self.failed("answered in a compressed form that was not asked for")
+            raise self.failed("sent a compressed answer, which was not requested")
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk
@@ -200,12 +200,12 @@ class ServerClient:
             return
         reason = f"answered {status}"
         if response.is_redirect:
-            raise self.failed(f"{reason}, a redirect; give the URL that it leads to")
+            raise self.failed(f"{reason}, a redirect; use the URL of its target")
         words = self.redact(content.decode("utf-8", "replace"))  # before it is cut: the cut may be within a secret
         detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in BUSY_STATUSES:
-            pause_s = asked_pause_s(response.headers.get("Retry-After"), answered=datetime.now(UTC))
+            pause_s = asked_pause_s(response.headers, received=datetime.now(UTC))
             raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             raise CannotTell(reason, endpoint=self._url)

@@ -262,7 +262,7 @@ def _refused(compiled: list[str], words: bytes, end: ScriptEnd, limits: Limits) 
     elif end.late:
         message, doubtful = f"the compiler was stopped after {total_s:.1f} s", True
     elif not compiled or _number(compiled, 1) == _KILLED:
-        message, doubtful = "the compiler was killed, as for memory", True
+        message, doubtful = "the compiler was killed, probably for its memory", True
     return Execution(Status.COMPILE_ERROR, stderr=words, message=message, compile_s=took_s, doubtful=doubtful)
 
 
@@ -281,7 +281,7 @@ def _end(
     if code == _KILLED and wall_s >= limits.wall_s:
         return Status.TIME_LIMIT, None, f"wall time: {limits.wall_s:g} s"
     if wall_s > _HONEST * limits.cpu_s + _START_S:
-        return Status.TIME_LIMIT, None, f"wall time: {wall_s:.2f} s, of which it says that {used_s:.2f} s were its own"
+        return Status.TIME_LIMIT, None, f"wall time: {wall_s:.2f} s, with only {used_s:.2f} s of CPU time reported"
     exit_code = 128 - code if code in _SIGNALS else code
     if exit_code and died_of_memory_limit(context.language, exit_code, words):
         return Status.MEMORY_LIMIT, exit_code, f"memory: {limits.memory_bytes} bytes were not enough"

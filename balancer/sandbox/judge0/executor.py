@@ -106,8 +106,8 @@ class Judge0Executor(ServerExecutor):
             pause_s = min(pause_s * _PAUSE_FACTOR, _MOST_PAUSE_S)
             if self._clock() + pause_s >= until_s:
                 if answer.status.id is Judge0Status.IN_QUEUE:
-                    raise EndpointOverloaded("the program was not begun in time", endpoint=self._url)
-                raise self._server.failed("the program was begun, and not over in time")
+                    raise EndpointOverloaded("the program did not start in time", endpoint=self._url)
+                raise self._server.failed("the program started but did not end in time")
 
     def ping(self) -> None:
         """Return if the server answers and accepts the request. Raises EndpointError."""

@@ -208,7 +208,7 @@ def submission_for(
         ValueError: the program cannot be sent.
     """
     if build.layout.sources.get("entry", b"Main") != b"Main":
-        raise ValueError("Judge0 starts the class Main only")
+        raise ValueError("Judge0 starts only a class named Main; rename the class")
     given = replace(
         limits,
         cpu_s=min(limits.cpu_s, most.max_cpu_time_limit),
@@ -249,7 +249,7 @@ def _joined(words: list[str]) -> str | None:
     text = shlex.join(words)
     if _TAKEN_OUT & set(text) or len(text) > _MOST_CHARS or text != text.strip():
         raise ValueError(
-            f"Judge0 cannot be given the arguments {text[:80]!r}; it takes {_MOST_CHARS} characters, and none of "
+            f"Judge0 cannot take the arguments {text[:80]!r}; it takes up to {_MOST_CHARS} characters, and none of "
             f"{' '.join(sorted(_TAKEN_OUT))}"
         )
     return text
@@ -265,9 +265,10 @@ def _archive(files: Mapping[str, bytes], most: ServerLimits) -> str | None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             if name in _ITS_OWN:
-                raise ValueError(f"file name {name!r} is Judge0's own; name the file otherwise")
+                raise ValueError(f"file name {name!r} belongs to Judge0; rename the file")
             if len(content) > most.max_extract_size * _KILO:
-                raise ValueError(f"file {name!r} has {len(content)} bytes; this Judge0 server unpacks no such file")
+                allowed = f"this Judge0 server unpacks {most.max_extract_size * _KILO} at most"
+                raise ValueError(f"file {name!r} has {len(content)} bytes; {allowed}")
             archive.writestr(zipfile.ZipInfo(name), content)
     return _encoded(packed.getvalue())
 
@@ -348,7 +349,7 @@ def execution_of_answer(answer: SubmissionAnswer, request: Judge0Request, contex
         printed = text_of(answer.compile_output, context).decode("utf-8", "replace")
         messages = context.compiler_messages(printed)
         if messages.strip().startswith(_OUT_OF_TIME):
-            raise context.cannot_tell("it stopped the compiler for its time, by its own limit")
+            raise context.cannot_tell("the server's own time limit stopped the compiler")
         return context.compile_error(messages)
     stdout = text_of(answer.stdout, context)
     most = request.body.max_file_size * _KILO

@@ -81,7 +81,7 @@ def check_together(names: Iterable[str]) -> None:
     for name in all_names:
         for parent in PurePosixPath(name).parents:
             if str(parent) in all_names:
-                raise ValueError(f"file name {str(parent)!r} is a folder of {name!r}; name one of them otherwise")
+                raise ValueError(f"file name {str(parent)!r} is a folder of {name!r}; rename one of them")
 
 
 def filled(command: Iterable[str], places: Mapping[str, str]) -> tuple[str, ...]:

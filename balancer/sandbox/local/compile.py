@@ -225,7 +225,7 @@ def _result(result: "Future[Compiled]", stop: int | None) -> Compiled:
     """Return the result of compiling. Raises `RunAbandoned` when `stop` becomes readable."""
     while stop is not None and not result.done():
         if is_readable(stop):
-            raise RunAbandoned("stopped, because nobody waits for it any more")
+            raise RunAbandoned("stopped, because no caller waits for it")
         with contextlib.suppress(TimeoutError):
             result.exception(_LOOK_S)
     return result.result()
@@ -253,14 +253,14 @@ def refusal_of(ended: ProcessResult, limits: Limits) -> Compiled:
         message = f"the compiler slept: the program makes it wait for something; {spent_s:.1f} s of CPU time were used"
         return Compiled(None, words, message)
     if ended.stopped_by is StopReason.WALL:
-        message = f"the compiler was stopped after {limits.compile_wall_s:g} s, with {spent_s:.1f} s of CPU time used"
+        message = f"the compiler was stopped after {limits.compile_wall_s:g} s; it used {spent_s:.1f} s of CPU time"
         return Compiled(None, words, message, lasting=False, doubtful=True)
     if ended.stopped_by is StopReason.OUTPUT:
         return Compiled(None, words, f"the compiler was stopped after {PRINTED_BYTES} bytes of messages")
     if _KILLED.search(text):
-        return Compiled(None, words, "the compiler was killed, as for memory", lasting=False, doubtful=True)
+        return Compiled(None, words, "the compiler was killed, probably for its memory", lasting=False, doubtful=True)
     if _MEMORY.search(text):
-        return Compiled(None, words, f"the compiler ran out of memory, of which it had {_COMPILER_BYTES // 2**20} MiB")
+        return Compiled(None, words, f"the compiler ran out of memory; it had {_COMPILER_BYTES // 2**20} MiB")
     return Compiled(None, words)
 
 
@@ -313,9 +313,9 @@ def make_store(store: Path) -> None:
     try:
         store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cache_dir is {str(store)!r}: {error.strerror}; it must be a folder we may write") from error
+        raise ConfigError(f"cache_dir is {str(store)!r}: {error.strerror}; it must be a writable folder") from error
     if not os.access(store, os.W_OK | os.X_OK):
-        raise ConfigError(f"cache_dir is {str(store)!r}, which we may not write; name another folder")
+        raise ConfigError(f"cache_dir is {str(store)!r}, which is not writable; name another folder")
 
 
 @contextmanager

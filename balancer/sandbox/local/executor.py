@@ -135,7 +135,7 @@ class LocalExecutor:
         language = self._language(program.language)
         layout = lay_out(language, program)
         for name in layout.own & files.keys():
-            raise ValueError(f"file name {name!r} is taken by the program itself; name the file otherwise")
+            raise ValueError(f"file name {name!r} is a name of the program itself; rename the file")
         check_together((*map(check_name, files), *layout.files))
         with self._shutdown.enter() as admitted:
             if not admitted:
@@ -251,7 +251,7 @@ def _status(ended: ProcessResult, language: str, limits: Limits) -> tuple[Status
     if ended.stopped_by is StopReason.WALL:
         return Status.TIME_LIMIT, f"wall time: {limits.wall_s:g} s"
     if ended.tampered:
-        return Status.FINISHED, "what the sandbox reports of its end was tampered with"
+        return Status.FINISHED, "the program tampered with the report of its end"
     if ended.exit_code and died_of_memory_limit(language, ended.exit_code, ended.stderr):
         return Status.MEMORY_LIMIT, f"memory: {limits.memory_bytes} bytes were not enough"
     if ended.exit_code == -signal.SIGXFSZ:

@@ -87,16 +87,16 @@ class Jail:
         for name in (*wanted.files, *wanted.fetch):
             check_name(name)
         if any("\n" in name for name in wanted.fetch):
-            raise ValueError("the name of a file to fetch has a line break; name the file otherwise")
+            raise ValueError("the name of a file to fetch has a line break; rename the file")
         if wanted.fetch and not self._isolation.nested:
-            raise ValueError(f"files cannot be fetched from isolation {self._isolation.name!r}; use another one")
+            raise ValueError(f"isolation {self._isolation.name!r} cannot fetch files; use another one")
         try:
             with either_readable(self._stop, stop) as signal, self._sandbox(wanted.spec, signal) as sandbox:
                 ended = sandbox.run(wanted, signal)
         except OSError as error:
             raise self._broken(f"cannot start a program: {error.strerror or error}") from error
         if ended.stopped_by is StopReason.STOP and stop is not None and is_readable(stop):
-            raise RunAbandoned("stopped, because nobody waits for it any more", endpoint=self._endpoint)
+            raise RunAbandoned("stopped, because no caller waits for it", endpoint=self._endpoint)
         self._check(ended)
         return ended
 
@@ -201,7 +201,7 @@ def _complaint(failures: dict[str, str]) -> str:
         return complaint
     return (
         f"{complaint}; isolation = 'rlimits' runs programs without any isolation: "
-        "they can read your files, use the network and outlive their run"
+        "they can read your files, use the network and go on after their run"
     )
 
 
@@ -213,7 +213,7 @@ def protections_of(isolation: Isolation) -> tuple[tuple[str, ...], tuple[str, ..
 
 def _phrases(isolation: Isolation) -> Iterator[tuple[bool, str]]:
     if isolation.nested:
-        yield True, "what reports their end is out of their reach"
+        yield True, "programs cannot forge the report of their end"
     else:
         yield False, "no isolation: use another one"
     calls, why = filter_of_calls()
@@ -227,9 +227,9 @@ def _phrases(isolation: Isolation) -> Iterator[tuple[bool, str]]:
     if missing := [words for name, words in _COUNTED.items() if name not in versions]:
         yield False, f"no control groups for {_listed(missing)}: {_DELEGATE}"
     if os.geteuid() == 0:
-        yield True, "each run has a user of its own"
+        yield True, "each run has its own user"
     else:
-        yield False, "all runs share this user: run as root for one each"
+        yield False, "all runs share this user: run as root to give each its own"
 
 
 def _listed(words: list[str]) -> str:

@@ -389,7 +389,7 @@ class WarmPool(Generic[K, T]):
             except OSError:  # a failure must not stop the work on the other objects
                 pass
             except Exception:
-                _LOGGER.exception("a sandbox could not be made ready or cleared away")
+                _LOGGER.exception("a sandbox could not be prepared or removed")
 
     def _replace(self, kind: K) -> None:
         made = None

@@ -169,7 +169,7 @@ def _code_of(build: Build, *, by_file: bool) -> list[JobFile]:
         code.append(JobFile(name="start", content=_STARTERS[name].replace("{file}", build.language.file)))
     elif by_file and name not in ("c", "cpp"):
         raise ValueError(
-            f"Piston cannot give a program in {name!r} an input that is long, no text, or without a last line break"
+            f"Piston cannot give a program in {name!r} an input that is long, not text, or has no line break at its end"
         )
     text = utf8_text(source)
     if text is None and not code:  # one file must be text: it is the one that is started
@@ -265,7 +265,7 @@ def execution_of_answer(answer: ExecuteAnswer, request: ExecuteRequest, context:
     )
     execution = execution_of_report(_report(run, context), context, given)
     if execution.status is Status.FINISHED and _REPLACED in run.stdout:
-        raise context.cannot_tell("the program printed bytes that are no text, and they are lost")
+        raise context.cannot_tell("the program printed bytes that are not text, and the server lost them")
     return execution
 
 
@@ -291,9 +291,7 @@ def _report(stage: PistonStage, context: AnswerContext) -> RunReport:
 def _compile_error(stage: PistonStage, context: AnswerContext) -> Execution:
     messages = context.compiler_messages(stage.stderr or stage.stdout)
     if _UNUSED_FLAGS.encode() in messages:
-        raise context.cannot_tell(
-            "its package compiles without the flags it is given; leave this language out of languages"
-        )
+        raise context.cannot_tell("its package ignores the flags of the compiler; remove this language from languages")
     if stage.status == "TO":
         compile_s = context.limits.compile_s
         if (stage.cpu_time or 0.0) < compile_s * _MS:
@@ -301,7 +299,7 @@ def _compile_error(stage: PistonStage, context: AnswerContext) -> Execution:
         late = f"the compiler was stopped after {compile_s:g} s"
         return Execution(Status.COMPILE_ERROR, stderr=messages, message=late)
     if stage.status in _TRUNCATED and b"error" in messages:
-        return Execution(Status.COMPILE_ERROR, stderr=messages, message="the compiler's words were cut")
+        return Execution(Status.COMPILE_ERROR, stderr=messages, message="the messages of the compiler were cut")
     refusal = context.compile_error(messages)
     if stage.code is None or stage.status in _TRUNCATED:
         reason = stage.message or f"it ended with {stage.signal or stage.status}"

@@ -97,7 +97,7 @@ def _check(request: RunCodeRequest) -> None:
     sizes = [len(each.encode()) for each in request.args]
     if sizes and (max(sizes) > _ARGUMENT_BYTES or sum(sizes) > _ARGUMENTS_BYTES):
         raise ValueError(
-            f"the longest argument has {max(sizes)} bytes, and all have {sum(sizes)}; "
+            f"the longest argument has {max(sizes)} bytes, all together have {sum(sizes)}; "
             f"allowed are {_ARGUMENT_BYTES} and {_ARGUMENTS_BYTES}"
         )
     if request.output_limit is not None and request.output_limit > LARGEST_OUTPUT_BYTES:

@@ -171,7 +171,9 @@ class RunCodeHandler:
                 if body.gone:
                     break
         if body.gone:
-            return "busy", self._busy(f"bodies of {settings.bodies_bytes} bytes are held, which is the most")
+            return "busy", self._busy(
+                f"the server holds {settings.bodies_bytes} bytes of bodies, its maximum; try later"
+            )
         if whole.cancelled_caught or pause.cancelled_caught:
             return "late", _detail(408, "the body did not come in time", {"Connection": "close"})
         if self._load.full:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Ask, Over, Run
 from balancer.endpoint import Lease
-from balancer.shells.driver import CallDriver, DeadlinePassed, Step
+from balancer.shells.driver import CallDriver, Step
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.shells.shared_budget import SharedBudget
@@ -76,7 +76,7 @@ class TaskDriver(CallDriver, Generic[T]):
     def counts_as(self, error: BaseException) -> BaseException:
         """Return the error that ends the lease, for an attempt that ended by `error`. A cut may count as a timeout."""
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
-        return self._late() if is_cut and self._run_now.cut_blames else error
+        return self.late() if is_cut and self._run_now.cut_blames else error
 
     async def _attempt(self, run: Run) -> T:
         try:
@@ -85,8 +85,7 @@ class TaskDriver(CallDriver, Generic[T]):
             self._run_now = run
             async with time_limit(run.cut_s) as self._limit:
                 return await self._make(run, self.hand)
-            self._overrun = self._late()
-            raise self._overrun
+            raise self.overrun()
         except GeneratorExit:
             self._collected()
             raise
@@ -94,12 +93,9 @@ class TaskDriver(CallDriver, Generic[T]):
             self._limit = None
             self.drop()
 
-    def _late(self) -> DeadlinePassed:
-        return DeadlinePassed(self.at, self._plan.terms.deadline_s)
-
     def _collected(self) -> None:
         """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
-        if self._engine.is_inside:
+        if self._engine.is_inside():
             for lease in self.hand:
                 lease.entered = True
             self.hand.clear()

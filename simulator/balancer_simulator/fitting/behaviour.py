@@ -39,7 +39,7 @@ class Behaviour:
         if self.name == "free":
             return "works on all calls at once, each as if it were alone"
         if self.name == "lines":
-            return f"works on {self.count} at a time, and the others wait in it"
+            return f"works on {self.count} at a time; the others wait in its queue"
         return f"shares {self.count} {'core' if self.count == 1 else 'cores'} among its calls"
 
 

@@ -130,7 +130,7 @@ def prepare_trace(trace: Trace) -> PreparedTrace:
         ValueError: it has no calls, or an impossible one.
     """
     if not trace.attempts:
-        raise ValueError("there are no calls in it")
+        raise ValueError("it has no calls")
     for place, each in enumerate(trace.attempts):
         if mistake := mistake_in(each):
             raise ValueError(f"attempts[{place}]: {mistake}")

@@ -15,7 +15,7 @@ from balancer_simulator.fitting.survival import beyond
 
 __all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
 
-_TOO_FEW: Final = "what it does with several at once cannot be told: taken to work on each as if it were alone"
+_TOO_FEW: Final = "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
 _NAMED: Final = 3  # equally likely behaviours that are named
 _THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
@@ -23,9 +23,9 @@ _THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time
 def fit_lines(fit: Fit) -> Iterator[str]:
     """Yield the fit as lines, one for each part, then what is unknown."""
     if fit.few:
-        yield f"too few calls to go by: {fit.prepared.ended} have ended, and a prediction takes at least {FEWEST}"
+        yield f"too few calls: {fit.prepared.ended} have ended; a prediction needs at least {FEWEST}"
     if line := runs_line(fit):
-        yield f"{line}; the calls of all were taken together"
+        yield f"{line}; all calls are used together"
     strategy = fit.strategy or "an unknown strategy"
     yield f"{len(fit.prepared.attempts)} calls in {fit.prepared.lasts_s:.3g} s, under {strategy}"
     yield _who(fit)
@@ -57,7 +57,7 @@ def runs_line(fit: Fit) -> str:
         for run, count in calls.items()
     )
     lost = 0 < named.total() < calls.total() and not fit.caller_pattern.named
-    return f"{len(calls)} runs: {told}" + ("; so names do not tell who asked" if lost else "")
+    return f"{len(calls)} runs: {told}" + ("; so names do not identify callers" if lost else "")
 
 
 def _of_names(named: int, calls: int) -> str:
@@ -102,54 +102,54 @@ def unknown(fit: Fit) -> Iterator[str]:
     """Yield what cannot be known from the trace."""
     trace = fit.prepared.trace
     if fit.strategy is None:
-        yield "which strategy chose: it is taken for least_in_flight"
+        yield "the strategy: assumed to be least_in_flight"
     else:
-        yield "options of the strategy, settings of health and limits: they are taken as they are by default"
+        yield "options of the strategy, settings of health and limits: assumed to be the defaults"
     for member in fit.members:
         yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
     if fit.caller_pattern.callers is not None and not fit.caller_pattern.named:
-        yield "how long a caller pauses between two calls: no call says whose it is (holder), so it is taken for none"
+        yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
     if fit.caller_pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
-        yield "whether callers wait for their answers, or for each other in stages: no call says whose it is (holder)"
+        yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
     if trace.lost:
-        yield f"{trace.lost} rows that were lost"
+        yield f"{trace.lost} lost rows"
     if fit.sizes is None and any(each.size is not None for each in fit.prepared.attempts):
-        yield "how time grows with what callers said of the size: not clearly, or too few said it"
+        yield "how time grows with size: not clearly, or too few calls have a size"
     if any(each.event == "hedged" for each in trace.events):
-        yield "after how long a call was made a second time: hedging is left out"
+        yield "the delay before a hedge: hedging is left out"
     if fit.attempts > 1:
-        yield f"how often a call is tried again: it is taken for {fit.attempts} attempts"
+        yield f"the number of attempts: assumed to be {fit.attempts}"
     happened = {each.event for each in trace.events}
     if "limit" in happened and "restored" not in happened:  # slow start changes limits as well, and is simulated
-        yield "how limits were moved: they are left out, and the capacity counts"
+        yield "changes of limits: left out; the capacity counts"
     if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
-        yield "how much of a call is the network: no server says how long it took, so it is part of its times"
+        yield "the share of the network: no server reports its time, so the network is part of its times"
 
 
 def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     found = fit.endpoints[member.name]
     if not len(found.calls):
-        yield "anything: it had no call, so it is taken for one like the others"
+        yield "everything: it had no call, so it is assumed to be like the others"
         return
     if member.url != member.name:
-        yield f"its address: a trace has names, so {member.url} stands for it"
+        yield f"its address: a trace has only names, so {member.url} stands for it"
     ended = int((~found.sound.open).sum())
     if found.most < member.capacity or not member.told:
-        yield f"what it does with more than {found.most} at once: it never had more"
+        yield f"its behaviour with more than {found.most} at once: it never had more"
     fewest = _fewest(found)
     if 2 * fewest > found.most > 1:
-        yield f"what it does with fewer than {fewest} at once: it hardly ever had fewer"
+        yield f"its behaviour with fewer than {fewest} at once: it rarely had fewer"
     if ended < 50:
-        yield f"more than {ended} calls tell: its times are in part those of the others, by a factor"
+        yield f"its own times: only {ended} of its calls ended, so they are in part scaled from those of the others"
     part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
     if part > 0.01:
-        yield f"how long the longest {part:.1%} of its calls take: they had not ended"
+        yield f"the duration of the longest {part:.1%} of its calls: they had not ended"
     if not found.troubles.outages:
         watched_s = found.troubles.watched_s
         once_s = watched_s / _THREE
-        yield f"how often it is down: never in {watched_s:.3g} s, so less often than once in {once_s:.3g} s (95%)"
+        yield f"its rate of outages: none in {watched_s:.3g} s, so less than one in {once_s:.3g} s (95%)"
     elif len(found.troubles.outages) < 5:
-        yield f"how often it is down: {len(found.troubles.outages)} seen, and so few say little"
+        yield f"its rate of outages: only {len(found.troubles.outages)} seen, so the rate is rough"
 
 
 def _fewest(found: EndpointFit) -> int:
@@ -166,11 +166,11 @@ def _who(fit: Fit) -> str:
     if caller_pattern.callers is None:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
         if have_several_at_once(fit.prepared.attempts):
-            several = "; names have several calls at once, as a pipeline's problems do: recommend takes them so"
-        return f"callers come whatever becomes of those before: {len(caller_pattern.at_s)} in {in_s}{several}"
+            several = "; a name has several calls at once, like a problem of the pipeline; recommend uses that"
+        return f"open arrivals: {len(caller_pattern.at_s)} in {in_s}{several}"
     pauses_s = caller_pattern.pauses_s(200)
-    pause = f", and pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
-    return f"{caller_pattern.callers} callers, each of whom waits for its answer{pause}"
+    pause = f", then pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
+    return f"closed loop: {caller_pattern.callers} callers, each waits for its answer{pause}"
 
 
 def _endpoint(fit: Fit, member: Member) -> str:
@@ -178,7 +178,7 @@ def _endpoint(fit: Fit, member: Member) -> str:
     if not len(found.calls):
         return "no calls"
     ended = int((~found.sound.open).sum())
-    parts = [f"{len(found.calls)} calls, {ended} tell how long it takes"]
+    parts = [f"{len(found.calls)} calls, {ended} with a usable duration"]
     for place, kind in enumerate(fit.prepared.kinds):
         times = fit.times.of[member.name][place]
         name = f" of {kind}" if len(fit.prepared.kinds) > 1 else ""
@@ -189,7 +189,7 @@ def _endpoint(fit: Fit, member: Member) -> str:
     if len(found.tried.in_doubt) > 1:
         others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
         named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
-        parts.append(f"as likely, by so many calls: {named}")
+        parts.append(f"equally likely with so few calls: {named}")
     troubles = found.troubles
     if troubles.outages:
         many = len(troubles.outages)

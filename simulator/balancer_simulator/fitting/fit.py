@@ -18,7 +18,7 @@ from balancer_simulator.fitting.endpoint import EndpointFit, Member, fit_endpoin
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
-from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.scenario import Scenario, validated_scenario
 
 __all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
 
@@ -86,8 +86,8 @@ class Fit:
     sizes: SizeRegression | None
 
     def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
-        """Return the fit as a scenario."""
-        return Scenario.model_validate(self.data(**options))
+        """Return the fit as a scenario. Raises ConfigError if the trace has values that no scenario may have."""
+        return validated_scenario(self.data(**options), "the fitted scenario")
 
     def data(self, **options: Unpack[ScenarioOptions]) -> dict[str, Any]:
         """Return the fit as the keys and values of a scenario."""

@@ -54,7 +54,7 @@ def _masses(times_s: Floats, open_: Bools) -> tuple[Floats, Floats]:
     """Return times in ascending order, with the probability of each."""
     ended = times_s[~open_]
     if not len(ended):
-        raise ValueError("none has ended, so nothing is known of how long they take")
+        raise ValueError("none has ended, so their duration is unknown")
     if not open_.any():
         return np.sort(ended), np.full(len(ended), 1 / len(ended))
     left = ecdf(CensoredData(uncensored=ended, right=times_s[open_])).sf

@@ -56,7 +56,7 @@ def times_of(samples: Mapping[str, WorkSample], kinds: Sequence[int], count: int
         ValueError: no call has ended anywhere.
     """
     if not any((~each.open).any() for each in samples.values()):
-        raise ValueError("no call has ended in it, so nothing is known of how long calls take")
+        raise ValueError("no call has ended in it, so the duration of calls is unknown")
     logs = shrunk({name: _log_scale(each) for name, each in samples.items()})
     found: dict[str, dict[int, Floats]] = {name: {} for name in samples}
     own: dict[str, dict[int, float]] = {name: {} for name in samples}

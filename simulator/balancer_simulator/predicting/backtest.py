@@ -121,7 +121,7 @@ def longest_run(trace: Trace) -> Trace:
         ConfigError: there are no calls.
     """
     if not trace.attempts:
-        raise ConfigError("the trace cannot be back-tested: there are no calls in it")
+        raise ConfigError("the trace cannot be back-tested: it has no calls")
     runs = [each.run for each in trace.attempts]
     name = max(dict.fromkeys(runs), key=runs.count)
     return replace(
@@ -138,7 +138,7 @@ def _test(trace: Trace, part: float, draws: FitDraws, outages: bool) -> Backtest
     ends = sorted(each.ended_s for each in trace.attempts if not each.open)
     many = int(part * len(ends))
     if many < FEWEST:
-        raise ConfigError(f"{many} calls had ended after {part:.0%} of them; it takes at least {FEWEST}")
+        raise ConfigError(f"{many} calls had ended after {part:.0%} of them; it needs at least {FEWEST}")
     at_s = ends[many - 1] - began_s + 1e-9
     cut = until(trace, at_s)
     fit = fit_trace(cut)

@@ -52,7 +52,7 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     """Return the forecast for a trace of one run."""
     ended = sum(not each.open for each in trace.attempts)
     if ended < FEWEST:
-        raise ConfigError(f"{ended} calls have ended, and it takes at least {FEWEST}")
+        raise ConfigError(f"{ended} calls have ended; it needs at least {FEWEST}")
     fit = fit_trace(replace(trace, attempts=sorted(trace.attempts, key=lambda each: each.granted_s)[-_LATEST:]))
     each_s = ended / max(1, left.done)  # calls of a unit
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     ends_s = _ends_s(scenarios, fit.strategy) * [times for _, times in samples]
     known_s = ends_s[~np.isnan(ends_s)] * _stretch(fit, left.at_once, rng)
     if len(known_s) <= len(scenarios) // 2:
-        raise ConfigError("more is asked for than the endpoints can do")
+        raise ConfigError("the offered load is more than the endpoints can do")
     found = prediction_of(known_s.tolist())
     advice = _advice(scenarios[:_COMPARED], ends_s[:_COMPARED], fit)
     return Forecast(found.value, found.low, found.high, ended, advice)
@@ -120,7 +120,7 @@ def _advice(scenarios: list[Scenario], ends_s: Any, fit: Fit) -> str:
         reach = float(stdtrit(len(logs) - 1, 0.975)) * logs.std(ddof=1) / np.sqrt(len(logs))
         part = float(np.exp(logs.mean()))
         if np.exp(logs.mean() + reach) < _CLEARLY and part < best:
-            best, found = part, f"{words} what is left would take {part:.0%} of that"
+            best, found = part, f"{words} the rest would take {part:.0%} of that"
     return found
 
 
@@ -133,7 +133,11 @@ def _others(scenarios: list[Scenario], strategy: str | None) -> Iterator[tuple[s
     narrow = [_narrowed(each) for each in scenarios]
     if narrow != scenarios:
         names = [model.url for model in narrow[0].endpoints if model != _model(scenarios[0], model.url)]
-        yield f"with capacities no larger than what {', '.join(names) or 'they'} work on at once", narrow, strategy
+        yield (
+            f"with capacities no larger than the number of calls that {', '.join(names) or 'they'} work on at once",
+            narrow,
+            strategy,
+        )
 
 
 def _model(scenario: Scenario, url: str) -> Any:

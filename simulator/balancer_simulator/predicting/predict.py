@@ -98,7 +98,7 @@ def predict(
         fit, remaining, FitDraws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s
     )
     if "makespan_s" not in found.figures:
-        raise ConfigError("predict: more is asked for than the endpoints can do, so no end can be predicted")
+        raise ConfigError("predict: the offered load is more than the endpoints can do, so it has no end")
     return found.figures["makespan_s"]
 
 
@@ -149,7 +149,7 @@ def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: flo
         ValueError: there are fewer than two.
     """
     if len(values) < 2:
-        raise ValueError(f"found {len(values)} values; an interval takes at least 2")
+        raise ValueError(f"found {len(values)} values; an interval needs at least 2")
     found = np.array(values) - least
     positive = bool((found > 0).all())
     scaled = np.log(found) if positive else found

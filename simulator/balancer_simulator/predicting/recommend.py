@@ -112,7 +112,7 @@ def recommend(
         if deadline_s is None or goal.does(more):
             break
         if idle == 2:
-            stopped = f"more endpoints do not help: with {many} it is hardly over sooner than with {many - 2}"
+            stopped = f"more endpoints do not help: with {many} it ends hardly sooner than with {many - 2}"
         elif many >= most:
             stopped = f"more than {many} endpoints were not tried"
     does = [outlook for outlook in search.tried if goal.does(outlook)]
@@ -153,7 +153,7 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
     if source.caller_pattern.callers is None and not _of_problems(source):
         raise ConfigError(
-            f"{_ENDLESS}; if they do wait for their answers give each a name (lease(holder=...)), as balancer run "
+            f"{_ENDLESS}; if they do wait for their answers, give each a holder (lease(holder=...)), as balancer run "
             "does, and record again, or "
             'write the scenario with balancer fit --out and set its workload to kind = "closed", with workers and calls'
         )
@@ -185,17 +185,17 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
     if isinstance(source, Scenario):
         return
     if line := runs_line(source):
-        yield line if tasks else f"{line}; the tasks are those of all, {source.asked}, unless --tasks says how many"
+        yield line if tasks else f"{line}; tasks is the sum of all, {source.asked}, unless you give --tasks"
     if shown := _of_problems(source):
         workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
         yield (
-            f"names {shown}, as those of a pipeline's problems and stages do: taken for {workers} "
-            f"{'caller' if workers == 1 else 'callers'}, as many as were under way{pause}"
+            f"names {shown}, like problems and stages of the pipeline: assumed to be {workers} "
+            f"{'caller' if workers == 1 else 'callers'}, the mean number in flight{pause}"
         )
 
 
-_ENDLESS: Final = "recommend: callers come whatever becomes of those before, so there is no end to be in time"
+_ENDLESS: Final = "recommend: arrivals are open, so the work has no end"
 
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:

@@ -36,7 +36,7 @@ _LABEL: Final = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL: Final = 18
 _FAILED: Final = "failed"
 _TIME: Final = "time since the start (s)"
-_STROKES: Final = "the strokes beside the marks are 95% intervals."
+_STROKES: Final = "the lines at the marks are 95% intervals."
 _LOAD_ROOM: Final = 0.03
 _BY_LOAD: Final = "offered load (part of what all slots could do)"
 _FAR_LINES: Final = 3.0  # times what most lines reach: a higher line is cut
@@ -96,11 +96,11 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
         f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is {dot} {study.scenario.replications} "
-        "replications, the bar its 95% interval, hidden where it is shorter than the dot. "
+        "replications, the bar its 95% interval. It is hidden where it is shorter than the dot. "
         f"{figure.better.capitalize()} is better; policies that lose more requests are last."
     )
     if without := [policy for policy in ranking if policy not in policies]:
-        caption += f" Nothing is known of {', '.join(without)}."
+        caption += f" Not known: {', '.join(without)}."
     return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
 
 
@@ -157,10 +157,10 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
     ax.set_ylim(-0.04 * most, 1.15 * most or 1.0)
     heading = figure_of(name).heading
     caption = (
-        f"By {heading}: 0 is the best policy at that load, 20 has a fifth more. Differences are paired; the strokes "
-        f"are their 95% intervals, and are cut where the picture ends.{_ends_of(study)}{_left_out(study)}"
+        f"By {heading}: 0 is the best policy at that load, 20 has 20% more. Differences are paired. The lines at the "
+        f"marks are their 95% intervals, cut at the edge of the picture.{_ends_of(study)}{_left_out(study)}"
     )
-    return Chart(f"Beside the best, by load: {heading}", caption, to_svg(drawing, _ids("beside", study, name)))
+    return Chart(f"Compared with the best, by load: {heading}", caption, to_svg(drawing, _ids("beside", study, name)))
 
 
 def _at(study: Study, policy: str, name: str) -> Interval:
@@ -176,7 +176,7 @@ def _ends_of(study: Study) -> str:
         there = study.at_load(load)
         ends.update({policy: load for policy in study.policies[:MOST_LINES] if not there.keeps_up(policy)})
     named = ", ".join(f"{policy} from {load:g} on" for policy, load in ends.items())
-    return f" Not drawn is what cannot keep up: {named}." if named else ""
+    return f" Not drawn, because they cannot keep up: {named}." if named else ""
 
 
 def _dress_loads(ax: Axes, loads: Sequence[float]) -> None:
@@ -236,11 +236,11 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
     title, verb = words[which]
     drawing, _ = line_chart(
-        lines, xlabel="time (s)", ylabel=f"part that {verb}", width_in=style.WIDE_IN, xscale=scale, yscale="log"
+        lines, xlabel="time (s)", ylabel=f"share that {verb}", width_in=style.WIDE_IN, xscale=scale, yscale="log"
     )
     caption = (
-        f"How likely it is that a request {verb} than the time below; the further left and down, the better. "
-        f"All {study.scenario.replications} replications together; the rarest thousandth is left out."
+        f"How likely it is that a request {verb} than the time below. Further left and down is better. "
+        f"All {study.scenario.replications} replications together, without the rarest 0.1%."
         f"{_not_drawn(study, shown)}{_left_out(study)}"
     )
     return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
@@ -257,13 +257,13 @@ def utilisation(study: Study, policy: str) -> Chart:
         timeline.utilisation[:shown].tolist(),
         ends=(0.0, end_s),
         xlabel=_TIME,
-        label="part of its slots in use",
+        label="share of its slots in use",
         width_in=style.WIDE_IN,
         nothing="none",
     )
     caption = (
         f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time; "
-        "grey where no slot was in use: idle, down or not in the pool."
+        "grey: no slot in use (idle, down or not in the pool)."
     )
     if shown < len(timeline.urls):
         caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
@@ -277,7 +277,7 @@ def shares(study: Study, policy: str) -> Chart:
     weights = sum(e.weight for e in records[0].endpoints)
     found = [sum(r.shares[e.url] for r in records) / len(records) for e in endpoints]
     labels = [shorten(e.url, _SHORT_LABEL) for e in endpoints]
-    drawing = rows.share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="part of all calls")
+    drawing = rows.share_bars(labels, found, [e.weight / weights for e in endpoints], xlabel="share of all calls")
     failed = [r.metrics.get("failed_calls", 0.0) for r in records]
     caption = (
         f"{percent(sum(failed) / len(failed), digits=1)} of all calls failed." if any(failed) else "No call failed."
@@ -345,16 +345,16 @@ def _bars(endpoints: _Blocks) -> dict[str, list[rows.Box]]:
 
 
 def _gantt_words(study: Study, record: Record, found: _Blocks, longest_s: float) -> Iterator[str]:
-    yield "The first replication; a bar is a call, a line is a slot."
+    yield "The first replication. A bar is a call, a line is a slot."
     merged = [block.spans for slots in found for slot in slots for block in slot if block.spans > 1]
     if merged:
         yield (
-            f" {sum(merged)} of {len(record.spans)} calls are drawn together: those of a slot within "
-            f"{seconds(longest_s)} are one block, as high as the part of its time they took."
+            f" {sum(merged)} of {len(record.spans)} calls are drawn in blocks: one block for the calls of a slot "
+            f"within {seconds(longest_s)}, as high as the share of that time in use."
         )
     calls = sum(endpoint.calls for endpoint in record.endpoints)
     if len(record.spans) < calls:
-        yield f" Kept were the first {len(record.spans)} of {calls} calls."
+        yield f" Shown are the first {len(record.spans)} of {calls} calls."
     if len(found) < len(study.scenario.by_url):
         yield f" Shown are {len(found)} of {len(study.scenario.by_url)} endpoints."
 
@@ -389,7 +389,7 @@ def _drawn(study: Study, policies: Sequence[str]) -> list[str]:
 
 def _not_drawn(study: Study, shown: Sequence[str]) -> str:
     names = [policy for policy in study.policies if policy not in shown]
-    return f" Not drawn is what cannot keep up: {', '.join(names)}." if names else ""
+    return f" Not drawn, because they cannot keep up: {', '.join(names)}." if names else ""
 
 
 def _near(values: Sequence[float], *, times: float = 5.0) -> float:
@@ -406,7 +406,7 @@ def _left_out(study: Study) -> str:
 
 def _axis(name: str) -> str:
     figure = figure_of(name)
-    units = {"s": " (s)", "part": " (part of all)", "count": " (number)", "number": ""}
+    units = {"s": " (s)", "part": " (share of all)", "count": " (number)", "number": ""}
     return f"{figure.heading}{units[figure.unit]}"
 
 

@@ -30,7 +30,7 @@ _MOST_ALIKE: Final = 4  # policies on the card
 def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
     """Return the whole report."""
     scenario = study.scenario
-    certainty = "One replication says nothing about chance: there are no intervals."
+    certainty = "One replication gives no intervals."
     if scenario.replications > 1:
         certainty = "\u00b1 is half a 95% interval over the replications."
     return doc.Document(
@@ -53,7 +53,7 @@ def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
 
 
 def scenario_section(
-    scenario: Scenario, title: str = "Scenario", note: str = "All that is not as usual."
+    scenario: Scenario, title: str = "Scenario", note: str = "All values that differ from the defaults."
 ) -> doc.Section:
     """Return a scenario as lines of JSON, under a title. The report can be made again from it."""
     return doc.Section(
@@ -65,7 +65,7 @@ def _warnings(study: Study) -> Iterator[doc.Block]:
     if policies := behind(study):
         yield _warning("Requests come faster than they end, so the times grow with the horizon: ", policies)
     if policies := unsure(study):
-        words = "May not keep up: as many requests wait as at a load of 1, and no run of this length can tell; raise "
+        words = "May not keep up: as many requests wait as at an offered load of 1, and the run is too short; raise "
         yield _warning(f"{words}horizon_s. ", policies)
 
 
@@ -81,7 +81,7 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     if len(study.scenario.requests.kinds) > 1:
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
-    note = "All that is not as usual; with it, this report can be made again."
+    note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario")
 
 
@@ -130,10 +130,10 @@ def _crown(study: Study) -> doc.Tile:
     if winner is None:
         return doc.Tile("best policy", NOTHING, f"of {many}: none has the figure", doc.Tone.BAD)
     if winner.is_certain:
-        return doc.Tile("best policy", winner.first, f"of {many}, by more than chance explains")
+        return doc.Tile("best policy", winner.first, f"of {many}, by a clear difference")
     if study.scenario.replications == 1:
         return doc.Tile(
-            "best policy", "not known", f"{winner.first} is first of {many}, but one replication says nothing"
+            "best policy", "not known", f"{winner.first} is first of {many}, but one replication decides nothing"
         )
     alike = [winner.first, *winner.alike]
     named = ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")

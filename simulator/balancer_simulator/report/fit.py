@@ -31,10 +31,10 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
         for name, times in (("measured", held.measured), ("fitted", held.fitted))
     ]
     drawing, _ = line_chart(
-        lines, xlabel="part of the calls (%)", ylabel="took at most (s)", width_in=style.WIDE_IN, height_in=2.2
+        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width_in=style.WIDE_IN, height_in=2.2
     )
     caption = (
-        f"{held.calls} calls. Measured: by the trace, calls that had not ended counted as longer. Fitted: by a run of "
+        f"{held.calls} calls. Measured: in the trace; calls that had not ended count as longer. Fitted: in a run of "
         f"the fitted scenario; its mean is {held.off:+.1%} off."
     )
     return Chart(held.endpoint, caption, to_svg(drawing, f"fit-{crc32(held.endpoint.encode()):x}"))
@@ -49,9 +49,9 @@ def write_fit_report(fit: Fit, held: Sequence[GoodnessOfFit], folder: Path) -> P
     lost = set(unknown(fit))
     found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
     sections = (
-        Section("What could not be known", (Bullets(tuple(unknown(fit))),)),
-        Section("What calls took, measured and fitted", (Figures(tuple(map(quantile_chart, held))),)),
-        scenario_section(fit.scenario(), "The scenario that was fitted"),
+        Section("Not known", (Bullets(tuple(unknown(fit))),)),
+        Section("Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held))),)),
+        scenario_section(fit.scenario(), "The fitted scenario"),
     )
     title = "What was fitted"
     return put_page(Document(title, title, sections, blocks=(Bullets(tuple(found)),)), folder / "fit.html")

@@ -48,12 +48,12 @@ def verdict(found: Recommendation, now: datetime | None = None) -> str:
         near = found.nearest
         takes = "" if found.budget_h is None or near.ends_s is None else f"takes {near.cost_h:.3g} endpoint-hours and "
         return (
-            f"nothing that was tried is over{wish}{budget} with {sure}; the nearest {takes}is sure by "
+            f"no setting that was tried ends{wish}{budget} with {sure}; the nearest {takes}ends by "
             f"{_when(near.sure_s, now)}: {_words(found, near)}"
         )
     if found.chosen is found.present:
-        return f"leave it as it is: with {sure} it is over by {_when(found.chosen.sure_s, now)}"
-    return f"with {sure} over by {_when(found.chosen.sure_s, now)}: {_words(found, found.chosen)}"
+        return f"leave it as it is: with {sure} it ends by {_when(found.chosen.sure_s, now)}"
+    return f"with {sure} it ends by {_when(found.chosen.sure_s, now)}: {_words(found, found.chosen)}"
 
 
 def _when(after_s: float, now: datetime | None) -> str:
@@ -64,7 +64,7 @@ def _when(after_s: float, now: datetime | None) -> str:
 
 def asked_for(found: Recommendation) -> str:
     """Return the request, the number of settings that were tried, and the assumptions."""
-    deadline = "no deadline" if found.deadline_s is None else f"over by {seconds(found.deadline_s)}"
+    deadline = "no deadline" if found.deadline_s is None else f"deadline {seconds(found.deadline_s)}"
     budget = "" if found.budget_h is None else f", for at most {found.budget_h:.3g} endpoint-hours"
     asked = f"{deadline}, with {found.certainty:.0%}{budget}; {len(found.tried)} settings were tried"
     return ". ".join([asked, *(remark[0].upper() + remark[1:] for remark in found.remarks)]) + "."
@@ -79,7 +79,7 @@ def recommendation_lines(found: Recommendation, now: datetime | None = None) -> 
         over = "not over"
         if ends is not None:
             interval = f"{seconds(ends.low)} to {seconds(ends.high)}"
-            over = f"over after {seconds(ends.value)} ({interval}), sure by {seconds(outlook.sure_s)}"
+            over = f"ends after {seconds(ends.value)} ({interval}), sure by {seconds(outlook.sure_s)}"
             over += f", {outlook.cost_h:.3g} endpoint-hours"
         does = "does" if found.does(outlook) else "does not"
         differs = list(_differs(found, outlook))
@@ -139,7 +139,9 @@ def end_chart(found: Recommendation) -> Chart:
     if found.deadline_s is not None:
         lines.append(ChartLine("deadline", counts, [found.deadline_s] * len(counts)))
     drawing, _ = line_chart(lines, xlabel="endpoints", ylabel="seconds", width_in=style.WIDE_IN)
-    caption = "All else as it is best with the endpoints there are. The strokes are intervals of 95% for a single run."
+    caption = (
+        "All other settings are the best ones for the present endpoints. The lines are 95% intervals for a single run."
+    )
     return Chart("The end by the number of endpoints", caption, to_svg(drawing, "ends"))
 
 
@@ -151,10 +153,10 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
     """
     columns = (Column("setting", ColumnKind.NAME), *(Column(head, ColumnKind.MEASURE) for head in _HEADINGS))
     rows = ((name, *_cells(found, outlook)) for name, outlook in _lines(found))
-    asked = Paragraph(f"Asked for: {asked_for(found)}", soft=True)
+    asked = Paragraph(f"Wanted: {asked_for(found)}", soft=True)
     blocks = (Paragraph(verdict(found)), asked, table(columns, rows), Figures((end_chart(found),)))
     scenario = scenario_section(found.present.scenario, "The scenario as it is")
-    title = "What is recommended"
+    title = "Recommendation"
     return put_page(Document(title, title, (scenario,), blocks=blocks), folder / "recommendation.html")
 
 
@@ -196,7 +198,7 @@ def _words(found: Recommendation, outlook: SettingForecast) -> str:
 
 def made_up_lines(outlook: SettingForecast) -> list[str]:
     """Return a line for each endpoint that does not exist yet: which one it copies."""
-    return [f"{url} is made up: one more, like {like}" for url, like in outlook.made_up.items()]
+    return [f"{url} does not exist yet: one more, like {like}" for url, like in outlook.made_up.items()]
 
 
 def _data(found: Recommendation, outlook: SettingForecast) -> dict[str, Any]:

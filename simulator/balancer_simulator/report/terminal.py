@@ -60,7 +60,7 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     for number, study in zip(numbers, studies.values(), strict=True):
         if names := unsure(study):
             said.append(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}")
-    title = "mean sojourn, of a batch the makespan, by that of the best policy"
+    title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
     print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
 
 
@@ -79,7 +79,7 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
     if not any(name in study.metrics(policy) for policy in ranking):
         yield _nothing(study)
     if count == 1:
-        yield "one replication: nothing can be said about chance; ask for more with --replications"
+        yield "one replication gives no intervals; run more with --replications"
     else:
         yield f"\u00b1: 95% intervals over {count} replications; differences are paired (the same requests and faults)"
         compared = [p for p in ranking[1:] if name in study.metrics(p) and name in study.metrics(ranking[0])]
@@ -87,8 +87,8 @@ def _remarks(study: Study, ranking: Sequence[str], name: str) -> Iterator[str]:
             yield "~: cannot be told apart from the first: the interval of the difference holds 0"
     losers = [policy for policy in ranking if study.loses_more(policy)]
     if losers:
-        unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never ending them"
-        yield f"ranked last for losing more requests{unfinished}, whatever the rest took: {', '.join(losers)}"
+        unfinished = "" if all(study.keeps_up(policy) for policy in losers) else ", or never end them"
+        yield f"ranked last, because they lose more requests{unfinished}: {', '.join(losers)}"
     yield from _behind(study)
     yield from of_the_runs(study)
 
@@ -103,5 +103,5 @@ def _behind(study: Study) -> Iterator[str]:
 def _nothing(study: Study) -> str:
     horizon = f"{study.scenario.horizon_s:g} s"
     if study.scenario.is_batch:
-        return f"no batch was done within horizon_s, {horizon}: raise it, or see with `simulate` what holds it up"
+        return f"no batch was done within horizon_s, {horizon}: raise it, or find the cause with `simulate`"
     return f"in no replication did a request succeed within horizon_s, {horizon}: raise it, or see what fails"

@@ -23,13 +23,13 @@ _ROUND_S: Final = 0.001  # pause of a worker without think time after a request 
 def problems_in(scenario: ScenarioFields) -> list[str]:
     """Return a line for each mistake."""
     urls = [identity_of(url) for model in scenario.endpoints for url in model.urls]
-    found = [f"endpoints: {url!r} is there twice; URLs must differ" for url in twice(urls)]
+    found = [f"endpoints: {url!r} is listed twice; URLs must differ" for url in twice(urls)]
     found += _impossible(scenario)
     found += _too_late(scenario)
     found += _too_much(scenario)
     found += _too_short(scenario)
     labels = [policy.label for policy in scenario.policies]
-    found += [f"policies: {label!r} is there twice; give one a label" for label in twice(labels)]
+    found += [f"policies: {label!r} is listed twice; give one a label" for label in twice(labels)]
     if scenario.counts_from_s >= scenario.horizon_s:
         found.append(f"warmup_s is {scenario.counts_from_s:g} and horizon_s {scenario.horizon_s:g}; it must be less")
     if scenario.is_batch and scenario.warmup_s:
@@ -42,7 +42,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
-        found.append(f"workload.kinds: found {last}, and requests.kinds has {count}; the first is 0")
+        found.append(f"workload.kinds: found {last}, but requests.kinds has {count}; the first is 0")
     names = {kind.name for kind in scenario.requests.kinds}
     found += [
         f"endpoints[{number}].services: requests.kinds has no {name!r}; there are {', '.join(sorted(names))}"
@@ -64,7 +64,7 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
     found = []
     workload = scenario.workload
     if scenario.requests.work_again == "drawn" and isinstance(workload, Arrivals | Tasks) and workload.work_s:
-        found.append('requests.work_again: found "drawn", and the work is recorded; leave one of the two out')
+        found.append('requests.work_again: found "drawn", but the work is recorded; leave out one of the two')
     if scenario.within is not None and scenario.is_one_sample:
         found.append(
             "within: the work is recorded, so every replication is the same sample; leave it out, or give "
@@ -81,7 +81,7 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
         and 2 * workload.resample_s > max(workload.at_s, default=inf)
     ):
         found.append(
-            f"workload.resample_s: found {workload.resample_s:g}, and the last arrival is at "
+            f"workload.resample_s: found {workload.resample_s:g}, but the last arrival is at "
             f"{workload.at_s[-1]:g} s; it must be at most half of that, or there are no blocks to draw"
         )
     return found
@@ -92,14 +92,14 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
     found = []
     if scenario.health and scenario.health.ping != "off":
         found.append(
-            f'health.ping: found {scenario.health.ping!r}; active probes are not simulated, so "off" or nothing'
+            f'health.ping: found {scenario.health.ping!r}; active probes are not simulated; set "off", or leave it out'
         )
     if scenario.retries and scenario.requests.retry_pause_s:
-        found.append("requests.retry_pause_s: [retries] says how long to pause; give one of the two")
+        found.append("requests.retry_pause_s: [retries] also sets the pauses; give one of the two")
     hedge_s, limit_s = scenario.requests.hedge_after_s, scenario.requests.call_timeout_s
     if hedge_s and limit_s and hedge_s >= limit_s:
         found.append(
-            f"requests.hedge_after_s: found {hedge_s:g}, and a call is given up after call_timeout_s = {limit_s:g}; "
+            f"requests.hedge_after_s: found {hedge_s:g}, but a call is given up after call_timeout_s = {limit_s:g}; "
             "it must be less"
         )
     by_url, most_leases = scenario.by_url, scenario.most_leases  # computed at each access, and there may be thousands
@@ -143,7 +143,7 @@ def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
     """Return endpoints with an unknown quota, and kinds that reserve more than any quota has."""
     named = scenario.quotas.keys() - {"*"}
     found = [
-        f"endpoints[{number}].quota: found {model.quota!r}, and there is no such entry of [quotas]"
+        f"endpoints[{number}].quota: found {model.quota!r}, which is not in [quotas]"
         for number, model in enumerate(scenario.endpoints)
         if model.quota is not None and model.quota not in named
     ]

@@ -148,7 +148,7 @@ class ScenarioFields(CheckedInPython):
     def _each_host(cls, hosts: dict[str, Host]) -> dict[str, Host]:
         names = [name for given in hosts for name in expand_range(given)]
         if double := twice(names):
-            raise ValueError(f"{double[0]!r} is there twice; names, ranges expanded, must differ")
+            raise ValueError(f"{double[0]!r} is listed twice; names, with ranges expanded, must differ")
         return {name: host for given, host in hosts.items() for name in expand_range(given)}
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks
 
-__all__ = ["Scenario", "load_scenario"]
+__all__ = ["Scenario", "load_scenario", "validated_scenario"]
 
 
 class Scenario(ScenarioFields):
@@ -44,7 +44,7 @@ class Scenario(ScenarioFields):
     def changed(self, **values: Any) -> "Scenario":
         """Return a copy with other values, validated. Raises ConfigError."""
         unchanged = {name: getattr(self, name) for name in type(self).model_fields if name not in values}
-        return _validated({**unchanged, **values}, "the scenario")
+        return validated_scenario({**unchanged, **values}, "the scenario")
 
 
 def load_scenario(path: str | PathLike[str]) -> Scenario:
@@ -64,7 +64,7 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
             f"{path}: this is a run config, for balancer run: it has [{alien[0]}]; a scenario has [workload] and "
             "[[endpoints]], see docs/simulator.md"
         )
-    scenario = _validated(raw, str(path))
+    scenario = validated_scenario(raw, str(path))
     if not isinstance(scenario.workload, Arrivals):
         return scenario
     try:
@@ -86,7 +86,8 @@ def _is_trace(path: str | PathLike[str]) -> bool:
     return begins.startswith((b'{"row"', tables.MAGIC, columns.MAGIC))
 
 
-def _validated(raw: Mapping[str, Any], name: str) -> Scenario:
+def validated_scenario(raw: Mapping[str, Any], name: str) -> Scenario:
+    """Return the scenario with these keys and values. Raises ConfigError, with a line for each thing to fix."""
     try:
         return Scenario.model_validate(dict(raw))
     except ValidationError as error:

@@ -83,7 +83,7 @@ class Arrivals(CheckedInPython):
             raise ValueError("at_s must be in order")
         for name, values in (("work_s", self.work_s), ("kinds", self.kinds)):
             if values and len(values) != len(self.at_s):
-                raise ValueError(f"{name} has {len(values)} values and at_s {len(self.at_s)}; one for each")
+                raise ValueError(f"{name} has {len(values)} values and at_s has {len(self.at_s)}; give one for each")
         return self
 
     def loaded(self, folder: Path) -> "Arrivals":
@@ -95,7 +95,9 @@ class Arrivals(CheckedInPython):
             rows = [_numbers(row, f"{path}:{line}") for line, row in enumerate(csv.reader(file), start=1) if row]
         widths = {len(row) for row in rows}
         if len(widths) != 1:
-            raise ValueError(f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have as many, 1 to 3")
+            raise ValueError(
+                f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have the same number, 1 to 3"
+            )
         at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
         whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
         whole_of = {"at_s": at_s, "work_s": work_s, "kinds": whole, "resample_s": self.resample_s}
@@ -104,7 +106,7 @@ class Arrivals(CheckedInPython):
         )  # not a constructor call: a mistake is one of the file, not of Python code
 
 
-_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the place of the kind")
+_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the number of the kind")
 
 
 def _numbers(row: list[str], place: str) -> list[float]:
@@ -167,7 +169,9 @@ class Batch(CheckedInPython):
     @model_validator(mode="after")
     def _one_each(self) -> "Batch":
         if self.sizes and len(self.sizes) != self.samples:
-            raise ValueError(f"sizes has {len(self.sizes)} values, and there are {self.samples} samples; one for each")
+            raise ValueError(
+                f"sizes has {len(self.sizes)} values, but there are {self.samples} samples; give one for each"
+            )
         if self.sizes and self.task_spread:
             raise ValueError("give either task_spread or sizes")
         return self
@@ -190,9 +194,9 @@ class Tasks(CheckedInPython):
     @model_validator(mode="after")
     def _one_of_two(self) -> "Tasks":
         if (self.tasks is None) == (not self.work_s):
-            raise ValueError("give either how many tasks there are or work_s, the work of each")
+            raise ValueError("give either the number of tasks or work_s, the work of each")
         if self.kinds and len(self.kinds) != self.count:
-            raise ValueError(f"kinds has {len(self.kinds)} values, and there are {self.count} tasks; one for each")
+            raise ValueError(f"kinds has {len(self.kinds)} values, but there are {self.count} tasks; give one for each")
         return self
 
     @property

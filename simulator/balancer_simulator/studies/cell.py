@@ -26,7 +26,5 @@ def study_html(study: StudyFindings) -> str:
 def _intervals(study: StudyFindings) -> str:
     scenario = study.scenario
     count = scenario.replications
-    runs = (
-        "one replication, so nothing is known of chance" if count == 1 else f"95% intervals over {count} replications"
-    )
+    runs = "one replication, so no intervals" if count == 1 else f"95% intervals over {count} replications"
     return f"\u00b1: {runs}{'' if scenario.is_batch else f', {scenario.horizon_s:g} s each'}; seed {scenario.seed}"

@@ -44,8 +44,8 @@ class Figure:
 
 FIGURES: Final = (
     Figure("throughput_per_s", "requests/s", "number", "more", "requests that succeeded, per second"),
-    Figure("makespan_s", "makespan", "s", "less", "when the last request of a workload that has an end was over"),
-    Figure("makespan_by_bound", "makespan / bound", "number", "less", "makespan / what no schedule can beat"),
+    Figure("makespan_s", "makespan", "s", "less", "end of the last request, if the workload has an end"),
+    Figure("makespan_by_bound", "makespan / bound", "number", "less", "makespan / bound, which no schedule can beat"),
     Figure("wait_mean_s", "wait, mean", "s", "less", "from asking for an endpoint to the lease, over all leases"),
     Figure("wait_p50_s", "wait, p50", "s", "less", "half of the leases waited no longer"),
     Figure("wait_p90_s", "wait, p90", "s", "less", "nine in ten waited no longer"),
@@ -57,15 +57,19 @@ FIGURES: Final = (
     Figure("sojourn_p99_s", "sojourn, p99", "s", "less", "99 in 100 took no longer"),
     Figure("sojourn_max_s", "sojourn, max", "s", "less", "the longest"),
     Figure("network_wait_mean_s", "network, mean", "s", "less", "of a lease's wait: to the coordinator and back"),
-    Figure("network_wait_p99_s", "network, p99", "s", "less", "99 in 100 were on the way no longer"),
+    Figure("network_wait_p99_s", "network, p99", "s", "less", "99 in 100 took no longer on the way"),
     Figure("owner_wait_mean_s", "coordinator, mean", "s", "less", "of a lease's wait: queued or handled there"),
-    Figure("owner_wait_p99_s", "coordinator, p99", "s", "less", "99 in 100 were there no longer"),
+    Figure("owner_wait_p99_s", "coordinator, p99", "s", "less", "99 in 100 stayed there no longer"),
     Figure("slot_wait_mean_s", "slot, mean", "s", "less", "of a lease's wait: there was no slot for it"),
     Figure("slot_wait_p99_s", "slot, p99", "s", "less", "99 in 100 waited for a slot no longer"),
-    Figure("owner_busy", "coordinator at work", "part", "less", "seconds that it took for messages, of all seconds"),
-    Figure("owner_messages_per_s", "messages/s", "number", "less", "messages that the coordinator heard, per second"),
-    Figure("from_blocks", "from blocks", "part", "more", "leases that were in the process already, of all leases"),
-    Figure("lost_leases", "lost leases", "count", "less", "leases whose process was out of touch for too long"),
+    Figure("owner_busy", "coordinator at work", "part", "less", "seconds that it spent on messages, of all seconds"),
+    Figure(
+        "owner_messages_per_s", "messages/s", "number", "less", "messages that the coordinator received, per second"
+    ),
+    Figure("from_blocks", "from blocks", "part", "more", "leases that the process already had, of all leases"),
+    Figure(
+        "lost_leases", "lost leases", "count", "less", "leases lost, because the process had no contact for too long"
+    ),
     Figure("utilisation", "utilisation", "part", "more", "slots in use, of all slots"),
     Figure("servers_busy", "servers at work", "part", "more", "work that servers did, of what they could have done"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),
@@ -81,7 +85,7 @@ FIGURES: Final = (
     Figure("failed_calls", "failed calls", "part", "less", "calls that failed, of all calls"),
     Figure("lost", "lost", "part", "less", "requests that failed at every attempt or found no endpoint in time"),
     Figure("timed_out", "timed out", "part", "less", "requests that found no endpoint in time"),
-    Figure("unfinished", "unfinished", "part", "less", "requests still under way at the end, of all that came"),
+    Figure("unfinished", "unfinished", "part", "less", "requests still in flight at the end, of all arrivals"),
 )
 _BY_KEY: Final = {figure.key: figure for figure in FIGURES}
 
@@ -103,7 +107,7 @@ def ranking_figure(key: str) -> Figure:
     figure = figure_of(checked_figure(key))
     if figure.better == "none":
         able = ", ".join(other.key for other in FIGURES if other.better != "none")
-        raise ConfigError(f"{key!r} is neither better nor worse for being more, so nothing ranks by it; rank by {able}")
+        raise ConfigError(f"{key!r} is neither better nor worse when it is higher, so it cannot rank; rank by {able}")
     return figure
 
 

@@ -266,7 +266,7 @@ class StudyFindings:
             return f"{line}; it has {', '.join(self.metrics(policy))}"
         return (
             f"{line}: none of {sum(record.arrived for record in records)} requests succeeded; raise horizon_s or see "
-            "what fails, and hold a strategy of your own against check_strategy of balancer.testing.conformance"
+            "what fails, and test a strategy of your own with check_strategy of balancer.testing.conformance"
         )
 
 

@@ -106,7 +106,7 @@ def interval_of(values: Sequence[float], confidence: float = 0.95, *, least: flo
         ValueError: there are no values.
     """
     if not values:
-        raise ValueError("there is no interval of no values; run at least one replication")
+        raise ValueError("no values give no interval; run at least one replication")
     count = len(values)
     mean = math.fsum(values) / count
     if count == 1:
@@ -125,7 +125,7 @@ def difference_of(values: Sequence[float], others: Sequence[float], confidence: 
         ValueError: the numbers of values differ, or there are none.
     """
     if len(values) != len(others):
-        raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference takes as many of each")
+        raise ValueError(f"{len(values)} values and {len(others)} others; a paired difference needs as many of each")
     return interval_of(np.subtract(values, others).tolist(), confidence)
 
 
@@ -141,7 +141,7 @@ def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
     """
     count = len(values)
     if count < 2:
-        raise ValueError(f"found {count} values; a limit for the next one takes at least 2: run more replications")
+        raise ValueError(f"found {count} values; a limit for the next one needs at least 2: run more replications")
     mean = math.fsum(values) / count
     deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1))
     return mean + float(stdtrit(count - 1, certainty)) * deviation * math.sqrt(1 + 1 / count)
@@ -180,7 +180,7 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         return Pooled(Interval(0.0, 0.0 if count > 1 else math.nan, count, 0.0), "", each)
     wanted = math.ceil(_LEAST_BEYOND / part)
     if whole.count < wanted:
-        refusal = f"{whole.count} observations, and it takes at least {wanted}"
+        refusal = f"{whole.count} observations; it needs at least {wanted}"
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     if count == 1:
         return Pooled(Interval(value, math.nan, 1, 0.0), "", each)
@@ -189,7 +189,7 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
     unsure = factor * _deviation(beyond, math.fsum(beyond) / count)
     half = factor * _deviation(each, value)
     if unsure >= part:
-        refusal = f"how many are beyond it differs too much from run to run, and it takes {_longer(unsure / part)}"
+        refusal = f"the number beyond it differs too much from run to run; it needs {_longer(unsure / part)}"
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     low, high = whole.quantile(max(0.0, q - unsure)), whole.quantile(min(1.0, q + unsure))
     return Pooled(Interval(value, max(half, value - low, high - value), count, 0.0), "", each)

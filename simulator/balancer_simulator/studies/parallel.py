@@ -34,7 +34,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S: Final = 0.5  # from one look at the parent to the next
 _BROKEN: Final = (
     'jobs: a process ended before its run did; in a script, put what simulates under `if __name__ == "__main__":`, '
-    "because every process imports the script; or use jobs=1. If it is not that, it was killed: look at the memory"
+    "because every process imports the script; or use jobs=1. Otherwise it was killed: check the memory"
 )
 
 

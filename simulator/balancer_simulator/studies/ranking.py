@@ -16,7 +16,7 @@ from balancer_simulator.studies.warmup import why_all_counts
 
 __all__ = ["UNSURE", "Ranked", "Winner", "behind", "of_the_runs", "ranked", "ranking_table", "unsure", "winner_of"]
 
-UNSURE: Final = "may not keep up: as many wait as at a load of 1, and no run of this length can tell"
+UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
 
 class Ranked(NamedTuple):
@@ -129,8 +129,8 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
         yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
     if study.is_one_sample:
         yield (
-            "one sample: what is asked for was recorded, so every replication asks for the same; an interval is only "
-            "of what is random besides"
+            "one sample: the requests were recorded, so they are the same in every replication; intervals cover only "
+            "the other random parts"
         )
     scenario = study.scenario
     if scenario.within is not None and scenario.replications >= scenario.most_replications:
@@ -138,4 +138,4 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
     if scenario.warmup_s:
         yield f"warm-up: the first {scenario.warmup_s:g} s of each run do not count"
     elif scenario.warmup_s is None and (why := why_all_counts(scenario)):
-        yield f"no warm-up: all of each run counts, as {why}"
+        yield f"no warm-up: all of each run counts, because {why}"

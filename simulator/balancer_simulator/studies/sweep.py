@@ -119,12 +119,14 @@ def _check(scenarios: Mapping[Key, Scenario]) -> None:
     first_key, first = next(iter(scenarios.items()))
     for key, scenario in scenarios.items():
         if scenario.within is not None:
-            raise ConfigError(f"sweep: {key!r} has within; a sweep makes as many replications of each, so leave it out")
+            raise ConfigError(
+                f"sweep: {key!r} has within; a sweep makes the same number of replications of each; leave it out"
+            )
         if scenario.loads:
             raise ConfigError(f"sweep: {key!r} has loads; sweep over them instead, or use run_study")
         for name in ("replications", "seed"):
             if getattr(scenario, name) != getattr(first, name):
                 raise ConfigError(
                     f"sweep: {name} is {getattr(first, name)} in {first_key!r} and {getattr(scenario, name)} in "
-                    f"{key!r}; it must be the same, or there is nothing to pair"
+                    f"{key!r}; it must be the same in all, so that they can be paired"
                 )

@@ -40,7 +40,7 @@ def why_all_counts(scenario: Scenario) -> str:
     faults = [fault for model in scenario.endpoints for fault in model.faults]
     reasons = {
         "the work has an end": scenario.is_batch,
-        "what came was recorded": isinstance(scenario.workload, Arrivals),
+        "the arrivals were recorded": isinstance(scenario.workload, Arrivals),
         "a fault begins or ends at an instant": any(map(_begins_or_ends, faults)),
         "an endpoint is slow at first": any(isinstance(fault, Warmup) for fault in faults),
         "the pool is changed at an instant": bool(scenario.changes),

@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_nothing_behind(place: Place, undisturbed: tuple[End, int]
             os.killpg(process.pid, signal.SIGINT)
         seen.update(children_of(process.pid))
         out, _ = process.communicate(timeout=PATIENCE_S)
-    assert said == "stopping: programs that run are let end; once more to stop at once\n"
+    assert said == "stopping after the programs that run now; repeat to stop at once\n"
     if signals == 1:
         assert process.returncode == 130
         assert "Not complete" in out

@@ -69,8 +69,8 @@ def test_one_among_three_is_found_out_and_changes_no_verdict(
     assert [liar.endpoint for liar in found.result.verified.liars] == ["fake://1/"]
     assert found.stored == quiet.stored
     first = troubles(found.result)[0]
-    assert first.startswith("fake://1/ lied, and was taken out of service: ")
-    assert "fake://1/ is taken out of service, for it lies: " in found.said
+    assert first.startswith("fake://1/ gave wrong results and was taken out of service: ")
+    assert "fake://1/ gives wrong results and is taken out of service: " in found.said
     summary = found.result.summary()["verified"]
     assert summary["liars"][0]["endpoint"] == "fake://1/"
 

@@ -139,7 +139,7 @@ def test_a_server_that_cannot_say_what_it_runs(server: tuple[Any, ServerExecutor
 
 def test_an_output_with_the_value_of_a_header(server: tuple[Any, ServerExecutor, tuple[str, str]]) -> None:
     _, client, _ = server
-    assert "holds the value of a header" in fails(client, Program("python", f"print('{TOKEN}')")).reason
+    assert "has the value of a request header" in fails(client, Program("python", f"print('{TOKEN}')")).reason
 
 
 def test_what_is_closed_does_not_run(server: tuple[Any, ServerExecutor, tuple[str, str]]) -> None:
@@ -222,7 +222,7 @@ class TestJudge0:
         with served("judge0", box) as (api, client):
             waiting = as_json({"status": {"id": 1, "description": "In Queue"}})
             api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None
-            with pytest.raises(EndpointOverloaded, match="not begun in time"):
+            with pytest.raises(EndpointOverloaded, match="did not start in time"):
                 client.run(PYTHON, b"", Limits(wall_s=1.0), {})
             asked = sum(asked.path.startswith("/submissions/") for asked in api.asked)
             assert 3 <= asked <= 12, "ever more seldom"
@@ -232,7 +232,7 @@ class TestJudge0:
         with served("judge0", box) as (api, client):
             waiting = as_json({"status": {"id": 2, "description": "Processing"}})
             api.disturb = lambda asked: waiting if asked.path.startswith("/submissions/") else None
-            with pytest.raises(EndpointError, match="not over in time") as caught:
+            with pytest.raises(EndpointError, match="did not end in time") as caught:
                 client.run(PYTHON, b"", Limits(wall_s=1.0), {})
             assert not isinstance(caught.value, EndpointOverloaded)
 
@@ -268,7 +268,7 @@ class TestJudge0:
 
     @pytest.mark.parametrize("arg", ["$HOME", "a;b", "a|b", "x" * 600])
     def test_arguments_that_it_would_change(self, box: Box, arg: str) -> None:
-        with served("judge0", box) as (_, client), pytest.raises(ValueError, match="cannot be given the arguments"):
+        with served("judge0", box) as (_, client), pytest.raises(ValueError, match="cannot take the arguments"):
             client.run(Program("python", "", args=(arg,)), b"", LIMITS, {})
 
 
@@ -301,7 +301,7 @@ class TestPiston:
         monkeypatch.setitem(COMPILE, "c++", "g++ main.cpp balancer_part.cpp")
         with served("piston", box) as (_, client):
             fault = fails(client, CPP)
-            assert "without the flags it is given" in fault.reason
+            assert "ignores the flags" in fault.reason
             assert isinstance(fault, CannotTell)
 
     @pytest.mark.needs("g++")

@@ -195,7 +195,7 @@ def test_a_replacement_character_is_a_character(executor: Executor) -> None:
 def loses_bytes(executor: Executor) -> AbstractContextManager[object]:
     """Piston hands on text only. What it has lost it cannot tell."""
     if isinstance(executor, PistonExecutor):
-        return pytest.raises(CannotTell, match="bytes that are no text")
+        return pytest.raises(CannotTell, match="bytes that are not text")
     return nullcontext()
 
 

@@ -194,7 +194,7 @@ if os.fork() == 0:
             self.fetch("pass", name)
 
     def test_without_isolation_there_is_nothing_to_fetch(self, bare: LocalExecutor) -> None:
-        with pytest.raises(ValueError, match="cannot be fetched from isolation 'rlimits'"):
+        with pytest.raises(ValueError, match="isolation 'rlimits' cannot fetch files"):
             bare.run_and_fetch(Program("python", "pass"), b"", LIMITS, {}, ("a",))
 
 

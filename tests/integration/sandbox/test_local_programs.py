@@ -332,7 +332,7 @@ def test_nothing_is_left_open(prepared: int, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"cache_dir is .*; it must be a folder we may write"):
+    with pytest.raises(ConfigError, match=r"cache_dir is .*; it must be a writable folder"):
         LocalExecutor("local://x", ExecutorOptions(cache_dir=str(tmp_path / "file")))
 
 

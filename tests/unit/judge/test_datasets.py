@@ -59,10 +59,10 @@ def test_the_function_may_be_told_beside_them() -> None:
 @pytest.mark.parametrize(
     ("tests", "words"),
     [
-        ("{", "no JSON"), (3, "type int"), ({"a": 1}, r"keys \['a'\]"), ([3], "a test is"),
+        ("{", "are not JSON"), (3, "type int"), ({"a": 1}, r"keys \['a'\]"), ([3], "a test is"),
         ({"inputs": ["1"], "outputs": []}, "1 inputs and 0 outputs"),
         ({"inputs": "12", "outputs": ["1"]}, "known are"),
-        ({"assert_case": ["assert f(1) == 2"], "inputs": [""], "outputs": [None]}, "statements to be run"),
+        ({"assert_case": ["assert f(1) == 2"], "inputs": [""], "outputs": [None]}, "assert statements"),
     ],
 )  # fmt: skip
 def test_what_is_not_known_is_no_score(tests: Any, words: str) -> None:

@@ -54,7 +54,7 @@ def test_without_a_case_there_is_no_score() -> None:
     with judge_over({"a": _fake()}) as judge:
         empty = judge.run(DOUBLE, [])
         assert (empty.unjudged, empty.score, empty.share, empty.note) == (
-            True, None, None, "there is no case to judge it by",
+            True, None, None, "there is no case to judge it on",
         )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_late_time_limit_is_looked_at_again() -> None:
     with judge_over({"a": _fake(always=late), "b": _fake(always=late)}) as judge:
         judged = judge.run(DOUBLE, CASES, limits=Limits(cpu_s=0.5))
         assert judged.unjudged
-        assert "too busy to tell" in judged.note
+        assert "too busy at each try" in judged.note
     own = Execution(Status.TIME_LIMIT, time_s=0.5, cpu_measured=True)
     with judge_over({"a": _fake(always=own)}) as judge:
         assert judge.run(DOUBLE, CASES, limits=Limits(cpu_s=0.5)).verdict is Verdict.TIME_LIMIT

@@ -25,9 +25,9 @@ _F = Program("python", "def f(x): return x")
         (lambda: {"input": "1"}, "e.g. ('1', '2'); Job.of and cases_of read the forms of data sets"),
         (lambda: "x" * 500, "found 'xxxxxxxx"),
         (lambda: StdinCase("\ud800", "2"), "input has '\\ud800' at 0, half of a character"),
-        (lambda: CallCase("f", [{1}], 1), "args is [{1}]; it must be values of JSON: a set is none"),
-        (lambda: CallCase("f", [1], {2}), "expected is [{2}]; it must be values of JSON: a set is none"),
-        (lambda: CallCase("f", [10**5000], 1), "args is a list; it must be values of JSON: Exceeds the limit"),
+        (lambda: CallCase("f", [{1}], 1), "args is [{1}]; it must have values of JSON only: found a set"),
+        (lambda: CallCase("f", [1], {2}), "expected is [{2}]; it must have values of JSON only: found a set"),
+        (lambda: CallCase("f", [10**5000], 1), "args is a list; it must have values of JSON only: Exceeds the limit"),
         (lambda: CallCase("f()", [1], 1), "function is 'f()'; it must be a name"),
     ],
 )
@@ -78,7 +78,7 @@ def test_where_it_is_made(make: Any, words: str) -> None:
 def test_of_a_run() -> None:
     with judge_over({"a": FakeExecutor(doubling)}) as judge:
         for wrong in (b"print(1)", 3, ["print(1)"]):
-            with pytest.raises(TypeError, match=f"program is a {type(wrong).__name__}; it takes a Program, a text"):
+            with pytest.raises(TypeError, match=f"program is a {type(wrong).__name__}; it takes a Program, the text"):
                 judge.run(wrong, CASES)  # type: ignore[arg-type]
         many: Any
         for many in (Job(DOUBLE, CASES), "print(1)", 3):

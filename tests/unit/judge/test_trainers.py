@@ -88,7 +88,7 @@ def test_how_many_are_unjudged_is_logged(judge: Judge, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, "balancer"):
         trl_reward(judge)(completions=ALL, tests=[TESTS] * 4)
     (line,) = [record.getMessage() for record in caplog.records if "judged" in record.getMessage()]
-    assert line.startswith("1 of 4 samples could not be judged, and have no reward; the last one: after 1")
+    assert line.startswith("1 of 4 samples could not be judged and have no reward; the last one: after 1")
 
 
 def test_the_trainer_may_name_the_function(judge: Judge) -> None:
@@ -151,7 +151,7 @@ def test_verl(judge: Judge, make: Any) -> None:
 
 def test_verl_knows_no_missing_reward(judge: Judge) -> None:
     for unjudged in (None, float("nan"), float("inf"), True, "skip"):
-        with pytest.raises(ValueError, match="this trainer knows no missing reward"):
+        with pytest.raises(ValueError, match="this trainer needs all rewards"):
             verl_score(judge, unjudged=unjudged)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unjudged"):
         verl_score(judge)  # type: ignore[call-arg]

@@ -167,7 +167,7 @@ def test_no_server_is_nothing_that_the_asker_swallows_and_its_seconds_count() ->
     with pytest.raises(NotAnswered, match="down"):
         asker.ask("row", 0, "question")
     assert memory.kept == {}
-    assert "row_seconds = 1 allows no further question" in asker.ask("row", 0, "question").lines[0]
+    assert "row_seconds = 1 allows no more questions" in asker.ask("row", 0, "question").lines[0]
 
 
 def test_the_store_remembers_whatever_a_model_says(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_file_takes_the_place_of_ours_and_makes_another_version(tmp_path: Path
     [
         (b"{{ name", "refine.md: unexpected end"),
         (b"{% nonsense %}", "refine.md: Encountered unknown tag"),
-        (b"{{ examples }}", "refine.md: there is no 'examples' (there are: cases, complaints, disagreed"),
+        (b"{{ examples }}", "refine.md: unknown 'examples' (known: cases, complaints, disagreed"),
         (b"\xff", "cannot be read: it is not UTF-8"),
     ],
 )

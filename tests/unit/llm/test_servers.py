@@ -72,7 +72,7 @@ def test_a_server_that_will_never_answer_is_asked_once_and_named_once() -> None:
         for _ in range(5):
             assert servers.ask(_QUESTION, pause) == _REPLY
     assert (spent.asked, good.asked) == (1, 5)
-    assert said == [f"{_URLS[0]}: insufficient_quota; it is not asked again in this run"]
+    assert said == [f"{_URLS[0]}: insufficient_quota; it is not used again in this run"]
 
 
 def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
@@ -83,8 +83,8 @@ def test_when_no_server_will_ever_answer_nobody_is_asked_again() -> None:
                 servers.ask(_QUESTION, pause)
     assert [client.asked for client in clients] == [1, 1]
     assert said[2:] == [
-        "no server of the model answers: http://a/: insufficient_quota; http://b/: insufficient_quota; what it was to "
-        "propose is left to the next run"
+        "no server of the model answers: http://a/: insufficient_quota; http://b/: insufficient_quota; the next run "
+        "will ask again"
     ]
 
 

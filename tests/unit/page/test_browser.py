@@ -61,7 +61,7 @@ def test_its_buttons_work_with_the_token_and_say_so_without(pool: Pool) -> None:
         give = "(t => {const i = document.querySelector('#token'); i.value = t; i.dispatchEvent(new Event('input'))})"
         browser.value(f"{give}('wrong-wrong-wrong-wrong'), {button}.click()")
         said = browser.until("document.querySelector('#said').textContent")
-        assert said == "drain: the token is wrong, or there is none"
+        assert said == "drain: the token is wrong or missing"
         assert pool.stats().endpoints[1].state == "active"
         browser.value(f"{give}('{TOKEN}'), {button}.click()")
         browser.until(f"{button}.textContent === 'restore'")

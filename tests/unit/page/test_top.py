@@ -95,8 +95,8 @@ def test_with_json_it_says_what_the_page_says(balancer: Balancer, page: Page) ->
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("ftp://x/", "is no URL of a page"),
-        ("http://x:99999/", "is no URL of a page"),
+        ("ftp://x/", "is not the URL of a page"),
+        ("http://x:99999/", "is not the URL of a page"),
         ("http://127.0.0.1:1/", "no page answers"),
         ("127.0.0.1:1", "no page answers"),
     ],
@@ -106,5 +106,5 @@ def test_a_url_that_is_no_page_is_a_line(balancer: Balancer, url: str, says: str
 
 
 def test_another_server_is_told_from_a_page(page: Page) -> None:
-    with pytest.raises(ConfigError, match="answers with 404, not as the page of a pool does"):
+    with pytest.raises(ConfigError, match="found status 404, not the page of a pool"):
         next(follow(page.url + "elsewhere/"))

@@ -154,7 +154,7 @@ def foretelling(name: str, folder: Path, left: int = 4) -> Iterator[SimpleNamesp
 
 def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) -> None:
     with foretelling("told", tmp_path) as run:
-        until("from 1 calls: over after", run.out)
+        until("from 1 calls: end after", run.out)
         shown = run.progress.tables()["run"][""]["left"]  # and no second estimate
         assert re.fullmatch(r"predicted 1[45] min \d\d s to 3[23] min \d\d s left", shown), shown
         run.teller.over()
@@ -180,8 +180,8 @@ def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Pat
 
 def test_a_line_says_how_old_what_is_predicted_is() -> None:
     made = EndPrediction(225.0, 500.0, 400.0, 600.0, 70)
-    assert prediction_line(made, 127.0).startswith("predicted after 3 min 45 s (2 min 07 s ago), from 70 calls: over")
-    assert prediction_line(made, 3.0).startswith("predicted after 3 min 45 s, from 70 calls: over")
+    assert prediction_line(made, 127.0).startswith("predicted after 3 min 45 s (2 min 07 s ago), from 70 calls: end")
+    assert prediction_line(made, 3.0).startswith("predicted after 3 min 45 s, from 70 calls: end")
 
 
 def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
     assert [(each.session, each.came_s) for each in found] == [(first, None), (second, 65.0)]
     stopped, over = prediction_lines(found)
     assert stopped.startswith("session 1: predicted after 30 s")
-    assert stopped.endswith("it was stopped, or goes on")
+    assert stopped.endswith("it was stopped, or still runs")
     assert over.startswith("session 2: predicted after 30 s")
-    assert over.endswith("it was over after 1 min 05 s")
+    assert over.endswith("it ended after 1 min 05 s")
     assert prediction_lines(found[:1])[0].startswith("predicted after 30 s")
 
 
@@ -205,7 +205,7 @@ def test_predictions_of_all_sessions_are_kept(tmp_path: Path) -> None:
         ("unsure", "cannot be predicted yet: 3 calls have ended, and it takes at least 50"),
         ("broken", "cannot be predicted: RuntimeError: ZeroDivisionError: no idea"),
         ("missing", "cannot be predicted: RuntimeError: AttributeError"),
-        ("never", "cannot be predicted: ValueError: never says Forecast("),
+        ("never", "cannot be predicted: ValueError: never returned Forecast("),
     ],
 )
 def test_what_goes_wrong_is_a_line(name: str, said: str, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Pat
     (tmp_path / "so-far.trace.jsonl").mkdir()
     with foretelling("told", tmp_path) as run:
         pass
-    assert "the end of the run is not predicted: " in run.out.getvalue()
+    assert "the end of the run will not be predicted: " in run.out.getvalue()
 
 
 # -- a whole run ------------------------------------------------------------------------------------
@@ -275,12 +275,12 @@ def test_a_run_reports_what_it_predicted_and_what_came(bench: Bench, monkeypatch
     assert found.predictions
     assert all(each.came_s is not None for each in found.predictions)
     (line, *_) = prediction_lines(found.predictions)
-    assert line.endswith("it was over after 0 s") or "it was over after" in line
+    assert line.endswith("it ended after 0 s") or "it ended after" in line
     said = StringIO()
     print_summary(found, Console(file=said, width=400))
-    assert "it was over after" in said.getvalue()
+    assert "it ended after" in said.getvalue()
     page = write_report(found, bench.folder / "results")
-    assert "What it predicted of its own end" in page.read_text(encoding="utf-8")
+    assert "Predictions of its end" in page.read_text(encoding="utf-8")
     assert json.loads((bench.folder / "results" / "summary.json").read_text())["predictions"][0]["calls"] == 7
 
 

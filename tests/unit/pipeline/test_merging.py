@@ -65,7 +65,7 @@ def test_shares_of_packages_and_the_command(balancer: Balancer) -> None:
     again = balancer("merge", "s1", "s2", "--results", "together")
     assert (again.code, again.lines) == (
         2,
-        ["balancer: together: holds a run already; name an empty folder with --results"],
+        ["balancer: together: already holds a run; name an empty folder with --results"],
     )
 
 
@@ -78,8 +78,8 @@ def test_what_is_no_share_of_one_run_is_refused(bench: Bench) -> None:
     for folders, why in (
         ([shares[0], bench.folder / "none"], "none: holds no results"),
         ([shares[0], shares[0]], "share-1: is named twice"),
-        ([shares[0], bench.folder / "other"], "other: is of a run with other setting rows.seed than .*share-1"),
-        ([shares[0], bench.folder / "whole"], "whole: has 'a', as a folder before it has"),
+        ([shares[0], bench.folder / "other"], "other: belongs to a run with other setting rows.seed than .*share-1"),
+        ([shares[0], bench.folder / "whole"], "whole: has 'a', like an earlier folder"),
     ):
         with pytest.raises(ConfigError, match=why):
             merge(folders, together)

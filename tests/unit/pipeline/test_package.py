@@ -138,7 +138,7 @@ def test_validators_of_all_kinds(tmp_path: Path) -> None:
         "input_validators/input.viva": "{ x(x > 0) }",
     }
     assert problem.left_out == {
-        "input_validators/input.viva": "nothing here runs viva",
+        "input_validators/input.viva": "balancer does not run viva grammars",
         "input_validators/odd.xyz": "no known language has the extension '.xyz'",
     }
 

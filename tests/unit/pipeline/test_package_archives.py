@@ -46,7 +46,7 @@ def test_a_run_takes_archives_and_folders(tmp_path: Path) -> None:
     read = read_packages(tmp_path)
     assert [(place, problem.id) for place, problem in read.problems] == [(0, "a"), (2, "b")]
     assert [(package.name, package.why.split(" (")[0]) for package in read.left_out] == [
-        ("a.zip", "is called as a is, which is used; rename one"),
+        ("a.zip", "has the name of a, which is used; rename one"),
         ("c", "cannot be unpacked"),
     ]
     assert [problem.id for _, problem in read_packages(tmp_path / "b.kpp").problems] == ["b"]

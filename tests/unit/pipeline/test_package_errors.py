@@ -27,8 +27,8 @@ _FLAGS = "space_change_sensitive, float_tolerance, float_relative_tolerance, flo
 
 # One row: a problem.yaml, and what is said of it.
 BAD_YAML: list[tuple[str, str]] = [
-    ("name: a\nlimits: [\n", ":3: is not YAML (expected the node content, but found '<stream end>'); mend the syntax"),
-    ("name: 2024-99-99", ": is not YAML (month must be in 1..12); mend the syntax"),
+    ("name: a\nlimits: [\n", ":3: is not YAML (expected the node content, but found '<stream end>'); fix the syntax"),
+    ("name: 2024-99-99", ": is not YAML (month must be in 1..12); fix the syntax"),
     ("- name", ": holds ['name']; a mapping 'key: value' is allowed, write one"),
     ("name: [a, b]", ": name is ['a', 'b']; a text is allowed, or one for each language"),
     ("limits: {time_limit: 0}", f": limits.time_limit is 0; {_SECONDS}"),
@@ -77,7 +77,7 @@ BAD: list[tuple[Files, str]] = [
     (
         {"output_validators/a.py": "x", "output_validators/b.py": "x"},
         "output_validators: found output_validators/a.py, output_validators/b.py; "
-        "one output validator is allowed, keep one",
+        "only one output validator is allowed, keep one",
     ),
     (
         {"data/sample/1.in": GONE, "data/sample/1.ans": GONE},
@@ -85,11 +85,11 @@ BAD: list[tuple[Files, str]] = [
     ),
     (
         {"submissions/accepted/sum.py": GONE, "submissions/accepted/Sum.xyz": "class Sum {}"},
-        f"submissions/accepted: no submission that can be used (accepted/Sum.xyz: {_XYZ}); add one that is right",
+        f"submissions/accepted: no usable submission (accepted/Sum.xyz: {_XYZ}); add one that is right",
     ),
     (
         {"submissions/accepted/sum.py": GONE},
-        "submissions/accepted: no submission that can be used; add one that is right",
+        "submissions/accepted: no usable submission; add one that is right",
     ),
     ({"output_validators/v.py": b"\xff"}, "output_validators/v.py: is not UTF-8 (byte 0); save it as UTF-8"),
 ]
@@ -130,7 +130,7 @@ ODD: list[tuple[Files, dict[str, str]]] = [
     ),
     ({"input_validators/v.py": b"\xff"}, {"input_validators/v.py": "is not UTF-8 (byte 0); save it as UTF-8"}),
     ({"submissions/submissions.yaml": "- a\n"}, {"submissions/submissions.yaml": "holds ['a']; a mapping"}),
-    ({"submissions.json": "{"}, {"submissions.json": "is not JSON; mend the syntax"}),
+    ({"submissions.json": "{"}, {"submissions.json": "is not JSON; fix the syntax"}),
     (
         {"problem.yaml": "validation: default\n", "output_validators/v.py": "x", "output_validators/w.py": "x"},
         {"output_validators/v.py": "validation", "output_validators/w.py": "validation"},
@@ -191,7 +191,7 @@ def test_a_file_that_is_too_large_is_left_out(tmp_path: Path) -> None:
 def test_a_named_pipe_does_not_block(tmp_path: Path) -> None:
     root = write(tmp_path / "p", {})
     os.mkfifo(root / "data/sample/2.in")
-    left_out = {"data/sample/2.in": "is not an ordinary file; only files may lie here, take it out"}
+    left_out = {"data/sample/2.in": "is not an ordinary file; only files are allowed here, remove it"}
     assert read_problem(root).left_out == left_out
 
 
@@ -201,7 +201,7 @@ def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
     (root / "data/sample/two\nlines.in").write_text("3")
     problem = read_problem(root)
     assert [proposal.origin.detail for proposal in problem.data] == ["sample/1.in"]
-    assert set(problem.left_out.values()) == {"its name is no text"}
+    assert set(problem.left_out.values()) == {"its name is not text"}
     assert len(problem.left_out) == 2
     assert all(name.isascii() and name.isprintable() for name in problem.left_out)
 

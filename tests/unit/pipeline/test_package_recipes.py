@@ -123,7 +123,7 @@ data: {secret: {data: {a: "tree 1", b: "dir 2", c: "built 3", d: "gone 4"}}}
     assert (tree.source, tree.extras) == ("gen", (("lib.py", b"lib"),))
     assert (folder.source, folder.extras) == ("m", (("help.py", b"h"),))
     assert (built.language, built.extras) == ("folder", (("build", b"b"), ("x.c", b"x")))
-    assert problem.left_out == {"generators/gone": "missing, and generators.yaml calls it; put it there"}
+    assert problem.left_out == {"generators/gone": "missing, but generators.yaml calls it; add it"}
 
 
 def test_secret_data_that_is_not_committed_makes_a_package_whole(tmp_path: Path) -> None:

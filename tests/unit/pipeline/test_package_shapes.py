@@ -19,7 +19,7 @@ def test_every_version_is_read(tmp_path: Path, version: str) -> None:
 
 def test_a_version_to_come_is_read_as_the_newest_with_a_note(tmp_path: Path) -> None:
     problem = read(tmp_path, {"problem.yaml": "problem_format_version: 2031-01\n"})
-    assert problem.notes == ("its problem_format_version is '2031-01', which is read as 2025-09",)
+    assert problem.notes == ("its problem_format_version is '2031-01'; it is read as 2025-09",)
 
 
 LIMITS: list[tuple[Files, float | None]] = [
@@ -203,8 +203,8 @@ def test_groups_that_tell_different_things_are_each_told_their_own(tmp_path: Pat
         "secret/b/2.in": CaseOptions({name: ("only", "-x")}, (), ("-x",)),
     }
     assert problem.notes == (
-        "its groups tell the validators 3 different things: each input has its own flags, "
-        "made-up ones those of 2 of its 5 inputs (-n 9)",
+        "its groups have 3 different sets of validator flags: each input has its own, "
+        "made-up ones have those of 2 of its 5 inputs (-n 9)",
     )
 
 

@@ -85,7 +85,7 @@ def test_a_package_that_is_mended_is_judged_and_the_others_are_not_judged_again(
     before = bench.calls
     file.write_text("name: tripling\n")
     second, said = spoken(bench)
-    assert said[0] == "package tripling was left out before, and can be read now: it is judged"
+    assert said[0] == "package tripling was left out before; it can be read now and is judged"
     assert {problem.id: problem for problem in second.problems} == whole
     assert second.summary()["packages_left_out"] == {}
     assert {span.problem for span in second.spans} == {"tripling"}
@@ -124,8 +124,8 @@ def test_an_accepted_submission_that_fails_its_own_data_is_left_out_and_contests
     doubling = bench.run().problems[0]
     assert [submission.name for submission in doubling.accepted] == ["accepted/add.py", "accepted/double.py"]
     assert doubling.left_out == {
-        "accepted/slow.py": "called accepted, but time limit on the package's own secret/2.in: time limit",
-        "accepted/square.py": "called accepted, but wrong answer on the package's own sample/1.in: "
+        "accepted/slow.py": "marked as accepted, but time limit on the package's own secret/2.in: time limit",
+        "accepted/square.py": "marked as accepted, but wrong answer on the package's own sample/1.in: "
         "token 1 (line 1): expected '2', found '-1'",
     }
     assert (len(doubling.ready), doubling.disagreements) == (2 + 4, ())
@@ -182,7 +182,7 @@ def test_without_the_problem_s_own_data_nothing_is_held_against_it(bench: Bench)
 def test_agreement_of_two_stands_in_for_a_validator_and_is_told(bench: Bench) -> None:
     (bench.folder / "problems/doubling/input_validators/check.py").unlink()
     doubling = bench.run().problems[0]
-    assert "it has no input validator: made-up inputs count by agreement, of all 2 accepted" in doubling.notes
+    assert "it has no input validator: made-up inputs count if all 2 accepted ones agree" in doubling.notes
     assert sum(not case.sample and case.state is CaseState.READY for case in doubling.cases) > 0
 
 
@@ -215,7 +215,7 @@ def test_each_own_input_is_used_with_its_own_flags(bench: Bench) -> None:
     assert ("check.py", 25, ("-s", "-x"), ("words.txt",)) in told
     assert ("double.py", 1, (), ()) in told
     assert ("double.py", 25, ("-x",), ("words.txt",)) in told
-    assert any("its groups tell the validators 2 different things" in note for note in doubling.notes)
+    assert any("its groups have 2 different sets of validator flags" in note for note in doubling.notes)
 
 
 def test_answers_are_compared_as_their_group_says(bench: Bench) -> None:
@@ -261,7 +261,7 @@ def test_own_data_that_is_missing_is_made_and_other_seeds_make_more(bench: Bench
     made_up = [case for case in doubling.cases if not case.sample]
     assert made_up
     assert all(case.origin.detail.startswith("secret/made.in with seed ") for case in made_up)
-    assert "secret/broken.in is not made by generators/fail.py 1: exit code 1: ValueError: no" in doubling.notes
+    assert "generators/fail.py 1 does not make secret/broken.in: exit code 1: ValueError: no" in doubling.notes
     again = bench.run()
     assert bench.calls == 0
     assert again == found
@@ -277,7 +277,7 @@ def test_an_outage_puts_the_round_off_until_the_own_data_can_be_made(bench: Benc
     add(bench, "doubling", "generators/gen.py", "gen")
     bench.new = lambda: FakeExecutor(down)
     doubling = bench.run().problems[0]
-    assert any("which belongs to its own data, could not be made" in note for note in doubling.notes)
+    assert any("of its own data could not be made" in note for note in doubling.notes)
     bench.new = lambda: FakeExecutor(generating)
     doubling = bench.run().problems[0]
     assert "secret/made.in" in {case.origin.detail for case in doubling.ready}
@@ -287,7 +287,7 @@ def test_a_generator_in_a_language_that_nobody_runs_is_named_and_the_rest_goes_o
     add(bench, "doubling", "generators/generators.yaml", "data: {secret: {data: {a: gen.rs 1}}}")
     add(bench, "doubling", "generators/gen.rs", "fn main() {}")
     doubling = bench.run().problems[0]
-    assert "secret/a.in is not made by generators/gen.rs 1: no endpoint runs rust" in doubling.notes
+    assert "generators/gen.rs 1 does not make secret/a.in: no endpoint runs rust" in doubling.notes
     assert len(doubling.ready) == 2 + 4
 
 
@@ -332,13 +332,13 @@ def test_names_that_are_no_text_are_left_out_by_name_and_stop_nothing(bench: Ben
     left_out = found.summary()["packages_left_out"]
     assert left_out.pop("broken").startswith("problem.yaml: holds [1]; a mapping 'key: value' is allowed, write one; ")
     assert left_out == {
-        "doubling": r"is called as caf\xe9 is, which is used; rename one",
-        r"caf\xe92": "its name is no text; rename it",
+        "doubling": r"has the name of caf\xe9, which is used; rename one",
+        r"caf\xe92": "its name is not text; rename it",
     }
     assert said[0].startswith("package ")
     assert all(line.isprintable() for line in said[:3])
     doubling = next(problem for problem in found.problems if problem.id == "doubling")
-    assert doubling.left_out[r"data/sample/caf\xe9.in"] == "its name is no text"
+    assert doubling.left_out[r"data/sample/caf\xe9.in"] == "its name is not text"
     write_report(found, bench.folder / "results")
     assert r"data/sample/caf\xe9.in" in (bench.folder / "results/report.html").read_text()
     found, _ = spoken(bench)  # and again: what was stored is what is found
@@ -375,7 +375,7 @@ def test_a_package_that_changes_before_its_turn_is_left_and_the_others_are_judge
     bench.new = lambda: FakeExecutor(changing)
     found, said = spoken(bench)
     assert not found.complete
-    line = "has changed since the run began; put it back as it was, or use --fresh"
+    line = "has changed since the run began; restore it, or use --fresh"
     (told,) = [each for each in said if "next session" in each]
     assert told == f"zeroing is left for the next session: problems/zeroing: {line}"
     assert {span.problem for span in found.spans} == {"doubling", "tripling"}

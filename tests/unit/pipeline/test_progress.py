@@ -136,7 +136,7 @@ def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
     progress.finish("a")
     clock.now_s += 10
     progress.plan("b", 1)
-    assert out.getvalue().startswith("1 rows (how many there are is not known), 1/2 runs, 10 s")
+    assert out.getvalue().startswith("1 rows (the total is not known), 1/2 runs, 10 s")
     assert "about" not in out.getvalue(), "what is left is at least so much"
 
 

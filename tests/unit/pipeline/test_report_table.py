@@ -90,7 +90,7 @@ def test_nothing_good_is_said_of_an_endpoint_that_nobody_reached() -> None:
     run = replace(run, spans=spans, pool=replace(run.pool, endpoints=well))
     health = _printed(run, 140).partition("\nHealth")[2].partition("\nPool")[0]
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in health.splitlines()[1:] if line.strip()}
-    assert lines[idle] == "was never called, so its health is not known"
+    assert lines[idle] == "was never called; its health is unknown"
     assert lines[dead].startswith("never answered (")
     assert lines["all"] == "others never ejected, healthy at the end"
     assert fine not in lines
@@ -107,7 +107,8 @@ def test_a_run_that_judged_nothing_gives_the_reasons() -> None:
     second = replace(run.problems[1], reasons={"after 42 tries: http://b/: HTTP 500": 9})
     text = " ".join(_printed(replace(run, problems=(first, second)), 80).split())
     assert (
-        "Nothing was judged, for the infrastructure failed: 11 x http://b/: HTTP 500; 7 x http://a/: connection refused"
+        "Nothing was judged, because the infrastructure failed: 11 x http://b/: HTTP 500; 7 x http://a/: connection "
+        "refused"
     ) in text
     assert "stopped" not in text
     assert "the run was stopped" in _printed(replace(run, stopped_by=2), 140)

@@ -122,13 +122,19 @@ _BAD = [
         "it is a row of APPS or TACO (input_output), which only",
     ),
     (_row(""), "name: found str ''; it must be a text that is not empty"),
-    (_row(solutions={"language": [3], "solution": []}), "solutions: 1 languages, 0 programs; they must go together"),
-    (_row(solutions={"language": [3], "solution": [7]}), "solutions[0]: found int; it must be a text, the program"),
+    (
+        _row(solutions={"language": [3], "solution": []}),
+        "solutions: 1 languages, 0 programs; give as many of each",
+    ),
+    (_row(solutions={"language": [3], "solution": [7]}), "solutions[0]: found int; it must be the text of a program"),
     (_row(public_tests={"input": ["1"], "output": []}), "public_tests: 1 inputs for 0 outputs"),
-    (_row(public_tests={"input": [1], "output": ["1"]}), "public_tests: a test that is no text"),
+    (_row(public_tests={"input": [1], "output": ["1"]}), "public_tests: a test is not text"),
     (_row(public_tests=None, generated_tests=None), "it has no test"),
     (_row(public_tests=None), "it has no test of the kinds that [pipeline.rows] tests names"),
-    (_row(solutions={"language": [4], "solution": ["class A {}"]}), "no right solution can be run (they are in: java"),
+    (
+        _row(solutions={"language": [4], "solution": ["class A {}"]}),
+        "no endpoint runs a right solution (they are in: java",
+    ),
 ]
 
 
@@ -179,7 +185,7 @@ def test_the_shares_of_all_machines_are_all_rows_once(tmp_path: Path) -> None:
     assert ids == {f"r{number}" for number in range(2, 11)}
     assert parse_shard("3/3") == Shard(2, 3)
     for odd in ("0/3", "4/3", "1", "a/b", "1/", "-1/2"):
-        with pytest.raises(ValueError, match=r"is no share; write i/n"):
+        with pytest.raises(ValueError, match=r"is not a share; write i/n"):
             parse_shard(odd)
 
 

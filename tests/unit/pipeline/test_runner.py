@@ -248,7 +248,7 @@ def test_a_language_that_nobody_knows_is_unjudged_at_once() -> None:
     runner, pool, spans = hasty({"a": FakeExecutor(languages=["cpp"])})
     ran = runner.run(DOUBLING)
     assert ran.execution is None
-    assert ran.note == "no endpoint runs 'python'; what is run here: cpp"
+    assert ran.note == "no endpoint runs 'python'; languages of the pool: cpp"
     assert spans == []
     assert no_leases_out(pool)
 

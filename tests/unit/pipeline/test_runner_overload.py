@@ -87,9 +87,7 @@ def test_a_late_time_limit_never_counts_however_often_it_is_seen() -> None:
     runner, _, spans = hasty({"a": FakeExecutor(always=LATE), "b": FakeExecutor(always=LATE)})
     runner.attempts.hooks.on_recheck = lambda wanted, why, said: looks.append((why, said))
     ran = runner.run(DOUBLING)
-    assert ran == ProgramResult(
-        None, f"the server was too busy to tell, each time; the last one was {spans[-1].endpoint}"
-    )
+    assert ran == ProgramResult(None, f"the server was too busy at each try; the last server was {spans[-1].endpoint}")
     assert looks == [(Suspicion.LATE, Recheck.UNJUDGED)]
     assert len(spans) == 5  # the last three with an endpoint to themselves
 

@@ -311,7 +311,7 @@ def test_a_database_that_fails_later_is_one_line(tmp_path: Path) -> None:
         (pages,) = store._db.row("PRAGMA page_count") or (0,)
         store._db.row(f"PRAGMA max_page_count = {pages}")
         big = Proposal(bytes(200_000), OWN.origin)
-        with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; make sure that the disk"):
+        with pytest.raises(BalancerError, match=r"run\.sqlite: database or disk is full; check that the disk"):
             store.rounds.begin("q", 0, ProposalBatch([big], []))
         with pytest.raises(BalancerError, match="disk is full"):
             store.leave_out("p", "a", "x" * 200_000)

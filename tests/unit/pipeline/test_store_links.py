@@ -46,7 +46,7 @@ def test_a_lock_that_is_a_link_is_refused_in_one_line(lock: Path, thesis: Path, 
     lock.symlink_to(thesis)
     with pytest.raises(ConfigError) as caught:
         Store(lock.parent, fresh=fresh)
-    advice = "is a link, and a run writes to files of its own; remove it, or choose other --results"
+    advice = "is a link; a run writes only to its own files; remove it, or choose other --results"
     assert caught.value.problems == (f"{lock}: {advice}",)
     assert thesis.read_text() == TEXT
 

@@ -217,7 +217,7 @@ def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Ben
     half = bench.calls / 2
     bench.write(row("a"), row("b", tests=[1, 8]))
     found = bench.run()
-    assert "row 1, b, has changed since it was judged: it is judged anew" in bench.said.getvalue()
+    assert "row 1, b, has changed since it was judged; it is judged again" in bench.said.getvalue()
     assert 0 < bench.calls <= half
     assert found.complete
     assert next(problem.killed_before for problem in found.problems if problem.id == "b")
@@ -304,7 +304,7 @@ def test_of_many_rows_those_with_most_survivors_are_told_in_detail(bench: Bench)
     assert (summary["problems"], summary["detailed"]) == (MOST_DETAILED + 20, MOST_DETAILED)
     assert summary["counts"]["survivors"] == 30
     page = write_report(found, bench.folder / "results").read_text()
-    assert f"Told in detail are {MOST_DETAILED} of {MOST_DETAILED + 20} problems" in page
+    assert f"Shown in detail are {MOST_DETAILED} of {MOST_DETAILED + 20} problems" in page
     assert len(page) < 1_500_000
 
 

@@ -113,7 +113,7 @@ def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_wi
     assert result.unchecked == len(end.inputs(CaseState.UNCHECKED))
     assert result.unjudged == 0
     assert any(
-        "neither valid nor refused: says does not say whether it is valid: exit code -11" in n for n in result.notes
+        "neither valid nor refused: says did not decide whether it is valid: exit code -11" in n for n in result.notes
     )
     assert judged(bench, {"a": FakeExecutor(always=CRASH)}) == end, "a complete run runs nothing"
 
@@ -200,7 +200,7 @@ def test_one_that_ends_with_0_whatever_it_reads_is_not_believed(bench_with: With
     end = judged(bench)
     assert end.inputs(CaseState.READY) == [1, 2]
     (line,) = found(bench).troubles
-    assert "it ends with exit code 0 on all known inputs, and on nonsense as well" in line
+    assert "it ends with exit code 0 on all known inputs, but also on nonsense" in line
 
 
 # -- validators that do not work -----------------------------------------------------------------------
@@ -231,7 +231,7 @@ def test_one_that_does_not_compile_is_said_first_of_all_and_in_each_session(benc
 def test_the_others_decide_alone(bench_with: With, modern: End) -> None:
     bench = bench_with(lambda data: BROKEN, validators=["says", "check input"])
     (line,) = told(bench)
-    assert line.endswith("; its other input validators decide alone")
+    assert line.endswith("; the other input validators decide")
     end = kept(bench)
     assert (end.cases, end.verdicts) == (modern.cases, modern.verdicts)
 
@@ -240,7 +240,7 @@ def test_the_others_decide_alone(bench_with: With, modern: End) -> None:
 def test_one_that_says_nothing_of_any_known_input(bench_with: With, end: Execution) -> None:
     bench = bench_with(lambda data: end)
     (line,) = told(bench)
-    assert "the input validator says is left out: it says nothing of any known input that it was tried on (2): " in line
+    assert "the input validator says is left out: it decided none of the 2 known inputs that it was tried on: " in line
     assert kept(bench).inputs(CaseState.READY) == [1, 2]
 
 
@@ -258,7 +258,7 @@ def test_one_in_a_language_that_no_endpoint_runs(tmp_path: Path) -> None:
     ("end", "words"),
     [
         (BROKEN, "it does not compile: check.cpp:3:5: error: 'x' was not declared in this scope"),
-        (CRASH, "it says nothing of any known answer that it was tried on (2): exit code -11"),
+        (CRASH, "it decided none of the 2 known answers that it was tried on: exit code -11"),
     ],
 )
 def test_a_checker_that_does_not_work_is_said_and_nothing_is_judged(

@@ -104,7 +104,7 @@ def test_two_programs_eject_and_the_log_says_so(caplog: pytest.LogCaptureFixture
             program = Program("python", "double", name)
             assert runner.run(ProgramRun(program, b"21", Limits(), "p", RunStage.AGREE, name, 7, witness=True))
     assert remembering.liars == ["a"]
-    assert "a is taken out of service, for it lies: " in caplog.text
+    assert "a gives wrong results and is taken out of service: " in caplog.text
     before = pool.stats().endpoints[0].leases
     for _ in range(5):
         assert runner.run(WANTED).execution == RIGHT

@@ -62,7 +62,7 @@ def test_no_two_lines_look_alike_not_even_in_grey() -> None:
 
 
 def test_more_lines_than_can_be_told_apart_are_refused() -> None:
-    with pytest.raises(ValueError, match=f"found {MOST_LINES + 1} lines; at most {MOST_LINES}"):
+    with pytest.raises(ValueError, match=f"found {MOST_LINES + 1} lines; a chart shows at most {MOST_LINES}"):
         _chart(*_named(MOST_LINES + 1))
 
 

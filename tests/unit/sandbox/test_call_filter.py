@@ -41,7 +41,7 @@ def test_every_flag_of_a_namespace_is_forbidden_by_itself() -> None:
 
 @pytest.mark.parametrize(
     ("error", "advice"),
-    [(ModuleNotFoundError("no pyseccomp"), "its extra pipeline"), (RuntimeError("no library"), "install libseccomp2")],
+    [(ModuleNotFoundError("no pyseccomp"), "the extra pipeline"), (RuntimeError("no library"), "install libseccomp2")],
 )
 def test_where_there_is_none_it_is_said_what_to_install(
     error: Exception, advice: str, monkeypatch: pytest.MonkeyPatch

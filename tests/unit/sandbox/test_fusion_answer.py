@@ -75,8 +75,8 @@ def test_what_it_says_about_the_program(
         (answer("Success", timed_out()), "contradicts itself: status Success"),
         (answer("Success", None, command(1)), "contradicts itself: status Success"),
         (answer("Failed", command()), "contradicts itself: status Failed"),
-        (answer("Failed", command(None)), "contradicts itself: a command has a return code"),
-        (answer("Failed", timed_out(return_code=0)), "contradicts itself: a command has a return code"),
+        (answer("Failed", command(None)), "contradicts itself: a finished command has no return code"),
+        (answer("Failed", timed_out(return_code=0)), "contradicts itself: a finished command has no return code"),
     ],
 )
 def test_what_it_says_about_the_server(body: dict[str, Any], reason: str) -> None:

@@ -72,7 +72,7 @@ def test_natively_a_plain_program_goes_as_the_servers_own_language() -> None:
     ],
 )
 def test_what_a_server_cannot_take_natively(program: Program, stdin: bytes) -> None:
-    with pytest.raises(ValueError, match="'cobol' can be sent to this server without arguments"):
+    with pytest.raises(ValueError, match="'cobol' can be sent to this server only without arguments"):
         native(FusionRun(program, stdin, LIMITS, NO_FILES), "cobol", compiles=True)
 
 

@@ -97,7 +97,7 @@ def test_a_refusal_counts_where_the_language_is_known_to_be_there() -> None:
 @pytest.mark.parametrize("hello", [lambda: said(REFUSED), lambda: httpx2.Response(500)])
 def test_a_refusal_says_nothing_where_the_language_is_not(hello: Callable[[], httpx2.Response]) -> None:
     client, _ = stranger(lambda asked: hello() if not asked.get("fetch_files") or is_hello(asked) else said(REFUSED))
-    with pytest.raises(CannotTell, match="not known that the server runs cpp"):
+    with pytest.raises(CannotTell, match="unknown whether the server runs cpp"):
         client.run(OURS, b"", Limits(), {})
 
 

@@ -78,7 +78,7 @@ def test_what_the_server_could_not_do(status: str) -> None:
         ({"status": "Nonzero Exit Status", "exitStatus": 1}, ""),
         ({"status": "Signalled", "exitStatus": 11}, ""),
         ({"status": "Time Limit Exceeded", "exitStatus": 9, "time": 10**10}, "stopped after 10 s"),
-        ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "for its memory"),
+        ({"status": "Memory Limit Exceeded", "exitStatus": 9}, "too much memory"),
         ({"status": "File Error", "fileError": [{"name": ".program", "type": "CopyOutOpen"}]}, "made no program"),
     ],
 )

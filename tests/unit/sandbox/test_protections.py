@@ -31,8 +31,8 @@ def protections(name: str) -> tuple[str, str]:
 def test_everything(machine: pytest.MonkeyPatch, name: str) -> None:
     in_force, missing = protections(name)
     assert in_force == (
-        "what reports their end is out of their reach; system calls are filtered; "
-        "control groups (version 2) for CPU time, memory and processes; each run has a user of its own"
+        "programs cannot forge the report of their end; system calls are filtered; "
+        "control groups (version 2) for CPU time, memory and processes; each run has its own user"
     )
     assert missing == ""
 
@@ -71,4 +71,4 @@ def test_groups_of_both_versions(machine: pytest.MonkeyPatch) -> None:
 
 def test_not_root(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(os, "geteuid", lambda: 1000)
-    assert protections("bubblewrap")[1] == "all runs share this user: run as root for one each"
+    assert protections("bubblewrap")[1] == "all runs share this user: run as root to give each its own"

@@ -253,7 +253,7 @@ def test_names_that_are_too_long(name: str) -> None:
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c/d", "a/b"), ("x", "a/b", "a/b/c")])
 def test_a_file_is_no_folder(names: tuple[str, ...]) -> None:
     for order in (names, reversed(names)):
-        with pytest.raises(ValueError, match=r"is a folder of .*; name one of them otherwise$"):
+        with pytest.raises(ValueError, match=r"is a folder of .*; rename one of them$"):
             check_together(order)
 
 

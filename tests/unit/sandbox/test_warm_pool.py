@@ -118,7 +118,7 @@ def test_a_mistake_of_whoever_makes_them_is_logged_and_stops_nothing(caplog: pyt
     pool.close()
     assert thing.closed == 1
     assert pool._due == 0
-    assert "could not be made ready" in caplog.text
+    assert "could not be prepared" in caplog.text
 
 
 @pytest.mark.parametrize("most", [0, 1])

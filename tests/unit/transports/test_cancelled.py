@@ -84,7 +84,7 @@ def test_an_attempt_that_runs_at_the_deadline_is_ended(hangs: str) -> None:
     async def ask() -> None:
         transport = AsyncBalancedTransport(pool, inner=Slow(), deadline_s=0.02)
         async with httpx2.AsyncClient(transport=transport, timeout=None) as client:
-            with pytest.raises(httpx2.ReadTimeout, match=r"a had not answered when the deadline of 0\.02 s") as told:
+            with pytest.raises(httpx2.ReadTimeout, match=r"a did not answer before the deadline of 0\.02 s") as told:
                 await client.get("http://pool/")
             assert told.value.request.url.host == "pool"
 

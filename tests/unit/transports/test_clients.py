@@ -60,6 +60,16 @@ def test_three_tries_are_three(later: bool) -> None:
 
 
 @_LATER
+@pytest.mark.parametrize("fails", [Reply(503), httpx2.ReadError("broke")], ids=["a 503", "a reset"])
+def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later: bool, fails: Any) -> None:
+    pool, _ = pool_of("a", "b")
+    inner = Inner(httpx2, {"a": [fails], "b": [_said()]})
+    with pytest.raises((openai.InternalServerError, openai.APIConnectionError)):
+        _ask(pool, inner, later=later, resend="unsent")
+    assert inner.hosts == ["a"]
+
+
+@_LATER
 def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bool) -> None:
     pool, _ = pool_of("a")
     inner = Inner(httpx2, {"a": [_said()]})
@@ -102,7 +112,7 @@ def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
             r"takes no 'timout'; did you mean 'timeout'\? \(of the transport: acquire_timeout_s, attempts, ",
         ),
         ({"apikey": "sk-secret"}, r"takes no 'apikey'; did you mean 'api_key'\? \((?!.*sk-secret)"),
-        ({"http_client": None}, "makes the http_client itself; .*given as inner="),
+        ({"http_client": None}, "makes the http_client itself; .*as inner="),
         ({"client": {"http_client": None}}, "makes the http_client itself"),
     ],
 )

@@ -217,7 +217,7 @@ def test_the_error_in_the_end_says_where_and_how_often_it_was_tried(face: Face) 
 def test_no_attempt_starts_after_the_deadline(face: Face) -> None:
     pool, ends = pool_of("a", "b")
     now = [0.0]
-    pool.engine.clock = lambda: now[0]
+    pool.engine.clock = pool.engine.now = lambda: now[0]
 
     def slow(request: Any) -> Exception:
         now[0] += 10.0
@@ -287,7 +287,7 @@ def test_a_body_that_streams_is_sent_once(face: Face) -> None:
     with pytest.raises(face.http.ReadError) as told:
         face.request(face.transport(pool, inner), content=face.content(_pieces))
     assert told.value.__notes__ == [
-        "it was not tried again: the request's body was begun and cannot be sent again",
+        "it was not tried again: a part of its body was sent, which cannot be sent again",
         "the only attempt was at a",
     ]
     assert ([(host, body) for host, body, _ in inner.sent], ends) == ([("a", b"abc")], ["a failure"])

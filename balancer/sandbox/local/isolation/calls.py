@@ -56,7 +56,7 @@ def filter_of_calls() -> tuple[bytes, str]:
     try:
         import pyseccomp  # it looks for the library when it is imported
     except ModuleNotFoundError:
-        return b"", "no pyseccomp; install balancer with its extra pipeline or server"
+        return b"", "no pyseccomp; install the extra pipeline or server of balancer"
     except (ImportError, RuntimeError, OSError) as error:
         return b"", f"no seccomp: {error}; install libseccomp2"
     return _written(pyseccomp), ""

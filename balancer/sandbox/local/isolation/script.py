@@ -90,7 +90,7 @@ def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: S
     if any("\0" in argument for argument in argv):
         raise ValueError("an argument of a program has a null byte; leave it out")
     if (longest := max(map(len, map(os.fsencode, argv)))) >= _LONGEST:
-        raise ValueError(f"an argument of a program has {longest} bytes; allowed are fewer than {_LONGEST}")
+        raise ValueError(f"an argument of a program has {longest} bytes; it must have fewer than {_LONGEST}")
     lines = (
         f"copy={'yes' if copy else ''}",
         f"limits={shlex.quote(' '.join(('prlimit', *limits, '--')))}",

@@ -1,0 +1,412 @@
+"""Strangers who connect and stop, in each state, at each server: nobody is kept out by them, and nothing is lost.
+
+Each server allows few connections here, and several times as many strangers hold theirs in one state. In the first test
+no limit of time ends, so that only the limit of their number helps; in the second one only the limits of time do.
+"""
+
+import asyncio
+import os
+import resource
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import httpx2
+import pytest
+import uvicorn
+
+from balancer import Pool
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol.messages import MemberId
+from balancer.cluster.tcp import server as pool_server
+from balancer.cluster.tcp.codec import VERSION, Opening, encoded
+from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
+from balancer.cluster.tcp.record_file import RecordFile
+from balancer.commands.serve import tls_of
+from balancer.observing.page import app, http_server
+from balancer.observing.page.connections import ConnectionTimes, HttpServer
+from balancer.program import Execution, Status
+from balancer.sandbox.server.app import build_app, protocol_for
+from balancer.sandbox.server.load import ServerLoad
+from balancer.sandbox.server.settings import ServerSettings
+from tests.cluster.serving import Command, Serving
+from tests.patience import PATIENCE_S
+from tests.threads.crew import until
+from tests.unit.sandbox.test_sandbox_server import Pretend
+
+MOST: Final = 8  # connections that a server allows
+STRANGERS: Final = 3 * MOST
+TOKEN: Final = "t0ken-of-the-servers"
+_NEVER_S: Final = 10_000.0
+_SOON_S: Final = 0.2
+_TTL_S: Final = 600.0  # no lease is lost because the machine is busy
+_WITHIN_S: Final = 60.0  # for whoever behaves well; it takes a hundredth of that
+
+Connect = Callable[[], socket.socket]
+
+
+class Served(Protocol):
+    """A server under test."""
+
+    port: int
+
+    def check(self) -> None:
+        """Do what somebody does who behaves well, as a newcomer and as one who was here before."""
+        ...
+
+
+# -- the servers --------------------------------------------------------------------------------------
+
+
+class OfPool:
+    """A server of a pool, with a member that has a lease since before the strangers came."""
+
+    def __init__(self, serving: Serving, ca: Path | None) -> None:
+        self._serving, self._ca, self.port = serving, ca, serving.port
+        self._before = Pool.connect(serving.url, ca=ca, token=TOKEN, name="before")
+        self._lease = self._before.acquire(timeout=PATIENCE_S)
+        self._newcomers = 0
+
+    def check(self) -> None:
+        self._newcomers += 1
+        name = f"newcomer {self._newcomers}"
+        connected = Pool.connect(self._serving.url, ca=self._ca, token=TOKEN, name=name, within_s=_WITHIN_S)
+        with connected as newcomer, newcomer.lease(_WITHIN_S):
+            known = self._serving.records[-1].holders
+            assert known is not None
+            assert {"before", name} <= {who.name for who in known}
+        with self._before.lease(_WITHIN_S):
+            assert len(self._serving.pool.leases()) >= 2
+        assert not self._lease.ended
+
+    def close(self) -> None:
+        self._lease.release()  # raises if it was lost
+        self._before.close()
+
+
+class OfHttp:
+    """A server of HTTP, and somebody who asks for each of these paths."""
+
+    def __init__(self, port: int, *paths: str) -> None:
+        self.port, self._paths = port, paths
+
+    def check(self) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        with httpx2.Client(timeout=_WITHIN_S, trust_env=False, headers=headers) as client:
+            for path in self._paths:
+                with client.stream("GET", f"http://127.0.0.1:{self.port}{path}") as answer:
+                    assert answer.status_code == 200
+                    assert next(answer.iter_raw())
+
+
+@pytest.fixture(scope="module")
+def cert(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
+
+
+@contextmanager
+def pool_served(times_s: float, patch: pytest.MonkeyPatch, cert: tuple[Path, Path] | None) -> Iterator[Served]:
+    patch.setattr(pool_server, "_OPENING_S", times_s)
+    tls = None if cert is None else tls_of(*cert)
+    with Serving("http://a/", "http://b/", "http://c/", ttl_s=_TTL_S, token=TOKEN, tls=tls, most=MOST) as serving:
+        served = OfPool(serving, cert and cert[0])
+        yield served
+        served.close()
+
+
+@contextmanager
+def page_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served]:
+    patch.setattr(http_server, "_MOST_CONNECTIONS", MOST)
+    patch.setattr(http_server, "_SILENT_S", times_s, raising=False)
+    patch.setattr(http_server, "_TIMES", ConnectionTimes(head_s=times_s, body_s=times_s, answer_s=times_s))
+    patch.setattr(app, "_MOST_READERS", MOST // 2)
+    with Pool(["http://a/"]) as pool, pool.serve_page(token=TOKEN) as page:
+        yield OfHttp(int(page.url.rstrip("/").rpartition(":")[2]), "/state", "/metrics", "/events")
+
+
+@contextmanager
+def sandbox_served(times_s: float, patch: pytest.MonkeyPatch) -> Iterator[Served]:
+    settings = ServerSettings(
+        workers=1, connections=MOST, token=TOKEN, head_s=times_s, silent_s=times_s, body_s=times_s, answer_s=times_s
+    )
+    load = ServerLoad(settings.workers, settings.queue)
+    executor = Pretend(Execution(Status.FINISHED))
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        build_app(executor, settings, load), http=protocol_for(settings, load), ws="none", lifespan="off",  # type: ignore[arg-type]
+        log_config=None, timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = HttpServer(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread.start()
+    try:
+        yield OfHttp(listener.getsockname()[1], "/v1/ping", "/metrics")
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        listener.close()
+
+
+@contextmanager
+def served(name: str, times_s: float, cert: tuple[Path, Path]) -> Iterator[Served]:
+    with pytest.MonkeyPatch.context() as patch:
+        servers = {
+            "pool": partial(pool_served, cert=None),
+            "pool over TLS": partial(pool_served, cert=cert),
+            "page": page_served,
+            "sandbox": sandbox_served,
+        }
+        with servers[name](times_s, patch) as found:
+            yield found
+
+
+# -- the strangers ------------------------------------------------------------------------------------
+
+
+def _hello() -> bytes:
+    """Return the first message of a TLS handshake."""
+    context, out = ssl.create_default_context(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+    return out.read()
+
+
+_OPENING = encoded(Opening(VERSION, TOKEN, MemberId("a stranger", "1"), None))
+_GET = f"GET {{path}} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+_POST = _GET.replace("GET", "POST", 1) + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+
+
+class Stop(NamedTuple):
+    """Where a stranger stops.
+
+    Attributes:
+        tls: after a handshake of TLS, where the server has it.
+        sends: what the stranger sends.
+        answered: then an answer comes first; it sends `more` after that.
+    """
+
+    sends: bytes
+    tls: bool = False
+    answered: bool = False
+    more: bytes = b""
+
+
+_HTTP: Final = {
+    "silent": lambda path, button: Stop(b""),
+    "half a head": lambda path, button: Stop(_GET.format(path=path).encode()[:-7]),
+    "after a first request": lambda path, button: Stop((_GET.format(path=path) + "\r\n").encode(), answered=True),
+    "half a second head": lambda path, button: Stop(
+        (_GET.format(path=path) + "\r\n").encode(), answered=True, more=_GET.encode()[:-7]
+    ),
+    "in a body": lambda path, button: Stop(_POST.format(path=button).encode()),
+    "in a body that nobody reads": lambda path, button: Stop(_POST.format(path=path).encode()),
+    "in an upgrade": lambda path, button: Stop(
+        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n").encode()
+    ),
+    "after an upgrade": lambda path, button: Stop(
+        (_GET.format(path=path) + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n").encode(), answered=True, more=b"PRI"
+    ),
+}
+_POOL: Final = {
+    "silent": Stop(b""),
+    "half a hello": Stop(_hello()[:100]),
+    "after a hello": Stop(_hello()),
+    "after TLS": Stop(b"", tls=True),
+    "half an opening": Stop(_OPENING[:20], tls=True),
+    "after the opening": Stop(_OPENING, tls=True),
+    "in a body": Stop(_OPENING + b"\0\0\4\0\x92\3", tls=True),
+    "in an upgrade": Stop(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n", tls=True),
+    "refused": Stop(_OPENING.replace(TOKEN.encode(), b"wrong" * 4), tls=True),
+}
+_STATES: Final = {
+    "pool": _POOL,
+    "pool over TLS": _POOL,
+    "page": {name: make("/state", "/drain") for name, make in _HTTP.items()}
+    | {"reads no events": Stop((_GET.format(path="/events") + "\r\n").encode())},
+    "sandbox": {name: make("/v1/ping", "/run_code") for name, make in _HTTP.items()},
+}
+CASES: Final = [(server, state) for server, states in _STATES.items() for state in states]
+
+
+def stopped(port: int, stop: Stop, *, tls: bool) -> socket.socket:
+    """Return the connection of a stranger that has stopped there; the server may have closed it."""
+    connection = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+    with suppress(OSError):
+        if tls and stop.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(connection)
+        connection.sendall(stop.sends)
+        if stop.answered:
+            connection.recv(2**16)
+            connection.sendall(stop.more)
+    return connection
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(("server", "state"), CASES)
+def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(
+    server: str, state: str, cert: tuple[Path, Path]
+) -> None:
+    stop, tls = _STATES[server][state], server == "pool over TLS"
+    with served(server, _NEVER_S, cert) as found, ExitStack() as stack:
+        found.check()
+        for _ in range(2):
+            for _ in range(STRANGERS):
+                stack.enter_context(stopped(found.port, stop, tls=tls))
+            found.check()
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(("server", "state"), [case for case in CASES if case[1] != "reads no events"])
+def test_strangers_who_stop_are_closed_in_time(server: str, state: str, cert: tuple[Path, Path]) -> None:
+    stop, tls = _STATES[server][state], server == "pool over TLS"
+    with served(server, _SOON_S, cert) as found, stopped(found.port, stop, tls=tls) as connection:
+        with suppress(ConnectionError, ssl.SSLError):
+            while connection.recv(2**16):
+                pass
+        found.check()
+
+
+_FILES: Final = 64
+_LIMITED: Final = ["bash", "-c", f'ulimit -n {_FILES}; exec "$0" "$@" 2>&1']
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("tls", [False, True])
+def test_strangers_take_no_file_that_a_newcomer_or_the_record_needs(
+    tls: bool, cert: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "pool.toml"
+    config.write_text('[[endpoints]]\nurl = "http://a/"\ncapacity = 9\n', encoding="utf-8")
+    with closing(RecordFile(config.with_name("pool.toml.state"))) as keeper:
+        keeper.keep(CoordinatorRecord(1, _TTL_S, frozenset()))  # so that there is no grace to wait for
+    command = Command(config, ttl_s=_TTL_S, within=_LIMITED, tls=cert if tls else None)
+    connect = partial(Pool.connect, command.url, ca=cert[0] if tls else None, within_s=_WITHIN_S)
+    with ExitStack() as stack:
+        stack.callback(command.kill)
+        before = stack.enter_context(connect(name="before"))
+        lease = before.acquire(timeout=PATIENCE_S)
+        for number in range(3):
+            for _ in range(2 * _FILES):
+                stack.enter_context(socket.create_connection(("127.0.0.1", command.port), PATIENCE_S))
+            with connect(name=f"newcomer {number}") as newcomer, newcomer.lease(_WITHIN_S):
+                assert f"newcomer {number}" in config.with_name("pool.toml.state").read_text(encoding="utf-8")
+        assert not lease.ended
+        before.acquire(timeout=_WITHIN_S).release()
+        lease.release()
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """Let this process open no file more."""
+    next_one = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_one)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
+    keeper = RecordFile(tmp_path / "state")
+    for epoch in (1, 2, 3):
+        with no_files_left():
+            with pytest.raises(OSError, match="Too many open files"):
+                os.open(os.devnull, os.O_RDONLY)
+            keeper.keep(CoordinatorRecord(epoch, 2.0, frozenset()))
+    keeper.close()
+    again = RecordFile(tmp_path / "state")
+    assert again.last == CoordinatorRecord(3, 2.0, frozenset())
+    again.close()
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize("tls", [False, True])
+def test_when_no_file_is_left_the_longest_silent_one_gives_way(tls: bool, cert: tuple[Path, Path]) -> None:
+    context = tls_of(*cert) if tls else None
+    with (
+        Serving("http://a/", token=TOKEN, tls=context) as serving,
+        socket.socket() as silent,
+        socket.socket() as newcomer,
+    ):
+        silent.connect(("127.0.0.1", serving.port))
+        until(lambda: len(serving.server._open) == 1, within_s=10.0)  # it counts from its beginning
+        with no_files_left():
+            newcomer.connect(("127.0.0.1", serving.port))
+            assert silent.recv(1) == b""
+
+
+def test_when_no_file_is_left_and_all_are_members_it_is_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_server, "_AGAIN_S", 0.001)
+    with Serving("http://a/", token=TOKEN) as serving, socket.socket() as newcomer:
+        with no_files_left():
+            newcomer.connect(("127.0.0.1", serving.port))
+            until(lambda: bool(caplog.records))
+        with Pool.connect(serving.url, token=TOKEN) as pool, pool.lease(PATIENCE_S):
+            pass
+    (line,) = caplog.records
+    assert line.getMessage().startswith(
+        "no open files are left (Too many open files), so new connections are refused; start"
+    )
+    assert line.exc_info is None
+
+
+# -- who gives way ------------------------------------------------------------------------------------
+
+
+def test_the_longest_waiting_of_the_largest_crowd_gives_way() -> None:
+    limit: ConnectionLimit[str] = ConnectionLimit(4)
+    limit.wait("member", "an opening", "a")
+    limit.serve("member")
+    for who, network in (("one", "b"), ("two", "c"), ("three", "c")):
+        limit.wait(who, "an opening", network)
+    assert limit.surplus() is None
+    limit.wait("four", "an opening", "d")
+    assert limit.surplus() == "two"  # "one" is alone in its network, though it waits for longer
+    limit.wait("two", "a frame", "c")  # it has said something
+    assert limit.surplus() == "one"
+    for who in ("one", "two", "three", "four"):
+        limit.serve(who)
+    assert limit.surplus() is None  # nobody who is served gives way
+    assert limit.served == len(limit) == 5
+
+
+def test_those_who_are_waited_for_have_a_limit_of_their_own() -> None:
+    limit: ConnectionLimit[int] = ConnectionLimit(100, 2)
+    for who in range(3):
+        limit.wait(who, "an opening", "a")
+    assert limit.surplus() == 0
+    limit.leave(0)
+    limit.leave(0)
+    assert (limit.surplus(), len(limit)) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("10.0.0.1", 1), ("10.0.0.1", 2), True),
+        (("10.0.0.1", 1), ("10.0.0.2", 1), False),
+        (("2001:db8::1", 1, 0, 0), ("2001:db8::ffff:1", 1, 0, 0), True),
+        (("2001:db8:0:1::1", 1, 0, 0), ("2001:db8:0:2::1", 1, 0, 0), False),
+        (("fe80::1%eth0", 1, 0, 2), ("fe80::2%eth0", 1, 0, 2), True),
+        (None, None, True),
+    ],
+)
+def test_what_a_network_is(one: tuple[object, ...] | None, other: tuple[object, ...] | None, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same

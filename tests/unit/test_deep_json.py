@@ -1,0 +1,66 @@
+"""JSON of others that is nested too deep for Python is unreadable, and no error of the reader's."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from balancer import ConfigError
+from balancer.client_errors import is_spent
+from balancer.cluster.tcp.record_file import parse_record
+from balancer.load import load_of
+from balancer.observing.page.top import follow, state_of
+from balancer.observing.traces import read_trace
+from balancer.observing.traces.rows import facts_of
+from balancer.transports.request_options import prompt_key, prompt_tokens
+
+DEEP = "[" * 100_000
+_REQUEST = httpx2.Request("POST", "http://a/", content=DEEP)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: is_spent(429, DEEP[:60_000].encode()),
+        lambda: load_of({"endpoint-load-metrics": f"JSON {DEEP[:4000]}"}),
+        lambda: parse_record(DEEP),
+        lambda: facts_of(DEEP),
+        lambda: prompt_key()(_REQUEST),
+    ],
+)
+def test_it_says_nothing(read: Callable[[], object]) -> None:
+    assert not read()
+
+
+def test_its_tokens_are_counted_by_its_length() -> None:
+    prompt_tokens()(_REQUEST)
+
+
+def test_a_file_of_it_is_no_trace(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    file.write_text(DEEP + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="nested too deep"):
+        read_trace(file)
+
+
+@pytest.mark.parametrize("read", [state_of, lambda url: list(follow(url))])
+def test_a_page_of_it_is_no_page(read: Callable[[str], object]) -> None:
+    class Deep(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream" if self.path == "/events" else "application/json")
+            self.end_headers()
+            self.wfile.write(f"data: {DEEP}\n\n".encode() if self.path == "/events" else DEEP.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Deep) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(ConfigError, match=r"the page (broke off|says no more)"):
+            read(f"http://127.0.0.1:{server.server_port}/")
+        thread.join()

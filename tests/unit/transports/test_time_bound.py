@@ -1,0 +1,251 @@
+"""The deadline is kept in threads as in tasks, by every client, however slowly a server drips."""
+
+import math
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from balancer import Endpoint
+from balancer.transports import sync, time_bound
+from balancer.transports.bound_connections import POOLS
+from balancer.transports.time_bound import TimeBound, bound_of_thread, bounded
+from tests.unit.transports.raw_server import (
+    CLIENTS,
+    LASTS_S,
+    THREADS,
+    RawServer,
+    ask,
+    drip,
+    raw_server,
+    receive_head,
+    receive_request,
+)
+from tests.unit.transports.scripted import pool_of
+
+_DEADLINE_S = 0.1
+_MOST_S = 15.0  # of the 60 s that a drip lasts
+_LARGE = bytes(2**25)
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _drips(before: bytes, data: bytes) -> Callable[[RawServer, socket.socket], None]:
+    def behave(server: RawServer, connection: socket.socket) -> None:
+        receive_request(server, connection)
+        connection.sendall(before)
+        drip(server, connection, data)
+
+    return behave
+
+
+def _is_silent(server: RawServer, connection: socket.socket) -> None:
+    receive_request(server, connection)
+    server.stop.wait()
+
+
+def _reads_little(server: RawServer, connection: socket.socket) -> None:
+    receive_head(server, connection)
+    while not server.stop.wait(0.05):
+        server.receive(connection)
+
+
+def _is_deaf(server: RawServer, connection: socket.socket) -> None:
+    server.stop.wait()
+
+
+def _shakes_no_hand(server: RawServer, connection: socket.socket) -> None:
+    """Drip a record of TLS that never ends."""
+    connection.sendall(b"\x16\x03\x03\x3f\xff")
+    drip(server, connection, b"\x02")
+
+
+def _serves_once(server: RawServer, connection: socket.socket) -> None:
+    """Answer the first request, and drip on the connection that was kept alive."""
+    receive_request(server, connection)
+    connection.sendall(_OK)
+    receive_request(server, connection)
+    drip(server, connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+_SLOW: dict[str, Callable[[RawServer, socket.socket], None]] = {
+    "drips its head": _drips(b"HTTP/1.1 200 OK\r\n", b"X-Slow: yes\r\n"),
+    "sends 100 Continue for ever": _drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "drips a chunk extension": _drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x"),
+    "drips the body of a 503": _drips(b"HTTP/1.1 503 Busy\r\nContent-Length: 99999\r\n\r\n", b" "),
+    "drips the chunks of a 429": _drips(b"HTTP/1.1 429 Busy\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "says nothing": _is_silent,
+    "reads a large body slowly": _reads_little,
+    "reads nothing of a large body": _is_deaf,
+    "drips its handshake": _shakes_no_hand,
+}
+
+
+# A task that is cancelled within a handshake leaves its connection to the garbage collector: a fault of httpcore.
+_LEFT_OPEN = {("drips its handshake", client) for client in CLIENTS if "tasks" in client}
+_CASES = [(slow, client) for slow in _SLOW for client in CLIENTS if (slow, client) not in _LEFT_OPEN]
+
+
+@pytest.mark.parametrize(("slow", "client"), _CASES)
+def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
+    with raw_server(_SLOW[slow]) as server:
+        url = server.url.replace("http", "https") if "handshake" in slow else server.url
+        pool, ends = pool_of(Endpoint(url, name="a"))
+        asked = {"method": "POST", "data": _LARGE if "large" in slow else b"{}"}
+        with _timed() as took:
+            (error,) = ask(client, pool, asked, deadline_s=_DEADLINE_S)
+    assert type(error).__name__ == "ReadTimeout"
+    assert str(error).startswith("a did not answer before the deadline of")
+    assert error.request.url.host == "pool" if hasattr(error.request.url, "host") else "pool" in error.request.url
+    assert ends == ["a failure"], "its endpoint was too slow, as for a task"
+    assert pool.leases() == ()
+    assert took[0] < _MOST_S
+
+
+@pytest.mark.parametrize("client", THREADS)
+def test_a_connection_that_was_kept_alive_has_a_deadline_too(client: str) -> None:
+    with raw_server(_serves_once) as server:
+        pool, ends = pool_of(Endpoint(server.url, name="a"))
+        with _timed() as took:
+            answer, error = ask(client, pool, {"method": "GET"}, {"method": "GET"}, deadline_s=1.0)
+    assert (answer.status_code, server.connections) == (200, 1)
+    assert str(error).startswith("a did not answer before the deadline of 1 s")
+    assert (ends, took[0] < _MOST_S) == (["a success", "a failure"], True)
+
+
+@contextmanager
+def _timed() -> Iterator[list[float]]:
+    took: list[float] = []
+    began_s = time.monotonic()
+    yield took
+    took.append(time.monotonic() - began_s)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_endpoint_that_was_asked_late_is_not_to_blame(client: str) -> None:
+    now = [0.0]
+
+    def busy(server: RawServer, connection: socket.socket) -> None:
+        receive_request(server, connection)
+        now[0] = 10.0 - _DEADLINE_S
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+    with ExitStack() as stack:
+        servers = [stack.enter_context(raw_server(behave)) for behave in (busy, _SLOW["drips its head"])]
+        endpoints = [Endpoint(server.url, name=name) for server, name in zip(servers, "ab", strict=True)]
+        pool, ends = pool_of(*endpoints, clock=lambda: now[0])
+        (error,) = ask(client, pool, {"method": "GET"}, deadline_s=10.0)
+    assert str(error).startswith("b did not answer before the deadline of 10 s")
+    assert ends == ["a overload", "b ignored"]
+
+
+@pytest.mark.parametrize("client", THREADS)
+def test_what_comes_after_the_first_byte_has_no_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def serve(server: RawServer, connection: socket.socket) -> None:
+        receive_request(server, connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        is_over.wait(LASTS_S)
+        connection.sendall(b"k")
+
+    class Ends(TimeBound):
+        """An hour goes by when the first byte has come."""
+
+        def __exit__(self, *args: Any) -> None:
+            super().__exit__(*args)
+            monkeypatch.setattr(time_bound, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 3600.0))
+            is_over.set()
+
+    monkeypatch.setattr(sync, "TimeBound", Ends)
+    with raw_server(serve) as server:
+        pool, ends = pool_of(Endpoint(server.url, name="a"))
+        (answer,) = ask(client, pool, {"method": "GET"}, deadline_s=LASTS_S)
+    assert (answer.status_code, answer.content, ends) == (200, b"ok", ["a success"])
+
+
+def test_an_operation_has_the_least_of_both_times_and_bounds_may_be_nested() -> None:
+    with bounded(7.0) as alone_s, TimeBound(60.0) as outer:
+        with (
+            bounded(7.0) as own_s,
+            bounded(None) as left_s,
+            TimeBound(math.inf),
+            TimeBound(5.0),
+            bounded(7.0) as inner_s,
+        ):
+            pass
+        assert bound_of_thread() is outer
+    assert (alone_s, own_s, bound_of_thread(), outer.is_over) == (7.0, 7.0, None, False)
+    assert (left_s or 0) > 7.0 > 5.0 >= (inner_s or 0)
+    with TimeBound(0.0) as over, pytest.raises(TimeoutError), bounded(7.0):
+        pass
+    assert over.is_over
+
+
+def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation() -> None:
+    with raw_server(_serves_once) as server:
+        connection = POOLS["http"].ConnectionCls("127.0.0.1", server.port, timeout=7.0)
+        with TimeBound(5.0):
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+        assert (connection.timeout, connection.sock.gettimeout(), answer.data) == (7.0, 7.0, b"ok")
+        connection.close()
+
+
+@pytest.mark.parametrize("client", THREADS)
+def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        place = full.getsockname()
+        for _ in range(4):  # its queue is full, so nobody answers to who comes next
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", place)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [found] * 600)
+        pool, ends = pool_of(Endpoint(f"http://127.0.0.1:{place[1]}/", name="a"))
+        with _timed() as took:
+            (error,) = ask(client, pool, {"method": "GET"}, deadline_s=_DEADLINE_S)
+    assert str(error).startswith("a did not answer before the deadline of 0.1 s")
+    assert (ends, took[0] < _MOST_S) == (["a failure"], True)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    cert, key = (str(tmp_path_factory.mktemp("tls") / name) for name in ("cert.pem", "key.pem"))
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    made = ["openssl", "req", "-x509", *curve, "-subj", "/CN=localhost", "-keyout", key, "-out", cert]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.parametrize("client", ["requests", "httpx2, a given inner", "httpx, a given inner"])
+def test_over_tls_as_well(client: str, tls: ssl.SSLContext) -> None:
+    large = bytes(2**20)
+
+    def serve(server: RawServer, connection: socket.socket) -> None:
+        receive_request(server, connection)
+        connection.settimeout(LASTS_S)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(large), large))
+
+    with raw_server(serve, tls) as server:
+        pool, ends = pool_of(Endpoint(server.url, name="a"))
+        (answer,) = ask(client, pool, {"method": "POST", "data": large}, deadline_s=LASTS_S)
+    assert (answer.content == large, ends) == (True, ["a success"])
+    for slow, data in (("drips its head", large), ("reads a large body slowly", _LARGE)):
+        with raw_server(_SLOW[slow], tls) as server:
+            pool, ends = pool_of(Endpoint(server.url, name="a"))
+            with _timed() as took:
+                (error,) = ask(client, pool, {"method": "POST", "data": data}, deadline_s=_DEADLINE_S)
+        assert str(error).startswith("a did not answer before the deadline of 0.1 s")
+        assert (ends, took[0] < _MOST_S) == (["a failure"], True)
