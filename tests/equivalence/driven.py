@@ -105,6 +105,7 @@ class Driver:
         self._rings: set[float] = set()
         self._tied: float | None = None
         self._over = False
+        self._wrong: list[AssertionError] = []
         self._calling: dict[Future[None], Caller] = {}
         self._at_work = Counter[str]()  # calls that were taken in, by URL
         self._answers: list[Granted | Refused] = []
@@ -118,6 +119,7 @@ class Driver:
 
         Raises:
             Tie: it has two events at one instant.
+        AssertionError: the naive model does not agree with the core.
         """
         with patch("balancer.shells.calls.AttemptPlan", recording(self._decisions)), self._by_hand():
             try:
@@ -126,6 +128,8 @@ class Driver:
                     at_s, _, act = heappop(self._due)
                     self._clock.advance(at_s - self._clock())
                     act()
+                    if self._wrong:
+                        raise self._wrong[0]
                     self._see_to_timers()
                     if self._tied is not None:
                         raise Tie(self._tied)
@@ -243,6 +247,8 @@ class Driver:
             )
         except BalancerError as error:
             self._gave_up(task, error, bool(granted))
+        except AssertionError as error:  # the model does not agree
+            self._wrong.append(error)
         except PlanOver:
             pass
         else:

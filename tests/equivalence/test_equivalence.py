@@ -14,12 +14,14 @@ hedged calls (their two threads race by design) and interleavings inside the poo
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
-from hypothesis import given, reject, seed, settings
+from hypothesis import Phase, given, reject, seed, settings
 from hypothesis.strategies import SearchStrategy
 
+from balancer.core.limits import HostGroup
 from tests.equivalence.driven import Driver, Tie
 from tests.equivalence.happened import Happened
 from tests.equivalence.listening import ListeningRegistry
@@ -101,6 +103,23 @@ def test_so_do_tasks_by_any_strategy(name: str) -> None:
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_so_they_do_with_failover_groups_and_quotas(name: str, threads: Executor) -> None:
     assert _unseen(name, gated_plans(), partial(Driver, threads=threads), 20, _GATED) == []
+
+
+@pytest.mark.parametrize("in_tasks", [False, True])
+def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(
+    in_tasks: bool, threads: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HostGroup, "free", property(lambda self: 99))
+
+    @settings(max_examples=100, phases=[Phase.generate])
+    @given(plan=ruled_plans())
+    def run(plan: Plan) -> None:
+        made = _IN_TASKS if in_tasks else partial(Driver, threads=threads)
+        with suppress(Tie):
+            made(plan, "fifo", ListeningRegistry(choices_of(plan))).run()
+
+    with pytest.raises(AssertionError, match="limit is "):
+        run()
 
 
 def _unseen(
