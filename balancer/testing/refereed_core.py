@@ -41,7 +41,8 @@ class RefereedCore:
     Args:
         endpoints, strategy, lender, max_waiters, rng, now, rules: as for `Core`.
         law: a further rule for each grant, e.g. that it is the least loaded.
-        thorough: compare everything after each call; else only the waiters, and all in `check`.
+        thorough_every: compare all figures each time after this many calls; the waiters are checked at every call. 0:
+            compare them only in `check`.
 
     Attributes:
         core, model: which must agree.
@@ -61,14 +62,15 @@ class RefereedCore:
         rng: random.Random | None = None,
         now: float,
         law: GrantRule | None = None,
-        thorough: bool = True,
+        thorough_every: int = 1,
         **rules: Any,
     ) -> None:
         specs, told = list(endpoints), RecordingStrategy(strategy)
         self.model = ModelPool(specs, max_waiters, RulesInForce(**rules, groups=True))
         self.core = Core(specs, told, lender=lender, max_waiters=max_waiters, rng=rng, now=now, **rules)
         self._now = now
-        self._thorough = thorough
+        self._every = thorough_every
+        self._calls = 0
         self.referee = Referee(self.core, self.model, lambda: self._now, law)
         self.referee.look()
 
@@ -244,8 +246,9 @@ class RefereedCore:
         return ended
 
     def _compare(self) -> None:
+        self._calls += 1
         # To read the figures does what is due if nobody waits; in a shell that is for the next call to do.
-        if self._thorough and (self._now < self.core.due_s or self.core.waiting):
+        if self._every and self._calls % self._every == 0 and (self._now < self.core.due_s or self.core.waiting):
             self.referee.check()
 
     def _end(self, leases: Sequence[Lease], outcome: Outcome, now: float, end: Callable[[], Waiters]) -> Waiters:

@@ -76,7 +76,7 @@ class ReferenceCheck:
             rng=random.Random(seed + 1),
             now=self.clock(),
             law=law,
-            thorough=False,
+            thorough_every=0,
         )
         self.model = self.core.model
         self._stranger = other_pool()

@@ -83,7 +83,7 @@ class Driver:
         self._woken: list[Waiter] = []
         with (
             patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
-            patch("balancer.pool.pool.Core", RefereedCore),
+            patch("balancer.pool.pool.Core", partial(RefereedCore, thorough_every=4)),
         ):
             self._pool = HandTimedPool(
                 [self._specs[site.url] for site in plan.sites if not site.from_s],
