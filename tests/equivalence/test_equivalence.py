@@ -118,7 +118,7 @@ def test_a_core_that_breaks_a_rule_for_both_is_found_out_by_the_naive_model(
         with suppress(Tie):
             made(plan, "fifo", ListeningRegistry(choices_of(plan))).run()
 
-    with pytest.raises(AssertionError, match="is full|limit is "):
+    with pytest.raises(AssertionError):  # without the model, nothing is wrong here
         run()
 
 
