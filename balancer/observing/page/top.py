@@ -3,9 +3,9 @@
 import http.client
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from math import ceil
-from os.path import commonprefix
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -106,19 +106,26 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     endpoints = tables.get("endpoints", {})
     room = max(3, console.height - 12) if console.is_terminal else len(endpoints)
     used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
+    grace = tables.get("grace", {}).get("", {})
+    waiting = grace.get("waiting", pool.get("waiting", 0))
     ended = f"{pool.get('failures', 0)} failed, {pool.get('overloads', 0)} overloaded"
     head = Text("  ").join(
         clean(text)
         for text in (
             str(pool.get("strategy", "")),
             f"{used} of {force} slots in use",
-            f"{pool.get('waiting', 0)} waiting",
+            f"{waiting} waiting",
             f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
             f"{pool.get('acquired', 0)} leases, {ended}",
             f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
         )
     )
     parts: list[RenderableType] = [head, *_run(tables, clean)]
+    if grace:
+        left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
+        parts.append(
+            clean(f"no leases are granted for {left}, or until all members of an earlier server have reported")
+        )
     parts.append(_endpoints(at_s, dict(list(endpoints.items())[:room]), past, console))
     if len(endpoints) > room:
         parts.append(clean(f"and {len(endpoints) - room} more"))
@@ -183,14 +190,19 @@ def apart(names: Sequence[str], room: int) -> list[str]:
     longest = max(map(len, names), default=0)
     if longest <= room:
         return list(names)
-    before = len(commonprefix(names)) if len(names) > 1 else longest
+    before = _shared(names) if len(names) > 1 else longest
     cut = longest - (room - len(_GAP))
     if cut <= before:
         return [_GAP + name[cut:] for name in names]
-    after = len(commonprefix([name[before:][::-1] for name in names]))
+    after = _shared(name[before:][::-1] for name in names)
     front, back = _GAP * (before > len(_GAP)), _GAP * (after > len(_GAP))
     kept = [name[before if front else 0 : len(name) - after if back else None] for name in names]
     return [f"{front}{shorten(name, room - len(front) - len(back), gap=_GAP)}{back}" for name in kept]
+
+
+def _shared(names: Iterable[str]) -> int:
+    """Return how many characters the names have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda letters: len({*letters}) == 1, zip(*names, strict=False)))
 
 
 def _run(tables: Tables, clean: Callable[..., Text]) -> list[RenderableType]:

@@ -33,9 +33,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "left_out": 0,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
-        "endpoints": {
-            name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names
-        },
+        "endpoints": {name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names},
         "kinds": {name: _figures(mine) for name, mine in _by(attempts, "kind").items()},
         "ejections": [*_times_out(trace, "ejected")],
         "rests": [*_times_out(trace, "rested")],
