@@ -233,7 +233,10 @@ def test_names_that_come_and_go_are_no_callers_who_are_all_there_at_once() -> No
 
 def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> None:
     trace = made_trace(_SLOW.changed(workload=Poisson(rate_per_s=30.0), horizon_s=4.0))
-    with pytest.raises(ConfigError, match=r"so the work has no end; if they do wait .* kind = \"closed\""):
+    with pytest.raises(
+        ConfigError,
+        match=r"so the work has no end; if they do wait .* kind = \"closed\".* 'What if the load doubles\?'",
+    ):
         recommend(fit_trace(trace), **_FEW)
 
 

@@ -108,7 +108,9 @@ def test_the_seconds_out_of_use_are_those_of_the_counters(path: Path) -> None:
 def test_of_many_ejections_the_text_has_the_first_and_counts_the_others() -> None:
     events = [Happening("r", 7.0 + number, "ejected", "a") for number in range(50)]
     lines = [*summary_lines(summary_of(Trace(events=events, ended={"r"})))]
-    assert lines[1:4] == ["ejected:", "  after 0.000 s, a", "  after 1.000 s, a"]
+    assert lines[1:6] == [
+        "endpoints:", "  a: 0 calls, out of use for 49 s", "ejected:", "  after 0.000 s, a", "  after 1.000 s, a"
+    ]  # fmt: skip
     assert "  and 30 more times; --json lists all" in lines
 
 

@@ -81,7 +81,7 @@ def recommendation_lines(found: Recommendation, now: datetime | None = None) -> 
             interval = f"{seconds(ends.low)} to {seconds(ends.high)}"
             over = f"ends after {seconds(ends.value)} ({interval}), sure by {seconds(outlook.sure_s)}"
             over += f", {outlook.cost_h:.3g} endpoint-hours"
-        does = "does" if found.does(outlook) else "does not"
+        does = "meets the deadline" if found.does(outlook) else "misses the deadline"
         differs = list(_differs(found, outlook))
         yield "; ".join([f"{name}: {over}", *([", ".join(differs)] if differs else []), does])
 
