@@ -12,6 +12,7 @@ from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import (
     AcquireTimeout,
     BalancerError,
+    CallFromWithin,
     CannotTell,
     ConfigError,
     DuplicateEndpoint,
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncPool",
     "BalancedTransport",
     "BalancerError",
+    "CallFromWithin",
     "CannotTell",
     "Config",
     "ConfigError",

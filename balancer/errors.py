@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 __all__ = [
+    "REFUSALS",
     "AcquireTimeout",
     "BalancerError",
+    "CallFromWithin",
     "CannotTell",
     "CommandStopped",
     "ConfigError",
@@ -88,12 +90,21 @@ class NotConnected(BalancerError):
 
 
 class TooManyWaiters(BalancerError):
-    """The queue of waiters is full. Fields: `waiting`, `limit`."""
+    """The queue of waiters is full. Fields: `waiting`, `limit`.
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        super().__init__(f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it")
+    `of_one_process`: they are of this process alone, at a pool that it shares with others, which has a limit for each.
+    """
+
+    def __init__(self, waiting: int, limit: int, of_one_process: bool = False) -> None:
+        super().__init__(
+            f"{waiting} callers of this process wait already, and a shared pool lets {limit} of each process wait; ask "
+            "for fewer leases at once"
+            if of_one_process
+            else f"{waiting} callers wait already and max_waiters is {limit}; try later or raise it"
+        )
         self.waiting = waiting
         self.limit = limit
+        self.of_one_process = of_one_process
 
 
 class WaitInCoroutine(BalancerError):
@@ -103,6 +114,16 @@ class WaitInCoroutine(BalancerError):
         super().__init__(
             "no slot is free, and a wait in a coroutine would stop the event loop with all its tasks; write async with "
             "pool.aio.lease() as lease: ..., or do not wait: timeout=0"
+        )
+
+
+class CallFromWithin(BalancerError):
+    """A finaliser, a signal handler or the strategy called the pool while its thread was inside a call of this pool."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this thread is inside a call of this pool already, so a finaliser, a signal handler or the strategy can "
+            "release a lease now, but neither lease nor read nor change the pool; set a flag there, and do it later"
         )
 
 
@@ -280,3 +301,23 @@ class EndpointOverloaded(EndpointError):
     def __init__(self, reason: str, *, endpoint: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason, endpoint=endpoint)
         self.retry_after_s = retry_after_s
+
+
+# Errors by which a pool refuses an acquire, or a change. Nothing was changed then.
+REFUSALS = frozenset(
+    (
+        AcquireTimeout,
+        BalancerError,
+        ConfigError,
+        DuplicateEndpoint,
+        LeaseError,
+        NoEndpoint,
+        PoolClosed,
+        PoolForked,
+        QuotaExceeded,
+        StrategyError,
+        TooManyWaiters,
+        UnknownEndpoint,
+        WaitInCoroutine,
+    )
+)

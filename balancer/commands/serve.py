@@ -130,7 +130,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     keeper = RecordFile(options.state)
     try:
         with Pool.from_config(config, registry=registry) as pool:
-            pool.engine.clock = clock  # the clock that drives its core
+            pool.engine.clock = pool.engine.now = clock  # the clock that drives its core
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:

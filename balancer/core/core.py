@@ -204,6 +204,11 @@ class Core:
         """
         return self._queue.serve(now) if self._queue.cancel(waiter, now, timed_out=timed_out) else ()
 
+    def cancel_all(self, waiters: Iterable[Waiter], now: float, *, timed_out: bool) -> EndedWaiters:
+        """Cancel several waits, as `cancel` does, and serve the others once: O(waiters), not O(waiters x groups)."""
+        serves = [self._queue.cancel(waiter, now, timed_out=timed_out) for waiter in waiters]
+        return self._queue.serve(now) if any(serves) else ()
+
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, tokens: int | None, now: float) -> Lease | None:
         """Add a lease of the endpoint `name` that is out already; None if there is no such endpoint.
 
@@ -215,7 +220,8 @@ class Core:
             return None
         account: Account = lease.account
         if account.meter is not None:
-            lease.charge = account.meter.take(tokens, now)
+            fits = account.meter.could_ever(tokens)
+            lease.charge = account.meter.take(tokens if fits else None, now)
         if self.admission.any:
             self.admission.observe(now)
         self.journal.note_lease(Granted, now, lease, 0.0)
@@ -297,10 +303,13 @@ class Core:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
         Waiters that are not in `waiting` are dropped: the shell never got them.
+
+        Raises:
+            RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
+        self._waiters.mend(waiting)  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        self._waiters.mend(waiting)
         return self._queue.close(now) if self.closed else self._queue.serve(now)
 
     # -- membership --------------------------------------------------------------------------------

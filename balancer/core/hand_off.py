@@ -14,6 +14,7 @@ from balancer.core.events import Granted, Journal, Queued, TimedOut
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
 from balancer.core.reservations import Reservations
+from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.waiters import Waiter, WaitQueue
 from balancer.endpoint import Lease
@@ -185,6 +186,8 @@ class HandOff:
         except Exception as error:
             # An error of the strategy goes to the waiter that it failed to serve, not to the caller that released the
             # slot. And the waiters that were served before must still be woken.
+            if has_no_room(error):  # the caller's stack is full; the waiter is served when the core is repaired
+                raise
             name = ledger.strategy.name
             waiter.error = error if isinstance(error, StrategyError) else StrategyError(name, f"raised {error!r}")
         if waiter.lease is not None:

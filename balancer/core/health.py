@@ -40,6 +40,7 @@ _MOST_BAD_PROBES = 64  # 2**64 times any cooldown is more than the longest
 # 60% of its calls has such a row once in a hundred.
 _FORGIVEN_AFTER = 5
 _SMALL = 3  # in pools of at most so many endpoints one may be ejected, even if that is more than the share
+_FEW_TIMERS = 64  # fewer are not worth a sweep
 _ROUNDING = 1e-9  # 0.28 * 25 is 7.000000000000001
 
 
@@ -327,6 +328,8 @@ class HealthWatch:
 
     def _time(self, record: HealthRecord, at_s: float) -> None:
         record.until_s = at_s
+        if len(self._timers) > 2 * len(self._records) + _FEW_TIMERS:  # mostly of times that are no longer due
+            self._timers = sorted(entry for entry in self._timers if entry[0] == entry[2].until_s)
         heappush(self._timers, (at_s, next(self._tickets), record))
         self._next_due()
 

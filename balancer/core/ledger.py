@@ -6,12 +6,12 @@ ends, and gets no new one.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from math import inf
 from typing import Protocol
 
 from balancer.core.account import Account
 from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
+from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
@@ -228,7 +228,11 @@ class Ledger:
             in_flight[lease.account] += lease.slots
         for account, slots in in_flight.items():
             account.shown["in_flight"] = account.in_flight = slots
+        self._slots = None
         self._rules.recount(self._accounts.values())
+        for account in self.active():
+            if account.node not in self._lent:
+                self._join_again(account, now)
         for account in self.active():
             before = account.ceiling
             self._stand(account, now)
@@ -238,8 +242,23 @@ class Ledger:
                 account.show()
                 if limit is not None:
                     account.shown["limit"] = limit
-                with suppress(Exception):  # a strategy that always raises must not stop the repair of the others
+                try:
                     self._strategy.change(account.node, now)
+                except Exception as error:  # a strategy that always raises must not stop the repair of the others
+                    if has_no_room(error):
+                        raise
+
+    def _join_again(self, account: Account, now: float) -> None:
+        """Make the strategy know an endpoint whose `add` was cut short; perhaps it knows it already."""
+        self._rules.join(account, now)
+        self._stand(account, now)
+        try:
+            self._strategy.leave(account.node, now)
+        except Exception as error:  # it did not know it
+            if has_no_room(error):
+                raise
+        self._strategy.join(account.node, now)
+        self._lent[account.node] = account
 
     def tick(self, now: float) -> None:
         """Do what is due by time."""
@@ -278,8 +297,8 @@ class Ledger:
         account.ceiling = 1  # so that `_stand` does not count a return from out of service
         moved = self._rules.join(account, now)
         self._stand(account, now)
-        self._lent[account.node] = account
         self._strategy.join(account.node, now)
+        self._lent[account.node] = account  # after the strategy has it: see `recount`
         self.refresh(moved, now)
         self._journal.note(Added, now, endpoint.name)
 

@@ -110,8 +110,11 @@ class Meter:
     def settle(self, charge: Charge, tokens: int, now: float) -> None:
         """Set how many tokens a call has used so far. If it used fewer than reserved, there is room at once.
 
-        More tokens count from now on: by the server's clock they may be used now.
+        More tokens count from now on: by the server's clock they may be used now. More than the whole quota of a minute
+        are not believed, as no server with such a quota serves such a call: the number before stays.
         """
+        if tokens > self.most_tokens:
+            return
         self._pass(now)
         kept = min(tokens, charge.estimate)
         if charge.until_s > now:

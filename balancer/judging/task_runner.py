@@ -87,7 +87,7 @@ class TaskRunner:
 
     def _drop(self, lease: Lease) -> None:
         """End a lease whose run never began. If that is not possible now, the pool finds the abandoned lease later."""
-        if not self._attempts.pool.engine.is_inside:
+        if not self._attempts.pool.engine.is_inside():
             with suppress(LeaseError):
                 lease.release(Outcome.IGNORED)
 

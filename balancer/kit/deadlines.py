@@ -6,7 +6,7 @@ by ticks of at most 1/64 of the shortest period. Shares do not depend on the ord
 many nodes with about equal weights costs as little as among few.
 
 An interrupt may come after any call, and must not lose other nodes. So a tick is put into the heap before it has nodes,
-an empty tick is removed only when it comes first, and a tick may be in the heap twice.
+an empty tick is removed only when it comes first or in a sweep, and a tick may be in the heap twice.
 """
 
 from heapq import heappop, heappush
@@ -22,6 +22,7 @@ _LEAST_WEIGHT: Final = 1e-9
 _MOST_WEIGHT: Final = 1e9
 
 _TICKS: Final = 64
+_FEW: Final = 64  # fewer empty ticks are not worth a sweep
 
 
 def bounded(weight: float) -> float:
@@ -60,11 +61,12 @@ class Deadlines(Generic[D]):
         deadline.due += slots / deadline.weight
     """
 
-    __slots__ = ("_due", "_heaviest", "_now", "_per_unit", "_ticks")
+    __slots__ = ("_due", "_heaviest", "_now", "_per_unit", "_sweep_at", "_ticks")
 
     def __init__(self) -> None:
         self._due: dict[int, list[D]] = {}
         self._ticks: list[int] = []  # a heap
+        self._sweep_at = _FEW
         self._now = 0  # the last tick that a node was picked from
         self._heaviest = 0.0  # the heaviest weight so far, rounded up to a power of two
         self._per_unit = 1.0  # ticks in a unit of virtual time
@@ -136,12 +138,20 @@ class Deadlines(Generic[D]):
         tick = int(deadline.due * self._per_unit)
         deadlines = self._due.get(tick)
         if deadlines is None:
+            if len(self._ticks) > self._sweep_at:
+                self._sweep()
             heappush(self._ticks, tick)
             self._due[tick] = [deadline]
             deadline.queued = True
         else:
             deadline.queued = True
             deadlines.append(deadline)
+
+    def _sweep(self) -> None:
+        """Remove the empty ticks: requests with labels leave one behind with each pick."""
+        due = {tick: deadlines for tick, deadlines in self._due.items() if deadlines}
+        ticks, sweep_at = sorted(due), 2 * len(due) + _FEW
+        self._due, self._ticks, self._sweep_at = due, ticks, sweep_at
 
     def drop(self, deadline: D) -> None:
         """Remove it if it is queued; O(due in the same tick)."""

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
@@ -25,7 +26,7 @@ from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHisto
 from balancer.core.readings import lease_rows
 from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
-from balancer.errors import BalancerError, ConfigError, NotConnected
+from balancer.errors import BalancerError, ConfigError, NotConnected, PoolForked
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.settings.rules import RetrySettings
@@ -119,7 +120,7 @@ class ConnectedPool(Pool):
         self.rng = random.Random()
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
 
-        self._seat = _Seat(who, lender=self, block=block, stirred=self._stir, now=clock())
+        self._seat = _Seat(who, lender=self, blank=_SharedLease, block=block, stirred=self._stir, now=clock())
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
         self.engine = Engine(cast(Core, self._seat), clock, defaults, jitter=self.rng)  # it has what an engine calls
         self._in = threading.Event()
@@ -161,6 +162,21 @@ class ConnectedPool(Pool):
         """The server, as far as it is known. The epoch is 0 while there is no contact."""
         return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)
 
+    def has_run_out(self, lease: Lease) -> bool:
+        """Return whether a lease of this pool is over by the clock, and end it then; for `Lease.ended`.
+
+        A process that was stopped looks before its connection has had a turn.
+        """
+        now, terms = self.engine.clock(), lease.terms
+        over_s = self._seat.expiry_s if terms is None else min(self._seat.expiry_s, lease.granted_s + terms.ttl_s)
+        if now < over_s:
+            return False
+        if not self.engine.is_inside:  # within a call it is only said, and the lease ends after the call
+            with suppress(PoolForked):
+                self.engine.change(self._seat.tick)
+                return lease.account is None
+        return True
+
     def close(self) -> None:
         """Fail every waiter and every later acquire. Leases that are out may still be released."""
         super().close()
@@ -184,6 +200,17 @@ class ConnectedPool(Pool):
     def trace(self, path: "str | PathLike[str] | Sink") -> NoReturn:
         """Raise BalancerError: only the server can write a trace of all processes."""
         raise BalancerError(f"{self._url}: only the server can write traces; put [trace] into its config")
+
+
+class _SharedLease(Lease):
+    """A lease of a server's slot. Whoever asks whether it has ended looks at the clock."""
+
+    __slots__ = ()
+    lender: ConnectedPool
+
+    @property
+    def ended(self) -> bool:
+        return self.account is None or self.lender.has_run_out(self)
 
 
 class _Party:
@@ -238,6 +265,7 @@ class _Seat(ClusterMember):
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return the input of `PoolStats.of`, for this process."""
+        self.tick(now)
         rows = self.tally.rows(self.endpoints, self.out.values(), self.out_of_service(), now)
         return rows, self.tally.totals(self.waiting), self.tally.waits.copy()
 
@@ -267,6 +295,7 @@ class _Seat(ClusterMember):
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return a row for each lease that is out."""
+        self.tick(now)
         return lease_rows(cast(Ledger, self.ledger), now)
 
     def listen(self, kinds: Collection[type[Event]]) -> None:

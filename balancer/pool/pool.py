@@ -5,6 +5,7 @@
 """
 
 import random
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from balancer.core.events import Event
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import ConfigError, LeaseError, PoolClosed, PoolForked
+from balancer.errors import REFUSALS, CallFromWithin, ConfigError, LeaseError, PoolClosed, PoolForked
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
 from balancer.settings.rules import (
@@ -57,6 +58,7 @@ _WATCHED = HealthSettings()  # the defaults
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+_IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
 _NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 
 
@@ -325,18 +327,33 @@ class Pool:
         # As `Engine.acquire`, with two calls less for nearly every lease: while nothing is due, to acquire is to take.
         core = engine.core
         lease: Lease | None = None
+        if engine.busy and engine.is_inside():
+            raise CallFromWithin
         try:
             engine.enter()
-            now = engine.clock()
+            engine.busy = True
+            now = engine.now()
             lease = core.ledger.take(request, now) if now < core.plain_until_s else core.acquire(request, now)
             if lease is None:
                 lease = engine.waits.in_thread(request, now, timeout, priority)
             else:
+                engine.busy = False
                 engine.leave()
-            if request is not ANY or (engine.attends and engine.happened):
+            if request is not ANY or engine.happened:
                 engine.see_to(lease)
         except BaseException as error:
-            engine.cut_short(error, lease)
+            if error.__class__ not in REFUSALS:
+                engine.now = engine.repaired
+            try:
+                engine.free()
+            except RuntimeError:
+                pass
+            if lease is not None:
+                engine.left.append((engine.end, lease, _IGNORED))
+            try:
+                engine.cut_short(error)
+            except (RecursionError, MemoryError):
+                engine.elsewhere()
             raise
         if priority:
             lease.priority = priority
@@ -386,24 +403,39 @@ class Pool:
         """
         engine = self.engine
         core = engine.core
+        if engine.busy and engine.is_inside():
+            engine.later(core.release, lease, outcome)
+            return
         try:
             engine.enter()
-            ended = core.release(lease, outcome, engine.clock())
+            engine.busy = True
+            ended = core.release(lease, outcome, engine.now())
             if engine.attends and (engine.happened or core.due_s != inf):
                 engine.leave_and_attend(ended)
             else:
+                engine.busy = False
                 engine.leave()
                 if ended:  # rare, and an empty loop is slower than this test
                     for waiter in ended:
                         waiter.wake()
-        except (LeaseError, PoolForked):
-            engine.let_go()
-            raise
-        except Exception:
-            engine.recover()
+        except (LeaseError, PoolForked) as refusal:
+            try:
+                engine.free()
+            except RuntimeError:
+                pass
+            engine.cut_short(refusal)
             raise
         except BaseException:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end all the same
-            engine.recover(lease, outcome)
+            engine.now = engine.repaired
+            try:
+                engine.free()
+            except RuntimeError:
+                pass
+            engine.left.append((engine.end, lease, outcome))
+            try:
+                engine.recover()
+            except (RecursionError, MemoryError):
+                engine.elsewhere()
             raise
 
     def used(self, lease: Lease, tokens: int) -> None:
@@ -654,8 +686,7 @@ class Pool:
 
         A lease then costs a little more. `balancer.observing.prometheus.Collector` calls this.
         """
-        with self.engine.lock:  # no wait can end by this
-            self.engine.core.time_leases()
+        self.engine.under_lock(self.engine.core.time_leases)
 
     def leases(self) -> tuple[LeaseRow, ...]:
         """Return the leases that are out, oldest first: id, endpoint, holder, start, slots.
@@ -669,13 +700,19 @@ class Pool:
         with suppress(PoolForked):  # only the parent may close it
             self.engine.change(self.engine.core.close)
         self.engine.stop()
+        if self._watchers and self.engine.is_inside():  # they wait for the pool
+            threading.Thread(target=self._close_watchers, name="close watchers", daemon=True).start()
+        else:
+            self._close_watchers()
+
+    def _close_watchers(self) -> None:
         for watcher in self._watchers:
             watcher.close()
 
     def __repr__(self) -> str:
+        core = self.engine.core
         try:
-            with self.engine.lock:
-                return f"<Pool {self.engine.core!r}>"
+            return f"<Pool {core!r}>" if self.engine.is_inside() else self.engine.under_lock(lambda: f"<Pool {core!r}>")
         except PoolForked as error:
             return f"<Pool of process {error.parent}>"
 

@@ -92,7 +92,7 @@ class PoolActor:
         times = leader_times(given.ttl_s)
         self._given = given
         self._pool = Pool.from_config(given.config)
-        self._pool.engine.clock = clock  # the clock of the core
+        self._pool.engine.clock = self._pool.engine.now = clock  # the clock of the core
         self._token = secrets.token_hex(16)
         self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}

@@ -5,9 +5,11 @@ also delivers its events. So only the delivering thread waits for observers.
 """
 
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -80,9 +82,10 @@ class Delivery:
         self._happened = happened
         self._broken = broken
         self._calls: deque[tuple[Observation, Event]] = deque()  # the calls that are left for the current event
-        # Re-entrant, so that `_leave_off` can tell whether this thread holds it.
+        # Re-entrant, so that `deliver` can tell whether this thread holds it.
         self._turn = threading.RLock()
         self._teller: int | None = None  # the delivering thread
+        self._elsewhere = partial(start_new_thread, self.deliver, ())  # needs no room on the stack
 
     def deliver(self) -> None:
         """Deliver all events, unless another thread is delivering: then that one delivers these too.
@@ -101,7 +104,18 @@ class Delivery:
                 self._teller = None
                 self._turn.release()
         except BaseException:  # e.g. KeyboardInterrupt: this thread stops, but the rest must be delivered
-            self._leave_off(me)
+            # First of all, and without a call of Python code: there may be no room for one.
+            if self._teller == me:
+                self._teller = None
+            try:
+                while True:
+                    self._turn.release()
+            except RuntimeError:  # it does not hold it any more
+                pass
+            try:
+                self._leave_off()
+            except (RecursionError, MemoryError):
+                self._elsewhere()
             raise
 
     def _tell(self) -> None:
@@ -121,13 +135,8 @@ class Delivery:
         except Exception as error:
             self._broken(observation, error)
 
-    def _leave_off(self, me: int) -> None:
-        """Stop delivering, if this thread does, and let another thread deliver the rest."""
-        if self._teller == me:
-            self._teller = None
-        with suppress(RuntimeError):  # raised if this thread does not hold it
-            while True:
-                self._turn.release()
+    def _leave_off(self) -> None:
+        """Let another thread deliver the rest."""
         if self._happened or self._calls:
             with suppress(RuntimeError):  # no more threads: the next call to the pool delivers
                 threading.Thread(target=self.deliver, name="tell observers", daemon=True).start()

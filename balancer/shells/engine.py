@@ -1,19 +1,32 @@
 """The engine of a pool: a core behind one lock, one alarm and one delivery of events, for threads and tasks.
 
-It releases the lock, wakes waiters, starts the timer and delivers events, in this order, and repairs the state after an
-interrupt. `balancer.shells.waiting` has the waiting.
+It releases the lock, wakes waiters, starts the timer and delivers events, in this order. `balancer.shells.waiting` has
+the waiting.
+
+Two things may cut into a call:
+
+- An exception: an interrupt, or no room on the stack. Whoever catches it first sets `now` to `repaired` and frees the
+  lock, without a call of Python code, as such a call may fail at this depth. So the next call repairs the core before
+  it uses it. Nearly always this is the call that was cut short, on its way out.
+- Code that runs in the same thread, and calls the pool: a finaliser, a signal handler, the strategy. It cannot have the
+  lock a second time. What needs no answer, such as a release, is `left` until the call is over. The rest is refused.
+
+So a lease pays for neither.
 """
 
 import math
 import random
 import sys
 import threading
+from _thread import start_new_thread
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from os.path import dirname, sep
 from traceback import clear_frames
+from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.events import Ended, Event, Granted, Queued
@@ -21,16 +34,17 @@ from balancer.core.metrics import PoolStats
 from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
 from balancer.core.retry_polls import RetryPolls
+from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import BalancerError, LeaseError, PoolForked
+from balancer.errors import REFUSALS, CallFromWithin, PoolForked
 from balancer.settings.rules import RetrySettings
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
-from balancer.shells.logs import log_broken
+from balancer.shells.logs import log_broken, log_refused
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Waits, nothing
 from balancer.strategy import ANY, Request
@@ -39,6 +53,9 @@ from balancer.values.numbers import checked, seconds
 __all__ = ["CallerDefaults", "Engine"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
+_IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +80,21 @@ class Engine:
 
     Attributes:
         core: call it under the lock only.
-        clock: call it under the lock only.
-        lock: of the core.
-        enter, leave: acquire and release the lock. `with` costs twice as much, for every lease.
+        clock: returns the time.
+        now: returns the time for a call of the core, under the lock. It is `clock`, or `repaired` after a call that was
+            cut short.
+        lock: of the core. Enter it like this: check `busy` and `is_inside`; `enter`; set `busy`. Leave it like this:
+            clear `busy`; `leave`. After an exception, `free` it first of all, and then `recover`.
+        enter, leave, free: acquire and release the lock. `with` costs twice as much, for every lease. `leave` also does
+            what is left, if there is something.
+        busy: True while some thread is inside, so that `is_inside` need not be called for every lease.
+        is_inside: returns True if this thread is inside a call of the core. A finaliser can then run in the same
+            thread.
+        levels: returns how often this thread has acquired the lock.
+        repaired: repairs the core and returns the time.
+        left: what is left to do once a call is over, each a function and its arguments but the last, the time. It is
+            called under the lock and returns waiters to wake. `later` adds to it.
+        elsewhere: starts a thread that recovers. It needs no room on the stack.
         attends: True if there is more to do after a call than to wake.
         happened: events that are not delivered yet.
         delivery: delivers them.
@@ -78,7 +107,24 @@ class Engine:
     """
 
     # The attributes that every lease reads: slots are the fastest.
-    __slots__ = ("__dict__", "__weakref__", "attends", "clock", "core", "enter", "happened", "leave", "usual", "waits")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "attends",
+        "busy",
+        "clock",
+        "core",
+        "enter",
+        "free",
+        "happened",
+        "is_inside",
+        "leave",
+        "left",
+        "now",
+        "repaired",
+        "usual",
+        "waits",
+    )
 
     def __init__(
         self,
@@ -100,9 +146,16 @@ class Engine:
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
         self.usual = Request(terms=terms) if terms else ANY
         self.attends = bool(attends or terms) or self.core.admission.any
-        # Re-entrant, so that `let_go` can tell whether this thread holds it.
+        # An RLock, as it knows which thread holds it. No thread acquires it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
-        self.enter, self.leave = self.lock.acquire, self.lock.release
+        self.enter = self.lock.acquire
+        self.leave = self.free = self.lock.release
+        self.is_inside: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # as `Condition` does
+        self.levels: Callable[[], int] = getattr(self.lock, "_recursion_count", lambda: 1)  # not in Python 3.11.0
+        self.busy = False
+        self.now, self.repaired = clock, self._repaired  # made now: there may be no room for it later
+        self.left: deque[tuple[Any, ...]] = deque()
+        self.elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
         self.waits = Waits(self)
@@ -114,27 +167,80 @@ class Engine:
     # -- a call of the core ------------------------------------------------------------------------
 
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None:
-        """Call `act` under the lock. Then, without the lock, wake waiters, arm the alarm and deliver events."""
+        """Call `act` under the lock. Then, without the lock, wake waiters, arm the alarm and deliver events.
+
+        From within a call of this pool: `act` is called when that call is over, and its errors are logged.
+        """
+        if self.busy and self.is_inside():
+            self.later(act)
+            return
         try:
-            with self.lock:
-                ended = act(self.clock())
-                timer = self._arm()
+            self._do(act)
+            if self.happened:
+                self.delivery.deliver()
+        except BaseException:
+            try:
+                self.recover()
+            except (RecursionError, MemoryError):
+                self.elsewhere()
+            raise
+
+    def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Change the endpoints of the core, or its strategy, with `act`; see `change`.
+
+        Raises:
+            CallFromWithin: this thread is inside a call of this pool already.
+        """
+        if self.busy and self.is_inside():
+            raise CallFromWithin
+        self.change(lambda now: act(self.core, now))
+        self.attends = self.attends or self.core.admission.any
+
+    def under_lock(self, act: Callable[[], T]) -> T:
+        """Return the result of `act`, called under the lock. No wait can end by it.
+
+        Raises:
+            CallFromWithin: this thread is inside a call of this pool already.
+        """
+        if self.busy and self.is_inside():
+            raise CallFromWithin
+        try:
+            self.enter()
+            self.busy = True
+            self.now()
+            found = act()
+            self.busy = False
+            self.leave()
+        except BaseException:
+            self.now = self.repaired
+            try:
+                self.free()
+            except RuntimeError:
+                pass
+            raise
+        return found
+
+    def _do(self, act: Callable[..., Sequence[Waiter]]) -> None:
+        """Call `act` under the lock; then wake, and start a timer. If it is cut short, free the lock, and no more."""
+        try:
+            self.enter()
+            self.busy = True
+            ended = act(self.now())
+            timer = self._arm()
+            self.busy = False
+            self.leave()
             for waiter in ended:
                 waiter.wake()
             if timer is not None:
                 self.start(timer)
-            if self.happened:
-                self.delivery.deliver()
-        except BalancerError:  # nothing was changed
+        except BaseException as error:
+            if error.__class__ not in REFUSALS:
+                self.now = self.repaired
+            try:
+                self.free()
+            except RuntimeError:
+                pass
             raise
-        except BaseException:
-            self.recover()
-            raise
-
-    def change_endpoints(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Change the endpoints of the core, or its strategy, with `act`; see `change`."""
-        self.change(lambda now: act(self.core, now))
-        self.attends = self.attends or self.core.admission.any
 
     def acquire(
         self, request: Request, timeout: float | None, priority: int, polls: Callable[[float], RetryPolls] | None = None
@@ -147,18 +253,33 @@ class Engine:
             priority: see `balancer.Pool.acquire`.
             polls: for a retry: called with the start of the wait, makes its polls.
         """
+        if self.busy and self.is_inside():
+            raise CallFromWithin
         lease: Lease | None = None
         try:
             self.enter()
-            lease = self.core.acquire(request, now := self.clock())
+            self.busy = True
+            lease = self.core.acquire(request, now := self.now())
             if lease is None:
                 lease = self.waits.in_thread(request, now, timeout, priority, polls)
             else:
+                self.busy = False
                 self.leave()
-            if request is not ANY or (self.attends and self.happened):
+            if request is not ANY or self.happened:
                 self.see_to(lease)
         except BaseException as error:
-            self.cut_short(error, lease)
+            if error.__class__ not in REFUSALS:
+                self.now = self.repaired
+            try:
+                self.free()
+            except RuntimeError:
+                pass
+            if lease is not None:
+                self.left.append((self.end, lease, _IGNORED))
+            try:
+                self.cut_short(error)
+            except (RecursionError, MemoryError):
+                self.elsewhere()
             raise
         if priority:
             lease.priority = priority
@@ -177,23 +298,27 @@ class Engine:
 
     def mark_leases(self, mark: Callable[[Lease], object]) -> Callable[[], None]:
         """Call `mark` with each lease that is granted from now on; see `balancer.Pool.mark_leases`."""
-        with self.lock:
+
+        def marked() -> None:
             self._marks = (*self._marks, mark)
             self.usual = Request(terms=self.usual.terms)
 
-        def unmark() -> None:
-            with suppress(PoolForked), self.lock:
-                self._marks = tuple(other for other in self._marks if other is not mark)
+        def forget(now: float) -> Sequence[Waiter]:
+            self._marks = tuple(other for other in self._marks if other is not mark)
+            return ()
 
+        def unmark() -> None:
+            with suppress(PoolForked):
+                self.change(forget)
+
+        self.under_lock(marked)
         return unmark
 
     # -- calls over the pool -----------------------------------------------------------------------
 
     def out_of_service(self) -> frozenset[str]:
         """Return the names of endpoints that are out of service for now: ejected, resting or spent."""
-        with self.lock:
-            out = self.core.out_of_service()
-        return out  # noqa: RET504, an interrupt after a call within `with` would leave the lock taken
+        return self.under_lock(self.core.out_of_service)
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Record a ping of endpoint `name`; see `balancer.Pool.pinged`."""
@@ -222,39 +347,50 @@ class Engine:
 
     def record(self, most: int) -> Recording:
         """Start a recording of up to `most` ended leases at once, until the last `collect`."""
-        with self.lock:
-            recording = self.core.recordings.begin(most)
-        return recording  # noqa: RET504, as above
+        return self.under_lock(partial(self.core.recordings.begin, most))
 
     def collect(self, recording: Recording, *, is_last: bool) -> Collected:
         """Take out what `recording` has kept. With `is_last`, stop it."""
-        with self.lock:
+
+        def taken() -> Collected:
             found = recording.collect(self.clock())
             if is_last:
                 self.core.recordings.end(recording)
-        return found
+            return found
+
+        return self.under_lock(taken)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that are in service or draining, as they are now."""
-        with self.lock:
+
+        def found() -> tuple[Endpoint, ...]:
             accounts = self.core.ledger.accounts()
-            found = tuple(each.endpoint for each in accounts if each.state is not MembershipState.RETIRING)
-        return found  # noqa: RET504, as above
+            return tuple(each.endpoint for each in accounts if each.state is not MembershipState.RETIRING)
+
+        return self.under_lock(found)
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
         """Return the pool at one instant; see `balancer.Pool.snapshot`."""
         self.give_back_abandoned(at_once=True)
-        with self.lock:
+
+        def seen() -> Callable[[], Snapshot]:
             endpoints, totals, waits = self.core.counters(now := self.clock())
             quotas = self.core.quotas(now)
             strategy = self.core.ledger.strategy.name
             times = self.core.times()
             rows = self.core.leases(now) if leases else ()
             more = also() if also is not None else None
+
+            def summed() -> Snapshot:
+                stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+                return Snapshot(now, stats, waits, times, tuple(rows), more)
+
+            return summed
+
+        summed = self.under_lock(seen)
         if self.happened:
             self.delivery.deliver()
-        stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
-        return Snapshot(now, stats, waits, times, tuple(rows), more)
+        return summed()
 
     def _end_observation(self, observation: Observation) -> None:
         observation.ended = True
@@ -273,31 +409,91 @@ class Engine:
 
     # -- what goes wrong ---------------------------------------------------------------------------
 
-    def recover(self, lease: Lease | None = None, outcome: Outcome = Outcome.IGNORED) -> None:
-        """Serve and wake waiters after a call was cut short: by a strategy that raised, or by an interrupt.
+    def _repaired(self) -> float:
+        """Repair the core after a call of it was cut short, and return the time. The lock must be held.
 
-        End `lease` with `outcome`: the caller will not get it, or has just released it.
+        Raises:
+            RecursionError, MemoryError: there is no room for it; the next call tries again.
         """
-        self.let_go()
-        with self.lock, suppress(Exception):  # the original error is already being raised
+        self.now = self.clock  # first, as another thread may set it without the lock
+        try:
             self.core.recover(self.clock(), set(self.waits))
             self.core.abandon(abandoned(self.core.ledger.out, math.inf), self.clock())
-        if lease is not None:
-            with suppress(LeaseError):
-                lease.release(outcome)
-        for waiter in self.waits:
-            if waiter.ended:
-                waiter.wake()
+        except BaseException as error:
+            self.now = self.repaired
+            if not isinstance(error, Exception) or isinstance(error, MemoryError) or has_no_room(error):
+                raise
+            self.now = self.clock  # the original error was raised already
+        self.later(self._ended)
+        return self.clock()
+
+    def recover(self) -> None:
+        """Repair the core if needed, serve and wake waiters, and do what is left to do."""
+        self._do(nothing)
+        self.catch_up()
         self.delivery.deliver()
+
+    def _recover_alone(self) -> None:
+        with suppress(Exception):  # the original error was raised where it happened
+            self.recover()
+
+    def later(self, act: Callable[..., Sequence[Waiter]], *given: object) -> None:
+        """Call `act` with the given arguments, and the time, when the current call is over."""
+        self.left.append((act, *given))
+        self.leave = self._leave_and_catch_up
+
+    def catch_up(self) -> None:
+        """Do what is left to do: what was called from within a call, and what an exception prevented."""
+        try:
+            while self.left:
+                try:
+                    self._do(self._next)
+                except Exception as error:
+                    if isinstance(error, MemoryError | PoolForked) or has_no_room(error):
+                        raise
+                    log_refused(error)
+        except BaseException:
+            self.leave = self._leave_and_catch_up
+            raise
+
+    def _leave_and_catch_up(self) -> None:
+        self.leave = self.free
+        self.free()
+        self.catch_up()
+
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
+        """End a lease that is out. The lock must be held."""
+        is_out = not lease.ended and isinstance(outcome, Outcome)
+        return self.core.release(lease, outcome, now) if is_out else ()
+
+    def _next(self, now: float) -> Sequence[Waiter]:
+        """Do the next thing that is left to do. If it has no room, it stays."""
+        if not self.left:
+            return ()
+        act, *given = self.left[0]
+        try:
+            ended: Sequence[Waiter] = act(*given, now)
+        except Exception as error:
+            if not isinstance(error, MemoryError) and not has_no_room(error):
+                self.left.popleft()
+            raise
+        self.left.popleft()
+        return ended
+
+    def _ended(self, now: float) -> Sequence[Waiter]:
+        return [waiter for waiter in self.waits if waiter.ended]
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True."""
-        with self.lock:
+
+        def found() -> Sequence[Lease]:
             out = self.core.ledger.out
             now = self.clock()
-            found = abandoned(out, now) if at_once or self._scan.is_due(len(out), now) else ()
-        if found:
-            self.change(partial(self.core.abandon, found))
+            return abandoned(out, now) if at_once or self._scan.is_due(len(out), now) else ()
+
+        leases = self.under_lock(found)
+        if leases:
+            self.change(partial(self.core.abandon, leases))
 
     def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]:
         """If a scan is due, end abandoned leases. If there were any, try to acquire again.
@@ -307,37 +503,31 @@ class Engine:
         out = self.core.ledger.out
         if not (self._scan.is_due(len(out), now) and abandoned(out, now)):
             return None, now
+        self.busy = False
         self.leave()
         self.give_back_abandoned(at_once=True)
         self.enter()
-        now = self.clock()
+        self.busy = True
+        now = self.now()
         return self.core.acquire(request, now), now
 
-    def cut_short(self, error: BaseException, lease: Lease | None) -> None:
-        """Repair the state after an acquire raised `error`, perhaps with the lock held and with `lease` granted."""
-        if isinstance(error, BalancerError):  # refused; but `tick` may have made events
-            self.let_go()
+    def cut_short(self, error: BaseException) -> None:
+        """Do the rest after an acquire that raised `error`, without the lock; the caller does not get the lease."""
+        if error.__class__ in REFUSALS:  # it may have made events
+            self.catch_up()
             if self.happened:
                 self.delivery.deliver()
-        else:  # e.g. KeyboardInterrupt in an observer: the caller does not get the lease
+        else:  # e.g. KeyboardInterrupt in an observer
             clear_frames(error.__traceback__)  # a frame may hold a granted lease: now it can be found as abandoned
-            self.recover(lease)
-
-    def let_go(self) -> None:
-        """Release the lock if this thread holds it. After a signal it may not hold it yet."""
-        with suppress(RuntimeError):
-            self.leave()
-
-    @property
-    def is_inside(self) -> bool:
-        """True if this thread is inside a call of the core. A finaliser can then run in the same thread."""
-        is_owned: bool = self.lock._is_owned()  # type: ignore[union-attr]  # what `threading.Condition` goes by
-        return is_owned
+            self.recover()
 
     def forked(self, parent: int) -> None:
         """Disable the pool in a forked child: the leases and the waiting threads belong to the parent."""
         self.lock = barred = ForkedLock(parent)
-        self.enter, self.leave = barred.acquire, barred.release
+        self.enter, self.is_inside = barred.acquire, barred._is_owned
+        self.leave = self.free = barred.release
+        self.now = self.clock
+        self.left.clear()
         self.waits.forget()
         self.happened.clear()
         self.delivery.observations = ()
@@ -362,6 +552,7 @@ class Engine:
     def leave_and_attend(self, ended: Sequence[Waiter]) -> None:
         """Release the lock, and do the rest after a call."""
         timer = None if self.core.due_s == math.inf else self._arm()
+        self.busy = False
         self.leave()
         for waiter in ended:
             waiter.wake()
@@ -381,10 +572,8 @@ class Engine:
         return self._alarm.arm(due_s)
 
     def _tick(self) -> None:
-        with self.lock:
-            if not self._alarm.rings():
-                return
-        self.change(lambda now: self.core.tick(now) if now >= self.core.due_s else ())
+        if self.under_lock(self._alarm.rings):
+            self.change(lambda now: self.core.tick(now) if now >= self.core.due_s else ())
 
 
 def _place_of_call() -> str:

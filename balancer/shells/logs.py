@@ -20,10 +20,11 @@ from balancer.core.events import (
     Restored,
     Spent,
 )
+from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -154,3 +155,16 @@ def log_broken(observation: Observation, error: Exception) -> None:
     _LOGGER.error(
         "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
     )
+
+
+def log_refused(error: Exception) -> None:
+    """Write a line about what was called from within a call of the pool, and was refused when that call was over.
+
+    Of an error that is not the pool's, such as one of a strategy, only kind and place: it may quote secrets.
+    """
+    if isinstance(error, BalancerError):
+        _LOGGER.warning("a call from within another call of the pool was refused: %s", error)
+        return
+    frame = extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    _LOGGER.error("a call from within another call of the pool raised %s at %s:%s", kind, frame.filename, frame.lineno)

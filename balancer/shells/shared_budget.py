@@ -1,5 +1,6 @@
 """The retry budget that all calls of a pool share, from any thread."""
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -13,7 +14,8 @@ __all__ = ["SharedBudget"]
 class SharedBudget:
     """A thread-safe `RetryBudget`.
 
-    It reads its own clock under its lock, so that its time never goes back. It ignores a given `now`.
+    It reads its own clock under its lock, so that its time never goes back. It ignores a given `now`. For a signal
+    handler or a finaliser that comes within a call of it, it has no retry.
 
     Args:
         settings: ratio, rate and window.
@@ -23,26 +25,36 @@ class SharedBudget:
     def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
         self._budget = RetryBudget(settings)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # it knows which thread holds it; none acquires it twice
         notify_of_forks(self)
 
     def forked(self, parent: int) -> None:
         """Make a new lock in a forked child: another thread may have held the old one."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def attempted(self) -> None:
         """Count a first attempt."""
+        if self._is_inside():
+            return
         with self._lock:
             self._budget.attempted(self._clock())
 
     def try_spend(self, now: float | None = None) -> bool:
         """Take one retry out of the budget. Return False if there is none."""
+        if self._is_inside():
+            return False
         with self._lock:
             spent = self._budget.try_spend(self._clock())
         return spent  # noqa: RET504  # an interrupt between a call and a return in the block would leave it locked
 
     def wait_s(self, now: float | None = None) -> float:
         """Return the seconds until a retry is possible if there is no call until then; 0: now; inf: never."""
+        if self._is_inside():
+            return math.inf
         with self._lock:
             left_s = self._budget.wait_s(self._clock())
         return left_s  # noqa: RET504  # see `try_spend`
+
+    def _is_inside(self) -> bool:
+        is_owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as `threading.Condition` does
+        return is_owned

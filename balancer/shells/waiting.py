@@ -9,23 +9,22 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.retry_polls import RetryPolls
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import LeaseError, WaitInCoroutine
+from balancer.errors import CallFromWithin, WaitInCoroutine
 from balancer.shells.alarm import Alarm
 from balancer.shells.coroutines import in_coroutine
 from balancer.shells.delivery import Delivery
-from balancer.shells.forks import ForkedLock
 from balancer.strategy import Request
 
-__all__ = ["Spot", "Told", "Waits", "granted_to", "nothing"]
+__all__ = ["Spot", "Told", "Waits", "nothing"]
 
+T = TypeVar("T")
 Told = Callable[[Any, None], object]
 
 _NEVER = math.inf  # looked up once
@@ -39,14 +38,21 @@ class _Engine(Protocol):
 
     core: Core
     clock: Callable[[], float]
-    lock: "threading.RLock | ForkedLock"
     leave: Callable[[], None]
+    free: Callable[[], None]
+    levels: Callable[[], int]
+    busy: bool
+    now: Callable[[], float]
+    repaired: Callable[[], float]
+    left: deque[tuple[Any, ...]]
     attends: bool
     happened: deque[Event]
     delivery: Delivery
     acquire_timeout_s: float
 
     def change(self, act: Callable[[float], Sequence[Waiter]]) -> None: ...
+    def under_lock(self, act: Callable[[], T]) -> T: ...
+    def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]: ...
     def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]: ...
     def give_back_abandoned(self, *, at_once: bool = False) -> None: ...
     def start(self, timer: threading.Timer) -> None: ...
@@ -121,8 +127,12 @@ class Waits:
     ) -> Lease:
         """Queue `request`, release the engine's lock, and wait in this thread."""
         engine = self._engine
+        # A signal handler that ran just as this thread had acquired the lock: `busy` was not set yet.
+        if engine.levels() > 1:
+            raise CallFromWithin
         lease, now = engine.once_more(request, now)
         if lease is not None:
+            engine.busy = False
             engine.leave()
             return lease
         deadline_s = now + (engine.acquire_timeout_s if timeout is None else timeout)
@@ -133,18 +143,25 @@ class Waits:
         waiter = engine.core.wait(request, now, deadline_s, priority, partial(_open, gate))
         try:
             self.sleeping[waiter] = None
+            engine.busy = False
             engine.leave()
             if engine.happened:
                 engine.delivery.deliver()
             self._sleep(waiter, gate, polls and polls(now))
             self.sleeping.pop(waiter, None)
         except BaseException:  # e.g. KeyboardInterrupt: the caller is gone and must not keep a lease
+            engine.now = engine.repaired
             try:
-                self.abandon(waiter)
-            finally:
-                self.sleeping.pop(waiter, None)
+                engine.free()
+            except RuntimeError:
+                pass
+            engine.left.append((self.dismiss, waiter, None))
             raise
-        return granted_to(waiter)
+        # No call here, as an interrupt comes at a call, and there may be no room for one.
+        if waiter.lease is not None:  # perhaps granted just as time ran out: then the lease counts
+            return waiter.lease
+        assert waiter.error is not None, "a wait ends with a lease or an error"
+        raise waiter.error
 
     def naps(self, waiter: Waiter, polls: RetryPolls | None, *, alone: bool = True) -> Iterator[float]:
         """Yield the seconds to wait at most, again and again, until `waiter` has ended. Between waits, do what is due.
@@ -182,13 +199,20 @@ class Waits:
                 engine.give_back_abandoned()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
-    def abandon(self, waiter: Waiter) -> None:
-        """Cancel the wait of a caller that is gone, and release a lease that it was granted."""
-        core = self._engine.core
-        self._engine.change(lambda now: core.cancel(waiter, now, timed_out=False))
+    def abandon(self, waiter: Waiter, at: Spot | None = None) -> None:
+        """Cancel the wait of a caller that is gone, and release a lease that it was granted. It waited at `at`."""
+        self._engine.change(partial(self.dismiss, waiter, at))
+
+    def dismiss(self, waiter: Waiter, at: Spot | None, now: float) -> Sequence[Waiter]:
+        """As `abandon`, under the lock."""
+        engine = self._engine
+        ended = engine.core.cancel(waiter, now, timed_out=False)
         if waiter.lease is not None:
-            with suppress(LeaseError):  # its `ttl_s` has just passed
-                waiter.lease.release(Outcome.IGNORED)
+            ended = [*ended, *engine.end(waiter.lease, Outcome.IGNORED, now)]
+        self.sleeping.pop(waiter, None)
+        if at is not None:
+            self.parked.pop(at, None)
+        return ended
 
     # -- tasks -------------------------------------------------------------------------------------
 
@@ -203,9 +227,7 @@ class Waits:
         All at once: else the lease of one would be granted to the next.
         """
         core = self._engine.core
-        with self._engine.lock:
-            parked = list(self.parked.items())
-        gone = [(at, waiter) for at, waiter in parked if at.is_over]
+        gone = [(at, waiter) for at, waiter in self._engine.under_lock(lambda: list(self.parked.items())) if at.is_over]
         self._engine.change(lambda now: [each for _, one in gone for each in core.cancel(one, now, timed_out=False)])
         for at, waiter in gone:
             self.parked.pop(at, None)
@@ -222,9 +244,8 @@ class Waits:
 
     def _go_round(self) -> None:
         engine = self._engine
-        with engine.lock:
-            round_s = min(2 * self.round_s, _LAST_LOOK_S) if self.round_s else _FIRST_LOOK_S
-            timer = self._rounds.arm(engine.clock() + round_s)
+        round_s = min(2 * self.round_s, _LAST_LOOK_S) if self.round_s else _FIRST_LOOK_S
+        timer = engine.under_lock(lambda: self._rounds.arm(engine.clock() + round_s))
         if timer is not None:
             engine.start(timer)
             if timer.ident is None:  # it was not started: the next task that waits tries again
@@ -232,22 +253,13 @@ class Waits:
         self.round_s = round_s
 
     def _look_round(self) -> None:
-        with self._engine.lock:
-            if not self._rounds.rings():
-                return
-            if not self.parked:
-                self.round_s = 0.0
-                return
+        if not self._engine.under_lock(self._rounds.rings):
+            return
+        if not self.parked:
+            self.round_s = 0.0
+            return
         self._engine.give_back_abandoned(at_once=True)
         self._go_round()
-
-
-def granted_to(waiter: Waiter) -> Lease:
-    """Return the lease of a wait that has ended, or raise its error."""
-    if waiter.lease is not None:  # perhaps granted just as time ran out: then the lease counts
-        return waiter.lease
-    assert waiter.error is not None, "a wait ends with a lease or an error"
-    raise waiter.error
 
 
 def nothing(now: float) -> Sequence[Waiter]:
@@ -257,7 +269,7 @@ def nothing(now: float) -> Sequence[Waiter]:
 
 def _open(gate: threading.Lock) -> None:
     """Let the thread at `gate` go on. May be called twice."""
-    try:  # noqa: SIM105  # `suppress` is three calls more for every lease that is handed on
+    try:  # `suppress` is three calls more for every lease that is handed on
         gate.release()
     except RuntimeError:
         pass

@@ -94,6 +94,7 @@ class ModelCharge:
     tokens: int
     estimate: int = 0
     beyond: int = 0
+    most: float = inf  # the whole quota of a minute
 
 
 class ModelPool:
@@ -264,7 +265,7 @@ class ModelPool:
         name, quota = self.quota(endpoint.spec)
         if quota is not None:
             tokens = _estimate(request, quota)
-            charge = ModelCharge(now + _WINDOW_S, 1, tokens, tokens)
+            charge = ModelCharge(now + _WINDOW_S, 1, tokens, tokens, most=quota.tokens_per_min or inf)
             self.charges.setdefault(name, []).append(charge)
             self.charge_of[lease_id] = name, charge
         endpoint.held[lease_id] = now, self.takes(request, endpoint)
@@ -296,6 +297,8 @@ class ModelPool:
         """Record how many tokens a call has used so far."""
         if lease.id in self.charge_of:
             name, charge = self.charge_of[lease.id]
+            if tokens > charge.most:
+                return  # not believed
             charge.tokens = min(tokens, charge.estimate)
             beyond = max(0, tokens - charge.estimate - charge.beyond)
             charge.beyond += beyond

@@ -35,12 +35,14 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        trouble: OSError | None = None,
         most: float = inf,
     ) -> None:
         self._may = may
         self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None)
         self.records: list[CoordinatorRecord] = []
+        self.trouble = trouble  # raised instead of a record that is kept
         self.port = port
         self._ready = threading.Event()
         known = last or CoordinatorRecord(0, ttl_s, frozenset())
@@ -58,7 +60,7 @@ class Serving:
             self.pool.engine.core,
             times=ClusterTimes(ttl_s),
             last=last,
-            keep=self.records.append,
+            keep=self._keep,
             token=token,
             guard=guard,
             may=self._may,
@@ -71,6 +73,11 @@ class Serving:
         await self._over.wait()
         await self.server.end()
         await asyncio.sleep(0)
+
+    def _keep(self, record: CoordinatorRecord) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.records.append(record)
 
     def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
         """Do something to the core, as a server whose config is read again."""

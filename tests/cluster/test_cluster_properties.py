@@ -25,7 +25,7 @@ _STEPS = st.one_of(
     st.tuples(
         st.sampled_from(["restart coordinator", "coordinator forgets", "kill coordinator", "cut", "mend"]), _WHICH
     ),
-    st.tuples(st.sampled_from(["add", "remove", "resize", "strategy"]), _WHICH),
+    st.tuples(st.sampled_from(["add", "remove", "resize", "strategy", "disk is full", "disk has room"]), _WHICH),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 19, 20, 39, 41, 45])),  # quarters of a second
 )
 
@@ -72,6 +72,8 @@ def step(world: World, name: str, which: int) -> None:
         world.use(NAMES[which % len(NAMES)])
     elif name in ("cut", "mend"):
         world.broken = name == "cut"
+    elif name in ("disk is full", "disk has room"):
+        world.full = name == "disk is full"
     elif process is None:
         return
     elif name == "ask":
@@ -106,6 +108,7 @@ _WEIGHTS = {
     "ask": 20, "release": 16, "cancel": 1, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
     "start member": 0.5, "kill member": 0.3, "restart coordinator": 0.3, "coordinator forgets": 0.05,
     "kill coordinator": 0.1, "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
+    "disk is full": 0.2, "disk has room": 1,
 }  # fmt: skip
 _WAITS = [1, 1, 1, 1, 1, 1, 2, 2, 4, 8, 20, 41]  # quarters of a second; a TTL is 40
 _FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which frame comes next: mostly the oldest
@@ -131,7 +134,7 @@ def life(seed: int, steps: int, *, strategy: str = "least_in_flight", block: int
 def test_so_it_stays_in_long_lives(block: int) -> None:
     seeds = range(400) if _IN_FULL else range(2)
     worlds = [life(seed, 400, block=block) for seed in seeds]
-    assert sum(world.granted for world in worlds) > 25 * len(worlds)
+    assert sum(world.granted for world in worlds) > 15 * len(worlds)
 
 
 @pytest.mark.parametrize("strategy", NAMES)

@@ -5,6 +5,7 @@ here looks into the parties to see whether a lease may be used: a lease may be u
 has not ended, when its member has done what its own clock says is due.
 """
 
+import errno
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from balancer.cluster.protocol import ClusterMember, ClusterTimes, Coordinator, CoordinatorRecord
 from balancer.cluster.protocol.messages import FromCoordinator, FromMember, MemberId
+from balancer.cluster.tcp.record_file import RecordKeeper
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError
@@ -80,6 +82,8 @@ class World:
         self.allowed = {each.name: each.capacity for each in self.endpoints}  # in use at most, by name
         self.times = ClusterTimes(TTL_S)
         self.disk: CoordinatorRecord | None = None
+        self.full = False  # the disk
+        self.records: RecordKeeper
         self.coordinator: Coordinator | None = None
         self.core: Core
         self.coordinator_clock: _Clock
@@ -103,6 +107,7 @@ class World:
         strategy = MAKERS[self.strategy](random.Random(1))
         self.core = Core(self.endpoints, strategy, lender=self, now=now)  # type: ignore[arg-type]  # nobody asks it
         self.coordinator = Coordinator(self.core, epoch=self.epoch, times=self.times, last=last, now=now)
+        self.records = RecordKeeper(self._keep, last, TTL_S)
         self.flush()
 
     def kill_coordinator(self) -> None:
@@ -208,16 +213,26 @@ class World:
     # -- the network -------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Let everybody send what they have to; the coordinator's record is kept before that."""
+        """Let everybody send what they have to. The coordinator's record is kept before, or newcomers get nothing."""
         if self.coordinator is not None:
-            sent = self.coordinator.take_out(self.coordinator_clock.at(self.t))
-            self.disk = self.coordinator.record
+            now = self.coordinator_clock.at(self.t)
+            sent = self.coordinator.take_out(now)
+            if not self.records.store(self.coordinator.record, now):
+                newcomers = {who for who, _ in sent if not self.records.has(who)}
+                sent = [(who, message) for who, message in sent if who not in newcomers]
+                for who in newcomers:
+                    self.coordinator.vanished(who, now)
             if not self.broken:
                 self.mail += [(who, message, False) for who, message in sent]
         for who, process in self.processes.items():
             out = process.member.take_out(process.clock.at(self.t))
             if not self.broken:
                 self.mail += [(who, message, True) for message in out]
+
+    def _keep(self, record: CoordinatorRecord) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.disk = record
 
     def deliver(self, index: int, *, keep: bool = False) -> None:
         """Deliver one of the messages on their way; it may come again if it is kept."""
@@ -324,7 +339,7 @@ class World:
         """Let the network be good from now on: within grace and TTL all that is lost is back, and all waits end."""
         if self.coordinator is None:
             self.restart_coordinator()
-        self.broken = False
+        self.broken = self.full = False
         longest = max(1 / rate for rate in _RATES)
         self.pass_time(2 * TTL_S * longest + 1, quick=True)
         held = Counter[str]()

@@ -183,11 +183,6 @@ def test_an_interrupt_at_any_point_of_a_call_whose_retry_waits_loses_no_slot_and
     assert went == ["http://a", "http://b"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the core is not re-entrant: what a signal handler does to the pool while the same thread is half-way "
-    "through a release corrupts the queue of waiters, at half of all points; an RLock lets it in",
-)
 @pytest.mark.more
 def test_a_signal_handler_may_close_the_pool_at_any_point_of_a_release() -> None:
     for number in range(1, 1000):

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+from typing import Any
 
 from balancer import Pool
 from tests.patience import PATIENCE_S
@@ -18,16 +19,16 @@ class WaitingThread(threading.Thread):
         ended_with: the URL that it leased, or what it was told.
     """
 
-    def __init__(self, pool: Pool, timeout: float | None = PATIENCE_S) -> None:
+    def __init__(self, pool: Pool, timeout: float | None = PATIENCE_S, **asked: Any) -> None:
         super().__init__(daemon=True)
-        self.pool, self.timeout = pool, timeout
+        self.pool, self.asked = pool, {"timeout": timeout, **asked}
         self.ended_with: BaseException | str | None = None
         self.start()
         until(lambda: is_asleep(self) or not self.is_alive())
 
     def run(self) -> None:
         try:
-            with self.pool.lease(timeout=self.timeout) as lease:
+            with self.pool.lease(**self.asked) as lease:
                 self.ended_with = lease.endpoint.url
         except BaseException as error:
             self.ended_with = error

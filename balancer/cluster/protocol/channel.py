@@ -7,9 +7,12 @@ on in the next connection, so a session survives a broken one.
 
 from collections import deque
 from math import inf
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["Channel"]
+__all__ = ["MOST_WORDS", "Channel"]
+
+MOST_WORDS: Final = 4096
+"""Words of one frame: a frame is read in one step, and nobody else is heard meanwhile."""
 
 _MOST = 64  # frames without an acknowledgement; further words wait, so that an absent peer costs only the words
 
@@ -62,13 +65,13 @@ class Channel:
         return words
 
     def frames(self, now: float, *, again: bool = False) -> list[tuple[int, tuple[Any, ...]]]:
-        """Return the frames to send now: a new one, and unacknowledged ones if they are due or `again` is True."""
+        """Return the frames to send now: new ones, and unacknowledged ones if they are due or `again` is True."""
         again = again or now >= self._due_s
         sent = list(self._unheard) if again else []
-        if self.has_words:
+        while self.has_words:
             self._number += 1
-            frame = self._number, tuple(self._words)
-            self._words.clear()
+            frame = self._number, tuple(self._words[:MOST_WORDS])
+            del self._words[:MOST_WORDS]
             self._unheard.append(frame)
             sent.append(frame)
         if sent and (again or self._due_s == inf):

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 
 from balancer.cluster.protocol.messages import (
+    MOST_WAITING,
     ClaimedLease,
     GrantedLease,
     IdleRecalled,
@@ -25,11 +26,12 @@ from balancer.cluster.protocol.messages import (
 from balancer.cluster.protocol.session import MemberSession, QueuedAcquire
 from balancer.core import Core, Waiter
 from balancer.endpoint import Lease, Outcome
-from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError
+from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError, TooManyWaiters
 
 __all__ = ["GrantQueue", "GrantedLeases"]
 
 _IGNORED = Outcome.IGNORED
+_FEWEST = 64  # with fewer deadlines a sweep is not worth it
 
 
 class GrantQueue:
@@ -48,8 +50,8 @@ class GrantQueue:
         self._core = core
         self._epoch = epoch
         self._sessions = sessions
-        self._parked: list[QueuedAcquire] = []
         self._deadlines: list[tuple[float, QueuedAcquire]] = []
+        self._sweep_at = _FEWEST
         self._orders = count()
         self._with_idle: dict[MemberSession, None] = {}  # those that may have idle leases
         self.is_open = False
@@ -57,19 +59,21 @@ class GrantQueue:
     # -- what members ask --------------------------------------------------------------------------
 
     def request(self, session: MemberSession, word: LeaseRequested, now: float) -> None:
-        """Grant a lease to a caller of a member, or let the caller wait."""
+        """Grant a lease to a caller of a member, or let the caller wait. Refuse it if too many of that member wait."""
         queued = QueuedAcquire(session, word, now, next(self._orders))
+        if len(session.acquires) >= MOST_WAITING:
+            _refuse(queued, TooManyWaiters(len(session.acquires), MOST_WAITING, of_one_process=True))
+            return
         session.acquires[word.number] = queued
         if self.is_open:
             self._submit(queued, now)
         else:
-            self._parked.append(queued)
             self._mind(queued)
 
     def open(self, now: float) -> None:
         """Start to grant. The callers that have waited longest come first."""
         self.is_open = True
-        parked, self._parked = self._parked, []
+        parked = [queued for session in self._sessions for queued in session.acquires.values()]
         for queued in sorted(parked, key=lambda each: (each.since_s, each.order)):
             if queued.stands:
                 self._submit(queued, now)
@@ -78,7 +82,7 @@ class GrantQueue:
         """Cancel the request of a caller."""
         queued = session.acquires.pop(word.number, None)
         if queued is not None:
-            self._withdraw(queued, now)
+            self._cancel([queued], now, timed_out=False)
 
     def amend(self, session: MemberSession, word: RequestAmended, now: float) -> None:
         """Change the request of a caller, at its place in the queue."""
@@ -95,17 +99,19 @@ class GrantQueue:
         """Cancel all requests of a member."""
         acquires = list(session.acquires.values())
         session.acquires.clear()
-        for queued in acquires:
-            self._withdraw(queued, now)
+        self._cancel(acquires, now, timed_out=False)
 
     # -- time --------------------------------------------------------------------------------------
 
     def expire(self, now: float) -> None:
         """Answer the requests that have timed out."""
+        late: list[QueuedAcquire] = []
         while self._deadlines and self._deadlines[0][0] <= now:
             queued = heappop(self._deadlines)[1]
             if queued.stands:
-                self._time_out(queued, now)
+                late.append(queued)
+        if late:
+            self._time_out(late, now)
 
     @property
     def due_s(self) -> float:
@@ -163,7 +169,7 @@ class GrantQueue:
                 if queued.waiter.ended:
                     self._answer(queued, now)
                 elif queued.deadline_s <= now:
-                    self._time_out(queued, now)
+                    self._time_out([queued], now)
                 else:
                     self._mind(queued)
                 return
@@ -176,6 +182,11 @@ class GrantQueue:
             self._grant(queued, lease, now)
 
     def _mind(self, queued: QueuedAcquire) -> None:
+        """Time it out at its deadline. The heap has at most twice as many entries as callers wait, and a few more."""
+        if len(self._deadlines) >= self._sweep_at:
+            self._deadlines = [entry for entry in self._deadlines if entry[1].stands]
+            heapify(self._deadlines)
+            self._sweep_at = 2 * len(self._deadlines) + _FEWEST
         if queued.deadline_s < inf:
             heappush(self._deadlines, (queued.deadline_s, queued))
 
@@ -202,19 +213,19 @@ class GrantQueue:
         session.leases[token] = lease
         return GrantedLease(token, session.number_of(lease.endpoint), lease.slots)
 
-    def _time_out(self, queued: QueuedAcquire, now: float) -> None:
-        waiter = queued.waiter
-        if waiter is None:
-            _refuse(queued, AcquireTimeout(now - queued.since_s, queued.deadline_s - queued.since_s))
-            return
-        self.settle(lambda: self._core.cancel(waiter, now, timed_out=True), now)
-        self._answer(queued, now)
+    def _time_out(self, late: list[QueuedAcquire], now: float) -> None:
+        self._cancel(late, now, timed_out=True)
+        for queued in late:
+            if queued.waiter is None:
+                _refuse(queued, AcquireTimeout(now - queued.since_s, queued.deadline_s - queued.since_s))
+            else:
+                self._answer(queued, now)
 
-    def _withdraw(self, queued: QueuedAcquire, now: float) -> None:
-        """Cancel an acquire whose answer is not wanted any more."""
-        waiter = queued.waiter
-        if waiter is not None:
-            self.settle(lambda: self._core.cancel(waiter, now, timed_out=False), now)
+    def _cancel(self, acquires: list[QueuedAcquire], now: float, *, timed_out: bool) -> None:
+        """Cancel acquires, together: after each one the core may have to look at all that wait."""
+        waiters = [queued.waiter for queued in acquires if queued.waiter is not None]
+        if waiters:
+            self.settle(lambda: self._core.cancel_all(waiters, now, timed_out=timed_out), now)
 
     def _answer(self, queued: QueuedAcquire, now: float) -> None:
         waiter = queued.waiter
@@ -262,7 +273,7 @@ class GrantedLeases:
         lease = session.leases.get(word.token)
         if lease is None:
             return
-        lease.granted_s = max(lease.granted_s, now - word.used_s)  # the time of the call, without the messages
+        lease.granted_s = min(now, max(lease.granted_s, now - word.used_s))  # without the messages
         lease.hint = word.hint
         if word.raised:
             lease.raised = word.raised
@@ -291,7 +302,7 @@ class GrantedLeases:
             return None
         lease = self._core.adopt(claimed.endpoint, claimed.slots, claimed.terms, claimed.tokens, now)
         if lease is not None:
-            lease.granted_s = now - claimed.held_s
+            lease.granted_s = now - max(0.0, claimed.held_s)
             self._adopted.add(claimed.token)
         return lease
 

@@ -23,6 +23,7 @@ from balancer.cluster.protocol.member_leases import (
 )
 from balancer.cluster.protocol.membership import ContactState, CoordinatorContact
 from balancer.cluster.protocol.messages import (
+    MOST_WAITING,
     CallHedged,
     CallRetried,
     EndpointListed,
@@ -48,7 +49,7 @@ from balancer.cluster.protocol.times import ClusterTimes
 from balancer.core.events import Abandoned, Added, Hedged, Journal, Queued, Removed, Retried, TimedOut
 from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, Lender, Outcome
-from balancer.errors import AcquireTimeout, BalancerError, LeaseError, PoolClosed
+from balancer.errors import AcquireTimeout, BalancerError, LeaseError, PoolClosed, TooManyWaiters
 from balancer.load import Load
 from balancer.strategy import Request
 
@@ -100,6 +101,7 @@ class ClusterMember:
     Args:
         who: its name, and an incarnation that is unique for each start.
         lender: takes leases back (the shell).
+        blank: makes a blank lease; a shell's own kind may look at the clock.
         block: how many leases to ask for at once; 1: one by one.
         times: until the coordinator has sent its TTL, how often to ask to join. `idle_s` is the member's own.
         stirred: called when there is something to send, perhaps often.
@@ -117,6 +119,7 @@ class ClusterMember:
         who: MemberId,
         *,
         lender: Lender,
+        blank: Callable[[], Lease] = Lease,
         block: int = 1,
         times: ClusterTimes | None = None,
         stirred: Callable[[], object] | None = None,
@@ -125,7 +128,7 @@ class ClusterMember:
         self._who = who
         self._stirred = stirred or _nothing
         self._contact = CoordinatorContact(who, times or ClusterTimes(), now)
-        self._leases = LeaseTable(lender, self._say)
+        self._leases = LeaseTable(lender, blank, self._say)
         self._callers = CallerQueue()
         self._closed = False
         self.out = self._leases.out
@@ -273,9 +276,11 @@ class ClusterMember:
     def wait(
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
-        """Queue a request, and ask the coordinator."""
+        """Queue a request, and ask the coordinator. Raises PoolClosed; TooManyWaiters: `MOST_WAITING` wait already."""
         if self._closed:
             raise PoolClosed
+        if len(self._callers) >= MOST_WAITING:
+            raise TooManyWaiters(len(self._callers), MOST_WAITING, of_one_process=True)
         waiter, number = self._callers.push(request, now, deadline_s, priority, wake)
         self.journal.note(Queued, now)
         self._say(self._callers.request(number, self.offered.block, now))
@@ -339,7 +344,7 @@ class ClusterMember:
     def abandon(self, leases: Sequence[Lease], now: float) -> Served:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
-            if not lease.ended and not self._expire(now):
+            if lease.account is not None and not self._expire(now):
                 self.journal.note(Abandoned, now, *facts_of_lease(lease), now - lease.granted_s)
                 lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
                 self.release(lease, _IGNORED, now)

@@ -103,6 +103,7 @@ class LeaseTable:
 
     Args:
         lender: takes them back.
+        blank: makes a blank lease.
         say: reports an end to the coordinator.
 
     Attributes:
@@ -112,12 +113,13 @@ class LeaseTable:
         counters: counts them.
     """
 
-    def __init__(self, lender: Lender, say: Callable[[object], object]) -> None:
+    def __init__(self, lender: Lender, blank: Callable[[], Lease], say: Callable[[object], object]) -> None:
         self.out: dict[int, Lease] = {}
         self.idle = IdleLeases()
         self.journal = Journal()
         self.counters = MemberCounters()
         self._lender = lender
+        self._blank = blank
         self._say = say
         self._held: dict[LeaseToken, MemberLease] = {}
         self._terms = LeaseTimers()
@@ -136,7 +138,7 @@ class LeaseTable:
 
     def lend(self, held: MemberLease, request: Request, now: float, waited_s: float = 0.0) -> Lease:
         """Make a lease for a caller."""
-        lease = Lease()
+        lease = self._blank()
         lease.slots = held.slots
         lease.id = next(self._ids)
         lease.endpoint = held.endpoint

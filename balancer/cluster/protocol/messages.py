@@ -14,7 +14,7 @@ A refusal carries an error, which is raised in the other process. Errors that th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
 from balancer.errors import (
@@ -30,6 +30,7 @@ from balancer.load import Load
 from balancer.strategy import Request
 
 __all__ = [
+    "MOST_WAITING",
     "CallHedged",
     "CallRetried",
     "ClaimedLease",
@@ -61,6 +62,10 @@ __all__ = [
     "error_of",
     "facts_of",
 ]
+
+
+MOST_WAITING: Final = 10_000
+"""So many callers of one member may wait. More would cost the coordinator time that the other members need."""
 
 
 class MemberId(NamedTuple):
@@ -333,7 +338,7 @@ _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
     AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
     QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
     NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
-    TooManyWaiters: lambda e: (e.waiting, e.limit),
+    TooManyWaiters: lambda e: (e.waiting, e.limit, *((True,) if e.of_one_process else ())),
     PoolClosed: lambda e: (),
     StrategyError: _told,
 }

@@ -1,6 +1,8 @@
 """Member sessions, as the coordinator keeps them: leases, queued acquires, and the channel to the member."""
 
+from collections import deque
 from dataclasses import replace
+from typing import Any
 
 from balancer.cluster.protocol.channel import Channel
 from balancer.cluster.protocol.messages import (
@@ -34,7 +36,7 @@ class QueuedAcquire:
     def __init__(self, session: "MemberSession", ask: LeaseRequested, now: float, order: int) -> None:
         self.session = session
         self.ask = ask
-        self.since_s = now - ask.waited_s
+        self.since_s = now - max(0.0, ask.waited_s)
         self.deadline_s = now + ask.timeout_s
         self.waiter: Waiter | None = None
         self.order = order
@@ -67,6 +69,7 @@ class MemberSession:
         leases: its leases, by token.
         acquires: its requests, by number.
         accepted: the answer to its start, for resends; None once it has sent a frame in this session.
+        backlog: words that were received and are not handled yet.
     """
 
     def __init__(self, start: SessionStart, until_s: float, again_s: float, due: "dict[MemberSession, None]") -> None:
@@ -76,6 +79,7 @@ class MemberSession:
         self.until_s = until_s
         self.leases: dict[LeaseToken, Lease] = {}
         self.acquires: dict[int, QueuedAcquire] = {}
+        self.backlog: deque[Any] = deque()
         self.accepted: SessionAccepted | None = None
         self.epoch = start.epoch
         self._due = due

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from balancer.cluster.protocol import messages as m
+from balancer.cluster.protocol.channel import MOST_WORDS
 
 __all__ = [
     "LONGEST",
@@ -126,6 +127,8 @@ class _Reader:
             said: Any = self._heads[number].decode(raw)
             if number == 3:
                 who, epoch, session, sent_s, count, got, words = said
+                if len(words) > MOST_WORDS:
+                    raise ValueError(f"a frame has {len(words)} words; at most {MOST_WORDS} are allowed")
                 message: Any = m.MemberFrame(who, epoch, session, sent_s, count, got, self._said(words))
             elif number == 13:
                 epoch, session, heard_s, count, got, words = said
@@ -191,6 +194,8 @@ def _check(message: Any) -> None:
         for held in message.held:
             _at_least(held.slots, 1)
             _finite(held.held_s)
+            if held.tokens is not None:
+                _at_least(held.tokens, 0)
     elif isinstance(message, m.JoinRequest):
         _finite(message.sent_s)
 

@@ -219,6 +219,7 @@ class MemberConnection:
                 if self._transport is not None:
                     self._transport.abort()
                 return
+        self.refused = ""  # a server that refused it before has let it in
         self._party.heard(messages)
         self._flush()
 

@@ -7,16 +7,23 @@ held in reserve for it, so that it can be written when the process has no other 
 import errno
 import fcntl
 import json
+import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.messages import MemberId
 from balancer.errors import ConfigError
 
-__all__ = ["RecordFile", "dump_record", "parse_record"]
+__all__ = ["RecordFile", "RecordKeeper", "dump_record", "parse_record"]
+
+_log = logging.getLogger("balancer.serve")
+
+_AGAIN_S: Final = 1.0  # until a record that could not be stored is tried again
 
 
 class RecordFile:
@@ -50,14 +57,17 @@ class RecordFile:
         self.last = _read(path)
 
     def keep(self, record: CoordinatorRecord) -> None:
-        """Write `record` so that it survives a power failure. Raises OSError."""
+        """Write `record` so that it survives a power failure. Raises OSError, with the path; the file is unchanged."""
         text = dump_record(record)
         fresh = self._path.with_name(self._path.name + ".new")
-        with open(self._opened(fresh), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, self._path)
+        try:
+            with open(self._opened(fresh), "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(fresh, self._path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(self._path)) from None
         if self._reserve is None:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -78,6 +88,56 @@ class RecordFile:
         os.close(self._lock)
         if self._reserve is not None:
             os.close(self._reserve)
+
+
+class RecordKeeper:
+    """Stores the coordinator's record whenever it is new, or again after a while if that fails.
+
+    Args:
+        keep: stores a record; raises OSError.
+        stored: the record that is stored already.
+        ttl_s: of this coordinator.
+
+    Attributes:
+        stored: the record that the next coordinator would find; None: there is none.
+        due_s: when to try again; inf: the newest record is stored.
+        trouble: why it is not, in words; "" if it is.
+    """
+
+    def __init__(
+        self, keep: Callable[[CoordinatorRecord], None], stored: CoordinatorRecord | None, ttl_s: float
+    ) -> None:
+        self._keep = keep
+        self._ttl_s = ttl_s
+        self.stored = stored
+        self.due_s = inf
+        self.trouble = ""
+
+    def store(self, record: CoordinatorRecord, now: float) -> bool:
+        """Store `record` if it is new. Return whether it is stored."""
+        if record is self.stored:
+            return True
+        if self.due_s < inf and now < self.due_s:
+            return False
+        try:
+            self._keep(record)
+        except OSError as error:
+            trouble = f"{error.filename or 'its record'} cannot be written: {error.strerror or error}"
+            if trouble != self.trouble and self.stored is not None:
+                _log.error("%s; until then nobody new is let in, and those that are known are served", trouble)
+            self.trouble, self.due_s = trouble, now + _AGAIN_S
+            return False
+        if self.trouble:
+            _log.warning("the record of the pool is written again, so new processes are let in")
+        self.stored, self.trouble, self.due_s = record, "", inf
+        return True
+
+    def has(self, who: MemberId) -> bool:
+        """Return whether the next coordinator would wait for this member, and long enough."""
+        stored = self.stored
+        if stored is None or stored.ttl_s < self._ttl_s:
+            return False
+        return stored.holders is None or who in stored.holders
 
 
 def dump_record(record: CoordinatorRecord) -> str:

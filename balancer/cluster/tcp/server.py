@@ -1,6 +1,9 @@
 """The server of a cluster: one event loop around a coordinator, one connection for each member.
 
-It stores the coordinator's record before it sends anything.
+It stores the coordinator's record before it sends anything to a member that the stored record does not have. If the
+record cannot be stored, e.g. on a full disk, it refuses new members and serves the others: the next coordinator will
+wait for them.
+
 
 A connection counts, and its time runs, from when it is accepted: before TLS, and before its first message.
 """
@@ -15,7 +18,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from balancer.cluster.protocol import ClusterTimes, Coordinator, CoordinatorRecord
 from balancer.cluster.protocol.messages import FromCoordinator, MemberId
@@ -33,8 +36,10 @@ from balancer.cluster.tcp.codec import (
 )
 from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.cluster.tcp.liveness import has_died, is_visible
+from balancer.cluster.tcp.record_file import RecordKeeper
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
 from balancer.core import Core
+from balancer.errors import ConfigError
 
 __all__ = ["PoolServer"]
 
@@ -54,6 +59,7 @@ _ADVICE: Final = {
     "TLS": "this server has no TLS: connect to balancer://, or give the server --cert and --key",
     "HTTP": "ask for the page at its own port: --page",
 }
+_Sent: TypeAlias = list[tuple[MemberId, FromCoordinator]]
 _LOOKS, _LOOK_S = 100, 0.02  # tests whether a process that closed its connection has died: how many, and how often
 
 
@@ -63,8 +69,8 @@ class PoolServer:
     Args:
         core: the coordinator's core. Other code uses it only under `guard`.
         times: of the cluster.
-        last: the record of the previous coordinator.
-        keep: stores the record; raises OSError.
+        last: the record of the previous coordinator, as it is stored.
+        keep: stores the record in its place; raises OSError.
         token: the token of members; "": none is needed.
         guard: runs each step. It gets the step as a function, and may lock what other threads read.
         told: called after each step, when nothing is locked.
@@ -87,13 +93,12 @@ class PoolServer:
         may: Callable[[], bool] | None = None,
         most: float = inf,
     ) -> None:
-        self._keep = keep
         self._token = token.encode()
         self._guard = guard or _do
         self._told = told or _nothing
         self._may = may or _always
         self._lines: dict[MemberId, _Line] = {}
-        self._kept: CoordinatorRecord | None = None
+        self._records = RecordKeeper(keep, last, times.ttl_s)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving: set[asyncio.Task[None]] = set()
@@ -109,7 +114,12 @@ class PoolServer:
         self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen, and return the port. Raises OSError."""
+        """Listen, and return the port.
+
+        Raises:
+            OSError: it cannot listen.
+            ConfigError: no record is stored, and none can be: nobody could be let in.
+        """
         loop = asyncio.get_running_loop()
         bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
         listening = [each.dup() for each in bound.sockets]
@@ -123,6 +133,8 @@ class PoolServer:
         for each in listening:
             self._begin(self._accept(each, tls))
         self.act(_nothing)
+        if not self._records.stored:
+            raise ConfigError(f"{self._records.trouble}; nobody can be let in, so make room or choose another place")
         found: int = listening[0].getsockname()[1]
         return found
 
@@ -218,8 +230,8 @@ class PoolServer:
             return "the token is wrong or missing; give token=, or set BALANCER_SERVE_TOKEN"
         if self._open.served >= self._most:
             return (
-                f"this server has {self._most:g} connections, the most that its limit of open files allows; start it with "
-                "a higher `ulimit -n` (systemd: LimitNOFILE=)"
+                f"this server has {self._most:g} connections, the most that its limit of open files allows; "
+                "start it with a higher `ulimit -n` (systemd: LimitNOFILE=)"
             )
         self._lines[opening.who] = line
         return None
@@ -250,13 +262,13 @@ class PoolServer:
         """Do a step of the coordinator, store its record if that is new, and send its messages."""
         try:
             self._act(step)
-        finally:  # e.g. a full disk: unsent messages are sent again later
+        finally:  # unsent messages are sent again later
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
         if self._over or not self._may():
             return
-        sent: list[tuple[MemberId, FromCoordinator]] = []
+        sent: _Sent = []
 
         def locked() -> None:
             step()
@@ -266,10 +278,10 @@ class PoolServer:
             sent.extend(self.coordinator.take_out(now))
 
         self._guard(locked)
-        record = self.coordinator.record
-        if record is not self._kept:
-            self._keep(record)
-            self._kept = record
+        if not self._records.store(self.coordinator.record, clock()):
+            if not self._may():
+                return
+            sent = self._without_newcomers(sent)
         by_line: dict[_Line, list[bytes]] = {}
         for who, message in sent:
             line = self._lines.get(who)
@@ -279,11 +291,29 @@ class PoolServer:
             line.send(b"".join(frames))
         self._told()
 
+    def _without_newcomers(
+        self, sent: list[tuple[MemberId, FromCoordinator]]
+    ) -> list[tuple[MemberId, FromCoordinator]]:
+        """Refuse the members that are not in the stored record. Return the messages to the others."""
+        newcomers = {who for who, _ in sent if not self._records.has(who)}
+        for who in newcomers:
+            line = self._lines.pop(who, None)
+            if line is not None:
+                line.refuse(f"it cannot let in anybody new: {self._records.trouble}; it serves those that it knows")
+        if newcomers:
+            asyncio.get_running_loop().call_soon(self.act, lambda: self._forget(newcomers))
+        return [(who, message) for who, message in sent if who not in newcomers]
+
+    def _forget(self, newcomers: set[MemberId]) -> None:
+        for who in newcomers:
+            if who not in self._lines:  # else it has come again since
+                self.coordinator.vanished(who, clock())
+
     def _wind(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due_s = self.coordinator.due_s
+        due_s = min(self.coordinator.due_s, self._records.due_s)
         if due_s < inf and not self._over:
             loop = asyncio.get_running_loop()
             least_s = 0.0 if self._may() else _SILENT_S
@@ -375,6 +405,10 @@ class _Line(asyncio.Protocol):
 
     def _close(self, why: str) -> None:
         self._server.left(self.peer, why)
+        self.refuse(why)
+
+    def refuse(self, why: str) -> None:
+        """Tell the member why the connection ends, and end it."""
         self._server.wait(self, "its end")
         self._transport.write(encoded(Closing(why)))
         self._transport.close()

@@ -95,7 +95,7 @@ class TaskDriver(CallDriver, Generic[T]):
 
     def _collected(self) -> None:
         """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
-        if self._engine.is_inside:
+        if self._engine.is_inside():
             for lease in self.hand:
                 lease.entered = True
             self.hand.clear()

@@ -7,12 +7,12 @@ from typing import Any
 
 from balancer.core import Waiter
 from balancer.core.retry_polls import RetryPolls
-from balancer.endpoint import Lease
-from balancer.errors import PoolForked
+from balancer.endpoint import Lease, Outcome
+from balancer.errors import REFUSALS, CallFromWithin, PoolForked
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout
 from balancer.shells.tasks.parking import spot
-from balancer.shells.waiting import Spot, granted_to
+from balancer.shells.waiting import Spot
 from balancer.strategy import ANY, Request
 
 __all__ = ["TaskLeaseContext", "acquire", "asking"]
@@ -38,9 +38,13 @@ async def acquire(
     waits = engine.waits
     lease: Lease | None = None
     waiter: Waiter | None = None
+    waits_now = False
+    if engine.busy and engine.is_inside():
+        raise CallFromWithin
     try:
         engine.enter()
-        lease = engine.core.acquire(request, now := engine.clock())
+        engine.busy = True
+        lease = engine.core.acquire(request, now := engine.now())
         if lease is None:
             lease, now = engine.once_more(request, now)
         if lease is None:
@@ -48,37 +52,43 @@ async def acquire(
             deadline_s = now + (engine.acquire_timeout_s if timeout is None else timeout)
             waiter = engine.core.wait(request, now, deadline_s, priority, at.wake)
             waits.parked[at] = waiter
+        engine.busy = False
         engine.leave()
-    except BaseException as error:
-        engine.cut_short(error, lease)
-        if waiter is not None and waits.parked.pop(at, None) is not None:
-            waits.abandon(waiter)
-        raise
-    if waiter is not None:  # no call between the two `try`: an interrupt comes at a call
-        try:
+        if waiter is not None:
+            waits_now = True
             if engine.happened:
                 engine.delivery.deliver()
             waits.look_for_tasks()
             for nap_s in waits.naps(waiter, polls and polls(now), alone=False):
                 await at.wait(nap_s)
             waits.parked.pop(at, None)
-        except GeneratorExit:
-            _collected(engine, waiter, at)
-            raise
-        except BaseException:  # e.g. it is cancelled, perhaps at the moment of the grant
-            try:
-                waits.abandon(waiter)
-            finally:
-                waits.parked.pop(at, None)
-            raise
-        lease = granted_to(waiter)
-    assert lease is not None, "it was granted one, at once or at the end of its wait"
-    if request is not ANY or (engine.attends and engine.happened):
-        try:
+            if waiter.lease is None:
+                assert waiter.error is not None, "a wait ends with a lease or an error"
+                raise waiter.error
+            lease = waiter.lease
+        assert lease is not None, "it was granted one, at once or at the end of its wait"
+        if request is not ANY or engine.happened:
             engine.see_to(lease)
-        except BaseException:
-            engine.recover(lease)
-            raise
+    except GeneratorExit:
+        if waiter is not None:
+            _collected(engine, waiter, at)
+        raise
+    except BaseException as error:  # e.g. it is cancelled, perhaps at the moment of the grant
+        if not waits_now and error.__class__ not in REFUSALS:
+            engine.now = engine.repaired
+        try:
+            engine.free()
+        except RuntimeError:
+            pass
+        if lease is not None:
+            engine.left.append((engine.end, lease, Outcome.IGNORED))
+        elif waiter is not None:
+            engine.left.append((waits.dismiss, waiter, at))
+        try:
+            engine.cut_short(error)
+        except (RecursionError, MemoryError):
+            engine.elsewhere()
+        raise
     if priority:
         lease.priority = priority
     if block is not None:
@@ -122,7 +132,7 @@ class TaskLeaseContext:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
         # A task may be collected inside a call of the core. Then its lease will be found as abandoned.
-        if kind is not GeneratorExit or not self._engine.is_inside:
+        if kind is not GeneratorExit or not self._engine.is_inside():
             self.lease.__exit__(kind, error, traceback)
         done: Awaitable[None] = _DONE
         return done
@@ -133,7 +143,7 @@ def _collected(engine: Engine, waiter: Waiter, at: Spot) -> None:
 
     That may happen inside a call of the core, in this thread. Then the waker does the rest.
     """
-    if engine.is_inside:
+    if engine.is_inside():
         at.deserted = True
         if waiter.lease is not None:
             waiter.lease.entered = True  # so that it can be found as abandoned

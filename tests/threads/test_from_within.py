@@ -1,0 +1,261 @@
+"""Calls of a pool from within a call of it, in the same thread: finalisers, signal handlers, strategies, observers.
+
+A release is done when the outer call is over. An acquire is refused. The outer call goes on as if nothing had been.
+"""
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from balancer_strategies.fifo import Fifo
+
+from balancer import AcquireTimeout, CallFromWithin, Endpoint, Lease, LeaseError, Pool, PoolClosed, StrategyError
+from balancer.core.events import Granted
+from balancer.settings.rules import HealthSettings
+from tests.threads.crew import assert_nothing_lost
+from tests.threads.interrupts import points
+from tests.threads.waiter import WaitingThread
+
+_ALL = (
+    "balancer/core/",
+    "balancer/kit/",
+    "balancer/pool/pool.py",
+    "balancer/shells/waiting.py",
+    "balancer/shells/engine.py",
+    "balancer/shells/delivery.py",
+    "balancer/endpoint.py",
+    "_strategies/",
+)
+
+
+def _waits(pool: Pool) -> None:
+    with suppress(AcquireTimeout):
+        pool.acquire(timeout=0.001, labels={"busy"}).release()
+
+
+_OUTER: dict[str, Callable[[Pool], object]] = {
+    "lease": lambda pool: pool.acquire(timeout=0).release(),
+    "wait": _waits,
+    "call": lambda pool: pool.call(lambda lease: None, attempts=1),
+    "stats": lambda pool: pool.stats(),
+    "add": lambda pool: pool.add("http://new"),
+    "update": lambda pool: pool.update("b", weight=2.0),
+}
+
+
+def _pool() -> tuple[Pool, Lease]:
+    """Return a pool with one free slot, and the lease of the other one."""
+    pool = Pool([Endpoint("a"), Endpoint("b", labels=frozenset({"busy"}))], seed=1, health=HealthSettings())
+    return pool, pool.acquire(labels={"busy"})
+
+
+@pytest.mark.parametrize("outer", _OUTER)
+def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
+    outer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for handle in points(*_ALL, least=10):
+        pool, busy = _pool()
+        waiter = WaitingThread(pool, 30, labels={"busy"})  # it is handed the slot, and is woken
+        where = handle(lambda pool=pool: _OUTER[outer](pool), busy.release)
+        if where is None:
+            busy.release()
+        waiter.join(30)
+        assert waiter.ended_with == "b", f"{waiter.ended_with} after a release at {where}"
+        assert [each.in_flight for each in pool.stats().endpoints[:2]] == [0, 0], where
+        assert pool.stats().waiting == 0, where
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("outer", _OUTER)
+def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_on(outer: str) -> None:
+    """As a signal handler does it that leases, with a timeout. It is granted where the lock is free."""
+    answers = set()
+    for handle in points(*_ALL, least=10):
+        pool, busy = _pool()
+
+        def act(pool: Pool = pool) -> None:
+            try:
+                pool.acquire(timeout=0.001, labels={"busy"}).release()
+            except (AcquireTimeout, CallFromWithin) as error:
+                answers.add(type(error))
+
+        where = handle(lambda pool=pool: _OUTER[outer](pool), act)
+        busy.release()
+        other = threading.Thread(target=lambda pool=pool: pool.acquire(30, labels={"busy"}).release(), daemon=True)
+        other.start()
+        other.join(30)
+        assert not other.is_alive(), f"the pool is locked after a handler at {where}"
+        assert [each.in_flight for each in pool.stats().endpoints[:2]] == [0, 0], where
+    assert answers == {AcquireTimeout, CallFromWithin}
+
+
+def _from_within(pool: Pool) -> dict[str, Callable[[], object]]:
+    return {
+        "acquire": lambda: pool.acquire(timeout=0),
+        "lease": lambda: pool.lease(timeout=0),
+        "call": lambda: pool.call(lambda lease: None),
+        "add": lambda: pool.add("http://new"),
+        "drain": lambda: pool.drain("a"),
+        "remove": lambda: pool.remove("a"),
+        "update": lambda: pool.update("a", capacity=2),
+        "set_strategy": lambda: pool.set_strategy("fifo"),
+        "stats": pool.stats,
+        "leases": pool.leases,
+        "endpoints": pool.endpoints,
+        "out_of_service": pool.out_of_service,
+    }
+
+
+class _Busybody(Fifo):
+    """A strategy that does what it is told when it is asked."""
+
+    name = "busybody"
+    acts: Callable[[], object] | None = None
+
+    def pick(self, request: Any, now: float) -> Any:
+        act, type(self).acts = self.acts, None
+        if act is not None:
+            act()
+        return super().pick(request, now)
+
+
+@pytest.fixture
+def busybody() -> Iterator[type[_Busybody]]:
+    yield _Busybody
+    _Busybody.acts = None
+
+
+@pytest.mark.parametrize("what", sorted(_from_within(Pool())))
+def test_what_needs_an_answer_is_refused_in_one_line(what: str, busybody: type[_Busybody]) -> None:
+    pool = Pool(["a", "b"], strategy=busybody)
+    busybody.acts = staticmethod(_from_within(pool)[what])
+    with pytest.raises(CallFromWithin) as refusal:
+        pool.acquire(timeout=0)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 300
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_strategy_that_leases_fails_the_waiter_it_was_to_serve(busybody: type[_Busybody]) -> None:
+    pool = Pool(["a"], strategy=busybody)
+    lease = pool.acquire(timeout=0)
+    waiter = WaitingThread(pool, 30)
+    busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
+    lease.release()
+    waiter.join(30)
+    assert isinstance(waiter.ended_with, StrategyError)
+    assert "CallFromWithin" in str(waiter.ended_with)
+    assert_nothing_lost(pool, 1)
+
+
+def test_a_strategy_may_release_and_close(busybody: type[_Busybody]) -> None:
+    pool = Pool(["a", "b"], strategy=busybody)
+    first = pool.acquire(timeout=0)
+    busybody.acts = staticmethod(first.release)
+    second = pool.acquire(timeout=0)
+    assert first.ended
+    assert not second.ended
+    busybody.acts = staticmethod(pool.close)
+    third = pool.acquire(timeout=0)
+    with pytest.raises(PoolClosed):
+        pool.acquire(timeout=0)
+    second.release()
+    third.release()
+
+
+def test_a_second_release_from_within_is_refused_in_the_log(
+    busybody: type[_Busybody], caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = Pool(["a", "b"], strategy=busybody)
+    lease = pool.acquire(timeout=0)
+    lease.release()
+    busybody.acts = staticmethod(lease.release)
+    pool.acquire(timeout=0).release()
+    assert ["already" in line for line in caplog.messages] == [True]
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_pool_can_be_shown_from_within(busybody: type[_Busybody]) -> None:
+    pool = Pool(["a"], strategy=busybody)
+    shown: list[str] = []
+    busybody.acts = staticmethod(lambda: shown.append(repr(pool)))
+    pool.acquire(timeout=0).release()
+    assert shown[0].startswith("<Pool ")
+
+
+class _Owner:
+    """An object that owns a lease and is in a cycle: only the garbage collector ends it."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.me = self
+
+
+class _Releases(_Owner):
+    def __del__(self) -> None:
+        self.lease.release()
+
+
+@pytest.mark.parametrize("kind", ["__del__", "finalize"])
+def test_a_finaliser_that_runs_within_a_call_may_release(kind: str, busybody: type[_Busybody]) -> None:
+    pool = Pool(["a", "b"], strategy=busybody)
+    gc.collect()
+    if kind == "__del__":
+        _Releases(pool.acquire(timeout=0))
+    else:
+        lease = pool.acquire(timeout=0)
+        weakref.finalize(_Owner(lease), lease.release)
+        del lease
+    busybody.acts = staticmethod(gc.collect)
+    with pool.lease(timeout=0):
+        assert sum(each.in_flight for each in pool.stats().endpoints) == 1
+    assert_nothing_lost(pool, 2)
+
+
+def test_an_observer_may_call_the_pool() -> None:
+    """It is called outside the lock."""
+    pool = Pool(["a", "b"])
+    seen: list[object] = []
+
+    def observer(event: object) -> None:
+        if not seen:
+            seen.append(event)
+            with pool.lease(timeout=0):
+                seen.append(pool.stats().endpoints)
+            pool.add("c")
+
+    with pool.observe(observer, [Granted]), pool.lease(timeout=0):
+        pass
+    assert len(seen) == 2
+    assert_nothing_lost(pool, 3)
+
+
+def test_a_handler_that_comes_within_the_retry_budget_does_not_wait_for_itself() -> None:
+    """Else the thread would wait for a lock that it holds, for ever."""
+    pool = Pool(["a", "b"])
+
+    def call() -> None:
+        pool.call(lambda lease: None)
+
+    for handle in points("balancer/core/budget.py", "balancer/shells/shared_budget.py", least=3):
+        thread = threading.Thread(
+            target=handle,
+            args=(lambda: pool.call(lambda lease: None), lambda: pool.call(lambda lease: None)),
+            daemon=True,
+        )
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_release_of_an_ended_lease_outside_is_still_an_error() -> None:
+    pool = Pool(["a"])
+    lease = pool.acquire(timeout=0)
+    lease.release()
+    with pytest.raises(LeaseError):
+        lease.release()
