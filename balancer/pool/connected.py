@@ -171,7 +171,7 @@ class ConnectedPool(Pool):
         over_s = self._seat.expiry_s if terms is None else min(self._seat.expiry_s, lease.granted_s + terms.ttl_s)
         if now < over_s:
             return False
-        if not self.engine.is_inside:  # within a call it is only said, and the lease ends after the call
+        if not self.engine.is_inside():  # within a call it is only said, and the lease ends after the call
             with suppress(PoolForked):
                 self.engine.change(self._seat.tick)
                 return lease.account is None
