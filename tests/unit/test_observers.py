@@ -289,7 +289,7 @@ def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(
 ) -> None:
     draws, clock = Random(seed), ManualClock()
     caplog.set_level(logging.INFO, "balancer")
-    health = HealthSettings(consecutive_failures=2, success_rate=0.0)
+    health = HealthSettings(consecutive_failures=seed % 2 * 4, success_rate=0.0)
     pool = Pool(["a", "b"], clock=clock, strategy="first", health=health)
     news = RecentEvents(ShownNames())
     pool.observe(news, news.kinds)
