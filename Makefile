@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop ray test more quick plain lint bench yield ablation notebooks docs stress mutants mutmut test-nogil setup system clean
+.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants mutmut test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
@@ -68,6 +68,9 @@ yield: $(READY) system        ## what made-up inputs kill of what packages' own 
 ablation: $(READY)            ## what each rule, way and file of the generators adds to the kills, alone, last and left out, an hour or two; ABLATION="--short"
 	$(BIN)/python -m tests.benchmarks.bench_ablation $(ABLATION)
 
+lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
+	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
+
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
 
@@ -80,6 +83,9 @@ stress: $(READY) system       ## the long randomised runs, in full
 		tests/simulation/test_theory.py \
 		tests/properties/test_conformance.py::test_a_registered_strategy_keeps_the_contract \
 		tests/unit/pipeline/test_generators_mutate.py::test_inputs_stay_within_their_room
+
+soak: $(READY)                ## everything at once for an hour, and nothing given twice, lost or leaked; SOAK="--seconds 180", or --short
+	$(BIN)/python -m tests.stress.soak $(SOAK)
 
 mutants: $(READY)             ## each mistake of tests/mutants, and whether its test finds it; MUTANTS="--short", or names
 	$(BIN)/python -m tests.mutants $(MUTANTS)

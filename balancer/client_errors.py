@@ -128,22 +128,24 @@ def retry_after_s(error: BaseException) -> float | None:
     """Return for how many seconds the answer behind `error` asks for no calls, or None if it does not ask."""
     if status_of(error) is None:
         return None
-    headers = getattr(getattr(error, "response", error), "headers", None)
-    return asked_pause_s(_header(headers, "Retry-After"), answered=_date(_header(headers, "Date")))
+    return asked_pause_s(getattr(getattr(error, "response", error), "headers", None))
 
 
-def asked_pause_s(retry_after: str | None, *, answered: datetime | None) -> float | None:
+def asked_pause_s(headers: Any, *, received: datetime | None = None) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), or None if it cannot be used.
 
+    A date is compared with the `Date` header, the time of the answer by the server's own clock. This machine's clock
+    may be hours off.
+
     Args:
-        retry_after: the header: seconds, or a date.
-        answered: the time of the answer, to compare a date with, at best by the server's own clock (its `Date` header).
-            None: unknown; then a date cannot be used.
+        headers: of the answer.
+        received: when it came, by this machine's clock; used for an answer without a `Date`. None: then a date cannot
+            be used.
     """
-    text = (retry_after or "").strip()
+    text = (_header(headers, "Retry-After") or "").strip()
     if _SECONDS.fullmatch(text):
         return min(float(text), _LONGEST_S)
-    until = _date(text)
+    until, answered = _date(text), _date(_header(headers, "Date")) or received
     return None if until is None or answered is None else max(0.0, (until - answered).total_seconds())
 
 

@@ -46,14 +46,18 @@ class AcquireTimeout(BalancerError):
 
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
     their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
-    there is room.
+    when there is room; `apart`, whether there was no contact with the server of the pool.
     """
 
-    def __init__(self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = ()) -> None:
+    def __init__(
+        self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = (), *, apart: bool = False
+    ) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
         short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
         short += f"{len(quotas) - _MOST_NAMES} more quotas have no room; " if len(quotas) > _MOST_NAMES else ""
         remedy = "raise the quota, or add a key with its own quota" if quotas else "add endpoints or capacity"
+        if apart:
+            remedy = "there is no contact with the server of the pool: see that it runs and can be reached"
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
             f"{unfit}{short}{remedy}, or allow a longer timeout"
@@ -62,6 +66,7 @@ class AcquireTimeout(BalancerError):
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
+        self.apart = apart
 
 
 class MissingExtra(BalancerError):

@@ -129,8 +129,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
     keeper = RecordFile(options.state)
     try:
-        with Pool.from_config(config, registry=registry) as pool:
-            pool.engine.clock = pool.engine.now = clock  # the clock that drives its core
+        with Pool.from_config(config, registry=registry, clock=clock) as pool:  # the clock of its coordinator
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:

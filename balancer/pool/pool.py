@@ -189,10 +189,16 @@ class Pool:
             self.observe(observer)
 
     @classmethod
-    def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
+    def from_config(
+        cls,
+        config: "Config | str | PathLike[str]",
+        *,
+        registry: Registry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes.
 
-        If `[pool]` has `connect`, that is the pool of a server: see `connect`.
+        If `[pool]` has `connect`, that is the pool of a server: see `connect`. It has a clock of its own.
 
         Raises:
             ConfigError: the config cannot be used.
@@ -224,6 +230,7 @@ class Pool:
                 quotas=config.quotas,
                 spill_after_s=settings.spill_after_s,
                 retries=config.retries,
+                clock=clock,
                 registry=registry,
             )
         except ConfigError as error:

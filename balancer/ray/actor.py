@@ -91,8 +91,7 @@ class PoolActor:
 
         times = leader_times(given.ttl_s)
         self._given = given
-        self._pool = Pool.from_config(given.config)
-        self._pool.engine.clock = self._pool.engine.now = clock  # the clock of the core
+        self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
         self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}

@@ -31,10 +31,10 @@ SLOTS = 2 * CAPACITY
 _CONFIG = f'[[endpoints]]\nurl = "http://10.0.0.{{1..2}}/"\ncapacity = {CAPACITY}\n'
 _MEMBER = """
 import sys, time
-import balancer.cluster.tcp.connection
-if sys.argv[2] == "elsewhere":  # as if it were on another machine: nobody can look whether it lives
-    balancer.cluster.tcp.connection.myself = lambda: None
 from balancer import Pool
+from tests.cluster.worker import be_elsewhere
+if sys.argv[2] == "elsewhere":
+    be_elsewhere()
 pool = Pool.connect(sys.argv[1], within_s=60.0)
 leases = [pool.acquire() for _ in range(int(sys.argv[3]))]
 print("has all", flush=True)
@@ -111,18 +111,19 @@ def ended(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
         worker.wait()
 
 
-def came_of(folder: Path, since_s: float, takes: Sequence[str]) -> tuple[str, int, int]:
+def came_of(folder: Path, since_s: float, takes: Sequence[str], slots: int = SLOTS) -> tuple[str, int, int]:
     """Return the longest gap, how many slots were given out too often, and how many are missing."""
     found = int(subprocess.run(takes, capture_output=True, text=True, check=False).stdout or 0)
-    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), SLOTS - found
+    return f"{longest_gap(folder, since_s):.2f} s", len(list(folder.glob("too-many.*"))), slots - found
 
 
 def _worker(server: Command, folder: Path) -> list[str]:
     return [sys.executable, "-m", "tests.cluster.worker", server.url, str(folder)]
 
 
-def _takes(server: Command) -> list[str]:
-    return [sys.executable, "-c", _TAKES_ALL, server.url, str(SLOTS), str(2 * TTL_S)]
+def taking_all(server: Command, slots: int = SLOTS) -> list[str]:
+    """Return a command that takes all slots at once, and prints how many it got."""
+    return [sys.executable, "-c", _TAKES_ALL, server.url, str(slots), str(2 * TTL_S)]
 
 
 def at_work(config: Path, port: int, hurt: Harm) -> Row:
@@ -134,7 +135,7 @@ def at_work(config: Path, port: int, hurt: Harm) -> Row:
         since_s = time.monotonic()
         server = hurt(server, workers)
         ended(workers)
-        row = came_of(folder, since_s, _takes(server))
+        row = came_of(folder, since_s, taking_all(server))
         server.kill()
     return row
 
@@ -158,7 +159,7 @@ def cut_off(config: Path, part: float) -> Row:
         mended_s = time.monotonic()
         ended(workers)
         first_s = [next((s for s in done_at(folder, each.pid) if s > mended_s), math.inf) for each in workers[4:]]
-        gap, *others = came_of(folder, since_s, [*cable.there, *_takes(server)])
+        gap, *others = came_of(folder, since_s, [*cable.there, *taking_all(server)])
         server.kill()
     return gap, f"{max(first_s) - mended_s:.2f} s", *others
 

@@ -1,4 +1,4 @@
-"""Two machines for tests, as two network namespaces with one cable between them that can be cut. Linux, iproute2."""
+"""Machines for tests, as network namespaces: two with one cable between them that can be cut. Linux, iproute2."""
 
 import os
 import shutil
@@ -6,8 +6,9 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
-__all__ = ["Cable", "CannotCut"]
+__all__ = ["Cable", "CannotCut", "Namespaces"]
 
 _TOOLS = ("ip", "unshare", "nsenter")
 _WITHIN_S = 10.0
@@ -17,12 +18,8 @@ class CannotCut(Exception):
     """Why there can be no such machines here."""
 
 
-class Cable:
-    """Two namespaces, and a cable.
-
-    Attributes:
-        here, there: what a command begins with that is to run in the one or the other.
-        address: of `here`, for both.
+class Namespaces:
+    """Network namespaces, each kept by a process that sleeps.
 
     Raises:
         CannotCut: this machine has no such thing, or does not let us.
@@ -31,21 +28,15 @@ class Cable:
     def __init__(self) -> None:
         if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
             raise CannotCut(f"no {', '.join(missing)}")
-        self.address = "10.99.0.1"
         self._keepers: list[subprocess.Popen[bytes]] = []
-        root = os.geteuid() == 0
-        try:
-            self.here = self._namespace(["unshare", "--net"] if root else ["unshare", "--net", "--map-root-user"])
-            self.there = self._namespace([*self.here, "unshare", "--net"])
-            far = str(self._keepers[1].pid)
-            self._ip(self.here, "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", far)
-            for side, name, address in ((self.here, "near", self.address), (self.there, "far", "10.99.0.2")):
-                self._ip(side, "addr", "add", f"{address}/24", "dev", name)
-                self._ip(side, "link", "set", name, "up")
-                self._ip(side, "link", "set", "lo", "up")
-        except BaseException:
-            self.close()
-            raise
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for keeper in self._keepers:
+            keeper.kill()
+            keeper.wait()
+            if keeper.stderr is not None:
+                keeper.stderr.close()
 
     def _namespace(self, command: list[str]) -> list[str]:
         own = {os.readlink("/proc/self/ns/net"), *(_namespace_of(each.pid) for each in self._keepers)}
@@ -67,6 +58,41 @@ class Cable:
         if ran.returncode:
             raise CannotCut(f"ip {' '.join(words)}: {ran.stderr.strip()}")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Cable(Namespaces):
+    """Two namespaces, and a cable.
+
+    Attributes:
+        here, there: what a command begins with that is to run in the one or the other.
+        address: of `here`, for both.
+
+    Raises:
+        CannotCut: this machine has no such thing, or does not let us.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.address = "10.99.0.1"
+        root = os.geteuid() == 0
+        try:
+            self.here = self._namespace(["unshare", "--net"] if root else ["unshare", "--net", "--map-root-user"])
+            self.there = self._namespace([*self.here, "unshare", "--net"])
+            far = str(self._keepers[1].pid)
+            self._ip(self.here, "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", far)
+            for side, name, address in ((self.here, "near", self.address), (self.there, "far", "10.99.0.2")):
+                self._ip(side, "addr", "add", f"{address}/24", "dev", name)
+                self._ip(side, "link", "set", name, "up")
+                self._ip(side, "link", "set", "lo", "up")
+        except BaseException:
+            self.close()
+            raise
+
     def cut(self) -> None:
         """Let nothing through; nobody is told."""
         self._ip(self.here, "link", "set", "near", "down")
@@ -74,20 +100,6 @@ class Cable:
     def mend(self) -> None:
         """Let all through again."""
         self._ip(self.here, "link", "set", "near", "up")
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        for keeper in self._keepers:
-            keeper.kill()
-            keeper.wait()
-            if keeper.stderr is not None:
-                keeper.stderr.close()
-
-    def __enter__(self) -> "Cable":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def _namespace_of(pid: int) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
 
@@ -115,6 +115,7 @@ class Command:
         host: likewise; others than this machine need the token that the processes know.
         token: that.
         within: what the command begins with.
+        log: the file that gets its log; None: it goes where ours goes.
         tls: a certificate and its key.
     """
 
@@ -127,6 +128,7 @@ class Command:
         host: str = "127.0.0.1",
         token: str = "",
         within: Sequence[str] = (),
+        log: Path | None = None,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
@@ -136,7 +138,8 @@ class Command:
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        with open(log, "a", encoding="utf-8") if log else nullcontext() as stderr:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline()
         found = re.search(r"balancers?://[\d.]+:(\d+)", self.said)

@@ -26,6 +26,7 @@ _STEPS = st.one_of(
         st.sampled_from(["restart coordinator", "coordinator forgets", "kill coordinator", "cut", "mend"]), _WHICH
     ),
     st.tuples(st.sampled_from(["add", "remove", "resize", "strategy", "disk is full", "disk has room"]), _WHICH),
+    st.tuples(st.just("leap"), _WHICH),
     st.tuples(st.just("wait"), st.sampled_from([1, 5, 19, 20, 39, 41, 45])),  # quarters of a second
 )
 
@@ -87,6 +88,8 @@ def step(world: World, name: str, which: int) -> None:
             world.cancel(process, list(process.waiting)[which % len(process.waiting)])
     elif name == "kill member":
         world.kill_member(process)
+    elif name == "leap":
+        process.clock.offset_s += 3600.0 * process.clock.rate  # its clock leaps ahead, as after a suspend
     world.check()
 
 
@@ -108,7 +111,7 @@ _WEIGHTS = {
     "ask": 20, "release": 16, "cancel": 1, "deliver": 40, "copy": 3, "lose": 1, "talk": 12, "wait": 8,
     "start member": 0.5, "kill member": 0.3, "restart coordinator": 0.3, "coordinator forgets": 0.05,
     "kill coordinator": 0.1, "cut": 0.15, "mend": 0.8, "add": 0.6, "remove": 0.4, "resize": 0.5, "strategy": 0.3,
-    "disk is full": 0.2, "disk has room": 1,
+    "disk is full": 0.2, "disk has room": 1, "leap": 0.3,
 }  # fmt: skip
 _WAITS = [1, 1, 1, 1, 1, 1, 2, 2, 4, 8, 20, 41]  # quarters of a second; a TTL is 40
 _FIRST = [0, 0, 0, 0, 0, 0, 1, 2, 3, 20]  # which frame comes next: mostly the oldest

@@ -213,6 +213,9 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
         until(lambda: lease.ended)
         with pytest.raises(LeaseError, match="no contact with the coordinator"):
             lease.release()
+        with pytest.raises(AcquireTimeout, match="no contact with the server of the pool") as found:
+            pool.acquire(0.01)
+        assert found.value.apart
         pool.close()
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -191,7 +192,14 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
 @pytest.mark.parametrize(
     ("call", "parameters"),
     [
-        (Pool.from_config, {"config": (_POSITIONAL, _REQUIRED), "registry": (_KEYWORD, None)}),
+        (
+            Pool.from_config,
+            {
+                "config": (_POSITIONAL, _REQUIRED),
+                "registry": (_KEYWORD, None),
+                "clock": (_KEYWORD, time.monotonic),
+            },
+        ),
         (Pool.add, {"endpoint": (_POSITIONAL, _REQUIRED)}),
         (Pool.drain, {"url": (_POSITIONAL, _REQUIRED)}),
         (Pool.remove, {"url": (_POSITIONAL, _REQUIRED)}),

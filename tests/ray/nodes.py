@@ -31,16 +31,16 @@ from typing import Any, Final
 from balancer.errors import BalancerError
 from balancer.settings.config import Config
 from tests.cluster.cut import Cable
-from tests.cluster.worker import CAPACITY, _work
+from tests.cluster.worker import CAPACITY, _work, be_elsewhere
 
-__all__ = ["WHATS", "Came", "measured"]
+__all__ = ["HERE", "PATIENCE_S", "THERE", "WHATS", "Came", "join", "measured", "start_nodes"]
 
 WHATS: Final = ("dies", "coordinator-dies", "is-cut")
 _CALL_S: Final = 0.01
 _SLOTS: Final = 2 * CAPACITY
-_HERE, _THERE = "10.99.0.1", "10.99.0.2"
+HERE, THERE = "10.99.0.1", "10.99.0.2"
 _PORT: Final = 6379
-_PATIENCE_S: Final = 240.0
+PATIENCE_S: Final = 240.0
 _NOBODY: Final = "02:00:00:00:00:99"
 _ROOT = Path(__file__).parents[2]
 _SOON: Final = {
@@ -101,7 +101,7 @@ def _all_of(places: set[str]) -> set[int]:
 
 def _kill_all(places: set[str], but: set[int]) -> None:
     """Kill all processes of these network namespaces, until there is none."""
-    until_s = time.monotonic() + _PATIENCE_S
+    until_s = time.monotonic() + PATIENCE_S
     while (alive := _all_of(places) - but) and time.monotonic() < until_s:
         for pid in alive:
             with suppress(ProcessLookupError):
@@ -117,6 +117,49 @@ def _place(pid: int | str) -> str:
     return ""
 
 
+# -- a cluster ------------------------------------------------------------------------------------------
+
+
+def start_nodes(here: Sequence[str], there: Sequence[str], folder: str, *, soon: bool = False) -> None:
+    """Start the head on a machine, and a node on another one. `here`, `there`: what a command begins with for them."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of this cluster alone
+    shared = ["--num-cpus", "4", "--object-store-memory", str(100 * 2**20), "--disable-usage-stats"]
+    head = ["--head", "--node-ip-address", HERE, "--port", str(_PORT), "--include-dashboard", "false"]
+    head += ["--temp-dir", folder, *(["--system-config", json.dumps(_SOON)] if soon else [])]
+    _start(here, *head, *shared)
+    _start(there, "--address", f"{HERE}:{_PORT}", "--node-ip-address", THERE, *shared)
+
+
+def _start(side: Sequence[str], *words: str) -> None:
+    place = _place(side[side.index("--target") + 1] if side else "self")
+    before = _all_of({place})
+    command = [*side, sys.executable, "-m", "ray.scripts.scripts", "start", *words]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if ran.returncode == 0:
+            return
+        if time.monotonic() > until_s:
+            raise RuntimeError(f"ray start: {ran.stdout}{ran.stderr}")
+        # It waits for 30 s, which is too little on a machine that is busy. What it has begun goes.
+        _kill_all({place}, before)
+
+
+def join(address: str) -> tuple[str, str]:
+    """Be a driver on the machine of this address; return the ids of both nodes once they are there."""
+    import ray
+
+    ray.init(address=f"{HERE}:{_PORT}", _node_ip_address=address, log_to_driver=False, logging_level="ERROR")
+    until_s = time.monotonic() + PATIENCE_S
+    while len(ids := {each["NodeManagerAddress"]: each["NodeID"] for each in ray.nodes() if each["Alive"]}) < 2:
+        if time.monotonic() > until_s:
+            raise RuntimeError(f"the nodes that came are {sorted(ids)}")
+        time.sleep(0.1)
+    return ids[HERE], ids[THERE]
+
+
 # -- on the first machine -------------------------------------------------------------------------------
 
 
@@ -124,37 +167,11 @@ class _Nodes:
     """A Ray cluster: a node on this machine, and one on the other one."""
 
     def __init__(self, there: Sequence[str], folder: str, soon: bool) -> None:
-        import ray
-
-        self._there = there
         target = there[there.index("--target") + 1]
+        self._there = there
         self._keeper, self._place = int(target), _place(target)
-        self._others = _all_of({_place("self")})
-        shared = ["--num-cpus", "4", "--object-store-memory", str(100 * 2**20), "--disable-usage-stats"]
-        head = ["--head", "--node-ip-address", _HERE, "--port", str(_PORT), "--include-dashboard", "false"]
-        head += ["--temp-dir", folder, *(["--system-config", json.dumps(_SOON)] if soon else [])]
-        self._ray([], *head, *shared)
-        self._ray(there, "--address", f"{_HERE}:{_PORT}", "--node-ip-address", _THERE, *shared)
-        ray.init(address=f"{_HERE}:{_PORT}", _node_ip_address=_HERE, log_to_driver=False, logging_level="ERROR")
-        until_s = time.monotonic() + _PATIENCE_S
-        while len(ids := {each["NodeManagerAddress"]: each["NodeID"] for each in ray.nodes() if each["Alive"]}) < 2:
-            if time.monotonic() > until_s:
-                raise RuntimeError(f"the nodes that came are {sorted(ids)}")
-            time.sleep(0.1)
-        self.here, self.there = ids[_HERE], ids[_THERE]
-
-    def _ray(self, side: Sequence[str], *words: str) -> None:
-        command = [*side, sys.executable, "-m", "ray.scripts.scripts", "start", *words]
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-        until_s = time.monotonic() + _PATIENCE_S
-        while True:
-            ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-            if ran.returncode == 0:
-                return
-            if time.monotonic() > until_s:
-                raise RuntimeError(f"ray start: {ran.stdout}{ran.stderr}")
-            # It waits for 30 s, which is too little on a machine that is busy. What it has begun goes.
-            _kill_all({_place(self._keeper if side else "self")}, {self._keeper, *self._others})
+        start_nodes([], there, folder, soon=soon)
+        self.here, self.there = join(HERE)
 
     def die(self) -> None:
         """Kill all there is on the other machine."""
@@ -162,13 +179,13 @@ class _Nodes:
 
     def cut(self) -> None:
         """Let nothing through: what is sent goes to nobody, and no error comes of it."""
-        for side, device, address in (([], "near", _THERE), (self._there, "far", _HERE)):
+        for side, device, address in (([], "near", THERE), (self._there, "far", HERE)):
             words = ["ip", "neigh", "replace", address, "lladdr", _NOBODY, "nud", "permanent", "dev", device]
             subprocess.run([*side, *words], check=True)
 
     def mend(self) -> None:
         """Let all through again."""
-        for side, device, address in (([], "near", _THERE), (self._there, "far", _HERE)):
+        for side, device, address in (([], "near", THERE), (self._there, "far", HERE)):
             subprocess.run([*side, "ip", "neigh", "del", address, "dev", device], check=True)
 
     def lives(self) -> bool:
@@ -182,13 +199,11 @@ class _Worker:
     """A process that works. On another machine than the pool's nobody can look whether it lives."""
 
     def __init__(self, name: str, elsewhere: bool) -> None:
-        import balancer.cluster.tcp.connection
         from balancer.ray import SharedPool
 
         if elsewhere:
-            line: Any = balancer.cluster.tcp.connection
-            line.myself = lambda: None
-        self._pool = SharedPool(name, within_s=_PATIENCE_S)
+            be_elsewhere()
+        self._pool = SharedPool(name, within_s=PATIENCE_S)
         self._over = threading.Event()
 
     def work(self, folder: str, call_s: float) -> int:
@@ -216,9 +231,9 @@ def _pool_on(node: str, ttl_s: float) -> Any:
 
     config = Config(endpoints=[{"url": "http://10.0.0.{1..2}/", "capacity": CAPACITY}])  # type: ignore[list-item]
     for turn in range(40):
-        pool = SharedPool(f"nodes-{turn}", config=config, ttl_s=ttl_s, within_s=_PATIENCE_S)
+        pool = SharedPool(f"nodes-{turn}", config=config, ttl_s=ttl_s, within_s=PATIENCE_S)
         actor = ray.get_actor(pool.called, namespace="balancer")
-        here = "127.0.0.1" in ray.get(actor.where.remote(node), timeout=_PATIENCE_S).url
+        here = "127.0.0.1" in ray.get(actor.where.remote(node), timeout=PATIENCE_S).url
         if here:
             return pool
         pool.close()
@@ -256,7 +271,7 @@ def _at_work(nodes: _Nodes, asked: argparse.Namespace, folder: Path) -> Came:
     ]
     calls_s = [asked.calls] + [_CALL_S] * (asked.workers - 1)
     begun = [worker.work.remote(str(folder), call_s) for worker, call_s in zip(workers, calls_s, strict=True)]
-    pids = ray.get(begun, timeout=_PATIENCE_S)
+    pids = ray.get(begun, timeout=PATIENCE_S)
     there, here = pids[:on_there], pids[on_there:]
     while len(list(folder.glob("done.*"))) < 2 * asked.workers:
         time.sleep(0.1)
@@ -269,7 +284,7 @@ def _at_work(nodes: _Nodes, asked: argparse.Namespace, folder: Path) -> Came:
     mended_s = since_s
     at_least_s = since_s + max(cut_s, asked.watch)
     # Until those here are at work again, and have been for a while; and until the network is mended.
-    while (now := time.monotonic()) < since_s + _PATIENCE_S + cut_s:
+    while (now := time.monotonic()) < since_s + PATIENCE_S + cut_s:
         if what == "is-cut" and mended_s == since_s and now >= since_s + cut_s:
             nodes.mend()
             mended_s = now
@@ -317,8 +332,6 @@ def main() -> None:
     if asked.there is None:
         print(json.dumps(asdict(measured(asked.what, *(word for word in sys.argv[1:] if word != asked.what)))))
         return
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of this cluster alone
     nodes = _Nodes(json.loads(asked.there), asked.folder, asked.soon)
     work = Path(asked.folder) / "work"
     work.mkdir()

@@ -1,17 +1,20 @@
 """Threads, tasks of two asyncio loops and tasks of trio do anything to one pool, until so many leases were asked for.
 
+Or until a time has come. Endpoints come and go meanwhile, and the strategy changes.
+
 Decides what each of them does next, by its own random numbers, and writes down what must never be: a lease that two
 have, an endpoint with more leases than it has slots.
 """
 
 import asyncio
+import math
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -32,9 +35,18 @@ from balancer.shells.lease_request import LeaseArguments
 from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
-__all__ = ["Mixed", "memory_mb", "mixed", "ruled_pool"]
+__all__ = ["KNOWN", "MOST", "InTime", "Mixed", "Sleep", "changed", "memory_mb", "mixed", "ruled_pool"]
 
-_MOST = 8  # slots that an endpoint ever has
+MOST = 8  # slots that an endpoint ever has
+_FEW = ("least_in_flight", "fifo", "weighted_health", "p2c")
+KNOWN = {
+    *("in time", "cancelled", "AcquireTimeout", "EndpointError", "NoEndpoint", "hedged call, in a task"),
+    "DeadlinePassed",  # on a busy machine a lease may come when five seconds are nearly over
+    *(f"{way}{where}" for way in ("plain", "block", "acquire", "call") for where in ("", ", in a task")),
+}
+"""How what is asked for may end."""
+_NONE_SERVED = {"AcquireTimeout", "NoEndpoint", "cancelled"}
+_SPECS = [Endpoint(f"e{number}") for number in range(1, 6)]
 _HOLDS_S = (0.0, 0.0001, 0.001)
 _WAITS_S = (0.0, 0.0005, 5.0)
 
@@ -45,6 +57,8 @@ class Mixed:
 
     Attributes:
         ends: how often what was asked for ended how.
+        served: how often it ended after a lease, by the kind of caller: threads, asyncio, trio.
+        changes: of endpoints and of the strategy, by the method of the pool.
         violations: what must never be, in words.
         most_inside: leases at once that were seen.
         took_s: seconds.
@@ -52,6 +66,8 @@ class Mixed:
     """
 
     ends: Counter[str] = field(default_factory=Counter)
+    served: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     most_inside: int = 0
     took_s: float = 0.0
@@ -70,10 +86,10 @@ def ruled_pool(seed: int, endpoints: int = 6) -> Pool:
     )
 
 
-def memory_mb() -> float:
-    """Return how much memory this process has in use; 0 where nobody says."""
+def memory_mb(pid: int | str = "self") -> float:
+    """Return how much memory this process, or another one, has in use; 0 where nobody says."""
     with suppress(OSError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
     return 0.0
 
 
@@ -85,13 +101,17 @@ class _Scene:
         asks: how many leases are asked for in all.
         odd: the share of what is asked for in another way than by a plain block.
         seed: of all that is drawn.
+        until_s: when nobody asks any more, by the monotonic clock.
+        strategies: those that come in turn.
     """
 
-    def __init__(self, pool: Pool, asks: int, odd: float, seed: int) -> None:
+    def __init__(self, pool: Pool, asks: int, odd: float, seed: int, until_s: float, strategies: Sequence[str]) -> None:
         self.pool = pool
         self.asks = asks
         self.odd = odd
         self.seed = seed
+        self.until_s = until_s
+        self.strategies = strategies
         self.mixed = Mixed()
         self.over = threading.Event()
         self._inside: dict[int, str] = {}
@@ -100,6 +120,8 @@ class _Scene:
 
     def more(self) -> bool:
         """Return whether there is another one to be asked for."""
+        if time.monotonic() >= self.until_s:
+            return False
         return next(self._numbers) < self.asks  # one at a time, for it is a call of C's
 
     def done(self) -> int:
@@ -120,18 +142,28 @@ class _Scene:
         """See whether there are too many anywhere."""
         inside = Counter(list(self._inside.values()))
         self.mixed.most_inside = max(self.mixed.most_inside, inside.total())
-        self.mixed.violations += [f"{n} leases at {name}" for name, n in inside.items() if n > _MOST]
+        self.mixed.violations += [f"{n} leases at {name}" for name, n in inside.items() if n > MOST]
 
-    def add(self, ends: Counter[str]) -> None:
+    def add(self, caller: str, ends: Counter[str]) -> None:
         with self._lock:
             self.mixed.ends.update(ends)
+            self.mixed.served[caller] += sum(number for end, number in ends.items() if end not in _NONE_SERVED)
 
 
 def mixed(
-    pool: Pool, asks: int, *, odd: float, seed: int, threads: int = 6, tasks: int = 16, every_s: float = 0.002
+    pool: Pool,
+    asks: int,
+    *,
+    odd: float,
+    seed: int,
+    threads: int = 6,
+    tasks: int = 16,
+    every_s: float = 0.002,
+    until_s: float = math.inf,
+    strategies: Sequence[str] = _FEW,
 ) -> Mixed:
     """Ask `pool` for leases in every way, from `threads` threads, and as many `tasks` in each of three loops."""
-    scene = _Scene(pool, asks, odd, seed)
+    scene = _Scene(pool, asks, odd, seed, until_s, strategies)
     began_s = time.monotonic()
     watch = threading.Thread(target=_watch, args=(scene, every_s), daemon=True)
     watch.start()
@@ -161,25 +193,40 @@ def _watch(scene: _Scene, every_s: float) -> None:
         scene.look()
         if not scene.mixed.memory_mb and scene.done() > scene.asks / 10:
             scene.mixed.memory_mb.append(memory_mb())
-        with suppress(BalancerError):
-            _change(scene.pool, rng)
+        try:
+            scene.mixed.changes[changed(scene.pool, rng, _SPECS, scene.strategies)] += 1
+        except BalancerError:  # it is there already, or not there
+            continue
+        except Exception as error:
+            scene.mixed.violations.append(f"a change raised {error!r}")
 
 
-def _change(pool: Pool, rng: random.Random) -> None:
-    name = f"e{rng.randrange(1, 6)}"  # never the first one, so that there is always one to be had
+def changed(pool: Pool, rng: random.Random, specs: Sequence[Endpoint], strategies: Sequence[str]) -> str:
+    """Change the pool in one way or another, or not at all: then return "".
+
+    `specs` are the endpoints that come and go. One that never does is to be had always.
+    """
+    spec = rng.choice(specs)
     match rng.randrange(12):
         case 0:
-            pool.drain(name)
+            pool.drain(spec.name)
+            return "drain"
         case 1:
-            pool.remove(name)
+            pool.remove(spec.name)
+            return "remove"
         case 2 | 3 | 4:
-            pool.add(Endpoint(name, capacity=rng.randint(1, _MOST)))
+            pool.add(replace(spec, capacity=rng.randint(1, MOST)))
+            return "add"
         case 5:
-            pool.update(name, capacity=rng.randint(1, _MOST))
+            pool.update(spec.name, capacity=rng.randint(1, MOST), weight=rng.choice((0.5, 1.0, 2.0)))
+            return "update"
         case 6:
-            pool.pinged(name, rng.random() < 0.5)
+            pool.pinged(spec.name, rng.random() < 0.5)
+            return "pinged"
         case 7:
-            pool.set_strategy(rng.choice(("least_in_flight", "fifo", "weighted_health", "p2c")))
+            pool.set_strategy(rng.choice(strategies))
+            return "set_strategy"
+    return ""
 
 
 def _outcome(rng: random.Random) -> Outcome | None:
@@ -216,7 +263,7 @@ def _thread(scene: _Scene, number: int) -> None:
                 ends[_odd_in_thread(scene, rng)] += 1
         except Exception as error:
             ends[type(error).__name__] += 1
-    scene.add(ends)
+    scene.add("threads", ends)
 
 
 def _odd_in_thread(scene: _Scene, rng: random.Random) -> str:
@@ -255,30 +302,31 @@ async def _asyncio_loop(scene: _Scene, number: int, tasks: int) -> None:
         return asyncio.timeout(seconds)
 
     await asyncio.gather(
-        *(_task(scene, number * 100 + each, asyncio.sleep, in_time, TimeoutError) for each in range(tasks))
+        *(_task(scene, number * 100 + each, asyncio.sleep, in_time, TimeoutError, "asyncio") for each in range(tasks))
     )
 
 
+class InTime:
+    """`trio.fail_after`, that `async with` can enter."""
+
+    def __init__(self, seconds: float) -> None:
+        self._block = trio.fail_after(seconds)
+
+    async def __aenter__(self) -> None:
+        self._block.__enter__()
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        return self._block.__exit__(*error)  # type: ignore[arg-type]
+
+
 async def _trio_loop(scene: _Scene, number: int, tasks: int) -> None:
-    class InTime:
-        """`trio.fail_after`, that `async with` can enter."""
-
-        def __init__(self, seconds: float) -> None:
-            self._block = trio.fail_after(seconds)
-
-        async def __aenter__(self) -> None:
-            self._block.__enter__()
-
-        async def __aexit__(self, *error: object) -> object:
-            return self._block.__exit__(*error)  # type: ignore[arg-type]
-
     async with trio.open_nursery() as nursery:
         for each in range(tasks):
-            nursery.start_soon(_task, scene, number * 100 + each, trio.sleep, InTime, trio.TooSlowError)
+            nursery.start_soon(_task, scene, number * 100 + each, trio.sleep, InTime, trio.TooSlowError, "trio")
 
 
 async def _task(
-    scene: _Scene, number: int, sleep: Sleep, in_time: Callable[[float], object], late: type[Exception]
+    scene: _Scene, number: int, sleep: Sleep, in_time: Callable[[float], object], late: type[Exception], caller: str
 ) -> None:
     rng, ends = _counted(scene, number)
     draw, odd, aio = rng.random, scene.odd, scene.pool.aio
@@ -301,7 +349,7 @@ async def _task(
             ends["cancelled"] += 1
         except Exception as error:
             ends[type(error).__name__] += 1
-    scene.add(ends)
+    scene.add(caller, ends)
 
 
 async def _odd_in_task(scene: _Scene, rng: random.Random, sleep: Sleep) -> str:

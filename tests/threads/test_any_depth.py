@@ -177,25 +177,34 @@ class _Stopped(BaseException):
 def test_asynchronous_exceptions_at_random() -> None:
     """As `PyThreadState_SetAsyncExc` sends them: a timeout of somebody's test runner, for example."""
     pool = Pool(["a", "b"], seed=1)
-    begun, over, rounds = threading.Event(), threading.Event(), 0
+    over, rounds, caught = threading.Event(), 0, 0
 
-    def work() -> None:
+    def lease_again_and_again() -> None:
         nonlocal rounds
         while not over.is_set():
-            with suppress(_Stopped):
-                begun.set()
-                while not over.is_set():
-                    rounds += 1
-                    with pool.lease(timeout=PATIENCE_S):
-                        pass
+            rounds += 1
+            with pool.lease(timeout=PATIENCE_S):
+                pass
+
+    def work() -> None:
+        nonlocal caught
+        while not over.is_set():
+            try:
+                lease_again_and_again()  # a function, as the jump back of a loop is outside of its `try`
+            except _Stopped:
+                caught += 1
+
+    def goes_on() -> None:
+        """Wait until the thread is at work within its `try`: elsewhere an exception would end it."""
+        before = rounds
+        until(lambda: rounds > before + 1)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    begun.wait(PATIENCE_S)
-    for _ in range(200):
-        before = rounds
+    for number in range(200):
+        goes_on()
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Stopped))
-        until(lambda before=before: rounds > before + 1)
+        until(lambda number=number: caught > number)
         pool.acquire(timeout=PATIENCE_S).release()
     over.set()
     thread.join(PATIENCE_S)

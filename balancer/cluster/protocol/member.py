@@ -299,7 +299,7 @@ class ClusterMember:
             return ()
         if timed_out:
             waiter.error = AcquireTimeout(
-                now - waiter.since_s, waiter.deadline_s - waiter.since_s, len(self.offered.out)
+                now - waiter.since_s, waiter.deadline_s - waiter.since_s, len(self.offered.out), apart=not self.inside
             )
             self._note_time_out(waiter, now)
         else:

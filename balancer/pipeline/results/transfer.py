@@ -55,9 +55,10 @@ def begin_with(store: Store, part: bytes) -> None:
             _copy(db, table)
 
 
-def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
+def take_back(store: Store, problem: str, part: bytes, session: int, taken_s: float) -> None:
     """Replace the rows of `problem` by those of a part. Its leases count for `session` of this store.
 
+    The part's times count from when the worker took the problem: `taken_s` seconds after the session began.
     Endpoints that lied there are recorded, and all problems that they had a part in are withdrawn.
     """
     with store.database.using() as db, _attached(db, part):
@@ -66,7 +67,8 @@ def take_back(store: Store, problem: str, part: bytes, session: int) -> None:
             for table in OF_A_PROBLEM:
                 db.execute(f"DELETE FROM main.{table} WHERE problem = ?", (problem,))
                 _copy(db, table)
-            db.execute("UPDATE part.spans SET session = ?", (session,))
+            moved = "started_s = started_s + ?, ended_s = ended_s + ?"
+            db.execute(f"UPDATE part.spans SET session = ?, {moved}", (session, taken_s, taken_s))
             _copy(db, "spans")
             _add_made_again(db)
     store.problem_changed(problem)

@@ -39,20 +39,26 @@ class RemoteTask:
         problem: with its data.
         allowed_s: see `Sample`.
         part: what the run's store already knows of it.
-        began_s: start of the run, by the wall clock.
     """
 
     problem: Problem
     allowed_s: float | None
     part: bytes
-    began_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """A worker's result: what its store knows of the problem, whether it is hungry, and whether it was stopped."""
+    """A worker's result.
+
+    Attributes:
+        part: what its store knows of the problem. Times of leases are in seconds since the worker took the problem.
+        took_s: seconds since then. The run's process places them in its own time: clocks of machines may differ.
+        hungry: whether the problem is hungry.
+        stopped: whether it was stopped.
+    """
 
     part: bytes
+    took_s: float
     hungry: bool
     stopped: bool
 
@@ -108,15 +114,17 @@ class RemoteJudge:
         self._session = session
         self._progress = progress
         self._runner = runner
-        self._began_s = time.time()
+        self._began_s = time.monotonic()
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
         """Have a problem judged, and take back the result. Return whether it is hungry."""
-        sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id), self._began_s)
+        sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id))
+        sent_s = time.monotonic() - self._began_s
         came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
         if isinstance(came, str):
             raise WorkersLost(came)
-        take_back(self._store, problem.id, came.part, self._session)
+        taken_s = max(sent_s, time.monotonic() - self._began_s - came.took_s)
+        take_back(self._store, problem.id, came.part, self._session, taken_s)
         if came.stopped:
             raise Stopped
         self._progress.finish(problem.id)
@@ -142,11 +150,15 @@ def run_remote_task(
     """
     problem = sent.problem.id
     progress = _ToldProgress()
-    began_s = time.monotonic() - max(0.0, time.time() - sent.began_s)
+    began_s = time.monotonic()
+
+    def came(*, hungry: bool = False, stopped: bool = False) -> RemoteResult:
+        return RemoteResult(part_of(store, problem, spans=True), time.monotonic() - began_s, hungry, stopped)
+
     with Scratch(prefix="balancer-away-") as scratch, Store(scratch.path / "part") as store:
         begin_with(store, sent.part)
         if tell(progress.take(problem)):  # the run was stopped before the problem began
-            return RemoteResult(part_of(store, problem, spans=True), False, True)
+            return came(stopped=True)
         record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
         settings = settings_of(config)
         runner = open_runner(pool, executors, settings, config.verify, record)
@@ -158,7 +170,7 @@ def run_remote_task(
         except Stopped:
             stopped = True
         tell(progress.take(problem))
-        return RemoteResult(part_of(store, problem, spans=True), hungry, stopped)
+        return came(hungry=hungry, stopped=stopped)
 
 
 @contextmanager

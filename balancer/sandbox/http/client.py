@@ -205,7 +205,7 @@ class ServerClient:
         detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in BUSY_STATUSES:
-            pause_s = asked_pause_s(response.headers.get("Retry-After"), answered=datetime.now(UTC))
+            pause_s = asked_pause_s(response.headers, received=datetime.now(UTC))
             raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             raise CannotTell(reason, endpoint=self._url)

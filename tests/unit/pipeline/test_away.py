@@ -1,6 +1,7 @@
 """Problems that are judged elsewhere: what goes and what comes back adds up to what one process would have found."""
 
 import pickle
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,25 @@ def test_it_comes_to_what_one_process_finds(bench: _Bench) -> None:
     assert sum(each.done for each in near.heard) > 0
 
 
+@pytest.mark.parametrize("off_s", [-3600.0, 3600.0])
+def test_the_wall_clock_of_a_worker_s_machine_moves_no_lease_of_the_run(
+    bench: _Bench, off_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows another time there, or was set while the run goes on. One problem comes after the other all the same."""
+    near, real, began_s = _Near(bench.registry), time.time, time.monotonic()
+    near.at_once = 1
+    monkeypatch.setattr(time, "time", lambda: real() + (off_s if near.judged else 0.0))
+    assert bench.away(near, "there", sample_level_workers=1).complete
+    took_s = time.monotonic() - began_s
+    with Store(bench.folder / "there") as store:
+        spans = store.leases.of(1)
+    begun = [min(each.started_s for each in spans if each.problem == name) for name in near.judged]
+    ended = [max(each.ended_s for each in spans if each.problem == name) for name in near.judged]
+    assert len(begun) == 4
+    assert all(after >= before for after, before in zip(begun, [0.0, *ended], strict=False))
+    assert ended[-1] <= took_s
+
+
 def test_a_problem_whose_workers_die_is_left_for_the_next_session_and_the_others_are_kept(bench: _Bench) -> None:
     near = _Near(bench.registry)
     near.dies = {"r1"}
@@ -168,7 +188,7 @@ def test_a_liar_that_one_worker_finds_withdraws_what_others_have_believed_of_it(
             part.trust.believed("a", problem)
             part.trust.made_again("again")
             find(part.trust)
-            take_back(run, problem, part_of(part, problem, spans=True), session)
+            take_back(run, problem, part_of(part, problem, spans=True), session, 0.0)
 
     with Store(tmp_path / "run") as run:
         session = run.begin_session("fifo", 1)

@@ -203,7 +203,17 @@ def test_a_transport_error_that_quotes_a_header_is_not_quoted() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize(("header", "retry_s"), [({"Retry-After": "7"}, 7.0), ({}, None), ({"Retry-After": "?"}, None)])
+@pytest.mark.parametrize(
+    ("header", "retry_s"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({}, None),
+        ({"Retry-After": "?"}, None),
+        # By the server's own clock, which is an age away from that of this machine.
+        ({"Retry-After": "Thu, 01 Jan 2015 12:00:30 GMT", "Date": "Thu, 01 Jan 2015 12:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Thu, 01 Jan 2115 12:00:30 GMT", "Date": "Thu, 01 Jan 2115 12:00:00 GMT"}, 30.0),
+    ],
+)
 def test_busy_servers(status: int, header: dict[str, str], retry_s: float | None) -> None:
     error = fails(lambda request: httpx2.Response(status, headers=header))
     assert isinstance(error, EndpointOverloaded)
