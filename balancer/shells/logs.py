@@ -94,7 +94,7 @@ class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints and holders.
+        redact: takes further secrets out of names of endpoints and holders, and out of reasons.
     """
 
     redact: Callable[[str], str] = str
@@ -109,7 +109,7 @@ class Log:
             case Ejected():
                 self._rests.ends_unsaid(event)
                 line = "%s is ejected: %s%s"
-                _LOGGER.warning(line, self._shown(event.endpoint), event.why, until_back(event.for_s))
+                _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), until_back(event.for_s))
             case Rested():
                 if (said := self._rests.line(event)) is not None:
                     _LOGGER.info("%s %s", self._shown(event.endpoint), said)
