@@ -156,10 +156,12 @@ class NoEndpoint(BalancerError):
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
         nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
-        super().__init__(
-            f"none of the {endpoints} endpoints in service can serve a request for {asked}; "
-            f"{nothing_left}add one that can, or ask for less"
-        )
+        if endpoints:
+            found = f"none of the {endpoints} endpoints in service can serve a request for {asked}"
+            said = f"{found}; {nothing_left}add one that can, or ask for less"
+        else:
+            said = f"no endpoint is in service; {nothing_left}add one"
+        super().__init__(said)
         self.spent = len(spent_names)
         self.spent_names = tuple(spent_names)
         self.labels = labels

@@ -168,7 +168,9 @@ async def _serve(
         live.mind(signal.SIGHUP, options.again)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
-    told_all = f"; grants after {times.grace_s:g} s, or when all known members have reported"
+    told_all = (
+        f"; no leases are granted for {times.grace_s:g} s, or until all members of an earlier server have reported"
+    )
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
     if not is_loopback(options.host) and options.tls is None:

@@ -13,7 +13,7 @@ from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Waiter
 from balancer.core.states import MembershipState
 from balancer.errors import DuplicateEndpoint
-from balancer.observing.page.pool_tables import MemberLeases
+from balancer.observing.page.pool_tables import MemberLeases, Tables
 from balancer.observing.page.serving import Page, PageContents, open_page
 from balancer.pool.pool import Pool
 
@@ -57,8 +57,16 @@ def page_of(
 
         change(act)
 
+    def grace() -> Tables:
+        with pool.engine.lock:
+            at_s = server.coordinator.grants_at_s
+            if at_s is None:
+                return {}
+            waiting = sum(count for _, _, count in server.coordinator.sessions())
+        return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
+
     buttons = {"drain": drain, "restore": restore}
-    contents = PageContents(members=members, buttons=buttons)
+    contents = PageContents(members=members, extra=grace, buttons=buttons)
     page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
     pool.attach(page)
     return page

@@ -9,10 +9,12 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import LeaseTimes
+from balancer.values.redaction import plain_name
 
 __all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary"]
 
 _SPENT = "spent"
+_MOST_NAMED = 3  # endpoints out of service, in the one-line text
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])
     busy = sum(account.in_flight for account in accounts)
     slots = sum(account.limit for account in accounts)
-    out = ledger.unfit()
+    out = [
+        account.endpoint.name for account in accounts if account.state is MembershipState.ACTIVE and not account.ceiling
+    ]
     facts = [f"{busy}/{slots} in flight", f"{waiting} waiting", f"{ledger.granted} granted"]
     if ledger.calls:
         failed = ledger.failures
@@ -108,5 +112,6 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     if ledger.overloads:
         facts.append(f"{ledger.overloads} overloaded")
     facts += ["panic"] * panic + ["closed"] * closed
-    states += f", {out} of them out of service" if out else ""
+    named = f" ({', '.join(map(plain_name, out))})" if len(out) <= _MOST_NAMED else ""
+    states += f", {len(out)} of them out of service{named}" if out else ""
     return f"{ledger.strategy.name}: {states or 'no endpoints'}; {', '.join(facts)}"

@@ -219,7 +219,8 @@ def judge_value(checker: Checker, output: bytes, answers: bytes) -> Judgement:
     right: list[Any] = json.loads(answers)
     if any(_same(found, each, relative, absolute) for each in right):
         return Judgement(Verdict.ACCEPTED)
-    wanted = _shown(json.dumps(right[0]).encode()) if right else "nothing"
+    bare = next((each for each in right[1:] if right[0] == [each]), right[0]) if right else None  # APPS wraps a value
+    wanted = _shown(json.dumps(bare).encode()) if right else "nothing"
     return Judgement(Verdict.WRONG_ANSWER, f"expected {wanted}, found {_shown(output)}")
 
 

@@ -98,6 +98,8 @@ def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCa
 
 def _cases(tests: Any, how: HowToRun) -> list[StdinCase | CallCase]:
     if isinstance(tests, str | bytes):
+        if not tests.strip():
+            raise ValueError("the row has no tests: its text is empty; leave the row out")
         try:
             tests = json.loads(tests)
         except ValueError:

@@ -37,11 +37,16 @@ _MOST = 1000  # endpoints whose rests are kept in mind
 class _Rests:
     said_s: float
     unsaid: int = 0  # rests since the last line
-    ends_unsaid: bool = False  # the present rest has no line, so its end gets none
+    quiet: bool = False  # the endpoint rests, and the end of this rest gets no line
+    back_said: bool = False  # the last line says that it is back in service
 
 
 class RestLines:
-    """The lines about endpoints that ask for rests: one when it begins, then one a minute, with a count."""
+    """The lines about endpoints that ask for rests: one when it begins, then one a minute, with a count.
+
+    A rest that ends within a minute of the last line has no line for its end: the line has said how long it lasts. So
+    the last line about an endpoint never says that it is back while it rests.
+    """
 
     kinds = frozenset({Rested, Restored, Ejected})
 
@@ -51,13 +56,15 @@ class RestLines:
     def line(self, event: Rested) -> str | None:
         """Return what to say of `event`, after the endpoint's name; None: nothing."""
         rests = self._rests.get(event.endpoint)
-        if rests is not None and event.at_s - rests.said_s < _EVERY_S:
+        short = event.for_s is not None and event.for_s < _EVERY_S
+        ends_s = event.at_s + (event.for_s or 0.0)
+        if rests is not None and not rests.back_said and ends_s - rests.said_s < _EVERY_S:
             rests.unsaid += 1
-            rests.ends_unsaid = True
+            rests.quiet = True
             return None
         if len(self._rests) >= _MOST:
             self._rests.clear()
-        self._rests[event.endpoint] = _Rests(event.at_s)
+        self._rests[event.endpoint] = _Rests(event.at_s, quiet=short)
         said = "asked for a rest"
         if event.for_s is not None:
             said += f" of {event.for_s:.3g} s"
@@ -69,12 +76,13 @@ class RestLines:
         return said
 
     def ends_unsaid(self, event: Ejected | Restored) -> bool:
-        """Return whether `event` is the end of a rest without a line. Called with every such event."""
+        """Return whether `event` is the end of a rest, and gets no line. Called with every such event."""
         rests = self._rests.get(event.endpoint)
         if rests is None:
             return False
-        unsaid, rests.ends_unsaid = rests.ends_unsaid, False
-        return unsaid and isinstance(event, Restored)
+        quiet, rests.quiet = rests.quiet and isinstance(event, Restored), False
+        rests.back_said = not quiet and isinstance(event, Restored)
+        return quiet
 
 
 def until_back(for_s: float | None) -> str:
@@ -86,7 +94,7 @@ class Log:
     """An observer that writes lines to the logger `balancer`.
 
     Attributes:
-        redact: takes further secrets out of the names of endpoints and holders.
+        redact: takes further secrets out of names of endpoints and holders, and out of reasons.
     """
 
     redact: Callable[[str], str] = str
@@ -101,7 +109,7 @@ class Log:
             case Ejected():
                 self._rests.ends_unsaid(event)
                 line = "%s is ejected: %s%s"
-                _LOGGER.warning(line, self._shown(event.endpoint), event.why, until_back(event.for_s))
+                _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), until_back(event.for_s))
             case Rested():
                 if (said := self._rests.line(event)) is not None:
                     _LOGGER.info("%s %s", self._shown(event.endpoint), said)

@@ -208,7 +208,10 @@ class RequestExchange:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
-        retried = error.last_word if isinstance(error, FinalFailure) else self.plan.tries > 1
+        retries = self.plan.terms.attempts > 1 and may_go_elsewhere(
+            last
+        )  # the pool's part, also if its budget is empty
+        retried = error.last_word if isinstance(error, FinalFailure) else retries or self.plan.tries > 1
         last_word = retried or self._clock() >= self.plan.until_s or says_spent(last)
         if answer is None:
             raise for_client(self.http, self._request, last, last_word=last_word)

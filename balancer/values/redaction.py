@@ -80,6 +80,10 @@ class ShownNames:
         """Return `name` without secrets. Several names may get the same. Nothing is remembered."""
         return self._redact(plain_name(name))
 
+    def without_secrets(self, text: str) -> str:
+        """Return `text` without the further secrets."""
+        return self._redact(text)
+
     def __call__(self, name: str) -> str:
         """Return the shown name of `name`, always the same."""
         shown = self._shown.get(name)

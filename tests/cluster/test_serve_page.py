@@ -9,15 +9,18 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from balancer import Lease, NoEndpoint, Pool
+from balancer import BalancerError, Lease, NoEndpoint, Pool
 from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.tcp.record_file import RecordFile
+from balancer.observing.page.top import show
 from tests.patience import PATIENCE_S
 from tests.threads.crew import until
 from tests.unit.test_prometheus import at, figures_in
@@ -53,6 +56,28 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     config.write_text(CONFIG)
     with serving(config, "--ttl", "1.5", KEY="c4n4ry-q", BALANCER_PAGE_TOKEN=TOKEN) as (_, server, page):
         yield server, page
+
+
+def test_a_server_that_grants_nothing_yet_says_so_and_counts_who_waits(tmp_path: Path) -> None:
+    config = tmp_path / "pool.toml"
+    config.write_text(CONFIG)
+    with serving(config, "--ttl", "600", KEY="k") as (_, server, page), Pool.connect(server, name="node 1") as pool:
+
+        def wait() -> None:
+            with suppress(BalancerError):
+                pool.acquire()
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        until(lambda: bool(state(page)["grace"]["waiting"]))
+        found = state(page)
+        assert 0 < found["grace"]["grants_at_s"] - found["at_s"] <= 600
+        assert found["pool"]["acquired"] == 0
+        out = StringIO()
+        show(page, Console(file=out, width=110), most=1)
+        assert "  1 waiting  " in out.getvalue()
+        assert re.search(r"\nno leases are granted for \d+ min, or until all members of an ", out.getvalue())
+    waiter.join(PATIENCE_S)
 
 
 def get(url: str) -> bytes:

@@ -236,7 +236,7 @@ def test_what_the_pool_says_to_the_first_attempt_is_raised(clock: ManualClock) -
     ("spoil", "note"),
     [
         (lambda pool: pool.close(), "the pool is closed; leases already out may still be released"),
-        (lambda pool: pool.remove("a"), "none of the 0 endpoints in service"),
+        (lambda pool: pool.remove("a"), "no endpoint is in service; add one"),
     ],
 )
 def test_if_there_is_no_endpoint_for_a_retry_the_endpoint_s_own_error_is_raised_with_its_cause(

@@ -1,13 +1,16 @@
 """Who is ejected, for how long, and how it comes back: the core with health on, by example."""
 
 import random
+from contextlib import suppress
 
 import pytest
 
+from balancer import EndpointOverloaded, Pool
 from balancer.core.states import TRANSITIONS, Health, HealthEvent
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
 from balancer.settings.rules import HealthSettings
+from balancer.testing.clock import ManualClock
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
 
 # One test at a time: no comparison, no own rate, no slow start, unless a test is about it.
@@ -678,7 +681,16 @@ def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
     assert isinstance(waiter.error, AcquireTimeout)
     assert waiter.error.out == 1
     assert "1 is out of service for now" in str(waiter.error)
-    assert "2 active, 1 of them out of service" in repr(ruled.core)
+    assert "2 active, 1 of them out of service (a); " in repr(ruled.core)
+
+
+@pytest.mark.parametrize(("count", "named"), [(1, " (http://0/)"), (3, " (http://0/, http://1/, http://2/)"), (4, "")])
+def test_a_few_endpoints_out_of_service_are_named_without_their_secrets(count: int, named: str) -> None:
+    pool = Pool([f"http://{n}/?key=s3cret" for n in range(9)], strategy="first", clock=ManualClock())
+    for _ in range(count):
+        with suppress(EndpointOverloaded), pool.lease():
+            raise EndpointOverloaded("429", retry_after_s=7.0)
+    assert f": 9 active, {count} of them out of service{named}; " in repr(pool)
 
 
 # -- calls that last -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
+from random import Random
 from typing import Any
 
 import pytest
@@ -277,11 +278,49 @@ def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog: pytest.Log
     lines = caplog.messages if where == "log" else [f"a {each['said']}" for each in news.rows().values()]
     assert lines == [
         "a asked for a rest of 1 s",
-        "a back in service" if where == "page" else "a is back in service",
-        "a asked for a rest of 1 s; it did so 54 more times in the 60 s since the last line",
-        "a back in service" if where == "page" else "a is back in service",
-        "a asked for a rest of 1 s; it did so 54 more times in the 60 s since the last line",
-        "a back in service" if where == "page" else "a is back in service",
+        "a asked for a rest of 1 s; it did so 53 more times in the 59 s since the last line",
+        "a asked for a rest of 1 s; it did so 53 more times in the 59 s since the last line",
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(
+    caplog: pytest.LogCaptureFixture, seed: int
+) -> None:
+    draws, clock = Random(seed), ManualClock()
+    caplog.set_level(logging.INFO, "balancer")
+    health = HealthSettings(consecutive_failures=seed % 2 * 4, success_rate=0.0)
+    pool = Pool(["a", "b"], clock=clock, strategy="first", health=health)
+    news = RecentEvents(ShownNames())
+    pool.observe(news, news.kinds)
+    for _ in range(60):
+        with suppress(EndpointOverloaded, ConnectionError, AcquireTimeout), pool.lease(exclude={"b"}, timeout=0.0):
+            if draws.random() < 0.6:
+                raise EndpointOverloaded("429", retry_after_s=draws.choice([0.5, 5.0, 20.0, 59.0, 60.0, 90.0]))
+            if draws.random() < 0.7:
+                raise ConnectionError
+        said = [line for line in caplog.messages if line.startswith("a ")]
+        shown = [each["said"] for each in news.rows().values() if each["endpoint"] == "a"]
+        if pool.stats().endpoints[0].health == "resting":
+            assert "asked for a rest" in said[-1] or "is ejected" in said[-1]
+            assert "asked for a rest" in shown[-1] or "ejected" in shown[-1]
+        clock.advance(draws.choice([0.1, 1.0, 10.0, 30.0, 70.0]))
+
+
+def test_a_short_rest_says_how_long_it_is_and_a_long_one_also_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    caplog.set_level(logging.INFO, "balancer")
+    pool = Pool(["a", "b"], clock=clock, strategy="first")
+    for for_s in (20.0, 20.0, 90.0, 20.0):
+        with suppress(EndpointOverloaded), pool.lease(exclude={"b"}):
+            raise EndpointOverloaded("429", retry_after_s=for_s)
+        clock.advance(for_s + 0.1)
+        pool.acquire(exclude={"b"}).release()
+    assert caplog.messages == [
+        "a asked for a rest of 20 s",
+        "a asked for a rest of 90 s; it did so 1 more time in the 40 s since the last line",
+        "a is back in service",
+        "a asked for a rest of 20 s",
     ]
 
 

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from balancer import AsyncPool, ConfigError, Endpoint, Lease, LeaseError, Outcome, Pool
+from balancer import AcquireTimeout, AsyncPool, ConfigError, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool
 from balancer.commands import app
 from balancer.commands.app import make_app
 from balancer.core.events import Queued
@@ -77,12 +77,40 @@ def test_an_ejection_has_its_time_reason_and_length(path: Path) -> None:
     assert 0.5 <= ejection["for_s"] <= 1.0
     assert f"  after 5.000 s, http://a/: {why}; for {ejection['for_s']:.3g} s" in [*summary_lines(found)]
     assert [(each.endpoint, each.value) for each in read_trace(path).events if each.event == "rested"] == [("b", 7.0)]
+    assert found["rests"] == [{"after_s": 5.0, "endpoint": "b", "for_s": 7.0}]
+    assert "  after 5.000 s, b: asked for a rest of 7 s" in [*summary_lines(found)]
+
+
+def test_the_seconds_out_of_use_are_those_of_the_counters(path: Path) -> None:
+    draws, clock = random.Random(7), ManualClock()
+    health = HealthSettings(consecutive_failures=2, cooldown_s=3.0)
+    pool = Pool(["a", "b", "c", "d"], strategy="fifo", clock=clock, health=health)
+    pool.trace(path)
+    for _ in range(200):
+        with suppress(EndpointError, AcquireTimeout), pool.lease(timeout=0.0):
+            clock.advance(draws.random())
+            if draws.random() < 0.4:
+                raise EndpointError("answered 502")
+            if draws.random() < 0.2:
+                raise EndpointOverloaded("429", retry_after_s=draws.choice([1.0, 4.0]))
+        clock.advance(draws.random())
+        pool.stats()
+    pool.set_strategy("first")  # an event at the end, so that the trace lasts as long as the pool
+    counted = {each.name: each.out_s for each in pool.stats().endpoints}
+    pool.close()
+    found = summary_of(read_trace(path))
+    assert min(counted.values()) > 1.0
+    assert {name: figures["out_s"] for name, figures in found["endpoints"].items()} == pytest.approx(counted)
+    (line,) = (line for line in summary_lines(found) if line.startswith("  a: "))
+    assert line.endswith(f", out of use for {counted['a']:.3g} s")
 
 
 def test_of_many_ejections_the_text_has_the_first_and_counts_the_others() -> None:
     events = [Happening("r", 7.0 + number, "ejected", "a") for number in range(50)]
     lines = [*summary_lines(summary_of(Trace(events=events, ended={"r"})))]
-    assert lines[1:4] == ["ejected:", "  after 0.000 s, a", "  after 1.000 s, a"]
+    assert lines[1:6] == [
+        "endpoints:", "  a: 0 calls, out of use for 49 s", "ejected:", "  after 0.000 s, a", "  after 1.000 s, a"
+    ]  # fmt: skip
     assert "  and 30 more times; --json lists all" in lines
 
 

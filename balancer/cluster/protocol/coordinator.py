@@ -108,6 +108,11 @@ class Coordinator:
         """True while nothing is granted, because there may be leases out that are not reported yet."""
         return not self._grace.over
 
+    @property
+    def grants_at_s(self) -> float | None:
+        """When it begins to grant, at the latest; None: it grants."""
+        return None if self._grace.over else self._grace.due_s
+
     # -- what comes in -----------------------------------------------------------------------------
 
     def receive(self, message: FromMember, now: float) -> None:

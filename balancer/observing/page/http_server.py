@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -61,7 +62,23 @@ async def serve_until(
             loop.call_soon_threadsafe(stop)
 
     began(stop_from_elsewhere)
-    await server.serve(sockets=[listener])
+    quiet = _NoLifeLines(threading.get_ident())
+    words.logger.addFilter(quiet)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        words.logger.removeFilter(quiet)
+
+
+class _NoLifeLines:
+    """Leaves out uvicorn's lines that the server of this thread began and ended: the log is the program's."""
+
+    def __init__(self, thread: int) -> None:
+        self._thread = thread
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is written."""
+        return record.levelno > logging.INFO or record.thread != self._thread
 
 
 class _ConnectionLog(logging.LoggerAdapter[logging.Logger]):

@@ -149,7 +149,7 @@ class RecentEvents:
             elif isinstance(event, Ejected | Restored) and self._rests.ends_unsaid(event):
                 said = None
             elif isinstance(event, Ejected) and event.why:
-                said = f"{said}: {event.why}{until_back(event.for_s)}"
+                said = f"{said}: {self._names.without_secrets(event.why)}{until_back(event.for_s)}"
         if said is None:
             return
         self._count += 1

@@ -3,25 +3,30 @@
 import http.client
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from math import ceil
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from balancer.errors import ConfigError
 from balancer.observing.page.pool_tables import Tables, apply
 from balancer.reporting.terminal import cleaner, plain_table
-from balancer.reporting.words import NOTHING
+from balancer.reporting.words import NOTHING, shorten
 
-__all__ = ["LeaseRates", "follow", "render", "show", "state_of"]
+__all__ = ["LeaseRates", "apart", "follow", "render", "show", "state_of"]
 
 _SILENCE_S: Final = 10.0  # there is an event every second
 _OVER_S: Final = 10.0  # rates are means over so many seconds
 _LONGEST: Final = 48  # characters of a name
+_SHORTEST: Final = 12
+_GAP: Final = "..."
 _NEWS: Final = 5
 _BAR: Final = 10
 _STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "resting": "yellow", "draining": "dim"}
@@ -101,39 +106,27 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     endpoints = tables.get("endpoints", {})
     room = max(3, console.height - 12) if console.is_terminal else len(endpoints)
     used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
+    grace = tables.get("grace", {}).get("", {})
+    waiting = grace.get("waiting", pool.get("waiting", 0))
     ended = f"{pool.get('failures', 0)} failed, {pool.get('overloads', 0)} overloaded"
     head = Text("  ").join(
         clean(text)
         for text in (
             str(pool.get("strategy", "")),
             f"{used} of {force} slots in use",
-            f"{pool.get('waiting', 0)} waiting",
+            f"{waiting} waiting",
             f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
             f"{pool.get('acquired', 0)} leases, {ended}",
             f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
         )
     )
     parts: list[RenderableType] = [head, *_run(tables, clean)]
-    table = plain_table("")
-    table.title = None
-    for name in ("endpoint", "health", "slots"):
-        table.add_column(name)
-    for name in ("leases/s", "leases", "failed", "overloaded", "ejected"):
-        table.add_column(name, justify="right")
-    for row, each in list(endpoints.items())[:room]:
-        word = each["state"] if each["state"] != "active" else each["health"]
-        rate = past.rate(row)
-        table.add_row(
-            clean(each["name"], _LONGEST),
-            clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
-            clean(f"{_bar(each['in_flight'], each['limit'])} {each['in_flight']}/{each['limit']}"),
-            clean(NOTHING if rate is None else f"{rate:.1f}"),
-            clean(str(each["leases"])),
-            clean(str(each["failures"])),
-            clean(str(each["overloads"])),
-            clean(str(each["ejections"])),
+    if grace:
+        left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
+        parts.append(
+            clean(f"no leases are granted for {left}, or until all members of an earlier server have reported")
         )
-    parts.append(table)
+    parts.append(_endpoints(at_s, dict(list(endpoints.items())[:room]), past, console))
     if len(endpoints) > room:
         parts.append(clean(f"and {len(endpoints) - room} more"))
     holders = tables.get("holders", {})
@@ -144,6 +137,72 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
         where = f"{each['endpoint']}: " if each["endpoint"] else ""
         parts.append(clean(f"{_span(at_s - each['at_s'])} ago  {where}{each['said']}"))
     return Group(*parts)
+
+
+def _endpoints(
+    at_s: float, endpoints: Mapping[str, Mapping[str, Any]], past: LeaseRates, console: Console
+) -> RenderableType:
+    """Return the table of endpoints. In a narrow window it has no bars, no rates, and at last only a part of names."""
+    names = apart([each["name"] for each in endpoints.values()], _LONGEST)
+    for bars, rates in ((True, True), (False, True), (False, False)):
+        table = _table_of(at_s, endpoints, names, past, console, bars=bars, rates=rates)
+        width = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+        if width <= console.width:
+            return table
+    room = console.width - (width - max(map(len, names), default=0))
+    names = apart(names, max(_SHORTEST, room))
+    return _table_of(at_s, endpoints, names, past, console, bars=False, rates=False)
+
+
+def _table_of(
+    at_s: float,
+    endpoints: Mapping[str, Mapping[str, Any]],
+    names: Sequence[str],
+    past: LeaseRates,
+    console: Console,
+    *,
+    bars: bool,
+    rates: bool,
+) -> Table:
+    clean = cleaner(console)
+    table = plain_table("")
+    table.add_column("endpoint", no_wrap=True)
+    for name in ("health", "slots"):
+        table.add_column(name)
+    for name in ("leases/s",) * rates + ("leases", "failed", "overloaded", "ejected"):
+        table.add_column(name, justify="right")
+    for (row, each), name in zip(endpoints.items(), names, strict=True):
+        word = each["state"] if each["state"] != "active" else each["health"]
+        rate = past.rate(row)
+        counts = [str(each[key]) for key in ("leases", "failures", "overloads", "ejections")]
+        table.add_row(
+            clean(name),
+            clean(f"{_WORDS.get(word, word)}{_back(each, at_s)}", style=_STYLES.get(word, "")),
+            clean(f"{_bar(each['in_flight'], each['limit'])} " * bars + f"{each['in_flight']}/{each['limit']}"),
+            *[clean(NOTHING if rate is None else f"{rate:.1f}")] * rates,
+            *map(clean, counts),
+        )
+    return table
+
+
+def apart(names: Sequence[str], room: int) -> list[str]:
+    """Return the names with at most `room` characters each, without what they have in common, as far as needed."""
+    longest = max(map(len, names), default=0)
+    if longest <= room:
+        return list(names)
+    before = _shared(names) if len(names) > 1 else longest
+    cut = longest - (room - len(_GAP))
+    if cut <= before:
+        return [_GAP + name[cut:] for name in names]
+    after = _shared(name[before:][::-1] for name in names)
+    front, back = _GAP * (before > len(_GAP)), _GAP * (after > len(_GAP))
+    kept = [name[before if front else 0 : len(name) - after if back else None] for name in names]
+    return [f"{front}{shorten(name, room - len(front) - len(back), gap=_GAP)}{back}" for name in kept]
+
+
+def _shared(names: Iterable[str]) -> int:
+    """Return how many characters the names have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda letters: len({*letters}) == 1, zip(*names, strict=False)))
 
 
 def _run(tables: Tables, clean: Callable[..., Text]) -> list[RenderableType]:

@@ -13,12 +13,17 @@ from balancer.observing.traces.rows import Attempt
 
 __all__ = ["summary_lines", "summary_of"]
 
-_MOST = 20  # ejections in the text
+_MOST = 20  # ejections, and rests, in the text
+_OUT = frozenset({"ejected", "rested", "spent"})
+_BACK = frozenset({"probing", "restored", "left"})
 
 
 def summary_of(trace: Trace) -> dict[str, Any]:
     """Return the summary as plain data; times in seconds."""
     attempts = trace.attempts
+    out_s = _out_s(trace)
+    by_endpoint = _by(attempts, "endpoint")
+    names = sorted({*by_endpoint, *(name for name, seconds in out_s.items() if seconds)})
     return {
         "runs": len(trace.runs) or len({each.run for each in attempts}),
         "ended": len(trace.ended),
@@ -28,9 +33,10 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "left_out": 0,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
-        "endpoints": {name: _figures(mine) for name, mine in _by(attempts, "endpoint").items()},
+        "endpoints": {name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names},
         "kinds": {name: _figures(mine) for name, mine in _by(attempts, "kind").items()},
-        "ejections": [*_ejections(trace)],
+        "ejections": [*_times_out(trace, "ejected")],
+        "rests": [*_times_out(trace, "rested")],
         "events": dict(sorted(Counter(event.event for event in trace.events).items())),
     }
 
@@ -43,11 +49,12 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         if found[title]:
             yield f"{title}:"
             yield from (f"  {name}: {_words(figures)}" for name, figures in found[title].items())
-    if ejections := found["ejections"]:
-        yield "ejected:"
-        yield from map(_ejected, ejections[:_MOST])
-        if len(ejections) > _MOST:
-            yield f"  and {len(ejections) - _MOST} more times; --json lists all"
+    for title, said, times in (("ejected", _ejected, found["ejections"]), ("rests", _rested, found["rests"])):
+        if times:
+            yield f"{title}:"
+            yield from map(said, times[:_MOST])
+        if len(times) > _MOST:
+            yield f"  and {len(times) - _MOST} more times; --json lists all"
     if found["events"]:
         yield "events: " + ", ".join(f"{name} {count}" for name, count in found["events"].items())
     if found["ended"] < found["runs"]:
@@ -61,21 +68,46 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
 
 
-def _ejections(trace: Trace) -> Iterator[dict[str, Any]]:
-    """Yield each ejection, with its time since the first call or event of its run."""
+def _times_out(trace: Trace, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield each event of `kind` ("ejected" or "rested"), with its time since the first call or event of its run."""
     first_s: dict[str, float] = {}
     for run, at_s in (*((each.run, each.asked_s) for each in trace.attempts), *((e.run, e.at_s) for e in trace.events)):
         first_s[run] = min(at_s, first_s.get(run, at_s))
     for event in trace.events:
-        if event.event == "ejected":
+        if event.event == kind:
+            why = {"why": event.name} if kind == "ejected" else {}
             after_s = event.at_s - first_s[event.run]
-            yield {"after_s": after_s, "endpoint": event.endpoint, "why": event.name, "for_s": event.value}
+            yield {"after_s": after_s, "endpoint": event.endpoint, **why, "for_s": event.value}
+
+
+def _out_s(trace: Trace) -> dict[str, float]:
+    """Return how long each endpoint was out of use, all runs together. A run ends with its last call or event."""
+    ends_s: dict[str, float] = {}
+    for run, at_s in (*((each.run, each.ended_s) for each in trace.attempts), *((e.run, e.at_s) for e in trace.events)):
+        ends_s[run] = max(at_s, ends_s.get(run, at_s))
+    since_s: dict[tuple[str, str], float] = {}
+    found: dict[str, float] = defaultdict(float)
+    for event in trace.events:
+        if event.endpoint is None:
+            continue
+        if event.event in _OUT:
+            since_s.setdefault((event.run, event.endpoint), event.at_s)
+        elif event.event in _BACK and (since := since_s.pop((event.run, event.endpoint), None)) is not None:
+            found[event.endpoint] += event.at_s - since
+    for (run, name), since in since_s.items():
+        found[name] += ends_s[run] - since
+    return found
 
 
 def _ejected(found: dict[str, Any]) -> str:
     why = f": {found['why']}" if found["why"] else ""
     for_s = "" if found["for_s"] is None else f"; for {found['for_s']:.3g} s"
     return f"  after {found['after_s']:.3f} s, {found['endpoint']}{why}{for_s}"
+
+
+def _rested(found: dict[str, Any]) -> str:
+    for_s = "" if found["for_s"] is None else f" of {found['for_s']:.3g} s"
+    return f"  after {found['after_s']:.3f} s, {found['endpoint']}: asked for a rest{for_s}"
 
 
 def _by(attempts: Iterable[Attempt], name: str) -> dict[str, list[Attempt]]:
@@ -121,4 +153,6 @@ def _words(found: dict[str, Any], where: str = "") -> str:
             parts.append(f"{heading} {times['mean']:.3g} s on average (p50 {times['p50']:.3g}, p99 {times['p99']:.3g})")
     if found["most_in_flight"] is not None:
         parts.append(f"at most {found['most_in_flight']} at once{where}")
+    if found.get("out_s"):
+        parts.append(f"out of use for {found['out_s']:.3g} s")
     return ", ".join(parts)

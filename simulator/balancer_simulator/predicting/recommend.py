@@ -156,6 +156,7 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
             f"{_ENDLESS}; if they do wait for their answers, give each a holder (lease(holder=...)), as balancer run "
             "does, and record again, or "
             'write the scenario with balancer fit --out and set its workload to kind = "closed", with workers and calls'
+            f"; {_OTHER_RATES}"
         )
     found = [_apart(source.scenario(workload=_asked(source, tasks)))]
     for number in range(draws):
@@ -196,6 +197,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
 
 
 _ENDLESS: Final = "recommend: arrivals are open, so the work has no end"
+_OTHER_RATES: Final = "for the waits at another rate, see docs/prediction.md, 'What if the load doubles?'"
 
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
@@ -207,7 +209,7 @@ def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
         return scenario.changed(workload=workload if not tasks else closed)
     raise ConfigError(
         f'{_ENDLESS}; set its workload to kind = "closed", with workers and calls, or "tasks"; of a run of the '
-        "pipeline give its trace, run.sqlite in the results folder"
+        f"pipeline give its trace, run.sqlite in the results folder; {_OTHER_RATES}"
     )
 
 

@@ -35,31 +35,33 @@ _HEADINGS = (
     "over after, s",
     "sure by, s",
     "endpoint-hours",
-    "does it",
+    "result",
 )
 
 
 def verdict(found: Recommendation, now: datetime | None = None) -> str:
     """Return the recommendation as a sentence. With `now`, the start of the run, it also names instants."""
-    wish = "" if found.deadline_s is None else f" by {_when(found.deadline_s, now)}"
-    sure = f"{found.certainty:.0%}"
+    wish = "" if found.deadline_s is None else f" {_when(found.deadline_s, now)}"
+    sure = f"with a probability of {found.certainty:.0%}"
     if found.chosen is None:
-        budget = "" if found.budget_h is None else f" within {found.budget_h:.4g} endpoint-hours"
+        budget = "" if found.budget_h is None else f" for at most {found.budget_h:.4g} endpoint-hours"
         near = found.nearest
         takes = "" if found.budget_h is None or near.ends_s is None else f"takes {near.cost_h:.3g} endpoint-hours and "
         return (
-            f"no setting that was tried ends{wish}{budget} with {sure}; the nearest {takes}ends by "
+            f"no setting that was tried ends{wish}{budget} {sure}; the nearest {takes}ends "
             f"{_when(near.sure_s, now)}: {_words(found, near)}"
         )
     if found.chosen is found.present:
-        return f"leave it as it is: with {sure} it ends by {_when(found.chosen.sure_s, now)}"
-    return f"with {sure} it ends by {_when(found.chosen.sure_s, now)}: {_words(found, found.chosen)}"
+        return f"leave it as it is: it ends {_when(found.chosen.sure_s, now)} {sure}"
+    return f"it ends {_when(found.chosen.sure_s, now)} {sure}: {_words(found, found.chosen)}"
 
 
 def _when(after_s: float, now: datetime | None) -> str:
-    if now is None or not math.isfinite(after_s):
-        return seconds(after_s)
-    return f"{seconds(after_s)} from now ({now + timedelta(seconds=after_s):%A %Y-%m-%d %H:%M})"
+    if not math.isfinite(after_s):
+        return "never"
+    if now is None:
+        return f"within {seconds(after_s)}"
+    return f"within {seconds(after_s)} (by {now + timedelta(seconds=after_s):%A %Y-%m-%d %H:%M})"
 
 
 def asked_for(found: Recommendation) -> str:
@@ -81,9 +83,15 @@ def recommendation_lines(found: Recommendation, now: datetime | None = None) -> 
             interval = f"{seconds(ends.low)} to {seconds(ends.high)}"
             over = f"ends after {seconds(ends.value)} ({interval}), sure by {seconds(outlook.sure_s)}"
             over += f", {outlook.cost_h:.3g} endpoint-hours"
-        does = "does" if found.does(outlook) else "does not"
         differs = list(_differs(found, outlook))
-        yield "; ".join([f"{name}: {over}", *([", ".join(differs)] if differs else []), does])
+        yield "; ".join([f"{name}: {over}", *([", ".join(differs)] if differs else []), _judged(found, outlook)])
+
+
+def _judged(found: Recommendation, outlook: SettingForecast) -> str:
+    wishes = ["the deadline"] * (found.deadline_s is not None) + ["the budget"] * (found.budget_h is not None)
+    if not wishes:
+        return "it ends" if found.does(outlook) else "it does not end"
+    return f"{'meets' if found.does(outlook) else 'misses'} {' and '.join(wishes)}"
 
 
 def _differs(found: Recommendation, outlook: SettingForecast) -> Iterator[str]:
@@ -183,7 +191,7 @@ def _cells(found: Recommendation, outlook: SettingForecast) -> list[str]:
         over,
         "never" if ends is None else f"{outlook.sure_s:.4g}",
         "" if ends is None else f"{outlook.cost_h:.3g}",
-        "does" if found.does(outlook) else "does not",
+        _judged(found, outlook),
     ]
 
 
@@ -197,8 +205,12 @@ def _words(found: Recommendation, outlook: SettingForecast) -> str:
 
 
 def made_up_lines(outlook: SettingForecast) -> list[str]:
-    """Return a line for each endpoint that does not exist yet: which one it copies."""
-    return [f"{url} does not exist yet: one more, like {like}" for url, like in outlook.made_up.items()]
+    """Return a line for all endpoints that do not exist yet and copy the same one."""
+    copies: dict[str, list[str]] = {}
+    for url, like in outlook.made_up.items():
+        copies.setdefault(like, []).append(url)
+    named = ((_count(len(urls), "made-up server"), like, len(urls) == 1) for like, urls in copies.items())
+    return [f"{count} like {like}: replace {'its address' if one else 'their addresses'}" for count, like, one in named]
 
 
 def _data(found: Recommendation, outlook: SettingForecast) -> dict[str, Any]:

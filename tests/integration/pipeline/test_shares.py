@@ -21,6 +21,7 @@ from tests.unit.pipeline.fakes import FakeExecutor, no_leases_out
 URLS = ["a", "b", "c", "d"]
 CALLS_S = (0.02, 0.02, 0.04, 0.08, 0.16)
 _BUSY = 0.97
+_APART = 3  # leases more or less on a busy machine; a strategy that prefers one endpoint is dozens apart
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def _sample(number: int, runner: Runner, store: Store) -> Sample:
 
 def test_equal_endpoints_get_equally_many_leases(spans: Sequence[Span]) -> None:
     assert len(spans) > 200
-    assert _spread(spans) <= 1
+    assert _spread(spans) <= _APART
 
 
 def test_no_slot_idles_while_there_is_work(spans: Sequence[Span]) -> None:

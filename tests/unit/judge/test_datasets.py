@@ -12,6 +12,7 @@ import numpy
 import pytest
 
 from balancer.judge import CallCase, Checker, Job, StdinCase, Verdict, cases_of
+from balancer.judge.calls import judge_value
 from balancer.judge.cases import CaseRun, case_of
 from tests.patience import PATIENCE_S
 
@@ -59,6 +60,7 @@ def test_the_function_may_be_told_beside_them() -> None:
 @pytest.mark.parametrize(
     ("tests", "words"),
     [
+        ("", "the row has no tests"), ({"input_output": " "}, "the row has no tests"),
         ("{", "are not JSON"), (3, "type int"), ({"a": 1}, r"keys \['a'\]"), ([3], "a test is"),
         ({"inputs": ["1"], "outputs": []}, "1 inputs and 0 outputs"),
         ({"inputs": "12", "outputs": ["1"]}, "known are"),
@@ -68,6 +70,14 @@ def test_the_function_may_be_told_beside_them() -> None:
 def test_what_is_not_known_is_no_score(tests: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Job.of("print(1)", tests)
+
+
+@pytest.mark.parametrize("wanted", [[[2, 4]], "[[2, 4]]", [2, 4]])
+def test_the_note_of_a_wrong_call_has_the_value_without_the_list_around_it(wanted: Any) -> None:
+    (case,) = cases_of({"fn_name": "f", "inputs": [[1]], "outputs": [wanted]})
+    assert isinstance(case, CallCase)
+    answers = json.dumps([case.expected, *case.or_else]).encode()
+    assert judge_value(Checker(), b"[1, 2]", answers).note == "expected [2, 4], found [1, 2]"
 
 
 _RUNS_ALL = """

@@ -22,6 +22,7 @@ from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSetti
 from balancer.core.events import Ejected
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply
 from balancer.observing.page.serving import Page
+from balancer.shells.logs import Log
 from balancer.values.redaction import ShownNames
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
@@ -192,6 +193,21 @@ def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -
     rows = news.rows()
     assert len(rows) == 100
     assert rows["150"] == {"at_s": 149.0, "endpoint": "http://a/", "said": "ejected: 5 failures in a row"}
+
+
+def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    event = Ejected(0.0, "a", "5 failures in a row, last: EndpointError: user 17 is over quota")
+
+    def redact(text: str) -> str:
+        return text.replace("17", "***")
+
+    news, log = RecentEvents(ShownNames(redact)), Log()
+    log.redact = redact
+    news(event)
+    log(event)
+    (row,) = news.rows().values()
+    for said in (row["said"], caplog.messages[0]):
+        assert "user *** is over quota" in said
 
 
 def test_a_pool_is_looked_at_only_while_somebody_reads(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

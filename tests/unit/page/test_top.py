@@ -8,10 +8,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from balancer import ConfigError, Outcome, Pool
+from balancer import ConfigError, Endpoint, Outcome, Pool
 from balancer.observing.page.pool_tables import Tables
 from balancer.observing.page.serving import Page
-from balancer.observing.page.top import LeaseRates, follow, show
+from balancer.observing.page.top import LeaseRates, apart, follow, show
 from tests.unit.command import Balancer
 
 
@@ -27,9 +27,9 @@ def page(pool: Pool) -> Iterator[Page]:
         yield served
 
 
-def shown(page: Page, *, most: int = 1, height: int = 40, terminal: bool = False) -> str:
+def shown(page: Page, *, most: int = 1, height: int = 40, width: int = 110, terminal: bool = False) -> str:
     out = StringIO()
-    console = Console(file=out, width=110, height=height, force_terminal=terminal, color_system=None)
+    console = Console(file=out, width=width, height=height, force_terminal=terminal, color_system=None)
     show(page.url, console, most=most)
     return out.getvalue()
 
@@ -60,6 +60,36 @@ def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
     pages = Pool([f"http://10.0.0.{n}/" for n in range(30)])
     with pages, pages.serve_page() as many:
         assert "and 18 more" in shown(many, height=24, terminal=True)
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:80{}/", "https://gpu-{}.west.cluster.example.com:8000/v1", "http://10.0.0.{}:8080/"]
+)
+def test_in_a_narrow_window_endpoints_can_still_be_told_apart(width: int, url: str) -> None:
+    with Pool([Endpoint(url.format(n), capacity=32) for n in range(10, 14)]) as pool, pool.serve_page() as page:
+        kept = [pool.acquire() for _ in range(40)]
+        text = shown(page, width=width)
+        for lease in kept:
+            lease.release()
+    rows = [line for line in text.splitlines() if "10/32" in line]
+    assert max(map(len, rows)) <= width
+    assert len({row.split()[0] for row in rows}) == 4, text
+    assert width == 60 or all(" healthy " in row for row in rows), text
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a", "b"], ["a", "b"]),
+        (["http://10.0.0.1:8080/", "http://10.0.0.2:8080/"], ["...0.0.1:8080/", "...0.0.2:8080/"]),
+        (["x-1.example.com/some/path/v1", "x-2.example.com/some/path/v1"], ["1...", "2..."]),
+        (["a" * 40, "b" * 40], ["aaaaaa...aaaaa", "bbbbbb...bbbbb"]),
+    ],
+)
+def test_of_names_that_are_too_long_what_they_have_in_common_is_hidden_first(names: list[str], told: list[str]) -> None:
+    assert [name[-len(end) :] for name, end in zip(apart(names, 14), told, strict=True)] == told
+    assert max(map(len, apart(names, 14))) <= 14
 
 
 def test_a_rate_is_of_the_last_ten_seconds() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from balancer import AsyncPool, Endpoint, HealthSettings, NoEndpoint, Pool
+from balancer import AsyncPool, Endpoint, HealthSettings, NoEndpoint, Pool, RetrySettings
 from tests.unit.transports.scripted import FACES, Face, Inner, Reply, pool_of
 
 pytestmark = pytest.mark.parametrize("face", FACES)
@@ -182,6 +182,23 @@ def test_the_last_answer_is_handed_on_with_its_body_and_stops_retries(face: Face
     assert (answer.status_code, answer.content) == (503, b"busy a")
     assert answer.headers["x-should-retry"] == "false"
     assert (inner.hosts, ends) == (["a", "b", "a"], ["a overload", "b overload", "a overload"])
+
+
+@pytest.mark.parametrize(
+    ("given_up", "retries", "options"),
+    [
+        ("the budget is empty", {"budget_per_s": 0.0, "budget_ratio": 0.0}, {}),
+        ("the rest is longer than the deadline", {}, {"deadline_s": 5.0}),
+        ("the rest is longer than the wait", {}, {"acquire_timeout_s": 0.01}),
+    ],
+)
+def test_an_answer_stops_retries_whyever_the_pool_gives_up(
+    face: Face, given_up: str, retries: dict[str, float], options: dict[str, float]
+) -> None:
+    pool, ends = pool_of("a", retries=RetrySettings(base_s=0, **retries), health=HealthSettings())
+    inner = _answers(face, a=[Reply(429, {"Retry-After": "50"})])
+    answer = face.request(face.transport(pool, inner, **options))
+    assert (answer.status_code, answer.headers.get("x-should-retry"), ends) == (429, "false", ["a overload"]), given_up
 
 
 def test_a_client_may_do_all_the_retries_itself(face: Face) -> None:
