@@ -13,9 +13,10 @@ from itertools import chain
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot, fields_of
+from balancer.pipeline.generators.learn.template import Instance, Slot
+from balancer.pipeline.generators.search.parts import Part, PartPlace, counted_together, parts_of, places_of
 from balancer.pipeline.generators.write.build import build
 
 __all__ = ["enlarged", "larger_relatives"]
@@ -42,7 +43,7 @@ def larger_relatives(found: Knowledge, data: bytes, rng: random.Random, most: in
         most: bytes of an input.
     """
     instance = found.read(data) if 2 * len(data) <= most else None
-    groups = _groups(found)
+    groups = counted_together(parts_of(found))
     in_vain = 0
     while instance is not None and in_vain < _IN_VAIN:
         in_vain += 1
@@ -66,7 +67,7 @@ def enlarged(found: Knowledge, data: bytes, rng: random.Random, most: int, valid
     """
     names: list[str] = []
     best = data
-    for group in _groups(found):
+    for group in counted_together(parts_of(found)):
         for divisor in _DOWN:
             larger = _raised(found, best, group, rng, most, divisor)
             accepted = [each for each, says in zip(larger, valid([each for _, each in larger]), strict=True) if says]
@@ -78,7 +79,7 @@ def enlarged(found: Knowledge, data: bytes, rng: random.Random, most: int, valid
 
 
 def _raised(
-    found: Knowledge, data: bytes, group: Sequence["_Part"], rng: random.Random, most: int, divisor: int
+    found: Knowledge, data: bytes, group: Sequence[Part], rng: random.Random, most: int, divisor: int
 ) -> list[tuple[str, bytes]]:
     """Return inputs with one count, or list, as large as may be, divided by `divisor`; all longer than `data`."""
     instance = found.read(data)
@@ -99,93 +100,10 @@ def _built(found: Knowledge, given: _Given, rng: random.Random) -> bytes | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Something that an input has several of: lines, values of a list, test cases, or letters of a word.
-
-    Args:
-        fields: its fields.
-        depth: number of blocks around it.
-        count: the number that counts it; None if none does.
-        letters: whether it is the letters of words.
-    """
-
-    fields: tuple[int, ...]
-    depth: int
-    count: Count | None
-    letters: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _PartPlace:
-    """A place with a part: the passes of the blocks around it, and its slots."""
-
-    part: _Part
-    where: tuple[int, ...]
-    slots: tuple[Slot, ...]
-
-    def length(self, instance: Instance) -> int:
-        if self.part.letters:
-            return max((len(token) for slot in self.slots for token in instance[slot]), default=0)
-        depth = self.part.depth
-        flat = [len(instance[slot]) for slot in self.slots if len(slot[1]) == depth]
-        return max([*flat, *(slot[1][depth] + 1 for slot in self.slots if len(slot[1]) > depth)], default=0)
-
-    def passes(self) -> dict[int, list[Slot]]:
-        """Return the slots of each pass, if the part is a repeated block."""
-        found: dict[int, list[Slot]] = {}
-        for slot in self.slots:
-            if len(slot[1]) > self.part.depth:
-                found.setdefault(slot[1][self.part.depth], []).append(slot)
-        return found
-
-
-def _parts(nodes: Sequence[Node], facts: Facts, depth: int) -> Iterator[_Part]:
-    """Yield every part, in the order of the text."""
-    for node in nodes:
-        if isinstance(node, Repeat) and (node.count is None or node.count.field is not None):
-            if not isinstance(node.table, Choice):
-                yield _Part(tuple(fields_of(node.body)), depth, node.count)
-        elif (
-            isinstance(node, LineNode)
-            and node.tail is not None
-            and (node.count is None or node.count.field is not None)
-        ):
-            yield _Part((node.tail,), depth, node.count)
-        if isinstance(node, Repeat) and node.table is None:
-            yield from _parts(node.body, facts, depth + 1)
-        else:
-            yield from (
-                _Part((number,), depth, facts.fields[number].length, letters=True)
-                for number in fields_of((node,))
-                if facts.fields[number].kind is TokenKind.WORD and not facts.fields[number].words
-            )
-
-
-def _groups(found: Knowledge) -> list[list[_Part]]:
-    """Return the parts, grouped by the number that counts them. A part that no number counts is a group of its own."""
-    counted: dict[int, list[_Part]] = {}
-    alone: list[list[_Part]] = []
-    for part in _parts(found.nodes, found.facts, 0):
-        if part.count is None or part.count.field is None:
-            alone.append([part])
-        else:
-            counted.setdefault(part.count.field, []).append(part)
-    return [*counted.values(), *alone]
-
-
-def _places_of(part: _Part, instance: Instance) -> list[_PartPlace]:
-    found: dict[tuple[int, ...], list[Slot]] = {}
-    for slot in instance:
-        if slot[0] in part.fields:
-            found.setdefault(slot[1][: part.depth], []).append(slot)
-    return [_PartPlace(part, where, tuple(slots)) for where, slots in sorted(found.items())]
-
-
 def _longer(
     found: Knowledge,
     instance: Instance,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     rng: random.Random,
     times: int,
     count: int,
@@ -199,7 +117,7 @@ def _longer(
         divisor: if not 0, then the number is the greatest that is allowed, divided by this.
     """
     field = parts[0].count.field if parts[0].count is not None else None
-    places = [place for part in parts for place in _places_of(part, instance)]
+    places = [place for part in parts for place in places_of(part, instance)]
     if not places:
         return None
     name = rng.choice(list(_PLANS))
@@ -235,7 +153,7 @@ def _longer(
 
 def _grow(
     found: Knowledge,
-    place: _PartPlace,
+    place: PartPlace,
     instance: Instance,
     given: _Given,
     plan: _Plan,
@@ -256,7 +174,7 @@ def _grow(
         else:
             del given[slot]
     own = place.passes()
-    drawn = next((each.passes() for each in _places_of(part, others) if each.where == place.where), {})
+    drawn = next((each.passes() for each in places_of(part, others) if each.where == place.where), {})
     for at, index in enumerate(plan if own else ()):
         source, slots = (others, drawn.get(at, [])) if index is None else (instance, own.get(index, []))
         for number, where in slots:
@@ -326,7 +244,7 @@ class _Shift:
 
     @classmethod
     def drawn(
-        cls, found: Knowledge, instance: Instance, places: Sequence[_PartPlace], old: int | None, rng: random.Random
+        cls, found: Knowledge, instance: Instance, places: Sequence[PartPlace], old: int | None, rng: random.Random
     ) -> "_Shift | None":
         if rng.random() < 0.4:
             return None
