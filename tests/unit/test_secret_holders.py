@@ -62,7 +62,7 @@ def test_of_a_member() -> None:
 def test_in_the_log(pool: Pool, holder: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "balancer")
     lease = pool.acquire(holder=holder, ttl_s=0.01)
-    until(lambda: "ran out" in caplog.text)
+    until(lambda: "expired" in caplog.text)
     assert "held by" in caplog.text
     assert hides(caplog.text)
     assert lease.ended

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from decimal import Decimal
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import prod
 
 import pytest
@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw import repair as mend
+from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
+from balancer.pipeline.generators.draw.styles import large_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
@@ -26,7 +28,8 @@ from balancer.pipeline.generators.draw.values import (
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.mutate import MutateGenerator
-from tests.unit.pipeline.knowing import problem
+from balancer.pipeline.generators.write.build import build_changed, build_styled
+from tests.unit.pipeline.knowing import known, problem
 
 bounds = st.tuples(st.integers(-(10**19), 10**19), st.integers(0, 10**19)).map(lambda pair: (pair[0], sum(pair)))
 seeds = st.integers(0, 10**6).map(random.Random)
@@ -325,3 +328,16 @@ def test_small_lists_that_overflow_come_early(seed: int) -> None:
     near = (2**31, 2**32, 2**63)
     found = [combined(values) / power for values in small for combined in (sum, prod) for power in near]
     assert any(0.9 < share < 1.1 for share in found)
+
+
+def test_streams_of_which_nothing_can_be_made_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a sum of 22 of a hundred thousand positive numbers: styles and changes have no end of their own."""
+
+    def impossible(*args: object) -> bytes:
+        raise TooLarge
+
+    found = known("2 3\n1 2\n", "1 4\n4\n")
+    rng = random.Random(1)
+    monkeypatch.setattr("balancer.pipeline.generators.write.build.build", impossible)
+    assert list(build_styled(found, large_styles(rng), rng)) == []
+    assert list(build_changed(found, (("a change", {}) for _ in repeat(None)), rng)) == []

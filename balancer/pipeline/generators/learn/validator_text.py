@@ -120,10 +120,8 @@ def _letters(inside: str) -> Iterator[str]:
 def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
     """Return the pairs, ordered by the first occurrence of the names they bound, without bounds of sums or products."""
     first_seen: dict[str, int] = {}
-    parameters = _parameters(tokens)
     for index, token in enumerate(tokens):
-        if token.text not in parameters:
-            first_seen.setdefault(token.text, index)
+        first_seen.setdefault(token.text, index)
     found = []
     bounds = [index for index, token in enumerate(tokens) if _is_bound(tokens, index)]
     position = 0
@@ -144,15 +142,6 @@ def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
             name = _bounded_name(tokens, index, last)
             found.append((_table_use(tokens, index) or first_seen.get(name, index), index, pair))
     return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
-
-
-def _parameters(tokens: Sequence[SourceToken]) -> set[str]:
-    """Return the names in headers of Python functions. Their first occurrence says nothing about the input's order."""
-    found: set[str] = set()
-    for index, token in enumerate(tokens):
-        if token.text == "def":
-            found.update(each.text for each in takewhile(lambda each: each.text != ":", tokens[index + 3 :]))
-    return found
 
 
 def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:

@@ -5,8 +5,8 @@ its count.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from balancer.pipeline.generators.learn.template import (
 __all__ = ["Filling", "build", "build_changed", "build_given", "build_styled"]
 
 _MOST_BLOCKS = 100_000
+_IN_VAIN = 60  # impossible inputs in a row
 _NAMED_SIZES = 6  # sizes named in an input's description
 _MOST_BYTES = 12_000_000  # enough for an input whose parts all take their whole room
 
@@ -67,22 +68,51 @@ def build_given(knowledge: Knowledge, given: Given) -> bytes | None:
 
 
 def build_styled(knowledge: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Yield an input in each style, named by the style and its sizes. Styles that are not possible are skipped."""
-    for style in styles:
-        fill = Fill(knowledge, style, rng)
-        with suppress(TooLarge):
-            data = build(knowledge, {}, fill)
-            sizes = islice(sorted(fill.sizes.items()), _NAMED_SIZES)
-            yield style.name + "".join(f" {knowledge.names[number]}={value}" for number, value in sizes), data
+    """Yield an input in each style, named by the style and its sizes. Impossible ones are skipped; see `_possible`."""
+
+    def attempts() -> Iterator[Callable[[], tuple[str, bytes]]]:
+        for style in styles:
+            yield partial(_styled, knowledge, style, rng)
+
+    return _possible(attempts())
 
 
 def build_changed(
     knowledge: Knowledge, changes: Iterable[tuple[str, Given]], rng: random.Random
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield an input for each change. Values needed in addition are drawn as in the known inputs."""
-    for detail, given in changes:
-        with suppress(TooLarge):
-            yield detail, build(knowledge, given, Fill(knowledge, AS_SEEN, rng))
+    """Yield an input for each change. Values needed in addition are drawn as in the known inputs. See `_possible`."""
+
+    def attempts() -> Iterator[Callable[[], tuple[str, bytes]]]:
+        for detail, given in changes:
+            yield partial(_changed, knowledge, detail, given, rng)
+
+    return _possible(attempts())
+
+
+def _styled(knowledge: Knowledge, style: Style, rng: random.Random) -> tuple[str, bytes]:
+    fill = Fill(knowledge, style, rng)
+    data = build(knowledge, {}, fill)
+    sizes = islice(sorted(fill.sizes.items()), _NAMED_SIZES)
+    return style.name + "".join(f" {knowledge.names[number]}={value}" for number, value in sizes), data
+
+
+def _changed(knowledge: Knowledge, detail: str, given: Given, rng: random.Random) -> tuple[str, bytes]:
+    return detail, build(knowledge, given, Fill(knowledge, AS_SEEN, rng))
+
+
+def _possible(attempts: Iterable[Callable[[], tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+    """Yield what can be made. End after some impossible attempts in a row, as they may be without end."""
+    in_vain = 0
+    for attempt in attempts:
+        try:
+            made = attempt()
+        except TooLarge:
+            in_vain += 1
+            if in_vain == _IN_VAIN:
+                return
+        else:
+            in_vain = 0
+            yield made
 
 
 class _AsGiven:
