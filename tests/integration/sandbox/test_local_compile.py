@@ -244,7 +244,7 @@ def test_a_compile_that_was_starved_is_doubtful_and_forgotten(
     """
     execution = run(local, source)
     assert (execution.status, execution.doubtful) == (Status.COMPILE_ERROR, True)
-    assert execution.message.startswith("the compiler was stopped after 0.5 s, with 0.")
+    assert execution.message.startswith("the compiler was stopped after 0.5 s; it used 0.")
     monkeypatch.undo()
     again = local.run(Program("cpp", source), b"", LIMITS, {})
     assert (again.status, again.exit_code) == (Status.FINISHED, 0)
