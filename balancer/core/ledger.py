@@ -282,14 +282,13 @@ class Ledger:
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
         """
-        account = self._accounts.get(endpoint.identity)
-        if account is None:
-            account = self._accounts[endpoint.identity] = Account(endpoint)
+        account = self._accounts.get(endpoint.identity) or Account(endpoint)
         state = MEMBERSHIP.get((account.state, MembershipEvent.ADD))
         if state is None:
             raise DuplicateEndpoint(endpoint.name, account.endpoint.name)
         account.endpoint = endpoint
         account.state = state
+        self._accounts[endpoint.identity] = account  # once it is active: see `recount`
         self._slots = None
         account.spent = False
         account.full_s = inf
