@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from balancer import AcquireTimeout, BalancerError, Lease, Pool
@@ -60,11 +61,19 @@ class SharedCalls:
         )  # or it waits for a TTL, as nobody knows of holders
         self._config.with_name(self._config.name + ".state").write_text(fresh, encoding="utf-8")
         self._server = Command(self._config, ttl_s=_TTL_S, log=self._log)
+        threading.Thread(target=self._listen, daemon=True).start()
         self._workers = [self._worker(), self._worker()]
         self._over = threading.Event()
         self._served, self._since_s = 0, time.monotonic()
         self._thread = threading.Thread(target=self._change, daemon=True)
         self._thread.start()
+
+    def _listen(self) -> None:
+        """Read what the server says of each change: it would stop once the pipe is full, after half an hour."""
+        assert self._server.process.stdout is not None
+        with suppress(ValueError):  # it was closed
+            for _ in self._server.process.stdout:
+                pass
 
     @property
     def pids(self) -> dict[str, int]:
