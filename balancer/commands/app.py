@@ -243,7 +243,7 @@ def serve(
             token=serving.token_of(token_file),
             tls=serving.tls_of(cert, key),
             page=None if page is None else (page_host, page),
-            say=partial(print, flush=True),
+            say=serving.say,
             again=partial(load_config, config),
         )
         serving.serve(settings, context.obj, options)

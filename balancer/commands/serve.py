@@ -7,6 +7,7 @@ import asyncio
 import math
 import os
 import resource
+import select
 import signal
 import ssl
 import sys
@@ -102,6 +103,12 @@ class ServeOptions:
     page: tuple[str, int] | None = None
     say: Callable[[str], None]
     again: Callable[[], Config] | None = None
+
+
+def say(line: str) -> None:
+    """Print a line. It is left out if nobody reads the output and its pipe is full: that must not stop the server."""
+    if select.select((), (sys.stdout,), (), 0)[1]:
+        print(line, flush=True)
 
 
 def serve(config: Config, registry: Registry, options: ServeOptions) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import os
 import re
 import signal
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,10 +21,12 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
+from balancer.commands.serve import say
 from balancer.core import Core
 from tests.cluster.serving import Command, Serving
 from tests.patience import PATIENCE_S
 
+_LONG_S = 10.0  # for a line that is written or left out at once
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
@@ -157,3 +162,24 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
 def test_what_to_do_where_nobody_answers(url: str, why: str) -> None:
     with pytest.raises(NotConnected, match=why):
         Pool.connect(url, within_s=0.2)
+
+
+def test_output_that_nobody_reads_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says a line at each SIGHUP, and the pipe of a supervisor that does not read is full some day."""
+    reads, writes = os.pipe()
+    with os.fdopen(reads, "rb"), os.fdopen(writes, "w") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        say("serving")
+        assert os.read(reads, 100) == b"serving\n"
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writes, bytes(4096))
+        os.set_blocking(writes, True)
+        teller = threading.Thread(target=say, args=("changed",), daemon=True)
+        teller.start()
+        teller.join(_LONG_S)
+        stopped = teller.is_alive()
+        if stopped:
+            os.read(reads, 2**20)  # so that it ends
+        assert not stopped
