@@ -15,9 +15,9 @@ folder that the script can read, and "go" makes it read that file. It says "read
 waits for the limits of the process that will become the program. An empty line says that they are set. Any other word
 means that it must set them itself, which takes one more program.
 
-One sandbox may run the same program again (`again` in the file `run`). Then the script kills all that is left, and
-waits for a word, which comes when no other process is left. An empty line ends it. Then it removes the plain files in the folders that the program may
-write to. It says "waiting" once more if these are empty and open, else it ends.
+One sandbox may run the same program again (`again` in the file `run`). Then the script kills all that is left. It waits
+for a word, which comes when no other process is left; an empty line ends it. It removes the files from the folders that
+the program may write to. If they are then empty, it says "waiting" once more, else it ends.
 """
 
 import os
