@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Ask, Over, Run
 from balancer.endpoint import Lease
 from balancer.shells.driver import CallDriver, Step
@@ -26,39 +26,43 @@ class TaskDriver(CallDriver, Generic[T]):
     """One call with its plan, in one task.
 
     Args:
-        engine, plan, asked, budget, tells: as for `CallDriver`.
+        engine, plans, asked, budget, tells: as for `CallDriver`.
         make: makes one attempt with the lease in the given list, and ends that lease by `counts_as` of the attempt's
             error.
     """
 
+    _run_now = Run()
+    _limit: TimeLimit | None = None  # of the current attempt
+
     def __init__(
         self,
         engine: Engine,
-        plan: AttemptPlan,
+        plans: AttemptPlans,
         asked: LeaseRequest,
         make: Callable[[Run, list[Lease]], Awaitable[T]],
         *,
         budget: SharedBudget | None = None,
         tells: bool = True,
     ) -> None:
-        super().__init__(engine, plan, asked, budget=budget, tells=tells)
+        super().__init__(engine, plans, asked, budget=budget, tells=tells)
         self._make = make
-        self._run_now = Run()
-        self._limit: TimeLimit | None = None  # of the current attempt
 
     async def run(self) -> T:
         """Carry out the plan until it is over. Raises as `ThreadDriver.run` does."""
         step: Step = self.first()
         try:
-            while not isinstance(step, Over):
+            while True:
                 error: Exception | None = None
                 try:
-                    if isinstance(step, Run):
-                        done = await self._attempt(step)
-                        self._plan.succeeded()
-                        return done
                     if isinstance(step, Ask):
                         self.hand.append(await acquire(self._engine, *self._asking(step)))
+                    elif isinstance(step, Run):
+                        done = await (self.attempt(step) if step.cut_s == math.inf else self._cut_attempt(step))
+                        if self._plan is not None:
+                            self._plan.succeeded()
+                        return done
+                    elif isinstance(step, Over):
+                        break
                     elif step.for_s > 0:
                         await spot().wait(step.for_s)
                 except Exception as raised:
@@ -70,7 +74,8 @@ class TaskDriver(CallDriver, Generic[T]):
             self._collected()
             raise
         finally:
-            self.drop()
+            if self.hand:
+                self.drop()
         raise self.given_up(step)
 
     def counts_as(self, error: BaseException) -> BaseException:
@@ -78,20 +83,19 @@ class TaskDriver(CallDriver, Generic[T]):
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
         return self.late() if is_cut and self._run_now.cut_blames else error
 
-    async def _attempt(self, run: Run) -> T:
+    def attempt(self, run: Run) -> Awaitable[T]:
+        """Make one attempt."""
+        return self._make(run, self.hand)
+
+    async def _cut_attempt(self, run: Run) -> T:
+        """Make one attempt. It ends at the deadline."""
+        self._run_now = run
         try:
-            if run.cut_s == math.inf:
-                return await self._make(run, self.hand)
-            self._run_now = run
             async with time_limit(run.cut_s) as self._limit:
-                return await self._make(run, self.hand)
+                return await self.attempt(run)
             raise self.overrun()
-        except GeneratorExit:
-            self._collected()
-            raise
         finally:
             self._limit = None
-            self.drop()
 
     def _collected(self) -> None:
         """If the lease in `hand` cannot be released now, leave it: it will be found as abandoned."""
