@@ -11,7 +11,7 @@ from balancer.shells.forks import notify_of_forks
 
 __all__ = ["SharedBudget"]
 
-_MANY = 256
+_MANY = 256  # first attempts that are noted before they are counted
 
 
 class SharedBudget:
