@@ -4,9 +4,9 @@
 
 Python that prints a number, and the same in C++: as a subprocess; below `bwrap` with all namespaces and the binds that
 a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end:
-the same program again and again, and a new one each time (Python). All in turn, so that what else the machine does meets
-them alike. Milliseconds of CPU of all processes, as a control group counts them (needs root); medians, and of the
-ratios of neighbours. One run after the other, and a thread for each core that makes runs.
+the same program again, and a new one each time (Python). All in turn, so that what else the machine does meets them
+alike. Milliseconds of CPU of all processes, as a control group counts them (needs root); medians, and of the ratios of
+neighbours. One run after the other, and a thread for each core that makes runs.
 """
 
 import os
