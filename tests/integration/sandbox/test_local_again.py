@@ -11,7 +11,8 @@ from balancer.sandbox.local.executor import LocalExecutor
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0, output_bytes=100_000)
 
-# What a program finds: its sandbox by its namespace and since when that is there, the folders that it may write to, other processes, its priority.
+# What a program finds: its sandbox (a namespace and its age), the folders that it may write to, other processes, its
+# priority.
 _FINDS = """
 import os, stat, sys, signal, time, subprocess
 folders = ("/box", "/tmp", "/dev/shm")
