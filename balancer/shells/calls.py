@@ -14,7 +14,7 @@ from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
 from balancer.shells.coroutines import check_works_now, finished
-from balancer.shells.driver import CallDriver, ThreadDriver
+from balancer.shells.driver import AbstractThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, shows_arguments
@@ -86,11 +86,11 @@ def call(engine: Engine, fn: Callable[[Lease], T], **asked: Unpack[CallArguments
     return _Call(engine, request, fn).run()
 
 
-class _Call(ThreadDriver[T]):
+class _Call(AbstractThreadDriver[T]):
     """One call of `fn`."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], T]) -> None:
-        CallDriver.__init__(self, engine, asked.plans(engine), asked, asked.budget)
+        super().__init__(engine, asked.plans(engine), asked, asked.budget)
         self._fn = fn
 
     def attempt(self, run: Run) -> T:

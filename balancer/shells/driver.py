@@ -4,6 +4,7 @@ It reads the clock, sleeps, and waits in the engine. `CallDriver` does not wait;
 (`balancer.shells.tasks.driver`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -20,7 +21,7 @@ from balancer.shells.shared_budget import SharedBudget
 from balancer.strategy import Request
 from balancer.values.redaction import plain_name
 
-__all__ = ["CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
+__all__ = ["AbstractThreadDriver", "CallDriver", "DeadlinePassed", "Step", "ThreadDriver", "tell_where"]
 
 T = TypeVar("T")
 
@@ -227,30 +228,16 @@ class CallDriver:
         return decision
 
 
-class ThreadDriver(CallDriver, Generic[T]):
-    """One call with its plan, in one thread.
+class AbstractThreadDriver(CallDriver, ABC, Generic[T]):
+    """One call with its plan, in one thread. A subclass makes the attempts and pauses. Args: as for `CallDriver`."""
 
-    Args:
-        engine, plans, asked, budget, clock, tells: as for `CallDriver`.
-        make: makes one attempt with the lease in the given list, and ends that lease.
-        sleep: pauses; an exception of it ends the call.
-    """
+    @abstractmethod
+    def attempt(self, run: Run) -> T:
+        """Make one attempt with the lease in `hand`, and end that lease."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        plans: AttemptPlans,
-        asked: LeaseRequest,
-        make: Callable[[Run, list[Lease]], T],
-        *,
-        sleep: Callable[[float], object],
-        budget: SharedBudget | None = None,
-        clock: Callable[[], float] | None = None,
-        tells: bool = True,
-    ) -> None:
-        super().__init__(engine, plans, asked, budget=budget, clock=clock, tells=tells)
-        self._make = make
-        self._sleep = sleep
+    @abstractmethod
+    def pause(self, pause_s: float) -> None:
+        """Wait so many seconds. An exception ends the call."""
 
     def run(self) -> T:
         """Carry out the plan until it is over.
@@ -289,6 +276,32 @@ class ThreadDriver(CallDriver, Generic[T]):
         # Between the end of this call and the append only a C method is called: an interrupt comes at calls of Python
         # code.
         self.hand.append(self._engine.acquire(*self._asking(ask)))
+
+
+class ThreadDriver(AbstractThreadDriver[T]):
+    """One call with its plan, in one thread, by two functions.
+
+    Args:
+        engine, plans, asked, budget, clock, tells: as for `CallDriver`.
+        make: makes one attempt with the lease in the given list, and ends that lease.
+        sleep: pauses; an exception of it ends the call.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        plans: AttemptPlans,
+        asked: LeaseRequest,
+        make: Callable[[Run, list[Lease]], T],
+        *,
+        sleep: Callable[[float], object],
+        budget: SharedBudget | None = None,
+        clock: Callable[[], float] | None = None,
+        tells: bool = True,
+    ) -> None:
+        super().__init__(engine, plans, asked, budget=budget, clock=clock, tells=tells)
+        self._make = make
+        self._sleep = sleep
 
     def attempt(self, run: Run) -> T:
         """Make one attempt."""

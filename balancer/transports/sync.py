@@ -14,7 +14,7 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.errors import CannotTell
 from balancer.shells.acts import follow
-from balancer.shells.driver import CallDriver, ThreadDriver
+from balancer.shells.driver import AbstractThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.exchange import TransportBase
@@ -85,7 +85,7 @@ class BalancedTransport(TransportBase, _Both):
         self.close()
 
 
-class BoundDriver(ThreadDriver[Any]):
+class BoundDriver(AbstractThreadDriver[Any]):
     """One request along its plan. An attempt that still runs at the deadline is ended, as it would be in a task.
 
     Args:
@@ -97,7 +97,7 @@ class BoundDriver(ThreadDriver[Any]):
     def __init__(
         self, engine: Engine, plans: AttemptPlans, asked: LeaseRequest, send: "Callable[[BoundDriver, Lease, Run], Any]"
     ) -> None:
-        CallDriver.__init__(self, engine, plans, asked)
+        super().__init__(engine, plans, asked)
         self._send = send
 
     def attempt(self, run: Run) -> Any:

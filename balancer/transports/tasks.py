@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from balancer.core.decisions import Run
 from balancer.shells.acts import follow_in_task
-from balancer.shells.driver import CallDriver
 from balancer.shells.engine import Engine
-from balancer.shells.tasks.driver import TaskDriver
+from balancer.shells.tasks.driver import AbstractTaskDriver
 from balancer.transports.exchange import RequestExchange, TransportBase
 
 if TYPE_CHECKING:
@@ -63,11 +62,11 @@ class AsyncBalancedTransport(TransportBase, _Both):
         await self.aclose()
 
 
-class _RequestDriver(TaskDriver[Any]):
+class _RequestDriver(AbstractTaskDriver[Any]):
     """One request along its plan."""
 
     def __init__(self, engine: Engine, exchange: RequestExchange, inner: Any) -> None:
-        CallDriver.__init__(self, engine, exchange.plans, exchange.asked)
+        super().__init__(engine, exchange.plans, exchange.asked)
         self._exchange = exchange
         self._inner = inner
 

@@ -11,9 +11,8 @@ from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.shells.calls import USUAL, CallArguments, CallRequest
 from balancer.shells.coroutines import awaitable, check_works_later
-from balancer.shells.driver import CallDriver
 from balancer.shells.engine import Engine
-from balancer.shells.tasks.driver import TaskDriver
+from balancer.shells.tasks.driver import AbstractTaskDriver
 from balancer.shells.tasks.hedging import hedged
 
 __all__ = ["call"]
@@ -28,11 +27,11 @@ def call(engine: Engine, fn: Callable[[Lease], Awaitable[T]], **asked: Unpack[Ca
     return _Call(engine, request, fn).run()
 
 
-class _Call(TaskDriver[T]):
+class _Call(AbstractTaskDriver[T]):
     """One call of `fn`."""
 
     def __init__(self, engine: Engine, asked: CallRequest, fn: Callable[[Lease], Awaitable[T]]) -> None:
-        CallDriver.__init__(self, engine, asked.plans(engine), asked, asked.budget)
+        super().__init__(engine, asked.plans(engine), asked, asked.budget)
         self._fn = fn
 
     async def attempt(self, run: Run) -> T:

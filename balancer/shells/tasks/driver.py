@@ -4,6 +4,7 @@ It is as `balancer.shells.driver.ThreadDriver`, but it can end an attempt that s
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -17,35 +18,20 @@ from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.tasks.leasing import acquire
 from balancer.shells.tasks.parking import TimeLimit, spot, time_limit
 
-__all__ = ["TaskDriver"]
+__all__ = ["AbstractTaskDriver", "TaskDriver"]
 
 T = TypeVar("T")
 
 
-class TaskDriver(CallDriver, Generic[T]):
-    """One call with its plan, in one task.
-
-    Args:
-        engine, plans, asked, budget, tells: as for `CallDriver`.
-        make: makes one attempt with the lease in the given list, and ends that lease by `counts_as` of the attempt's
-            error.
-    """
+class AbstractTaskDriver(CallDriver, ABC, Generic[T]):
+    """One call with its plan, in one task. A subclass makes the attempts. Args: as for `CallDriver`."""
 
     _run_now = Run()
     _limit: TimeLimit | None = None  # of the current attempt
 
-    def __init__(
-        self,
-        engine: Engine,
-        plans: AttemptPlans,
-        asked: LeaseRequest,
-        make: Callable[[Run, list[Lease]], Awaitable[T]],
-        *,
-        budget: SharedBudget | None = None,
-        tells: bool = True,
-    ) -> None:
-        super().__init__(engine, plans, asked, budget=budget, tells=tells)
-        self._make = make
+    @abstractmethod
+    def attempt(self, run: Run) -> Awaitable[T]:
+        """Make one attempt with the lease in `hand`, and end that lease by `counts_as` of the attempt's error."""
 
     async def run(self) -> T:
         """Carry out the plan until it is over. Raises as `ThreadDriver.run` does."""
@@ -83,10 +69,6 @@ class TaskDriver(CallDriver, Generic[T]):
         is_cut = self._limit is not None and self._limit.is_over and not isinstance(error, Exception)
         return self.late() if is_cut and self._run_now.cut_blames else error
 
-    def attempt(self, run: Run) -> Awaitable[T]:
-        """Make one attempt."""
-        return self._make(run, self.hand)
-
     async def _cut_attempt(self, run: Run) -> T:
         """Make one attempt. It ends at the deadline."""
         self._run_now = run
@@ -103,3 +85,30 @@ class TaskDriver(CallDriver, Generic[T]):
             for lease in self.hand:
                 lease.entered = True
             self.hand.clear()
+
+
+class TaskDriver(AbstractTaskDriver[T]):
+    """One call with its plan, in one task, by a function.
+
+    Args:
+        engine, plans, asked, budget, tells: as for `CallDriver`.
+        make: makes one attempt with the lease in the given list, and ends that lease by `counts_as` of the attempt's
+            error.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        plans: AttemptPlans,
+        asked: LeaseRequest,
+        make: Callable[[Run, list[Lease]], Awaitable[T]],
+        *,
+        budget: SharedBudget | None = None,
+        tells: bool = True,
+    ) -> None:
+        super().__init__(engine, plans, asked, budget=budget, tells=tells)
+        self._make = make
+
+    def attempt(self, run: Run) -> Awaitable[T]:
+        """Make one attempt."""
+        return self._make(run, self.hand)
