@@ -1,16 +1,15 @@
-"""Options that several commands share, with their completion, their error lines and their JSON output."""
+"""Options that several commands share, with their completion."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from balancer.commands.output import JSON_OPTION, complain
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.registry import default_registry
-from balancer.reporting.files import json_text
 from balancer.settings.config import Config
 
 __all__ = [
@@ -22,25 +21,19 @@ __all__ = [
     "ResultsArgument",
     "StrategyOption",
     "TokenOption",
-    "complain",
     "over_pool",
-    "print_errors",
-    "print_json",
     "redacted",
     "result_folders",
     "strategy_names",
     "toml_files",
-    "wants_json",
     "with_options",
     "without_clutter",
 ]
 
 _HIDDEN = ("install_completion", "show_completion")
-_WRONG: Final = 2
-_OPTION = "--json"
 
 JsonOption = Annotated[
-    bool, typer.Option(_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
+    bool, typer.Option(JSON_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
 ]
 
 
@@ -151,44 +144,3 @@ def redacted(config: Config) -> Iterator[None]:
         yield
     except (BalancerError, OSError) as error:
         complain(config.redact(str(error)))
-
-
-def complain(error: str) -> NoReturn:
-    """Print `error`, as JSON if the command line has `--json`, and exit with code 2."""
-    if wants_json():
-        print_json({}, errors=error.splitlines())
-    else:
-        print_errors(error.splitlines())
-    sys.exit(_WRONG)
-
-
-def print_errors(lines: Iterable[str]) -> None:
-    """Print each line on standard error, after `balancer: `."""
-    for line in lines:
-        print(f"balancer: {line}", file=sys.stderr)
-
-
-def wants_json() -> bool:
-    """Return whether the command line has `--json`, even if the rest of it is wrong."""
-    return _OPTION in sys.argv[1:]
-
-
-def print_json(
-    found: Mapping[str, Any], *, errors: Iterable[str] = (), redact: Callable[[str], str] | None = None
-) -> None:
-    """Print `found` as one JSON document, with `errors`.
-
-    Args:
-        errors: a line for each error; empty if there was none.
-        redact: applied to every text in the document.
-    """
-    document = {**found, "errors": list(errors)}
-    print(json_text(_redacted(document, redact) if redact else document), end="")
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, Mapping):
-        return {redact(str(key)): _redacted(item, redact) for key, item in value.items()}
-    return [_redacted(item, redact) for item in value] if isinstance(value, list | tuple) else value

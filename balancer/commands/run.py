@@ -14,11 +14,10 @@ from balancer.commands.options import (
     StrategyOption,
     TokenOption,
     over_pool,
-    print_errors,
-    print_json,
     redacted,
     with_options,
 )
+from balancer.commands.output import print_errors, print_json
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 from balancer.settings.config import Config, load_config
