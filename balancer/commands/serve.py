@@ -145,10 +145,6 @@ async def _serve(
     """Serve until a signal comes, and return its number."""
     stopped = told_to_stop()  # no exception in the middle of the loop: connections must be closed in order
 
-    def guard(step: Callable[[], None]) -> None:
-        with pool.engine.lock:  # no other thread sees the pool half changed
-            step()
-
     def told() -> None:
         if pool.engine.happened:
             pool.engine.delivery.deliver()
@@ -159,7 +155,7 @@ async def _serve(
         last=keeper.last,
         keep=keeper.keep,
         token=options.token,
-        guard=guard,
+        guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
         most=_most_connections(),
     )

@@ -7,8 +7,9 @@ has released its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from math import inf
 from types import MappingProxyType
 
@@ -72,6 +73,7 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
+        shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
         plain_until_s: until this time, `acquire` only takes a lease from the ledger.
 
@@ -97,6 +99,7 @@ class Core:
     ) -> None:
         if max_waiters is not None:
             checked("max_waiters", max_waiters, partial(whole, least=0))
+        self.shells: list[Iterable[Waiter]] = []
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
@@ -299,18 +302,26 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float, waiting: Container[Waiter]) -> EndedWaiters:
+    def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that no shell has are dropped: the call that made them was cut short. Others may have ended: see
+        `ended`.
 
         Raises:
             RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
-        self._waiters.mend(waiting)  # first, as it calls no strategy
+        self._waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        return self._queue.close(now) if self.closed else self._queue.serve(now)
+        if self.closed:
+            self._queue.close(now)
+        else:
+            self._queue.serve(now)
+
+    def ended(self) -> EndedWaiters:
+        """Return the waiters that have ended, while their shells still have them. After `recover`, wake these."""
+        return [waiter for waiter in chain(*self.shells) if waiter.ended]
 
     # -- membership --------------------------------------------------------------------------------
 

@@ -159,6 +159,7 @@ class Engine:
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
         self.waits = Waits(self)
+        core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
@@ -417,7 +418,7 @@ class Engine:
         """
         self.now = self.clock  # first, as another thread may set it without the lock
         try:
-            self.core.recover(self.clock(), set(self.waits))
+            self.core.recover(self.clock())
             self.core.abandon(abandoned(self.core.ledger.out, math.inf), self.clock())
         except BaseException as error:
             self.now = self.repaired
@@ -481,7 +482,7 @@ class Engine:
         return ended
 
     def _ended(self, now: float) -> Sequence[Waiter]:
-        return [waiter for waiter in self.waits if waiter.ended]
+        return self.core.ended()
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True."""
