@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any, TextIO
 
 __all__ = ["never_waiting"]
 
@@ -30,7 +30,7 @@ def never_waiting() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _unblocked(stream: IO[str]) -> IO[str]:
+def _unblocked(stream: TextIO) -> TextIO:
     """Return a stream to the same file that never waits, or `stream` itself if it has no file."""
     try:
         file = stream.fileno()
