@@ -36,7 +36,6 @@ from balancer.commands.stopping import stoppable
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.config import load_config, load_usable_part
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.run_result import RunResult
@@ -181,6 +180,7 @@ def check(
 ) -> None:
     """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Runs nothing."""
     from balancer.commands.check import check_config
+    from balancer.settings.config import load_usable_part
 
     settings, mistakes = load_usable_part(config)
     if settings is None:
@@ -225,6 +225,7 @@ def serve(
     """Serve the pool of CONFIG to other processes, on this machine or on others."""
     require("serve", '"balancer serve"')
     from balancer.commands import serve as serving
+    from balancer.settings.config import load_config
 
     if page is not None:
         require("page", '"balancer serve --page"')

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from balancer.commands.output import JSON_OPTION, complain
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.registry import default_registry
-from balancer.settings.config import Config
+
+if TYPE_CHECKING:
+    from balancer.settings.config import Config
 
 __all__ = [
     "CaOption",
@@ -110,7 +112,7 @@ CaOption = Annotated[
 ]
 
 
-def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path | None) -> Config:
+def over_pool(config: "Config", url: str | None, token_file: Path | None, ca: Path | None) -> "Config":
     """Return `config` with the pool that is served at `url`. Raises ConfigError if an option is wrong."""
     given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
     said = {key: value for key, value in given.items() if value is not None}
@@ -123,7 +125,7 @@ def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path
     return config.model_copy(update={"pool": config.pool.model_copy(update=said)}) if said else config
 
 
-def with_options(config: Config, strategy: str | None, results: Path | None) -> Config:
+def with_options(config: "Config", strategy: str | None, results: Path | None) -> "Config":
     """Return `config` with the strategy and results folder of the command line. Raises ConfigError."""
     if strategy is not None and config.pool.connect is not None:
         raise ConfigError(f"--strategy {strategy}: the server of the pool decides it; change its config")
@@ -138,7 +140,7 @@ def with_options(config: Config, strategy: str | None, results: Path | None) -> 
 
 
 @contextmanager
-def redacted(config: Config) -> Iterator[None]:
+def redacted(config: "Config") -> Iterator[None]:
     """Print an error of the block without values from the environment, and exit with code 2."""
     try:
         yield

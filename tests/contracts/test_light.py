@@ -87,6 +87,12 @@ def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library() ->
     tops = {module.partition(".")[0] for module in named - bare}
     assert not tops & _modules().keys() - _OURS
     assert not named & {"asyncio", "balancer.plugins", "balancer.settings.rules", "importlib.metadata", "ssl", "socket"}
+    listed = _loaded(
+        "import sys\nfrom balancer.commands.app import make_app\n"
+        "from balancer.plugins.registry import default_registry\nmake_app(default_registry())"
+    )
+    assert "typer" in listed
+    assert not listed & {"pydantic", "balancer.pool.pool", "balancer.core", "balancer_strategies", "numpy", "uvicorn"}
     entry = _loaded("import sys, balancer.__main__")
     assert not entry & {"balancer.pool", "balancer.core", "balancer.settings", "balancer.plugins", "typer", "pydantic"}
 
