@@ -7,10 +7,12 @@ has released its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from math import inf
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -40,14 +42,16 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
-_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
+_NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
@@ -72,6 +76,7 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
+        shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
         plain_until_s: until this time, `acquire` only takes a lease from the ledger.
 
@@ -87,16 +92,17 @@ class Core:
         *,
         lender: Lender,
         max_waiters: int | None = None,
-        health: HealthSettings | None = None,
-        limits: LimitSettings | None = None,
+        health: "HealthSettings | None" = None,
+        limits: "LimitSettings | None" = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
-        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
+        quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
         spill_after_s: float | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
         if max_waiters is not None:
             checked("max_waiters", max_waiters, partial(whole, least=0))
+        self.shells: list[Iterable[Waiter]] = []
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
@@ -299,18 +305,26 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float, waiting: Container[Waiter]) -> EndedWaiters:
+    def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that no shell has are dropped: the call that made them was cut short. Others may have ended: see
+        `ended`.
 
         Raises:
             RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
-        self._waiters.mend(waiting)  # first, as it calls no strategy
+        self._waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        return self._queue.close(now) if self.closed else self._queue.serve(now)
+        if self.closed:
+            self._queue.close(now)
+        else:
+            self._queue.serve(now)
+
+    def ended(self) -> EndedWaiters:
+        """Return the waiters that have ended, while their shells still have them. After `recover`, wake these."""
+        return [waiter for waiter in chain(*self.shells) if waiter.ended]
 
     # -- membership --------------------------------------------------------------------------------
 

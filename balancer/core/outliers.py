@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from balancer.core.states import HealthRecord
-from balancer.settings.rules import HealthSettings
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings
 
 __all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
 
@@ -73,7 +75,7 @@ class FailuresInRow(OutlierTest):
     server that fails every call may still answer pings.
     """
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._most = settings.consecutive_failures
         self._calls: dict[HealthRecord, int] = {}
         self._pings: dict[HealthRecord, int] = {}
@@ -127,7 +129,7 @@ class _Counts:
 class OwnRate(OutlierTest):
     """A success rate below the minimum, once there are enough outcomes."""
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._least = settings.success_rate
         self._volume = settings.success_volume
         self._decay_s = settings.decay_s
@@ -175,7 +177,7 @@ class FarBelowTheMean(OutlierTest):
     calls.
     """
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -209,7 +211,7 @@ class FarBelowTheMean(OutlierTest):
 class FailingMostly(OutlierTest):
     """A share of failures above the maximum."""
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -235,7 +237,7 @@ def _of(record: HealthRecord, share: float) -> str:
     return f"{share:.0%} of its last {record.calls} calls"
 
 
-TESTS: tuple[Callable[[HealthSettings], OutlierTest], ...] = (
+TESTS: "tuple[Callable[[HealthSettings], OutlierTest], ...]" = (
     FailuresInRow,
     OwnRate,
     FarBelowTheMean,
