@@ -148,7 +148,8 @@ class _Incoming:
     def feed(self, data: bytes) -> None:
         """Take the next bytes; none: the connection has ended. Raises NoAnswer."""
         if not data:
-            return self._end()
+            self._end()
+            return
         before = self._bytes
         try:
             self._parser.feed_data(data)
