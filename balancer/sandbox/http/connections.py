@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 __all__ = ["Connect", "Connections", "NoAnswer", "Received", "connector"]
 
@@ -153,12 +153,12 @@ class _Incoming:
         before = self._bytes
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             self.keeps = False
             if not self.is_whole:  # else the server has sent more than an answer
                 raise NoAnswer(f"RemoteProtocolError: {error}") from None
         self._beside = 0 if self._bytes > before else self._beside + len(data)
-        if self.headers.get("content-encoding", "identity").strip() != "identity":
+        if self.headers.get("content-encoding", "identity") != "identity":
             raise NoAnswer("sent a compressed answer, which was not requested")
         if self._bytes > self._at_most:
             raise NoAnswer(f"answered with more than {self._at_most} bytes")
@@ -179,7 +179,7 @@ class _Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # else it comes after the body
-            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()

@@ -40,7 +40,7 @@ def _request_in(sent: bytes) -> httpx2.Request:
     first, *lines = head.decode("ascii").split("\r\n")
     method, target, version = first.split(" ")
     assert version == "HTTP/1.1"
-    headers = dict(line.split(": ", 1) for line in lines)
+    headers = httpx2.Headers([(name, value) for name, _, value in (line.partition(": ") for line in lines)])
     assert int(headers.get("Content-Length", 0)) == len(content)
     return httpx2.Request(method, f"http://{headers['Host']}{target}", headers=headers, content=content)
 
