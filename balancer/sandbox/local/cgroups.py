@@ -65,6 +65,10 @@ class ControlGroup:
             for pid in pids:
                 (folder / "cgroup.procs").write_bytes(b"%d" % pid)
 
+    def processes(self) -> set[int]:
+        """Return its processes, without those that have ended."""
+        return {int(pid) for folder in self._folders for pid in (folder / "cgroup.procs").read_bytes().split()}
+
     def cpu_s(self) -> float | None:
         """Return the CPU seconds of its processes, ended ones included; None if they are not counted."""
         place = self._places.get("cpuacct")
