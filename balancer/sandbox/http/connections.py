@@ -74,17 +74,20 @@ class Connections:
             return left
 
         connection = self._kept() or self._made(left_s)
+        incoming = _Incoming(at_most)
         try:
             _send(connection, request, left_s)
-            incoming = _Incoming(at_most)
             while not incoming.is_whole:
                 connection.settimeout(left_s())
                 incoming.feed(connection.recv(_PIECE_BYTES))
         except BaseException as error:
             connection.close()
+            incoming.pieces.clear()  # the error refers to this frame
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise NoAnswer(f"RemoteProtocolError: {error}") from error
             raise
+        finally:
+            incoming.end()
         if incoming.keeps:
             self._keep(connection)
         else:
@@ -148,7 +151,7 @@ class _Incoming:
     def feed(self, data: bytes) -> None:
         """Take the next bytes; none: the connection has ended. Raises NoAnswer."""
         if not data:
-            self._end()
+            self._connection_ended()
             return
         before = self._bytes
         try:
@@ -164,10 +167,12 @@ class _Incoming:
             raise NoAnswer(f"answered with more than {self._at_most} bytes")
         if self._beside > _HEAD_BYTES:
             raise NoAnswer(f"RemoteProtocolError: more than {_HEAD_BYTES} bytes of headers")
-        if self.is_whole:
-            del self._parser  # it refers to this object: neither would be freed at once
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Drop the parser, which refers to this object: else neither would be freed at once."""
+        del self._parser
+
+    def _connection_ended(self) -> None:
         framed = "content-length" in self.headers or "transfer-encoding" in self.headers
         if not self.status or framed:
             raise NoAnswer("RemoteProtocolError: the server closed the connection before the end of its answer")
