@@ -11,7 +11,8 @@ from balancer.sandbox.local.executor import LocalExecutor
 
 LIMITS = Limits(cpu_s=10.0, wall_s=100.0, output_bytes=100_000)
 
-# What a program finds: its sandbox by its namespace, the folders that it may write to, other processes, its priority.
+# What a program finds: its sandbox (a namespace and its age), the folders that it may write to, other processes, its
+# priority.
 _FINDS = """
 import os, stat, sys, signal, time, subprocess
 folders = ("/box", "/tmp", "/dev/shm")
@@ -19,7 +20,8 @@ found = [sorted(set(os.listdir(each)) - {"main.py"}) for each in folders]
 found += [oct(stat.S_IMODE(os.stat(each).st_mode) & 0o777) for each in folders]
 found += [len([name for name in os.listdir("/proc") if name.isdigit()]), os.getpriority(os.PRIO_PROCESS, 1)]
 found += [sorted(os.sched_getaffinity(1)), os.sched_getscheduler(1)]
-print(os.readlink("/proc/self/ns/pid"), *found, sep="\\n", flush=True)
+since = open("/proc/1/stat").read().rpartition(")")[2].split()[19]
+print(os.readlink("/proc/self/ns/pid") + since, *found, sep="\\n", flush=True)
 """
 _WRITES_ON = "while True:\n        open(f'/tmp/{time.time()}', 'w').close()"
 LEAVES = {
