@@ -164,7 +164,7 @@ class Core:
                 record = account.record
                 if outcome is _SUCCESS and record is not None and now < record.look_s:
                     record.fresh += 1  # all that most leases need; see `HealthWatch`
-                else:
+                elif outcome is not _SUCCESS or not self._rules.counted(account, now):
                     learned = True
                     self._learn(account, lease, outcome, now)
         if now >= self.due_s:
@@ -456,7 +456,7 @@ class Core:
                 self.ledger.end(lease, outcome, now)
         finally:  # as above
             if self._by_rules and lease.account is None and account is not None:
-                learned = not _is_usual(account, outcome, now)
+                learned = not self._is_usual(account, outcome, now)
                 if learned:
                     self._learn(account, lease, outcome, now)
             if self.admission.any and not self._waiters.size:
@@ -518,11 +518,10 @@ class Core:
             self.admission.arrange(now)
             self._choose_paths()
 
-
-def _is_usual(account: Account, outcome: Outcome, now: float) -> bool:
-    """Count a success that the rules need not see, as in `Core.release`; False if they must see it."""
-    record = account.record
-    if outcome is _SUCCESS and record is not None and now < record.look_s:
-        record.fresh += 1
-        return True
-    return False
+    def _is_usual(self, account: Account, outcome: Outcome, now: float) -> bool:
+        """Count a success that the rules need not see, as in `release`; False if they must see it."""
+        record = account.record
+        if outcome is _SUCCESS and record is not None and now < record.look_s:
+            record.fresh += 1
+            return True
+        return outcome is _SUCCESS and self._rules.counted(account, now)

@@ -3,8 +3,8 @@
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are separate objects (`balancer.core.outliers`). For speed, most successes are only counted; this
-module reports them to the tests before anything else.
+The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are only counted, in batches;
+this module reports them to the tests before anything else.
 
 Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
 Envoy.
@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from balancer.core.outliers import TESTS, OutlierTest
+from balancer.core.outliers import TESTS, Batches, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
@@ -30,8 +30,9 @@ _IN = (Health.HEALTHY, Health.SLOW_START)
 _UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
-# Successes are booked together after this part of `decay_s`. So one counts at most 6% too much.
+# Successes within this part of `decay_s` are a batch, and count from its end. So one counts at most 6% too much.
 _BATCH = 1 / 16
+_MOST_BATCHES = 64  # that wait to be booked
 # The first failed probes double the cooldown, so that an endpoint that fails for seconds is soon found to be up. Each
 # further one multiplies it by four, so that a dead endpoint gets few probes.
 _GENTLE_PROBES = 2
@@ -76,6 +77,7 @@ class HealthWatch:
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
+        self._booked = [test.booked for test in self._tests if type(test).booked is not OutlierTest.booked]
         self.panic = False
         self.due_s = inf
         self.moved: list[HealthRecord] = []
@@ -122,8 +124,27 @@ class HealthWatch:
             if self._settings.probe_s:
                 self._time(record, lease.granted_s + self._settings.probe_s)
 
+    def counted(self, record: HealthRecord, now: float) -> bool:
+        """Begin a batch with a success at or after `record.look_s`, if that is all it needs; else return False.
+
+        It may change something if the endpoint was out of service since its last end, if every end must be seen, or if
+        endpoints are to be compared.
+        """
+        if record.look_s == -inf or now >= self._compare_s:
+            return False
+        if record.fresh:
+            record.batches.append((record.fresh, record.fresh_until_s))
+            record.fresh = 0
+        record.batches.append((1, now))
+        record.look_s = record.fresh_until_s = now + self._batch_s
+        if len(record.batches) > _MOST_BATCHES:
+            self._book(record, now)
+        return True
+
     def ended(self, record: HealthRecord, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Record the outcome of a lease. A success before `record.look_s` may be counted in `fresh` instead."""
+        """Record the outcome of a lease. Not needed for a success before `record.look_s`, which may be counted in
+        `fresh`, and for one that `counted` takes.
+        """
         if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
             outcome = Outcome.IGNORED
         self._book(record, now)
@@ -198,7 +219,7 @@ class HealthWatch:
     def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
-            self._succeeded(record, 1, now)
+            self._succeeded(record, [(1, now)])
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
@@ -223,7 +244,7 @@ class HealthWatch:
     def _others_are_failing(self, record: HealthRecord) -> bool:
         """Return whether most others fail too. Then a failed probe says nothing about its endpoint. O(N)."""
         others = [other for other in self._records if other is not record and other.state in _IN]
-        return 2 * sum(other.failing and not other.fresh for other in others) > len(others)
+        return 2 * sum(other.failing and not (other.fresh or other.batches) for other in others) > len(others)
 
     def _rest_longer(self, record: HealthRecord, rest_s: float, now: float) -> None:
         """Extend the time out of service to the rest that the endpoint asks for, if that is longer."""
@@ -348,6 +369,7 @@ class HealthWatch:
     def _begin(self, record: HealthRecord, now: float) -> None:
         """Reset all counts."""
         record.fresh = record.good = record.bad = record.row = 0
+        record.batches.clear()
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
@@ -355,17 +377,21 @@ class HealthWatch:
     def _book(self, record: HealthRecord, now: float) -> None:
         """Report to the tests the successes that were only counted so far."""
         if record.fresh:
-            self._succeeded(record, record.fresh, min(now, record.fresh_until_s))
+            record.batches.append((record.fresh, min(now, record.fresh_until_s)))
             record.fresh = 0
+        if record.batches:
+            self._succeeded(record, record.batches)
+            record.batches.clear()
 
-    def _succeeded(self, record: HealthRecord, successes: int, now: float) -> None:
+    def _succeeded(self, record: HealthRecord, batches: Batches) -> None:
+        successes = sum(number for number, _ in batches)
         record.good += successes
         record.row += successes
         record.failing = False
         if record.row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
-        for test in self._tests:
-            test.booked(record, successes, now)
+        for booked in self._booked:
+            booked(record, batches)
 
 
 def most_ejected(settings: HealthSettings, endpoints: int) -> int:

@@ -14,7 +14,10 @@ from typing import ClassVar
 from balancer.core.states import HealthRecord
 from balancer.settings.rules import HealthSettings
 
-__all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
+__all__ = ["TESTS", "Batches", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
+
+Batches = Sequence[tuple[int, float]]
+"""Successes, oldest first: how many, and the time (s) that they count from."""
 
 _BY_CHANCE = 3.0  # a share within so many standard errors may be chance
 
@@ -36,7 +39,7 @@ class OutlierTest:
     def leave(self, record: HealthRecord) -> None:
         """Forget this endpoint: it has gone."""
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """Record successes since the last call about this endpoint. They come late, but before any other hook."""
 
     def failed(self, record: HealthRecord, now: float) -> bool:
@@ -87,7 +90,7 @@ class FailuresInRow(OutlierTest):
         self._calls.pop(record, None)
         self._pings.pop(record, None)
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """End the row."""
         self.leave(record)
 
@@ -141,13 +144,17 @@ class OwnRate(OutlierTest):
         """Forget the outcomes."""
         del self._counts[record]
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """Count successes. They are a little old, so each counts a little too much."""
-        self._faded(record, now).successes += successes
+        counts = self._counts[record]
+        for successes, at_s in batches:
+            self._fade(counts, at_s)
+            counts.successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Count a failure, and test the rate."""
-        counts = self._faded(record, now)
+        counts = self._counts[record]
+        self._fade(counts, now)
         counts.failures += 1.0
         seen = counts.successes + counts.failures
         return seen >= self._volume and counts.successes < self._least * seen
@@ -158,14 +165,12 @@ class OwnRate(OutlierTest):
         rate = counts.successes / (counts.successes + counts.failures)
         return f"{rate:.0%} of its latest calls succeeded, less than {self._least:.0%}"
 
-    def _faded(self, record: HealthRecord, now: float) -> _Counts:
-        counts = self._counts[record]
+    def _fade(self, counts: _Counts, now: float) -> None:
         if now > counts.since_s:
             fade = math.exp((counts.since_s - now) / self._decay_s)
             counts.successes *= fade
             counts.failures *= fade
             counts.since_s = now
-        return counts
 
 
 class FarBelowTheMean(OutlierTest):

@@ -161,6 +161,10 @@ class Rules:
             moved += self._moved(now)
         return moved
 
+    def counted(self, account: Account, now: float) -> bool:
+        """Count a success of an account that cannot change anything; return False if `ended` must see it."""
+        return account.record is not None and self._watch is not None and self._watch.counted(account.record, now)
+
     def pinged(self, account: Account, ok: bool, now: float, *, conclusive: bool) -> Moved:
         """Record a ping; see `HealthWatch.pinged`."""
         if account.record and self._watch:
