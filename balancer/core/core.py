@@ -73,7 +73,7 @@ class Core:
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
         closed: True after `close`.
-        plain_until_s: until this time, `acquire` only takes a lease from the ledger.
+        plain_until_s: until this time, `acquire` only takes a lease from the ledger; -inf while somebody waits.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -184,7 +184,9 @@ class Core:
             NoEndpoint: no endpoint in service could ever serve it.
             TooManyWaiters: the queue is full.
         """
-        return self._queue.push(request, now, deadline_s, priority, wake)
+        waiter = self._queue.push(request, now, deadline_s, priority, wake)
+        self.plain_until_s = -inf  # as long as somebody waits
+        return waiter
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
         """Change the request of `waiter`, at its place in the queue. A waiting retry needs this.
@@ -420,20 +422,24 @@ class Core:
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
         self._ends_attended = self._is_told or self.admission.any
+        self._attended = self.closed or self.admission.any or Granted in wanted
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-        attended = self.closed or self.admission.any or Granted in self.journal.wanted
-        self.plain_until_s = -inf if attended else self.due_s
+        self.plain_until_s = -inf if self._attended or self._waiters.size else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
         if self.closed:
             raise PoolClosed
-        # While there are waiters, the shell calls `tick` in time: it may end waits.
-        if now >= self.due_s and not self._waiters.size:
-            self.tick(now)
+        if not self._waiters.size:  # else the shell calls `tick` in time: it may end waits
+            if now >= self.due_s:
+                self.tick(now)
+            elif not self._attended:  # the last waiter has gone
+                self._look_at_the_clock()
+        elif request.open and self._waiters.asked(request) and not self.admission.any:
+            return None  # a free slot would have gone to those who ask for the same
         if not self.admission.any:
             lease = self.ledger.take(request, now)
         elif self._waiters.size and self.admission.is_late(now):

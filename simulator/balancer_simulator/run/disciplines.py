@@ -101,13 +101,15 @@ class LeasePerCall:
             waiter.wake()
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Do as `done`, if the rules may react to the call later."""
-        used = task.demand.used_tokens
+        """Do as `done`, if the rules may react to the call later. Not called for a baseline."""
+        core, used = self._core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
-            for waiter in self._core.used(task.lease, used, now):
+            for waiter in core.used(task.lease, used, now):
                 waiter.wake()
-        self.done(task, outcome, now)
-        self._ticker.arm()
+        for waiter in core.release(task.lease, outcome, now):
+            waiter.wake()
+        if core.due_s < inf:
+            self._ticker.arm()
 
     def told(self, task: Task, load: Load, now: float) -> None:
         """Report to the pool the load that the endpoint of `task` reported."""
@@ -131,7 +133,8 @@ class LeasePerCall:
             return
         if self._core.due_s < inf:
             self._ticker.arm()
-        self._watch(task, waiter, timeout_s)
+        if timeout_s < inf or task.polls is not None:
+            self._watch(task, waiter, timeout_s)
 
     def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
         """Schedule the end of a wait, and the polls of a retry until then."""

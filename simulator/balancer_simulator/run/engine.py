@@ -98,6 +98,7 @@ class Simulation:
     # Slots: without them, a class with many attributes finds its methods slowly.
     __slots__ = (
         "_add_wait",
+        "_arrive",
         "_ask",
         "_attempts",
         "_bound_s",
@@ -137,14 +138,16 @@ class Simulation:
         self._streams = Streams(scenario.seed, replication)
         self._counts = RequestCounts(scenario)
         self._counts_from_s = scenario.counts_from_s
+        self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
         self._kinds = self._counts.kinds
         self._draws_again = scenario.requests.work_again == "drawn"
         self._core = self._new_core(registry)
         self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
-        has_rules = scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated
-        self._done = self._discipline.done_by_rules if has_rules else self._discipline.done
+        has_rules = bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
+        by_rules = has_rules and policy.strategy not in BASELINES
+        self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
@@ -227,7 +230,7 @@ class Simulation:
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        self._counts.arrive(task)
+        self._arrive(task)
         self._ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
@@ -270,7 +273,8 @@ class Simulation:
         self._done(task, outcome, now)
         if outcome is _SUCCESS:
             self._counts.succeed(task, now)
-            self._concluded(task)
+            if task.worker is not None:
+                self._concluded(task)
         else:
             self._attempts.failed(task, task.lease, now)
 
@@ -315,7 +319,7 @@ class Simulation:
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin a second call of `task`. It never waited, so it is not among the waits."""
         work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
-        twin = Task(self._env, task.number, work_s, task.demand, task.worker, task.arrived_s)
+        twin = Task(task.number, work_s, task.demand, task.worker, task.arrived_s)
         twin.leader, twin.rival, task.rival = task, task, twin
         if self._observer is not None:
             self._observer(twin, lease)
@@ -370,7 +374,7 @@ class Simulation:
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
         counts.leave_open(self._env.now)
-        finished = self._source.finished
+        finished = self._source.finished and counts.all_over
         end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,

@@ -8,7 +8,7 @@ do not count.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -46,6 +46,7 @@ class RequestCounts:
 
     __slots__ = (
         "_early",
+        "arrive",
         "completed",
         "from_s",
         "kinds",
@@ -65,6 +66,8 @@ class RequestCounts:
         self.completed = self.lost = self.timed_out = 0
         self.under_way: set[Task] = set()
         self._early: set[Task] = set()  # requests that do not count, unless they wait until the end
+        self.arrive: Callable[[Task], None] = self._arrive if self.from_s else self.under_way.add
+        """Count an arrival."""
         self.last_s = 0.0
 
     @property
@@ -72,8 +75,12 @@ class RequestCounts:
         """Number of arrivals that count."""
         return self.completed + self.lost + self.timed_out + len(self.under_way)
 
-    def arrive(self, task: Task) -> None:
-        """Count an arrival."""
+    @property
+    def all_over(self) -> bool:
+        """Whether none of the requests that have arrived is under way."""
+        return not self.under_way and not self._early
+
+    def _arrive(self, task: Task) -> None:
         if task.arrived_s >= self.from_s:
             self.under_way.add(task)
         else:

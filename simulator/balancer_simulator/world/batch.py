@@ -210,7 +210,7 @@ class BatchSource:
             self._count += 1
             work_s, kind = sample.left.popleft()
             demand = self._demands[sample.stage][kind]
-            self._submit(Task(self._env, self._count, work_s, demand, worker, self._env.now))
+            self._submit(Task(self._count, work_s, demand, worker, self._env.now))
             return
         del self._of[worker]
         self._thinks.pop(worker, None)

@@ -21,7 +21,7 @@ from balancer_simulator.scenario.endpoints import (
     SlowWithin,
     Warmup,
 )
-from balancer_simulator.world.calendar import after
+from balancer_simulator.world.calendar import after, placer
 from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
@@ -127,6 +127,7 @@ class SimulatedServer:
     __slots__ = (
         "_left_behind",
         "_left_behind_s",
+        "_place",
         "busy_s",
         "calls",
         "failures",
@@ -142,6 +143,7 @@ class SimulatedServer:
         self.model = model
         self.speed = model.speed
         self.served = served
+        self._place = placer(env)
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
@@ -157,7 +159,8 @@ class SimulatedServer:
         self.calls += 1
         self.in_flight += slots
         self.busy_s -= now * slots
-        task.happen(task.work_s / self.speed, self.served)
+        task.act = self.served
+        self._place(now + task.work_s / self.speed, task)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
         """Free the slots of a call: it has ended, or nobody waits for it any more."""

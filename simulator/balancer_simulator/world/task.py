@@ -6,7 +6,6 @@ from math import inf
 from typing import Any, Protocol
 
 import numpy as np
-from simpy import Environment
 
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.retry_polls import RetryPolls
@@ -115,10 +114,7 @@ class Task(Entry):
     attempt_asked_s = 0.0
     waiter: Any = None
 
-    def __init__(
-        self, env: Environment, number: int, work_s: float, demand: Demand, worker: Worker | None, now: float
-    ) -> None:
-        self.env = env
+    def __init__(self, number: int, work_s: float, demand: Demand, worker: Worker | None, now: float) -> None:
         self.number = number
         self.work_s = work_s
         self.demand = demand
