@@ -100,6 +100,7 @@ class Core:
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
+        self._counted = rules.counted
         self._timers = LeaseTimers()
         self._times = False  # whether the times of leases are counted
         self._by_rules = rules.any  # True also if leases have time limits: then every end must be seen
@@ -162,10 +163,13 @@ class Core:
         finally:  # a strategy may raise after the lease has ended
             if self._by_rules and lease.account is None and account is not None:
                 record = account.record
-                if outcome is _SUCCESS and record is not None and now < record.look_s:
-                    record.fresh += 1  # all that most leases need; see `HealthWatch`
-                elif outcome is not _SUCCESS or not self._rules.counted(account, now):
+                if outcome is not _SUCCESS or record is None:
                     learned = True
+                elif now < record.look_s:
+                    record.fresh += 1  # all that most leases need; see `HealthWatch`
+                else:
+                    learned = not self._counted(record, now)
+                if learned:
                     self._learn(account, lease, outcome, now)
         if now >= self.due_s:
             return self.tick(now)
@@ -527,7 +531,9 @@ class Core:
     def _is_usual(self, account: Account, outcome: Outcome, now: float) -> bool:
         """Count a success that the rules need not see, as in `release`; False if they must see it."""
         record = account.record
-        if outcome is _SUCCESS and record is not None and now < record.look_s:
+        if outcome is not _SUCCESS or record is None:
+            return False
+        if now < record.look_s:
             record.fresh += 1
             return True
-        return outcome is _SUCCESS and self._rules.counted(account, now)
+        return self._counted(record, now)

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from balancer.core.outliers import TESTS, Batches, OutlierTest
+from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
 from balancer.settings.rules import HealthSettings
@@ -74,6 +74,7 @@ class HealthWatch:
         self._timers: list[tuple[float, int, HealthRecord]] = []
         self._tickets = count()
         self._compare_s = -inf
+        self._any_bad = False  # whether a call has failed since the last comparison
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
@@ -130,15 +131,16 @@ class HealthWatch:
         It may change something if the endpoint was out of service since its last end, if every end must be seen, or if
         endpoints are to be compared.
         """
-        if record.look_s == -inf or now >= self._compare_s:
+        if record.look_s == -inf or (self._any_bad and now >= self._compare_s):
             return False
+        if now >= self._compare_s:
+            self._compare(now)
         if record.fresh:
-            record.batches.append((record.fresh, record.fresh_until_s))
-            record.fresh = 0
-        record.batches.append((1, now))
+            self._add(record, record.fresh, record.fresh_until_s)
+            if len(record.batches) > _MOST_BATCHES:
+                self._book(record, now)
+        self._add(record, 1, now)
         record.look_s = record.fresh_until_s = now + self._batch_s
-        if len(record.batches) > _MOST_BATCHES:
-            self._book(record, now)
         return True
 
     def ended(self, record: HealthRecord, lease: Lease, outcome: Outcome, now: float) -> None:
@@ -219,10 +221,12 @@ class HealthWatch:
     def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
-            self._succeeded(record, [(1, now)])
+            self._add(record, 1, now)
+            self._book(record, now)
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
+            self._any_bad = True
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
@@ -244,7 +248,7 @@ class HealthWatch:
     def _others_are_failing(self, record: HealthRecord) -> bool:
         """Return whether most others fail too. Then a failed probe says nothing about its endpoint. O(N)."""
         others = [other for other in self._records if other is not record and other.state in _IN]
-        return 2 * sum(other.failing and not (other.fresh or other.batches) for other in others) > len(others)
+        return 2 * sum(other.failing and not other.fresh for other in others) > len(others)
 
     def _rest_longer(self, record: HealthRecord, rest_s: float, now: float) -> None:
         """Extend the time out of service to the rest that the endpoint asks for, if that is longer."""
@@ -266,6 +270,16 @@ class HealthWatch:
     def _compare(self, now: float) -> None:
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
+            if record.fresh:
+                self._add(record, record.fresh, min(now, record.fresh_until_s))
+        if self._any_bad:
+            self._find_outliers(now)
+            self._any_bad = False
+        for record in self._records:
+            record.good = record.bad = 0
+
+    def _find_outliers(self, now: float) -> None:
+        for record in self._records:
             self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
         candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
@@ -273,8 +287,6 @@ class HealthWatch:
         for record, finder in found:
             if record.state in _IN:
                 self._trip([finder], record, now)
-        for record in self._records:
-            record.good = record.bad = 0
 
     def _judge_probe(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
@@ -377,21 +389,21 @@ class HealthWatch:
     def _book(self, record: HealthRecord, now: float) -> None:
         """Report to the tests the successes that were only counted so far."""
         if record.fresh:
-            record.batches.append((record.fresh, min(now, record.fresh_until_s)))
-            record.fresh = 0
+            self._add(record, record.fresh, min(now, record.fresh_until_s))
         if record.batches:
-            self._succeeded(record, record.batches)
+            for booked in self._booked:
+                booked(record, record.batches)
             record.batches.clear()
 
-    def _succeeded(self, record: HealthRecord, batches: Batches) -> None:
-        successes = sum(number for number, _ in batches)
+    def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
+        """Add a batch to those that are not booked yet."""
+        record.batches.append((successes, at_s))
+        record.fresh = 0
         record.good += successes
         record.row += successes
         record.failing = False
         if record.row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
-        for booked in self._booked:
-            booked(record, batches)
 
 
 def most_ejected(settings: HealthSettings, endpoints: int) -> int:

@@ -62,7 +62,7 @@ class OutlierTest:
         return f"it stands out by {type(self).__name__}"
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
-        """Return the endpoints that stand out from the others. Called every `interval_s`.
+        """Return the endpoints that stand out from the others. Called every `interval_s`, if a call has failed.
 
         `records` are those in service with calls since the last comparison (`good` and `bad`), the worst first.
         """
@@ -148,7 +148,8 @@ class OwnRate(OutlierTest):
         """Count successes. They are a little old, so each counts a little too much."""
         counts = self._counts[record]
         for successes, at_s in batches:
-            self._fade(counts, at_s)
+            if at_s > counts.since_s:
+                self._fade(counts, at_s)
             counts.successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
