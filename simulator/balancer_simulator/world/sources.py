@@ -16,7 +16,7 @@ from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import Entry, after, placer
 from balancer_simulator.world.streams import Purpose, Streams, endless
-from balancer_simulator.world.task import Demand, Task, Worker
+from balancer_simulator.world.task import Demand, Task, Worker, new_task
 
 __all__ = ["ClosedSource", "OpenSource", "Submit", "TaskSource", "demand_of", "drawn_once", "durations", "kind_numbers"]
 
@@ -131,24 +131,26 @@ class OpenSource:
 
     def begin(self) -> None:
         """Schedule the first arrival."""
-        self._schedule(next(self._gaps, None))
+        self._arrive_after(next(self._gaps, None))
 
     def conclude(self, task: Task) -> None:
         """Do nothing: no caller waits for the answer."""
-
-    def _schedule(self, gap_s: float | None) -> None:
-        if gap_s is None:
-            self.finished = True
-        else:
-            self._arrives_s += gap_s
-            self._place(self._arrives_s, self._arrival)
 
     def _arrive(self, entry: Entry) -> None:
         now = self._arrives_s
         demand, work_s = next(self._mixture)
         self._count = number = self._count + 1
-        self._schedule(next(self._gaps, None))
-        self._submit(Task(number, work_s, demand, None, now))
+        self._arrive_after(next(self._gaps, None))
+        submit = self._submit
+        submit(new_task(number, work_s, demand, None, now))
+
+    def _arrive_after(self, gap_s: float | None) -> None:
+        if gap_s is None:
+            self.finished = True
+        else:
+            self._arrives_s = at_s = self._arrives_s + gap_s
+            place = self._place
+            place(at_s, self._arrival)
 
 
 class ClosedSource:
@@ -195,7 +197,7 @@ class ClosedSource:
         demand, work_s = next(self._mixtures[worker.index])
         self._count += 1
         self._under_way += 1
-        self._submit(Task(self._count, work_s, demand, worker, self._env.now))
+        self._submit(new_task(self._count, work_s, demand, worker, self._env.now))
 
 
 def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
