@@ -21,7 +21,7 @@ from balancer_simulator.scenario.endpoints import (
     SlowWithin,
     Warmup,
 )
-from balancer_simulator.world.calendar import after, placer
+from balancer_simulator.world.calendar import Place, after, placer
 from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
@@ -138,12 +138,12 @@ class SimulatedServer:
         "url",
     )
 
-    def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded) -> None:
+    def __init__(self, place: Place, url: str, model: EndpointModel, served: CallEnded) -> None:
         self.url = url
         self.model = model
         self.speed = model.speed
         self.served = served
-        self._place = placer(env)
+        self._place = place
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
@@ -243,7 +243,7 @@ class FaultyServer(SimulatedServer):
     __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
-        super().__init__(env, url, model, served)
+        super().__init__(placer(env), url, model, served)
         self._env = env
         self._station = parts.station
         self._effects = parts.effects
