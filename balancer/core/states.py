@@ -90,7 +90,7 @@ class HealthRecord:
         asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
         batches: earlier successes that are not booked yet, oldest first: how many, and the time they count from.
-        look_s: until then a success is only counted in `fresh`; -inf: every end must be seen. Only `HealthWatch` sets it.
+        look_s: until then a success is only counted in `fresh`; -inf: all ends are seen. Only `HealthWatch` sets it.
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
         last: the exception of its last failure, e.g. "ConnectError"; "": not known.
