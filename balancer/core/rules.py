@@ -48,6 +48,7 @@ class Rules:
 
     Attributes:
         ejections: how often an endpoint was ejected, also ones that have gone.
+        counted: counts a success of an endpoint with a health record; see `HealthWatch.counted`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Rules:
         journal: Journal,
     ) -> None:
         self._watch = HealthWatch(health, rng) if health else None
+        self.counted = self._watch.counted if self._watch else _never
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
         self.ejections = 0
@@ -254,6 +256,10 @@ class Rules:
         account.alert = half_open or account.host is not None
         if account.record is not None and self._watch:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
+
+
+def _never(record: HealthRecord, now: float) -> bool:
+    return False
 
 
 def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:
