@@ -172,7 +172,7 @@ class ClusterMember:
         served: list[Waiter] = []
         for word in words:
             served += self._handlers[type(word)](word, now)
-        if words or contact.has_words:
+        if contact.owes or self._leases.has_times:
             self._stirred()
         return served
 
@@ -214,6 +214,11 @@ class ClusterMember:
     def session(self) -> tuple[int, int]:
         """Epoch and number of the session; zeros: it is in none."""
         return self._contact.session
+
+    @property
+    def again_s(self) -> float:
+        """What it sends is sent again after so many seconds without an answer."""
+        return self._contact.times.again_s
 
     @property
     def ttl_s(self) -> float:
@@ -364,9 +369,13 @@ class ClusterMember:
     def recover(self, now: float, waiting: Container[Waiter]) -> Served:
         """Repair the state after a call was cut short by an interrupt.
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that are not in `waiting` are dropped: the shell never got them. Words may be lost, of either side, so
+        a new session begins, in which it reports what it has and what it waits for.
         """
         self._callers.keep(waiting)
+        self._leases.mend()
+        self._contact.start_anew(now)
+        self._stirred()
         return ()
 
     def _check_ours(self, lease: Lease, now: float) -> None:
