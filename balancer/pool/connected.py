@@ -123,7 +123,9 @@ class ConnectedPool(Pool):
         self._seat = _Seat(who, lender=self, blank=_SharedLease, block=block, stirred=self._stir, now=clock())
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
         core = cast(Core, self._seat)  # it has what an engine calls
-        self.engine = Engine(core, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line))
+        self.engine = Engine(
+            core, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line)
+        )
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
 

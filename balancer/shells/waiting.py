@@ -61,8 +61,13 @@ class _Engine(Protocol):
 class Gate(Protocol):
     """Where one thread waits: a lock, or what behaves like one."""
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
-    def release(self) -> None: ...
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait until it is released, or until so many seconds have passed."""
+        ...
+
+    def release(self) -> None:
+        """Let the thread go on. Raises RuntimeError if it is not waited for."""
+        ...
 
 
 class Spot(ABC):

@@ -272,7 +272,9 @@ class Coordinator:
             self._behind[session] = None
             return
         self._behind.pop(session, None)
-        if not self._grace.over and self._grace.heard_of(session.member):  # the first frame has the requests of its waiting callers
+        if not self._grace.over and self._grace.heard_of(
+            session.member
+        ):  # the first frame has the requests of its waiting callers
             self._end_grace_if_it_may(now)
 
     def _renew(self, session: MemberSession, sent_s: float, now: float) -> None:
