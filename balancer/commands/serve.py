@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -133,10 +134,21 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     try:
         # A pool with the clock of its coordinator. Log lines come from the loop, and from under the pool's lock.
         with never_waiting(), Pool.from_config(config, registry=registry, clock=clock) as pool:
-            number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                number = runner.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
         keeper.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop: uvloop's where it is installed, as it needs less CPU for each message."""
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
 
 
 async def _serve(

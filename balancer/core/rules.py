@@ -134,7 +134,7 @@ class Rules:
 
     def out_of_service(self) -> frozenset[str]:
         """Return the names of endpoints that are out of service because of their health."""
-        if self._watch is None:
+        if self._watch is None or not self._watch.unfit:
             return frozenset()
         out = (_account(record) for record in self._watch.unfit)
         return frozenset(account.endpoint.name for account in out if not account.ceiling)

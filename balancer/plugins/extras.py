@@ -26,6 +26,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
     "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
     "transports": ("httpx2",),
+    "uvloop": ("msgspec", "uvloop"),
 }
 
 

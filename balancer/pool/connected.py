@@ -111,7 +111,7 @@ class ConnectedPool(Pool):
         require("serve", "Pool.connect")
         from balancer.cluster.tcp.address import address_of
         from balancer.cluster.tcp.clock import clock
-        from balancer.cluster.tcp.connection import MemberConnection
+        from balancer.cluster.tcp.connection import CallerGate, MemberConnection
 
         address = address_of(url)
         within_s = checked("within_s", within_s, seconds)
@@ -122,7 +122,10 @@ class ConnectedPool(Pool):
 
         self._seat = _Seat(who, lender=self, blank=_SharedLease, block=block, stirred=self._stir, now=clock())
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
-        self.engine = Engine(cast(Core, self._seat), clock, defaults, jitter=self.rng)  # it has what an engine calls
+        core = cast(Core, self._seat)  # it has what an engine calls
+        self.engine = Engine(
+            core, clock, defaults, jitter=self.rng, after=self._flush, new_gate=lambda: CallerGate(self._line)
+        )
         self._in = threading.Event()
         given = token if token is not None else os.environ.get(TOKEN_VARIABLE, "")
 
@@ -151,6 +154,9 @@ class ConnectedPool(Pool):
 
     def _stir(self) -> None:
         self._line.stir()
+
+    def _flush(self) -> None:
+        self._line.flush()
 
     @property
     def connected(self) -> bool:
@@ -229,6 +235,10 @@ class _Party:
     def silence_s(self) -> float:
         return _TAIL_S * self._seat.ttl_s
 
+    @property
+    def again_s(self) -> float:
+        return self._seat.again_s
+
     def heard(self, messages: Sequence[FromCoordinator]) -> None:
         seat = self._seat
         self._engine.change(lambda now: [waiter for message in messages for waiter in seat.receive(message, now)])
@@ -239,10 +249,12 @@ class _Party:
         self._engine.change(self._seat.tick)
 
     def out(self, again: bool) -> tuple[list[FromMember], float]:
-        with self._engine.lock:
+        def taken() -> tuple[list[FromMember], float]:
             now = self._engine.clock()
             self._seat.tick(now)
             return self._seat.take_out(now, again=again), self._seat.next_s
+
+        return self._engine.under_lock(taken)
 
 
 class _Seat(ClusterMember):

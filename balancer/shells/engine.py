@@ -47,7 +47,7 @@ from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
 from balancer.shells.logs import log_broken, log_refused
 from balancer.shells.shared_budget import SharedBudget
-from balancer.shells.waiting import Waits, nothing
+from balancer.shells.waiting import Gate, Waits, nothing
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
 
@@ -81,6 +81,8 @@ class Engine:
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
         attends: True if some rule depends on time, so that there is more to do after a call than to wake.
+        after: called after each call of the core, when the lock is free; None: nothing is.
+        new_gate: makes the lock at which a thread waits.
 
     Attributes:
         core: call it under the lock only.
@@ -138,6 +140,8 @@ class Engine:
         *,
         jitter: random.Random,
         attends: bool = False,
+        after: Callable[[], object] | None = None,
+        new_gate: Callable[[], Gate] = threading.Lock,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
@@ -153,7 +157,10 @@ class Engine:
         # An RLock, as it knows which thread holds it. No thread acquires it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.enter = self.lock.acquire
-        self.leave = self.free = self.lock.release
+        self.free = self.lock.release
+        self._after = after
+        self._plain_leave = self.free if after is None else self._leave_and_go_on
+        self.leave = self._plain_leave
         self.is_inside: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]  # as `Condition` does
         self.levels: Callable[[], int] = getattr(self.lock, "_recursion_count", lambda: 1)  # not in Python 3.11.0
         self.busy = False
@@ -162,7 +169,7 @@ class Engine:
         self.elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
-        self.waits = Waits(self)
+        self.waits = Waits(self, new_gate)
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
@@ -469,9 +476,14 @@ class Engine:
             raise
 
     def _leave_and_catch_up(self) -> None:
-        self.leave = self.free
-        self.free()
+        self.leave = self._plain_leave
+        self.leave()
         self.catch_up()
+
+    def _leave_and_go_on(self) -> None:
+        self.free()
+        if self._after is not None:
+            self._after()
 
     def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]:
         """End a lease that is out. The lock must be held."""
@@ -537,7 +549,7 @@ class Engine:
         """Disable the pool in a forked child: the leases and the waiting threads belong to the parent."""
         self.lock = barred = ForkedLock(parent)
         self.enter, self.is_inside = barred.acquire, barred._is_owned
-        self.leave = self.free = barred.release
+        self.leave = self._plain_leave = self.free = barred.release
         self.now = self.clock
         self.left.clear()
         self.waits.forget()

@@ -22,7 +22,7 @@ from balancer.shells.coroutines import in_coroutine
 from balancer.shells.delivery import Delivery
 from balancer.strategy import Request
 
-__all__ = ["Spot", "Told", "Waits", "nothing"]
+__all__ = ["Gate", "Spot", "Told", "Waits", "nothing"]
 
 T = TypeVar("T")
 Told = Callable[[Any, None], object]
@@ -56,6 +56,18 @@ class _Engine(Protocol):
     def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]: ...
     def give_back_abandoned(self, *, at_once: bool = False) -> None: ...
     def start(self, timer: threading.Timer) -> None: ...
+
+
+class Gate(Protocol):
+    """Where one thread waits: a lock, or what behaves like one."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait until it is released, or until so many seconds have passed."""
+        ...
+
+    def release(self) -> None:
+        """Let the thread go on. Raises RuntimeError if it is not waited for."""
+        ...
 
 
 class Spot(ABC):
@@ -101,13 +113,18 @@ class Spot(ABC):
 class Waits:
     """The waiters of one engine. Iterate over it to get them.
 
+    Args:
+        engine: as above.
+        new_gate: makes the lock at which a thread waits.
+
     Attributes:
         sleeping: the waiters of threads.
         parked: the waiters of tasks, by place, until they are woken.
         round_s: seconds until the next look for abandoned leases for tasks; 0 while no task waits.
     """
 
-    def __init__(self, engine: _Engine) -> None:
+    def __init__(self, engine: _Engine, new_gate: Callable[[], Gate] = threading.Lock) -> None:
+        self._new_gate = new_gate
         self.sleeping: dict[Waiter, None] = {}
         self.parked: dict[Spot, Waiter] = {}
         self.round_s = 0.0
@@ -138,8 +155,8 @@ class Waits:
         deadline_s = now + (engine.acquire_timeout_s if timeout is None else timeout)
         if deadline_s > now and in_coroutine(above=2):
             raise WaitInCoroutine
-        gate = threading.Lock()
-        gate.acquire()
+        gate = self._new_gate()
+        gate.acquire(blocking=False)
         waiter = engine.core.wait(request, now, deadline_s, priority, partial(_open, gate))
         try:
             self.sleeping[waiter] = None
@@ -181,7 +198,7 @@ class Waits:
         if not waiter.ended:
             engine.change(lambda now: engine.core.cancel(waiter, now, timed_out=True))
 
-    def _sleep(self, waiter: Waiter, gate: threading.Lock, polls: RetryPolls | None) -> None:
+    def _sleep(self, waiter: Waiter, gate: Gate, polls: RetryPolls | None) -> None:
         for nap_s in self.naps(waiter, polls):
             gate.acquire(timeout=nap_s)
 
@@ -267,7 +284,7 @@ def nothing(now: float) -> Sequence[Waiter]:
     return ()
 
 
-def _open(gate: threading.Lock) -> None:
+def _open(gate: Gate) -> None:
     """Let the thread at `gate` go on. May be called twice."""
     try:  # `suppress` is three calls more for every lease that is handed on
         gate.release()

@@ -6,7 +6,7 @@ The contenders take turns. Each process leases and gives back, and does nothing 
 tasks; the leases a second are those of all processes together, the quantiles those of all acquires of all turns.
 "Server us" is CPU time of the server's process for a lease: a million over it is what one server can grant. The pool
 of one's own is one process's. Valkey needs `valkey-server` (apt) and `valkey` (PyPI), Ray the package `ray`; where
-one is missing the last line says so.
+one is missing the last line says so. Before that come the rounds of `cluster_rounds`; with --short only those.
 """
 
 import multiprocessing
@@ -39,6 +39,7 @@ from tests.benchmarks.cluster_clients import (
     in_a_thread,
     in_tasks,
 )
+from tests.benchmarks.cluster_rounds import print_rounds
 from tests.benchmarks.harness import options, show
 from tests.cluster.serving import Command
 
@@ -201,12 +202,18 @@ def of_ray(turns: int, for_s: float) -> tuple[dict[tuple[str, int, int], tuple[f
 
 def main() -> None:
     """Measure and print."""
-    short = options(__doc__, "a few seconds, to see that it works; without Ray").short
-    turns, for_s = (1, 0.3) if short else (5, 1.0)
+    short = options(__doc__, "only the four rounds, for a second each").short
+    turns, for_s = 5, 1.0
     load = os.getloadavg()[0]
+    with valkey() as (port, valkey_pid):
+        print_rounds(1.0 if short else 5.0, port, valkey_pid)
+    if short:
+        if why := without_valkey():
+            print(f"Valkey: not measured: {why}")
+        return
     found = measured(turns, for_s)
     rows = {key: (*each.figures(), 1e6 * each.server_s / len(each.took)) for key, each in found.items()}
-    ray, why = ({}, "not with --short") if short else of_ray(turns, for_s)
+    ray, why = of_ray(turns, for_s)
     rows |= {key: (*figures, 0.0) for key, figures in ray.items()}
     cells = [
         (

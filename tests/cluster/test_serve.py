@@ -222,6 +222,7 @@ def test_a_server_that_stays_away_ends_what_it_granted() -> None:
 def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
     """A network that was cut closes nothing: here a relay that swallows what comes by the first connection."""
     with Serving("http://a/", ttl_s=1.0) as serving, Swallowing(serving.port) as relay:
+        serving.server.silent_s = 10 * PATIENCE_S  # it is the process that notices, not the server
         pool = Pool.connect(f"balancer://127.0.0.1:{relay.port}", within_s=PATIENCE_S)
         pool.acquire(PATIENCE_S).release()
         relay.swallows = True

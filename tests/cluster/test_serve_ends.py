@@ -157,7 +157,7 @@ def test_one_who_comes_to_the_page_is_told_so_and_the_log_says_it_once(caplog: p
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("balancer://127.0.0.1:1", r"Connect call failed .*; is `balancer serve` running there, at this port"),
+        ("balancer://127.0.0.1:1", r"Connection refused; is `balancer serve` running there, at this port"),
         ("balancer://no.such.host.invalid", r"no address is known for 'no.such.host.invalid'; check the host"),
     ],
 )

@@ -79,6 +79,7 @@ def test_a_wait_whose_time_is_over_after_a_suspend_ends_soon(suspend: Callable[[
         suspend()
         thread.join(PATIENCE_S)
         assert isinstance(came[0], AcquireTimeout)
+        until(lambda: served.pool.engine.core.waiting == 0)  # else the slot is handed to who has gone
         served.pool.release(taken)
         with pool.lease(timeout=PATIENCE_S) as lease:
             assert not lease.ended

@@ -69,8 +69,9 @@ class Channel:
         again = again or now >= self._due_s
         sent = list(self._unheard) if again else []
         while self.has_words:
+            frame = self._number + 1, tuple(self._words[:MOST_WORDS])
+            # No call but the last: an interrupt comes at a call, and each word is in exactly one place.
             self._number += 1
-            frame = self._number, tuple(self._words[:MOST_WORDS])
             del self._words[:MOST_WORDS]
             self._unheard.append(frame)
             sent.append(frame)

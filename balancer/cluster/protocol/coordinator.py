@@ -126,14 +126,19 @@ class Coordinator:
 
     def receive(self, message: FromMember, now: float) -> None:
         """Handle a message of a member."""
+        self.receive_all((message,), now)
+
+    def receive_all(self, messages: Iterable[FromMember], now: float) -> None:
+        """Handle messages of members, in their order."""
         if now >= self.due_s:
             self.tick(now)
-        if isinstance(message, MemberFrame):
-            self._hear(message, now)
-        elif isinstance(message, SessionStart):
-            self._begin(message, now)
-        else:
-            self._asked_to_join(message)
+        for message in messages:
+            if isinstance(message, MemberFrame):
+                self._hear(message, now)
+            elif isinstance(message, SessionStart):
+                self._begin(message, now)
+            else:
+                self._asked_to_join(message)
         self._after(now)
 
     def tick(self, now: float) -> None:
@@ -281,7 +286,9 @@ class Coordinator:
             self._behind[session] = None
             return
         self._behind.pop(session, None)
-        if self._grace.heard_of(session.member):  # the first frame has the requests of its waiting callers
+        if not self._grace.over and self._grace.heard_of(
+            session.member
+        ):  # the first frame has the requests of its waiting callers
             self._end_grace_if_it_may(now)
 
     def _renew(self, session: MemberSession, sent_s: float, now: float) -> None:

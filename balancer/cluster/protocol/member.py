@@ -175,7 +175,7 @@ class ClusterMember:
         served: list[Waiter] = []
         for word in words:
             served += self._handlers[type(word)](word, now)
-        if words or contact.has_words:
+        if contact.owes or self._leases.has_times:
             self._stirred()
         return served
 
@@ -217,6 +217,11 @@ class ClusterMember:
     def session(self) -> tuple[int, int]:
         """Epoch and number of the session; zeros: it is in none."""
         return self._contact.session
+
+    @property
+    def again_s(self) -> float:
+        """What it sends is sent again after so many seconds without an answer."""
+        return self._contact.times.again_s
 
     @property
     def ttl_s(self) -> float:
@@ -367,9 +372,13 @@ class ClusterMember:
     def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt.
 
-        Waiters that no shell has are dropped: the call that made them was cut short.
+        Waiters that no shell has are dropped: the call that made them was cut short. Words may be lost, of either side,
+        so a new session begins, in which it reports what it has and what it waits for.
         """
         self._callers.keep(set(chain(*self.shells)))
+        self._leases.mend()
+        self._contact.start_anew(now)
+        self._stirred()
 
     def ended(self) -> Served:
         """Return the waiters that have ended, while their shells still have them."""

@@ -83,6 +83,9 @@ class IdleLeases:
         found = self._by_request.get(request)
         return found.popleft() if found else None
 
+    def __contains__(self, held: MemberLease) -> bool:
+        return held in self._by_request.get(held.request, ())
+
     def drop(self, held: MemberLease) -> None:
         """Forget it: it is lost."""
         self._by_request[held.request].remove(held)
@@ -199,6 +202,16 @@ class LeaseTable:
                 self.end(lease, _IGNORED, now)
             else:
                 self.journal.note(Leaked, now, *facts, getattr(lease, "where", ""), now - lease.granted_s)
+
+    def mend(self) -> None:
+        """Forget what no caller has and what is not idle, after a call that was cut short."""
+        used = {held.token for lease in self.out.values() if (held := lease.account) is not None}
+        self._held = {token: held for token, held in self._held.items() if token in used or held in self.idle}
+
+    @property
+    def has_times(self) -> bool:
+        """True if some lease ends, or goes back, at a time of its own."""
+        return bool(self.idle) or self.terms_due_s < inf
 
     @property
     def terms_due_s(self) -> float:

@@ -62,6 +62,7 @@ class CoordinatorContact:
         self._begun_s = now
         self._heartbeat_due_s = inf
         self._unanswered = 0  # frames of the coordinator
+        self._starts_anew = False
         self._leaving = False
 
     # -- what happens ------------------------------------------------------------------------------
@@ -72,6 +73,7 @@ class CoordinatorContact:
         self.state = ContactState.BEGINNING
         self.claimed = claimed
         self._begun_s = self._again_s = now
+        self._starts_anew = False
         self._channel = Channel(self.times.again_s)
 
     def accepted(self, accepted: SessionAccepted) -> None:
@@ -100,6 +102,11 @@ class CoordinatorContact:
         self.session = (0, 0)
         self._again_s = now
 
+    def start_anew(self, now: float) -> None:
+        """Ask for another session, in which all leases and requests are reported: words of this one may be lost."""
+        self._starts_anew = self.state is ContactState.INSIDE
+        self._again_s = now
+
     def part(self, last: object) -> bool:
         """Leave for good: send `last` if a session is open. Return whether it is sent."""
         if self.state is ContactState.INSIDE:
@@ -119,9 +126,9 @@ class CoordinatorContact:
     # -- what follows ------------------------------------------------------------------------------
 
     @property
-    def has_words(self) -> bool:
-        """True if there are words for a new frame."""
-        return self._channel.has_words
+    def owes(self) -> bool:
+        """True if there is something to send at once."""
+        return self._channel.has_words or self._unanswered >= _MOST_UNANSWERED
 
     def expiry_s(self, *, has: bool) -> float:
         """Return when leases must not be used without contact; inf if it `has` none and is in no session."""
@@ -144,15 +151,21 @@ class CoordinatorContact:
             if self.state is ContactState.OUTSIDE:
                 return [JoinRequest(self._who, now)]
             return [SessionStart(self._who, *self.session, now, self.claimed)]
+        asked: list[FromMember] = []
+        if self._starts_anew and (again or now >= self._again_s):
+            self._again_s = now + self.times.again_s
+            asked.append(JoinRequest(self._who, now))
         frames = self._channel.frames(now, again=again)
         if not (frames or again) and self._unanswered < _MOST_UNANSWERED and now < self._heartbeat_due_s:
-            return []  # with `again` it sends at once: a new coordinator waits for its report
+            return asked  # with `again` it sends at once: a new coordinator waits for its report
         if self._leaving:
             self.state = ContactState.GONE
         self._unanswered = 0
         self._heartbeat_due_s = now + self.times.heartbeat_s
         got = self._channel.got
-        return [MemberFrame(self._who, *self.session, now, number, got, words) for number, words in frames or [(0, ())]]
+        for number, words in frames or [(0, ())]:
+            asked.append(MemberFrame(self._who, *self.session, now, number, got, words))
+        return asked
 
     @property
     def due_s(self) -> float:
@@ -161,6 +174,6 @@ class CoordinatorContact:
             return inf
         if self.state is not ContactState.INSIDE:
             return self._again_s
-        if self._channel.has_words or self._unanswered >= _MOST_UNANSWERED:
+        if self.owes:
             return -inf
-        return min(self._channel.due_s, self._heartbeat_due_s)
+        return min(self._channel.due_s, self._heartbeat_due_s, self._again_s if self._starts_anew else inf)

@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from balancer.cluster.protocol import ClusterTimes, Coordinator, CoordinatorRecord
-from balancer.cluster.protocol.messages import FromCoordinator, MemberId
+from balancer.cluster.protocol.messages import FromCoordinator, FromMember, MemberId
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.codec import (
     LONGEST,
@@ -100,6 +100,8 @@ class PoolServer:
         self._lines: dict[MemberId, _Line] = {}
         self._records = RecordKeeper(keep, last, times.ttl_s)
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = inf
+        self._received: list[FromMember] = []  # in this turn of the loop
         self._tasks: set[asyncio.Task[None]] = set()
         self._arriving: set[asyncio.Task[None]] = set()
         self._listening: list[socket.socket] = []
@@ -260,6 +262,19 @@ class PoolServer:
 
     # -- steps -------------------------------------------------------------------------------------
 
+    def receive(self, messages: list[FromMember]) -> None:
+        """Handle messages at the end of this turn of the loop: all of them in one step, and one write for each member.
+
+        So a turn in which many members are heard costs less for each.
+        """
+        if not self._received:
+            asyncio.get_running_loop().call_soon(self._hear)
+        self._received += messages
+
+    def _hear(self) -> None:
+        messages, self._received = self._received, []
+        self.act(lambda: self.coordinator.receive_all(messages, clock()))
+
     def act(self, step: Callable[[], None]) -> None:
         """Do a step of the coordinator, store its record if that is new, and send its messages."""
         try:
@@ -324,14 +339,20 @@ class PoolServer:
                 self.coordinator.vanished(who, clock())
 
     def _wind(self) -> None:
+        due_s = inf if self._over else min(self.coordinator.due_s, self._records.due_s)
         if self._timer is not None:
+            if self._timer_s <= due_s < inf:
+                return  # it rings early enough, and is wound again then; nearly all messages put off what is due
             self._timer.cancel()
             self._timer = None
-        due_s = min(self.coordinator.due_s, self._records.due_s)
-        if due_s < inf and not self._over:
-            loop = asyncio.get_running_loop()
+        if due_s < inf:
             least_s = 0.0 if self._may() else _SILENT_S
-            self._timer = loop.call_later(max(least_s, due_s - clock()), self.act, _nothing)
+            self._timer_s = due_s
+            self._timer = asyncio.get_running_loop().call_later(max(least_s, due_s - clock()), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.act(_nothing)
 
 
 class _Line(asyncio.Protocol):
@@ -352,8 +373,7 @@ class _Line(asyncio.Protocol):
         self.local: ProcessIdentity | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "of TCP or TLS"
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # of TCP or TLS; uvloop's is no subclass
         self.made = True
 
     def data_received(self, data: bytes) -> None:
@@ -409,13 +429,7 @@ class _Line(asyncio.Protocol):
         if self._heard_s == -inf:
             self._server.heard(self)
         self._heard_s = asyncio.get_running_loop().time()
-        coordinator = self._server.coordinator
-
-        def step() -> None:
-            for message in messages:
-                coordinator.receive(message, clock())
-
-        self._server.act(step)
+        self._server.receive(messages)
 
     def _close(self, why: str) -> None:
         self._server.left(self.peer, why)

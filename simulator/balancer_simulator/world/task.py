@@ -77,7 +77,7 @@ class Worker:
         self.calls = 0
 
 
-class Asker(Protocol):
+class TaskOwner(Protocol):
     """Who asks for an endpoint for tasks, as a task sees it."""
 
     def woken(self, task: "Task") -> None:
@@ -151,7 +151,7 @@ class Task(Entry):
     lease: Lease
     server: ServesCalls
     waiter: Any
-    asker: Asker
+    asker: TaskOwner
     rival: "Task | None"
     leader: "Task | None"
     beaten: bool
