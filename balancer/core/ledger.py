@@ -5,12 +5,12 @@ grant. A lease ends exactly once. An endpoint that leaves while it is leased sta
 ends, and gets no new one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 
 from balancer.core.account import Account
-from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
+from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
@@ -42,7 +42,7 @@ class Ledger:
         granted: how many leases were granted so far; also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
-        look: called when the next due time may have changed because a probe began; None: never.
+        learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with time limits.
         spends: True once some endpoint was spent.
         stranded: True once an endpoint is spent, until its waiters have failed.
         sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
@@ -57,18 +57,21 @@ class Ledger:
         rules: Rules,
         journal: Journal,
         timed: Callable[[Lease, float], object],
+        look: Callable[[], object],
         now: float,
     ) -> None:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
         self.stranded = self.spends = False
-        self.look: Callable[[], object] | None = None
+        self.learns = rules.any
         self.sink: LeaseSink | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
         self._timed = timed
+        self._look = look
+        self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
         self._pick, self._finish = strategy.pick, strategy.finish
@@ -121,12 +124,14 @@ class Ledger:
             self._timed(lease, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
-            if self.look is not None:
-                self.look()
+            if self._times_probes:
+                self._look()
         return lease
 
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
-        """End `lease`. Return an empty tuple: the waiters that this served.
+    def end(self, lease: Lease, outcome: Outcome, now: float, news: Sequence[Event] = ()) -> bool:
+        """End `lease`, and report that to the strategy and the rules. Return whether more than its slots may be free.
+
+        `news` are recorded once it has ended.
 
         Raises:
             LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
@@ -142,23 +147,34 @@ class Ledger:
             if lease.hint is not None and lease.hint.spent:
                 self._exhaust(account, now)
         lease.account = None
-        del self.out[lease.id]
-        held_s = now - lease.granted_s
-        if lease.slots == 1:  # an int times a float is slow
-            account.shown["in_flight"] = account.in_flight = account.in_flight - 1
-            account.busy_s += held_s
-        else:
-            account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
-            account.busy_s += held_s * lease.slots
-        sink = self.sink
-        if sink is not None:
-            lease.over = (outcome, now, self.granted)
-            sink.append(lease)
-        if account.state is _ACTIVE:
-            self._finish(account.node, outcome, held_s, now)
-        elif account.state is MembershipState.RETIRING and not account.in_flight:
-            self._forget(account)
-        return ()
+        record = account.record
+        learns = self.learns
+        try:
+            del self.out[lease.id]
+            held_s = now - lease.granted_s
+            if lease.slots == 1:  # an int times a float is slow
+                account.shown["in_flight"] = account.in_flight = account.in_flight - 1
+                account.busy_s += held_s
+            else:
+                account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
+                account.busy_s += held_s * lease.slots
+            if record is not None and now < record.look_s and outcome is _SUCCESS:
+                record.fresh += 1  # all that the rules need of most leases; see `HealthWatch`
+                learns = False
+            if news:
+                self._journal.happened.extend(news)
+            if self.sink is not None:
+                lease.over = (outcome, now, self.granted)
+                self.sink.append(lease)
+            if account.state is _ACTIVE:
+                self._finish(account.node, outcome, held_s, now)
+            elif account.state is MembershipState.RETIRING and not account.in_flight:
+                self._forget(account)
+        finally:  # the strategy may raise
+            if learns:
+                self.refresh(self._rules.ended(account, lease, outcome, now), now)
+                self._look()
+        return learns
 
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, now: float) -> Lease | None:
         """Add a lease of the endpoint `name` that is out already; None if there is no such endpoint.
@@ -206,10 +222,6 @@ class Ledger:
     def told(self, lease: Lease, load: Load, now: float) -> None:
         """Show the strategy the load that the endpoint of a lease reported. Raises LeaseError."""
         self.check_out(lease).shown.update(load=load, load_s=now)
-
-    def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Report the end of a lease of `account` to the rules."""
-        self.refresh(self._rules.ended(account, lease, outcome, now), now)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool) -> None:
         """Report a ping to the rules. Does nothing if the endpoint has gone."""

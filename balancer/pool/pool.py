@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, update_wrapper
@@ -17,7 +17,7 @@ from os import PathLike
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack, cast
 
-from balancer.core import Core
+from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
@@ -416,8 +416,14 @@ class Pool:
         try:
             engine.enter()
             engine.busy = True
-            ended = core.release(lease, outcome, engine.now())
-            if engine.attends and (engine.happened or core.due_s != inf):
+            now = engine.now()
+            ended: Sequence[Waiter] = ()
+            if now < core.plain_until_s and not core.waiters.size:  # then to release is to end
+                attends = core.ledger.end(lease, outcome, now)
+            else:
+                ended = core.release(lease, outcome, now)
+                attends = engine.attends and (engine.happened or core.due_s != inf)
+            if attends:
                 engine.leave_and_attend(ended)
             else:
                 engine.busy = False
