@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.kit.places import NOWHERE, Place, Places
+from balancer.kit.places import NOWHERE
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["LeastInFlight"]
@@ -20,14 +20,14 @@ _DRAWS = 8
 _FEW_BUCKETS = 64  # fewer are not worth a sweep; with equal weights there is one for each number of leases out
 
 
-class _Place(Place):
-    """The place of a node among those of the same load."""
+class _Place:
+    """The place of a node: its bucket, and its index there, or `NOWHERE`."""
 
-    __slots__ = ("bucket",)
+    __slots__ = ("bucket", "index")
 
-    def __init__(self, bucket: Places) -> None:
-        super().__init__()
-        self.bucket = bucket
+    def __init__(self) -> None:
+        self.bucket: list[Node] = []
+        self.index = NOWHERE
 
 
 class LeastInFlight(Strategy):
@@ -36,11 +36,9 @@ class LeastInFlight(Strategy):
     name = "least_in_flight"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        self._rng = rng
         self._random = rng.random
-        self._nowhere = Places(rng)
-        # Nodes with a free slot, in buckets of equal load.
-        self._buckets: dict[float, Places] = {}
+        # Nodes with a free slot, in buckets of equal load. Here too a node's note has its index, as in `kit.places`.
+        self._buckets: dict[float, list[Node]] = {}
         # A heap of the buckets' keys. An interrupt may come after any call. So a key is here before its bucket exists
         # and as long as it exists, and an empty bucket is removed when it is on top. A key may be here twice.
         self._loads: list[float] = []
@@ -48,7 +46,7 @@ class LeastInFlight(Strategy):
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
-        node.note = _Place(self._nowhere)
+        node.note = _Place()
         if node.in_flight < node.limit:
             self._put(node, node.in_flight)
 
@@ -56,7 +54,7 @@ class LeastInFlight(Strategy):
         """O(1)."""
         place: _Place = node.note
         if place.index != NOWHERE:
-            place.bucket.drop(node)
+            self._drop(node)
 
     def change(self, node: Node, now: float) -> None:
         """O(log N), amortised."""
@@ -70,7 +68,7 @@ class LeastInFlight(Strategy):
         """O(1), amortised, for an open request; O(log N) where weights differ."""
         node = self._least() if request.open else self._least_that_fits(request)
         if node is not None:
-            node.note.bucket.drop(node)
+            self._drop(node)
             in_flight = node.in_flight + (1 if request.open else request.takes(node))
             if in_flight < node.limit:
                 self._put(node, in_flight)
@@ -80,7 +78,7 @@ class LeastInFlight(Strategy):
         """O(1), amortised; O(log N) where weights differ."""
         place: _Place = node.note
         if place.index != NOWHERE:
-            place.bucket.drop(node)
+            self._drop(node)
         if node.in_flight < node.limit:
             self._put(node, node.in_flight)
 
@@ -88,15 +86,15 @@ class LeastInFlight(Strategy):
         loads = self._loads
         while loads:
             bucket = self._buckets.get(loads[0])
-            if bucket is not None and bucket.nodes:
-                return bucket.nodes[int(self._random() * len(bucket.nodes))]
+            if bucket:
+                return bucket[int(self._random() * len(bucket))]
             self._buckets.pop(loads[0], None)
             heappop(loads)
         return None
 
     def _least_that_fits(self, request: Request) -> Node | None:
         for load in sorted(self._buckets):
-            nodes = self._buckets[load].nodes
+            nodes = self._buckets[load]
             for _ in range(min(_DRAWS, len(nodes))):
                 node = nodes[int(self._random() * len(nodes))]
                 if request.fits(node):
@@ -111,13 +109,25 @@ class LeastInFlight(Strategy):
         bucket = self._buckets.get(load)
         if bucket is None:
             heappush(self._loads, load)
-            bucket = self._buckets[load] = Places(self._rng)
-        node.note.bucket = bucket
-        bucket.put(node)
+            bucket = self._buckets[load] = []
+        place: _Place = node.note
+        place.bucket = bucket
+        place.index = len(bucket)
+        bucket.append(node)
+
+    def _drop(self, node: Node) -> None:
+        place: _Place = node.note
+        bucket, index = place.bucket, place.index
+        place.index = NOWHERE
+        last = bucket[-1]
+        del bucket[-1]
+        if last is not node:
+            bucket[index] = last
+            last.note.index = index
 
     def _sweep(self) -> None:
         """Remove the empty buckets, which a weight that changes often leaves behind."""
-        kept = {load: bucket for load, bucket in self._buckets.items() if bucket.nodes}
+        kept = {load: bucket for load, bucket in self._buckets.items() if bucket}
         self._loads, self._buckets = sorted(kept), kept
         self._sweep_at = 2 * len(kept) + _FEW_BUCKETS
 
