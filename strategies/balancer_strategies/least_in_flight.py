@@ -47,50 +47,63 @@ class LeastInFlight(Strategy):
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
         node.note = _Place()
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
+        self._settle(node, node.in_flight)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
-        place: _Place = node.note
-        if place.index != NOWHERE:
-            self._drop(node)
+        self._settle(node, node.limit)  # a full node is in no bucket
 
     def change(self, node: Node, now: float) -> None:
         """O(log N), amortised."""
-        self.leave(node, now)
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
+        self._settle(node, node.in_flight)
         if len(self._buckets) > self._sweep_at:
             self._sweep()
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1), amortised, for an open request; O(log N) where weights differ."""
-        node = self._least() if request.open else self._least_that_fits(request)
-        if node is not None:
-            self._drop(node)
-            in_flight = node.in_flight + (1 if request.open else request.takes(node))
-            if in_flight < node.limit:
-                self._put(node, in_flight)
-        return node
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1), amortised; O(log N) where weights differ."""
-        place: _Place = node.note
-        if place.index != NOWHERE:
-            self._drop(node)
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
-
-    def _least(self) -> Node | None:
+        if not request.open:
+            return self._pick_one_that_fits(request)
         loads = self._loads
         while loads:
             bucket = self._buckets.get(loads[0])
             if bucket:
-                return bucket[int(self._random() * len(bucket))]
+                node = bucket[int(self._random() * len(bucket))]
+                self._settle(node, node.in_flight + 1)
+                return node
             self._buckets.pop(loads[0], None)
             heappop(loads)
         return None
+
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(1), amortised; O(log N) where weights differ."""
+        self._settle(node, node.in_flight)
+
+    def _settle(self, node: Node, in_flight: int) -> None:
+        """Move `node` to the bucket of its load, or out of all buckets if so many leases leave it no free slot."""
+        place: _Place = node.note
+        index, bucket = place.index, place.bucket
+        if index != NOWHERE:  # its last node moves to its place, without a call
+            place.index = NOWHERE
+            last = bucket[-1]
+            del bucket[-1]
+            if last is not node:
+                bucket[index] = last
+                last.note.index = index
+        if in_flight < node.limit:
+            load = (in_flight + 1) / node.weight
+            found = self._buckets.get(load)
+            if found is None:
+                heappush(self._loads, load)
+                found = self._buckets[load] = []
+            place.bucket = found
+            place.index = len(found)
+            found.append(node)
+
+    def _pick_one_that_fits(self, request: Request) -> Node | None:
+        node = self._least_that_fits(request)
+        if node is not None:
+            self._settle(node, node.in_flight + request.takes(node))
+        return node
 
     def _least_that_fits(self, request: Request) -> Node | None:
         for load in sorted(self._buckets):
@@ -103,27 +116,6 @@ class LeastInFlight(Strategy):
             if fitting:
                 return fitting[int(self._random() * len(fitting))]
         return None
-
-    def _put(self, node: Node, in_flight: int) -> None:
-        load = (in_flight + 1) / node.weight
-        bucket = self._buckets.get(load)
-        if bucket is None:
-            heappush(self._loads, load)
-            bucket = self._buckets[load] = []
-        place: _Place = node.note
-        place.bucket = bucket
-        place.index = len(bucket)
-        bucket.append(node)
-
-    def _drop(self, node: Node) -> None:
-        place: _Place = node.note
-        bucket, index = place.bucket, place.index
-        place.index = NOWHERE
-        last = bucket[-1]
-        del bucket[-1]
-        if last is not node:
-            bucket[index] = last
-            last.note.index = index
 
     def _sweep(self) -> None:
         """Remove the empty buckets, which a weight that changes often leaves behind."""
