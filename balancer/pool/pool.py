@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, update_wrapper
-from math import inf
 from os import PathLike
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack, cast
@@ -59,6 +58,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
+_NOBODY: Sequence[Waiter] = ()
 _NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 
 
@@ -182,7 +182,6 @@ class Pool:
             clock,
             CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s),
             jitter=random.Random(None if seed is None else f"jitter {seed}"),  # independent of both
-            attends=bool(health or limits or host_caps),
         )
         self._log = Log()
         for observer in (self._log, *observers):
@@ -417,20 +416,15 @@ class Pool:
             engine.enter()
             engine.busy = True
             now = engine.now()
-            ended: Sequence[Waiter] = ()
             if now < core.plain_until_s and not core.waiters.size:  # then to release is to end
-                attends = core.ledger.end(lease, outcome, now)
+                ended, more = _NOBODY, core.ledger.end(lease, outcome, now)
             else:
-                ended = core.release(lease, outcome, now)
-                attends = engine.attends and (engine.happened or core.due_s != inf)
-            if attends:
+                ended, more = core.release(lease, outcome, now), True
+            if more:
                 engine.leave_and_attend(ended)
             else:
                 engine.busy = False
                 engine.leave()
-                if ended:  # rare, and an empty loop is slower than this test
-                    for waiter in ended:
-                        waiter.wake()
         except (LeaseError, PoolForked) as refusal:
             try:
                 engine.free()

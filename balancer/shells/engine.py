@@ -29,7 +29,7 @@ from traceback import clear_frames
 from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
-from balancer.core.events import Ended, Event, Granted, Queued
+from balancer.core.events import Event
 from balancer.core.metrics import PoolStats
 from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
@@ -76,7 +76,6 @@ class Engine:
         clock: returns seconds; never goes back.
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
-        attends: True if some rule depends on time, so that there is more to do after a call than to wake.
 
     Attributes:
         core: call it under the lock only.
@@ -95,7 +94,6 @@ class Engine:
         left: what is left to do once a call is over, each a function and its arguments but the last, the time. It is
             called under the lock and returns waiters to wake. `later` adds to it.
         elsewhere: starts a thread that recovers. It needs no room on the stack.
-        attends: True if there is more to do after a call than to wake.
         happened: events that are not delivered yet.
         delivery: delivers them.
         waits: the threads and tasks that wait.
@@ -110,7 +108,6 @@ class Engine:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "attends",
         "busy",
         "clock",
         "core",
@@ -133,7 +130,6 @@ class Engine:
         defaults: CallerDefaults,
         *,
         jitter: random.Random,
-        attends: bool = False,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
@@ -145,7 +141,6 @@ class Engine:
         self._leak_after_s = defaults.leak_after_s
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
         self.usual = Request(terms=terms) if terms else ANY
-        self.attends = bool(attends or terms) or self.core.admission.any
         # An RLock, as it knows which thread holds it. No thread acquires it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.enter = self.lock.acquire
@@ -194,7 +189,6 @@ class Engine:
         if self.busy and self.is_inside():
             raise CallFromWithin
         self.change(lambda now: act(self.core, now))
-        self.attends = self.attends or self.core.admission.any
 
     def under_lock(self, act: Callable[[], T]) -> T:
         """Return the result of `act`, called under the lock. No wait can end by it.
@@ -292,7 +286,6 @@ class Engine:
         for mark in self._marks:
             mark(lease)
         if lease.terms is not None and lease.terms.timed:
-            self.attends = True
             self.change(nothing)  # starts a timer if needed
         self.delivery.deliver()
 
@@ -400,7 +393,6 @@ class Engine:
         self.delivery.observations = tuple(observations)
         wanted = frozenset[type[Event]]().union(*(o.kinds for o in self.delivery.observations))
         self.core.listen(wanted)
-        self.attends = self.attends or not wanted.isdisjoint((Queued, Granted, Ended))
         return ()
 
     def _set_aside(self, observation: Observation, error: Exception) -> None:
