@@ -74,7 +74,6 @@ class Ledger:
         self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._pick, self._finish = strategy.pick, strategy.finish
         self._slots: int | None = None
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
@@ -88,7 +87,7 @@ class Ledger:
         Raises:
             StrategyError: its choice is not a node in service, or cannot serve `request`.
         """
-        node = self._pick(request, now)
+        node = self._strategy.pick(request, now)
         if node is None:
             return None
         try:
@@ -167,7 +166,7 @@ class Ledger:
                 lease.over = (outcome, now, self.granted)
                 self.sink.append(lease)
             if account.state is _ACTIVE:
-                self._finish(account.node, outcome, held_s, now)
+                self._strategy.finish(account.node, outcome, held_s, now)
             elif account.state is MembershipState.RETIRING and not account.in_flight:
                 self._forget(account)
         finally:  # the strategy may raise
@@ -361,7 +360,6 @@ class Ledger:
                 node.note = note
             raise
         self._strategy = strategy
-        self._pick, self._finish = strategy.pick, strategy.finish
 
     # -- looking -----------------------------------------------------------------------------------
 
