@@ -116,10 +116,9 @@ class Ledger:
         lease.lender = self._lender
         lease.outcome = lease.hint = None
         lease.request = request
-        terms = request.terms
         self.out[number] = lease
         account.leases += 1
-        if terms is not None and terms.timed:
+        if request.terms is not None and request.terms.timed:
             self._timed(lease, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
@@ -141,13 +140,15 @@ class Ledger:
         account: Account | None = lease.account
         if account is None:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was already released; a lease ends once"))
+        learns = self.learns
         if outcome is not _SUCCESS:
             self._count(account, outcome)
             if lease.hint is not None and lease.hint.spent:
                 self._exhaust(account, now)
+        elif account.record is not None and now < account.record.look_s:
+            account.record.fresh += 1  # all that the rules need of most leases; see `HealthWatch`
+            learns = False
         lease.account = None
-        record = account.record
-        learns = self.learns
         try:
             del self.out[lease.id]
             held_s = now - lease.granted_s
@@ -157,9 +158,6 @@ class Ledger:
             else:
                 account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
                 account.busy_s += held_s * lease.slots
-            if record is not None and now < record.look_s and outcome is _SUCCESS:
-                record.fresh += 1  # all that the rules need of most leases; see `HealthWatch`
-                learns = False
             if news:
                 self._journal.happened.extend(news)
             if self.sink is not None:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, update_wrapper
@@ -16,7 +16,7 @@ from os import PathLike
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack, cast
 
-from balancer.core import Core, Waiter
+from balancer.core import Core
 from balancer.core.events import Event
 from balancer.core.metrics import LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
@@ -58,7 +58,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
-_NOBODY: Sequence[Waiter] = ()
 _NUMBERS = (float, int)  # looked up by class, as this runs for every lease; a bool is neither
 
 
@@ -416,12 +415,10 @@ class Pool:
             engine.enter()
             engine.busy = True
             now = engine.now()
-            if now < core.plain_until_s and not core.waiters.size:  # then to release is to end
-                ended, more = _NOBODY, core.ledger.end(lease, outcome, now)
-            else:
-                ended, more = core.release(lease, outcome, now), True
-            if more:
-                engine.leave_and_attend(ended)
+            if now >= core.plain_until_s or core.waiters.size:
+                engine.leave_and_attend(core.release(lease, outcome, now))
+            elif core.ledger.end(lease, outcome, now):  # nothing is due and nobody waits: to release is to end
+                engine.leave_and_attend(())
             else:
                 engine.busy = False
                 engine.leave()
