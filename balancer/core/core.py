@@ -152,8 +152,10 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        end = self._end_attended if self._attends_ends else self.ledger.end
-        learned = end(lease, outcome, now)
+        if self._attends_ends:
+            learned = self._end_attended(lease, outcome, now)
+        else:
+            learned = self.ledger.end(lease, outcome, now)
         if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
         if not self.waiters.size:
