@@ -42,7 +42,7 @@ class Ledger:
         granted: how many leases were granted so far; also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
-        learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with time limits.
+        learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with limits.
         spends: True once some endpoint was spent.
         stranded: True once an endpoint is spent, until its waiters have failed.
         sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
