@@ -466,9 +466,9 @@ class Core:
 
     def _time(self, lease: Lease, now: float) -> None:
         """Schedule the lease's expiry. From the first such lease on, every end is looked at."""
+        self.ledger.learns = True  # so that its end is seen
         self._timers.add(lease, now)
         self._look_at_the_clock()
-        self.ledger.learns = True  # so that its end is seen
 
     def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
         """Update the admission filters after a change of endpoints."""
