@@ -7,10 +7,12 @@ has released its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from math import inf
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -40,14 +42,16 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
-_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
+_NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
 
 
 class Core:
@@ -72,9 +76,10 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
+        shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
-        plain_until_s: until this time, `acquire` only takes a lease from the ledger, and `release` only ends it there
-            if nobody waits. A shell may then do so itself.
+        plain_until_s: until this time, `acquire` only takes a lease from the ledger, and `release` only ends it there.
+            A shell may then do so itself. -inf while somebody waits.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -88,16 +93,17 @@ class Core:
         *,
         lender: Lender,
         max_waiters: int | None = None,
-        health: HealthSettings | None = None,
-        limits: LimitSettings | None = None,
+        health: "HealthSettings | None" = None,
+        limits: "LimitSettings | None" = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
-        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
+        quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
         spill_after_s: float | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
         if max_waiters is not None:
             checked("max_waiters", max_waiters, partial(whole, least=0))
+        self.shells: list[Iterable[Waiter]] = []
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
@@ -173,7 +179,9 @@ class Core:
             NoEndpoint: no endpoint in service could ever serve it.
             TooManyWaiters: the queue is full.
         """
-        return self._queue.push(request, now, deadline_s, priority, wake)
+        waiter = self._queue.push(request, now, deadline_s, priority, wake)
+        self.plain_until_s = -inf  # as long as somebody waits
+        return waiter
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
         """Change the request of `waiter`, at its place in the queue. A waiting retry needs this.
@@ -288,18 +296,26 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float, waiting: Container[Waiter]) -> EndedWaiters:
+    def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that no shell has are dropped: the call that made them was cut short. Others may have ended: see
+        `ended`.
 
         Raises:
             RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
-        self.waiters.mend(waiting)  # first, as it calls no strategy
+        self.waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        return self._queue.close(now) if self.closed else self._queue.serve(now)
+        if self.closed:
+            self._queue.close(now)
+        else:
+            self._queue.serve(now)
+
+    def ended(self) -> EndedWaiters:
+        """Return the waiters that have ended, while their shells still have them. After `recover`, wake these."""
+        return [waiter for waiter in chain(*self.shells) if waiter.ended]
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -409,20 +425,24 @@ class Core:
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
         self._attends_ends = self._is_told or self.admission.any
+        self._attended = self.closed or self._attends_ends or Granted in wanted
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-        attended = self.closed or self._attends_ends or Granted in self.journal.wanted
-        self.plain_until_s = -inf if attended else self.due_s
+        self.plain_until_s = -inf if self._attended or self.waiters.size else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
         if self.closed:
             raise PoolClosed
-        # While there are waiters, the shell calls `tick` in time: it may end waits.
-        if now >= self.due_s and not self.waiters.size:
-            self.tick(now)
+        if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
+            if now >= self.due_s:
+                self.tick(now)
+            elif not self._attended:  # the last waiter has gone
+                self._look_at_the_clock()
+        elif request.open and self.waiters.asked(request) and not self.admission.any:
+            return None  # a free slot would have gone to those who ask for the same
         if not self.admission.any:
             lease = self.ledger.take(request, now)
         elif self.waiters.size and self.admission.is_late(now):

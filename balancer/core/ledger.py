@@ -169,8 +169,7 @@ class Ledger:
                 self._forget(account)
         finally:  # the strategy may raise
             if learns:
-                self.refresh(self._rules.ended(account, lease, outcome, now), now)
-                self._look()
+                learns = self._learn(account, lease, outcome, now)
         return learns
 
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, now: float) -> Lease | None:
@@ -457,6 +456,14 @@ class Ledger:
         if account.kept:
             account.limit = min(account.limit, account.in_flight)
         account.show()
+
+    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """Report the end of a lease to the rules. Return False if it was only counted, as a success."""
+        if outcome is _SUCCESS and account.record is not None and self._rules.counted(account.record, now):
+            return False
+        self.refresh(self._rules.ended(account, lease, outcome, now), now)
+        self._look()
+        return True
 
     def _count(self, account: Account, outcome: Outcome) -> None:
         if not isinstance(outcome, Outcome):
