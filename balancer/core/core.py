@@ -52,7 +52,6 @@ __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
 _NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
-_SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
 class Core:
@@ -73,12 +72,14 @@ class Core:
             enough.
         journal: the events that a shell passes to observers; see `listen`.
         ledger: which leases are out. Read only.
+        waiters: the queue. Read only.
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
-        plain_until_s: until this time, `acquire` only takes a lease from the ledger; -inf while somebody waits.
+        plain_until_s: until this time, `acquire` only takes a lease from the ledger, and `release` only ends it there.
+            A shell may then do so itself. -inf while somebody waits.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -106,19 +107,16 @@ class Core:
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
-        self._counted = rules.counted
         self._timers = LeaseTimers()
         self._times = False  # whether the times of leases are counted
-        self._by_rules = rules.any  # True also if leases have time limits: then every end must be seen
+        look = self._look_at_the_clock
         self.ledger = ledger = Ledger(
-            endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, now=now
+            endpoints, strategy, lender=lender, rules=rules, journal=journal, timed=self._time, look=look, now=now
         )
-        if rules.times_probes:
-            ledger.look = self._look_at_the_clock
         self.recordings = Recordings(ledger)
         self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
-        self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self._look_at_the_clock)
-        self._waiters = self._queue.waiters
+        self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, look)
+        self.waiters = self._queue.waiters
         self.reservations = self._queue.reservations
         for account in ledger.accounts():
             self.admission.check(account.endpoint)
@@ -160,26 +158,13 @@ class Core:
         Raises:
             LeaseError: it is not out. Nothing is changed.
         """
-        if self._ends_attended:
-            return self._release_attended(lease, outcome, now)
-        account: Account | None = lease.account
-        learned = False
-        try:
-            self.ledger.end(lease, outcome, now)
-        finally:  # a strategy may raise after the lease has ended
-            if self._by_rules and lease.account is None and account is not None:
-                record = account.record
-                if outcome is not _SUCCESS or record is None:
-                    learned = True
-                elif now < record.look_s:
-                    record.fresh += 1  # all that most leases need; see `HealthWatch`
-                else:
-                    learned = not self._counted(record, now)
-                if learned:
-                    self._learn(account, lease, outcome, now)
-        if now >= self.due_s:
+        if self._attends_ends:
+            learned = self._end_attended(lease, outcome, now)
+        else:
+            learned = self.ledger.end(lease, outcome, now)
+        if now >= self.due_s and self.ledger.learns:
             return self.tick(now)
-        if not self._waiters.size:
+        if not self.waiters.size:
             return ()
         return self._queue.serve(now) if learned else self._queue.hand_on(lease, now)
 
@@ -251,7 +236,7 @@ class Core:
         if charge is None:
             return ()
         charge.meter.settle(charge, tokens, now)
-        return self._queue.serve(now) if self._waiters.size else ()
+        return self._queue.serve(now) if self.waiters.size else ()
 
     def told(self, lease: Lease, load: Load, now: float) -> EndedWaiters:
         """Set the load that the endpoint of `lease` reported. Raises LeaseError if the lease is not out."""
@@ -274,7 +259,7 @@ class Core:
             if not lease.ended:
                 lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
                 self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
-                self._end_ignored(lease, now)
+                self._end(lease, Outcome.IGNORED, now)
         return self._queue.serve(now)
 
     def release_by_id(self, id: int, outcome: Outcome, now: float) -> EndedWaiters:
@@ -320,7 +305,7 @@ class Core:
         Raises:
             RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
-        self._waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
+        self.waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
         if self.closed:
@@ -382,7 +367,7 @@ class Core:
     @property
     def waiting(self) -> int:
         """How many waiters there are."""
-        return self._waiters.size
+        return self.waiters.size
 
     @property
     def lapse_s(self) -> float:
@@ -398,7 +383,7 @@ class Core:
 
     def leases(self, now: float) -> list[LeaseRow]:
         """Return a row for each lease that is out, oldest first; O(leases out)."""
-        if now >= self.due_s and not self._waiters.size:
+        if now >= self.due_s and not self.waiters.size:
             self.tick(now)
         return lease_rows(self.ledger, now)
 
@@ -415,12 +400,12 @@ class Core:
 
     def counters(self, now: float) -> tuple[list[EndpointStats], dict[str, int], WaitHistogram]:
         """Return copies of the input of `PoolStats.of`, so that a shell can make the sums outside its lock."""
-        if now >= self.due_s and not self._waiters.size:
+        if now >= self.due_s and not self.waiters.size:
             self.tick(now)
         totals = {
             "acquired": self.ledger.granted,
             "timed_out": self._queue.timed_out,
-            "waiting": self._waiters.size,
+            "waiting": self.waiters.size,
             "calls": self.ledger.calls,
             "failures": self.ledger.failures,
             "overloads": self.ledger.overloads,
@@ -431,7 +416,7 @@ class Core:
         return endpoint_stats(self.ledger, now), totals, self._queue.waits.copy()
 
     def __repr__(self) -> str:
-        return summary(self.ledger, waiting=self._waiters.size, panic=self._rules.panic, closed=self.closed)
+        return summary(self.ledger, waiting=self.waiters.size, panic=self._rules.panic, closed=self.closed)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -439,28 +424,28 @@ class Core:
         """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
-        self._ends_attended = self._is_told or self.admission.any
-        self._attended = self.closed or self.admission.any or Granted in wanted
+        self._attends_ends = self._is_told or self.admission.any
+        self._attended = self.closed or self._attends_ends or Granted in wanted
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-        self.plain_until_s = -inf if self._attended or self._waiters.size else self.due_s
+        self.plain_until_s = -inf if self._attended or self.waiters.size else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
         if self.closed:
             raise PoolClosed
-        if not self._waiters.size:  # else the shell calls `tick` in time: it may end waits
+        if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
             if now >= self.due_s:
                 self.tick(now)
             elif not self._attended:  # the last waiter has gone
                 self._look_at_the_clock()
-        elif request.open and self._waiters.asked(request) and not self.admission.any:
+        elif request.open and self.waiters.asked(request) and not self.admission.any:
             return None  # a free slot would have gone to those who ask for the same
         if not self.admission.any:
             lease = self.ledger.take(request, now)
-        elif self._waiters.size and self.admission.is_late(now):
+        elif self.waiters.size and self.admission.is_late(now):
             return None  # an older waiter may be served first
         else:
             lease = self.admission.take(self.ledger.take, request, now, now)
@@ -469,85 +454,44 @@ class Core:
             self.journal.note_lease(Granted, now, lease, 0.0)
         return lease
 
-    def _release_attended(self, lease: Lease, outcome: Outcome, now: float) -> EndedWaiters:
-        """Release if an observer wants the event, or if there are quotas or failover groups."""
-        account: Account | None = lease.account
-        learned = False
+    def _end_attended(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """End a lease if an observer wants the event, or if there are quotas or failover groups."""
         try:
-            if self._is_told:
-                self._end_told(lease, outcome, now)
-            else:
-                self.ledger.end(lease, outcome, now)
-        finally:  # as above
-            if self._by_rules and lease.account is None and account is not None:
-                learned = not self._is_usual(account, outcome, now)
-                if learned:
-                    self._learn(account, lease, outcome, now)
-            if self.admission.any and not self._waiters.size:
+            return self._end(lease, outcome, now)
+        finally:  # a strategy may raise after the lease has ended
+            if self.admission.any and not self.waiters.size:
                 self.admission.observe(now)
-        if now >= self.due_s and self._by_rules:
-            return self.tick(now)
-        if not self._waiters.size:
-            return ()
-        return self._queue.serve(now) if learned else self._queue.hand_on(lease, now)
 
-    def _end_told(self, lease: Lease, outcome: Outcome, now: float) -> None:
-        """End a lease for which an event or a time is recorded."""
+    def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """End a lease, and record an event or a time if somebody wants it."""
+        if not self._is_told:
+            return self.ledger.end(lease, outcome, now)
         account: Account | None = lease.account
         held_s = now - lease.granted_s
         # Made before the end, and added by a call into C: an interrupt can only come at a call of Python code.
-        events = self.journal.of_lease(Ended, now, lease, outcome, held_s)
+        news = self.journal.of_lease(Ended, now, lease, outcome, held_s)
         try:
-            self.ledger.end(lease, outcome, now)
-        finally:  # a strategy may raise after the lease has ended
-            if account is not None and lease.account is None:
-                self.journal.happened.extend(events)
-                if self._times:
-                    count_hold(account, held_s)
+            return self.ledger.end(lease, outcome, now, news)
+        finally:  # as above
+            if self._times and account is not None and lease.account is None:
+                count_hold(account, held_s)
 
     def _expire(self, lease: Lease, now: float) -> None:
         lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"
         self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
-        self._end_ignored(lease, now)
+        self._end(lease, Outcome.IGNORED, now)
 
     def _leaked(self, lease: Lease, now: float) -> None:
         self.journal.note_lease(Leaked, now, lease, getattr(lease, "where", ""), now - lease.granted_s)
 
-    def _end_ignored(self, lease: Lease, now: float) -> None:
-        account: Account | None = lease.account
-        try:
-            if self._is_told:
-                self._end_told(lease, Outcome.IGNORED, now)
-            else:
-                self.ledger.end(lease, Outcome.IGNORED, now)
-        finally:  # as above
-            if account is not None and lease.account is None:
-                self._learn(account, lease, Outcome.IGNORED, now)
-
-    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
-        self.ledger.learn(account, lease, outcome, now)
-        self._look_at_the_clock()
-
     def _time(self, lease: Lease, now: float) -> None:
         """Schedule the lease's expiry. From the first such lease on, every end is looked at."""
+        self.ledger.learns = True  # so that its end is seen
         self._timers.add(lease, now)
         self._look_at_the_clock()
-        if not self._by_rules:
-            self._by_rules = True
-            self._choose_paths()
 
     def _arrange(self, endpoint: Endpoint | None, now: float) -> None:
         """Update the admission filters after a change of endpoints."""
         if self.admission.any or (endpoint is not None and self.admission.concerns(endpoint)):
             self.admission.arrange(now)
             self._choose_paths()
-
-    def _is_usual(self, account: Account, outcome: Outcome, now: float) -> bool:
-        """Count a success that the rules need not see, as in `release`; False if they must see it."""
-        record = account.record
-        if outcome is not _SUCCESS or record is None:
-            return False
-        if now < record.look_s:
-            record.fresh += 1
-            return True
-        return self._counted(record, now)

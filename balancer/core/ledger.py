@@ -5,12 +5,12 @@ grant. A lease ends exactly once. An endpoint that leaves while it is leased sta
 ends, and gets no new one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 
 from balancer.core.account import Account
-from balancer.core.events import Added, Drained, Journal, LimitChanged, Removed, Spent
+from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, Removed, Spent
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
@@ -42,7 +42,7 @@ class Ledger:
         granted: how many leases were granted so far; also the id of the last one.
         out: the leases that are out, by id, oldest first.
         failures, overloads, ignored: how many leases ended so, also at endpoints that have gone.
-        look: called when the next due time may have changed because a probe began; None: never.
+        learns: True if the end of a lease may concern the rules or a timer: there are rules, or leases with limits.
         spends: True once some endpoint was spent.
         stranded: True once an endpoint is spent, until its waiters have failed.
         sink: gets the leases that have ended, for a trace; None without a trace. See `recording`.
@@ -57,21 +57,23 @@ class Ledger:
         rules: Rules,
         journal: Journal,
         timed: Callable[[Lease, float], object],
+        look: Callable[[], object],
         now: float,
     ) -> None:
         self.granted = 0
         self.out: dict[int, Lease] = {}
         self.failures = self.overloads = self.ignored = 0
         self.stranded = self.spends = False
-        self.look: Callable[[], object] | None = None
+        self.learns = rules.any
         self.sink: LeaseSink | None = None
         self._lender = lender
         self._rules = rules
         self._journal = journal
         self._timed = timed
+        self._look = look
+        self._times_probes = rules.times_probes
         self._accounts: dict[str, Account] = {}
         self._strategy = strategy
-        self._pick, self._finish = strategy.pick, strategy.finish
         self._slots: int | None = None
         self._lent: dict[object, Account] = {}  # the accounts in service, by the node that the strategy has of each
         for endpoint in endpoints:
@@ -85,7 +87,7 @@ class Ledger:
         Raises:
             StrategyError: its choice is not a node in service, or cannot serve `request`.
         """
-        node = self._pick(request, now)
+        node = self._strategy.pick(request, now)
         if node is None:
             return None
         try:
@@ -114,19 +116,20 @@ class Ledger:
         lease.lender = self._lender
         lease.outcome = lease.hint = None
         lease.request = request
-        terms = request.terms
         self.out[number] = lease
         account.leases += 1
-        if terms is not None and terms.timed:
+        if request.terms is not None and request.terms.timed:
             self._timed(lease, now)
         if account.alert:
             self.refresh(self._rules.granted(account, lease), now)
-            if self.look is not None:
-                self.look()
+            if self._times_probes:
+                self._look()
         return lease
 
-    def end(self, lease: Lease, outcome: Outcome, now: float) -> tuple[()]:
-        """End `lease`. Return an empty tuple: the waiters that this served.
+    def end(self, lease: Lease, outcome: Outcome, now: float, news: Sequence[Event] = ()) -> bool:
+        """End `lease`, and report that to the strategy and the rules. Return whether more than its slots may be free.
+
+        `news` are recorded once it has ended.
 
         Raises:
             LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
@@ -137,28 +140,37 @@ class Ledger:
         account: Account | None = lease.account
         if account is None:
             raise LeaseError(lease.id, getattr(lease, "fate", f"{lease!r} was already released; a lease ends once"))
+        learns = self.learns
         if outcome is not _SUCCESS:
             self._count(account, outcome)
             if lease.hint is not None and lease.hint.spent:
                 self._exhaust(account, now)
+        elif account.record is not None and now < account.record.look_s:
+            account.record.fresh += 1  # all that the rules need of most leases; see `HealthWatch`
+            learns = False
         lease.account = None
-        del self.out[lease.id]
-        held_s = now - lease.granted_s
-        if lease.slots == 1:  # an int times a float is slow
-            account.shown["in_flight"] = account.in_flight = account.in_flight - 1
-            account.busy_s += held_s
-        else:
-            account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
-            account.busy_s += held_s * lease.slots
-        sink = self.sink
-        if sink is not None:
-            lease.over = (outcome, now, self.granted)
-            sink.append(lease)
-        if account.state is _ACTIVE:
-            self._finish(account.node, outcome, held_s, now)
-        elif account.state is MembershipState.RETIRING and not account.in_flight:
-            self._forget(account)
-        return ()
+        try:
+            del self.out[lease.id]
+            held_s = now - lease.granted_s
+            if lease.slots == 1:  # an int times a float is slow
+                account.shown["in_flight"] = account.in_flight = account.in_flight - 1
+                account.busy_s += held_s
+            else:
+                account.shown["in_flight"] = account.in_flight = account.in_flight - lease.slots
+                account.busy_s += held_s * lease.slots
+            if news:
+                self._journal.happened.extend(news)
+            if self.sink is not None:
+                lease.over = (outcome, now, self.granted)
+                self.sink.append(lease)
+            if account.state is _ACTIVE:
+                self._strategy.finish(account.node, outcome, held_s, now)
+            elif account.state is MembershipState.RETIRING and not account.in_flight:
+                self._forget(account)
+        finally:  # the strategy may raise
+            if learns:
+                learns = self._learn(account, lease, outcome, now)
+        return learns
 
     def adopt(self, name: str, slots: int, terms: LeaseTerms | None, now: float) -> Lease | None:
         """Add a lease of the endpoint `name` that is out already; None if there is no such endpoint.
@@ -206,10 +218,6 @@ class Ledger:
     def told(self, lease: Lease, load: Load, now: float) -> None:
         """Show the strategy the load that the endpoint of a lease reported. Raises LeaseError."""
         self.check_out(lease).shown.update(load=load, load_s=now)
-
-    def learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Report the end of a lease of `account` to the rules."""
-        self.refresh(self._rules.ended(account, lease, outcome, now), now)
 
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool) -> None:
         """Report a ping to the rules. Does nothing if the endpoint has gone."""
@@ -349,7 +357,6 @@ class Ledger:
                 node.note = note
             raise
         self._strategy = strategy
-        self._pick, self._finish = strategy.pick, strategy.finish
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -449,6 +456,14 @@ class Ledger:
         if account.kept:
             account.limit = min(account.limit, account.in_flight)
         account.show()
+
+    def _learn(self, account: Account, lease: Lease, outcome: Outcome, now: float) -> bool:
+        """Report the end of a lease to the rules. Return False if it was only counted, as a success."""
+        if outcome is _SUCCESS and account.record is not None and self._rules.counted(account.record, now):
+            return False
+        self.refresh(self._rules.ended(account, lease, outcome, now), now)
+        self._look()
+        return True
 
     def _count(self, account: Account, outcome: Outcome) -> None:
         if not isinstance(outcome, Outcome):

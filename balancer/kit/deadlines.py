@@ -124,6 +124,9 @@ class Deadlines(Generic[D]):
                 deadline = deadlines[0]
                 deadline.queued = False
                 del deadlines[0]
+                if not deadlines:
+                    del self._due[tick]
+                    heappop(ticks)
                 if tick > self._now:
                     self._now = tick
                 elif tick < self._now:
@@ -138,8 +141,6 @@ class Deadlines(Generic[D]):
         tick = int(deadline.due * self._per_unit)
         deadlines = self._due.get(tick)
         if deadlines is None:
-            if len(self._ticks) > self._sweep_at:
-                self._sweep()
             heappush(self._ticks, tick)
             self._due[tick] = [deadline]
             deadline.queued = True
@@ -159,6 +160,8 @@ class Deadlines(Generic[D]):
             deadlines = self._due[int(deadline.due * self._per_unit)]
             deadline.queued = False
             deadlines.remove(deadline)
+            if len(self._ticks) > self._sweep_at:
+                self._sweep()
 
     def _first_that_fits(self, request: Request) -> D | None:
         for tick in sorted(self._due):

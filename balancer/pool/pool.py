@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, update_wrapper
-from math import inf
 from os import PathLike
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack, cast
@@ -180,7 +179,6 @@ class Pool:
             clock,
             CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s),
             jitter=random.Random(None if seed is None else f"jitter {seed}"),  # independent of both
-            attends=bool(health or limits or host_caps),
         )
         self._log = Log()
         for observer in (self._log, *observers):
@@ -416,15 +414,14 @@ class Pool:
         try:
             engine.enter()
             engine.busy = True
-            ended = core.release(lease, outcome, engine.now())
-            if engine.attends and (engine.happened or core.due_s != inf):
-                engine.leave_and_attend(ended)
+            now = engine.now()
+            if now >= core.plain_until_s:
+                engine.leave_and_attend(core.release(lease, outcome, now))
+            elif core.ledger.end(lease, outcome, now):  # to release is to end
+                engine.leave_and_attend(())
             else:
                 engine.busy = False
                 engine.leave()
-                if ended:  # rare, and an empty loop is slower than this test
-                    for waiter in ended:
-                        waiter.wake()
         except (LeaseError, PoolForked) as refusal:
             try:
                 engine.free()

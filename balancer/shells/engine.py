@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
-from balancer.core.events import Ended, Event, Granted, Queued
+from balancer.core.events import Event
 from balancer.core.metrics import PoolStats
 from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
@@ -80,7 +80,6 @@ class Engine:
         clock: returns seconds; never goes back.
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
-        attends: True if some rule depends on time, so that there is more to do after a call than to wake.
         after: called after each call of the core, when the lock is free; None: nothing is.
         new_gate: makes the lock at which a thread waits.
 
@@ -101,7 +100,6 @@ class Engine:
         left: what is left to do once a call is over, each a function and its arguments but the last, the time. It is
             called under the lock and returns waiters to wake. `later` adds to it.
         elsewhere: starts a thread that recovers. It needs no room on the stack.
-        attends: True if there is more to do after a call than to wake.
         happened: events that are not delivered yet.
         delivery: delivers them.
         waits: the threads and tasks that wait.
@@ -116,7 +114,6 @@ class Engine:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "attends",
         "busy",
         "clock",
         "core",
@@ -139,7 +136,6 @@ class Engine:
         defaults: CallerDefaults,
         *,
         jitter: random.Random,
-        attends: bool = False,
         after: Callable[[], object] | None = None,
         new_gate: Callable[[], Gate] = threading.Lock,
     ) -> None:
@@ -153,7 +149,6 @@ class Engine:
         self._leak_after_s = defaults.leak_after_s
         terms = terms_of(defaults.ttl_s, defaults.leak_after_s)
         self.usual = Request(terms=terms) if terms else ANY
-        self.attends = bool(attends or terms) or self.core.admission.any
         # An RLock, as it knows which thread holds it. No thread acquires it twice.
         self.lock: threading.RLock | ForkedLock = threading.RLock()
         self.enter = self.lock.acquire
@@ -206,7 +201,6 @@ class Engine:
         if self.busy and self.is_inside():
             raise CallFromWithin
         self.change(lambda now: act(self.core, now))
-        self.attends = self.attends or self.core.admission.any
 
     def under_lock(self, act: Callable[[], T]) -> T:
         """Return the result of `act`, called under the lock. No wait can end by it.
@@ -304,7 +298,6 @@ class Engine:
         for mark in self._marks:
             mark(lease)
         if lease.terms is not None and lease.terms.timed:
-            self.attends = True
             self.change(nothing)  # starts a timer if needed
         self.delivery.deliver()
 
@@ -419,7 +412,6 @@ class Engine:
         self.delivery.observations = tuple(observations)
         wanted = frozenset[type[Event]]().union(*(o.kinds for o in self.delivery.observations))
         self.core.listen(wanted)
-        self.attends = self.attends or not wanted.isdisjoint((Queued, Granted, Ended))
         return ()
 
     def _set_aside(self, observation: Observation, error: Exception) -> None:

@@ -45,7 +45,6 @@ class _Engine(Protocol):
     now: Callable[[], float]
     repaired: Callable[[], float]
     left: deque[tuple[Any, ...]]
-    attends: bool
     happened: deque[Event]
     delivery: Delivery
     acquire_timeout_s: float
@@ -187,7 +186,7 @@ class Waits:
         abandoned leases itself.
         """
         engine = self._engine
-        if engine.attends and not waiter.ended:
+        if (engine.happened or engine.core.due_s < _NEVER) and not waiter.ended:
             engine.change(nothing)  # starts a timer if needed
         while polls is not None and polls.at_s < waiter.deadline_s:
             yield from self._naps_until(polls.at_s, waiter, _FIRST_LOOK_S if alone else _NEVER)

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 
 from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.kit.places import NOWHERE, Place, Places
+from balancer.kit.places import NOWHERE
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["LeastInFlight"]
@@ -20,14 +20,14 @@ _DRAWS = 8
 _FEW_BUCKETS = 64  # fewer are not worth a sweep; with equal weights there is one for each number of leases out
 
 
-class _Place(Place):
-    """The place of a node among those of the same load."""
+class _Place:
+    """The place of a node: its bucket, and its index there, or `NOWHERE`."""
 
-    __slots__ = ("bucket",)
+    __slots__ = ("bucket", "index")
 
-    def __init__(self, bucket: Places) -> None:
-        super().__init__()
-        self.bucket = bucket
+    def __init__(self) -> None:
+        self.bucket: list[Node] = []
+        self.index = NOWHERE
 
 
 class LeastInFlight(Strategy):
@@ -36,11 +36,9 @@ class LeastInFlight(Strategy):
     name = "least_in_flight"
 
     def __init__(self, options: StrategyOptions, rng: random.Random) -> None:
-        self._rng = rng
         self._random = rng.random
-        self._nowhere = Places(rng)
-        # Nodes with a free slot, in buckets of equal load.
-        self._buckets: dict[float, Places] = {}
+        # Nodes with a free slot, in buckets of equal load. Here too a node's note has its index, as in `kit.places`.
+        self._buckets: dict[float, list[Node]] = {}
         # A heap of the buckets' keys. An interrupt may come after any call. So a key is here before its bucket exists
         # and as long as it exists, and an empty bucket is removed when it is on top. A key may be here twice.
         self._loads: list[float] = []
@@ -48,55 +46,68 @@ class LeastInFlight(Strategy):
 
     def join(self, node: Node, now: float) -> None:
         """O(log N)."""
-        node.note = _Place(self._nowhere)
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
+        node.note = _Place()
+        self._settle(node, node.in_flight)
 
     def leave(self, node: Node, now: float) -> None:
         """O(1)."""
-        place: _Place = node.note
-        if place.index != NOWHERE:
-            place.bucket.drop(node)
+        self._settle(node, node.limit)  # a full node is in no bucket
 
     def change(self, node: Node, now: float) -> None:
         """O(log N), amortised."""
-        self.leave(node, now)
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
+        self._settle(node, node.in_flight)
         if len(self._buckets) > self._sweep_at:
             self._sweep()
 
     def pick(self, request: Request, now: float) -> Node | None:
         """O(1), amortised, for an open request; O(log N) where weights differ."""
-        node = self._least() if request.open else self._least_that_fits(request)
-        if node is not None:
-            node.note.bucket.drop(node)
-            in_flight = node.in_flight + (1 if request.open else request.takes(node))
-            if in_flight < node.limit:
-                self._put(node, in_flight)
-        return node
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1), amortised; O(log N) where weights differ."""
-        place: _Place = node.note
-        if place.index != NOWHERE:
-            place.bucket.drop(node)
-        if node.in_flight < node.limit:
-            self._put(node, node.in_flight)
-
-    def _least(self) -> Node | None:
+        if not request.open:
+            return self._pick_one_that_fits(request)
         loads = self._loads
         while loads:
             bucket = self._buckets.get(loads[0])
-            if bucket is not None and bucket.nodes:
-                return bucket.nodes[int(self._random() * len(bucket.nodes))]
+            if bucket:
+                node = bucket[int(self._random() * len(bucket))]
+                self._settle(node, node.in_flight + 1)
+                return node
             self._buckets.pop(loads[0], None)
             heappop(loads)
         return None
 
+    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
+        """O(1), amortised; O(log N) where weights differ."""
+        self._settle(node, node.in_flight)
+
+    def _settle(self, node: Node, in_flight: int) -> None:
+        """Move `node` to the bucket of its load, or out of all buckets if so many leases leave it no free slot."""
+        place: _Place = node.note
+        index, bucket = place.index, place.bucket
+        if index != NOWHERE:  # its last node moves to its place, without a call
+            place.index = NOWHERE
+            last = bucket[-1]
+            del bucket[-1]
+            if last is not node:
+                bucket[index] = last
+                last.note.index = index
+        if in_flight < node.limit:
+            load = (in_flight + 1) / node.weight
+            found = self._buckets.get(load)
+            if found is None:
+                heappush(self._loads, load)
+                found = self._buckets[load] = []
+            place.bucket = found
+            place.index = len(found)
+            found.append(node)
+
+    def _pick_one_that_fits(self, request: Request) -> Node | None:
+        node = self._least_that_fits(request)
+        if node is not None:
+            self._settle(node, node.in_flight + request.takes(node))
+        return node
+
     def _least_that_fits(self, request: Request) -> Node | None:
         for load in sorted(self._buckets):
-            nodes = self._buckets[load].nodes
+            nodes = self._buckets[load]
             for _ in range(min(_DRAWS, len(nodes))):
                 node = nodes[int(self._random() * len(nodes))]
                 if request.fits(node):
@@ -106,18 +117,9 @@ class LeastInFlight(Strategy):
                 return fitting[int(self._random() * len(fitting))]
         return None
 
-    def _put(self, node: Node, in_flight: int) -> None:
-        load = (in_flight + 1) / node.weight
-        bucket = self._buckets.get(load)
-        if bucket is None:
-            heappush(self._loads, load)
-            bucket = self._buckets[load] = Places(self._rng)
-        node.note.bucket = bucket
-        bucket.put(node)
-
     def _sweep(self) -> None:
         """Remove the empty buckets, which a weight that changes often leaves behind."""
-        kept = {load: bucket for load, bucket in self._buckets.items() if bucket.nodes}
+        kept = {load: bucket for load, bucket in self._buckets.items() if bucket}
         self._loads, self._buckets = sorted(kept), kept
         self._sweep_at = 2 * len(kept) + _FEW_BUCKETS
 

@@ -1,6 +1,6 @@
 """What a lease costs, as ratios to `queue.Queue` get+put measured in the same run.
 
-    python -m tests.benchmarks.bench_pool [--short]
+    python -m tests.benchmarks.bench_pool [--short] [--lease]
 
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
 """
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 from balancer import Endpoint, Lease, Pool
@@ -24,7 +25,9 @@ from balancer.settings.rules import HealthSettings
 from tests.benchmarks.harness import Row, beside, in_turns, options, show, timed
 
 STRATEGIES = sorted(default_registry().strategies)
-SIZES = (1000, 10_000)
+MANY = 10_000
+SIZES = (1000, MANY)
+AIMS = {"fifo": 1.1, "least_in_flight": 1.45, "weighted_health": 1.75}  # x queue.Queue
 THREADS, ENDPOINTS, HOLD_S = 128, 4, 0.001
 _YARDSTICK = "queue.Queue get+put"
 
@@ -217,6 +220,30 @@ def hand_off_turn() -> Hold:
 # -- the report ------------------------------------------------------------------------------------
 
 
+def report_lease(effort: Effort) -> None:
+    """Print what a lease costs as pools are by default, with health on, and what it costs more among many endpoints."""
+    runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
+    for strategy in AIMS:
+        for size in (4, MANY):
+            runs[f"{strategy}, {size}"] = partial(acquire_run, pool_of(strategy, size, HealthSettings()))
+
+    def cells(strategy: str) -> Row:
+        few, many = f"{strategy}, 4", f"{strategy}, {MANY}"
+        more = median(one - other for one, other in zip(turns.took[many], turns.took[few], strict=True))
+        ratio, more_us = turns.ratio(few, _YARDSTICK), more * 1e6 / effort.pairs
+        return strategy, f"{ratio:.2f}", f"<= {AIMS[strategy]}", f"{more_us:.2f}", "<= 0.7"
+
+    gc.collect()
+    gc.disable()
+    turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
+    gc.enable()
+    show(
+        f"strategy | x queue.Queue | aim | {MANY} endpoints, us more | aim",
+        map(cells, AIMS),
+        f"A lease, health on; {effort.turns} turns of {effort.pairs} pairs, CPU time, medians",
+    )
+
+
 def report_one_thread(effort: Effort) -> None:
     """Print what a lease costs in one thread; a row may be compared with another one, as the pool grows."""
     runs: dict[str, Run] = {_YARDSTICK: partial(queue_run, queue_of(4))}
@@ -231,7 +258,7 @@ def report_one_thread(effort: Effort) -> None:
         targets[watched] = "<= 1.25 x health off", base
         for size in SIZES:
             runs[f"{strategy}, {size} endpoints"] = partial(acquire_run, pool_of(strategy, size))
-            targets[f"{strategy}, {size} endpoints"] = "<= 1.3 x 4 endpoints" if size == 10_000 else "", base
+            targets[f"{strategy}, {size} endpoints"] = "<= 1.3 x 4 endpoints" if size == MANY else "", base
 
     def cells(name: str) -> Row:
         target, base = targets.get(name, ("", ""))
@@ -314,10 +341,13 @@ def report_crowd(effort: Effort) -> None:
 
 def main() -> None:
     """Measure and print."""
-    effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
-    report_one_thread(effort)
-    report_calls(effort)
-    report_crowd(effort)
+    given = options(__doc__, "some seconds instead of a minute; rougher", lease=(False, "the first table only"))
+    effort = SHORT if given.short else FULL
+    report_lease(effort)
+    if not given.lease:
+        report_one_thread(effort)
+        report_calls(effort)
+        report_crowd(effort)
 
 
 if __name__ == "__main__":

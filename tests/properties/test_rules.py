@@ -121,7 +121,7 @@ def _nothing(*args: object, **named: object) -> object:
 
 
 def _quit(core: Core, waiter: Waiter, now: float, *, timed_out: bool) -> tuple[()]:
-    core._waiters.discard(waiter)
+    core.waiters.discard(waiter)
     waiter.error = AcquireTimeout(0.0, 0.0)
     return ()
 

@@ -145,14 +145,14 @@ def test_a_probe_that_nobody_has_any_more_does_not_bar_its_endpoint() -> None:
 def test_an_interrupted_release_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(["a"])
     lease = pool.acquire()
-    real, calls = pool.engine.core.release, iter([1])
+    real, calls = pool.engine.core.ledger.end, iter([1])
 
     def interrupted(*given: object) -> object:
         if next(calls, None):
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pool.engine.core, "release", interrupted)
+    monkeypatch.setattr(pool.engine.core.ledger, "end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lease.release(Outcome.FAILURE)
     assert lease.ended

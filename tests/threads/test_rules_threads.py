@@ -145,8 +145,8 @@ def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_ti
 
     for interrupt in points("balancer/pool/pool.py", "balancer/shells/waiting.py", least=10):
         pool = pool_of("a", "b")
-        rest(pool, 0.001, "a")
-        rest(pool, 0.2, "b")
+        rest(pool, 0.2, "a")  # long enough that it rests still when the acquire comes
+        rest(pool, 0.4, "b")
         where = interrupt(lambda pool=pool: try_in_vain(pool))
         other = WaitingThread(pool)
         other.join(_LONG_S)

@@ -162,13 +162,13 @@ def test_nothing_is_made_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> N
     heard = Heard()
     pool = pool_of("a", health=None)
     core = pool.engine.core
-    before = core.plain_until_s, core._ends_attended
+    before = core.plain_until_s, core._attends_ends
     assert before == (inf, False), "what nobody hears of costs nothing"
     with pool.observe(heard, {Granted}):
-        assert (core.plain_until_s, core._ends_attended) == (-inf, False)
+        assert (core.plain_until_s, core._attends_ends) == (-inf, False)
         pool.acquire().release()
         assert heard.names == ["Granted"]
-    assert (core.plain_until_s, core._ends_attended) == before
+    assert (core.plain_until_s, core._attends_ends) == before
     assert not {Granted, Ended, Queued} & Log.kinds, "the log must cost a lease nothing"
 
 
