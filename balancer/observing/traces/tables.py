@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from operator import itemgetter
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,8 @@ def _insert(table: str, fields: tuple[str, ...]) -> str:
 
 _ATTEMPT: Final = _insert("trace_attempts", ATTEMPT_FIELDS)
 _EVENT: Final = _insert("trace_events", EVENT_FIELDS)
+_fields_of_attempt: Final = itemgetter(*ATTEMPT_FIELDS)
+_fields_of_event: Final = itemgetter(*EVENT_FIELDS)
 
 
 def insert_rows(db: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -46,9 +49,9 @@ def insert_rows(db: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> No
     attempts, events = [], []
     for row in rows:
         if row["row"] == "attempt":
-            attempts.append([row[name] for name in ATTEMPT_FIELDS])
+            attempts.append(_fields_of_attempt(row))
         elif row["row"] == "event":
-            events.append([row[name] for name in EVENT_FIELDS])
+            events.append(_fields_of_event(row))
         elif row["row"] == "run":
             db.execute("INSERT INTO trace_runs (run, facts) VALUES (?, ?)", (row["run"], json.dumps(row)))
         else:
