@@ -117,11 +117,12 @@ def servers(wanted: bool) -> Iterator[list[str]]:
 
 
 def with_instant() -> Registry:
-    """Return the plugins, with the executor in memory, and without a forecaster."""
+    """Return the plugins, with the executor in memory."""
     base, registry = default_registry(), Registry(group=None)
     registry.strategies.update(base.strategies)
     registry.generators.update(base.generators)
     registry.executors.update(base.executors)
+    registry.forecasters.update(base.forecasters)
     registry.executors["instant"] = Registered(ExecutorPlugin(("instant",), lambda url, _: Instant(), ""), "here")
     return registry
 
