@@ -1,9 +1,10 @@
 """A run of many programs on servers that answer at once: CPU time of a program, and memory, as verdicts come.
 
-    python -m tests.benchmarks.bench_run [--short] [--verdicts N] [--servers]
+    python -m tests.benchmarks.bench_run [--short] [--verdicts N] [--servers] [--processes N]
 
 Programs answer in memory, so what is measured is all but the client. With `--servers` they are sent to two servers, in
-processes of their own. A row has 3 right submissions and 8 wrong ones, one of which survives, on 20 tests.
+processes of their own, whose CPU time does not count; with `--processes` that of all processes of the run counts at its
+end. A row has 3 right submissions and 8 wrong ones, one of which survives, on 20 tests.
 """
 
 import json
@@ -23,7 +24,8 @@ from rich.console import Console
 
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.report import write_report
-from balancer.pipeline.running.run import run_pipeline
+from balancer.pipeline.running.processes import ProcessEngine
+from balancer.pipeline.running.run import RunOptions, run_pipeline
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.config import parse_config
@@ -127,7 +129,7 @@ def with_instant() -> Registry:
     return registry
 
 
-def bench(folder: Path, rows: int, urls: list[str]) -> tuple[list[Row], list[Row]]:
+def bench(folder: Path, rows: int, urls: list[str], processes: int) -> tuple[list[Row], list[Row]]:
     """Judge so many rows. Return the looks at the run, and what came at its end."""
     write_rows(folder / "rows.jsonl", rows)
     results = folder / "results"
@@ -142,8 +144,10 @@ def bench(folder: Path, rows: int, urls: list[str]) -> tuple[list[Row], list[Row
     registry = with_instant()
     watch = Watch(results, rows * A_ROW)
     with beside([watch.go_on], watch.over):
-        found = run_pipeline(config, registry, Console(file=StringIO()))
-        run_s = time.process_time() - watch.cpu_s
+        engine = ProcessEngine(processes) if processes else None
+        found = run_pipeline(config, registry, Console(file=StringIO()), RunOptions(engine=engine))
+        workers = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run_s = time.process_time() - watch.cpu_s + workers.ru_utime + workers.ru_stime
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began_s = time.process_time()
     report = write_report(found, results)
@@ -167,10 +171,11 @@ def main() -> None:
         "5 000 verdicts",
         verdicts=(22_000, "how many, about"),
         servers=(False, "two servers, each a process, instead of programs that answer in memory"),
+        processes=(0, "judge in so many processes, on such servers"),
     )
     rows = max(1, (5000 if asked.short else asked.verdicts) // A_ROW)
-    with TemporaryDirectory(prefix="balancer-bench-") as folder, servers(asked.servers) as urls:
-        looks, ends = bench(Path(folder), rows, urls)
+    with TemporaryDirectory(prefix="balancer-bench-") as folder, servers(asked.servers or asked.processes > 0) as urls:
+        looks, ends = bench(Path(folder), rows, urls, asked.processes)
     show("verdicts | a second | CPU time of each | memory | database", looks, "Programs that answer at once", words=0)
     show("at the end | measured", ends)
 
