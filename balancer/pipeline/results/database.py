@@ -64,6 +64,7 @@ class Database:
         with self._lock:
             with suppress(BalancerError), self.using():
                 pass
+            self._failed = BalancerError(f"{self._folder / DATABASE}: is closed")
             self._db.close()
             self._guard.close()
         if self._writer is not None:
@@ -110,7 +111,8 @@ class Database:
         self._later.append((sql, values))
         if not self._some_wait.is_set():
             self._some_wait.set()
-            self._start_writer()
+            if self._writer is None:
+                self._start_writer()
 
     def _start_writer(self) -> None:
         with self._lock:
@@ -131,11 +133,13 @@ class Database:
 
     def _write_batch(self) -> None:
         """Commit all that waits, or nothing and keep it. For the thread that has the lock."""
-        batch = [self._later.popleft() for _ in range(len(self._later))]
+        batch: list[tuple[str, tuple[object, ...]]] = []
         by_statement: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
-        for sql, values in batch:
-            by_statement[sql].append(values)
         try:
+            for _ in range(len(self._later)):
+                batch.append(self._later.popleft())
+            for sql, values in batch:
+                by_statement[sql].append(values)
             self._db.execute("BEGIN IMMEDIATE")
             for sql, many in by_statement.items():
                 self._db.executemany(sql, many)

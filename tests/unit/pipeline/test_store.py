@@ -203,6 +203,8 @@ def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> N
             go_on(store)  # until the writer has tried, too
         other.execute("ALTER TABLE gone RENAME TO looks")
         assert store.verdicts("p") == {("a", 1): found}
+    with pytest.raises(BalancerError, match=r"run\.sqlite: is closed"):
+        store.set_verdict("p", found)
 
 
 def test_threads_share_it(store: Store) -> None:
