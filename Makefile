@@ -46,6 +46,7 @@ lint: $(READY)                ## format, lint, types, import rules
 bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_transports $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_cluster $(BENCH)
 	$(BIN)/python -m tests.benchmarks.plan_costs $(BENCH)
 	$(BIN)/python -m tests.benchmarks.plan_shards $(BENCH)
@@ -58,6 +59,7 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_rows $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_run $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_overload $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_executors $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_server $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_compare $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_sandbox $(BENCH)

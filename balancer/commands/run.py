@@ -14,18 +14,17 @@ from balancer.commands.options import (
     StrategyOption,
     TokenOption,
     over_pool,
-    print_errors,
-    print_json,
     redacted,
     with_options,
 )
+from balancer.commands.output import print_errors, print_json
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
-from balancer.settings.config import Config, load_config
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.run_result import RunResult
     from balancer.pipeline.running.remote import RemoteEngine
+    from balancer.settings.config import Config
 
 __all__ = ["run", "tell_of_run"]
 
@@ -73,6 +72,7 @@ def run(
     from balancer.pipeline.report import write_report
     from balancer.pipeline.rows.read import ALL, parse_shard
     from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
+    from balancer.settings.config import load_config
 
     try:
         share = ALL if shard is None else parse_shard(shard)
@@ -90,7 +90,7 @@ def run(
     raise typer.Exit(_exit_code(found))
 
 
-def _engine(name: str | None, processes: int | None, config: Config) -> "RemoteEngine | None":
+def _engine(name: str | None, processes: int | None, config: "Config") -> "RemoteEngine | None":
     """Return the engine that judges problems in other processes, if one is wanted. Raises ConfigError, MissingExtra."""
     if processes is not None:
         if name is not None:
@@ -112,7 +112,7 @@ def _engine(name: str | None, processes: int | None, config: Config) -> "RemoteE
     return RayEngine()
 
 
-def tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:
+def tell_of_run(found: "RunResult", report: Path, settings: "Config", *, as_json: bool) -> None:
     """Print the result of a run, and how to resume it if it is not complete."""
     from balancer.pipeline.report import nothing_judged, print_summary
 

@@ -8,9 +8,10 @@ retries older than a window no longer count.
 import math
 import random
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from balancer.settings.rules import RetrySettings
+if TYPE_CHECKING:
+    from balancer.settings.rules import RetrySettings
 
 __all__ = ["LONGEST_ASKED_S", "Budget", "RetryBudget", "pause_s"]
 
@@ -51,27 +52,27 @@ class RetryBudget:
 
     __slots__ = ("_attempts", "_part_s", "_ratio", "_reserve", "_retries")
 
-    def __init__(self, settings: RetrySettings) -> None:
+    def __init__(self, settings: "RetrySettings") -> None:
         self._ratio = settings.budget_ratio
         self._reserve = settings.budget_per_s * settings.budget_window_s
         self._part_s = settings.budget_window_s / _PARTS
         self._attempts = _Recent(_PARTS)
         self._retries = _Recent(_PARTS + 1)
 
-    def attempted(self, now: float) -> None:
-        """Count a first attempt."""
-        self._attempts.add(self._part(now))
+    def attempted(self, now: float, attempts: int = 1) -> None:
+        """Count a first attempt, or several."""
+        self._attempts.add(self.part(now), attempts)
 
     def try_spend(self, now: float) -> bool:
         """Take one retry out of the budget. Return False if there is none."""
         if self.balance(now) < 1 - _ROUNDING:
             return False
-        self._retries.add(self._part(now))
+        self._retries.add(self.part(now))
         return True
 
     def balance(self, now: float) -> float:
         """Return how many retries are left. Below 0 if attempts that earned them no longer count."""
-        part = self._part(now)
+        part = self.part(now)
         return self._ratio * self._attempts.count(part) + self._reserve - self._retries.count(part)
 
     def wait_s(self, now: float) -> float:
@@ -88,7 +89,8 @@ class RetryBudget:
                 return (end + _ROUNDING) * self._part_s - now  # never just too early
         return math.inf
 
-    def _part(self, now: float) -> int:
+    def part(self, now: float) -> int:
+        """Return the number of the part of time that `now` is in."""
         return math.floor(now / self._part_s)
 
 
@@ -102,13 +104,13 @@ class _Recent:
         self._buckets: deque[tuple[int, int]] = deque()  # (part, events in it), oldest first
         self._total = 0
 
-    def add(self, part: int) -> None:
-        self._total += 1
+    def add(self, part: int, events: int = 1) -> None:
+        self._total += events
         if self._buckets and self._buckets[-1][0] >= part:
             last, count = self._buckets.pop()
-            self._buckets.append((last, count + 1))
+            self._buckets.append((last, count + events))
         else:
-            self._buckets.append((part, 1))
+            self._buckets.append((part, events))
 
     def count(self, part: int) -> int:
         """Forget the events that are too old at `part`, and return the number of the others."""
@@ -121,7 +123,7 @@ class _Recent:
         return [(part + self._life, count) for part, count in self._buckets]
 
 
-def pause_s(settings: RetrySettings, retry: int, rng: random.Random) -> float:
+def pause_s(settings: "RetrySettings", retry: int, rng: random.Random) -> float:
     """Return how long to pause before the `retry`-th retry (1, 2, ...), in seconds.
 
     It is drawn between 0 and twice its mean, so that calls that failed together do not come back together.

@@ -9,7 +9,7 @@ try. `balancer.core.attempt_plan` decides where and when to try again. Threads a
 import threading
 from collections.abc import Callable, Mapping
 
-from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
@@ -67,14 +67,14 @@ class ProgramAttempts:
         # Later odd ends are reported to it as failures, until such a program ends well there.
         self._doubted: set[str] = set()
 
-    # -- the plan ------------------------------------------------------------------------------------
+    # -- the plans -----------------------------------------------------------------------------------
 
     def unable(self, language: str) -> frozenset[str]:
         """Return the endpoints that do not run `language`. May ask an endpoint for its languages."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
-    def plan(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
-        """Return the attempt plan and the lease request of `pending`.
+    def plans(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlans, LeaseRequest]:
+        """Return what makes the attempt plan of `pending`, and its lease request.
 
         Args:
             pending: the run.
@@ -97,11 +97,11 @@ class ProgramAttempts:
             shuns=pending.shuns,
         )
         outage = None if brief else self._outage
-        plan = AttemptPlan(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
+        plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
         wanted, usual = pending.wanted, self._asked
         holder = usual.holder or f"{wanted.problem}: {wanted.stage.value}"
         key = wanted.key or usual.key
-        return plan, LeaseRequest(
+        return plans, LeaseRequest(
             usual.labels, out, usual.priority, pending.slots, key, holder, usual.ttl_s, usual.tokens
         )
 

@@ -393,3 +393,28 @@ def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
     assert queue.size == 3
     assert queue.requests() == [ask[1]]
     assert queue.asking(ask[1]) == waiters[1::2]
+
+
+def test_a_request_whose_like_waits_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    picks: list[Request] = []
+    picked = Scan.pick
+
+    def counting(self: Scan, request: Request, now: float) -> Node | None:
+        picks.append(request)
+        return picked(self, request, now)
+
+    monkeypatch.setattr(Scan, "pick", counting)
+    core = core_of(Endpoint("a"), strategy=Scan())
+    lease = taken(core)
+    waiters = [wait(core, float(number)) for number in range(1, 5)]
+    assert len(picks) == 2  # that of the lease, and of the first who had to wait
+    other = Request(exclude=frozenset({"b"}))
+    assert core.acquire(other, 5.0) is None
+    assert picks[2:] == [other]
+    for waiter in waiters:
+        assert core.release(lease, Outcome.SUCCESS, 6.0) == [waiter]
+        lease = waiter.lease
+    assert core.plain_until_s < 6.0
+    core.release(lease, Outcome.SUCCESS, 7.0)
+    taken(core, now=8.0)
+    assert core.plain_until_s > 8.0, "nobody waits any more"
