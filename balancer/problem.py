@@ -34,10 +34,11 @@ class Verdict(Enum):
     COMPILE_ERROR = "compile_error"
     UNJUDGED = "unjudged"
 
-    @property
-    def kills(self) -> bool:
-        """True if the program ran and was not accepted."""
-        return self not in (Verdict.ACCEPTED, Verdict.UNJUDGED)
+    kills: bool
+    """True if the program ran and was not accepted."""
+
+    def __init__(self, value: str) -> None:
+        self.kills = value not in ("accepted", "unjudged")
 
 
 @dataclass(frozen=True, slots=True)

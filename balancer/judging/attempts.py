@@ -8,7 +8,6 @@ try. `balancer.core.attempt_plan` decides where and when to try again. Threads a
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
@@ -99,15 +98,12 @@ class ProgramAttempts:
         )
         outage = None if brief else self._outage
         plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
-        wanted = pending.wanted
-        asked = replace(
-            self._asked,
-            exclude=out,
-            slots=pending.slots,
-            key=wanted.key or self._asked.key,
-            holder=self._asked.holder or f"{wanted.problem}: {wanted.stage.value}",
+        wanted, usual = pending.wanted, self._asked
+        holder = usual.holder or f"{wanted.problem}: {wanted.stage.value}"
+        key = wanted.key or usual.key
+        return plans, LeaseRequest(
+            usual.labels, out, usual.priority, pending.slots, key, holder, usual.ttl_s, usual.tokens
         )
-        return plans, asked
 
     def given_up(self, error: BalancerError, plan: AttemptPlan, at: str, language: str) -> ProgramResult:
         """Return the result of a run whose attempts ended with `error`, last at the endpoint `at`. Raises Stopped."""

@@ -102,7 +102,7 @@ class Reruns:
         return (yield PendingRun(self._compiled(wanted), only=only))
 
     def _compiled(self, wanted: ProgramRun) -> ProgramRun:
-        if self._compile_s is None:
+        if self._compile_s in (None, wanted.limits.compile_s):
             return wanted
         return replace(wanted, limits=replace(wanted.limits, compile_s=self._compile_s))
 

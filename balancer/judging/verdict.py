@@ -4,6 +4,7 @@ If a problem has its own output validator, the caller runs it and passes its exe
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from balancer.judging.compare import compare, parse_flags
 from balancer.problem import Checker, Verdict
@@ -49,9 +50,12 @@ def judge_end(execution: Execution) -> Judgement | None:
     return None
 
 
+_parsed = lru_cache(parse_flags)
+
+
 def judge_output(checker: Checker, output: bytes, answer: bytes) -> Judgement:
     """Compare with the default output validator, with the problem's flags."""
-    comparison = compare(output, answer, parse_flags(checker.flags))
+    comparison = compare(output, answer, _parsed(checker.flags))
     return Judgement(Verdict.ACCEPTED if comparison.accepted else Verdict.WRONG_ANSWER, comparison.reason)
 
 

@@ -24,6 +24,7 @@ from balancer.reporting.words import seconds
 __all__ = ["ProblemStatus", "ProblemWork", "Progress", "WorkerProgress", "guesses_of"]
 
 _REMEMBERED = 1000
+_SHOWN_EVERY_S = 0.1
 _SHOWN = 100  # problems shown after they are done
 _FEWEST: Final = 3  # problems that are over; with fewer there is no basis for a guess
 
@@ -95,6 +96,7 @@ class Progress:
         self._clock = clock
         self._ends_s: tuple[float, float] | None = None  # forecast interval of the run's end
         self._display = ProgressDisplay(console, unit="runs", clock=clock)
+        self._shown_s = 0.0
 
     def done_before(self, problem: str, units: int) -> None:
         """Record `units` that earlier sessions did for `problem`.
@@ -117,7 +119,8 @@ class Progress:
             self._done += 1
             self._done_of[problem] = self._done_of.get(problem, 0) + 1
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
-            self._show()
+            if abs(self._clock() - self._shown_s) >= _SHOWN_EVERY_S:
+                self._show()
 
     def hear(self, heard: WorkerProgress) -> None:
         """Count the work of another process."""
@@ -226,6 +229,7 @@ class Progress:
         self._display.say(text)
 
     def _show(self) -> None:
+        self._shown_s = self._clock()
         self._display.show(
             self._done,
             self._done + sum(self._ahead.values()) + self._unmet(),

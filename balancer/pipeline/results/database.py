@@ -1,16 +1,17 @@
 """SQLite database of a results folder, for many threads of one process, with a cache of recent problems.
 
-Decides about transactions, errors and the size of the cache. Decides also how the folder is locked and opened. Only one
-process uses it at a time. A folder with other files and no run is refused, and links in it are not followed. A fresh
-start deletes only the database.
+Decides about transactions, batches, errors and the size of the cache. Decides also how the folder is locked and opened.
+Only one process uses it at a time. A folder with other files and no run is refused, and links in it are not followed.
+A fresh start deletes only the database.
 """
 
 import fcntl
 import os
 import sqlite3
 import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -21,6 +22,7 @@ __all__ = ["DATABASE", "Database", "RecentCache", "lock_folder", "open_database"
 Found = TypeVar("Found")
 
 _MOST_RECENT = 64  # problems; a further one costs a query
+_SOON_S = 0.05  # for which a row waits for others
 DATABASE = "run.sqlite"
 _LOCK = "run.lock"
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal")
@@ -43,6 +45,11 @@ class Database:
     def __init__(self, folder: Path, schema: str, *, fresh: bool) -> None:
         self._folder = folder
         self._lock = threading.RLock()
+        self._later: deque[tuple[str, tuple[object, ...]]] = deque()
+        self._some_wait = threading.Event()
+        self._closing = threading.Event()
+        self._failed: BalancerError | None = None
+        self._writer: threading.Thread | None = None
         self._guard = lock_folder(folder)
         try:
             self._db = open_database(folder, schema, fresh=fresh)
@@ -51,16 +58,25 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the database and unlock the folder."""
+        """Write what waits, if it can be written. Close the database and unlock the folder."""
+        self._closing.set()
+        self._some_wait.set()
         with self._lock:
+            with suppress(BalancerError), self.using():
+                pass
+            self._failed = BalancerError(f"{self._folder / DATABASE}: is closed")
             self._db.close()
             self._guard.close()
+        if self._writer is not None:
+            self._writer.join()
 
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection, for this thread alone."""
+        """Yield the connection, for this thread alone. All that `later` was told before is committed."""
         with self._lock:
             try:
+                if self._later and not self._db.in_transaction:
+                    self._write_batch()
                 yield self._db
             except sqlite3.Error as error:
                 advice = "check that the disk has room and run again, or start over with --fresh"
@@ -83,6 +99,56 @@ class Database:
         """Execute one statement. Return the id of the inserted row, or 0."""
         with self.using() as db:
             return db.execute(sql, values).lastrowid or 0
+
+    def later(self, sql: str, *values: object) -> None:
+        """Execute a statement soon, with others: before the next use of the database, or a twentieth of a second later.
+
+        So whatever is read is committed, and a kill loses only rows that nothing has used. The statement must not read
+        other tables: equal statements of a batch are executed together. Raises BalancerError if a batch has failed.
+        """
+        if self._failed is not None:
+            raise self._failed
+        self._later.append((sql, values))
+        if not self._some_wait.is_set():
+            self._some_wait.set()
+            if self._writer is None:
+                self._start_writer()
+
+    def _start_writer(self) -> None:
+        with self._lock:
+            if self._writer is None and not self._closing.is_set():
+                self._writer = threading.Thread(target=self._write_on, name="results", daemon=True)
+                self._writer.start()
+
+    def _write_on(self) -> None:
+        """Write batches until the database is closed."""
+        while self._some_wait.wait() and not self._closing.wait(_SOON_S):
+            self._some_wait.clear()
+            try:
+                with self.using():
+                    pass
+            except BalancerError as error:
+                self._failed = error
+                return
+
+    def _write_batch(self) -> None:
+        """Commit all that waits, or nothing and keep it. For the thread that has the lock."""
+        batch: list[tuple[str, tuple[object, ...]]] = []
+        by_statement: defaultdict[str, list[tuple[object, ...]]] = defaultdict(list)
+        try:
+            for _ in range(len(self._later)):
+                batch.append(self._later.popleft())
+            for sql, values in batch:
+                by_statement[sql].append(values)
+            self._db.execute("BEGIN IMMEDIATE")
+            for sql, many in by_statement.items():
+                self._db.executemany(sql, many)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._later.extendleft(reversed(batch))
+            if self._db.in_transaction:  # some errors have already rolled it back
+                self._db.execute("ROLLBACK")
+            raise
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -110,6 +176,8 @@ class RecentCache(Generic[Found]):
 
     def of(self, problem: str) -> Found:
         """Return the value; it is read at most once between two calls of `forget`."""
+        with suppress(KeyError):
+            return self._found[problem]
         with self._db.using():
             if problem not in self._found:
                 if len(self._found) >= _MOST_RECENT:

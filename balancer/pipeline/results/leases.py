@@ -43,12 +43,12 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, session: int, span: Span) -> None:
-        """Record one lease."""
-        self._db.do(
+    def add(self, session: int, span: Span, began_s: float = 0.0) -> None:
+        """Record one lease, soon. `began_s`: when its session began, by the clock of the span."""
+        self._db.later(
             "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             session, span.endpoint, span.problem, span.stage.value, span.subject, span.case,
-            span.started_s, span.ended_s, span.outcome,
+            span.started_s - began_s, span.ended_s - began_s, span.outcome,
         )  # fmt: skip
 
     def any_of(self, session: int) -> bool:

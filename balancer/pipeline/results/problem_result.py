@@ -6,6 +6,7 @@ Defines the words "kept", "killed", "before", "after" and "not judged".
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.problem import Origin, Verdict
@@ -81,7 +82,7 @@ class SubmissionResult:
         return Verdict.COMPILE_ERROR not in self.verdicts.values()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for its cached properties
 class ProblemResult:
     """The result of one problem.
 
@@ -112,78 +113,78 @@ class ProblemResult:
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def ready(self) -> tuple[CaseResult, ...]:
         """The cases that submissions are judged on."""
         return tuple(c for c in self.cases if c.state is CaseState.READY)
 
-    @property
+    @cached_property
     def before(self) -> tuple[CaseResult, ...]:
         """The ready cases that were the problem's own data."""
         return tuple(c for c in self.ready if c.sample)
 
-    @property
+    @cached_property
     def accepted(self) -> tuple[SubmissionResult, ...]:
         """Accepted submissions that compile."""
         return tuple(s for s in self.submissions if s.accepted and s.compiles)
 
-    @property
+    @cached_property
     def wrong(self) -> tuple[SubmissionResult, ...]:
         """Wrong submissions that compile."""
         return tuple(s for s in self.submissions if not s.accepted and s.compiles)
 
-    @property
+    @cached_property
     def kept(self) -> tuple[SubmissionResult, ...]:
         """Accepted submissions that were judged on every case and that no case kills."""
         return tuple(s for s in self.accepted if self._passes(s))
 
-    @property
+    @cached_property
     def rejected(self) -> tuple[SubmissionResult, ...]:
         """Accepted submissions that a case kills."""
         return tuple(s for s in self.accepted if s.killed_by(self.ready))
 
-    @property
+    @cached_property
     def killed(self) -> tuple[SubmissionResult, ...]:
         """Wrong submissions that a case kills."""
         return tuple(s for s in self.wrong if s.killed_by(self.ready))
 
-    @property
+    @cached_property
     def killed_before(self) -> tuple[SubmissionResult, ...]:
         """Wrong submissions that the problem's own data kills."""
         return tuple(s for s in self.wrong if s.killed_by(self.before))
 
-    @property
+    @cached_property
     def survivors(self) -> tuple[SubmissionResult, ...]:
         """Wrong submissions that were judged on every case and that no case kills."""
         return tuple(s for s in self.wrong if self._passes(s))
 
-    @property
+    @cached_property
     def accepted_judged(self) -> tuple[SubmissionResult, ...]:
         """Accepted submissions that are known to be killed or kept."""
         return tuple(s for s in self.accepted if self._is_judged(s))
 
-    @property
+    @cached_property
     def wrong_judged(self) -> tuple[SubmissionResult, ...]:
         """Wrong submissions that are known to be killed or to survive."""
         return tuple(s for s in self.wrong if self._is_judged(s))
 
-    @property
+    @cached_property
     def not_judged(self) -> tuple[SubmissionResult, ...]:
         """Submissions that no case kills so far and that were not judged on every case, or there is no case."""
         return tuple(s for s in (*self.accepted, *self.wrong) if not self._is_judged(s))
 
-    @property
+    @cached_property
     def killers(self) -> tuple[CaseResult, ...]:
         """The cases that kill a wrong submission."""
         killing = {case for s in self.wrong for case in s.killed_by(self.ready)}
         return tuple(c for c in self.ready if c.id in killing)
 
-    @property
+    @cached_property
     def judged(self) -> int:
         """Number of verdicts other than unjudged."""
         return sum(v is not Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
 
-    @property
+    @cached_property
     def unjudged(self) -> int:
         """Number of unjudged verdicts and unjudged cases."""
         lost = sum(c.state is CaseState.UNJUDGED for c in self.cases)

@@ -57,8 +57,8 @@ class ProblemTimes:
         self._db.do("INSERT OR REPLACE INTO clocks VALUES (?, ?, ?)", problem, elapsed_s, spent_s)
 
     def killed(self, problem: str, submission: str, case: int, at_s: float) -> None:
-        """Record that `case` killed a wrong submission at `at_s`. Only the first kill counts."""
-        self._db.do("INSERT OR IGNORE INTO first_kills VALUES (?, ?, ?, ?)", problem, submission, case, at_s)
+        """Record, soon, that `case` killed a wrong submission at `at_s`. Only the first kill counts."""
+        self._db.later("INSERT OR IGNORE INTO first_kills VALUES (?, ?, ?, ?)", problem, submission, case, at_s)
 
     def spared(self, problem: str, submission: str, case: int) -> None:
         """Delete the first kill of a submission by `case`, which was an error."""

@@ -1,14 +1,14 @@
 """Run store: the results so far, in SQLite, so that a run that dies resumes where it stopped.
 
-Every row is committed before the run acts on it, in WAL mode, which survives the death of the process at any time. The
-store never judges.
+Every row is committed before the run acts on it, in WAL mode, which survives the death of the process at any time. Rows
+of verdicts, cases and leases are committed in batches, at the latest before the next read. The store never judges.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from balancer.errors import ConfigError
 from balancer.pipeline.results import answers, judges, leases, problem_times, problems, rounds, trust
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE TABLE IF NOT EXISTS sessions (
     id INTEGER PRIMARY KEY, strategy TEXT NOT NULL, slots INTEGER NOT NULL, pool TEXT, complete INTEGER NOT NULL);
 """
+_VERDICTS = {each.value: each for each in Verdict}  # faster than Verdict(...), for the most frequent rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class StoredCase:
     round: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVerdict:
+class StoredVerdict(NamedTuple):
     """The verdict of one case on one submission."""
 
     submission: str
@@ -255,8 +255,8 @@ class Store:
     def set_case(
         self, problem: str, case: int, state: CaseState, *, note: str = "", answer: bytes | None = None
     ) -> None:
-        """Record the state of a case. If `answer` is None, the stored answer stays."""
-        self._db.do(
+        """Record the state of a case, soon. If `answer` is None, the stored answer stays."""
+        self._db.later(
             "UPDATE cases SET state = ?, note = ?, answer = COALESCE(?, answer) WHERE problem = ? AND id = ?",
             state.value, note, answer, problem, case,
         )  # fmt: skip
@@ -285,8 +285,8 @@ class Store:
             )
 
     def set_verdict(self, problem: str, verdict: StoredVerdict) -> None:
-        """Store a verdict. It replaces an earlier one."""
-        self._db.do(
+        """Store a verdict, soon. It replaces an earlier one."""
+        self._db.later(
             "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)",
             problem, verdict.submission, verdict.case, verdict.verdict.value, verdict.time_s, verdict.note,
         )  # fmt: skip
@@ -296,7 +296,7 @@ class Store:
         rows = self._db.rows(
             "SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", problem
         )
-        return {(r[0], r[1]): StoredVerdict(r[0], r[1], Verdict(r[2]), r[3], r[4]) for r in rows}
+        return {(r[0], r[1]): StoredVerdict(r[0], r[1], _VERDICTS[r[2]], r[3], r[4]) for r in rows}
 
     def adopt_checker(self, problem: str, checker: Program, number: int) -> None:
         """Use another checker for a problem from now on: delete its verdicts, and reset its cases."""

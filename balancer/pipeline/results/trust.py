@@ -81,9 +81,9 @@ class TrustStore:
 
     def believed(self, endpoint: str, problem: str) -> None:
         """Record that an unverified result of `endpoint` counts for `problem`."""
+        if (endpoint, problem) in self._known:
+            return
         with self._db.using():
-            if (endpoint, problem) in self._known:
-                return
             self._db.do("INSERT OR IGNORE INTO believed VALUES (?, ?)", endpoint, problem)
             if len(self._known) >= _MOST:
                 self._known.clear()  # recording a pair twice does no harm
@@ -122,8 +122,8 @@ class TrustStore:
             self._known = {each for each in self._known if each[1] not in gone}
 
     def made_again(self, what: str) -> None:
-        """Count a run that was made to verify another one ("again"), or its result."""
-        self._db.do(
+        """Count, soon, a run that was made to verify another one ("again"), or its result."""
+        self._db.later(
             "INSERT INTO made_again VALUES (?, 1) ON CONFLICT (what) DO UPDATE SET times = times + 1", what
         )  # fmt: skip
 
@@ -146,8 +146,8 @@ class Rechecks:
         self._db = database
 
     def add(self, problem: str, subject: str, case: int, suspicion: str, said: str) -> None:
-        """Record a recheck. It replaces an earlier one of the same run."""
-        self._db.do("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", problem, subject, case, suspicion, said)
+        """Record a recheck, soon. It replaces an earlier one of the same run."""
+        self._db.later("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?)", problem, subject, case, suspicion, said)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Return the number of rechecks by (why, result; `LATER` if a later run had to decide)."""

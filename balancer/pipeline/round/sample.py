@@ -7,8 +7,9 @@ and the time for made-up inputs. A shell: it reads the clock.
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -120,7 +121,7 @@ class UnconfirmedRuns:
 class Sample:
     """One problem with its settings, the runner and the store.
 
-    `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit.
+    `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
     """
 
     problem: Problem
@@ -131,6 +132,7 @@ class Sample:
     progress: Progress
     allowed_s: float | None = None
     clock: ProblemClock = field(init=False)
+    limits: Limits = field(init=False)
     validators: Validators = field(init=False)
     checker_trial: CheckerTrial = field(init=False)
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
@@ -138,6 +140,10 @@ class Sample:
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        named_s, settings = self.problem.time_limit_s, self.settings
+        cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
+        limits = replace(limits_of(cpu_s, self.problem.memory_bytes), compile_s=settings.compile_s)
+        object.__setattr__(self, "limits", limits)
         say = self.progress.say
         object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
         object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
@@ -159,27 +165,31 @@ class Sample:
         left_out = self.store.left_out(self.problem.id)
         return [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
 
-    @property
-    def limits(self) -> Limits:
-        """Limits of one run of a submission."""
-        named_s = self.problem.time_limit_s
-        cpu_s = named_s * self.settings.time_limit_factor if named_s else self.settings.time_limit_s
-        return limits_of(cpu_s, self.problem.memory_bytes)
-
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised."""
-        items = list(items)
-        if len(items) < 2 or workers == 1:  # a thread would cost more than it saves
-            for item in items:
-                act(item)
-            return
-        with ThreadPoolExecutor(workers, thread_name_prefix=self.problem.id) as threads:
-            futures = [threads.submit(act, item) for item in items]
-            done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in waiting:
-                future.cancel()
-        for future in done:
-            future.result()
+        left = deque(items)
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            while not errors:
+                try:
+                    item = left.popleft()
+                except IndexError:
+                    return
+                try:
+                    act(item)
+                except BaseException as error:
+                    errors.append(error)
+
+        workers = min(workers, len(left))
+        if workers < 2:  # a thread would cost more than it saves
+            work()
+        else:
+            with ThreadPoolExecutor(workers, thread_name_prefix=self.problem.id) as threads:
+                for _ in range(workers):
+                    threads.submit(work)
+        if errors:
+            raise errors[0]
 
     def execute(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult:
         """Run `submission` on the input of `case`."""
@@ -228,21 +238,27 @@ class Sample:
         """
         if submission.name in self.store.left_out(self.problem.id):
             return
-        self.settle(submission, case, self.execute(submission, case, stage), stage)
+        self.settle(submission, case, stage)
         self.progress.advance(self.problem.id)
 
     def settle(
-        self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage
+        self, submission: Submission, case: StoredCase, stage: RunStage, ran: ProgramResult | None = None
     ) -> tuple[Judgement, ProgramResult]:
         """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
         A surprising result is first confirmed elsewhere, and may be replaced.
+
+        Args:
+            submission, case, stage: the run.
+            ran: its result; None: run it.
         """
-        judgement = self._judgement(submission, case, ran, stage)
+        wanted = self._wanted(submission, case, stage)
+        ran = ran or self.runner.run(wanted)
+        judgement = self._judgement(wanted, case, ran)
         if _surprises(submission, judgement):
-            again = self.runner.confirm(self._wanted(submission, case, stage), ran)
+            again = self.runner.confirm(wanted, ran)
             if again != ran:
-                judgement = self._judgement(submission, case, again, stage)
+                judgement = self._judgement(wanted, case, again)
             ran = again
         if judgement.verdict is Verdict.COMPILE_ERROR:
             # Do this first: if the run dies in between, there must be no verdict without the submission being left out.
@@ -255,8 +271,7 @@ class Sample:
             self.unconfirmed.add(submission, case, ran)
         return judgement, ran
 
-    def _judgement(self, submission: Submission, case: StoredCase, ran: ProgramResult, stage: RunStage) -> Judgement:
-        wanted = self._wanted(submission, case, stage)
+    def _judgement(self, wanted: ProgramRun, case: StoredCase, ran: ProgramResult) -> Judgement:
         return self.runner.follow(judgement_of(self.runner.reruns, wanted, ran, self._check_of(case), case.answer))
 
     def look_again(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult | None:

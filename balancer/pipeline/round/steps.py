@@ -143,9 +143,7 @@ def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Sub
 
 
 def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
-    judgement, ran = sample.settle(
-        reference, case, sample.execute(reference, case, RunStage.REFERENCE), RunStage.REFERENCE
-    )
+    judgement, ran = sample.settle(reference, case, RunStage.REFERENCE)
     if ran.execution is not None and judgement.verdict is Verdict.ACCEPTED:
         answer = ran.execution.stdout if case.answer is None else case.answer
         if case.answer is None:
@@ -233,7 +231,7 @@ def _confirm_lone_kills(sample: Sample) -> None:
         right = sample.look_again(submission, case, RunStage.VALIDATE_SOLUTION)
         if right is not None:
             sample.store.times.spared(problem, submission.name, case.id)
-            sample.settle(submission, case, right, RunStage.VALIDATE_SOLUTION)
+            sample.settle(submission, case, RunStage.VALIDATE_SOLUTION, right)
 
     lone = [each for each in sample.usable(accepted=False) if len(kills[each.name]) == 1]
     sample.in_threads(sample.settings.solution_validation_workers, look, lone)

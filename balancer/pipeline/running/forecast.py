@@ -8,7 +8,6 @@ import json
 import math
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,18 +20,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from balancer.errors import BalancerError
 from balancer.hookspecs import Forecast, ForecasterPlugin
+from balancer.observing.traces.tracing import TraceWriter
 from balancer.pipeline.progress import Progress
+from balancer.pipeline.results.database import DATABASE
 from balancer.pipeline.results.predictions import EndPrediction, prediction_line
-from balancer.pool.pool import Pool
 
 __all__ = ["USUAL", "EndForecaster", "ForecastPlan", "ForecastSchedule"]
 
 _GUESSES: Final = 40
 _DRAWN: Final = 200_000  # problems in all guesses together; they are drawn in this process
 _LONGEST_S: Final = 600.0  # seconds for a prediction
-_LARGEST: Final = 200_000_000  # bytes of a trace that is kept only for forecasts
+_LARGEST: Final = 200_000_000  # bytes of a trace so far; after that there are no further forecasts
 _MODULE: Final = "balancer.pipeline.running.forecast_process"
 
 
@@ -54,7 +53,7 @@ class ForecastPlan:
 
     Attributes:
         at_once: problems at work at once.
-        folder: for the trace, which is deleted at the end.
+        folder: has the database with the trace.
         began_s: start of the session, by `time.monotonic`.
         schedule: when to forecast.
     """
@@ -69,7 +68,7 @@ class EndForecaster:
     """Forecasts the end of a session while it runs. Use it as a `with` block.
 
     Args:
-        pool: of the run; it writes a trace meanwhile.
+        trace: writes the trace of the run's pool into its database.
         plugin: the forecaster.
         progress: knows the work left, and shows the forecast.
         keep: is called with all predictions of this session when there is a new one.
@@ -78,17 +77,17 @@ class EndForecaster:
 
     def __init__(
         self,
-        pool: Pool,
+        trace: TraceWriter,
         plugin: ForecasterPlugin,
         progress: Progress,
         keep: Callable[[list[EndPrediction]], object],
         plan: ForecastPlan,
     ) -> None:
-        self._pool = pool
+        self._trace = trace
         self._plugin = plugin
         self._progress = progress
         self._at_once = plan.at_once
-        self._path, self._copy = plan.folder / "so-far.trace.jsonl", plan.folder / "so-far.copy.jsonl"
+        self._database, self._so_far = plan.folder / DATABASE, plan.folder / "so-far.trace.jsonl"
         self._began_s = plan.began_s
         self._keep = keep
         self._schedule = plan.schedule
@@ -99,12 +98,6 @@ class EndForecaster:
         self._thread = threading.Thread(target=self._go_on, name="forecast", daemon=True)
 
     def __enter__(self) -> Self:
-        try:
-            self._path.unlink(missing_ok=True)
-            self._trace = self._pool.trace(self._path)
-        except (OSError, BalancerError) as error:
-            self._progress.say(f"the end of the run will not be predicted: {error}")
-            return self
         self._thread.start()
         return self
 
@@ -112,11 +105,8 @@ class EndForecaster:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._halt()
-        if self._thread.ident is not None:
-            self._trace.close()
-        for path in (self._path, self._copy):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._so_far.unlink(missing_ok=True)
 
     def _halt(self) -> None:
         """Stop forecasting, and kill the forecast under way."""
@@ -124,8 +114,7 @@ class EndForecaster:
         process = self._process
         if process is not None:
             _kill(process)
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
 
     def over(self) -> None:
         """Record that the session ended with all its work done."""
@@ -140,9 +129,9 @@ class EndForecaster:
         while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
             at_s = time.monotonic() - self._began_s
             try:
-                if self._path.stat().st_size > _LARGEST:
-                    return
                 self._forecast(at_s)
+                if self._so_far.exists() and self._so_far.stat().st_size > _LARGEST:
+                    return
             except Exception as error:  # no error here may harm the run
                 if self._stop.is_set():
                     return
@@ -156,11 +145,10 @@ class EndForecaster:
         done, left = known
         if len(left[0]) < 2 * self._at_once:  # with few problems left, the past tells nothing about the end
             return
-        self._trace.flush()
-        shutil.copyfile(self._path, self._copy)  # a copy, so that it has no calls from after this count
         order = {
-            "function": self._plugin.function, "trace": str(self._copy), "run": self._trace.run, "done": done,
-            "left": left, "at_once": self._at_once, "path": sys.path,
+            "function": self._plugin.function, "database": str(self._database), "until_s": self._trace.flush(),
+            "trace": str(self._so_far), "run": self._trace.run, "done": done, "left": left, "at_once": self._at_once,
+            "path": sys.path,
         }  # fmt: skip
         found = self._asked(order)
         if self._stop.is_set():

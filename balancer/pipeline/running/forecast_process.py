@@ -1,5 +1,6 @@
 """Process that forecasts the end of a run: `python -m` this module, with an order on standard input.
 
+It reads the database of the run, which goes on meanwhile, up to the time of the order.
 It has the lowest priority, and its memory is free again when it ends.
 """
 
@@ -13,6 +14,8 @@ from typing import IO, Any, Final
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import WorkLeft
+from balancer.observing.traces.rows import line
+from balancer.observing.traces.tables import table_rows
 
 __all__ = ["answer"]
 
@@ -24,6 +27,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
     module, _, name = order["function"].partition(":")
     left = WorkLeft(order["done"], tuple(map(tuple, order["left"])), order["at_once"])
     try:
+        with open(order["trace"], "w", encoding="utf-8") as file:
+            file.writelines(map(line, table_rows(order["database"], (order["run"], order["until_s"]))))
         return asdict(getattr(import_module(module), name)(order["trace"], order["run"], left))
     except BalancerError as error:
         return {"cannot": str(error)}

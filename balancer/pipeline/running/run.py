@@ -19,6 +19,7 @@ from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Runner
 from balancer.observing.page.serving import PageContents, open_page, token_of_environment
+from balancer.observing.traces.tracing import TraceWriter
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
 from balancer.pipeline.results.answers import Answers
@@ -159,8 +160,7 @@ def _put_together(
 def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult:
     pool, store, settings, source, workers = parts.pool, parts.store, parts.settings, parts.source, parts.workers
     session = store.begin_session(pool.stats().strategy, parts.slots)
-    if parts.owns_leases:
-        stack.enter_context(pool.trace(store.trace))
+    trace = stack.enter_context(pool.trace(store.trace)) if parts.owns_leases else None
     began_s = time.monotonic()
     record = SessionRecord(store, session, parts.services.say, began_s)
     runner = open_runner(pool, parts.executors, settings, parts.config.verify, record)
@@ -176,7 +176,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         _show_page(parts, live, progress, stack)
     for problem in source.known:
         progress.plan(problem.id, _guess(problem, settings))
-    forecaster = _forecaster(parts, session, progress, began_s)
+    forecaster = None if trace is None else _forecaster(parts, trace, session, progress, began_s)
     if forecaster is not None:
         stack.enter_context(forecaster)
     judge: ProblemJudge = (
@@ -211,15 +211,17 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
     progress.say(f"page at {page.url}")
 
 
-def _forecaster(parts: _Parts, session: int, progress: Progress, began_s: float) -> EndForecaster | None:
+def _forecaster(
+    parts: _Parts, trace: TraceWriter, session: int, progress: Progress, began_s: float
+) -> EndForecaster | None:
     """Return the forecaster of the session; None if there is none, e.g. with a time budget, which sets the end."""
     store, settings, plugins = parts.store, parts.settings, parts.registry.forecasters.values()
-    if not (plugins and settings.predict and parts.owns_leases and not settings.budget_s):
+    if not (plugins and settings.predict and not settings.budget_s):
         return None
     for name, units in store.leases.done_before(session).items():
         progress.done_before(name, units)
     return EndForecaster(
-        parts.pool,
+        trace,
         next(iter(plugins)).item,
         progress,
         lambda made: store.keep_predictions(session, made),
@@ -256,7 +258,8 @@ def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) 
     """Raise ConfigError for generators that count their budget in one process."""
     opened = [each.name for each in generators if isinstance(each, OpenedGenerator)]
     if opened:
-        line = f"{', '.join(opened)} keeps its budget in one process; leave it out, or run without --engine"
+        advice = "leave it out, or run without --engine and --processes"
+        line = f"{', '.join(opened)} keeps its budget in one process; {advice}"
         raise config.located("pipeline.generators", ConfigError(line))
 
 

@@ -4,7 +4,6 @@ Decides what is recorded of a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Generator
@@ -66,8 +65,7 @@ class SessionRecord:
 
     def add_span(self, span: Span) -> None:
         """Record a lease that has ended."""
-        started_s, ended_s = span.started_s - self._began_s, span.ended_s - self._began_s
-        self.store.leases.add(self._session, replace(span, started_s=started_s, ended_s=ended_s))
+        self.store.leases.add(self._session, span, self._began_s)
 
     def add_recheck(self, wanted: ProgramRun, why: Suspicion, said: Recheck) -> None:
         """Record the result of a recheck."""

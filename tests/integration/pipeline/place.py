@@ -78,7 +78,7 @@ generators = ["data", "mutate"]  # those that search find what a clock leaves ti
 
     def leases(self) -> int:
         """Return how many leases have ended so far, over all sessions."""
-        return int(self.rows("SELECT count(*) FROM spans")[0][0]) if self._has("spans") else 0
+        return int(self.rows("SELECT count(*) FROM spans")[0][0]) if self.has("spans") else 0
 
     def end(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what is known in the end; times are not part of it."""
@@ -97,7 +97,8 @@ generators = ["data", "mutate"]  # those that search find what a clock leaves ti
         """Return what lies in the folder for temporary files."""
         return sorted(entry.name for entry in self.scratch.iterdir())
 
-    def _has(self, table: str) -> bool:
+    def has(self, table: str) -> bool:
+        """Return whether the database has this table."""
         if not (self.folder / "results/run.sqlite").exists():
             return False
         return bool(self.rows(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))

@@ -145,8 +145,8 @@ def foretelling(name: str, folder: Path, left: int = 4) -> Iterator[SimpleNamesp
     """Have the end of a run foretold that has made one call; its pool must serve whatever became of that."""
     out, kept = StringIO(), Kept()
     progress, plan = progress_of(out, left), ForecastPlan(2, folder, time.monotonic(), _OFTEN)
-    with Pool(["http://a/"]) as pool:
-        with EndForecaster(pool, plugin(name), progress, kept, plan) as teller:
+    with Store(folder) as store, Pool(["http://a/"]) as pool, pool.trace(store.trace) as trace:
+        with EndForecaster(trace, plugin(name), progress, kept, plan) as teller:
             pool.acquire().release()
             yield SimpleNamespace(out=out, kept=kept, progress=progress, teller=teller)
         pool.acquire(timeout=0).release()
@@ -165,7 +165,7 @@ def test_what_is_foretold_is_said_shown_and_kept_with_what_came(tmp_path: Path) 
     assert first.came_s is not None
     assert "(15 min" in run.out.getvalue()
     assert "; with two more it would take half of that" in run.out.getvalue()
-    assert list(tmp_path.iterdir()) == []  # the trace is gone
+    assert not list(tmp_path.glob("so-far*"))
 
 
 def test_what_is_past_when_it_comes_is_kept_as_a_miss_and_not_said(tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ def test_once_it_is_over_nothing_is_predicted_any_more(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_costs_the_prediction_only(tmp_path: Path) -> None:
-    (tmp_path / "so-far.trace.jsonl").mkdir()
+    with Store(tmp_path):
+        (tmp_path / "so-far.trace.jsonl").mkdir()
     with foretelling("told", tmp_path) as run:
-        pass
-    assert "the end of the run will not be predicted: " in run.out.getvalue()
+        until("the end of the run cannot be predicted: RuntimeError: IsADirectoryError", run.out)
 
 
 # -- a whole run ------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Died(BaseException):
 
 
 class Mortal(Store):
-    """A store whose process dies, or is told to stop, after so many writes."""
+    """A store whose process dies, or is told to stop, after so many writes. What waits to be written dies with it."""
 
     left: int
     stop: Callable[[], None] | None = None
@@ -52,16 +52,21 @@ class Mortal(Store):
             if self.stop is not None and self.writes == self.left:
                 self.stop()
             elif self.stop is None and self.writes > self.left:
+                self._db._later.clear()
                 raise Died  # and so does every later one
 
     def __init__(self, folder: Path) -> None:
         self._counting = threading.Lock()
         super().__init__(folder)
-        do, transaction = self._db.do, self._db.transaction
+        do, later, transaction = self._db.do, self._db.later, self._db.transaction
 
         def counted(sql: str, *values: object) -> int:
             self._write()
             return do(sql, *values)
+
+        def counted_later(sql: str, *values: object) -> None:
+            self._write()
+            later(sql, *values)
 
         @contextmanager
         def counted_transaction() -> Iterator[Connection]:
@@ -70,6 +75,7 @@ class Mortal(Store):
                 yield db
 
         self._db.do = counted  # type: ignore[method-assign]
+        self._db.later = counted_later  # type: ignore[method-assign]
         self._db.transaction = counted_transaction  # type: ignore[method-assign]
 
 

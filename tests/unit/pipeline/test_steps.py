@@ -385,7 +385,7 @@ def test_whatever_was_lost_the_end_is_the_same_once_all_is_well(tmp_path: Path, 
     """Runs fail at random, with a single try each; sessions follow each other; the last is undisturbed."""
     undisturbed = judged(Bench(tmp_path / "undisturbed"))
     bench = Bench(tmp_path / "flaky", attempts=1)
-    ends = [judged(bench, flaky(seed * 10 + session, failing=0.2)) for session in range(2)]
+    ends = [judged(bench, flaky(seed * 10 + session, failing=0.4)) for session in range(2)]
     assert any(Verdict.UNJUDGED in [v for *_, v in end.verdicts] or end.inputs(CaseState.UNJUDGED) for end in ends)
     assert judged(bench) == undisturbed
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,26 +149,62 @@ def test_everything_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
         store.claim({"seed": "1"})
 
 
-def test_nothing_is_lost_when_the_process_dies(tmp_path: Path) -> None:
-    """Each call is durable when it returns, whatever happens to the process next."""
+ACTED_ON = ['store.cases("q")', 'store.leave_out("q", "b", "why")', 'store.rounds.put_off("q", "why")', "wait()"]
+
+
+def test_nothing_that_was_acted_on_is_lost_when_the_process_dies(tmp_path: Path) -> None:
+    """What waits to be written is committed before anything is read or written, or else after a moment."""
     code = f"""
-import os, signal
+import os, signal, sqlite3, time
+from pathlib import Path
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.store import Store, StoredVerdict
-store = Store(__import__('pathlib').Path({str(tmp_path)!r}))
-store.rounds.begin('p', 0, ProposalBatch([Proposal(b'1', Origin('g', 'd'))], ['note']))
-store.set_case('p', 1, CaseState.READY, answer=b'2')
-store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
-os.kill(os.getpid(), signal.SIGKILL)
+for number, acted_on in enumerate({ACTED_ON}):
+    if os.fork():
+        assert os.wait()[1] == signal.SIGKILL
+        continue
+    folder = Path({str(tmp_path)!r}, str(number))
+    store = Store(folder)
+    store.rounds.begin('p', 0, ProposalBatch([Proposal(b'1', Origin('g', 'd'))], ['note']))
+    store.set_case('p', 1, CaseState.VALID)
+    store.set_verdict('p', StoredVerdict('a', 1, Verdict.ACCEPTED, 0.5, ''))
+    store.set_case('p', 1, CaseState.READY, answer=b'2')
+    def wait():
+        with sqlite3.connect(folder / 'run.sqlite') as other:
+            while not other.execute('SELECT * FROM verdicts').fetchall():
+                time.sleep(0.01)
+    eval(acted_on)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert ended.returncode == -9
-    with Store(tmp_path) as store:
-        assert store.rounds.notes("p") == ["note"]
-        assert store.cases("p") == [StoredCase(1, b"1", b"2", Origin("g", "d"), False, CaseState.READY, "")]
-        assert store.verdicts("p") == {("a", 1): StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    for number in range(len(ACTED_ON)):
+        with Store(tmp_path / str(number)) as store:
+            assert store.rounds.notes("p") == ["note"]
+            assert store.cases("p") == [StoredCase(1, b"1", b"2", Origin("g", "d"), False, CaseState.READY, "")]
+            assert store.verdicts("p") == {("a", 1): StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")}
+
+
+def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> None:
+    found = StoredVerdict("a", 1, Verdict.ACCEPTED, 0.5, "")
+
+    def go_on(store: Store) -> None:
+        while True:
+            store.set_verdict("p", found)
+
+    with Store(tmp_path) as store, closing(sqlite3.connect(tmp_path / "run.sqlite", isolation_level=None)) as other:
+        other.execute("ALTER TABLE looks RENAME TO gone")
+        store.set_verdict("p", found)
+        store.rechecks.add("p", "a", 1, "why", "said")
+        with pytest.raises(BalancerError, match="no such table: looks; check that the disk has room"):
+            store.verdicts("p")
+        with pytest.raises(BalancerError, match="no such table"):
+            go_on(store)  # until the writer has tried, too
+        other.execute("ALTER TABLE gone RENAME TO looks")
+        assert store.verdicts("p") == {("a", 1): found}
+    with pytest.raises(BalancerError, match=r"run\.sqlite: is closed"):
+        store.set_verdict("p", found)
 
 
 def test_threads_share_it(store: Store) -> None:
