@@ -446,6 +446,20 @@ def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was(
         assert len(process.leases) == 1
 
 
+def test_the_grace_ends_when_the_last_who_has_not_told_is_known_to_be_dead() -> None:
+    world, process, dead = _begun(2, 1)
+    world.kill_member(dead)
+    world.restart_coordinator()
+    _ask(world, process)
+    assert world.coordinator.grace
+    (who,) = world.dead
+    world.coordinator.vanished(who, world.coordinator_clock.at(world.t))
+    assert not world.coordinator.grace
+    world.flush()
+    world.talk()
+    assert len(process.leases) == 1
+
+
 def test_a_coordinator_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, process)

@@ -5,12 +5,14 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.benchmarks.count_interrupts import count_interrupts
 from tests.registered import NAMES
@@ -100,6 +102,14 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
     thread.join(30)
     assert got == ["a"]
     assert _in_flight(pool) == 0
+
+
+def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> None:
+    pool = Pool(["a"], clock=ManualClock(0.0))
+    held = pool.acquire()
+    waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
+    assert list(islice(pool.engine.waits.naps(waiter, None), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
+    held.release()
 
 
 def test_a_lease_of_several_slots_gives_all_of_them_back() -> None:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
+from balancer.core.events import Ended, Event
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import HedgeControl, call
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
@@ -194,6 +195,25 @@ def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error: Exce
         _loses_on_a(pool, error)
     assert {each.url: each.health for each in pool.stats().endpoints} == {"a": health, "b": "healthy"}
     assert ended_as(pool) == {"a": (2, 0, 0), "b": (2, 0, 0)}
+
+
+def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+    stage.fails["a"] = EndpointError("down")
+    told: list[str] = []
+    monkeypatch.setattr(pool.engine, "pinged", lambda url, ok, *, conclusive=False: told.append(url))
+
+    def ended(event: Event) -> None:
+        if event.endpoint == "a" and not stage.go["a"].is_set():
+            stage.go["a"].set()
+            until(nobody_runs)
+
+    pool.observe(ended, {Ended})
+    thread, came = _both_run(pool, stage)
+    stage.go["b"].set()
+    thread.join(_NEVER_S)
+    assert came == ["b"]
+    assert told == ["a"]
 
 
 def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,22 @@ def test_a_closed_core_grants_nothing_but_takes_back() -> None:
     assert repr(core).endswith("closed")
 
 
+def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = core_of(Endpoint("a"))
+    taken(core)
+    waiter = wait(core)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(core._queue, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            core.close(1.0)
+    assert list(core.recover(2.0, {waiter})) == [waiter]
+    assert isinstance(waiter.error, PoolClosed)
+
+
 def test_the_queue_of_waiters_may_be_bounded() -> None:
     core = core_of(Endpoint("a"), max_waiters=1)
     taken(core)
