@@ -10,17 +10,20 @@ import gc
 import hashlib
 import importlib
 import json
+import mmap
 import os
 import resource
 import select
 import signal
 import sys
 import time
+import traceback
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, compress, count
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -38,7 +41,9 @@ _TOOL = 4  # of sys.monitoring
 _PROCESSES = 2
 # All tests of one change together, as they took without it; a line of the core has thousands of tests.
 _ALL_S = 40.0
-_ONE_S, _TIMES = 3.0, 20.0  # a test may take so long, beside what it took without the change
+_ONE_S, _TIMES = 1.5, 10.0  # a test may take so long, and so many times what it took without the change
+# The one who records is an exception at any depth to these tests. They are tried last, whatever line is changed.
+_NOT_RECORDED = "tests/threads/test_any_depth.py"
 _FIRST_S, _RECORDED_S = 30.0, 300.0
 _MEMORY = 8 << 30  # bytes; a loop without an end must not take all
 _PASSED, _FAILED, _NEXT = b".", b"f", b"n"  # what a process says: all passed; one failed; the next one begins
@@ -127,7 +132,7 @@ def _forked(act: Callable[[Callable[[bytes], object]], object], limits_s: Sequen
     os.close(there)
     last, word = -1, _NEXT
     while word == _NEXT:
-        limit_s = stretched(_FIRST_S if last < 0 else limits_s[last])
+        limit_s = stretched(_FIRST_S) if last < 0 else limits_s[last]
         word = os.read(here, 1) if select.select([here], [], [], limit_s)[0] else b""
         last += word == _NEXT
     os.close(here)
@@ -166,45 +171,59 @@ class _Recorder:
 
     def __init__(self, functions: Iterable[CodeType]) -> None:
         self._codes = [each for code in functions for each in _code_within(code)]
-        self._lines: dict[str, set[int]] = {}
+        lengths = {str(file): len(file.read_bytes().splitlines()) + 1 for file in modules()}
+        self._first = dict(zip(lengths, accumulate(lengths.values(), initial=0), strict=False))
+        self._came_to = mmap.mmap(-1, sum(lengths.values()))  # a byte for each line, shared with forked children
         self._sources = hashlib.sha256(b"".join(file.read_bytes() for file in modules())).digest()
 
-    def of(self, items: Sequence[pytest.Item]) -> dict[str, _Ran]:
-        """Return what the tests of one file did, by name; nothing if they did not end."""
-        tests = items[0].path.read_bytes() + repr([item.nodeid for item in items]).encode()
-        kept = _FOLDER / f"{items[0].path.stem}-{hashlib.sha256(self._sources + tests).hexdigest()[:20]}.json"
+    def record(self, items: Sequence[pytest.Item]) -> bool:
+        """Run the tests of one file, unless nothing has changed since. Return whether they came to an end."""
+        kept = self._kept(items)
         if not kept.exists():
             _forked(partial(self._record, items, kept), [_RECORDED_S] * len(items))
-        if not kept.exists():
-            return {}
-        return {name: _Ran(**ran) for name, ran in json.loads(kept.read_text()).items()}
+        return kept.exists()
+
+    def of(self, items: Sequence[pytest.Item]) -> dict[str, _Ran]:
+        """Return what the tests of one file did, by name."""
+        return {name: _Ran(**ran) for name, ran in json.loads(self._kept(items).read_text()).items()}
+
+    def _kept(self, items: Sequence[pytest.Item]) -> Path:
+        tests = items[0].path.read_bytes() + repr([item.nodeid for item in items]).encode()
+        return _FOLDER / f"{items[0].path.stem}-{hashlib.sha256(self._sources + tests).hexdigest()[:20]}.json"
 
     def _record(self, items: Sequence[pytest.Item], kept: Path, tell: Callable[[bytes], object]) -> None:
         monitoring = sys.monitoring
         monitoring.use_tool_id(_TOOL, "mutants")
         monitoring.register_callback(_TOOL, monitoring.events.LINE, self._came)
-        for code in self._codes:
+        for code in () if items[0].nodeid.startswith(_NOT_RECORDED) else self._codes:
             monitoring.set_local_events(_TOOL, code, monitoring.events.LINE)
         ran: dict[str, _Ran] = {}
         for item, passes in _Run(items):
             tell(_NEXT)
-            self._lines = {}
+            self._came_to[:] = bytes(len(self._came_to))
             monitoring.restart_events()
             began_s = time.perf_counter()
             passed = passes()
-            lines = {file: sorted(those) for file, those in list(self._lines.items())}
-            ran[item.nodeid] = _Ran(time.perf_counter() - began_s, passed, lines)
+            ran[item.nodeid] = _Ran(time.perf_counter() - began_s, passed, self._lines())
         part = kept.with_suffix(".part")
         part.write_text(json.dumps({name: asdict(each) for name, each in ran.items()}))
         part.rename(kept)
         tell(_PASSED)
 
     def _came(self, code: CodeType, line: int) -> Any:
-        self._lines.setdefault(os.path.relpath(code.co_filename, ROOT), set()).add(line)
+        self._came_to[self._first[code.co_filename] + line] = 1
         return sys.monitoring.DISABLE  # until the next test
 
+    def _lines(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        files, firsts = list(self._first), list(self._first.values())
+        for at in compress(count(), self._came_to[:]):
+            file = bisect_right(firsts, at) - 1
+            found.setdefault(os.path.relpath(files[file], ROOT), []).append(at - firsts[file])
+        return found
 
-def _in_turn(jobs: int, work: Callable[[int], bytes]) -> Iterator[tuple[int, bytes]]:
+
+def _in_turn(jobs: int, work: Callable[[int], Any]) -> Iterator[tuple[int, Any]]:
     """Do the jobs 0, 1, ... in some processes, and yield what each returned, as soon as it has."""
     queue, put = os.pipe()
     answers, answer = os.pipe()
@@ -216,6 +235,8 @@ def _in_turn(jobs: int, work: Callable[[int], bytes]) -> Iterator[tuple[int, byt
                 while word := os.read(queue, 4):
                     job = int.from_bytes(word)
                     os.write(answer, json.dumps([job, work(job)]).encode() + b"\n")
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(0)
     os.close(answer)
@@ -258,10 +279,11 @@ class Trying:
         for item in self._items.values():
             files.setdefault(item.path, []).append(item)
         recorder, each = _Recorder(self._functions), list(files.values())
-        for job, number in _in_turn(len(each), lambda job: len(recorder.of(each[job]))):
-            if not number:
-                print(f"not used, as it did not end without a change: {each[job][0].path.relative_to(ROOT)}")
-        for items in each:
+        ended = dict(_in_turn(len(each), lambda job: recorder.record(each[job])))
+        for job, items in enumerate(each):
+            if not ended.get(job):
+                print(f"not used, as it did not end without a change: {items[0].path.relative_to(ROOT)}")
+                continue
             for name, ran in recorder.of(items).items():
                 if not ran.passed:
                     print(f"not used, as it fails without a change: {name}")
@@ -276,7 +298,7 @@ class Trying:
         names = next(filter(None, (self._that_come_to(change.file, lines) for lines in around)), [])
         if not names:
             return Tried(False, "no test comes there")
-        limits_s = [_ONE_S + _TIMES * self._seconds[name] for name in names]
+        limits_s = [stretched(_ONE_S + self._seconds[name]) + _TIMES * self._seconds[name] for name in names]
         end, last = _forked(partial(self._try, change, names), limits_s)
         if end == _PASSED:
             return Tried(False, f"{len(names)} tests come there")
@@ -296,4 +318,5 @@ class Trying:
         names = {name for line in lines for name in self._tests.get((file, line), ())}
         fastest = sorted(names, key=lambda name: (self._seconds[name], name))
         until_s = accumulate(self._seconds[name] for name in fastest)
-        return [name for name, s in zip(fastest, until_s, strict=True) if s <= _ALL_S] or fastest[:1]
+        chosen = [name for name, s in zip(fastest, until_s, strict=True) if s <= _ALL_S] or fastest[:1]
+        return chosen and [*chosen, *(name for name in self._seconds if name.startswith(_NOT_RECORDED))]
