@@ -15,7 +15,7 @@ from balancer.cluster.protocol.messages import (
     SessionAccepted,
     SessionStart,
 )
-from balancer.core.events import Added, Removed, TimedOut
+from balancer.core.events import Added, Ended, Removed, TimedOut
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed, UnknownEndpoint
 from balancer.load import Load
@@ -148,6 +148,17 @@ def test_a_grant_that_comes_too_late_goes_back() -> None:
     world.talk()
     world.pass_time(TTL_S / 4, quick=True)
     assert _in_flight(world) == 0
+
+
+def test_the_end_of_a_lease_says_everywhere_how_long_it_was() -> None:
+    world, process = _begun(1, 1)
+    lease = _leased(world, process)
+    world.pass_time(2.5, quick=True)
+    _give_back(world, process, lease)
+    for journal in (process.member.journal, world.core.journal):
+        assert [event.held_s for event in journal.happened if isinstance(event, Ended)] == [
+            pytest.approx(2.5, abs=1e-3)
+        ]
 
 
 def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool, PoolClosed
 from balancer.core import events
 from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
 from balancer.observing.page.pool_tables import RecentEvents
 from balancer.settings.rules import HealthSettings, QuotaSettings, RetrySettings
-from balancer.shells.logs import Log
+from balancer.shells.logs import Log, RestLines, log_refused
 from balancer.testing.clock import ManualClock
 from balancer.values.redaction import ShownNames
 
@@ -389,3 +389,28 @@ def test_successes_count_whoever_watches(watched: str) -> None:
         pool.acquire(0).release(outcome)
     (first, _) = pool.stats().endpoints
     assert (first.leases, first.failures, first.health) == (35, 15, "healthy"), "15 of 35 failed, which is not half"
+
+
+def _refused(secret: str) -> None:
+    raise ValueError(secret)
+
+
+def test_of_a_refused_call_that_is_not_the_pool_s_only_kind_and_place_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    try:
+        _refused("c4n4ry")
+    except ValueError as error:
+        log_refused(error)
+    (line,) = caplog.messages
+    assert line.endswith(f"raised ValueError at {__file__}:{_refused.__code__.co_firstlineno + 1}")
+    log_refused(PoolClosed())
+    assert caplog.messages[1].endswith(f"was refused: {PoolClosed()}")
+
+
+def test_the_rests_of_few_endpoints_are_kept_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.shells.logs._MOST", 2)
+    lines = RestLines()
+    said = [lines.line(Rested(0.0, name, 5.0)) for name in "abca"]
+    assert said == ["asked for a rest of 5 s"] * 4
+    assert lines.line(Rested(0.0, "a", 5.0)) is None

@@ -236,3 +236,19 @@ def test_stats_say_how_much_of_a_quota_is_used() -> None:
     assert PoolStats.from_dict({name: value for name, value in data.items() if name != "quotas"}).quotas == ()
     clock.advance(60.0)
     assert [(each.requests, each.tokens, each.room_in_s) for each in pool.stats().quotas] == [(0, 0, 0.0)] * 2
+
+
+def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
+    core = core_of(QuotaSettings(requests_per_min=5, tokens_per_min=20))
+    for tokens in (3, 4):
+        ask(core, 0.0, tokens)
+    (meter,) = core.admission._meters
+    meter.calls, meter.tokens = 4, 19
+    core.recover(1.0, ())
+    (usage,) = core.quotas(1.0)
+    assert (usage.requests, usage.tokens) == (2, 7)
+
+
+def test_a_quota_is_made_of_its_settings() -> None:
+    with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
+        Pool(["http://a/"], quotas={"key": 5})  # type: ignore[dict-item]

@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from balancer.core.budget import RetryBudget, pause_s
 from balancer.settings.rules import RetrySettings
+from balancer.shells.shared_budget import SharedBudget
 
 
 def budget(ratio: float = 0.0, per_s: float = 0.0, window_s: float = 8.0) -> RetryBudget:
@@ -183,3 +185,27 @@ def test_no_pause_is_longer_than_the_longest(retry: int) -> None:
 
 def test_no_base_is_no_pause() -> None:
     assert pause_s(RetrySettings(base_s=0.0), 7, random.Random(1)) == 0.0
+
+
+def test_a_shared_budget_that_is_asked_from_within_spends_nothing() -> None:
+    """As by a finaliser that runs within a call of it, and may not wait for its lock."""
+    told: list[tuple[bool, float]] = []
+
+    def clock() -> float:
+        budget.attempted()
+        told.append((budget.try_spend(), budget.wait_s()))
+        return 0.0
+
+    budget = SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=1.0), clock)
+    budget.attempted()
+    assert told == [(False, math.inf)]
+
+
+def test_a_shared_budget_has_a_lock_that_is_free_in_a_forked_child() -> None:
+    budget = SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=1.0), lambda: 0.0)
+    holder = threading.Thread(target=budget._lock.acquire)
+    holder.start()
+    holder.join()
+    budget.forked(1)
+    budget.attempted()
+    assert budget.try_spend()
