@@ -298,7 +298,7 @@ class Trying:
         names = next(filter(None, (self._that_come_to(change.file, lines) for lines in around)), [])
         if not names:
             return Tried(False, "no test comes there")
-        limits_s = [stretched(_ONE_S + self._seconds[name]) + _TIMES * self._seconds[name] for name in names]
+        limits_s = [stretched(_ONE_S) + _TIMES * self._seconds[name] for name in names]
         end, last = _forked(partial(self._try, change, names), limits_s)
         if end == _PASSED:
             return Tried(False, f"{len(names)} tests come there")

@@ -111,6 +111,13 @@ def test_groups_come_and_go_with_their_endpoints() -> None:
     assert place(pool.acquire(timeout=0)) == "http://third/"
 
 
+@pytest.mark.parametrize("way", ["drain", "remove"])
+def test_the_next_group_is_used_when_the_last_of_the_first_leaves(way: str) -> None:
+    pool = Pool([LOW, Endpoint(HIGH, group=1)], health=None, clock=ManualClock())
+    getattr(pool, way)(LOW)
+    assert place(pool.acquire(timeout=0)) == HIGH
+
+
 def test_a_group_is_a_whole_number_from_0_on() -> None:
     with pytest.raises(ValueError, match="group is -1; it must be a whole number >= 0"):
         Endpoint(LOW, group=-1)
