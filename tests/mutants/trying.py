@@ -176,20 +176,16 @@ class _Recorder:
         self._came_to = mmap.mmap(-1, sum(lengths.values()))  # a byte for each line, shared with forked children
         self._sources = hashlib.sha256(b"".join(file.read_bytes() for file in modules())).digest()
 
-    def record(self, items: Sequence[pytest.Item]) -> bool:
-        """Run the tests of one file, unless nothing has changed since. Return whether they came to an end."""
-        kept = self._kept(items)
+    def kept(self, items: Sequence[pytest.Item]) -> Path:
+        """Return the file for the tests of one file, as all of them are now."""
+        tests = items[0].path.read_bytes() + repr([item.nodeid for item in items]).encode()
+        return _FOLDER / f"{items[0].path.stem}-{hashlib.sha256(self._sources + tests).hexdigest()[:20]}.json"
+
+    def record(self, items: Sequence[pytest.Item], kept: Path) -> bool:
+        """Run the tests of one file, unless that was done. Return whether they came to an end."""
         if not kept.exists():
             _forked(partial(self._record, items, kept), [_RECORDED_S] * len(items))
         return kept.exists()
-
-    def of(self, items: Sequence[pytest.Item]) -> dict[str, _Ran]:
-        """Return what the tests of one file did, by name."""
-        return {name: _Ran(**ran) for name, ran in json.loads(self._kept(items).read_text()).items()}
-
-    def _kept(self, items: Sequence[pytest.Item]) -> Path:
-        tests = items[0].path.read_bytes() + repr([item.nodeid for item in items]).encode()
-        return _FOLDER / f"{items[0].path.stem}-{hashlib.sha256(self._sources + tests).hexdigest()[:20]}.json"
 
     def _record(self, items: Sequence[pytest.Item], kept: Path, tell: Callable[[bytes], object]) -> None:
         monitoring = sys.monitoring
@@ -278,13 +274,15 @@ class Trying:
         files: dict[Path, list[pytest.Item]] = {}
         for item in self._items.values():
             files.setdefault(item.path, []).append(item)
-        recorder, each = _Recorder(self._functions), list(files.values())
-        ended = dict(_in_turn(len(each), lambda job: recorder.record(each[job])))
-        for job, items in enumerate(each):
+        recorder = _Recorder(self._functions)
+        each = [(items, recorder.kept(items)) for items in files.values()]
+        ended = dict(_in_turn(len(each), lambda job: recorder.record(*each[job])))
+        for job, (items, kept) in enumerate(each):
             if not ended.get(job):
                 print(f"not used, as it did not end without a change: {items[0].path.relative_to(ROOT)}")
                 continue
-            for name, ran in recorder.of(items).items():
+            for name, said in json.loads(kept.read_text()).items():
+                ran = _Ran(**said)
                 if not ran.passed:
                     print(f"not used, as it fails without a change: {name}")
                     continue

@@ -16,6 +16,7 @@ import trio
 
 from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolForked
 from balancer.settings.rules import HealthSettings
+from balancer.shells.tasks.on_trio import task_group
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
@@ -238,6 +239,24 @@ def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(l
     assert not pool.engine.waits.parked
     held.release()
     assert_nothing_lost(pool, 1)
+
+
+def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them() -> None:
+    began: list[str] = []
+
+    async def work() -> None:
+        began.append("a")
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        async with task_group() as those:
+            those.start(work)
+            await trio.sleep(0)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        trio.run(main)
+    assert began == ["a"]
 
 
 class _Selector(selectors.DefaultSelector):

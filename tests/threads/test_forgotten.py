@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,6 +111,29 @@ def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> No
     waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
     assert list(islice(pool.engine.waits.naps(waiter, None), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
     held.release()
+
+
+def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(["a"], clock=ManualClock(0.0))
+    waits, armed = pool.engine.waits, list[float]()
+
+    def arm(at_s: float) -> object:
+        armed.append(at_s)
+        return SimpleNamespace(ident=1)
+
+    monkeypatch.setattr(waits._rounds, "arm", arm)
+    monkeypatch.setattr(waits._rounds, "rings", lambda: True)
+    monkeypatch.setattr(pool.engine, "start", lambda timer: None)
+    waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
+    waits.look_for_tasks()
+    waits.look_for_tasks()
+    for _ in range(4):
+        waits._look_round()
+    assert armed == [1.0, 2.0, 4.0, 8.0, 8.0]
+    waits.parked.clear()
+    waits._look_round()
+    assert len(armed) == 5
+    assert waits.round_s == 0.0
 
 
 def test_a_lease_of_several_slots_gives_all_of_them_back() -> None:

@@ -335,3 +335,9 @@ def test_those_out_of_service_are_named() -> None:
     assert pool.out_of_service() == {"a"}
     pool.remove("a")
     assert pool.out_of_service() == frozenset()
+
+
+def test_a_key_is_a_text() -> None:
+    pool = Pool(["a"])
+    with pytest.raises(TypeError, match="key is 5; it takes a text, or None"):
+        pool.acquire(key=5)  # type: ignore[arg-type]
