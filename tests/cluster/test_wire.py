@@ -1,5 +1,6 @@
 """The wire, rule by rule: what a server does before what, whom it believes, and which clock it goes by."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -208,3 +209,20 @@ def test_what_a_member_may_say(message: object) -> None:
 def test_what_a_member_may_not_say(message: object) -> None:
     with pytest.raises(WireError, match="ValueError"):
         read_from_member(encoded(message)[4:])
+
+
+def test_a_server_has_one_timer_however_often_it_is_called() -> None:
+    timers: list[asyncio.TimerHandle | None] = []
+    with Serving("http://a/") as serving, Pool.connect(serving.url, within_s=PATIENCE_S):
+
+        def step() -> None:
+            serving.server.act(lambda: None)
+            timers.append(serving.server._timer)
+
+        for _ in range(2):
+            serving._loop.call_soon_threadsafe(step)
+        until(lambda: len(timers) == 2)
+        first, second = timers
+        assert first is not None
+        assert first.cancelled()
+        assert second is not None

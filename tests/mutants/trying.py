@@ -298,8 +298,8 @@ class Trying:
             return Tried(False, "no test comes there")
         limits_s = [stretched(_ONE_S) + _TIMES * self._seconds[name] for name in names]
         end, last = _forked(partial(self._try, change, names), limits_s)
-        if end == _PASSED:
-            return Tried(False, f"{len(names)} tests come there")
+        if end == _PASSED or last < 0:  # what cannot be tried is not found
+            return Tried(False, f"{len(names)} tests come there" if end == _PASSED else "it cannot be tried")
         return Tried(True, names[last] if end == _FAILED else f"its end or its time: {names[last]}")
 
     def _try(self, change: Drawn, names: Sequence[str], tell: Callable[[bytes], object]) -> None:
