@@ -54,7 +54,8 @@ def main() -> int:
     every = _all()
     chosen = Random(asked.seed).sample(every, min(asked.number, len(every)))
     if asked.only:
-        chosen = [one for one in every if f"{one.file}#{one.number}" in asked.only]
+        named = {f"{one.file}#{one.number}": one for one in every}
+        chosen = [named[name] for name in asked.only]
     drawn: Counter[str] = Counter()
     found: Counter[str] = Counter()
     by_time = 0
