@@ -14,7 +14,6 @@ from balancer.cluster.tcp.connection import MemberConnection
 from balancer.cluster.tcp.liveness import own_identity
 
 _WHO = MemberId("member", "1")
-_OPENING = encoded(Opening(VERSION, "a token", _WHO, own_identity()))
 _JOIN, _AGAIN = JoinRequest(_WHO, 1.0), JoinRequest(_WHO, 2.0)
 
 
@@ -87,7 +86,8 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Scene]:
 def test_a_new_connection_says_who_it_is_and_then_all_that_may_be_lost(scene: _Scene) -> None:
     scene.party.says = [[_JOIN, _AGAIN], [_JOIN]]
     scene.made()
-    assert scene.transport.written == [_OPENING, encoded(_JOIN) + encoded(_AGAIN), encoded(_JOIN)]
+    opening = encoded(Opening(VERSION, "a token", _WHO, own_identity()))
+    assert scene.transport.written == [opening, encoded(_JOIN) + encoded(_AGAIN), encoded(_JOIN)]
     assert scene.party.asked == [True, False, False]
     assert scene.party.dues == 0
     assert scene.next_s is None
