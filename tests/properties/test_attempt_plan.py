@@ -425,3 +425,19 @@ def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
     with pytest.raises(RuntimeError, match="has not begun"):
         course.begin(1.0)
     assert course.granted("a", 0.0) == Run()
+
+
+def test_failures_in_an_outage_are_excused_until_another_call_succeeds() -> None:
+    outage = PoolOutage(100.0)
+    terms = CallPolicy(attempts=1, retries=RetrySettings(base_s=0.0))
+    course = AttemptPlan(terms, budget=None, rng=random.Random(0), outage=outage)
+    course.begin(0.0)
+    for now in (1.0, 2.0):
+        course.granted("a", now)
+        assert isinstance(course.failed(now), Pause)
+        assert isinstance(course.resume(now, frozenset()), Ask)
+    course.granted("a", 3.0)
+    outage.succeeded()
+    over = course.failed(3.0)
+    assert isinstance(over, Over)
+    assert over.why is Why.ATTEMPTS

@@ -77,6 +77,14 @@ def test_a_budget_that_never_fills_says_so(some: RetryBudget) -> None:
     assert some.wait_s(3.0) == math.inf
 
 
+def test_all_that_attempts_earned_is_lost_at_once() -> None:
+    some = budget(ratio=0.5)
+    for _ in range(4):
+        some.attempted(0.0)
+    assert spent(some, 1.0) == 2
+    assert some.wait_s(1.0) == math.inf, "what was spent comes back after what was earned is lost"
+
+
 def test_the_wait_ends_when_the_first_retry_is_forgotten() -> None:
     some = budget(per_s=0.25)
     assert some.wait_s(0.0) == 0.0
