@@ -428,7 +428,16 @@ def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(
     strategy.join = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         core.add(Endpoint("b"), 1.0)
+    told: list[float] = []
+    change = strategy.change
+
+    def changed(node: Node, now: float) -> None:
+        told.append(now)
+        change(node, now)
+
+    strategy.change = changed  # type: ignore[method-assign]
     core.recover(2.0, ())
+    assert set(told) == {2.0}
     assert {taken(core).endpoint.name, taken(core).endpoint.name} == {"a", "b"}
     assert core.acquire(ANY, 3.0) is None
 

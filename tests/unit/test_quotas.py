@@ -117,6 +117,13 @@ def test_what_reserves_more_than_a_whole_quota_is_told_so() -> None:
     assert core.waiting == 0
 
 
+def test_the_largest_quota_is_that_of_all_keys() -> None:
+    quotas = {"small": QuotaSettings(tokens_per_min=10), "large": QuotaSettings(tokens_per_min=20)}
+    pool = Pool([Endpoint("http://a/", quota="small"), Endpoint("http://b/", quota="large")], quotas=quotas)
+    with pytest.raises(QuotaExceeded, match=r"reserves 21 tokens, and the largest quota .* has 20 a minute"):
+        pool.acquire(timeout=0, tokens=21)
+
+
 def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones() -> None:
     core = core_of(QuotaSettings(tokens_per_min=10))
     ask(core, 0.0, 6)
