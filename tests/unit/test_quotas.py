@@ -117,6 +117,22 @@ def test_what_reserves_more_than_a_whole_quota_is_told_so() -> None:
     assert core.waiting == 0
 
 
+def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count() -> None:
+    clock = ManualClock()
+    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
+    pool.acquire(timeout=0).release()
+    for after_s, free in ((30.0, False), (31.0, True)):
+        pool.remove("http://a/")
+        clock.advance(after_s)
+        pool.add(Endpoint("http://b/"))
+        pool.remove("http://b/")
+        pool.add(Endpoint("http://a/"))
+        if not free:
+            with pytest.raises(AcquireTimeout):
+                pool.acquire(timeout=0)
+    pool.acquire(timeout=0)
+
+
 def test_the_largest_quota_is_that_of_all_keys() -> None:
     quotas = {"small": QuotaSettings(tokens_per_min=10), "large": QuotaSettings(tokens_per_min=20)}
     pool = Pool([Endpoint("http://a/", quota="small"), Endpoint("http://b/", quota="large")], quotas=quotas)
