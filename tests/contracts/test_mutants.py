@@ -62,7 +62,7 @@ _CHANGES = {
     "n < 2 or self.limit",
     "n <= 2",
     "3",
-    "pass",
+    "if False:",
     "self.n: int = None",
     "g(None, k=n, t='text')",
     "g(n, k=None, t='text')",

@@ -441,3 +441,13 @@ def test_failures_in_an_outage_are_excused_until_another_call_succeeds() -> None
     over = course.failed(3.0)
     assert isinstance(over, Over)
     assert over.why is Why.ATTEMPTS
+
+
+def test_a_slow_attempt_is_not_made_again_after_its_deadline() -> None:
+    for slow_s, hedges in ((4.9, True), (5.0, False)):
+        course = AttemptPlan(
+            CallPolicy(attempts=2, deadline_s=5.0, hedge_after_s=1.0), budget=None, rng=random.Random(0)
+        )
+        course.begin(0.0)
+        course.granted("a", 0.0)
+        assert isinstance(course.slow(slow_s), Hedge) is hedges

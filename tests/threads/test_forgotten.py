@@ -115,7 +115,7 @@ def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> No
 
 def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(["a"], clock=ManualClock(0.0))
-    waits, armed = pool.engine.waits, list[float]()
+    waits, armed, looked = pool.engine.waits, list[float](), list[bool]()
 
     def arm(at_s: float) -> object:
         armed.append(at_s)
@@ -124,12 +124,14 @@ def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(waits._rounds, "arm", arm)
     monkeypatch.setattr(waits._rounds, "rings", lambda: True)
     monkeypatch.setattr(pool.engine, "start", lambda timer: None)
+    monkeypatch.setattr(pool.engine, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
     waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
     waits.look_for_tasks()
     waits.look_for_tasks()
     for _ in range(4):
         waits._look_round()
     assert armed == [1.0, 2.0, 4.0, 8.0, 8.0]
+    assert looked == [True] * 4
     waits.parked.clear()
     waits._look_round()
     assert len(armed) == 5

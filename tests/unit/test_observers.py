@@ -394,6 +394,15 @@ def test_successes_count_whoever_watches(watched: str) -> None:
     assert (first.leases, first.failures, first.health) == (35, 15, "healthy"), "15 of 35 failed, which is not half"
 
 
+def test_an_endpoint_that_is_ejected_in_its_rest_is_said_to_be_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "balancer")
+    log = Log()
+    log(Rested(0.0, "a", 5.0))
+    log(Ejected(1.0, "a", "5 failures in a row", 10.0))
+    log(events.Restored(11.0, "a"))
+    assert caplog.messages[2:] == ["a is back in service"]
+
+
 def _refused(secret: str) -> None:
     raise ValueError(secret)
 
