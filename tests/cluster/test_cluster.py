@@ -9,12 +9,14 @@ import pytest
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import (
     CoordinatorFrame,
+    IdleRecalled,
     JoinRequest,
     MemberFrame,
     MemberId,
     SessionAccepted,
     SessionStart,
 )
+from balancer.cluster.protocol.session import MemberSession
 from balancer.core.events import Added, Ended, Removed, TimedOut
 from balancer.core.timing import BOUNDS_S
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
@@ -779,6 +781,27 @@ def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
     world.ask(first)
     assert len(first.leases) == 2, "without a message"
     assert len(world.mail) == sent
+
+
+def test_who_asks_while_a_block_is_on_its_way_is_served_from_it() -> None:
+    world, process = _begun(1, 4, block=2)
+    world.ask(process)
+    world.deliver(0)
+    world.ask(process)
+    assert not process.leases
+    world.deliver(0)
+    assert len(process.leases) == 2
+
+
+def test_a_block_is_asked_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = _begun(1, 4, block=2)
+    said: list[object] = []
+    monkeypatch.setattr(MemberSession, "say", lambda session, word: said.append(word))
+    queue, (session,) = world.coordinator._queue, world.coordinator._sessions.values()
+    queue.note_idle(session)
+    queue.recall_idle()
+    queue.recall_idle()
+    assert said == [IdleRecalled()]
 
 
 def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
