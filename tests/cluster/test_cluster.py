@@ -9,6 +9,7 @@ import pytest
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol.messages import (
     CoordinatorFrame,
+    EndpointsOut,
     IdleRecalled,
     JoinRequest,
     MemberFrame,
@@ -323,6 +324,20 @@ def test_an_answer_to_a_hello_that_is_lost_is_given_again() -> None:
     world.mail.clear()
     world.pass_time(TTL_S / 2, quick=True)
     assert process.member.inside
+
+
+def test_what_comes_before_the_answer_to_a_hello_is_not_heard() -> None:
+    world = _world()
+    process = world.start_member()
+    for _ in range(2):
+        world.deliver(0)
+    ((_, start, _),) = world.mail
+    assert isinstance(start, SessionStart)
+    early = CoordinatorFrame(start.epoch, start.session, start.sent_s, 1, 0, (EndpointsOut(frozenset({"http://0/"})),))
+    assert process.member.receive(early, process.clock.at(world.t)) == ()
+    world.talk()
+    assert process.member.inside
+    assert process.member.out_of_service() == frozenset()
 
 
 def test_only_the_latest_offers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ _FOLDER = ROOT / "mutants"
 _TOOL = 4  # of sys.monitoring
 _PROCESSES = 2
 # All tests of one change together, as they took without it; a line of the core has thousands of tests.
-_ALL_S = 60.0
+_ALL_S = 20.0
 _ONE_S, _TIMES = 1.5, 10.0  # a test may take so long, and so many times what it took without the change
 # The one who records is an exception at any depth to these tests. They are tried last, for each line of the shells.
 _NOT_RECORDED = "tests/threads/test_any_depth.py"

@@ -451,3 +451,10 @@ def test_a_slow_attempt_is_not_made_again_after_its_deadline() -> None:
         course.begin(0.0)
         course.granted("a", 0.0)
         assert isinstance(course.slow(slow_s), Hedge) is hedges
+
+
+def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still() -> None:
+    course = AttemptPlan(CallPolicy(attempts=2, wait_s=10.0), budget=None, rng=random.Random(0))
+    asked = course.begin(0.0)
+    assert (asked.within_s, asked.look_s) == (10.0, math.inf)
+    assert course.look(0.0, frozenset()).within_s == 0.0

@@ -16,6 +16,7 @@ import trio
 
 from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolForked
 from balancer.settings.rules import HealthSettings
+from balancer.shells.tasks import on_asyncio
 from balancer.shells.tasks.on_trio import task_group
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
@@ -239,6 +240,33 @@ def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(l
     assert not pool.engine.waits.parked
     held.release()
     assert_nothing_lost(pool, 1)
+
+
+def test_tasks_beside_a_parent_that_is_collected_are_cancelled() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def parent() -> None:
+        async with on_asyncio.task_group() as those:
+            those.start(work)
+            await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        collected = parent()
+        collected.send(None)
+        await asyncio.sleep(0)
+        collected.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert ended == ["cancelled"]
 
 
 def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them() -> None:
