@@ -173,7 +173,10 @@ def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
     world, process, other = _begun(2, 1)
     _leased(world, other)
     world.ask(process, 3.0)
+    (waiter,) = process.waiting
     world.pass_time(4.0, quick=True)
+    assert isinstance(waiter.error, AcquireTimeout)
+    assert waiter.error.waited_s == pytest.approx(3.0, abs=1e-3)
     given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
     assert given_up == [pytest.approx(3.0, abs=1e-3)]
     assert process.member.tally.timed_out == 1
