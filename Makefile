@@ -46,6 +46,7 @@ lint: $(READY)                ## format, lint, types, import rules
 bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_transports $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_cluster $(BENCH)
 	$(BIN)/python -m tests.benchmarks.plan_costs $(BENCH)
 	$(BIN)/python -m tests.benchmarks.plan_shards $(BENCH)

@@ -20,12 +20,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["ASK", "Load", "load_of"]
+__all__ = ["ASK", "REPORTS", "Load", "load_of"]
 
 ASK: Final = "endpoint-load-metrics-format"
 """The header by which a request asks for a report, with the value "TEXT" or "JSON"."""
 
 _HEADER: Final = "endpoint-load-metrics"
+_FORMS: Final = ((_HEADER, ""), (f"{_HEADER}-json", "JSON"), (f"{_HEADER}-bin", "BIN"))
+
+REPORTS: Final = frozenset(name.encode() for name, _ in _FORMS)
+"""The headers that may have a report, in lower case."""
+
 _LONGEST: Final = 16_384  # characters
 _NAMED: Final = "named_metrics"
 _UTILIZATIONS: Final = ("kv_cache_usage_perc", "kv_cache_utilization", "gpu_cache_usage_perc")  # of vLLM, by version
@@ -81,7 +86,7 @@ def load_of(headers: Mapping[str, str]) -> Load | None:
     Args:
         headers: by name. Headers of HTTP clients ignore case; a plain dict needs lower case.
     """
-    for name, kind in ((_HEADER, ""), (f"{_HEADER}-json", "JSON"), (f"{_HEADER}-bin", "BIN")):
+    for name, kind in _FORMS:
         text = headers.get(name)
         if isinstance(text, str) and len(text) <= _LONGEST:
             try:

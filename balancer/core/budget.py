@@ -58,20 +58,20 @@ class RetryBudget:
         self._attempts = _Recent(_PARTS)
         self._retries = _Recent(_PARTS + 1)
 
-    def attempted(self, now: float) -> None:
-        """Count a first attempt."""
-        self._attempts.add(self._part(now))
+    def attempted(self, now: float, attempts: int = 1) -> None:
+        """Count a first attempt, or several."""
+        self._attempts.add(self.part(now), attempts)
 
     def try_spend(self, now: float) -> bool:
         """Take one retry out of the budget. Return False if there is none."""
         if self.balance(now) < 1 - _ROUNDING:
             return False
-        self._retries.add(self._part(now))
+        self._retries.add(self.part(now))
         return True
 
     def balance(self, now: float) -> float:
         """Return how many retries are left. Below 0 if attempts that earned them no longer count."""
-        part = self._part(now)
+        part = self.part(now)
         return self._ratio * self._attempts.count(part) + self._reserve - self._retries.count(part)
 
     def wait_s(self, now: float) -> float:
@@ -88,7 +88,8 @@ class RetryBudget:
                 return (end + _ROUNDING) * self._part_s - now  # never just too early
         return math.inf
 
-    def _part(self, now: float) -> int:
+    def part(self, now: float) -> int:
+        """Return the number of the part of time that `now` is in."""
         return math.floor(now / self._part_s)
 
 
@@ -102,13 +103,13 @@ class _Recent:
         self._buckets: deque[tuple[int, int]] = deque()  # (part, events in it), oldest first
         self._total = 0
 
-    def add(self, part: int) -> None:
-        self._total += 1
+    def add(self, part: int, events: int = 1) -> None:
+        self._total += events
         if self._buckets and self._buckets[-1][0] >= part:
             last, count = self._buckets.pop()
-            self._buckets.append((last, count + 1))
+            self._buckets.append((last, count + events))
         else:
-            self._buckets.append((part, 1))
+            self._buckets.append((part, events))
 
     def count(self, part: int) -> int:
         """Forget the events that are too old at `part`, and return the number of the others."""

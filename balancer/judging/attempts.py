@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage
 from balancer.endpoint import Endpoint, Lease, Outcome, outcome_of
@@ -68,14 +68,14 @@ class ProgramAttempts:
         # Later odd ends are reported to it as failures, until such a program ends well there.
         self._doubted: set[str] = set()
 
-    # -- the plan ------------------------------------------------------------------------------------
+    # -- the plans -----------------------------------------------------------------------------------
 
     def unable(self, language: str) -> frozenset[str]:
         """Return the endpoints that do not run `language`. May ask an endpoint for its languages."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
-    def plan(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlan, LeaseRequest]:
-        """Return the attempt plan and the lease request of `pending`.
+    def plans(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlans, LeaseRequest]:
+        """Return what makes the attempt plan of `pending`, and its lease request.
 
         Args:
             pending: the run.
@@ -98,7 +98,7 @@ class ProgramAttempts:
             shuns=pending.shuns,
         )
         outage = None if brief else self._outage
-        plan = AttemptPlan(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
+        plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
         wanted = pending.wanted
         asked = replace(
             self._asked,
@@ -107,7 +107,7 @@ class ProgramAttempts:
             key=wanted.key or self._asked.key,
             holder=self._asked.holder or f"{wanted.problem}: {wanted.stage.value}",
         )
-        return plan, asked
+        return plans, asked
 
     def given_up(self, error: BalancerError, plan: AttemptPlan, at: str, language: str) -> ProgramResult:
         """Return the result of a run whose attempts ended with `error`, last at the endpoint `at`. Raises Stopped."""

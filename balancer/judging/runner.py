@@ -105,13 +105,13 @@ class Runner:
 
     def _carry_out(self, pending: PendingRun) -> ProgramResult:
         attempts, wanted = self.attempts, pending.wanted
-        plan, asked = attempts.plan(pending, attempts.unable(wanted.program.language))
+        plans, asked = attempts.plans(pending, attempts.unable(wanted.program.language))
         make = partial(self._make, wanted)
-        drive = ThreadDriver(self._pool.engine, plan, asked, make, sleep=self.pause, clock=attempts.clock, tells=False)
+        drive = ThreadDriver(self._pool.engine, plans, asked, make, sleep=self.pause, clock=attempts.clock, tells=False)
         try:
             return ProgramResult(drive.run(), at=drive.at)
         except BalancerError as error:
-            return attempts.given_up(error, plan, drive.at, wanted.program.language)
+            return attempts.given_up(error, drive.plan, drive.at, wanted.program.language)
 
     def _make(self, wanted: ProgramRun, run: Run, hand: list[Lease]) -> Execution:
         return self.attempts.make(wanted, hand[0])

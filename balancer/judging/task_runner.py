@@ -61,16 +61,16 @@ class TaskRunner:
 
     async def _carry_out(self, pending: PendingRun) -> ProgramResult:
         attempts, wanted = self._attempts, pending.wanted
-        plan, asked = attempts.plan(pending, await self._unable_of(wanted.program.language))
+        plans, asked = attempts.plans(pending, await self._unable_of(wanted.program.language))
 
         async def make(run: Run, hand: list[Lease]) -> Execution:
             return await self._make(wanted, hand)
 
-        drive = TaskDriver(self._tasks.pool.engine, plan, asked, make, tells=False)
+        drive = TaskDriver(self._tasks.pool.engine, plans, asked, make, tells=False)
         try:
             return ProgramResult(await drive.run(), at=drive.at)
         except BalancerError as error:
-            return attempts.given_up(error, plan, drive.at, wanted.program.language)
+            return attempts.given_up(error, drive.plan, drive.at, wanted.program.language)
 
     async def _unable_of(self, language: str) -> frozenset[str]:
         known = self._unable.get(language)

@@ -23,12 +23,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from os.path import dirname, sep
 from traceback import clear_frames
 from typing import Any, TypeVar
 
 from balancer.core import Core, Waiter
+from balancer.core.attempt_plan import AttemptPlans
+from balancer.core.decisions import CallPolicy
 from balancer.core.events import Ended, Event, Granted, Queued
 from balancer.core.metrics import PoolStats
 from balancer.core.readings import Snapshot
@@ -331,6 +333,13 @@ class Engine:
     def hedged(self, name: str) -> None:
         """Count a hedge of a slow call, at endpoint `name`."""
         self.change(lambda now: self.core.hedged(name, now))
+
+    @cached_property
+    def plans(self) -> AttemptPlans:
+        """Makes the attempt plans of calls that set no limits of their own."""
+        return AttemptPlans(
+            CallPolicy(retries=self.retries, wait_s=self.acquire_timeout_s), budget=self.budget, rng=self.jitter
+        )
 
     @property
     def has_quotas(self) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Unpack
 
-from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, may_go_elsewhere, outcome_of
 from balancer.errors import AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters
@@ -18,9 +17,9 @@ from balancer.transports.exchange import beginning, reads_more
 from balancer.transports.forwarding import headers_of, joined
 from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lease
 from balancer.transports.reports import hear, usage_for
-from balancer.transports.request_options import RequestKeywords, RequestOptions
+from balancer.transports.request_options import RequestKeywords, RequestOptions, RequestPlans
 from balancer.transports.resend import ResendRule, Sending
-from balancer.transports.sync import CountsAs, answered
+from balancer.transports.sync import BoundDriver
 
 require("requests", "BalancedAdapter")
 
@@ -71,6 +70,7 @@ class BalancedAdapter(HTTPAdapter):
         self._options = RequestOptions(**options)
         super().__init__(pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS)
         self._pool = pool
+        self._plans = RequestPlans(pool.engine, self._options)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of connections."""
@@ -91,18 +91,16 @@ class BalancedAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Return the answer of some endpoint. Its body holds the lease. Raises the errors of requests."""
         pool = self._pool
-        asked = self._options.asked(request, counted=pool.engine.has_quotas)
-        plan = AttemptPlan(self._options.terms(pool.engine, None), budget=pool.engine.budget, rng=pool.engine.jitter)
-
+        asked = self._options.always or self._options.asked(request, counted=pool.engine.has_quotas)
         rule = ResendRule(self._options.resend, request.method, request.headers)
 
-        def attempt(lease: Lease, run: Run, counts_as: CountsAs) -> Response:
+        def send(drive: BoundDriver, lease: Lease, run: Run) -> Response:
             sending = Sending()
             try:
                 with sending.in_thread():
                     return self._attempt(request, lease, args, kwargs)
             except BaseException as error:
-                end_lease(lease, counts_as(error))
+                end_lease(lease, drive.counts_as(error))
                 if not isinstance(error, Exception):
                     raise
                 refusal = rule.refuses(sending, error) if may_go_elsewhere(error) else ""
@@ -110,11 +108,12 @@ class BalancedAdapter(HTTPAdapter):
                 if not why:
                     raise
                 error.add_note(f"it was not tried again: {why}")
-                tell_where(error, plan.tries, lease.endpoint.name)
+                tell_where(error, drive.plan.tries, lease.endpoint.name)
                 raise FinalFailure(error) from None
 
         try:
-            return answered(pool, plan, asked, attempt)
+            answer: Response = BoundDriver(pool.engine, self._plans.of(None), asked, send).run()
+            return answer
         except Exception as error:
             ended = error.error if isinstance(error, FinalFailure) else error
         return _came_to(ended, request)
@@ -123,8 +122,7 @@ class BalancedAdapter(HTTPAdapter):
         endpoint = lease.endpoint
         sent = request.copy()
         sent.url = joined(endpoint.url, request.path_url)
-        _, ours = headers_of(endpoint)
-        sent.headers.update(ours)
+        sent.headers.update(headers_of(endpoint))
         if self._options.load:
             sent.headers.setdefault(ASK, "TEXT")
         if isinstance(request._body_position, int):

@@ -7,18 +7,18 @@ with an error. The transports wait and read.
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 from balancer.client_errors import REFUSALS, says_spent, status_of
 from balancer.core.attempt_plan import AttemptPlan
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease, Outcome, may_go_elsewhere, outcome_of
-from balancer.load import ASK
+from balancer.load import ASK, REPORTS
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
 from balancer.shells.acts import Acts
@@ -37,7 +37,7 @@ from balancer.transports.errors import (
 from balancer.transports.forwarding import RequestBody, forwarded
 from balancer.transports.leased_body import BegunBody, end_lease, leased_body_class
 from balancer.transports.reports import hear, usage_for
-from balancer.transports.request_options import RequestKeywords, RequestOptions
+from balancer.transports.request_options import RequestKeywords, RequestOptions, RequestPlans
 from balancer.transports.resend import ResendRule, Sending
 
 if TYPE_CHECKING:
@@ -75,36 +75,51 @@ class StepTimeouts:
         return type(error).__name__ in self._excused
 
 
+class Drive(Protocol):
+    """The driver of a request, for a thread or a task."""
+
+    @property
+    def plan(self) -> AttemptPlan:
+        """The attempt plan of the request."""
+        ...
+
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return the error that ends the lease, given an error, an interrupt or a cancellation."""
+        ...
+
+
 class RequestExchange:
     """One request, from its client and back.
 
     Attributes:
         http: the client's library, httpx2 or httpx.
         asked: what it asks the pool for.
-        plan: its attempt plan.
+        plans: makes its attempt plan.
     """
 
-    def __init__(self, pool: Pool, options: RequestOptions, http: ModuleType, request: Any) -> None:
+    _limits: StepTimeouts | None = None  # of the current attempt, until the head of its answer has arrived
+    _sending = Sending()  # of the current attempt, if its rule wants that
+
+    def __init__(
+        self, pool: Pool, options: RequestOptions, plans: RequestPlans, http: ModuleType, request: Any
+    ) -> None:
         self.http = http
-        self.asked = options.asked(request, counted=pool.engine.has_quotas)
-        policy = options.terms(pool.engine, pool_timeout_of(request))
-        self.plan = AttemptPlan(policy, budget=pool.engine.budget, rng=pool.engine.jitter)
+        self.asked = options.always or options.asked(request, counted=pool.engine.has_quotas)
+        self.plans = plans.of(pool_timeout_of(request))
         self._request = request
         self._asks_load = options.load
         self._clock = pool.clock
-        self._limits: StepTimeouts | None = None  # of the current attempt, until the head of its answer has arrived
         self._body = RequestBody(http, request.stream)
         self._rule = ResendRule(options.resend, request.method, request.headers)
-        self._sending = Sending()
 
     def attempt(
         self,
         inner: Any,
+        drive: Drive,
         lease: Lease,
         run: Run = _UNCUT,
         *,
         later: bool = False,
-        counts_as: Callable[[BaseException], BaseException] = lambda error: error,
     ) -> Acts[Any]:
         """Send the request to the leased endpoint. Return its answer, which holds the lease.
 
@@ -115,10 +130,10 @@ class RequestExchange:
 
         Args:
             inner: sends the request.
+            drive: its driver.
             lease: of the endpoint. ConfigError if its URL is not http or https.
             run: see above.
             later: True in a task.
-            counts_as: returns the error that ends the lease, given an error, an interrupt or a cancellation.
         """
         stream = None
         try:
@@ -128,7 +143,8 @@ class RequestExchange:
                 self._limits.lift()
                 self._limits = None
             stream = answer.stream
-            hear(answer.headers, lease)
+            if not REPORTS.isdisjoint([name.lower() for name, _ in answer.headers.raw]):
+                hear(answer.headers, lease)
             refusal = status_error(self.http, self._request, answer, lease.endpoint)
             pieces, outcome = (aiter if later else iter)(stream), outcome_of(refusal)
             first = yield from beginning(partial(anext if later else next, pieces, None), refusal)
@@ -140,7 +156,7 @@ class RequestExchange:
                 stream.close()
             raise
         except BaseException as error:
-            failed = self._failed(error, lease, counts_as(error))  # first, as the following steps may be cancelled
+            failed = self._failed(error, lease, drive)  # first, as the following steps may be cancelled
             if stream is not None:
                 with suppress(Exception):
                     yield stream.aclose if later else stream.close
@@ -184,8 +200,9 @@ class RequestExchange:
             body.end_read(answer.content)
         return answer
 
-    def _failed(self, error: BaseException, lease: Lease, counts_as: BaseException) -> BaseException:
+    def _failed(self, error: BaseException, lease: Lease, drive: Drive) -> BaseException:
         """End the lease of a failed attempt, and return the error to raise."""
+        counts_as = drive.counts_as(error)
         if not isinstance(error, Exception):
             end_lease(lease, counts_as)
             return error
@@ -201,18 +218,17 @@ class RequestExchange:
         if not why:
             return shown
         shown.add_note(f"it was not tried again: {why}")
-        tell_where(shown, self.plan.tries, lease.endpoint.name)
+        tell_where(shown, drive.plan.tries, lease.endpoint.name)
         return FinalFailure(shown, last_word=bool(refusal))
 
-    def came_to(self, error: Exception) -> Any:
+    def came_to(self, error: Exception, drive: Drive) -> Any:
         """Return the last answer, if the plan ended with one. Else raise its error, as the client's library would."""
         last = error.error if isinstance(error, FinalFailure) else error
         answer = last_answer(last)
-        retries = self.plan.terms.attempts > 1 and may_go_elsewhere(
-            last
-        )  # the pool's part, also if its budget is empty
-        retried = error.last_word if isinstance(error, FinalFailure) else retries or self.plan.tries > 1
-        last_word = retried or self._clock() >= self.plan.until_s or says_spent(last)
+        plan = drive.plan
+        retries = plan.terms.attempts > 1 and may_go_elsewhere(last)  # the pool's part, also if its budget is empty
+        retried = error.last_word if isinstance(error, FinalFailure) else retries or plan.tries > 1
+        last_word = retried or self._clock() >= plan.until_s or says_spent(last)
         if answer is None:
             raise for_client(self.http, self._request, last, last_word=last_word)
         if last_word:
@@ -247,12 +263,14 @@ class TransportBase:
             require("transports", type(self).__name__)
         self._pool = whole
         self._options = RequestOptions(**options)
+        self._plans = RequestPlans(whole.engine, self._options)
         self._given = inner
         self._made: dict[str, Any] = {}
         self._lock = Lock()
 
     def _exchange(self, request: Any) -> RequestExchange:
-        return RequestExchange(self._pool, self._options, _library_of(request), request)
+        kind: Any = type(request)
+        return RequestExchange(self._pool, self._options, self._plans, _library_of(kind), request)
 
     def _inner(self, http: ModuleType) -> Any:
         if self._given is not None:
@@ -304,14 +322,13 @@ def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:
     return read
 
 
-def _library_of(request: Any) -> ModuleType:
-    """Return the library of a request, httpx2 or httpx."""
-    kinds = (each.__module__.partition(".")[0] for each in type(request).__mro__)
+@lru_cache(16)
+def _library_of(request: type) -> ModuleType:
+    """Return the library of a class of requests, httpx2 or httpx."""
+    kinds = (each.__module__.partition(".")[0] for each in request.__mro__)
     name = next((kind for kind in kinds if kind in _KINDS), None)
     if name is None:
-        raise TypeError(
-            f"found a request of {type(request).__module__}; this transport takes those of httpx2 and httpx"
-        )
+        raise TypeError(f"found a request of {request.__module__}; this transport takes those of httpx2 and httpx")
     return import_module(name)
 
 

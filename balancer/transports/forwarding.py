@@ -57,13 +57,20 @@ def joined(endpoint_url: str, target: str) -> str:
     return f"{scheme}://{place}{base}/{path.lstrip('/')}{asks}{query}"
 
 
-def headers_of(endpoint: Endpoint) -> tuple[frozenset[str], list[tuple[str, str]]]:
-    """Return the headers for every request to `endpoint`, and the lower-case names that they replace."""
-    ours = dict(endpoint.headers)
-    names = frozenset(name.lower() for name in ours)
-    if "host" not in names:
-        ours["Host"] = _split(endpoint.url)[1].rpartition("@")[2]
-    return names | {"host"}, list(ours.items())
+@lru_cache(1024)
+def _url(http: ModuleType, endpoint_url: str, target: bytes) -> Any:
+    """Return the URL for a request; see `joined`. To read a URL takes a client as long as all that is done here."""
+    return http.URL(joined(endpoint_url, target.decode("ascii")))
+
+
+def headers_of(endpoint: Endpoint) -> dict[str, str]:
+    """Return the headers for every request to `endpoint`. They replace those of the client, in whatever case."""
+    ours = {"Host": _split(endpoint.url)[1].rpartition("@")[2]}
+    if endpoint.headers:
+        if any(name.lower() == "host" for name in endpoint.headers):
+            ours.clear()
+        ours.update(endpoint.headers)
+    return ours
 
 
 def without_secrets(text: str, endpoint: Endpoint) -> str:
@@ -143,12 +150,13 @@ def forwarded(http: ModuleType, request: Any, endpoint: Endpoint, body: RequestB
     Raises:
         ConfigError: the endpoint's URL is not http or https.
     """
-    replaced, ours = headers_of(endpoint)
-    kept = [pair for pair in request.headers.raw if pair[0].decode("latin-1").lower() not in replaced]
-    return http.Request(
+    sent = http.Request(
         request.method,
-        joined(endpoint.url, request.url.raw_path.decode("ascii")),
-        headers=[*((name.encode(), value.encode()) for name, value in ours), *kept],
+        _url(http, endpoint.url, request.url.raw_path),
+        headers=request.headers,
         stream=body.stream(),
         extensions=dict(request.extensions),
     )
+    for name, value in headers_of(endpoint).items():
+        sent.headers[name] = value
+    return sent

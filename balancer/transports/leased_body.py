@@ -10,11 +10,9 @@ is then abandoned, and its pool ends it as IGNORED (docs/decisions/core.md).
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from balancer.endpoint import Lease, Outcome
 from balancer.errors import LeaseError, PoolForked
@@ -33,15 +31,16 @@ def end_lease(
     """End `lease` if it is still out: after `error`, or with `outcome`. Never raises, as the answer matters more."""
     if lease.ended:
         return
-    with suppress(LeaseError, PoolForked):
+    try:
         if error is not None:
             lease.release_after(error)
         else:
             lease.release(outcome, tokens=tokens)
+    except (LeaseError, PoolForked):
+        pass
 
 
-@dataclass(frozen=True, slots=True)
-class BegunBody:
+class BegunBody(NamedTuple):
     """A body of which the first piece has arrived.
 
     Attributes:

@@ -4,20 +4,22 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypedDict
 
+from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.resend import RESENDS, Resend
 from balancer.values.numbers import checked, seconds, whole
 
-__all__ = ["RequestKeywords", "RequestOptions", "prompt_key", "prompt_tokens"]
+__all__ = ["RequestKeywords", "RequestOptions", "RequestPlans", "prompt_key", "prompt_tokens"]
 
 _NOBODY = frozenset[str]()
 _CHARACTERS = 4  # characters of a token, roughly, in English
+_MOST_WAITS = 64  # limits of clients for which a plan is kept
 _MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _count = partial(whole, least=0)
 
@@ -66,6 +68,9 @@ class RequestOptions:
     Raises:
         ValueError: a number is out of range, or `resend` is unknown.
         TypeError: a string was given for a collection.
+
+    Attributes:
+        always: what each request asks the pool for; None: that depends on the request.
     """
 
     attempts: int = 3
@@ -80,6 +85,7 @@ class RequestOptions:
     tokens: int | Callable[[Any], int | None] | None = None
     load: bool = False
     resend: Resend = "always"
+    always: LeaseRequest | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         checked("attempts", self.attempts, whole)
@@ -96,6 +102,8 @@ class RequestOptions:
                 raise TypeError(f"{name} is {given!r}; it takes a collection of strings, such as {{'a'}}")
             if not callable(given):
                 object.__setattr__(self, name, frozenset(given))
+        if self.tokens is None and not any(map(callable, (self.labels, self.priority, self.key, self.holder))):
+            object.__setattr__(self, "always", self.asked(None))
 
     def asked(self, request: Any, *, counted: bool = True) -> LeaseRequest:
         """Return what `request` asks the pool for. `counted`: False if no tokens count."""
@@ -122,6 +130,30 @@ class RequestOptions:
             wait_s=said_s if self.acquire_timeout_s is None else self.acquire_timeout_s,
             deadline_s=math.inf if self.deadline_s is None else self.deadline_s,
         )
+
+
+class RequestPlans:
+    """The attempt plans of the requests of one transport.
+
+    Args:
+        engine: of the pool.
+        options: the limits of a request.
+    """
+
+    def __init__(self, engine: Engine, options: RequestOptions) -> None:
+        self._engine = engine
+        self._options = options
+        self._known: dict[float | None, AttemptPlans] = {}
+
+    def of(self, wait_s: float | None) -> AttemptPlans:
+        """Return what makes the plan of a request whose client waits so long for a connection; None: unknown."""
+        found = self._known.get(wait_s)
+        if found is None:
+            engine = self._engine
+            found = AttemptPlans(self._options.terms(engine, wait_s), budget=engine.budget, rng=engine.jitter)
+            if len(self._known) < _MOST_WAITS:
+                self._known[wait_s] = found
+        return found
 
 
 def _of(given: Any, request: Any) -> Any:

@@ -93,7 +93,7 @@ class ResendRule:
     """
 
     def __init__(self, resend: Resend, method: str | None, headers: Mapping[str, Any]) -> None:
-        repeats = (method or "").upper() in _IDEMPOTENT or bool(headers.get(_KEY))
+        repeats = resend != "always" and ((method or "").upper() in _IDEMPOTENT or bool(headers.get(_KEY)))
         self._resend = "always" if repeats else resend
 
     @property

@@ -7,15 +7,15 @@ import math
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import Run
 from balancer.endpoint import Lease
 from balancer.errors import CannotTell
-from balancer.pool.pool import Pool
 from balancer.shells.acts import follow
-from balancer.shells.driver import ThreadDriver
+from balancer.shells.driver import AbstractThreadDriver
+from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.exchange import TransportBase
 from balancer.transports.time_bound import TimeBound, bind
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 else:
     _Both = object  # no base class is needed: both libraries only call the methods
 
-__all__ = ["BalancedTransport", "CountsAs", "answered"]
-
-
-T = TypeVar("T")
-
-CountsAs = Callable[[BaseException], BaseException]
-"""Returns the error that ends a lease, for the error of its attempt."""
+__all__ = ["BalancedTransport", "BoundDriver"]
 
 
 class BalancedTransport(TransportBase, _Both):
@@ -61,17 +55,18 @@ class BalancedTransport(TransportBase, _Both):
         """
         exchange = self._exchange(request)
         inner = self._inner(exchange.http)
-        if exchange.plan.terms.deadline_s < math.inf:
+        if exchange.plans.policy.deadline_s < math.inf:
             bind(inner)
 
-        def attempt(lease: Lease, run: Run, counts_as: CountsAs) -> Any:
-            return follow(exchange.attempt(inner, lease, run, counts_as=counts_as))
+        def send(drive: BoundDriver, lease: Lease, run: Run) -> Any:
+            return follow(exchange.attempt(inner, drive, lease, run))
 
+        drive = BoundDriver(self._pool.engine, exchange.plans, exchange.asked, send)
         try:
-            return answered(self._pool, exchange.plan, exchange.asked, attempt)
+            return drive.run()
         except Exception as error:
             ended = error
-        return exchange.came_to(ended)
+        return exchange.came_to(ended, drive)
 
     def close(self) -> None:
         """Close all connections. The pool stays open."""
@@ -90,37 +85,41 @@ class BalancedTransport(TransportBase, _Both):
         self.close()
 
 
-def answered(pool: Pool, plan: AttemptPlan, asked: LeaseRequest, attempt: Callable[[Lease, Run, CountsAs], T]) -> T:
-    """Return the answer of an attempt along `plan`. Its body keeps the lease. Raises the error that ends the plan.
-
-    An attempt that still runs at its deadline is ended, as it would be in a task: `DeadlinePassed`.
+class BoundDriver(AbstractThreadDriver[Any]):
+    """One request along its plan. An attempt that still runs at the deadline is ended, as it would be in a task.
 
     Args:
-        pool: leases the endpoints.
-        plan: a new plan.
-        asked: what its leases ask for.
-        attempt: makes one attempt. If it raises an error, it has ended the lease by what that error counts as, which
-            its third argument returns.
+        engine, plans, asked: as for `CallDriver`.
+        send: makes one attempt, given this driver, the lease and the run. The answer keeps the lease. If it raises an
+            error, it has ended the lease by `counts_as` of the error.
     """
 
-    def make(run: Run, hand: list[Lease]) -> T:
-        bound = TimeBound(run.cut_s)
+    def __init__(
+        self, engine: Engine, plans: AttemptPlans, asked: LeaseRequest, send: "Callable[[BoundDriver, Lease, Run], Any]"
+    ) -> None:
+        super().__init__(engine, plans, asked)
+        self._send = send
 
-        def counts_as(error: BaseException) -> BaseException:
-            if not bound.is_over or not isinstance(error, Exception):
-                return error
-            return driver.late() if run.cut_blames else CannotTell("it was asked too late")
-
+    def attempt(self, run: Run) -> Any:
+        """Make one attempt."""
+        self._run_now, self._bound = run, TimeBound(run.cut_s)
         try:
-            with bound:
-                answer = attempt(hand[0], run, counts_as)
+            with self._bound:
+                answer = self._send(self, self.hand[0], run)
         except Exception:
-            if not bound.is_over:
+            if not self._bound.is_over:
                 raise
         else:
-            hand.clear()  # now the body has the lease
+            self.hand.clear()  # now the body has the lease
             return answer
-        raise driver.overrun()
+        raise self.overrun()
 
-    driver: ThreadDriver[T] = ThreadDriver(pool.engine, plan, asked, make, sleep=time.sleep)
-    return driver.run()
+    def counts_as(self, error: BaseException) -> BaseException:
+        """Return the error that ends the lease, for an attempt that ended by `error`."""
+        if not self._bound.is_over or not isinstance(error, Exception):
+            return error
+        return self.late() if self._run_now.cut_blames else CannotTell("it was asked too late")
+
+    def pause(self, pause_s: float) -> None:
+        """Wait so many seconds."""
+        time.sleep(pause_s)

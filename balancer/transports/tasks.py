@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from balancer.core.decisions import Run
-from balancer.endpoint import Lease
 from balancer.shells.acts import follow_in_task
-from balancer.shells.tasks.driver import TaskDriver
-from balancer.transports.exchange import TransportBase
+from balancer.shells.engine import Engine
+from balancer.shells.tasks.driver import AbstractTaskDriver
+from balancer.transports.exchange import RequestExchange, TransportBase
 
 if TYPE_CHECKING:
     import httpx
@@ -38,19 +38,12 @@ class AsyncBalancedTransport(TransportBase, _Both):
     async def handle_async_request(self, request: Any) -> Any:
         """Return the answer of some endpoint. Its body holds the lease. Raises as `BalancedTransport` does."""
         exchange = self._exchange(request)
-        inner = self._inner(exchange.http)
-
-        async def make(run: Run, hand: list[Lease]) -> Any:
-            answer = await follow_in_task(exchange.attempt(inner, hand[0], later=True, counts_as=drive.counts_as))
-            hand.clear()  # now the body has the lease
-            return answer
-
-        drive: TaskDriver[Any] = TaskDriver(self._pool.engine, exchange.plan, exchange.asked, make)
+        drive = _RequestDriver(self._pool.engine, exchange, self._inner(exchange.http))
         try:
             return await drive.run()
         except Exception as error:
             ended = error
-        return exchange.came_to(ended)
+        return exchange.came_to(ended, drive)
 
     async def aclose(self) -> None:
         """Close all connections. The pool stays open."""
@@ -67,3 +60,18 @@ class AsyncBalancedTransport(TransportBase, _Both):
         traceback: TracebackType | None = None,
     ) -> None:
         await self.aclose()
+
+
+class _RequestDriver(AbstractTaskDriver[Any]):
+    """One request along its plan."""
+
+    def __init__(self, engine: Engine, exchange: RequestExchange, inner: Any) -> None:
+        super().__init__(engine, exchange.plans, exchange.asked)
+        self._exchange = exchange
+        self._inner = inner
+
+    async def attempt(self, run: Run) -> Any:
+        """Make one attempt."""
+        answer = await follow_in_task(self._exchange.attempt(self._inner, self, self.hand[0], later=True))
+        self.hand.clear()  # now the body has the lease
+        return answer

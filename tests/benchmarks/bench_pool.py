@@ -5,6 +5,7 @@
 What runs in one thread is timed in that thread's CPU time, so that a busy machine does not count.
 """
 
+import asyncio
 import gc
 import queue
 import threading
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from balancer import Endpoint, Pool
+from balancer import Endpoint, Lease, Pool
 from balancer.core.metrics import jain_index
 from balancer.plugins.registry import default_registry
 from balancer.settings.rules import HealthSettings
@@ -65,6 +67,35 @@ def lease_run(pool: Pool, pairs: int) -> None:
     for _ in range(pairs):
         with lease():
             pass
+
+
+def call_run(pool: Pool, pairs: int, **asked: Any) -> None:
+    def work(lease: Lease) -> None:
+        pass
+
+    for _ in range(pairs):
+        pool.call(work, **asked)
+
+
+def task_lease_run(pool: Pool, pairs: int) -> None:
+    async def run() -> None:
+        lease = pool.aio.lease
+        for _ in range(pairs):
+            async with lease():
+                pass
+
+    asyncio.run(run())
+
+
+def task_call_run(pool: Pool, pairs: int) -> None:
+    async def run() -> None:
+        async def work(lease: Lease) -> None:
+            pass
+
+        for _ in range(pairs):
+            await pool.aio.call(work)
+
+    asyncio.run(run())
 
 
 def queue_of(size: int) -> "queue.Queue[int]":
@@ -218,6 +249,32 @@ def report_one_thread(effort: Effort) -> None:
     )
 
 
+def report_calls(effort: Effort) -> None:
+    """Print what `pool.call` costs, in leases."""
+    pool = pool_of("fifo", 4, HealthSettings())
+    lease, task_lease = "a lease", "a lease in a task"
+    runs: dict[str, Run] = {
+        lease: partial(acquire_run, pool),
+        "pool.call": partial(call_run, pool),
+        "pool.call, with a key": partial(call_run, pool, key="a"),
+        "pool.call, with a deadline": partial(call_run, pool, deadline_s=60.0),
+        task_lease: partial(task_lease_run, pool),
+        "pool.aio.call": partial(task_call_run, pool),
+    }
+    turns = in_turns({name: partial(timed, partial(run, effort.pairs)) for name, run in runs.items()}, effort.turns)
+
+    def cells(name: str) -> Row:
+        us = turns.median(name) * 1e6 / effort.pairs
+        leases = (f"{turns.ratio(name, base):.2f}" for base in (lease, task_lease))
+        return name, f"{us:.2f}", *leases, "<= 3 leases" if name in ("pool.call", "pool.aio.call") else ""
+
+    show(
+        "what | us | in leases | in leases of tasks | target",
+        map(cells, runs),
+        f"Calls, fifo, 4 endpoints, health on; {effort.turns} turns of {effort.pairs}, CPU time, medians",
+    )
+
+
 def semaphore() -> Hold:
     slots = threading.Semaphore(ENDPOINTS)
     return within(lambda: slots)
@@ -259,6 +316,7 @@ def main() -> None:
     """Measure and print."""
     effort = SHORT if options(__doc__, "some seconds instead of a minute; rougher").short else FULL
     report_one_thread(effort)
+    report_calls(effort)
     report_crowd(effort)
 
 

@@ -3,30 +3,33 @@
     python -m tests.benchmarks.bench_sandbox [--short]
 
 Python that prints a number, and the same in C++: as a subprocess; below `bwrap` with all namespaces and the binds that
-a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end.
-All three in turn, so that what else the machine does meets them alike. Medians of wall milliseconds, and of the ratios
-of neighbours. An executor has its next sandbox made while others are at work, so that a run does not wait for it; made
-it has to be all the same, so what a run costs where a thread for each core makes runs is shown as well.
+a program needs; and by a `LocalExecutor`, which adds limits, a filter, a group, a user, a private folder and its end:
+the same program again, and a new one each time (Python). All in turn, so that what else the machine does meets them
+alike. Milliseconds of CPU of all processes, as a control group counts them (needs root); medians, and of the ratios of
+neighbours. One run after the other, and a thread for each core that makes runs.
 """
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import count
 from pathlib import Path
 
 from balancer.program import ExecutorOptions, Limits, Program
 from balancer.sandbox.languages.layout import lay_out
+from balancer.sandbox.local.cgroups import ControlGroup, own_cgroups
 from balancer.sandbox.local.compile import CompileJob
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.jail import probe
-from tests.benchmarks.harness import Turns, in_turns, options, timed
+from tests.benchmarks.harness import Turns, in_turns, options
 
-ROUNDS, SHORT = 200, 15
-_TURNS = 3
+TURNS, SHORT = 40, 4
+_RUNS = 5  # of each way in a turn
+_SETTLE_S = 0.05  # for what an executor prepares or removes after a run
 _LIMITS = Limits(cpu_s=2.0, wall_s=60.0)
 _SOURCES = {"python": "print(7)\n", "cpp": '#include <cstdio>\nint main() { puts("7"); }\n'}
 _BWRAP = (
@@ -37,16 +40,10 @@ _BWRAP = (
 )
 
 
-def _timed(act: Callable[[], bytes]) -> float:
-    def ends() -> None:
-        assert act() == b"7\n"
-
-    return timed(ends, time.perf_counter)
-
-
 def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Callable[[], bytes]]:
     """Return the ways to run the program, each of which returns what it printed."""
     program = Program(language, _SOURCES[language])
+    numbers = count()
     if language == "cpp":
         known = executor._toolchain.languages[language]
         compiled = executor._compiler.compile(CompileJob(known, lay_out(known, program), _LIMITS))
@@ -62,51 +59,71 @@ def _ways(executor: LocalExecutor, language: str, folder: Path) -> dict[str, Cal
     def subprocess_of(*argv: str) -> Callable[[], bytes]:
         return lambda: subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
 
-    return {
+    ways = {
         "subprocess": subprocess_of(*command),
         "bwrap": subprocess_of(*_BWRAP, *show, "--", *inside),
         "run": lambda: executor.run(program, b"", _LIMITS, {}).stdout,
     }
+    if language == "python":  # a new program of a compiled language is a compiler's run first
+        ways["new"] = lambda: (
+            executor.run(Program(language, f"{program.source}# {next(numbers)}"), b"", _LIMITS, {}).stdout
+        )
+    return ways
 
 
 def main() -> None:
-    """Print a line for each language."""
-    rounds = SHORT if options(__doc__, "fewer rounds").short else ROUNDS
+    """Print two lines for each language, from a process that is in a control group of its own."""
+    turns = SHORT if options(__doc__, "fewer turns").short else TURNS
     if reason := probe("bubblewrap"):
         print(f"nothing to compare with, as bubblewrap does not work here: {reason}")
         return
+    with own_cgroups().lend() as group:
+        if group is None or group.cpu_s() is None:
+            print("nothing can be measured, as no control group can be made here: run as root")
+            return
+        sys.stdout.flush()
+        if child := os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        status = 1
+        try:
+            group.add([os.getpid()])
+            _measure(group, turns)
+            status = 0
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+
+def _measure(group: ControlGroup, turns: int) -> None:
     executor = LocalExecutor("local://bench", ExecutorOptions(isolation="bubblewrap"))
     try:
         with tempfile.TemporaryDirectory(prefix="balancer-bench-") as folder:
             for language in _SOURCES:
                 ways = _ways(executor, language, Path(folder))
-                _show(language, in_turns({name: partial(_timed, act) for name, act in ways.items()}, rounds))
-                _show_busy(language, _busy(ways, rounds))
+                for threads in (1, os.cpu_count() or 1):
+                    with ThreadPoolExecutor(threads) as makers:
+                        acts = {name: _spent(group, act, makers) for name, act in ways.items()}
+                        _show(f"{language}, {threads} at once", in_turns(acts, turns))
     finally:
         executor.close()
 
 
-def _busy(ways: dict[str, Callable[[], bytes]], rounds: int) -> dict[str, float]:
-    """Return the seconds of each run where a thread for each core makes runs, the ways in turn."""
-    took = dict.fromkeys(ways, 0.0)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        for _ in range(_TURNS):
-            for name, act in ways.items():
-                all_s = timed(lambda act=act: list(threads.map(_timed, [act] * rounds)), time.perf_counter)
-                took[name] += all_s / rounds / _TURNS
-    return took
+def _spent(group: ControlGroup, act: Callable[[], bytes], makers: ThreadPoolExecutor) -> Callable[[], float]:
+    """Return what makes some runs, and returns the CPU seconds of one."""
+
+    def spend() -> float:
+        began_s = group.cpu_s() or 0.0
+        assert {*makers.map(lambda _: act(), range(_RUNS))} == {b"7\n"}
+        time.sleep(_SETTLE_S)
+        return ((group.cpu_s() or 0.0) - began_s) / _RUNS
+
+    return spend
 
 
-def _show_busy(language: str, took: dict[str, float]) -> None:
-    each = ", ".join(f"{name} {took_s * 1e3:.2f} ms" for name, took_s in took.items())
-    print(f"{language:7} all cores busy: {each}; run / bwrap {took['run'] / took['bwrap']:.2f}", flush=True)
-
-
-def _show(language: str, turns: Turns) -> None:
+def _show(title: str, turns: Turns) -> None:
     medians = ", ".join(f"{name} {turns.median(name) * 1e3:.2f} ms" for name in turns.took)
-    fastest = min(turns.took["run"]) / min(turns.took["bwrap"])
-    ratio = turns.ratio("run", "bwrap")
-    print(f"{language:7} {medians}; run / bwrap {ratio:.2f} (of the fastest of each {fastest:.2f})", flush=True)
+    ratios = ", ".join(f"{name} / bwrap {turns.ratio(name, 'bwrap'):.2f}" for name in turns.took if name != "bwrap")
+    print(f"{title}: {medians}; {ratios}", flush=True)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ class Driver:
             Tie: it has two events at one instant.
         AssertionError: the naive model does not agree with the core.
         """
-        with patch("balancer.shells.calls.AttemptPlan", recording(self._decisions)), self._by_hand():
+        with patch("balancer.core.attempt_plan.AttemptPlan", recording(self._decisions)), self._by_hand():
             try:
                 self._prepare()
                 while self._due[0][0] < self._plan.horizon_s:

@@ -294,7 +294,7 @@ def test_an_endpoint_that_rests_is_waited_for_by_the_clock(library: type[Library
         with pytest.raises(EndpointOverloaded):
             async with pool.aio.lease():
                 raise EndpointOverloaded("busy", retry_after_s=0.05)
-        assert pool.stats().endpoints[0].health == "resting"
+        assert pool.stats().endpoints[0].health in ("resting", "slow_start")  # it may be over on a busy machine
         async with pool.aio.lease(timeout=60) as lease:
             assert lease.endpoint.name == "a"
 

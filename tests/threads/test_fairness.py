@@ -109,7 +109,7 @@ def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> No
     took_s = time.monotonic() - started_s
     stats = pool.stats()
     assert (stats.acquired, stats.timed_out, stats.acquire_rate) == (30, 0, 1.0)
-    assert [e.leases for e in stats.endpoints] == [15, 15]
+    assert min(e.leases for e in stats.endpoints) >= 5  # a thread that slept too long leaves its endpoint to the others
     assert took_s >= 15 * 0.05
     assert took_s < stretched(2 * 15 * 0.05)  # work conservation: 30 calls of 50 ms on two are 0.75 s
     assert_nothing_lost(pool, 2)

@@ -12,7 +12,8 @@ import pytest
 from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
 from balancer.core.events import Ended, Event, Hedged
 from balancer.settings.rules import HealthSettings, RetrySettings
-from balancer.shells.calls import HedgeControl, call
+from balancer.shells.calls import call
+from balancer.shells.driver import CallDriver
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import points
 
@@ -307,7 +308,7 @@ _AROUND_THE_LEASE = (
 )
 # Between the return of `acquire` and the store of what it returned: no caller of any pool can see to that. CPython
 # looks for signals after calls of functions in C only, and these are none.
-_IN_NO_HAND = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
+_IN_NO_HAND = ("CallDriver.take_at_once, ", "AbstractThreadDriver._lease, ")
 
 
 def _made_twice(pool: Pool, go: threading.Event) -> str:
@@ -361,16 +362,16 @@ def test_an_interrupt_at_any_point_of_a_call_loses_no_lease(
 
 def _goes_on_alone(pool: Pool) -> None:
     """Check that a slow call on `a` gets no company, though it was asked whether it shall."""
-    stage, asked, another = Stage("a", "b"), threading.Event(), HedgeControl.another
+    stage, asked, another = Stage("a", "b"), threading.Event(), CallDriver.another
 
-    def heard(call_: HedgeControl) -> bool:
+    def heard(call_: CallDriver) -> bool:
         try:
             return another(call_)
         finally:
             asked.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HedgeControl, "another", heard)
+        patch.setattr(CallDriver, "another", heard)
         thread, came = in_background(lambda: call(pool.engine, stage.fn, hedge_after_s=0))
         assert asked.wait(_NEVER_S)
         stage.go["a"].set()

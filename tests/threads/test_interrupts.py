@@ -140,7 +140,7 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests
 # count that as a point as after any call; CPython looks for signals only after calls of functions in C.
-_ON_THE_WAY = ("CallDriver.take_at_once, ", "ThreadDriver._lease, ")
+_ON_THE_WAY = ("CallDriver.take_at_once, ", "AbstractThreadDriver._lease, ")
 
 
 @pytest.mark.more

@@ -20,7 +20,7 @@ import httpx2
 from openai import APIConnectionError, APIStatusError, AuthenticationError, NotFoundError, OpenAI, OpenAIError
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s
-from balancer.core.attempt_plan import AttemptPlan
+from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy, Run
 from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
@@ -341,14 +341,14 @@ class ModelServers:
             retries=self._pool.engine.retries,
             wait_s=self._pool.engine.acquire_timeout_s,
         )
-        plan = AttemptPlan(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
+        plans = AttemptPlans(terms, budget=self._pool.engine.budget, rng=self._pool.engine.jitter, outage=self._outage)
 
         def make(run: Run, hand: list[Lease]) -> ModelReply:
             pause(0)  # after a stop, nothing begins
             with hand[0] as lease:
                 return self._clients[lease.endpoint.name].ask(messages)
 
-        return ThreadDriver(self._pool.engine, plan, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
+        return ThreadDriver(self._pool.engine, plans, LeaseRequest(exclude=spent), make, sleep=pause, tells=False)
 
     def _give_up(self, name: str, error: ServerUnusable) -> None:
         with self._lock:

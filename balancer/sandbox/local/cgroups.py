@@ -22,6 +22,7 @@ __all__ = ["CgroupFolder", "Cgroups", "ControlGroup", "own_cgroups"]
 _RESOURCES = ("cpuacct", "memory", "pids")  # names of version 1; "cpuacct" is part of every group of version 2
 _PREFIX = "balancer-"
 _DEATH_S = 2.0  # timeout for the last process to end
+_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,11 @@ class ControlGroup:
         """
         for folder in self._folders:
             for pid in pids:
-                (folder / "cgroup.procs").write_bytes(b"%d" % pid)
+                _write(folder, "cgroup.procs", pid)
+
+    def processes(self) -> set[int]:
+        """Return its processes, without those that have ended."""
+        return {int(pid) for folder in self._folders for pid in _read(folder, "cgroup.procs").split()}
 
     def cpu_s(self) -> float | None:
         """Return the CPU seconds of its processes, ended ones included; None if they are not counted."""
@@ -71,8 +76,8 @@ class ControlGroup:
         if place is None:
             return None
         if place.version == 1:
-            return int((place.folder / "cpuacct.usage").read_bytes()) * 1e-9
-        return _field(place.folder / "cpu.stat", b"usage_usec") * 1e-6
+            return int(_read(place.folder, "cpuacct.usage")) * 1e-9
+        return _field(place.folder, "cpu.stat", b"usage_usec") * 1e-6
 
     def peak_bytes(self) -> int | None:
         """Return the peak memory of all processes together; None if it is not counted (memory.peak: Linux 5.19)."""
@@ -81,7 +86,7 @@ class ControlGroup:
             return None
         with contextlib.suppress(OSError):
             name = "memory.max_usage_in_bytes" if place.version == 1 else "memory.peak"
-            return int((place.folder / name).read_bytes())
+            return int(_read(place.folder, name))
         return None
 
     def starved(self) -> bool:
@@ -89,13 +94,13 @@ class ControlGroup:
         place = self._places.get("memory")
         if place is None:
             return False
-        return _field(place.folder / ("memory.oom_control" if place.version == 1 else "memory.events"), b"oom_kill") > 0
+        return _field(place.folder, "memory.oom_control" if place.version == 1 else "memory.events", b"oom_kill") > 0
 
     def kill(self) -> None:
         """Kill all processes that are left."""
         folder = next(iter(self._folders))
         deadline_s = time.monotonic() + _DEATH_S
-        while pids := (folder / "cgroup.procs").read_bytes().split():
+        while pids := _read(folder, "cgroup.procs").split():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -109,7 +114,7 @@ class ControlGroup:
             return
         for name in files[place.version]:
             with contextlib.suppress(OSError):
-                (place.folder / name).write_bytes(b"%d" % value)
+                _write(place.folder, name, value)
 
 
 class Cgroups:
@@ -272,10 +277,32 @@ def _sweep(folder: Path) -> None:
                 left.rmdir()
 
 
-def _field(file: Path, name: bytes) -> int:
+def _field(folder: Path, file: str, name: bytes) -> int:
     """Return the number after `name` in a file of lines "name number"; 0 if it is missing."""
-    for line in file.read_bytes().splitlines():
+    for line in _read(folder, file).splitlines():
         key, _, number = line.partition(b" ")
         if key == name:
             return int(number)
     return 0
+
+
+# Some twenty files are read or written for each run. Below are the fewest steps for that.
+
+
+def _read(folder: Path, name: str) -> bytes:
+    fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = b""
+        while more := os.read(fd, _PAGE):
+            content += more
+        return content
+    finally:
+        os.close(fd)
+
+
+def _write(folder: Path, name: str, number: int) -> None:
+    fd = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, b"%d" % number)
+    finally:
+        os.close(fd)

@@ -230,20 +230,40 @@ class ChildProcess:
     tally: ProcessTreeCpu
     lost_root: bool = False  # a nested one was killed from outside, so nothing is known of the program
     inner: list[int] | None = None  # processes below it when it was placed; the last one becomes the program
+    posture: object = None  # of its shell when it was placed
     placed: bool = False  # all of the program will be in the group
     waited_s: float = 0.0  # for a core, when its wall time had run out
     before_s: float = 0.0  # CPU seconds that its group had counted when its program began
     status: int | None = None
     usage: resource.struct_rusage | None = field(default=None, repr=False)
 
-    def place(self) -> None:
-        """Move it to its group while it waits to go on: it starts nothing meanwhile."""
+    def place(self, group: ControlGroup | None) -> None:
+        """Move it to `group` while it waits to go on: it starts nothing meanwhile."""
         self.inner = self._all_inner()
-        if self.group is None or self.inner is None:
+        self.group, self.placed = group, False
+        if group is None or self.inner is None:
             return
         with contextlib.suppress(OSError):
-            self.group.add([self.pid, *self.inner])
+            group.add([self.pid, *self.inner])
+            self.posture = self._posture()
             self.placed = True
+
+    def is_as_before(self) -> bool:
+        """Return whether its program is gone, with all that it started, and has left its shell as it was.
+
+        A program may not signal the first process of its namespace, or trace it, but it may slow it down: it is a
+        process of the same user.
+        """
+        if not self.placed or self.group is None or self.inner is None:
+            return False
+        with contextlib.suppress(OSError):
+            return self.group.processes() == {self.pid, *self.inner[:-1]} and self._posture() == self.posture
+        return False
+
+    def _posture(self) -> object:
+        """Return how the kernel schedules the shell."""
+        shell = self.inner[0] if self.inner and self.nested else self.pid
+        return os.getpriority(os.PRIO_PROCESS, shell), os.sched_getscheduler(shell), os.sched_getaffinity(shell)
 
     def _all_inner(self) -> list[int] | None:
         """Return the processes below it: the first of its namespace and the one that will become the program.

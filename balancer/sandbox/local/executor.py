@@ -155,6 +155,7 @@ class LocalExecutor:
                 program=compiled.binary,
                 fetch=tuple(fetch),
                 spec=SandboxSpec(trees=self._toolchain.trees + trees_of(language)),
+                again=(language.name, program.source, program.extras),
             )
             ended = self._jail.run(command, stop=stop)
         fetched = {name: data for name, data in zip(fetch, ended.fetched, strict=False) if data is not None}

@@ -1,9 +1,11 @@
 """Prepared sandboxes, the warm pool that they wait in, and user ids for programs.
 
-A prepared sandbox has its folder, user and control group before its program is known. It is used for one command.
+A prepared sandbox has its folder, user and control group before its program is known. It is used for one program: once,
+or again if nothing is left of the last run (see `process`). Each run has a control group of its own.
 
 Warm pool: a thread makes objects ahead of use, and closes them after use. If a caller finds none, one more is made for
-the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way.
+the next time, up to a limit. Each one that is taken is replaced. The kind that was asked for longest ago gives way. A
+used object can be kept for the next caller that wants one of its kind.
 
 User ids, if the balancer is root: RLIMIT_NPROC does not limit root, and root may do too much. So each concurrent run
 has a user id that nobody else uses, so that the processes of one run do not count for another. User ids belong to the
@@ -151,6 +153,8 @@ class IsolatedCommand:
         fetch: names of files in its working directory to return, see `ProcessResult.fetched`; needs an isolation.
         spec: of its sandbox.
         asleep_s: wall seconds for which it may sleep; then it is stopped.
+        again: names its program: the sandbox of a run may be used for other runs with an equal name and spec. None:
+            for no other run.
     """
 
     template: tuple[str, ...]
@@ -163,6 +167,7 @@ class IsolatedCommand:
     fetch: tuple[str, ...] = ()
     spec: SandboxSpec = field(default_factory=SandboxSpec)
     asleep_s: float = math.inf
+    again: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +191,43 @@ class SandboxHost:
     uids: UidPool | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class PreparedSandbox:
-    """A sandbox that waits, with all its resources. Used once.
+    """A sandbox that waits, with all its resources.
 
     Args:
-        isolation, layout, group, process: its parts.
+        host: where it was made.
+        layout, process: its parts.
+        group: the control group of its next run, or of the last one.
+        groups: returns that group when it is closed.
         lent: resources to give back when it is closed.
     """
 
-    isolation: Isolation
+    host: SandboxHost
     layout: SandboxLayout
-    group: ControlGroup | None
     process: Sandbox
+    group: ControlGroup | None
+    groups: contextlib.ExitStack
     lent: contextlib.ExitStack
+
+    def settle(self, stop: int | None = None) -> bool:
+        """Wait until it is set up, or ready for another run. Return False if it failed.
+
+        Args:
+            stop: a file descriptor; when it becomes readable, the sandbox is given up.
+
+        Raises:
+            OSError: there is no control group for another run.
+        """
+        if not self.process.runs_again:
+            return self.process.settle(stop)
+        with contextlib.ExitStack() as stack:
+            group = stack.enter_context(self.host.groups.lend())
+            if not self.process.settle(stop, group):
+                return False
+            self.groups.close()  # nothing is in the old one any more
+            self.group, self.groups = group, stack.pop_all()
+        return True
 
     def run(self, wanted: IsolatedCommand, stop: int | None) -> ProcessResult:
         """Run `wanted`, whose spec must be that of the sandbox, and return how it ended.
@@ -215,23 +243,27 @@ class PreparedSandbox:
                 processes=limits.processes + _SHELL_PROCESSES,
             )
         rlimits = self._rlimits(wanted)
-        self._lay_out(wanted, rlimits)
+        again = wanted.again is not None and self.host.isolation.nested and not wanted.fetch
+        self._lay_out(wanted, rlimits, again=again)
         allowed = ProcessLimits(
             limits.cpu_s, limits.wall_s, limits.output_bytes, len(wanted.fetch), rlimits, wanted.asleep_s
         )
-        return self.process.run(allowed, stop)
+        return self.process.run(allowed, stop, again=again)
 
     def close(self) -> None:
         """Kill what is left in it, and give back its resources."""
-        self.lent.close()
+        try:
+            self.process.close()
+            self.groups.close()
+        finally:
+            self.lent.close()
 
-    def _lay_out(self, wanted: IsolatedCommand, rlimits: Mapping[str, tuple[int, int]]) -> None:
+    def _lay_out(self, wanted: IsolatedCommand, rlimits: Mapping[str, tuple[int, int]], *, again: bool) -> None:
         stage, uid = self.layout.stage, self.layout.uid
-        copy = bool(wanted.files) and self.isolation.nested
+        copy = bool(wanted.files) and self.host.isolation.nested
+        argv, limits = self._argv(wanted), prlimit_arguments(rlimits)
         (stage / "stdin").write_bytes(wanted.stdin)
-        (stage / "run").write_bytes(
-            run_file(copy=copy, limits=prlimit_arguments(rlimits), fetch=wanted.fetch, argv=self._argv(wanted))
-        )
+        (stage / "run").write_bytes(run_file(copy=copy, limits=limits, fetch=wanted.fetch, argv=argv, again=again))
         if wanted.files:
             _write_files(stage / "files", wanted.files)
         if uid is not None:
@@ -239,20 +271,20 @@ class PreparedSandbox:
                 os.chown(each, uid, uid)
             if wanted.files:
                 _give(stage / "files", uid)
-        if wanted.program is not None:
+        if wanted.program is not None and not (stage / "program").exists():
             # A link: a file that was just written cannot be started while a process started meanwhile has it open.
             os.link(wanted.program, stage / "program")
 
     def _argv(self, wanted: IsolatedCommand) -> tuple[str, ...]:
-        paths = self.isolation.paths(self.layout)
+        paths = self.host.isolation.paths(self.layout)
         places = {"{program}": paths.program, "{output}": paths.output, "{scratch}": _SCRATCH}
         return (*filled(wanted.template, places), *wanted.args)
 
     def _rlimits(self, wanted: IsolatedCommand) -> dict[str, tuple[int, int]]:
         # Without a namespace the kernel counts all processes of the user: a limit makes sense only for a user
         # that has no others.
-        counted = self.isolation.nested or self.layout.uid is not None
-        processes = wanted.limits.processes + self.isolation.processes if counted else None
+        counted = self.host.isolation.nested or self.layout.uid is not None
+        processes = wanted.limits.processes + self.host.isolation.processes if counted else None
         return rlimits_of(wanted.limits, processes=processes, file_bytes=wanted.file_bytes)
 
 
@@ -272,9 +304,10 @@ def prepare_sandbox(host: SandboxHost, spec: SandboxSpec) -> PreparedSandbox:
             for each in (root, layout.stage, layout.stage / "files", spec.output):
                 if each is not None:
                     os.chown(each, uid, uid)
-        group = stack.enter_context(host.groups.lend())
+        groups = stack.enter_context(contextlib.ExitStack())
+        group = groups.enter_context(host.groups.lend())
         process = stack.enter_context(contextlib.closing(_started(host.isolation, layout, group)))
-        return PreparedSandbox(host.isolation, layout, group, process, stack.pop_all())
+        return PreparedSandbox(host, layout, process, group, groups, stack.pop_all())
 
 
 def _started(isolation: Isolation, layout: SandboxLayout, group: ControlGroup | None) -> Sandbox:
@@ -355,6 +388,22 @@ class WarmPool(Generic[K, T]):
                 self._due += 1
                 self._do(partial(self._replace, kind))
         return taken
+
+    def take_kept(self, kind: K) -> T | None:
+        """Return an object of `kind` that was kept, or None; order no other one."""
+        with self._lock:
+            if kept := self._ready.get(kind):
+                self._ready.move_to_end(kind)
+                return kept.pop()  # the one used last: its memory is still in the caches
+        return None
+
+    def keep(self, kind: K, used: T) -> None:
+        """Make `used` ready for the next caller of `take_kept`. Objects above the limit are closed."""
+        with self._lock:
+            self._ready.setdefault(kind, deque()).append(used)
+            self._ready.move_to_end(kind)
+        for left in self._leftovers(0 if self._closed else self._most):
+            self.clear(left)
 
     def clear(self, used: T) -> None:
         """Close `used` soon; at once if the pool's thread is behind."""

@@ -6,6 +6,10 @@ process.
 The result comes from the reports of the shell and of the kernel. This module decides which of the two counts for what,
 and when nothing is known.
 
+A sandbox runs one program once, or the same program again and again. It runs again only after a proof that nothing is
+left: the group counts no other process, the shell is as it was, and the shell says that the program's folders are
+empty. A program that was stopped is never followed by another run.
+
 The shell writes to file descriptor 0 (see `isolation.script`): a line "ready" when the set-up went well, then a word
 for each fetched file, and "done N" when the program ended with code N. So a failed set-up cannot be taken for the
 program's doing. The program cannot reach this line. Still, the text on it is treated as if the program had written it:
@@ -35,7 +39,7 @@ from balancer.sandbox.local.command import ProcessLimits, ProcessResult, Sandbox
 
 __all__ = ["Sandbox", "SleepWatch", "process_result_of", "status_bytes"]
 
-_WAITING, _READY = b"waiting\n", b"ready\n"
+_WAITING, _READY, _DONE = b"waiting\n", b"ready\n", b"ready\ndone "
 _START = ProcessLimits(cpu_s=math.inf, wall_s=60.0, output_bytes=0)  # nothing of a program runs yet
 _LOOK_S = 0.02  # the shortest pause between two looks at the CPU time: a limit may be exceeded by this much
 _CORES = os.cpu_count() or 1
@@ -53,14 +57,17 @@ class Sandbox:
         command: to start.
         group: its control group, or None.
 
+    Attributes:
+        runs_again: whether it may run the same program again, after another `settle`.
+
     Raises:
         OSError: it could not be started.
     """
 
     def __init__(self, command: SandboxCommand, group: ControlGroup | None) -> None:
-        self._group = group
         self._stopped_by: StopReason | None = None
         self._waits = False
+        self.runs_again = False
         with contextlib.ExitStack() as stack:
             self._line = BoundedSocket()
             stack.callback(self._line.close)
@@ -72,37 +79,50 @@ class Sandbox:
             stack.callback(self._child.finish)
             self._stack = stack.pop_all()
 
-    def settle(self, stop: int | None = None) -> bool:
+    def settle(self, stop: int | None = None, group: ControlGroup | None = None) -> bool:
         """Wait until the sandbox is set up, and move it to its group. Return False if it failed: `run` then says why.
 
         Args:
             stop: a file descriptor; when it becomes readable, the sandbox is given up (`StopReason.STOP`).
+            group: a new group for the next run, or None for the one that it has.
         """
         self._stopped_by = _watch(self._child, self._line, self._out, _START, stop, until=_WAITING)
         self._waits = self._stopped_by is None and self._line.data.startswith(_WAITING)
         if self._waits:
-            self._child.place()
+            self._child.place(group or self._child.group)
             self._line.data.clear()
         return self._waits
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it still waits, as far as can be seen."""
-        return self._waits and not self._child.has_ended()
+    def has_ended(self) -> bool:
+        """Whether it is over, as far as can be seen."""
+        return self._child.has_ended()
 
-    def run(self, allowed: ProcessLimits, stop: int | None = None) -> ProcessResult:
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a program, as far as can be seen."""
+        return self._waits and not self.has_ended
+
+    def run(self, allowed: ProcessLimits, stop: int | None = None, *, again: bool = False) -> ProcessResult:
         """Start the program, and return how it ended, after all its processes are gone.
 
         Args:
             allowed: limits of the program.
             stop: a file descriptor; when it becomes readable, the program is killed (`StopReason.STOP`).
+            again: whether the shell was told that it may be used again; then see `runs_again`.
         """
         stopped_by = self._stopped_by
+        self.runs_again = False
         self._line.limit = status_bytes(allowed.output_bytes, allowed.fetches)
         for pipe in self._out:
             pipe.limit = allowed.output_bytes
         if self._waits:
-            stopped_by = self._go(allowed, stop)
+            stopped_by = self._go(allowed, stop, until=_DONE if again else b"")
+            self._waits = False
+        if again and stopped_by is None:
+            if ended := self._reported(allowed):
+                return ended
+            self._line.answer(b"\n")
         if stopped_by is not None:
             self._child.kill()
         self._child.wait()
@@ -113,13 +133,30 @@ class Sandbox:
         status, out, err = (bytes(pipe.data) for pipe in (self._line, *self._out))
         return process_result_of(self._child, stopped_by, status.split(), out, err, allowed.fetches)
 
-    def _go(self, allowed: ProcessLimits, stop: int | None) -> StopReason | None:
+    def _reported(self, allowed: ProcessLimits) -> ProcessResult | None:
+        """Return how the program ended, if only its shell is left, and let the shell wait again. Else None."""
+        words = bytes(self._line.data).split()
+        if not (_is_report(words, allowed.fetches) and self._child.is_as_before()):
+            return None
+        for pipe in self._out:
+            pipe.drain()
+        out, err = (bytes(pipe.data) for pipe in self._out)
+        ended = process_result_of(self._child, None, words, out, err, allowed.fetches)
+        if ended.starved or any(pipe.over for pipe in self._out):
+            return None
+        for pipe in (self._line, *self._out):
+            pipe.data.clear()
+        self._line.answer(b"again\n")
+        self.runs_again = True
+        return ended
+
+    def _go(self, allowed: ProcessLimits, stop: int | None, until: bytes) -> StopReason | None:
         self._child.begin()
         self._line.answer(b"go\n")
         stopped_by = _watch(self._child, self._line, self._out, allowed, stop, until=_READY)
         if stopped_by is None and self._line.data.startswith(_READY):
             self._line.answer(b"\n" if self._child.limit(allowed.rlimits) else b"unlimited\n")
-            stopped_by = _watch(self._child, self._line, self._out, allowed, stop)
+            stopped_by = _watch(self._child, self._line, self._out, allowed, stop, until=until)
         if stopped_by is StopReason.WALL:
             self._child.waited_s = waited_for_cpu_s(self._child.pid)
         return stopped_by

@@ -52,6 +52,18 @@ def test_the_endpoints_headers_take_the_place_of_the_clients_and_the_clients_req
 
 
 @_KINDS
+def test_each_request_has_its_own_url_though_urls_are_kept(http) -> None:  # type: ignore[no-untyped-def]
+    for _ in range(2):
+        for host in ("10.0.0.1", "10.0.0.2"):
+            for path in ("v1/x", "v1/x?a=%20b", "v1/%C3%A9"):
+                request = http.Request("GET", f"http://pool/{path}")
+                sent = forwarded(http, request, Endpoint(f"http://{host}/"), RequestBody(http, request.stream))
+                assert (str(sent.url), type(sent.url)) == (f"http://{host}/{path}", http.URL)
+                assert sent.headers["Host"] == host
+                assert str(request.url) == f"http://pool/{path}"
+
+
+@_KINDS
 def test_an_endpoint_may_have_a_host_of_its_own(http) -> None:  # type: ignore[no-untyped-def]
     request = http.Request("GET", "http://pool/")
     sent = forwarded(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -31,6 +32,15 @@ def test_an_answer_comes_from_a_leased_endpoint(face: Face) -> None:
     assert (inner.hosts, ends) == (["a"], ["a success"])
     assert inner.sent[0][1] == answer.request.content
     assert inner.bodies[0].closed
+
+
+def test_a_request_that_succeeds_at_once_makes_no_plan(face: Face) -> None:
+    pool, ends = pool_of("a")
+    transport = face.transport(pool, _answers(face, a=_OK * 2))
+    face.request(transport, json={"x": 1})
+    with patch("balancer.core.attempt_plan.AttemptPlan", Mock(side_effect=AssertionError("nothing has failed"))):
+        assert face.request(transport, json={"x": 1}).status_code == 200
+    assert ends == ["a success"] * 2
 
 
 class Steps(tuple[Any, ...]):

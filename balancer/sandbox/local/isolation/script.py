@@ -14,6 +14,10 @@ its control group, so that all its later processes count. The program is written
 folder that the script can read, and "go" makes it read that file. It says "ready" when the files are in place. Then it
 waits for the limits of the process that will become the program. An empty line says that they are set. Any other word
 means that it must set them itself, which takes one more program.
+
+One sandbox may run the same program again (`again` in the file `run`). Then the script kills all that is left. It waits
+for a word, which comes when no other process is left; an empty line ends it. It removes the files from the folders that
+the program may write to. If they are then empty, it says "waiting" once more, else it ends.
 """
 
 import os
@@ -22,20 +26,37 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from balancer.sandbox.local.isolation.view import SHELL, STAGE
+from balancer.sandbox.local.isolation.view import BOX, SHELL, STAGE, WRITABLE
 
 __all__ = ["bare_arguments", "guarded_shell", "init_arguments", "run_file"]
 
 _LONGEST = 2**17  # bytes of one argument, see execve(2)
+_FEW = 99  # files that are removed before the next run
 
 # Files are fetched when nothing else runs in the namespace: a word each, "-" for a missing one, else "+" and
 # its content in base64. They go where "done" goes, before it.
 # The kernel gives the first process only signals that it handles. The shell handles INT, to end at it.
 # Argument: the stage. The limits are the program's alone: the shell must outlive them.
-_INIT = """\
+_INIT = f"""\
 stage=$1
 trap : INT
 exec 3>&2 2>/dev/null
+emptied() {{
+  for folder in {" ".join(WRITABLE)}; do
+    [ -r $folder ] && [ -w $folder ] && [ -x $folder ] && cd $folder || return
+    for round in 1 2; do
+      left=
+      set -- * .[!.]* ..?*
+      for name; do
+        if [ -e "$name" ] || [ -L "$name" ]; then left=yes; fi
+      done
+      [ -n "$left" ] || break
+      [ $round = 1 ] && [ $# -le {_FEW} ] && rm -f -- "$@" || return
+    done
+  done
+  cd {BOX}
+}}
+while
 (
   exec 2>&3
   echo waiting >&0
@@ -50,6 +71,7 @@ exec 3>&2 2>/dev/null
 )
 code=$?
 . "$stage/run"
+[ -z "$again" ] || kill -KILL -1
 if [ -n "$fetch" ]; then
   kill -KILL -1
   set -f
@@ -60,6 +82,8 @@ if [ -n "$fetch" ]; then
   done >&0
 fi
 echo "done $code" >&0
+[ -n "$again" ] && read -r again <&0 && [ -n "$again" ] && emptied
+do :; done
 """
 
 # Without a pid namespace the program replaces the shell, so that both end together.
@@ -75,7 +99,9 @@ exec $limits "$@" <"$stage/stdin"
 """
 
 
-def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: Sequence[str]) -> bytes:
+def run_file(
+    *, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: Sequence[str], again: bool = False
+) -> bytes:
     """Return the content of the file that names the program to run.
 
     Args:
@@ -83,6 +109,7 @@ def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: S
         limits: arguments of prlimit.
         fetch: names of files to send at the end, without line breaks.
         argv: the program and its arguments.
+        again: whether the sandbox may be used once more.
 
     Raises:
         ValueError: an argument has a null byte, or is longer than the kernel allows.
@@ -93,6 +120,7 @@ def run_file(*, copy: bool, limits: Sequence[str], fetch: Sequence[str], argv: S
         raise ValueError(f"an argument of a program has {longest} bytes; it must have fewer than {_LONGEST}")
     lines = (
         f"copy={'yes' if copy else ''}",
+        f"again={'yes' if again else ''}",
         f"limits={shlex.quote(' '.join(('prlimit', *limits, '--')))}",
         f"fetch={shlex.quote(chr(10).join(fetch))}",
         f"set -- {shlex.join(argv)}",

@@ -20,6 +20,7 @@ __all__ = [
     "PROGRAM",
     "SHELL",
     "STAGE",
+    "WRITABLE",
     "Bind",
     "Entry",
     "Proc",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 BOX = "/box"  # the working directory
+WRITABLE = (BOX, "/tmp", "/dev/shm")  # folders in memory: all that a program may write to
 STAGE = "/stage"  # files of this run, see `prepared`
 SHELL = "/init"  # the first process, see `isolation.script`
 CALLS = "/calls"  # the filter of system calls, if it is loaded inside
