@@ -58,6 +58,7 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_rows $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_overload $(BENCH)
+	$(BIN)/python -m tests.benchmarks.bench_executors $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_server $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_compare $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_sandbox $(BENCH)

@@ -1,47 +1,46 @@
 """balancer: lease the endpoints of a pool, one call at a time, by a strategy of your choice.
 
-The names here are the public API. Parts for configs, tasks and HTTP clients are imported at their first use, so a pool
-in code loads none of them.
+The names here are the public API. Each is imported at its first use: a program pays for what it uses, and a command
+minds ctrl-C before anything that is slow to import.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
-from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.errors import (
-    AcquireTimeout,
-    BalancerError,
-    CallFromWithin,
-    CannotTell,
-    ConfigError,
-    DuplicateEndpoint,
-    EndpointError,
-    EndpointOverloaded,
-    LeaseError,
-    NoEndpoint,
-    NotConnected,
-    PoolClosed,
-    PoolForked,
-    QuotaExceeded,
-    QuotaSpent,
-    StrategyError,
-    TooManyWaiters,
-    UnknownEndpoint,
-    WaitInCoroutine,
-)
-from balancer.pool.pool import Pool
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
-from balancer.values.urls import expand_range
-
 if TYPE_CHECKING:
+    from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
+    from balancer.endpoint import Endpoint, Lease, Outcome
+    from balancer.errors import (
+        AcquireTimeout,
+        BalancerError,
+        CallFromWithin,
+        CannotTell,
+        ConfigError,
+        DuplicateEndpoint,
+        EndpointError,
+        EndpointOverloaded,
+        LeaseError,
+        NoEndpoint,
+        NotConnected,
+        PoolClosed,
+        PoolForked,
+        QuotaExceeded,
+        QuotaSpent,
+        StrategyError,
+        TooManyWaiters,
+        UnknownEndpoint,
+        WaitInCoroutine,
+    )
     from balancer.pool.aio import AsyncPool
+    from balancer.pool.pool import Pool
     from balancer.settings.config import Config, load_config
+    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sync import BalancedTransport
     from balancer.transports.tasks import AsyncBalancedTransport
+    from balancer.values.urls import expand_range
 
 __all__ = [
     "AcquireTimeout",
@@ -87,13 +86,44 @@ __all__ = [
 ]
 
 
-_LATER = {
+_MODULES = {
+    "AcquireTimeout": "balancer.errors",
     "AsyncBalancedTransport": "balancer.transports.tasks",
     "AsyncPool": "balancer.pool.aio",
     "BalancedAdapter": "balancer.transports.adapter",
     "BalancedTransport": "balancer.transports.sync",
+    "BalancerError": "balancer.errors",
+    "CallFromWithin": "balancer.errors",
+    "CannotTell": "balancer.errors",
     "Config": "balancer.settings.config",
+    "ConfigError": "balancer.errors",
+    "DuplicateEndpoint": "balancer.errors",
+    "Endpoint": "balancer.endpoint",
+    "EndpointError": "balancer.errors",
+    "EndpointOverloaded": "balancer.errors",
+    "EndpointStats": "balancer.core.metrics",
+    "HealthSettings": "balancer.settings.rules",
+    "Lease": "balancer.endpoint",
+    "LeaseError": "balancer.errors",
+    "LimitSettings": "balancer.settings.rules",
+    "NoEndpoint": "balancer.errors",
+    "NotConnected": "balancer.errors",
+    "Outcome": "balancer.endpoint",
+    "Pool": "balancer.pool.pool",
+    "PoolClosed": "balancer.errors",
+    "PoolForked": "balancer.errors",
+    "PoolStats": "balancer.core.metrics",
+    "QuotaExceeded": "balancer.errors",
+    "QuotaSettings": "balancer.settings.rules",
+    "QuotaSpent": "balancer.errors",
+    "QuotaStats": "balancer.core.metrics",
+    "RetrySettings": "balancer.settings.rules",
+    "StrategyError": "balancer.errors",
+    "TooManyWaiters": "balancer.errors",
+    "UnknownEndpoint": "balancer.errors",
+    "WaitInCoroutine": "balancer.errors",
     "aopenai": "balancer.transports.clients",
+    "expand_range": "balancer.values.urls",
     "load_config": "balancer.settings.config",
     "openai": "balancer.transports.clients",
     "prompt_key": "balancer.transports.request_options",
@@ -102,6 +132,6 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -20,13 +20,14 @@ import random
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, ClassVar, Never, Protocol
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Protocol, cast
 
 from balancer.endpoint import Endpoint, LeaseTerms, Outcome
 from balancer.load import Load
 from balancer.values.urls import identity_of
+
+if TYPE_CHECKING:
+    from balancer.settings.strategy_options import StrategyOptions
 
 __all__ = ["ANY", "Node", "Request", "Standing", "Strategy", "StrategyOptions"]
 
@@ -181,10 +182,21 @@ class Node:
         return f"<{type(self).__name__} {self.endpoint.name} {self.in_flight}/{self.limit}>"
 
 
-class StrategyOptions(BaseModel):
-    """Base class of a strategy's options: frozen, and an unknown option is an error."""
+def __getattr__(name: str) -> Any:
+    if name != "StrategyOptions":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from balancer.settings.strategy_options import StrategyOptions  # imported here: pydantic is slow to import
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
+    return StrategyOptions
+
+
+class _NoOptions:
+    """The `Options` of a strategy that names none: the base class, imported when it is asked for."""
+
+    def __get__(self, instance: object, owner: type) -> "type[StrategyOptions]":
+        from balancer.settings.strategy_options import StrategyOptions
+
+        return StrategyOptions
 
 
 class Strategy(Protocol):
@@ -201,7 +213,7 @@ class Strategy(Protocol):
     """
 
     name: ClassVar[str]
-    Options: ClassVar[type[StrategyOptions]] = StrategyOptions
+    Options: "ClassVar[type[StrategyOptions]]" = cast("type[StrategyOptions]", _NoOptions())
 
     @abstractmethod
     def __init__(self, options: Any, rng: random.Random) -> None: ...

@@ -3,12 +3,14 @@
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from balancer.plugins.registry import default_registry
 from tests.failures import FailuresAtOnce
 from tests.needs import skip_what_lacks_a_program
 from tests.sampled import leave_to_more
@@ -22,6 +24,7 @@ settings.register_profile("normal", _COMMON, derandomize=True)
 settings.register_profile("stress", _COMMON, max_examples=2000)
 _REAL = ("tests/integration/", "tests/ray/")
 _TRIES_MORE = 2
+_STRATEGIES, _BY_HAND = "balancer_strategies", "added by hand"  # as the registry names them
 
 # The pages of one result are the same whenever they are made (balancer.reporting.html).
 os.environ.setdefault("SOURCE_DATE_EPOCH", "1795694580")
@@ -47,6 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(_REAL):
             item.add_marker(pytest.mark.flaky(reruns=_TRIES_MORE))
+
+
+@pytest.fixture(autouse=True)
+def strategies_leave() -> Iterator[None]:
+    """Have the strategies leave that a test gave to a pool as a class: others list all that are registered."""
+    listed = default_registry()._all
+    before = {*listed.get(_STRATEGIES, ())}
+    yield
+    for name, entry in [*listed.get(_STRATEGIES, {}).items()]:
+        if name not in before and entry.plugin == _BY_HAND:
+            del listed[_STRATEGIES][name]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ Exit codes: 0 done, 2 something must be corrected first, 3 the config is right a
 nothing, an endpoint does not answer `check`), 130 stopped by ctrl-C, 143 stopped by SIGTERM.
 """
 
-import signal
 import sys
 from contextlib import suppress
 from functools import partial
@@ -25,33 +24,28 @@ from balancer.commands.options import (
     ResultsArgument,
     StrategyOption,
     TokenOption,
-    complain,
     over_pool,
-    print_errors,
-    print_json,
     redacted,
     result_folders,
-    wants_json,
     with_options,
     without_clutter,
 )
+from balancer.commands.output import complain, print_errors, print_json
 from balancer.commands.run import run
-from balancer.commands.stopping import raising_stopped
-from balancer.errors import BalancerError, CommandStopped, ConfigError
+from balancer.commands.stopping import stoppable
+from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.config import load_config, load_usable_part
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.run_result import RunResult
 
-__all__ = ["main", "make_app"]
+__all__ = ["command_line", "main", "make_app"]
 
 _NAME: Final = "balancer"
 _DONE: Final = 0
 _WRONG: Final = 2
 _UNREACHED: Final = 3
-_STOPPED: Final = 128  # plus the number of the signal, as in a shell
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 _NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
@@ -186,6 +180,7 @@ def check(
 ) -> None:
     """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Runs nothing."""
     from balancer.commands.check import check_config
+    from balancer.settings.config import load_usable_part
 
     settings, mistakes = load_usable_part(config)
     if settings is None:
@@ -230,6 +225,7 @@ def serve(
     """Serve the pool of CONFIG to other processes, on this machine or on others."""
     require("serve", '"balancer serve"')
     from balancer.commands import serve as serving
+    from balancer.settings.config import load_config
 
     if page is not None:
         require("page", '"balancer serve --page"')
@@ -243,7 +239,7 @@ def serve(
             token=serving.token_of(token_file),
             tls=serving.tls_of(cert, key),
             page=None if page is None else (page_host, page),
-            say=serving.say,
+            say=partial(print, flush=True),
             again=partial(load_config, config),
         )
         serving.serve(settings, context.obj, options)
@@ -289,16 +285,14 @@ def init(
 
 def main() -> None:
     """Run the command line. Each error of balancer is printed as a line, and the exit code is 2."""
+    stoppable(command_line)
+
+
+def command_line() -> None:
+    """As `main`, for a caller that minds signals itself."""
     try:
-        with raising_stopped():
-            command = without_clutter(get_command(make_app(default_registry())))
-            code = command.main(prog_name=_NAME, standalone_mode=False)
-    except CommandStopped as stopped:
-        _say_stopped(stopped)
-        raise
-    except KeyboardInterrupt as stopped:  # raised by a plugin: a signal raises `CommandStopped`
-        _say_stopped(stopped)
-        sys.exit(_STOPPED + signal.SIGINT)
+        command = without_clutter(get_command(make_app(default_registry())))
+        code = command.main(prog_name=_NAME, standalone_mode=False)
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full
         complain(str(error))
     except typer.Abort:  # a plugin asked a question and got no answer
@@ -308,14 +302,6 @@ def main() -> None:
             raise
         complain(_usage(error))
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say_stopped(stopped: BaseException) -> None:
-    """Print that the command was stopped, and what was or was not written."""
-    said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
-    if wants_json():
-        print_json({}, errors=[said])
-    print_errors([said])
 
 
 def _usage(error: Exception) -> str:

@@ -116,7 +116,7 @@ class LiveConfig:
     """
 
     def __init__(
-        self, server: PoolServer, pool: Pool, config: Config, registry: Registry, say: Callable[[str], None]
+        self, server: PoolServer, pool: Pool, config: Config, registry: Registry, say: Callable[[str], object]
     ) -> None:
         self._server = server
         self._core: Core = pool.engine.core

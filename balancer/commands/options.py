@@ -1,17 +1,18 @@
-"""Options that several commands share, with their completion, their error lines and their JSON output."""
+"""Options that several commands share, with their completion."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from balancer.commands.output import JSON_OPTION, complain
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.registry import default_registry
-from balancer.reporting.files import json_text
-from balancer.settings.config import Config
+
+if TYPE_CHECKING:
+    from balancer.settings.config import Config
 
 __all__ = [
     "CaOption",
@@ -22,25 +23,19 @@ __all__ = [
     "ResultsArgument",
     "StrategyOption",
     "TokenOption",
-    "complain",
     "over_pool",
-    "print_errors",
-    "print_json",
     "redacted",
     "result_folders",
     "strategy_names",
     "toml_files",
-    "wants_json",
     "with_options",
     "without_clutter",
 ]
 
 _HIDDEN = ("install_completion", "show_completion")
-_WRONG: Final = 2
-_OPTION = "--json"
 
 JsonOption = Annotated[
-    bool, typer.Option(_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
+    bool, typer.Option(JSON_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
 ]
 
 
@@ -117,7 +112,7 @@ CaOption = Annotated[
 ]
 
 
-def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path | None) -> Config:
+def over_pool(config: "Config", url: str | None, token_file: Path | None, ca: Path | None) -> "Config":
     """Return `config` with the pool that is served at `url`. Raises ConfigError if an option is wrong."""
     given = {"connect": url, "token_file": token_file and str(token_file), "ca": ca and str(ca)}
     said = {key: value for key, value in given.items() if value is not None}
@@ -130,7 +125,7 @@ def over_pool(config: Config, url: str | None, token_file: Path | None, ca: Path
     return config.model_copy(update={"pool": config.pool.model_copy(update=said)}) if said else config
 
 
-def with_options(config: Config, strategy: str | None, results: Path | None) -> Config:
+def with_options(config: "Config", strategy: str | None, results: Path | None) -> "Config":
     """Return `config` with the strategy and results folder of the command line. Raises ConfigError."""
     if strategy is not None and config.pool.connect is not None:
         raise ConfigError(f"--strategy {strategy}: the server of the pool decides it; change its config")
@@ -145,50 +140,9 @@ def with_options(config: Config, strategy: str | None, results: Path | None) -> 
 
 
 @contextmanager
-def redacted(config: Config) -> Iterator[None]:
+def redacted(config: "Config") -> Iterator[None]:
     """Print an error of the block without values from the environment, and exit with code 2."""
     try:
         yield
     except (BalancerError, OSError) as error:
         complain(config.redact(str(error)))
-
-
-def complain(error: str) -> NoReturn:
-    """Print `error`, as JSON if the command line has `--json`, and exit with code 2."""
-    if wants_json():
-        print_json({}, errors=error.splitlines())
-    else:
-        print_errors(error.splitlines())
-    sys.exit(_WRONG)
-
-
-def print_errors(lines: Iterable[str]) -> None:
-    """Print each line on standard error, after `balancer: `."""
-    for line in lines:
-        print(f"balancer: {line}", file=sys.stderr)
-
-
-def wants_json() -> bool:
-    """Return whether the command line has `--json`, even if the rest of it is wrong."""
-    return _OPTION in sys.argv[1:]
-
-
-def print_json(
-    found: Mapping[str, Any], *, errors: Iterable[str] = (), redact: Callable[[str], str] | None = None
-) -> None:
-    """Print `found` as one JSON document, with `errors`.
-
-    Args:
-        errors: a line for each error; empty if there was none.
-        redact: applied to every text in the document.
-    """
-    document = {**found, "errors": list(errors)}
-    print(json_text(_redacted(document, redact) if redact else document), end="")
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, Mapping):
-        return {redact(str(key)): _redacted(item, redact) for key, item in value.items()}
-    return [_redacted(item, redact) for item in value] if isinstance(value, list | tuple) else value

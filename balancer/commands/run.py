@@ -14,18 +14,17 @@ from balancer.commands.options import (
     StrategyOption,
     TokenOption,
     over_pool,
-    print_errors,
-    print_json,
     redacted,
     with_options,
 )
+from balancer.commands.output import print_errors, print_json
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require
-from balancer.settings.config import Config, load_config
 
 if TYPE_CHECKING:
     from balancer.pipeline.results.run_result import RunResult
     from balancer.pipeline.running.remote import RemoteEngine
+    from balancer.settings.config import Config
 
 __all__ = ["run", "tell_of_run"]
 
@@ -69,6 +68,7 @@ def run(
     from balancer.pipeline.report import write_report
     from balancer.pipeline.rows.read import ALL, parse_shard
     from balancer.pipeline.running.run import RunOptions, run_pipeline, settings_of
+    from balancer.settings.config import load_config
 
     try:
         share = ALL if shard is None else parse_shard(shard)
@@ -86,7 +86,7 @@ def run(
     raise typer.Exit(_exit_code(found))
 
 
-def _engine(name: str, config: Config) -> "RemoteEngine":
+def _engine(name: str, config: "Config") -> "RemoteEngine":
     """Return the engine that judges problems in other processes. Raises ConfigError, MissingExtra."""
     if name != "ray":
         raise ConfigError(f"--engine: found {name!r}; allowed is ray; leave it out for the threads of this process")
@@ -98,7 +98,7 @@ def _engine(name: str, config: Config) -> "RemoteEngine":
     return RayEngine()
 
 
-def tell_of_run(found: "RunResult", report: Path, settings: Config, *, as_json: bool) -> None:
+def tell_of_run(found: "RunResult", report: Path, settings: "Config", *, as_json: bool) -> None:
     """Print the result of a run, and how to resume it if it is not complete."""
     from balancer.pipeline.report import nothing_judged, print_summary
 

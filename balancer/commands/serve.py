@@ -7,7 +7,6 @@ import asyncio
 import math
 import os
 import resource
-import select
 import signal
 import ssl
 import sys
@@ -28,6 +27,7 @@ from balancer.errors import CommandStopped, ConfigError
 from balancer.plugins.registry import Registry
 from balancer.pool.connected import TOKEN_VARIABLE
 from balancer.pool.pool import Pool
+from balancer.reporting.streams import never_waiting
 from balancer.reporting.words import count
 from balancer.settings.config import Config
 from balancer.values.wording import why_not_listening
@@ -101,20 +101,15 @@ class ServeOptions:
     token: str
     tls: ssl.SSLContext | None
     page: tuple[str, int] | None = None
-    say: Callable[[str], None]
+    say: Callable[[str], object]
     again: Callable[[], Config] | None = None
-
-
-def say(line: str) -> None:
-    """Print a line. It is left out if nobody reads the output and its pipe is full: that must not stop the server."""
-    if select.select((), (sys.stdout,), (), 0)[1]:
-        print(line, flush=True)
 
 
 def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     """Serve until a signal stops it. Leases that are out stay out: their holders report them to the next server.
 
-    This process's limit of open files is set as high as allowed, because each connection is a file.
+    This process's limit of open files is set as high as allowed, because each connection is a file. Output that nobody
+    reads is left out.
 
     Raises:
         ConfigError: other machines could connect without a token; another server has the state; or an option or the
@@ -136,7 +131,8 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
     keeper = RecordFile(options.state)
     try:
-        with Pool.from_config(config, registry=registry, clock=clock) as pool:  # the clock of its coordinator
+        # A pool with the clock of its coordinator. Log lines come from the loop, and from under the pool's lock.
+        with never_waiting(), Pool.from_config(config, registry=registry, clock=clock) as pool:
             number = asyncio.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
@@ -149,10 +145,6 @@ async def _serve(
     """Serve until a signal comes, and return its number."""
     stopped = told_to_stop()  # no exception in the middle of the loop: connections must be closed in order
 
-    def guard(step: Callable[[], None]) -> None:
-        with pool.engine.lock:  # no other thread sees the pool half changed
-            step()
-
     def told() -> None:
         if pool.engine.happened:
             pool.engine.delivery.deliver()
@@ -163,7 +155,7 @@ async def _serve(
         last=keeper.last,
         keep=keeper.keep,
         token=options.token,
-        guard=guard,
+        guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
         most=_most_connections(),
     )

@@ -1,39 +1,80 @@
-"""Handling of ctrl-C and SIGTERM: as an exception, or as a future of the event loop."""
+"""Handling of ctrl-C and SIGTERM: as an exception, or as a future of the event loop.
+
+An exception that a signal raises may be swallowed: a finaliser swallows all, and some code of others does, above all
+while it is imported. So `stoppable` raises again until the exception has left its block.
+"""
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from balancer.commands.output import print_errors, print_json, wants_json
 from balancer.errors import CommandStopped
+from balancer.reporting.streams import never_waiting
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["raising_stopped", "saying", "told_to_stop"]
+__all__ = ["saying", "stoppable", "told_to_stop"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STOPPED = 128  # plus the number of the signal, as in a shell
+_AGAIN_S = 0.1  # until it is looked whether an exception was swallowed
+
+
+def stoppable(act: Callable[[], None]) -> None:
+    """Call `act`. If a signal stops it, print a line that says so, with what was or was not written, and exit.
+
+    Exit codes: 130 after SIGINT, 143 after SIGTERM.
+    """
+    try:
+        with _raising_stopped():
+            act()
+    except CommandStopped as stopped:
+        _say_stopped(stopped)
+        raise
+    except KeyboardInterrupt as stopped:  # raised by a plugin: a signal raises `CommandStopped`
+        _say_stopped(stopped)
+        sys.exit(_STOPPED + signal.SIGINT)
+
+
+def _say_stopped(stopped: BaseException) -> None:
+    said = "; ".join(["stopped", *getattr(stopped, "__notes__", ())])
+    if wants_json():
+        print_json({}, errors=[said])
+    with never_waiting():  # a server whose output nobody reads ends as well
+        print_errors([said])
 
 
 @contextmanager
-def raising_stopped() -> Iterator[None]:
-    """Make SIGINT and SIGTERM raise `CommandStopped` in the block. A second signal ends the process at once.
+def _raising_stopped() -> Iterator[None]:
+    """Make SIGINT and SIGTERM raise `CommandStopped` in the block, until it is left. A second signal ends the process.
 
     An ignored signal, e.g. under nohup, stays ignored. Does nothing outside the main thread, which gets no signals.
+    The block has SIGALRM for itself.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.getsignal(each) for each in _SIGNALS}
-    for each in _SIGNALS:
-        if before[each] is not signal.SIG_IGN:
-            signal.signal(each, _stop)
+    numbers = (*_SIGNALS, signal.SIGALRM)
+    before = {each: signal.getsignal(each) for each in numbers}
+    stop = _Stop()
+    hook, sys.unraisablehook = sys.unraisablehook, stop.unraisable
     try:
+        signal.signal(signal.SIGALRM, stop.look)
+        for each in _SIGNALS:
+            if before[each] is not signal.SIG_IGN:
+                signal.signal(each, stop)
         yield
     finally:
-        for each in _SIGNALS:
+        stop.over = True  # first, as a signal may come at each of these lines
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        for each in numbers:
             signal.signal(each, before[each])
 
 
@@ -71,7 +112,40 @@ def told_to_stop() -> "asyncio.Future[int]":
     return stopped
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_DFL)
-    raise CommandStopped(128 + number)
+class _Stop:
+    """The handler of the signals, and of the alarm that looks whether the exception is still under way."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._code: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        self._code = _STOPPED + number
+        self._raise()
+
+    def look(self, number: int, frame: FrameType | None) -> None:
+        """Raise again, unless the block is over or an exception by a signal is being handled."""
+        if self._code is None or self.over:
+            return
+        if _is_handled(sys.exception()):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        else:
+            self._raise()
+
+    def unraisable(self, found: "sys.UnraisableHookArgs") -> None:
+        """Keep silent about a `CommandStopped` that a finaliser swallowed, as it is raised again."""
+        if not isinstance(found.exc_value, CommandStopped):
+            sys.__unraisablehook__(found)
+
+    def _raise(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        raise CommandStopped(self._code)
+
+
+def _is_handled(error: BaseException | None) -> bool:
+    """Return whether `error` is, or was raised while handling, a `CommandStopped`: then `finally` blocks run."""
+    while error is not None and not isinstance(error, CommandStopped):
+        error = error.__context__
+    return error is not None

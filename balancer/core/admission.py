@@ -10,6 +10,7 @@ oldest first.
 
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
+from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.failover import FailoverGroups
@@ -17,9 +18,11 @@ from balancer.core.ledger import Ledger
 from balancer.core.metrics import QuotaStats
 from balancer.core.quotas import Meter
 from balancer.endpoint import Endpoint, Lease
-from balancer.settings.rules import QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import QuotaSettings
 
 __all__ = ["AdmissionFilters"]
 
@@ -45,12 +48,11 @@ class AdmissionFilters:
         TypeError: a quota is not `QuotaSettings`.
     """
 
-    def __init__(self, ledger: Ledger, quotas: Mapping[str, QuotaSettings], spill_after_s: float | None) -> None:
+    def __init__(self, ledger: Ledger, quotas: "Mapping[str, QuotaSettings]", spill_after_s: float | None) -> None:
         if spill_after_s is not None:
             checked("spill_after_s", spill_after_s, seconds)
-        for name, quota in quotas.items():
-            if not isinstance(quota, QuotaSettings):
-                raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")
+        if quotas:
+            _check_settings(quotas)
         self.any = False
         self.due_s = inf
         self.kept: dict[Meter, object] = {}
@@ -256,3 +258,11 @@ class AdmissionFilters:
             if meter in self.kept or not meter.has_room(request.tokens, now):
                 shut |= meter.names
         return shut
+
+
+def _check_settings(quotas: Mapping[str, object]) -> None:
+    from balancer.settings.rules import QuotaSettings  # imported here: it needs pydantic, and most pools no quotas
+
+    for name, quota in quotas.items():
+        if not isinstance(quota, QuotaSettings):
+            raise TypeError(f"quotas: {name} is {quota!r}; it takes balancer.QuotaSettings(...)")

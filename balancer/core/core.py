@@ -7,10 +7,12 @@ has released its lock.
 """
 
 import random
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from math import inf
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
@@ -40,14 +42,16 @@ from balancer.core.waiters import Waiter
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import PoolClosed
 from balancer.load import Load
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
 _NO_CAPS: Mapping[str, int] = MappingProxyType({})
-_NO_QUOTAS: Mapping[str, QuotaSettings] = MappingProxyType({})
+_NO_QUOTAS: "Mapping[str, QuotaSettings]" = MappingProxyType({})
 _SUCCESS = Outcome.SUCCESS  # looked up once: an attribute of an Enum is slow to find
 
 
@@ -72,8 +76,9 @@ class Core:
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
         recordings: the recordings of ended leases, for traces.
+        shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
-        plain_until_s: until this time, `acquire` only takes a lease from the ledger.
+        plain_until_s: until this time, `acquire` only takes a lease from the ledger; -inf while somebody waits.
 
     Raises:
         DuplicateEndpoint: two endpoints have one name.
@@ -87,19 +92,21 @@ class Core:
         *,
         lender: Lender,
         max_waiters: int | None = None,
-        health: HealthSettings | None = None,
-        limits: LimitSettings | None = None,
+        health: "HealthSettings | None" = None,
+        limits: "LimitSettings | None" = None,
         host_caps: Mapping[str, int] = _NO_CAPS,
-        quotas: Mapping[str, QuotaSettings] = _NO_QUOTAS,
+        quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
         spill_after_s: float | None = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
         if max_waiters is not None:
             checked("max_waiters", max_waiters, partial(whole, least=0))
+        self.shells: list[Iterable[Waiter]] = []
         self.closed = False
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
+        self._counted = rules.counted
         self._timers = LeaseTimers()
         self._times = False  # whether the times of leases are counted
         self._by_rules = rules.any  # True also if leases have time limits: then every end must be seen
@@ -162,10 +169,13 @@ class Core:
         finally:  # a strategy may raise after the lease has ended
             if self._by_rules and lease.account is None and account is not None:
                 record = account.record
-                if outcome is _SUCCESS and record is not None and now < record.look_s:
+                if outcome is not _SUCCESS or record is None:
+                    learned = True
+                elif now < record.look_s:
                     record.fresh += 1  # all that most leases need; see `HealthWatch`
                 else:
-                    learned = True
+                    learned = not self._counted(record, now)
+                if learned:
                     self._learn(account, lease, outcome, now)
         if now >= self.due_s:
             return self.tick(now)
@@ -184,7 +194,9 @@ class Core:
             NoEndpoint: no endpoint in service could ever serve it.
             TooManyWaiters: the queue is full.
         """
-        return self._queue.push(request, now, deadline_s, priority, wake)
+        waiter = self._queue.push(request, now, deadline_s, priority, wake)
+        self.plain_until_s = -inf  # as long as somebody waits
+        return waiter
 
     def amend(self, waiter: Waiter, request: Request, now: float) -> EndedWaiters:
         """Change the request of `waiter`, at its place in the queue. A waiting retry needs this.
@@ -299,18 +311,26 @@ class Core:
 
     # -- when something went wrong -----------------------------------------------------------------
 
-    def recover(self, now: float, waiting: Container[Waiter]) -> EndedWaiters:
+    def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt or by a strategy that raised. O(N).
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that no shell has are dropped: the call that made them was cut short. Others may have ended: see
+        `ended`.
 
         Raises:
             RecursionError: the stack has no room for this; it must be called again. See `has_no_room`.
         """
-        self._waiters.mend(waiting)  # first, as it calls no strategy
+        self._waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
-        return self._queue.close(now) if self.closed else self._queue.serve(now)
+        if self.closed:
+            self._queue.close(now)
+        else:
+            self._queue.serve(now)
+
+    def ended(self) -> EndedWaiters:
+        """Return the waiters that have ended, while their shells still have them. After `recover`, wake these."""
+        return [waiter for waiter in chain(*self.shells) if waiter.ended]
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -420,20 +440,24 @@ class Core:
         wanted = self.journal.wanted
         self._is_told = Ended in wanted or self._times
         self._ends_attended = self._is_told or self.admission.any
+        self._attended = self.closed or self.admission.any or Granted in wanted
         self._look_at_the_clock()
 
     def _look_at_the_clock(self) -> None:
         self.due_s = min(self._rules.due_s, self._timers.due_s, self.admission.due_s)
-        attended = self.closed or self.admission.any or Granted in self.journal.wanted
-        self.plain_until_s = -inf if attended else self.due_s
+        self.plain_until_s = -inf if self._attended or self._waiters.size else self.due_s
 
     def _acquire_attended(self, request: Request, now: float) -> Lease | None:
         """Acquire if something may be due, or if quotas, groups or observers need more than the ledger."""
         if self.closed:
             raise PoolClosed
-        # While there are waiters, the shell calls `tick` in time: it may end waits.
-        if now >= self.due_s and not self._waiters.size:
-            self.tick(now)
+        if not self._waiters.size:  # else the shell calls `tick` in time: it may end waits
+            if now >= self.due_s:
+                self.tick(now)
+            elif not self._attended:  # the last waiter has gone
+                self._look_at_the_clock()
+        elif request.open and self._waiters.asked(request) and not self.admission.any:
+            return None  # a free slot would have gone to those who ask for the same
         if not self.admission.any:
             lease = self.ledger.take(request, now)
         elif self._waiters.size and self.admission.is_late(now):
@@ -456,7 +480,7 @@ class Core:
                 self.ledger.end(lease, outcome, now)
         finally:  # as above
             if self._by_rules and lease.account is None and account is not None:
-                learned = not _is_usual(account, outcome, now)
+                learned = not self._is_usual(account, outcome, now)
                 if learned:
                     self._learn(account, lease, outcome, now)
             if self.admission.any and not self._waiters.size:
@@ -518,11 +542,12 @@ class Core:
             self.admission.arrange(now)
             self._choose_paths()
 
-
-def _is_usual(account: Account, outcome: Outcome, now: float) -> bool:
-    """Count a success that the rules need not see, as in `Core.release`; False if they must see it."""
-    record = account.record
-    if outcome is _SUCCESS and record is not None and now < record.look_s:
-        record.fresh += 1
-        return True
-    return False
+    def _is_usual(self, account: Account, outcome: Outcome, now: float) -> bool:
+        """Count a success that the rules need not see, as in `release`; False if they must see it."""
+        record = account.record
+        if outcome is not _SUCCESS or record is None:
+            return False
+        if now < record.look_s:
+            record.fresh += 1
+            return True
+        return self._counted(record, now)

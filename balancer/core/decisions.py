@@ -7,8 +7,10 @@ that the shell gave.
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from balancer.settings.rules import RetrySettings
+if TYPE_CHECKING:
+    from balancer.settings.rules import RetrySettings
 
 __all__ = ["Ask", "CallPolicy", "Hedge", "Over", "Pause", "Run", "Why"]
 
@@ -35,7 +37,7 @@ class CallPolicy:
     """
 
     attempts: int = 3
-    retries: RetrySettings | None = None
+    retries: "RetrySettings | None" = None
     pause_s: float = 0.0
     wait_s: float = math.inf
     deadline_s: float = math.inf

@@ -3,8 +3,8 @@
 From the outcomes of calls, it decides when an endpoint is ejected, how long it is out, and how it comes back: first one
 probe, then slowly. `balancer.core.rules` turns health into slots and weights.
 
-The outlier tests are separate objects (`balancer.core.outliers`). For speed, most successes are only counted; this
-module reports them to the tests before anything else.
+The outlier tests are separate objects (`balancer.core.outliers`). For speed, successes are only counted, in batches;
+this module reports them to the tests before anything else.
 
 Sources: back-off with equal jitter as in Brooker, "Exponential Backoff and Jitter" (2015); panic and slow start as in
 Envoy.
@@ -16,11 +16,14 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
+from typing import TYPE_CHECKING
 
 from balancer.core.outliers import TESTS, OutlierTest
 from balancer.core.states import TRANSITIONS, Health, HealthEvent, HealthRecord
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.rules import HealthSettings
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings
 
 __all__ = ["HealthWatch", "most_ejected", "panics"]
 
@@ -30,8 +33,9 @@ _IN = (Health.HEALTHY, Health.SLOW_START)
 _UNFIT = (Health.EJECTED, Health.RESTING)
 _RAMP_STEPS = 10  # how many steps a growing weight has
 _LEAST_RAMP = 0.1
-# Successes are booked together after this part of `decay_s`. So one counts at most 6% too much.
+# Successes within this part of `decay_s` are a batch, and count from its end. So one counts at most 6% too much.
 _BATCH = 1 / 16
+_MOST_BATCHES = 64  # that wait to be booked
 # The first failed probes double the cooldown, so that an endpoint that fails for seconds is soon found to be up. Each
 # further one multiplies it by four, so that a dead endpoint gets few probes.
 _GENTLE_PROBES = 2
@@ -61,9 +65,9 @@ class HealthWatch:
 
     def __init__(
         self,
-        settings: HealthSettings,
+        settings: "HealthSettings",
         rng: random.Random,
-        tests: Iterable[Callable[[HealthSettings], OutlierTest]] = TESTS,
+        tests: "Iterable[Callable[[HealthSettings], OutlierTest]]" = TESTS,
     ) -> None:
         self._settings = settings
         self._random = rng.random
@@ -73,9 +77,11 @@ class HealthWatch:
         self._timers: list[tuple[float, int, HealthRecord]] = []
         self._tickets = count()
         self._compare_s = -inf
+        self._any_bad = False  # whether a call has failed since the last comparison
         self._batch_s = min(settings.decay_s * _BATCH, settings.interval_s)
         self._tests = [test(settings) for test in tests]
         self._timed = [test for test in self._tests if test.timed]
+        self._booked = [test.booked for test in self._tests if type(test).booked is not OutlierTest.booked]
         self.panic = False
         self.due_s = inf
         self.moved: list[HealthRecord] = []
@@ -122,8 +128,28 @@ class HealthWatch:
             if self._settings.probe_s:
                 self._time(record, lease.granted_s + self._settings.probe_s)
 
+    def counted(self, record: HealthRecord, now: float) -> bool:
+        """Begin a batch with a success at or after `record.look_s`, if that is all it needs; else return False.
+
+        It may change something if the endpoint was out of service since its last end, if every end must be seen, or if
+        endpoints are to be compared.
+        """
+        if record.look_s == -inf or (self._any_bad and now >= self._compare_s):
+            return False
+        if now >= self._compare_s:
+            self._compare(now)
+        if record.fresh:
+            self._add(record, record.fresh, record.fresh_until_s)
+            if len(record.batches) > _MOST_BATCHES:
+                self._book(record, now)
+        self._add(record, 1, now)
+        record.look_s = record.fresh_until_s = now + self._batch_s
+        return True
+
     def ended(self, record: HealthRecord, lease: Lease, outcome: Outcome, now: float) -> None:
-        """Record the outcome of a lease. A success before `record.look_s` may be counted in `fresh` instead."""
+        """Record the outcome of a lease. Not needed for a success before `record.look_s`, which may be counted in
+        `fresh`, and for one that `counted` takes.
+        """
         if self._forgives_time_outs and outcome is Outcome.FAILURE and lease.hint is not None and lease.hint.timed_out:
             outcome = Outcome.IGNORED
         self._book(record, now)
@@ -198,10 +224,12 @@ class HealthWatch:
     def _judge_call(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         """Book the outcome of a call to an endpoint in service; it may be ejected."""
         if outcome is Outcome.SUCCESS:
-            self._succeeded(record, 1, now)
+            self._add(record, 1, now)
+            self._book(record, now)
             self._trip([test for test in self._timed if test.took(record, now - lease.granted_s, now)], record, now)
         elif outcome is not Outcome.IGNORED:
             record.bad += 1
+            self._any_bad = True
             if outcome is Outcome.OVERLOAD:
                 record.overload_s = now
             if outcome is not Outcome.OVERLOAD or not self._others_are_overloaded(record, now):
@@ -245,6 +273,16 @@ class HealthWatch:
     def _compare(self, now: float) -> None:
         self._compare_s = now + self._settings.interval_s
         for record in self._records:
+            if record.fresh:
+                self._add(record, record.fresh, min(now, record.fresh_until_s))
+        if self._any_bad:
+            self._find_outliers(now)
+            self._any_bad = False
+        for record in self._records:
+            record.good = record.bad = 0
+
+    def _find_outliers(self, now: float) -> None:
+        for record in self._records:
             self._book(record, now)
         candidates = [record for record in self._records if record.state in _IN and record.calls]
         candidates.sort(key=_success_rate)  # the worst first, as not all may be ejected
@@ -252,8 +290,6 @@ class HealthWatch:
         for record, finder in found:
             if record.state in _IN:
                 self._trip([finder], record, now)
-        for record in self._records:
-            record.good = record.bad = 0
 
     def _judge_probe(self, record: HealthRecord, lease: Lease, outcome: Outcome, rest_s: float, now: float) -> None:
         if outcome is Outcome.SUCCESS:
@@ -348,6 +384,7 @@ class HealthWatch:
     def _begin(self, record: HealthRecord, now: float) -> None:
         """Reset all counts."""
         record.fresh = record.good = record.bad = record.row = 0
+        record.batches.clear()
         record.failing = False
         for test in self._tests:
             test.begin(record, now)
@@ -355,26 +392,30 @@ class HealthWatch:
     def _book(self, record: HealthRecord, now: float) -> None:
         """Report to the tests the successes that were only counted so far."""
         if record.fresh:
-            self._succeeded(record, record.fresh, min(now, record.fresh_until_s))
-            record.fresh = 0
+            self._add(record, record.fresh, min(now, record.fresh_until_s))
+        if record.batches:
+            for booked in self._booked:
+                booked(record, record.batches)
+            record.batches.clear()
 
-    def _succeeded(self, record: HealthRecord, successes: int, now: float) -> None:
+    def _add(self, record: HealthRecord, successes: int, at_s: float) -> None:
+        """Add a batch to those that are not booked yet."""
+        record.batches.append((successes, at_s))
+        record.fresh = 0
         record.good += successes
         record.row += successes
         record.failing = False
         if record.row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
-        for test in self._tests:
-            test.booked(record, successes, now)
 
 
-def most_ejected(settings: HealthSettings, endpoints: int) -> int:
+def most_ejected(settings: "HealthSettings", endpoints: int) -> int:
     """Return how many of so many endpoints may be ejected at once."""
     least = 1 if settings.max_ejected_share and endpoints <= _SMALL else 0
     return max(0, min(endpoints - 1, max(math.floor(settings.max_ejected_share * endpoints + _ROUNDING), least)))
 
 
-def panics(settings: HealthSettings, endpoints: int, out: int) -> bool:
+def panics(settings: "HealthSettings", endpoints: int, out: int) -> bool:
     """Return whether all endpoints must serve when `out` of them are out."""
     return endpoints - out < settings.panic_share * endpoints - _ROUNDING
 

@@ -9,12 +9,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from balancer.core.states import HealthRecord
-from balancer.settings.rules import HealthSettings
 
-__all__ = ["TESTS", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings
+
+__all__ = ["TESTS", "Batches", "FailingMostly", "FailuresInRow", "FarBelowTheMean", "OutlierTest", "OwnRate"]
+
+Batches = Sequence[tuple[int, float]]
+"""Successes, oldest first: how many, and the time (s) that they count from."""
 
 _BY_CHANCE = 3.0  # a share within so many standard errors may be chance
 
@@ -36,7 +41,7 @@ class OutlierTest:
     def leave(self, record: HealthRecord) -> None:
         """Forget this endpoint: it has gone."""
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """Record successes since the last call about this endpoint. They come late, but before any other hook."""
 
     def failed(self, record: HealthRecord, now: float) -> bool:
@@ -59,7 +64,7 @@ class OutlierTest:
         return f"it stands out by {type(self).__name__}"
 
     def compare(self, records: Sequence[HealthRecord], now: float) -> Iterable[HealthRecord]:
-        """Return the endpoints that stand out from the others. Called every `interval_s`.
+        """Return the endpoints that stand out from the others. Called every `interval_s`, if a call has failed.
 
         `records` are those in service with calls since the last comparison (`good` and `bad`), the worst first.
         """
@@ -73,7 +78,7 @@ class FailuresInRow(OutlierTest):
     server that fails every call may still answer pings.
     """
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._most = settings.consecutive_failures
         self._calls: dict[HealthRecord, int] = {}
         self._pings: dict[HealthRecord, int] = {}
@@ -87,7 +92,7 @@ class FailuresInRow(OutlierTest):
         self._calls.pop(record, None)
         self._pings.pop(record, None)
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """End the row."""
         self.leave(record)
 
@@ -127,7 +132,7 @@ class _Counts:
 class OwnRate(OutlierTest):
     """A success rate below the minimum, once there are enough outcomes."""
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._least = settings.success_rate
         self._volume = settings.success_volume
         self._decay_s = settings.decay_s
@@ -141,13 +146,18 @@ class OwnRate(OutlierTest):
         """Forget the outcomes."""
         del self._counts[record]
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
         """Count successes. They are a little old, so each counts a little too much."""
-        self._faded(record, now).successes += successes
+        counts = self._counts[record]
+        for successes, at_s in batches:
+            if at_s > counts.since_s:
+                self._fade(counts, at_s)
+            counts.successes += successes
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Count a failure, and test the rate."""
-        counts = self._faded(record, now)
+        counts = self._counts[record]
+        self._fade(counts, now)
         counts.failures += 1.0
         seen = counts.successes + counts.failures
         return seen >= self._volume and counts.successes < self._least * seen
@@ -158,14 +168,12 @@ class OwnRate(OutlierTest):
         rate = counts.successes / (counts.successes + counts.failures)
         return f"{rate:.0%} of its latest calls succeeded, less than {self._least:.0%}"
 
-    def _faded(self, record: HealthRecord, now: float) -> _Counts:
-        counts = self._counts[record]
+    def _fade(self, counts: _Counts, now: float) -> None:
         if now > counts.since_s:
             fade = math.exp((counts.since_s - now) / self._decay_s)
             counts.successes *= fade
             counts.failures *= fade
             counts.since_s = now
-        return counts
 
 
 class FarBelowTheMean(OutlierTest):
@@ -175,7 +183,7 @@ class FarBelowTheMean(OutlierTest):
     calls.
     """
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -209,7 +217,7 @@ class FarBelowTheMean(OutlierTest):
 class FailingMostly(OutlierTest):
     """A share of failures above the maximum."""
 
-    def __init__(self, settings: HealthSettings) -> None:
+    def __init__(self, settings: "HealthSettings") -> None:
         self._settings = settings
         self._said: dict[HealthRecord, str] = {}  # for the endpoints found the last time
 
@@ -235,7 +243,7 @@ def _of(record: HealthRecord, share: float) -> str:
     return f"{share:.0%} of its last {record.calls} calls"
 
 
-TESTS: tuple[Callable[[HealthSettings], OutlierTest], ...] = (
+TESTS: "tuple[Callable[[HealthSettings], OutlierTest], ...]" = (
     FailuresInRow,
     OwnRate,
     FarBelowTheMean,

@@ -6,7 +6,7 @@ The rules return the accounts that have changed; the ledger reports the changes 
 import random
 from collections.abc import Iterable, Mapping
 from math import inf
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
@@ -15,8 +15,10 @@ from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.rules import HealthSettings, LimitSettings
 from balancer.values.numbers import checked, whole
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HealthSettings, LimitSettings
 
 __all__ = ["Rules"]
 
@@ -46,17 +48,19 @@ class Rules:
 
     Attributes:
         ejections: how often an endpoint was ejected, also ones that have gone.
+        counted: counts a success of an endpoint with a health record; see `HealthWatch.counted`.
     """
 
     def __init__(
         self,
-        health: HealthSettings | None,
-        limits: LimitSettings | None,
+        health: "HealthSettings | None",
+        limits: "LimitSettings | None",
         host_caps: Mapping[str, int],
         rng: random.Random,
         journal: Journal,
     ) -> None:
         self._watch = HealthWatch(health, rng) if health else None
+        self.counted = self._watch.counted if self._watch else _never
         self._limits = limits if limits and limits.kind == "aimd" else None
         self._caps = dict(host_caps)
         self.ejections = 0
@@ -252,6 +256,10 @@ class Rules:
         account.alert = half_open or account.host is not None
         if account.record is not None and self._watch:
             self._watch.listen(account.record, each=account.host is not None or account.aimd is not None)
+
+
+def _never(record: HealthRecord, now: float) -> bool:
+    return False
 
 
 def _facts(record: HealthRecord | None, now: float) -> tuple[object, ...]:

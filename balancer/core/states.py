@@ -89,7 +89,8 @@ class HealthRecord:
         ejections: how often it was ejected.
         asked: while it is ejected: True if it asked for no calls. That holds in a panic too.
         fresh: successes that are not booked yet, all from before `fresh_until_s`.
-        look_s: until then a success is only counted in `fresh`. Only `HealthWatch` sets it.
+        batches: earlier successes that are not booked yet, oldest first: how many, and the time they count from.
+        look_s: until then a success is only counted in `fresh`; -inf: all ends are seen. Only `HealthWatch` sets it.
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
         last: the exception of its last failure, e.g. "ConnectError"; "": not known.
@@ -100,6 +101,7 @@ class HealthRecord:
         "asked",
         "bad",
         "bad_probes",
+        "batches",
         "each",
         "ejections",
         "failing",
@@ -132,7 +134,9 @@ class HealthRecord:
         self.good = self.bad = 0
         self.overload_s = -inf  # when it was last overloaded
         self.fresh = 0
-        self.look_s = self.fresh_until_s = now
+        self.batches: list[tuple[int, float]] = []
+        self.look_s = -inf
+        self.fresh_until_s = now
         self.each = False
         self.why = self.last = ""
 

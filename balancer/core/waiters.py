@@ -95,6 +95,11 @@ class WaitQueue:
     def __iter__(self) -> Iterator[Waiter]:
         return (waiter for group in self._groups.values() for waiter in group.waiters)
 
+    def asked(self, request: Request) -> bool:
+        """Return whether the group of the last waiter asks for `request`, and has waiters."""
+        group = self._latest
+        return group is not None and group.request is request and bool(group.waiters)
+
     def sole_head(self) -> Waiter | None:
         """Return the waiter with the oldest claim, if there is only one group; else None."""
         if len(self._groups) == 1:

@@ -13,9 +13,9 @@ __all__ = ["EXTRAS", "has", "require"]
 
 # The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "judge": ("httpx2",),
-    "llm": ("openai",),
-    "pipeline": ("httpx2", "jinja2", "matplotlib", "numpy", "yaml"),
+    "judge": ("httptools",),
+    "llm": ("httpx2", "openai"),
+    "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
     "prometheus": ("prometheus_client",),

@@ -12,7 +12,6 @@ from inspect import isabstract
 from typing import Any, Final, Generic, TypeVar, cast
 
 import pluggy
-from pydantic import BaseModel
 
 from balancer.errors import CommandStopped
 from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs
@@ -168,6 +167,8 @@ def _offers(hook: Callable[..., object], kind: HookKind[T], taken: Mapping[str, 
 
 def names_of_strategy(item: object) -> tuple[str]:
     """Return the name of a strategy class. Raises TypeError if it is not one."""
+    from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
+
     if not isinstance(item, type):
         raise TypeError(f"it offers {item!r} as a strategy; that must be a class")
     name = _name(item)

@@ -15,8 +15,6 @@ from pkgutil import iter_modules
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import ValidationError
-
 from balancer.errors import ConfigError
 from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
 from balancer.plugins.loading import (
@@ -134,6 +132,8 @@ class Registry:
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
         """Return the validated options model of strategy `name`. Raises ConfigError, with a line for each option."""
+        from pydantic import ValidationError  # imported here: it is slow, and a list of commands needs no options
+
         kind = self._strategy(name)
         try:
             return kind.Options.model_validate(dict(options or {}))

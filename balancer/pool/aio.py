@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from balancer.endpoint import Lease
-from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 from balancer.shells.calls import CallArguments, CallRequest
 from balancer.shells.lease_request import LeaseArguments, shows_arguments
@@ -20,6 +19,7 @@ from balancer.shells.tasks.leasing import TaskLeaseContext, acquire, asking
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
+    from balancer.plugins.registry import Registry
     from balancer.settings.config import Config
 
 __all__ = ["AsyncPool", "TaskPool"]
@@ -126,7 +126,7 @@ class AsyncPool(TaskPool):
         self.pool.set_strategy(name, **options)
 
     @classmethod
-    def from_config(cls, config: "Config | str | PathLike[str]", *, registry: Registry | None = None) -> Self:
+    def from_config(cls, config: "Config | str | PathLike[str]", *, registry: "Registry | None" = None) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes. Raises ConfigError."""
         made = cls.__new__(cls)
         TaskPool.__init__(made, Pool.from_config(config, registry=registry))

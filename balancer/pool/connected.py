@@ -29,7 +29,6 @@ from balancer.endpoint import Endpoint, Lease
 from balancer.errors import BalancerError, ConfigError, NotConnected, PoolForked
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
-from balancer.settings.rules import RetrySettings
 from balancer.shells.engine import CallerDefaults, Engine
 from balancer.shells.logs import Log
 from balancer.strategy import Request
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from balancer.cluster.tcp.address import Address
     from balancer.observing.traces.files import Sink
     from balancer.settings.config import Config
+    from balancer.settings.rules import RetrySettings
 
 __all__ = ["TOKEN_VARIABLE", "ConnectedPool", "ServerIdentity", "connected_as", "token_in"]
 
@@ -102,7 +102,7 @@ class ConnectedPool(Pool):
         name: str | None = None,
         block: int = 1,
         acquire_timeout_s: float | None = None,
-        retries: RetrySettings | None = None,
+        retries: "RetrySettings | None" = None,
         within_s: float = 10.0,
         seek: Callable[[], tuple[str, str]] | None = None,
         ttl_s: float | None = None,

@@ -15,7 +15,7 @@ from functools import cached_property, update_wrapper
 from math import inf
 from os import PathLike
 from types import FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVar, Unpack, cast
 
 from balancer.core import Core
 from balancer.core.events import Event
@@ -24,15 +24,7 @@ from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, ConfigError, LeaseError, PoolClosed, PoolForked
 from balancer.load import Load
-from balancer.plugins.registry import Registry, default_registry
-from balancer.settings.rules import (
-    DEFAULT_STRATEGY,
-    LONG_TTL_S,
-    HealthSettings,
-    LimitSettings,
-    QuotaSettings,
-    RetrySettings,
-)
+from balancer.settings import DEFAULT_STRATEGY
 from balancer.shells.calls import CallArguments, CallRequest, call
 from balancer.shells.delivery import Observation, Observer
 from balancer.shells.engine import CallerDefaults, Engine
@@ -47,13 +39,13 @@ if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
     from balancer.observing.traces.files import Sink
     from balancer.observing.traces.tracing import TraceWriter
+    from balancer.plugins.registry import Registry
     from balancer.pool.aio import TaskPool
     from balancer.pool.connected import ConnectedPool
     from balancer.settings.config import Config
+    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["Pool"]
-
-_WATCHED = HealthSettings()  # the defaults
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -98,7 +90,7 @@ class Pool:
         seed: makes the random choices repeatable. None: a random seed.
         max_waiters: how many acquires may wait at once; one more raises `TooManyWaiters`. None: any number.
         acquire_timeout_s: how many seconds an acquire waits by default. None: for ever.
-        health: when endpoints are ejected, and how they come back. None: never ejected.
+        health: when endpoints are ejected, and how they come back; "default": `HealthSettings()`. None: never ejected.
         limits: how many slots of an endpoint are used at once. None: its capacity.
         host_caps: how many slots may be out at once on a host, for all its endpoints together. "*" is for every host
             without an entry.
@@ -138,18 +130,24 @@ class Pool:
         seed: int | None = None,
         max_waiters: int | None = None,
         acquire_timeout_s: float | None = None,
-        health: HealthSettings | None = _WATCHED,
-        limits: LimitSettings | None = None,
+        health: "HealthSettings | Literal['default'] | None" = "default",
+        limits: "LimitSettings | None" = None,
         host_caps: Mapping[str, int] | None = None,
-        quotas: Mapping[str, QuotaSettings] | None = None,
+        quotas: "Mapping[str, QuotaSettings] | None" = None,
         spill_after_s: float | None = None,
-        retries: RetrySettings | None = None,
+        retries: "RetrySettings | None" = None,
         ttl_s: float | None = None,
         leak_after_s: float | None = None,
         observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
-        registry: Registry | None = None,
+        registry: "Registry | None" = None,
     ) -> None:
+        # Imported here: pydantic and the plugins are slow to import, and a module that names a pool needs none of them.
+        from balancer.plugins.registry import default_registry
+        from balancer.settings.rules import HealthSettings, LimitSettings, RetrySettings
+
+        if health == "default":
+            health = HealthSettings()
         for name, given, kind in (
             ("health", health, HealthSettings),
             ("limits", limits, LimitSettings),
@@ -193,7 +191,7 @@ class Pool:
         cls,
         config: "Config | str | PathLike[str]",
         *,
-        registry: Registry | None = None,
+        registry: "Registry | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes.
@@ -204,7 +202,9 @@ class Pool:
             ConfigError: the config cannot be used.
             NotConnected, MissingExtra: as `connect` does.
         """
-        from balancer.settings.config import Config, load_config  # imported here: a pool made in code needs no config
+        # Imported here: a pool made in code needs no config.
+        from balancer.settings.config import Config, load_config
+        from balancer.settings.rules import LONG_TTL_S
 
         if not isinstance(config, Config):
             config = load_config(config)
@@ -250,7 +250,7 @@ class Pool:
         name: str | None = None,
         block: int = 1,
         acquire_timeout_s: float | None = None,
-        retries: RetrySettings | None = None,
+        retries: "RetrySettings | None" = None,
         within_s: float = 10.0,
     ) -> "ConnectedPool":
         """Return the pool of a server (`balancer serve`), which this process shares with others.

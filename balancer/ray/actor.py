@@ -161,10 +161,6 @@ class PoolActor:
     async def _stay(self, begun: threading.Event) -> None:
         pool = self._pool
 
-        def guard(step: Callable[[], None]) -> None:
-            with pool.engine.lock:  # `drain` runs in another thread
-                step()
-
         def told() -> None:
             if pool.engine.happened:
                 pool.engine.delivery.deliver()
@@ -175,7 +171,7 @@ class PoolActor:
             last=self._claim.last,
             keep=self._claim.keep,
             token=self._token,
-            guard=guard,
+            guard=pool.engine.under_lock,  # `drain` runs in another thread
             told=told,
             may=lambda: self._claim.sure,
         )

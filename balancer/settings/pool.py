@@ -6,8 +6,8 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
+from balancer.settings import DEFAULT_STRATEGY
 from balancer.settings.endpoints import EndpointTable
-from balancer.settings.rules import DEFAULT_STRATEGY
 from balancer.settings.tables import Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from balancer.settings.tables import CheckedInPython
 
 __all__ = [
-    "DEFAULT_STRATEGY",
     "LONG_CALLS",
     "LONG_TTL_S",
     "EnabledHealth",
@@ -24,8 +23,6 @@ __all__ = [
     "QuotaSettings",
     "RetrySettings",
 ]
-
-DEFAULT_STRATEGY = "least_in_flight"  # the one that docs/which-strategy.md recommends
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1)]

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from os.path import dirname, sep
 from traceback import clear_frames
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
@@ -40,7 +40,6 @@ from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, PoolForked
-from balancer.settings.rules import RetrySettings
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
 from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
@@ -51,6 +50,9 @@ from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Waits, nothing
 from balancer.strategy import ANY, Request
 from balancer.values.numbers import checked, seconds
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import RetrySettings
 
 __all__ = ["CallerDefaults", "Engine"]
 
@@ -65,7 +67,7 @@ class CallerDefaults:
     """The defaults for callers of a pool; see `balancer.Pool`."""
 
     acquire_timeout_s: float | None = None
-    retries: RetrySettings | None = None
+    retries: "RetrySettings | None" = None
     ttl_s: float | None = None
     leak_after_s: float | None = None
 
@@ -141,7 +143,7 @@ class Engine:
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
         self.clock = clock
         self.core = core
-        self.retries = defaults.retries or RetrySettings()
+        self.retries = defaults.retries or _usual_retries()
         self.budget = SharedBudget(self.retries, clock)
         self.jitter = jitter
         self._leak_after_s = defaults.leak_after_s
@@ -161,6 +163,7 @@ class Engine:
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
         self.waits = Waits(self)
+        core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
@@ -426,7 +429,7 @@ class Engine:
         """
         self.now = self.clock  # first, as another thread may set it without the lock
         try:
-            self.core.recover(self.clock(), set(self.waits))
+            self.core.recover(self.clock())
             self.core.abandon(abandoned(self.core.ledger.out, math.inf), self.clock())
         except BaseException as error:
             self.now = self.repaired
@@ -490,7 +493,7 @@ class Engine:
         return ended
 
     def _ended(self, now: float) -> Sequence[Waiter]:
-        return [waiter for waiter in self.waits if waiter.ended]
+        return self.core.ended()
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True."""
@@ -583,6 +586,12 @@ class Engine:
     def _tick(self) -> None:
         if self.under_lock(self._alarm.rings):
             self.change(lambda now: self.core.tick(now) if now >= self.core.due_s else ())
+
+
+def _usual_retries() -> "RetrySettings":
+    from balancer.settings.rules import RetrySettings  # imported here: pydantic is slow to import
+
+    return RetrySettings()
 
 
 def _place_of_call() -> str:

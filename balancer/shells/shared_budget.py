@@ -4,10 +4,13 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from balancer.core.budget import RetryBudget
-from balancer.settings.rules import RetrySettings
 from balancer.shells.forks import notify_of_forks
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import RetrySettings
 
 __all__ = ["SharedBudget"]
 
@@ -26,7 +29,7 @@ class SharedBudget:
         clock: returns seconds; never goes back.
     """
 
-    def __init__(self, settings: RetrySettings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: "RetrySettings", clock: Callable[[], float]) -> None:
         self._budget = RetryBudget(settings)
         self._clock = clock
         self._noted: deque[float] = deque()  # times of first attempts that are not counted yet

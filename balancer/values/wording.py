@@ -4,8 +4,10 @@ import errno
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["QUOTES_NOTHING", "describe", "did_you_mean", "why_not_listening"]
 
@@ -28,7 +30,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def describe(error: ErrorDetails, known: Iterable[str], *, secret: bool = False) -> str:
+def describe(error: "ErrorDetails", known: Iterable[str], *, secret: bool = False) -> str:
     """Return what was found and what is allowed, for one error of a pydantic model.
 
     Args:
@@ -59,7 +61,7 @@ _NUMBERS = ("int_type", "float_type", "bool_type")
 _BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
 
 
-def _message(error: ErrorDetails) -> str:
+def _message(error: "ErrorDetails") -> str:
     kind = error["type"]
     if kind in _NUMBERS:
         wanted = {"int_type": "a whole number", "float_type": "a number", "bool_type": "true or false"}[kind]
@@ -70,7 +72,7 @@ def _message(error: ErrorDetails) -> str:
     return _WORDS.get(kind, error["msg"].removeprefix("Value error, "))
 
 
-def _tag(error: ErrorDetails) -> str:
+def _tag(error: "ErrorDetails") -> str:
     """Return a text about a table whose kind is missing or wrong."""
     context = error.get("ctx", {})
     key, found = str(context.get("discriminator", "kind")).strip("'"), str(context.get("tag", ""))

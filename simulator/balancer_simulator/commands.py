@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from balancer.commands.options import JsonOption, print_json, strategy_names, toml_files
+from balancer.commands.options import JsonOption, strategy_names, toml_files
+from balancer.commands.output import print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import ForecasterPlugin, hookimpl

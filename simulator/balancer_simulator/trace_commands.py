@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from balancer.commands.options import JsonOption, print_json
+from balancer.commands.options import JsonOption
+from balancer.commands.output import print_json
 from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.plugins.extras import require

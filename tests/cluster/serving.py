@@ -52,17 +52,13 @@ class Serving:
         self.url = f"balancer{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     async def _run(self, ttl_s: float, token: str, tls: ssl.SSLContext | None, last: CoordinatorRecord) -> None:
-        def guard(step: Callable[[], None]) -> None:
-            with self.pool.engine.lock:
-                step()
-
         self.server = PoolServer(
             self.pool.engine.core,
             times=ClusterTimes(ttl_s),
             last=last,
             keep=self._keep,
             token=token,
-            guard=guard,
+            guard=self.pool.engine.under_lock,
             may=self._may,
             most=self._most,
         )

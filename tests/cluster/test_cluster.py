@@ -752,7 +752,8 @@ def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease() -> No
     for _ in range(3):
         _ask(world, process)
     dropped, *kept = process.waiting
-    process.member.recover(process.clock.at(world.t), set(kept))
+    process.member.shells.append(kept)
+    process.member.recover(process.clock.at(world.t))
     del process.waiting[dropped]
     assert process.member.waiting == 2
     _give_back(world, other, lease)
@@ -782,7 +783,7 @@ def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_c
 
     recovered: list[float] = []
     monkeypatch.setattr(world.core, "acquire", fails)
-    monkeypatch.setattr(world.core, "recover", lambda now, waiting: recovered.append(now) or ())
+    monkeypatch.setattr(world.core, "recover", recovered.append)
     _leased(world, process)
     assert (len(asked), recovered) == (2, asked[1:])
     assert _in_flight(world) == 1

@@ -6,8 +6,10 @@ import os
 import re
 import signal
 import socket
-import threading
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,12 +23,12 @@ from balancer.cluster.tcp.codec import VERSION, Opening, encoded
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer
 from balancer.cluster.tcp.sniffing import LogLimiter, sniff_protocol
-from balancer.commands.serve import say
 from balancer.core import Core
+from balancer.reporting.streams import never_waiting
 from tests.cluster.serving import Command, Serving
+from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
 
-_LONG_S = 10.0  # for a line that is written or left out at once
 _LIMITED = ["bash", "-c", 'ulimit -Sn 40; ulimit -Hn 64; exec "$0" "$@" 2>&1']
 
 
@@ -164,22 +166,82 @@ def test_what_to_do_where_nobody_answers(url: str, why: str) -> None:
         Pool.connect(url, within_s=0.2)
 
 
-def test_output_that_nobody_reads_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says a line at each SIGHUP, and the pipe of a supervisor that does not read is full some day."""
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The end to write to of a pipe that is full, and that nobody reads."""
     reads, writes = os.pipe()
-    with os.fdopen(reads, "rb"), os.fdopen(writes, "w") as output:
+    os.set_blocking(writes, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writes, bytes(4096))
+    os.set_blocking(writes, True)
+    yield writes
+    os.close(reads)
+    os.close(writes)
+
+
+def _answers(port: int, said: bytes) -> bytes:
+    """Return the first bytes of what a server answers, once it listens."""
+    end_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as stranger:
+                stranger.sendall(said)
+                return stranger.recv(12)
+        except ConnectionError:
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("what", ["serve", "page", "sandbox"])
+def test_output_that_nobody_reads_stops_no_server(tmp_path: Path, full_pipe: int, what: str) -> None:
+    """Each says where it listens, and logs; the pipe of a supervisor that does not read is full some day."""
+    (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")
+    port = _free_port()
+    command = {
+        "serve": ["serve", "pool.toml", "--port", str(port), "--ttl", "1"],
+        "page": ["serve", "pool.toml", "--port", "0", "--page", str(port)],
+        "sandbox": ["sandbox", "--port", str(port)],
+    }[what]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "balancer", *command],
+        cwd=tmp_path,
+        env=environment,
+        stdout=full_pipe,
+        stderr=full_pipe,
+    )
+    try:
+        for _ in range(2):  # the first is logged
+            assert _answers(port, b"nonsense\r\n\r\n")
+        if what == "serve":
+            with Pool.connect(f"balancer://127.0.0.1:{port}") as pool, pool.lease(timeout=PATIENCE_S):
+                pass
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == (0 if what == "sandbox" else 128 + signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_was_left_out_is_said_once_there_is_room(full_pipe: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    with os.fdopen(reads, "rb", 0) as reader, os.fdopen(writes, "w") as output:
         monkeypatch.setattr("sys.stdout", output)
-        say("serving")
-        assert os.read(reads, 100) == b"serving\n"
-        os.set_blocking(writes, False)
-        with suppress(BlockingIOError):
-            while True:
-                os.write(writes, bytes(4096))
-        os.set_blocking(writes, True)
-        teller = threading.Thread(target=say, args=("changed",), daemon=True)
-        teller.start()
-        teller.join(_LONG_S)
-        stopped = teller.is_alive()
-        if stopped:
-            os.read(reads, 2**20)  # so that it ends
-        assert not stopped
+        with never_waiting():
+            print("first")
+            assert reader.read(100) == b"first\n"
+            print("x" * 2**20)
+            print("left out")
+            kept = sum(len(reader.read(4096)) for _ in range(16))
+            assert kept == 65536
+            print("again")
+            said = reader.read(100)
+        assert said == b"\n(%d bytes were left out here: nobody read them)\nagain\n" % (2**20 + 1 - kept + 9)
+        assert sys.stdout is output

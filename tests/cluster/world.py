@@ -113,7 +113,7 @@ class World:
         self.core = Core(self.endpoints, strategy, lender=self, now=now)  # type: ignore[arg-type]  # nobody asks it
         if self.observed:
             self.core.listen(KINDS)
-            self.core.recover = lambda now, waiting: self.repaired.append(now) or ()  # type: ignore[method-assign]
+            self.core.recover = self.repaired.append  # type: ignore[method-assign]
         self.coordinator = Coordinator(self.core, epoch=self.epoch, times=self.times, last=last, now=now)
         self.records = RecordKeeper(self._keep, last, TTL_S)
         self.flush()

@@ -79,6 +79,24 @@ def _loaded(code: str, folder: Path = ROOT) -> set[str]:
     return set(ran.stdout.split())
 
 
+def test_a_name_loads_what_it_needs_and_a_pool_in_a_module_needs_no_library() -> None:
+    """What is slow to import comes with the first pool, or not at all; a command minds ctrl-C before it."""
+    bare = _loaded("import sys, importlib, typing")
+    assert {each for each in _loaded("import sys, balancer") - bare if each.startswith("balancer")} == {"balancer"}
+    named = _loaded("import sys\nfrom balancer import Endpoint, EndpointError, Lease, Pool")
+    tops = {module.partition(".")[0] for module in named - bare}
+    assert not tops & _modules().keys() - _OURS
+    assert not named & {"asyncio", "balancer.plugins", "balancer.settings.rules", "importlib.metadata", "ssl", "socket"}
+    listed = _loaded(
+        "import sys\nfrom balancer.commands.app import make_app\n"
+        "from balancer.plugins.registry import default_registry\nmake_app(default_registry())"
+    )
+    assert "typer" in listed
+    assert not listed & {"pydantic", "balancer.pool.pool", "balancer.core", "balancer_strategies", "numpy", "uvicorn"}
+    entry = _loaded("import sys, balancer.__main__")
+    assert not entry & {"balancer.pool", "balancer.core", "balancer.settings", "balancer.plugins", "typer", "pydantic"}
+
+
 def test_a_pool_loads_pluggy_and_pydantic_and_of_itself_what_leases_an_endpoint() -> None:
     loaded = _loaded(_POOL)
     before = _loaded("import sys")  # what the environment itself loads

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from balancer_simulator.world.calendar import Entry, after, run_to
+from balancer_simulator.world.calendar import Entry, after, placer, run_to
 from simpy import Environment
 
 Seen = list[tuple[str, float]]
@@ -19,14 +19,15 @@ def _happenings(env: Environment, seen: Seen) -> None:
             after(env, 0.0, see, "child at once")
             after(env, 0.5, see, "child later")
 
-    again = Entry(env)
+    again, place = Entry(), placer(env)
 
     def ring(entry: Entry) -> None:
         see("rings")
         if env.now < 3.0:
-            entry.happen(0.75, ring)
+            place(env.now + 0.75, entry)
 
-    again.happen(0.75, ring)
+    again.act = ring
+    place(0.75, again)
     for what, at_s in (("first", 1.5), ("second", 1.5), ("parent", 1.5), ("zero", 0.0), ("end", 4.0), ("beyond", 5.0)):
         after(env, at_s, see, what)
 

@@ -87,7 +87,7 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals, jobs: int, to_all: bool
 ) -> None:
     with comparing(tmp_path, "--jobs", str(jobs), "--out", "out") as process:
-        if jobs == 1:  # not amid an import, where code of others may swallow what a signal raises
+        if jobs == 1:
             until(lambda: simulates(process.pid), "it does not begin")
             begun_s = cpu_s(process.pid)
             until(lambda: cpu_s(process.pid) > begun_s + 1.0, "it does not go on")

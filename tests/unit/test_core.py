@@ -207,7 +207,8 @@ def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest
         patched.setattr(core._queue, "close", interrupted)
         with pytest.raises(KeyboardInterrupt):
             core.close(1.0)
-    assert list(core.recover(2.0, {waiter})) == [waiter]
+    core.shells.append({waiter: None})
+    core.recover(2.0)
     assert isinstance(waiter.error, PoolClosed)
 
 
@@ -436,7 +437,7 @@ def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(
         change(node, now)
 
     strategy.change = changed  # type: ignore[method-assign]
-    core.recover(2.0, ())
+    core.recover(2.0)
     assert set(told) == {2.0}
     assert {taken(core).endpoint.name, taken(core).endpoint.name} == {"a", "b"}
     assert core.acquire(ANY, 3.0) is None
@@ -474,3 +475,28 @@ def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frame
         deeper(frames - 2)  # and this one, and the last
     assert has_no_room(caught.value) is no_room
     assert not has_no_room(ValueError())
+
+
+def test_a_request_whose_like_waits_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:
+    picks: list[Request] = []
+    picked = Scan.pick
+
+    def counting(self: Scan, request: Request, now: float) -> Node | None:
+        picks.append(request)
+        return picked(self, request, now)
+
+    monkeypatch.setattr(Scan, "pick", counting)
+    core = core_of(Endpoint("a"), strategy=Scan())
+    lease = taken(core)
+    waiters = [wait(core, float(number)) for number in range(1, 5)]
+    assert len(picks) == 2  # that of the lease, and of the first who had to wait
+    other = Request(exclude=frozenset({"b"}))
+    assert core.acquire(other, 5.0) is None
+    assert picks[2:] == [other]
+    for waiter in waiters:
+        assert core.release(lease, Outcome.SUCCESS, 6.0) == [waiter]
+        lease = waiter.lease
+    assert core.plain_until_s < 6.0
+    core.release(lease, Outcome.SUCCESS, 7.0)
+    taken(core, now=8.0)
+    assert core.plain_until_s > 8.0, "nobody waits any more"

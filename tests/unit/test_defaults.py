@@ -11,8 +11,9 @@ from balancer_simulator import Closed, EndpointModel, Scenario
 
 import balancer.compat
 from balancer import Endpoint, EndpointError, HealthSettings, Lease, LimitSettings, Pool, RetrySettings
+from balancer.settings import DEFAULT_STRATEGY
 from balancer.settings.config import Config
-from balancer.settings.rules import DEFAULT_STRATEGY, HealthSection
+from balancer.settings.rules import HealthSection
 from balancer.testing import ManualClock
 from tests.contracts.documents import ROOT
 

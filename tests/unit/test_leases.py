@@ -277,7 +277,7 @@ def test_a_lease_whose_end_is_cut_short_ends_at_the_next_look(monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             ruled.core.tick(6.0)
     assert not lease.ended
-    ruled.core.recover(6.0, ())
+    ruled.core.recover(6.0)
     ruled.core.tick(6.0)
     assert lease.ended
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from balancer.core.health import HealthWatch
-from balancer.core.outliers import TESTS, OutlierTest
+from balancer.core.outliers import TESTS, Batches, OutlierTest
 from balancer.core.states import HealthRecord
 from balancer.settings.rules import HealthSettings
 from tests.unit.ruled import FAILURE, SUCCESS, Ruled
@@ -38,8 +38,8 @@ class Listens(OutlierTest):
     def __init__(self, settings: HealthSettings) -> None:
         self.heard: list[tuple[str, object]] = []
 
-    def booked(self, record: HealthRecord, successes: int, now: float) -> None:
-        self.heard.append(("booked", successes))
+    def booked(self, record: HealthRecord, batches: Batches) -> None:
+        self.heard += [("booked", successes) for successes, _ in batches]
 
     def took(self, record: HealthRecord, elapsed_s: float, now: float) -> bool:
         self.heard.append(("took", (elapsed_s, now)))
@@ -132,3 +132,24 @@ def test_it_is_told_how_long_a_success_took_and_when_it_ended(
     for took_s in (2.0, 1.5):
         call(ruled, took_s)
     assert [what for kind, what in made[0].heard if kind == "took"] == [(2.0, 2.0), (1.5, 3.5)]
+
+
+def test_successes_far_apart_are_only_counted_as_well(
+    tested: Callable[..., Ruled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each opens a batch of its own, over many comparisons; the tests hear of them before the failure, and in order."""
+    ends = [0]
+    heard = HealthWatch.ended
+
+    def counting(self: HealthWatch, *of: object) -> None:
+        ends[0] += 1
+        heard(self, *of)  # type: ignore[arg-type]  # what it was given
+
+    monkeypatch.setattr(HealthWatch, "ended", counting)
+    ruled = tested(Listens)
+    (listens,) = [test for test in ruled.core._rules._watch._tests if isinstance(test, Listens)]  # type: ignore[union-attr]
+    call(ruled, 3.5, 200)
+    assert ends[0] == 1
+    ruled.call("a", FAILURE)
+    assert ends[0] == 2
+    assert listens.heard == [("booked", 1)] * 200 + [("failed", 1)]

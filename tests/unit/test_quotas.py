@@ -267,7 +267,7 @@ def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
         ask(core, 0.0, tokens)
     (meter,) = core.admission._meters
     meter.calls, meter.tokens = 4, 19
-    core.recover(1.0, ())
+    core.recover(1.0)
     (usage,) = core.quotas(1.0)
     assert (usage.requests, usage.tokens) == (2, 7)
 

@@ -54,11 +54,13 @@ class Coordinator:
     """One pool, coordinated for many processes.
 
     Args:
-        core: a new core, which nothing else uses. It may have any lender.
+        core: a new core. It may have any lender. Others may call it as well, one at a time, and wake the waiters that
+            they end.
         epoch: greater than that of every earlier coordinator.
         times: the times of the cluster.
         last: the record of the previous coordinator; None: unknown, so the whole grace must pass.
         now: the time.
+        woken: called, from any thread, when waiters of members were ended by calls of others. Call `answer_ended` then.
 
     Attributes:
         due_s: when `tick` has something to do; inf: never.
@@ -69,7 +71,14 @@ class Coordinator:
     """
 
     def __init__(
-        self, core: Core, *, epoch: int, times: ClusterTimes, last: CoordinatorRecord | None, now: float
+        self,
+        core: Core,
+        *,
+        epoch: int,
+        times: ClusterTimes,
+        last: CoordinatorRecord | None,
+        now: float,
+        woken: Callable[[], object] | None = None,
     ) -> None:
         self._core = core
         self._epoch = epoch
@@ -78,7 +87,7 @@ class Coordinator:
         self._behind: dict[MemberSession, None] = {}  # the sessions with a backlog
         self._due: dict[MemberSession, None] = {}  # only the sessions with something to send, as there may be thousands
         self._grace = Grace(epoch, times, last, now)
-        self._queue = GrantQueue(core, epoch, self._sessions.values())
+        self._queue = GrantQueue(core, epoch, self._sessions.values(), woken or _nothing)
         self._leases = GrantedLeases(core, self._queue, epoch)
         self._numbers = count(1)
         self._offers: dict[MemberId, int] = {}
@@ -174,6 +183,11 @@ class Coordinator:
     def pinged(self, name: str, ok: bool, now: float, *, conclusive: bool = False) -> None:
         """Record a ping of the endpoint `name`, which may have gone; see `Core.pinged`."""
         self._queue.settle(lambda: self._core.pinged(name, ok, now, conclusive=conclusive), now)
+        self._after(now)
+
+    def answer_ended(self, now: float) -> None:
+        """Answer waiters of members that were ended by calls of others, e.g. by a timer of the pool."""
+        self._queue.answer_ended(now)
         self._after(now)
 
     def _on_offer(self) -> tuple[tuple[Endpoint, ...], str]:
@@ -335,3 +349,7 @@ class Coordinator:
             self._queue.due_s,
             self._core.due_s if self._core.waiting else self._core.lapse_s,
         )
+
+
+def _nothing() -> None:
+    pass

@@ -1,6 +1,6 @@
 """Granting: the acquires of all members and their leases, over a core that decides who is next."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
@@ -41,13 +41,17 @@ class GrantQueue:
         core: grants.
         epoch: of the coordinator.
         sessions: returns the open sessions.
+        woken: called, from any thread, when waiters were ended by calls of others; then `answer_ended` answers them.
 
     Attributes:
         is_open: False: requests wait, and nothing is granted yet.
     """
 
-    def __init__(self, core: Core, epoch: int, sessions: Collection[MemberSession]) -> None:
+    def __init__(
+        self, core: Core, epoch: int, sessions: Collection[MemberSession], woken: Callable[[], object]
+    ) -> None:
         self._core = core
+        self._woken = woken
         self._epoch = epoch
         self._sessions = sessions
         self._deadlines: list[tuple[float, QueuedAcquire]] = []
@@ -55,12 +59,18 @@ class GrantQueue:
         self._orders = count()
         self._with_idle: dict[MemberSession, None] = {}  # those that may have idle leases
         self.is_open = False
+        core.shells.append(self)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        """Yield the waiters of all members."""
+        acquires = [queued for session in self._sessions for queued in session.acquires.values()]
+        return iter([queued.waiter for queued in acquires if queued.waiter is not None])
 
     # -- what members ask --------------------------------------------------------------------------
 
     def request(self, session: MemberSession, word: LeaseRequested, now: float) -> None:
         """Grant a lease to a caller of a member, or let the caller wait. Refuse it if too many of that member wait."""
-        queued = QueuedAcquire(session, word, now, next(self._orders))
+        queued = QueuedAcquire(session, word, now, next(self._orders), self._woken)
         if len(session.acquires) >= MOST_WAITING:
             _refuse(queued, TooManyWaiters(len(session.acquires), MOST_WAITING, of_one_process=True))
             return
@@ -239,18 +249,22 @@ class GrantQueue:
         elif queued.stands and waiter.error is not None:
             _refuse(queued, waiter.error)
 
+    def answer_ended(self, now: float) -> None:
+        """Answer waiters that were ended by calls of others."""
+        for waiter in self._core.ended():
+            self._answer_waiter(waiter, now)
+
     def _answer_waiter(self, waiter: Waiter, now: float) -> None:
         queued = waiter.wake
-        assert isinstance(queued, QueuedAcquire), "a waiter of this core is of an acquire"
-        self._answer(queued, now)
+        if isinstance(queued, QueuedAcquire):
+            self._answer(queued, now)
+        else:  # of another shell
+            queued()
 
     def _recover(self, now: float) -> None:
-        waiting = {each.waiter for session in self._sessions for each in session.acquires.values() if each.waiter}
         with suppress(Exception):
-            self._core.recover(now, waiting)
-        for waiter in waiting:
-            if waiter.ended:
-                self._answer_waiter(waiter, now)
+            self._core.recover(now)
+        self.answer_ended(now)
 
 
 class GrantedLeases:

@@ -9,7 +9,8 @@ that the coordinator has certainly received. So it stops before the coordinator 
 ends once.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -112,6 +113,7 @@ class ClusterMember:
         journal: the events of this process's leases. The coordinator has the events of endpoints.
         tally: the counters of this process.
         offered: the pool on offer.
+        shells: the waiters of each shell that makes calls. A shell adds its own.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class ClusterMember:
         self._leases = LeaseTable(lender, blank, self._say)
         self._callers = CallerQueue()
         self._closed = False
+        self.shells: list[Iterable[Waiter]] = []
         self.out = self._leases.out
         self.journal = self._leases.journal
         self.tally = self._leases.counters
@@ -361,13 +364,16 @@ class ClusterMember:
         self._go_if_done()
         return ended
 
-    def recover(self, now: float, waiting: Container[Waiter]) -> Served:
+    def recover(self, now: float) -> None:
         """Repair the state after a call was cut short by an interrupt.
 
-        Waiters that are not in `waiting` are dropped: the shell never got them.
+        Waiters that no shell has are dropped: the call that made them was cut short.
         """
-        self._callers.keep(waiting)
-        return ()
+        self._callers.keep(set(chain(*self.shells)))
+
+    def ended(self) -> Served:
+        """Return the waiters that have ended, while their shells still have them."""
+        return [waiter for waiter in chain(*self.shells) if waiter.ended]
 
     def _check_ours(self, lease: Lease, now: float) -> None:
         self._leases.check_ours(lease)

@@ -1,6 +1,7 @@
 """Member sessions, as the coordinator keeps them: leases, queued acquires, and the channel to the member."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,9 @@ __all__ = ["MemberSession", "QueuedAcquire"]
 class QueuedAcquire:
     """An acquire that is not answered yet. It is the `wake` of its waiter, so an ended waiter leads back to it.
 
+    Args:
+        woken: called if its waiter was ended by a call of somebody else than the coordinator.
+
     Attributes:
         session: the session of its member.
         ask: the request message; its request may be amended.
@@ -31,18 +35,22 @@ class QueuedAcquire:
         order: breaks ties between acquires of one instant.
     """
 
-    __slots__ = ("ask", "deadline_s", "order", "session", "since_s", "waiter")
+    __slots__ = ("ask", "deadline_s", "order", "session", "since_s", "waiter", "woken")
 
-    def __init__(self, session: "MemberSession", ask: LeaseRequested, now: float, order: int) -> None:
+    def __init__(
+        self, session: "MemberSession", ask: LeaseRequested, now: float, order: int, woken: Callable[[], object]
+    ) -> None:
         self.session = session
         self.ask = ask
         self.since_s = now - max(0.0, ask.waited_s)
         self.deadline_s = now + ask.timeout_s
         self.waiter: Waiter | None = None
         self.order = order
+        self.woken = woken
 
     def __call__(self) -> None:
-        """Do nothing: the coordinator itself looks which waiters have ended."""
+        """Say that its waiter may have ended. Any thread may call this."""
+        self.woken()
 
     @property
     def stands(self) -> bool:

@@ -67,7 +67,7 @@ class PoolServer:
     """A coordinator behind a port.
 
     Args:
-        core: the coordinator's core. Other code uses it only under `guard`.
+        core: the coordinator's core. Other code uses it only under `guard`, and wakes the waiters that it ends.
         times: of the cluster.
         last: the record of the previous coordinator, as it is stored.
         keep: stores the record in its place; raises OSError.
@@ -111,7 +111,9 @@ class PoolServer:
         now = clock()
         # An epoch is greater than all before even if the record is lost, if the machine's clock is about right.
         epoch = max(int(time.time() * 1000), last.epoch + 1 if last is not None else 0)
-        self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = False
+        self.coordinator = Coordinator(core, epoch=epoch, times=times, last=last, now=now, woken=self._wake)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen, and return the port.
@@ -120,7 +122,7 @@ class PoolServer:
             OSError: it cannot listen.
             ConfigError: no record is stored, and none can be: nobody could be let in.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
         listening = [each.dup() for each in bound.sockets]
         bound.close()
@@ -290,6 +292,18 @@ class PoolServer:
         for line, frames in by_line.items():
             line.send(b"".join(frames))
         self._told()
+
+    def _wake(self) -> None:
+        """Have the coordinator answer waiters that another thread has ended. Any thread may call this."""
+        if self._loop is None or self._woken:
+            return
+        self._woken = True
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._answer_ended)
+
+    def _answer_ended(self) -> None:
+        self._woken = False
+        self.act(lambda: self.coordinator.answer_ended(clock()))
 
     def _without_newcomers(
         self, sent: list[tuple[MemberId, FromCoordinator]]

@@ -26,8 +26,8 @@ from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.judging.attempts import SharedOutage
 from balancer.pipeline.llm.answer import answer_schema
+from balancer.pipeline.llm.deadline import DEADLINE, DeadlineTransport
 from balancer.pool.pool import Pool
-from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
 from balancer.settings.llm import LlmSettings
 from balancer.shells.driver import ThreadDriver
 from balancer.shells.lease_request import LeaseRequest

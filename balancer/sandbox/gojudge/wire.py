@@ -95,7 +95,7 @@ class Cmd(BaseModel):
     """One command and its limits."""
 
     args: list[str]
-    env: list[str] = _ENVIRONMENT
+    env: list[str] = Field(default_factory=lambda: _ENVIRONMENT)  # a default would be copied each time
     files: list[Content | Cached | StreamCollector]
     cpuLimit: int  # noqa: N815
     clockLimit: int  # noqa: N815

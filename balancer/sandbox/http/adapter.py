@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-import httpx2
 from pydantic import BaseModel
 
 from balancer.errors import EndpointError
@@ -18,6 +17,7 @@ from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.http.builds import Build, build_of
 from balancer.sandbox.http.client import ServerClient
+from balancer.sandbox.http.connections import Connect
 from balancer.sandbox.languages.known import known_languages
 
 __all__ = ["PING_BYTES", "PING_S", "ServerExecutor", "ServerRun", "json_bytes"]
@@ -62,8 +62,8 @@ class ServerExecutor:
         url: of the server, e.g. "judge0+http://10.0.0.1:2358/". A path before the API's own is kept. A query chooses
             versions of languages, if the API has several.
         options: `headers` are sent with every request; `languages`, if given, replace those that the server reports.
-        transport: sends the requests; by default one that keeps deadlines on the socket.
-        clock: the transport's clock, in seconds.
+        connect: makes a connection to the server.
+        clock: in seconds.
 
     Raises:
         ConfigError: the URL or a header cannot be used.
@@ -77,7 +77,7 @@ class ServerExecutor:
         url: str,
         options: ExecutorOptions | None = None,
         *,
-        transport: httpx2.BaseTransport | None = None,
+        connect: Connect | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         options = options or ExecutorOptions()
@@ -86,7 +86,7 @@ class ServerExecutor:
         self._allowed = options.languages
         self._known = known_languages() if options.known is None else options.known
         self._closing = threading.Event()
-        self._server = ServerClient(url, options.headers, transport=transport, clock=clock)
+        self._server = ServerClient(url, options.headers, connect=connect, clock=clock)
         self._set_up()
 
     def _set_up(self) -> None:

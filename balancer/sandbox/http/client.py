@@ -5,18 +5,20 @@ executor knows the requests and the meaning of answers. Headers may hold secrets
 repr, even if the server quotes them.
 """
 
+import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-import httpx2
 from pydantic import BaseModel, ValidationError
 
 from balancer.client_errors import BUSY_STATUSES, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
-from balancer.sandbox.http.deadline import DEADLINE, DeadlineTransport
+from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Received, connector
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction
 
@@ -27,6 +29,9 @@ _TOO_LONG = 413  # a limit of its own, for requests
 _NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_OWN = ("content-length", "transfer-encoding")  # headers that follow from a body
+_PORTS = {"http": 80, "https": 443}
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -55,8 +60,8 @@ class ServerClient:
         url: of the server, e.g. "http://10.0.0.1:8080/". A path before the API's own is kept. The name of the API, as
             in "judge0+http://10.0.0.1/", is not sent.
         headers: sent with every request.
-        transport: sends the requests; by default one that keeps deadlines on the socket.
-        clock: the transport's clock, in seconds.
+        connect: makes a connection; by default to the URL's host.
+        clock: in seconds.
 
     Attributes:
         redact: removes the values of the headers from a text.
@@ -70,23 +75,20 @@ class ServerClient:
         url: str,
         headers: Mapping[str, str],
         *,
-        transport: httpx2.BaseTransport | None = None,
+        connect: Connect | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
-        self._base = _base(url)
-        self._clock = clock
+        base = _base(url)
         given = checked_headers(headers, url)
         secrets = secrets_of(given)
         self.redact = Redaction.of((secret, "***") for secret in secrets)
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
-        self._client = httpx2.Client(
-            transport=transport or _transport(self._base, clock),
-            # A compressed answer may be a thousand times as long when unpacked.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **given},
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._url = url
+        self._clock = clock
+        self._path = quote(base.path.rstrip("/"), safe="%/:@!$&'()*+,;=~")
+        self._head = _head(base, given, url)
+        host, port, tls = _ascii_host(base), base.port or _PORTS[base.scheme], base.scheme == "https"
+        self._connections = Connections(connect or connector(host, port, tls=tls), clock)
 
     def get(self, path: str, *, within_s: float, at_most: int) -> bytes:
         """Return the body of a good answer that arrives within `within_s` seconds and has at most `at_most` bytes.
@@ -128,29 +130,25 @@ class ServerClient:
 
         Raises as `get`.
         """
-        if self._client.is_closed:
-            raise self.failed("the executor is closed")
-        until_s = self._clock() + within_s
-        content = None if body is None else body.content
-        request = self._client.build_request(
-            method, self._base.copy_with(raw_path=self._raw_path(path)), content=content
-        )
-        request.extensions[DEADLINE] = until_s
+        target = self._path + path
+        if not _TARGET.fullmatch(target):
+            raise self.failed("the request cannot be sent as it is")
+        head, content = f"{method} {target} HTTP/1.1\r\n{self._head}", b""
         if body is not None:
-            request.headers["Content-Type"] = body.kind
+            content = body.content
+            head += f"Content-Type: {body.kind}\r\nContent-Length: {len(content)}\r\n"
+        until_s = self._clock() + within_s
         try:
-            response = self._client.send(request, stream=True)
-            try:
-                answer = self._read(response, until_s, at_most)
-            finally:
-                response.close()
-        except httpx2.TimeoutException as error:
+            answer = self._connections.exchange(
+                f"{head}\r\n".encode("ascii") + content, until_s=until_s, at_most=at_most
+            )
+        except TimeoutError as error:
             raise self.failed(f"no answer within {within_s:g} s") from error
-        except httpx2.HTTPError as error:
-            words = self.redact(str(error))  # it may quote the answer, so it is not chained
-            raise self.failed(f"{type(error).__name__}: {words}") from None
-        self._check(response, answer, good)
-        return answer
+        except NoAnswer as error:  # it may quote the answer, so it is not chained
+            raise self.failed(self.redact(str(error))) from None
+        if answer.status != good:
+            raise self._error(answer)
+        return answer.content
 
     def read(self, content: bytes, answer: type[Answer]) -> Answer:
         """Return the JSON in `content` as an object of the type `answer`.
@@ -176,53 +174,59 @@ class ServerClient:
 
     def close(self) -> None:
         """Close all connections. May be called twice."""
-        self._client.close()
+        self._connections.close()
 
-    def _raw_path(self, path: str) -> bytes:
-        return self._base.raw_path.partition(b"?")[0].rstrip(b"/") + path.encode()
-
-    def _read(self, response: httpx2.Response, until_s: float, at_most: int) -> bytes:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise self.failed("sent a compressed answer, which was not requested")
-        content = bytearray()
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > at_most:
-                raise self.failed(f"answered with more than {at_most} bytes")
-            if self._clock() >= until_s:
-                raise httpx2.ReadTimeout("the deadline has passed")
-        return bytes(content)
-
-    def _check(self, response: httpx2.Response, content: bytes, good: int) -> None:
-        """Raise for every status except `good`."""
-        status = response.status_code
-        if status == good:
-            return
+    def _error(self, answer: Received) -> EndpointError:
+        """Return the error of a status that is not the good one."""
+        status = answer.status
         reason = f"answered {status}"
-        if response.is_redirect:
-            raise self.failed(f"{reason}, a redirect; use the URL of its target")
-        words = self.redact(content.decode("utf-8", "replace"))  # before it is cut: the cut may be within a secret
+        if 300 <= status < 400:
+            return self.failed(f"{reason}, a redirect; use the URL of its target")
+        words = self.redact(answer.content.decode("utf-8", "replace"))  # before it is cut: the cut may be in a secret
         detail = " ".join(words.split())[:_REASON_CHARS]
         reason = f"{reason}: {detail}" if detail else reason
         if status in BUSY_STATUSES:
-            pause_s = asked_pause_s(response.headers, received=datetime.now(UTC))
-            raise EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
+            told = {"Retry-After": answer.headers.get("retry-after"), "Date": answer.headers.get("date")}
+            pause_s = asked_pause_s(told, received=datetime.now(UTC))
+            return EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
-            raise CannotTell(reason, endpoint=self._url)
-        raise UnexpectedStatus(reason, endpoint=self._url, status=status, words=words)
+            return CannotTell(reason, endpoint=self._url)
+        return UnexpectedStatus(reason, endpoint=self._url, status=status, words=words)
 
 
-def _base(url: str) -> httpx2.URL:
+def _base(url: str) -> SplitResult:
+    """Return the parts of `url`, without the name of the API. Raises ConfigError."""
     scheme, found, rest = url.partition("://")
     try:
-        base = httpx2.URL(scheme.rpartition("+")[2] + found + rest)
-    except httpx2.InvalidURL as error:
+        base = urlsplit(scheme.rpartition("+")[2] + found + rest)
+        usable = base.scheme in _PORTS and base.port != 0 and bool(_ascii_host(base))
+    except ValueError as error:  # also a name that IDNA does not know
         raise ConfigError(f"endpoint url is {url!r}: {error}") from error
-    if base.scheme not in ("http", "https") or not base.host:
+    if not usable or not url.isprintable() or " " in base.netloc:
         raise ConfigError(f"endpoint url is {url!r}; it must be like http://10.0.0.1:8080/")
     return base
 
 
-def _transport(base: httpx2.URL, clock: Callable[[], float]) -> DeadlineTransport:
-    verify = httpx2.create_ssl_context(trust_env=False) if base.scheme == "https" else None
-    return DeadlineTransport(verify=verify, clock=clock)
+def _ascii_host(base: SplitResult) -> str:
+    return (base.hostname or "").encode("idna").decode("ascii")
+
+
+def _head(base: SplitResult, given: Mapping[str, str], url: str) -> str:
+    """Return the headers of every request, as they are sent. Raises ConfigError."""
+    host = _ascii_host(base)
+    place = f"[{host}]" if ":" in host else host
+    headers = {
+        "Host": place if base.port in (None, _PORTS[base.scheme]) else f"{place}:{base.port}",
+        "User-Agent": "balancer",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",  # a compressed answer may be a thousand times as long when unpacked
+    }
+    if base.username is not None:
+        user = f"{unquote(base.username)}:{unquote(base.password or '')}"
+        given = {**given, "Authorization": f"Basic {b64encode(user.encode()).decode('ascii')}"}
+    for name, value in given.items():
+        if name.lower() in _OWN:
+            raise ConfigError(f"endpoint {url}: header {name!r} follows from each request; remove it from the headers")
+        if name.lower() != "content-type":  # each body has its own
+            headers = {own: text for own, text in headers.items() if own.lower() != name.lower()} | {name: value}
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

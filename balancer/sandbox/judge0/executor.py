@@ -5,6 +5,7 @@ It sends submissions, polls their results, and gives up late ones. `wire` writes
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from balancer.errors import ConfigError, EndpointOverloaded
 from balancer.program import Execution
@@ -26,7 +27,6 @@ from balancer.sandbox.judge0.wire import (
 
 __all__ = ["Judge0Executor"]
 
-_FIRST_PAUSE_S = 0.05
 _MOST_PAUSE_S = 1.0
 _PAUSE_FACTOR = 1.5
 _TOKEN_BYTES = 2**16
@@ -47,6 +47,8 @@ class Judge0Executor(ServerExecutor):
     CPU time is measured. Bytes that are not text pass unchanged. Arguments as for `ServerExecutor`; a query of the URL
     chooses languages by their ids, e.g. "judge0+http://10.0.0.1:2358/?cpp=105".
     """
+
+    first_pause_s: ClassVar[float] = 0.05  # before the first look at a result
 
     def _set_up(self) -> None:
         self._chosen = versions_in(self._url, self._possible_languages())
@@ -94,7 +96,7 @@ class Judge0Executor(ServerExecutor):
 
     def _result(self, token: str, until_s: float, at_most: int) -> SubmissionAnswer:
         """Poll a submission until it is over, with growing pauses."""
-        pause_s = _FIRST_PAUSE_S
+        pause_s = self.first_pause_s
         path = f"/submissions/{token}?base64_encoded=true&fields={_FIELDS}"
         while True:
             if self._closing.wait(pause_s):

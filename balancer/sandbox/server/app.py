@@ -37,6 +37,7 @@ from balancer.errors import ConfigError
 from balancer.observing.page.connections import ConnectionTimes, HttpConnections, HttpServer, WatchedConnection
 from balancer.observing.page.guard import allowed_hosts, shows_token
 from balancer.program import ExecutorOptions
+from balancer.reporting.streams import never_waiting
 from balancer.sandbox.fusion.wire import About
 from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.server.answer import FetchingExecutor
@@ -117,12 +118,12 @@ def serve(
     settings = dataclasses.replace(settings, hosts=settings.hosts or hosts)
     executor = LocalExecutor("local://server", ExecutorOptions(isolation=isolation))
     try:
-        with _listener(host, port) as listener:
+        with never_waiting(), _listener(host, port) as listener:
             if not hosts and not settings.token:
                 print(f"warning: anybody who can reach {host} can run programs here", file=sys.stderr, flush=True)
             print(f"sandbox listens on {_url(listener)} (isolation {executor.isolation})", flush=True)
             _Server(_config(executor, settings), executor).run(sockets=[listener])
-    except (KeyboardInterrupt, SystemExit):
+    except SystemExit:
         pass  # the normal end
     finally:
         executor.close()
@@ -181,9 +182,10 @@ def _url(listener: socket.socket) -> str:
 
 
 def _leave_by_exception() -> None:
-    """Make SIGTERM raise, as SIGINT does: uvicorn raises the signal again when it has shut down, and its default
-    action would end the process before the temporary files are removed."""
-    signal.signal(signal.SIGTERM, _exit)
+    """Make SIGTERM and SIGINT raise: uvicorn raises the signal again when it has shut down, and the default action of
+    SIGTERM would end the process before the temporary files are removed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

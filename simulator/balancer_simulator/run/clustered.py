@@ -5,7 +5,6 @@ It splits the wait for a lease into network, coordinator (queue and work), and w
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import inf
 from typing import Final, cast
 
@@ -167,9 +166,8 @@ class ClusteredLeasePerCall(LeasePerCall):
             self._start(task, lease, now)
             return
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
-        waiter = process.member.wait(
-            task.request, now, now + timeout_s, task.demand.priority, partial(self._woken, task)
-        )
+        task.asker = self
+        waiter = process.member.wait(task.request, now, now + timeout_s, task.demand.priority, task.wake)
         task.waiter = waiter
         process.asked += 1
         pending = process.asks[process.asked] = _PendingAsk(process.asked, task)
@@ -206,7 +204,8 @@ class ClusteredLeasePerCall(LeasePerCall):
         number = task.worker.index if task.worker is not None else task.number
         return self._processes[number % len(self._processes)]
 
-    def _woken(self, task: Task) -> None:
+    def woken(self, task: Task) -> None:
+        """Begin the call of `task`, or give up: its wait is over."""
         waiter: Waiter = task.waiter
         task.waiter = None
         process, pending = self._waits.pop(waiter)

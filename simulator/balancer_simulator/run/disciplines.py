@@ -4,7 +4,6 @@ A discipline decides how a task gets an endpoint and when it returns it. All thr
 """
 
 from dataclasses import replace
-from functools import partial
 from math import inf
 from typing import Final, Protocol
 
@@ -93,21 +92,26 @@ class LeasePerCall:
         if lease is None:
             self._wait(task, now)
         else:
-            self._start(task, lease, now)
+            start = self._start
+            start(task, lease, now)
 
     def done(self, task: Task, outcome: Outcome, now: float) -> None:
         """Return the slot after the call of `task` has ended, and serve its waiter."""
         for waiter in self._core.release(task.lease, outcome, now):
-            waiter.wake()
+            wake = waiter.wake
+            wake()
 
     def done_by_rules(self, task: Task, outcome: Outcome, now: float) -> None:
-        """Do as `done`, if the rules may react to the call later."""
-        used = task.demand.used_tokens
+        """Do as `done`, if the rules may react to the call later. Not called for a baseline."""
+        core, used = self._core, task.demand.used_tokens
         if used is not None and outcome is _SUCCESS:
-            for waiter in self._core.used(task.lease, used, now):
+            for waiter in core.used(task.lease, used, now):
                 waiter.wake()
-        self.done(task, outcome, now)
-        self._ticker.arm()
+        for waiter in core.release(task.lease, outcome, now):
+            wake = waiter.wake
+            wake()
+        if core.due_s < inf:
+            self._ticker.arm()
 
     def told(self, task: Task, load: Load, now: float) -> None:
         """Report to the pool the load that the endpoint of `task` reported."""
@@ -119,19 +123,20 @@ class LeasePerCall:
 
     def _wait(self, task: Task, now: float) -> None:
         timeout_s = task.demand.timeout_s if task.plan is None else task.within_s
+        task.asker = self
         try:
-            wake = partial(self._woken, task)
-            waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, wake)
+            waiter = self._core.wait(task.request, now, now + timeout_s, task.demand.priority, task.wake)
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
         task.waiter = waiter
         if waiter.lease is not None:  # its claim was older than that of a waiter for whom slots were kept
-            self._woken(task)
+            self.woken(task)
             return
         if self._core.due_s < inf:
             self._ticker.arm()
-        self._watch(task, waiter, timeout_s)
+        if timeout_s < inf or task.polls is not None:
+            self._watch(task, waiter, timeout_s)
 
     def _watch(self, task: Task, waiter: Waiter, timeout_s: float) -> None:
         """Schedule the end of a wait, and the polls of a retry until then."""
@@ -169,11 +174,14 @@ class LeasePerCall:
         """Update what is due, after a change for the waiters of `task`'s core."""
         self._ticker.arm()
 
-    def _woken(self, task: Task) -> None:
+    def woken(self, task: Task) -> None:
+        """Begin the call of `task`, or give up: its wait is over."""
         waiter: Waiter = task.waiter
         task.waiter = None  # they refer to each other, and the garbage collector is slow to find such a cycle
-        if waiter.lease is not None:
-            self._start(task, waiter.lease, waiter.lease.granted_s)
+        lease = waiter.lease
+        if lease is not None:
+            start = self._start
+            start(task, lease, lease.granted_s)
         elif waiter.error is not None:
             self._refuse(task, waiter.error)
 
@@ -254,14 +262,16 @@ class OldGlobalQueue(LeasePerCall):
         if lease is not None:
             self._start(task, lease, now)
             return
+        task.asker = self
         try:
-            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, partial(self._woken, task))
+            task.waiter = self._core.wait(ANY, now, now + self.POLL_S, 0, task.wake)
         except (NoEndpoint, TooManyWaiters) as error:
             self._refuse(task, error)
             return
         after(self._env, self.POLL_S, self._expire, (task, task.waiter))
 
-    def _woken(self, task: Task) -> None:
+    def woken(self, task: Task) -> None:
+        """Begin the call of `task`, or give up: its wait is over."""
         waiter: Waiter = task.waiter
         task.waiter = None
         if waiter.lease is not None:

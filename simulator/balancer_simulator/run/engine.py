@@ -33,7 +33,7 @@ from balancer_simulator.world.fleet import Fleet
 from balancer_simulator.world.server import CallEnded
 from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource
 from balancer_simulator.world.streams import Purpose, Streams
-from balancer_simulator.world.task import Task
+from balancer_simulator.world.task import Task, new_task
 
 __all__ = ["Observer", "Simulation", "simulate_once"]
 
@@ -98,6 +98,7 @@ class Simulation:
     # Slots: without them, a class with many attributes finds its methods slowly.
     __slots__ = (
         "_add_wait",
+        "_arrive",
         "_ask",
         "_attempts",
         "_bound_s",
@@ -137,14 +138,16 @@ class Simulation:
         self._streams = Streams(scenario.seed, replication)
         self._counts = RequestCounts(scenario)
         self._counts_from_s = scenario.counts_from_s
+        self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
         self._kinds = self._counts.kinds
         self._draws_again = scenario.requests.work_again == "drawn"
         self._core = self._new_core(registry)
         self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
-        has_rules = scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated
-        self._done = self._discipline.done_by_rules if has_rules else self._discipline.done
+        has_rules = bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
+        by_rules = has_rules and policy.strategy not in BASELINES
+        self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
@@ -227,13 +230,15 @@ class Simulation:
     # -- the way of a task -------------------------------------------------------------------------
 
     def _submit(self, task: Task) -> None:
-        self._counts.arrive(task)
-        self._ask(task)
+        arrive, ask = self._arrive, self._ask  # such variables are quicker to call, see `run_to`
+        arrive(task)
+        ask(task)
 
     def start(self, task: Task, lease: Lease, now: float) -> None:
         """Begin the call: `lease` is granted."""
         if task.arrived_s >= self._counts_from_s:
-            self._add_wait(now - task.asked_s)
+            add_wait = self._add_wait
+            add_wait(now - task.asked_s)
         task.attempt += 1
         task.asks = False
         task.lease = lease
@@ -267,10 +272,12 @@ class Simulation:
         task.server.finish(task, now, outcome is not _SUCCESS)
         if self._spans is not None:
             self._keep_span(task, outcome)
-        self._done(task, outcome, now)
+        done = self._done
+        done(task, outcome, now)
         if outcome is _SUCCESS:
             self._counts.succeed(task, now)
-            self._concluded(task)
+            if task.worker is not None:
+                self._concluded(task)
         else:
             self._attempts.failed(task, task.lease, now)
 
@@ -315,7 +322,7 @@ class Simulation:
     def begin_second_call(self, task: Task, lease: Lease, now: float) -> None:
         """Begin a second call of `task`. It never waited, so it is not among the waits."""
         work_s = self._drawn_again(task, -task.attempt) if self._draws_again else task.work_s
-        twin = Task(self._env, task.number, work_s, task.demand, task.worker, task.arrived_s)
+        twin = new_task(task.number, work_s, task.demand, task.worker, task.arrived_s)
         twin.leader, twin.rival, task.rival = task, task, twin
         if self._observer is not None:
             self._observer(twin, lease)
@@ -370,7 +377,7 @@ class Simulation:
             error.add_note(f"under {self._policy.label!r}, replication {self._replication}, at {self._env.now:g} s")
             raise
         counts.leave_open(self._env.now)
-        finished = self._source.finished
+        finished = self._source.finished and counts.all_over
         end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,

@@ -8,8 +8,9 @@ do not count.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,8 @@ from balancer_simulator.world.task import Task
 __all__ = ["Measurement", "RequestCounts", "Steps", "slot_seconds", "slots_of"]
 
 _SETTLE_EVERY: Final = 4096  # requests whose values the histograms keep at most
+_BUSY_S: Final = attrgetter("busy_s")
+_IN_FLIGHT: Final = attrgetter("in_flight")
 _BINS: Final = 120  # of a timeline
 
 Steps = Sequence[tuple[float, int]]
@@ -46,6 +49,7 @@ class RequestCounts:
 
     __slots__ = (
         "_early",
+        "arrive",
         "completed",
         "from_s",
         "kinds",
@@ -65,6 +69,8 @@ class RequestCounts:
         self.completed = self.lost = self.timed_out = 0
         self.under_way: set[Task] = set()
         self._early: set[Task] = set()  # requests that do not count, unless they wait until the end
+        self.arrive: Callable[[Task], None] = self._arrive if self.from_s else self.under_way.add
+        """Count an arrival."""
         self.last_s = 0.0
 
     @property
@@ -72,8 +78,12 @@ class RequestCounts:
         """Number of arrivals that count."""
         return self.completed + self.lost + self.timed_out + len(self.under_way)
 
-    def arrive(self, task: Task) -> None:
-        """Count an arrival."""
+    @property
+    def all_over(self) -> bool:
+        """Whether none of the requests that have arrived is under way."""
+        return not self.under_way and not self._early
+
+    def _arrive(self, task: Task) -> None:
         if task.arrived_s >= self.from_s:
             self.under_way.add(task)
         else:
@@ -182,8 +192,12 @@ class Measurement:
         self._waiting: list[float] = []  # number of waiting requests, at each sample in the second half
         self._before: dict[str, tuple[int, int, float]] = {}
         self._worked_before: dict[str, float] = {}
-        self._looks: list[tuple[float, list[float]]] = []
+        self._looks: list[tuple[float, Floats]] = []
         self._slots = slots_of(scenario)
+        # Those that may have calls that wait inside, or for a share of their host.
+        self._crowded = {
+            url: server for url, server in fleet.servers.items() if server.model.parallel or url in self._host_of
+        }
         self._bin_s = scenario.horizon_s / _BINS
 
     def begin(self, *, bound_s: float | None, populations: int) -> None:
@@ -209,19 +223,19 @@ class Measurement:
 
     def endpoints(self, end_s: float) -> tuple[EndpointRecord, ...]:
         """Return the record of each endpoint."""
-        return tuple(self._endpoint(url, end_s) for url in self._servers)
+        known = _SlotSeconds(np.array([self._counts.from_s, end_s]))
+        return tuple(self._endpoint(url, known, end_s) for url in self._servers)
 
     def servers(self, end_s: float) -> tuple[ServerRecord, ...]:
         """Return the record of each host or server."""
-        ends = np.array([self._counts.from_s, end_s])
+        known = _SlotSeconds(np.array([self._counts.from_s, end_s]))
         found = []
         for name, worked_s in self._worked(end_s):
             if name in self._hosts:
-                lines_s = self._scenario.hosts[name].cores * float(ends[1] - ends[0])
+                lines_s = self._scenario.hosts[name].cores * (end_s - self._counts.from_s)
             else:
                 most = self._servers[name].model.parallel
-                steps = [(at_s, min(slots, most or slots)) for at_s, slots in self._slots[name]]
-                lines_s = float(np.diff(slot_seconds(steps, ends))[0])
+                lines_s = known.whole_of([(at_s, min(slots, most or slots)) for at_s, slots in self._slots[name]])
             found.append(ServerRecord(name, lines_s, max(0.0, worked_s - self._worked_before.get(name, 0.0))))
         return tuple(found)
 
@@ -236,7 +250,8 @@ class Measurement:
         """Return how busy the endpoints were over time."""
         edges_s = np.array([at_s for at_s, _ in self._looks])
         busy = np.array([row for _, row in self._looks])
-        slots = np.array([slot_seconds(self._slots[url], edges_s) for url in self._servers])
+        known = _SlotSeconds(edges_s)
+        slots = np.array([known.of(self._slots[url]) for url in self._servers])
         utilisation = np.diff(busy.T) / np.maximum(np.diff(slots), 1e-12)
         return Timeline(edges_s, np.clip(utilisation, 0.0, 1.0), tuple(self._servers))
 
@@ -259,7 +274,7 @@ class Measurement:
     def _look(self) -> None:
         """Sample the servers, and schedule the next sample. Bins are merged, because the end of a batch is unknown."""
         now = self._env.now
-        self._looks.append((now, [server.busy_until(now) for server in self._servers.values()]))
+        self._looks.append((now, self._busy_until(now)))
         if len(self._looks) > 2 * _BINS:
             self._looks = self._looks[::2]
             self._bin_s *= 2
@@ -271,20 +286,26 @@ class Measurement:
         """Return how many requests wait: for a lease, in a queue inside their server, or for a share of their host."""
         waiting = float(sum(task.asks for task in self._counts.under_way))
         on_host = dict.fromkeys(self._hosts, 0)
-        for url, server in self._servers.items():
+        for url, server in self._crowded.items():
             at_work = min(server.in_flight, server.model.parallel or server.in_flight)
             waiting += server.in_flight - at_work
             if url in self._host_of:
                 on_host[self._host_of[url]] += at_work
         return waiting + sum(max(0.0, calls - self._scenario.hosts[host].cores) for host, calls in on_host.items())
 
-    def _endpoint(self, url: str, end_s: float) -> EndpointRecord:
+    def _busy_until(self, now: float) -> Floats:
+        """Return the slot-seconds of each server so far, as `SimulatedServer.busy_until` has them."""
+        servers = self._servers.values()
+        busy_s = np.fromiter(map(_BUSY_S, servers), float, len(servers))
+        return np.asarray(busy_s + np.fromiter(map(_IN_FLIGHT, servers), float, len(servers)) * now)
+
+    def _endpoint(self, url: str, known: "_SlotSeconds", end_s: float) -> EndpointRecord:
         server = self._servers[url]
         calls, failures, busy_s = self._before.get(url, (0, 0, 0.0))
         return EndpointRecord(
             url=url,
             capacity=server.model.capacity,
-            slots_s=float(np.diff(slot_seconds(self._slots[url], np.array([self._counts.from_s, end_s])))[0]),
+            slots_s=known.whole_of(self._slots[url]),
             weight=server.model.weight,
             calls=server.calls - calls,
             failures=server.failures - failures,
@@ -298,6 +319,26 @@ class Measurement:
         for url, server in self._servers.items():
             if url not in self._host_of:
                 yield url, server.worked_until(now)
+
+
+class _SlotSeconds:
+    """The slots x seconds up to some instants. Nearly all endpoints have the same slots as others."""
+
+    def __init__(self, at_s: Floats) -> None:
+        self._at_s = at_s
+        self._known: dict[tuple[tuple[float, int], ...], Floats] = {}
+
+    def of(self, steps: Steps) -> Floats:
+        """Return them up to each instant."""
+        key = tuple(steps)
+        if key not in self._known:
+            self._known[key] = slot_seconds(steps, self._at_s)
+        return self._known[key]
+
+    def whole_of(self, steps: Steps) -> float:
+        """Return them from the first instant to the last."""
+        found = self.of(steps)
+        return float(found[-1] - found[0])
 
 
 def slots_of(scenario: Scenario) -> dict[str, Steps]:

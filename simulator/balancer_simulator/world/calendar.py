@@ -9,9 +9,9 @@ from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
 from simpy import Environment
-from simpy.events import NORMAL, Event
+from simpy.events import NORMAL
 
-__all__ = ["Entry", "after", "run_to"]
+__all__ = ["Act", "Entry", "Place", "after", "placer", "run_to"]
 
 T = TypeVar("T")
 
@@ -21,25 +21,18 @@ _FIRST: Final = -1
 """Before all that is due at the same instant; SimPy's own priorities are 0 and 1."""
 
 
-class Entry(Event):
-    """A repeated event that costs only its place in the queue each time.
+class Entry:
+    """A repeated event that costs only its place in the queue each time: `act` is called with it.
 
     A timeout is a new object for each use, which is half its cost. An entry is in the queue once at most.
     """
+
+    __slots__ = ("act",)
 
     _ok = True  # it has not failed: SimPy requires no more of a due event
     _value = None
 
     act: Act
-
-    def __init__(self, env: Environment) -> None:
-        self.env = env
-
-    def happen(self, delay_s: float, act: Act) -> None:
-        """Call `act` with this entry in `delay_s` seconds."""
-        self.act = act
-        env = self.env
-        heappush(env._queue, (env._now + delay_s, NORMAL, next(env._eid), self))
 
     @property
     def callbacks(self) -> list[Act]:
@@ -54,27 +47,46 @@ class Entry(Event):
 class _Once(Entry, Generic[T]):
     """A single event."""
 
-    def __init__(self, env: Environment, then: Callable[[T], None], argument: T) -> None:
-        self.env = env
+    __slots__ = ("argument", "then")
+
+    def __init__(self, then: Callable[[T], None], argument: T) -> None:
+        self.act = _do
         self.then = then
         self.argument = argument
 
 
+Place = Callable[[float, Entry], None]
+"""Puts an entry into the queue, due at an instant (s)."""
+
+
+def placer(env: Environment) -> Place:
+    """Return the function that puts entries into the queue of `env`. It knows queue and tickets without a look-up."""
+    queue: list[Any] = env._queue
+    tickets = env._eid
+
+    def place(at_s: float, entry: Entry) -> None:
+        heappush(queue, (at_s, NORMAL, next(tickets), entry))
+
+    return place
+
+
 def after(env: Environment, delay_s: float, act: Callable[[T], None], argument: T) -> None:
     """Call `act(argument)` in `delay_s` seconds."""
-    _Once(env, act, argument).happen(delay_s, _do)
+    queue: list[Any] = env._queue
+    heappush(queue, (env._now + delay_s, NORMAL, next(env._eid), _Once(act, argument)))
 
 
 def run_to(env: Environment, at_s: float) -> None:
     """Do as `env.run(until=at_s)`, if all events are entries."""
-    queue: list[tuple[float, int, int, Any]] = env._queue  # type: ignore[assignment]  # of entries
-    end = Entry(env)
+    queue: list[Any] = env._queue
+    end = Entry()
     end.act = _stop
     heappush(queue, (at_s, _FIRST, next(env._eid), end))
     try:
         while True:  # the queue holds the end until this stops
             env._now, _, _, entry = heappop(queue)
-            entry.act(entry)
+            act = entry.act  # first into a variable: Python 3.11 is slow to call an attribute that is not a method
+            act(entry)
     except _Stop:
         return
 

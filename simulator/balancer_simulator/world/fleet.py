@@ -8,7 +8,7 @@ from simpy import Environment
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.world.calendar import after
+from balancer_simulator.world.calendar import after, placer
 from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
@@ -29,6 +29,7 @@ class Fleet:
 
     def __init__(self, env: Environment, scenario: Scenario, streams: Streams, served: CallEnded) -> None:
         self._env = env
+        self._place = placer(env)
         self._scenario = scenario
         self._streams = streams
         self._most_leases = scenario.most_leases
@@ -38,13 +39,13 @@ class Fleet:
         }
 
     def _server(self, number: int, url: str, model: EndpointModel, served: CallEnded) -> SimulatedServer:
-        host = self.hosts.get(model.endpoint(url).host or "")
+        host = self.hosts.get(model.endpoint(url).host or "") if self.hosts else None
         parallel = model.parallel or 0
         queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
         own = model.service or model.services
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
-            return SimulatedServer(self._env, url, model, served)
+            return SimulatedServer(self._place, url, model, served)
         effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(

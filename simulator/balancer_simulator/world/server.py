@@ -21,7 +21,7 @@ from balancer_simulator.scenario.endpoints import (
     SlowWithin,
     Warmup,
 )
-from balancer_simulator.world.calendar import after
+from balancer_simulator.world.calendar import Place, after, placer
 from balancer_simulator.world.stations import ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
@@ -127,6 +127,7 @@ class SimulatedServer:
     __slots__ = (
         "_left_behind",
         "_left_behind_s",
+        "_place",
         "busy_s",
         "calls",
         "failures",
@@ -137,11 +138,12 @@ class SimulatedServer:
         "url",
     )
 
-    def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded) -> None:
+    def __init__(self, place: Place, url: str, model: EndpointModel, served: CallEnded) -> None:
         self.url = url
         self.model = model
         self.speed = model.speed
         self.served = served
+        self._place = place
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
@@ -153,17 +155,16 @@ class SimulatedServer:
 
     def begin(self, task: Task, now: float) -> None:
         """Begin a call."""
-        slots = task.lease.slots
-        self.calls += 1
-        self.in_flight += slots
-        self.busy_s -= now * slots
-        task.happen(task.work_s / self.speed, self.served)
+        self._book(task, now)
+        task.act = self.served
+        place = self._place
+        place(now + task.work_s / self.speed, task)
 
     def finish(self, task: Task, now: float, failed: bool) -> None:
         """Free the slots of a call: it has ended, or nobody waits for it any more."""
         slots = task.lease.slots
         self.in_flight -= slots
-        self.busy_s += now * slots
+        self.busy_s += now if slots == 1 else now * slots  # an int times a float is slow
         self.failures += failed
 
     def busy_until(self, now: float) -> float:
@@ -196,7 +197,7 @@ class SimulatedServer:
         slots = task.lease.slots
         self.calls += 1
         self.in_flight += slots
-        self.busy_s -= now * slots
+        self.busy_s -= now if slots == 1 else now * slots
 
 
 class _ServerCall(StationJob):
@@ -242,7 +243,7 @@ class FaultyServer(SimulatedServer):
     __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
-        super().__init__(env, url, model, served)
+        super().__init__(placer(env), url, model, served)
         self._env = env
         self._station = parts.station
         self._effects = parts.effects

@@ -14,9 +14,9 @@ from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, OnOff, Open, Poisson
-from balancer_simulator.world.calendar import Entry, after
+from balancer_simulator.world.calendar import Entry, after, placer
 from balancer_simulator.world.streams import Purpose, Streams, endless
-from balancer_simulator.world.task import Demand, Task, Worker
+from balancer_simulator.world.task import Demand, Task, Worker, new_task
 
 __all__ = ["ClosedSource", "OpenSource", "Submit", "TaskSource", "demand_of", "drawn_once", "durations", "kind_numbers"]
 
@@ -39,7 +39,7 @@ class TaskSource(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether all tasks have come and are over."""
+        """Whether all tasks have come."""
         ...
 
     def begin(self) -> None:
@@ -113,8 +113,10 @@ class OpenSource:
     """Tasks come without regard to earlier ones."""
 
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
-        self._env = env
-        self._arrival = Entry(env)
+        self._arrival = Entry()
+        self._arrival.act = self._arrive
+        self._arrives_s = env.now
+        self._place = placer(env)
         self._submit = submit
         if isinstance(workload, Arrivals):
             workload = _resampled(workload, streams)
@@ -123,36 +125,32 @@ class OpenSource:
         self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
-        self._count = self._ended = 0
-        self._last_has_come = False
+        self._count = 0
+        self.finished = False
         self.workers: list[Worker] = []
 
     def begin(self) -> None:
         """Schedule the first arrival."""
-        gap_s = next(self._gaps, None)
-        if gap_s is None:
-            self._last_has_come = True
-        else:
-            self._arrival.happen(gap_s, self._arrive)
+        self._arrive_after(next(self._gaps, None))
 
     def conclude(self, task: Task) -> None:
-        """Count the task. No caller waits for the answer."""
-        self._ended += 1
-
-    @property
-    def finished(self) -> bool:
-        """Whether all tasks have come and are over."""
-        return self._last_has_come and self._ended == self._count
+        """Do nothing: no caller waits for the answer."""
 
     def _arrive(self, entry: Entry) -> None:
+        now = self._arrives_s
         demand, work_s = next(self._mixture)
-        self._count += 1
-        gap_s = next(self._gaps, None)
+        self._count = number = self._count + 1
+        self._arrive_after(next(self._gaps, None))
+        submit = self._submit
+        submit(new_task(number, work_s, demand, None, now))
+
+    def _arrive_after(self, gap_s: float | None) -> None:
         if gap_s is None:
-            self._last_has_come = True
+            self.finished = True
         else:
-            self._arrival.happen(gap_s, self._arrive)
-        self._submit(Task(self._env, self._count, work_s, demand, None, self._env.now))
+            self._arrives_s = at_s = self._arrives_s + gap_s
+            place = self._place
+            place(at_s, self._arrival)
 
 
 class ClosedSource:
@@ -199,7 +197,7 @@ class ClosedSource:
         demand, work_s = next(self._mixtures[worker.index])
         self._count += 1
         self._under_way += 1
-        self._submit(Task(self._env, self._count, work_s, demand, worker, self._env.now))
+        self._submit(new_task(self._count, work_s, demand, worker, self._env.now))
 
 
 def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:

@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from balancer.errors import EndpointError
 from balancer.program import Limits, Program, Status
 from balancer.sandbox.fusion.executor import FusionExecutor
-from tests.patience import stretched
+from tests.patience import PATIENCE_S, stretched
 
 DEADLINE_S = 0.5  # of a call: wall limit and margin
 OVERTIME_S = 0.3
@@ -23,6 +24,7 @@ BODY = (
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 _TELLS = b"GET /v1/about", b"GET /v1/langu"  # what is asked of a server of ours
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+LONG = Limits(wall_s=PATIENCE_S)
 Behaviour = Callable[[socket.socket, threading.Event], None]
 
 
@@ -215,6 +217,16 @@ def test_connections_are_kept_and_shared() -> None:
             executor.run(Program("python", ""), b"", Limits(wall_s=0.2), {})
         executor.close()
     assert len(connections) == 1
+
+
+def test_threads_share_an_executor_and_each_has_a_connection_of_its_own() -> None:
+    with server(answer_well) as (url, connections):
+        executor = FusionExecutor(url)
+        with ThreadPoolExecutor(8) as threads:
+            runs = threads.map(lambda _: executor.run(Program("python", ""), b"", LONG, {}), range(200))
+            assert {each.status for each in runs} == {Status.FINISHED}
+        executor.close()
+    assert len(connections) <= 8
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def test_the_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_an_http_executor_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.setitem(sys.modules, "httptools", None)
     ((http,),) = [offered for offered in manager().hook.balancer_executors() if offered[0].schemes[0] == "http"]
-    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: httpx2\): "):
+    with pytest.raises(MissingExtra, match=r"needs the extra 'judge' \(missing: httptools\): "):
         http.make("http://a/", ExecutorOptions())
 
 

@@ -1,0 +1,92 @@
+"""A core with two shells, for callers here and for members: what one of them does or breaks, the other survives."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from balancer import Lease, Outcome, Pool
+from balancer.core import Waiter
+from tests.cluster.serving import Serving
+from tests.patience import PATIENCE_S
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.002)
+
+
+@contextmanager
+def _waiting(serving: Serving, pool: Pool) -> Iterator[list[Lease]]:
+    """Have a caller of `pool` wait in the block; it must get its lease in the end, and gives it back."""
+    got: list[Lease] = []
+
+    def wait() -> None:
+        with pool.lease(timeout=PATIENCE_S) as lease:
+            got.append(lease)
+
+    before = serving.pool.engine.core.waiting
+    waiter = threading.Thread(target=wait, daemon=True)
+    waiter.start()
+    _until(lambda: serving.pool.engine.core.waiting == before + 1)
+    yield got
+    waiter.join(PATIENCE_S)
+    assert got, "its wait was lost"
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _broken(*_: object) -> list[Waiter]:
+    raise ZeroDivisionError
+
+
+def test_who_waits_elsewhere_is_kept_when_a_call_of_this_process_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
+        lease = member.acquire()
+        with _waiting(serving, member), _waiting(serving, serving.pool):
+            with pytest.raises(KeyboardInterrupt):
+                serving.pool.engine.under_lock(lambda: _interrupted())
+            assert serving.pool.stats().waiting == 2
+            with monkeypatch.context() as patched:  # in the midst of a call of the core
+                patched.setattr(serving.pool.engine.core.ledger, "pinged", _interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    serving.pool.pinged("http://a/", True)
+            assert serving.pool.stats().waiting == 2
+            lease.release()
+
+
+def test_who_waits_here_is_kept_when_a_step_of_the_server_fails() -> None:
+    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
+        lease = member.acquire()
+        with _waiting(serving, serving.pool), _waiting(serving, member):
+            serving.change(_broken)
+            assert serving.pool.stats().waiting == 2
+            lease.release()
+
+
+def test_who_waits_elsewhere_gets_what_is_given_back_here() -> None:
+    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
+        lease = serving.pool.acquire()
+        with _waiting(serving, member):
+            lease.release()
+
+
+def test_a_slot_that_a_repair_hands_on_comes_to_who_waits_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lease has ended when the call is cut short, so nobody but the repair serves the waiter."""
+    with Serving("http://a/") as serving, Pool.connect(serving.url) as member:
+        core = serving.pool.engine.core
+        lease = serving.pool.acquire()
+        with _waiting(serving, member):
+            with monkeypatch.context() as patched:
+                patched.setattr(core._queue, "hand_on", _interrupted)
+                patched.setattr(core._queue, "serve", _interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    core.release(lease, Outcome.SUCCESS, serving.pool.engine.clock())
+                serving.pool.engine.now = serving.pool.engine.repaired
+            serving.pool.stats()
