@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants mutmut test-nogil setup system clean
+.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
@@ -93,11 +93,8 @@ soak: $(READY)                ## everything at once for an hour, and nothing giv
 mutants: $(READY)             ## each mistake of tests/mutants, and whether its test finds it; MUTANTS="--short", or names
 	$(BIN)/python -m tests.mutants $(MUTANTS)
 
-mutmut: $(READY)              ## what share of 500 small changes of the core, drawn, do the core's own tests find? DRAWN=0: of all, hours
-	$(BIN)/python -m pip install -q 'mutmut>=3.8,<4'
-	$(BIN)/mutmut run --max-children 1 'balancer.core.readings.*' >/dev/null
-	$(BIN)/mutmut run $$($(BIN)/python -m tests.mutants.drawn $(DRAWN))
-	$(BIN)/mutmut results
+drawn: $(READY)               ## what share of 500 small changes of core, cluster and shells, drawn, do the tests find? DRAWN="60 --seed 7"
+	$(BIN)/python -m tests.mutants.drawn $(DRAWN)
 
 test-nogil:                   ## threads and properties on a Python without its global lock, where one can be had
 	@bash tests/nogil.sh $(VENV)-nogil

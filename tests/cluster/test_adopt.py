@@ -69,3 +69,12 @@ def test_it_is_told_and_has_its_terms_and_an_endpoint_that_is_gone_has_none() ->
     core.drain("http://b/", 1.0)
     _adopted(core, "http://b/")
     assert core.ledger.account("http://b/").in_flight == 1
+
+
+def test_it_ends_when_its_time_is_over() -> None:
+    core = _core()
+    lease = core.adopt("http://a/", 1, LeaseTerms(ttl_s=5.0), None, 1.0)
+    assert lease is not None
+    assert core.due_s == 6.0
+    core.tick(6.0)
+    assert lease.ended

@@ -1,15 +1,27 @@
 """The cluster protocol, case by case: each test is red when its rule is left out."""
 
 import random
+from math import inf
 from typing import Any
 
 import pytest
 
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
-from balancer.cluster.protocol.messages import CoordinatorFrame, MemberFrame, SessionAccepted, SessionStart
-from balancer.core.events import Added, Removed
+from balancer.cluster.protocol.messages import (
+    CoordinatorFrame,
+    EndpointsOut,
+    IdleRecalled,
+    JoinRequest,
+    MemberFrame,
+    MemberId,
+    SessionAccepted,
+    SessionStart,
+)
+from balancer.cluster.protocol.session import MemberSession
+from balancer.core.events import Added, Ended, Removed, TimedOut
+from balancer.core.timing import BOUNDS_S
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
-from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed
+from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed, UnknownEndpoint
 from balancer.load import Load
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, Process, World
@@ -17,7 +29,7 @@ from tests.cluster.world import TTL_S, Process, World
 
 def _world(*capacities: int, block: int = 1) -> World:
     """Return a world whose clocks all run alike."""
-    world = World(random.Random(1), capacities or (1,), block=block)
+    world = World(random.Random(1), capacities or (1,), block=block, observed=True)
     world.coordinator_clock.rate = 1.0
     world.restart_coordinator()
     world.coordinator_clock.rate = 1.0
@@ -142,6 +154,34 @@ def test_a_grant_that_comes_too_late_goes_back() -> None:
     assert _in_flight(world) == 0
 
 
+def test_the_end_of_a_lease_says_everywhere_how_long_it_was() -> None:
+    world, process = _begun(1, 1)
+    lease = _leased(world, process)
+    world.pass_time(2.5, quick=True)
+    _give_back(world, process, lease)
+    for journal in (process.member.journal, world.core.journal):
+        assert [event.held_s for event in journal.happened if isinstance(event, Ended)] == [
+            pytest.approx(2.5, abs=1e-3)
+        ]
+    held = process.member.tally.times(process.member.endpoints).holds["http://0/"]
+    assert held.total_s == pytest.approx(2.5, abs=1e-3)
+    counts = dict(zip((*BOUNDS_S, inf), held.counts, strict=True))
+    assert [bound for bound, count in counts.items() if count] == [min(b for b in BOUNDS_S if b >= held.total_s)]
+
+
+def test_a_wait_that_is_given_up_says_how_long_it_was() -> None:
+    world, process, other = _begun(2, 1)
+    _leased(world, other)
+    world.ask(process, 3.0)
+    (waiter,) = process.waiting
+    world.pass_time(4.0, quick=True)
+    assert isinstance(waiter.error, AcquireTimeout)
+    assert waiter.error.waited_s == pytest.approx(3.0, abs=1e-3)
+    given_up = [event.waited_s for event in process.member.journal.happened if isinstance(event, TimedOut)]
+    assert given_up == [pytest.approx(3.0, abs=1e-3)]
+    assert process.member.tally.timed_out == 1
+
+
 def test_a_lease_whose_own_time_is_over_ends_in_its_process_too() -> None:
     world, process = _begun(1)
     lease = _leased(world, process, Request(terms=LeaseTerms(ttl_s=3.0)))
@@ -167,6 +207,96 @@ def test_who_is_out_of_service_is_known_everywhere() -> None:
     world.core.out_of_service = lambda: frozenset({"http://0/"})  # type: ignore[method-assign]
     world.pass_time(TTL_S / 4, quick=True)
     assert process.member.out_of_service() == {"http://0/"}
+    world.coordinator.tick(world.coordinator_clock.at(world.t))  # type: ignore[union-attr]
+    assert not world.coordinator.take_out(world.coordinator_clock.at(world.t))  # type: ignore[union-attr]  # said once
+
+
+def test_who_comes_later_learns_who_is_out_of_service() -> None:
+    world = _world()
+    world.core.out_of_service = lambda: frozenset({"http://0/"})  # type: ignore[method-assign]
+    world.coordinator.tick(world.coordinator_clock.at(world.t))
+    assert _process(world).member.out_of_service() == {"http://0/"}
+
+
+def _amend(world: World, process: Process, without: str) -> None:
+    (waiter,) = process.waiting
+    request = Request(exclude=frozenset({without}))
+    world.hear(process, process.member.amend(waiter, request, process.clock.at(world.t)))
+    world.flush()
+
+
+def test_a_request_that_is_amended_is_served_by_what_it_asks_for_now() -> None:
+    world, process, other = _begun(2, 1, 1)
+    first, second = _leased(world, other), _leased(world, other)
+    world.ask(process, request=Request(exclude=frozenset({first.endpoint.name})))
+    world.pass_time(1.0, quick=True)
+    _amend(world, process, second.endpoint.name)
+    world.talk()
+    _give_back(world, other, first)
+    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
+
+
+def test_a_request_may_be_amended_while_nothing_is_granted() -> None:
+    world, process = _begun(1, 1, 1)
+    world.restart_coordinator(forgets=True)
+    world.ask(process, 60.0, Request(exclude=frozenset({"http://0/"})))
+    world.pass_time(1.0, quick=True)
+    _amend(world, process, "http://1/")
+    world.pass_time(2 * TTL_S, quick=True)
+    assert [lease.endpoint.name for lease in process.leases] == ["http://0/"]
+
+
+def test_a_request_that_is_amended_so_that_nothing_could_serve_it_waits_as_before() -> None:
+    world, process, other = _begun(2, 1)
+    lease = _leased(world, other)
+    _ask(world, process)
+    _amend(world, process, lease.endpoint.name)
+    world.talk()
+    assert len(process.waiting) == 1
+    _give_back(world, other, lease)
+    assert len(process.leases) == 1
+
+
+def test_what_is_amended_as_it_is_granted_is_granted() -> None:
+    world, process, other = _begun(2, 1)
+    lease = _leased(world, other)
+    _ask(world, process)
+    (waiter,) = process.waiting
+    world.release(other, lease)
+    world.deliver(0)
+    assert world.mail
+    _amend(world, process, "http://9/")
+    world.talk()
+    assert len(process.leases) == 1
+    assert process.member.amend(waiter, Request(), process.clock.at(world.t)) == ()
+    world.flush()
+    assert not world.mail
+
+
+def test_what_a_member_learns_of_endpoints_reaches_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, process = _begun(1, 1)
+    heard: list[Any] = []
+
+    def pinged(name: str, ok: bool, now: float, *, conclusive: bool = False) -> tuple[()]:
+        heard.append((name, ok, now, conclusive))
+        return ()
+
+    monkeypatch.setattr(world.core, "pinged", pinged)
+    monkeypatch.setattr(world.core, "hedged", lambda name, now: heard.append((name, now)))
+    monkeypatch.setattr(world.core, "used", lambda lease, tokens, now: heard.append((lease.id, tokens, now)) or ())
+    lease = _leased(world, process)
+    now = process.clock.at(world.t)
+    assert process.member.used(lease, 7, now) == ()
+    assert process.member.pinged("http://0/", False, now, conclusive=True) == ()
+    assert process.member.hedged("http://0/", now) == ()
+    world.flush()
+    world.talk()
+    then = world.coordinator_clock.at(world.t)
+    world.coordinator.pinged("http://0/", True, then)
+    world.coordinator.pinged("http://0/", True, then, conclusive=True)
+    told = (lease.id, 7, then), ("http://0/", False, then, True), ("http://0/", then)
+    assert heard == [*told, ("http://0/", True, then, False), ("http://0/", True, then, True)]
+    assert process.member.tally.hedges == 1
 
 
 # -- the network --------------------------------------------------------------------------------------
@@ -184,6 +314,48 @@ def test_what_is_lost_is_said_again_and_what_comes_twice_is_heard_once() -> None
     world.talk()
     assert len(process.leases) == 2
     assert _in_flight(world) == world.core.ledger.granted == 2
+
+
+def test_an_answer_to_a_hello_that_is_lost_is_given_again() -> None:
+    world = _world()
+    process = world.start_member()
+    process.clock.rate = 1.0
+    for _ in range(3):
+        world.deliver(0)
+    ((_, answer, _),) = world.mail
+    assert isinstance(answer, SessionAccepted)
+    world.mail.clear()
+    world.pass_time(TTL_S / 2, quick=True)
+    assert process.member.inside
+
+
+def test_what_comes_before_the_answer_to_a_hello_is_not_heard() -> None:
+    world = _world()
+    process = world.start_member()
+    for _ in range(2):
+        world.deliver(0)
+    ((_, start, _),) = world.mail
+    assert isinstance(start, SessionStart)
+    early = CoordinatorFrame(start.epoch, start.session, start.sent_s, 1, 0, (EndpointsOut(frozenset({"http://0/"})),))
+    assert process.member.receive(early, process.clock.at(world.t)) == ()
+    world.talk()
+    assert process.member.inside
+    assert process.member.out_of_service() == frozenset()
+
+
+def test_only_the_latest_offers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.cluster.protocol.coordinator._MOST_OFFERS", 2)
+    world = _world()
+    members = [MemberId("member", str(number)) for number in range(3)]
+    for member in members:
+        world.coordinator.receive(JoinRequest(member, 1.0), world.coordinator_clock.at(world.t))
+        world.flush()
+    assert [who for who, _, _ in world.mail] == members
+    for member in members:
+        offers = [message for who, message, _ in world.mail if who == member]
+        start = SessionStart(member, world.epoch, offers[0].session, 2.0, ())
+        world.coordinator.receive(start, world.coordinator_clock.at(world.t))
+    assert [who for who, _, _ in world.coordinator.sessions()] == members[1:]
 
 
 def test_an_old_word_changes_nothing_in_a_later_visit() -> None:
@@ -432,6 +604,13 @@ def test_the_grace_ends_early_once_all_known_members_have_told() -> None:
     assert other.member.inside
 
 
+def test_it_says_when_it_grants_at_the_latest() -> None:
+    world = _world(1)
+    assert world.coordinator.grants_at_s is None
+    world.restart_coordinator(forgets=True)
+    assert world.coordinator.grants_at_s == world.coordinator_clock.at(world.t) + TTL_S
+
+
 def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was() -> None:
     for forgets in (False, True):
         world = _world(1)
@@ -444,6 +623,20 @@ def test_the_grace_ends_late_if_one_is_dead_or_if_it_is_not_known_who_there_was(
         assert not process.leases
         world.pass_time(0.2, quick=True)
         assert len(process.leases) == 1
+
+
+def test_the_grace_ends_when_the_last_who_has_not_told_is_known_to_be_dead() -> None:
+    world, process, dead = _begun(2, 1)
+    world.kill_member(dead)
+    world.restart_coordinator()
+    _ask(world, process)
+    assert world.coordinator.grace
+    (who,) = world.dead
+    world.coordinator.vanished(who, world.coordinator_clock.at(world.t))
+    assert not world.coordinator.grace
+    world.flush()
+    world.talk()
+    assert len(process.leases) == 1
 
 
 def test_a_coordinator_that_dies_in_its_grace_says_that_it_does_not_know_all() -> None:
@@ -542,6 +735,60 @@ def test_a_member_that_is_closed_and_loses_what_it_had_has_nothing_more_to_say()
 # -- blocks -------------------------------------------------------------------------------------------
 
 
+def test_a_closed_member_waits_for_nothing_and_is_never_due() -> None:
+    world, process = _begun(1, 1)
+    now = process.clock.at(world.t)
+    process.member.close(now)
+    assert process.member.due_s == -inf  # it has to say so
+    with pytest.raises(PoolClosed):
+        process.member.wait(Request(), now, now + 1.0, 0, lambda: None)
+    world.flush()
+    assert process.member.due_s == inf
+
+
+def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease() -> None:
+    world, process, other = _begun(2, 1)
+    lease = _leased(world, other)
+    for _ in range(3):
+        _ask(world, process)
+    dropped, *kept = process.waiting
+    process.member.shells.append(kept)
+    process.member.recover(process.clock.at(world.t))
+    del process.waiting[dropped]
+    assert process.member.waiting == 2
+    _give_back(world, other, lease)
+    for _ in kept:
+        world.pass_time(world.times.idle_s + 1.0, quick=True)
+        (lease,) = process.leases
+        _give_back(world, process, lease)
+    assert not process.waiting
+    world.pass_time(world.times.idle_s + 1.0, quick=True)
+    assert _in_flight(world) == 0
+
+
+def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_costs_the_rest_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, process = _begun(1, 4, block=4)
+    now = world.coordinator_clock.at(world.t)
+    with pytest.raises(UnknownEndpoint):
+        world.coordinator.change([lambda: world.core.remove("http://9/", now)], now)
+    acquire, asked = world.core.acquire, list[float]()
+
+    def fails(request: Request, now: float) -> Lease | None:
+        asked.append(now)
+        if len(asked) == 2:
+            raise RuntimeError("cannot choose")
+        return acquire(request, now)
+
+    recovered: list[float] = []
+    monkeypatch.setattr(world.core, "acquire", fails)
+    monkeypatch.setattr(world.core, "recover", recovered.append)
+    _leased(world, process)
+    assert (len(asked), recovered) == (2, asked[1:])
+    assert _in_flight(world) == 1
+
+
 def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
     world, first, second = _begun(2, 4, 4, block=100)
     _leased(world, first)
@@ -553,6 +800,27 @@ def test_a_block_is_a_members_part_of_all_slots_at_most() -> None:
     world.ask(first)
     assert len(first.leases) == 2, "without a message"
     assert len(world.mail) == sent
+
+
+def test_who_asks_while_a_block_is_on_its_way_is_served_from_it() -> None:
+    world, process = _begun(1, 4, block=2)
+    world.ask(process)
+    world.deliver(0)
+    world.ask(process)
+    assert not process.leases
+    world.deliver(0)
+    assert len(process.leases) == 2
+
+
+def test_a_block_is_asked_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = _begun(1, 4, block=2)
+    said: list[object] = []
+    monkeypatch.setattr(MemberSession, "say", lambda session, word: said.append(word))
+    queue, (session,) = world.coordinator._queue, world.coordinator._sessions.values()
+    queue.note_idle(session)
+    queue.recall_idle()
+    queue.recall_idle()
+    assert said == [IdleRecalled()]
 
 
 def test_what_nobody_uses_goes_back_by_itself_or_when_somebody_waits() -> None:
@@ -697,6 +965,7 @@ def test_another_url_of_the_same_name_is_another_endpoint() -> None:
     world, process = _begun(1)
     heard = process.member.journal
     heard.wanted = frozenset({Added, Removed})
+    heard.happened.clear()
     now = world.coordinator_clock.at(0.0)
     moved = Endpoint("http://moved/", name="http://0/")
     world.coordinator.change([lambda: world.core.update(moved, now)], now)  # type: ignore[union-attr]

@@ -7,7 +7,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,6 @@ from balancer.cluster.protocol import messages as m
 from balancer.cluster.protocol.messages import error_of, facts_of
 from balancer.cluster.tcp.address import Address, address_of
 from balancer.cluster.tcp.codec import MessageSplitter, WireError, encoded, read_from_coordinator, read_from_member
-from balancer.cluster.tcp.liveness import has_died, is_visible, own_identity
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.commands.serve import ServeOptions, serve, tls_of, token_of
 from balancer.core.events import Ended, Event, Granted, Queued
@@ -230,18 +228,6 @@ def test_a_connection_that_says_nothing_any_more_is_made_anew() -> None:
         with pool.lease(PATIENCE_S):
             pass
         pool.close()
-
-
-def test_whether_a_process_has_died() -> None:
-    me = own_identity()
-    if me is None:
-        pytest.skip("not run: no /proc")
-    assert is_visible(me)
-    assert not has_died(me)
-    assert has_died(replace(me, started="1")), "another process has its number now"
-    with subprocess.Popen(["true"]) as child:
-        until(lambda: has_died(replace(me, pid=child.pid)))
-    assert not is_visible(replace(me, boot="another machine"))
 
 
 def test_who_has_no_token_or_a_wrong_one_is_told_so() -> None:

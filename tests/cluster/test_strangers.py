@@ -328,7 +328,11 @@ def test_a_record_is_written_though_no_file_is_left(tmp_path: Path) -> None:
             with pytest.raises(OSError, match="Too many open files"):
                 os.open(os.devnull, os.O_RDONLY)
             keeper.keep(CoordinatorRecord(epoch, 2.0, frozenset()))
+    reserve = keeper._reserve
+    assert reserve is not None
     keeper.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reserve)
     again = RecordFile(tmp_path / "state")
     assert again.last == CoordinatorRecord(3, 2.0, frozenset())
     again.close()

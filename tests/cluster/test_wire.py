@@ -1,5 +1,6 @@
 """The wire, rule by rule: what a server does before what, whom it believes, and which clock it goes by."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -13,9 +14,20 @@ from balancer import Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.protocol import messages as m
 from balancer.cluster.tcp import clock as wire_clock
-from balancer.cluster.tcp.codec import VERSION, Closing, MessageSplitter, Opening, encoded, read_from_coordinator
+from balancer.cluster.tcp.codec import (
+    VERSION,
+    Closing,
+    MessageSplitter,
+    Opening,
+    WireError,
+    encoded,
+    read_from_coordinator,
+    read_from_member,
+)
 from balancer.cluster.tcp.liveness import own_identity
 from balancer.cluster.tcp.server import PoolServer, _Line
+from balancer.endpoint import Outcome
+from balancer.strategy import Request
 from tests.cluster.serving import Serving
 from tests.contracts.documents import ROOT
 from tests.patience import PATIENCE_S
@@ -149,3 +161,68 @@ def test_a_record_is_whole_at_any_time(tmp_path: Path, monkeypatch: pytest.Monke
     again = RecordFile(path)
     assert again.last == CoordinatorRecord(1, 2.0, frozenset())
     again.close()
+
+
+_WHO, _ID = m.MemberId("a", "1"), m.LeaseToken(1, 1)
+_NAN, _INF = float("nan"), float("inf")
+
+
+def _frame(word: object, sent_s: float = 1.0) -> m.MemberFrame:
+    return m.MemberFrame(_WHO, 1, 1, sent_s, 1, 1, (word,))
+
+
+def _ask(
+    slots: int = 1, tokens: int | None = None, priority: int = 0, timeout_s: float = 1.0, waited_s: float = 1.0
+) -> m.MemberFrame:
+    return _frame(m.LeaseRequested(1, Request(slots=slots, tokens=tokens), priority, timeout_s, waited_s, 1))
+
+
+def _claim(slots: int = 1, tokens: int | None = None, held_s: float = 1.0, sent_s: float = 1.0) -> m.SessionStart:
+    return m.SessionStart(_WHO, 1, 1, sent_s, (m.ClaimedLease(_ID, "a", slots, None, tokens, held_s),))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(_ask(), _ask(tokens=0), _ask(priority=1_000_000), _ask(priority=-1_000_000), _ask(timeout_s=0.0)),
+        *(_ask(timeout_s=_INF), _ask(slots=2), _claim(), _claim(slots=2), _claim(tokens=0)),
+        *(_frame(m.TokensUsed(_ID, 0)), _frame(m.RequestAmended(1, Request(slots=1, tokens=0)))),
+        *(m.JoinRequest(_WHO, 1.0), _frame(m.LeaseEnded(_ID, Outcome.SUCCESS, 0.0))),
+    ],
+    ids=str,
+)
+def test_what_a_member_may_say(message: object) -> None:
+    assert read_from_member(encoded(message)[4:]) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(_ask(slots=0), _ask(tokens=-1), _ask(priority=1_000_001), _ask(priority=-1_000_001), _ask(timeout_s=-1.0)),
+        *(_ask(timeout_s=_NAN), _ask(waited_s=_INF), _claim(slots=0), _claim(tokens=-1), _claim(held_s=_INF)),
+        *(_claim(sent_s=_NAN), _frame(m.TokensUsed(_ID, 0), sent_s=_INF), _frame(m.TokensUsed(_ID, -1))),
+        *(_frame(m.RequestAmended(1, Request(slots=0))), _frame(m.RequestAmended(1, Request(tokens=-1)))),
+        *(m.JoinRequest(_WHO, _NAN), _frame(m.LeaseEnded(_ID, Outcome.SUCCESS, _NAN))),
+    ],
+    ids=str,
+)
+def test_what_a_member_may_not_say(message: object) -> None:
+    with pytest.raises(WireError, match="ValueError"):
+        read_from_member(encoded(message)[4:])
+
+
+def test_a_server_has_one_timer_however_often_it_is_called() -> None:
+    timers: list[asyncio.TimerHandle | None] = []
+    with Serving("http://a/") as serving, Pool.connect(serving.url, within_s=PATIENCE_S):
+
+        def step() -> None:
+            serving.server.act(lambda: None)
+            timers.append(serving.server._timer)
+
+        for _ in range(2):
+            serving._loop.call_soon_threadsafe(step)
+        until(lambda: len(timers) == 2)
+        first, second = timers
+        assert first is not None
+        assert first.cancelled()
+        assert second is not None

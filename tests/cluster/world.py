@@ -16,6 +16,7 @@ from balancer.cluster.protocol import ClusterMember, ClusterTimes, Coordinator, 
 from balancer.cluster.protocol.messages import FromCoordinator, FromMember, MemberId
 from balancer.cluster.tcp.record_file import RecordKeeper
 from balancer.core import Core, Waiter
+from balancer.core.events import KINDS
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import BalancerError
 from balancer.strategy import Request
@@ -64,6 +65,7 @@ class World:
         capacities: of the endpoints.
         strategy: by name.
         block: of every member.
+        observed: True if all events are recorded. Each must have a time, and the core must never need a repair.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class World:
         *,
         strategy: str = "least_in_flight",
         block: int = 1,
+        observed: bool = False,
     ) -> None:
         self.rng = rng
+        self.observed = observed
         self.t = 0.0
         self.endpoints = [Endpoint(f"http://{i}/", capacity=n) for i, n in enumerate(capacities)]
         self.strategy = strategy
@@ -94,6 +98,7 @@ class World:
         self.ended: Counter[Waiter] = Counter()
         self.lives = 0
         self.asked = self.granted = self.steps = 0
+        self.repaired: list[float] = []  # when the core was repaired, as after an error of a strategy
         self.broken = False  # the network: what is sent is lost
         self.start_coordinator(CoordinatorRecord(0, TTL_S, frozenset()))
 
@@ -106,6 +111,9 @@ class World:
         now = self.coordinator_clock.at(self.t)
         strategy = MAKERS[self.strategy](random.Random(1))
         self.core = Core(self.endpoints, strategy, lender=self, now=now)  # type: ignore[arg-type]  # nobody asks it
+        if self.observed:
+            self.core.listen(KINDS)
+            self.core.recover = self.repaired.append  # type: ignore[method-assign]
         self.coordinator = Coordinator(self.core, epoch=self.epoch, times=self.times, last=last, now=now)
         self.records = RecordKeeper(self._keep, last, TTL_S)
         self.flush()
@@ -125,6 +133,8 @@ class World:
         now = clock.at(self.t)
         process.member = ClusterMember(who, lender=process, block=self.block, times=self.times, now=now)  # type: ignore[arg-type]
         self.processes[who] = process
+        if self.observed:
+            process.member.journal.wanted = KINDS
         self.flush()
         return process
 
@@ -228,6 +238,11 @@ class World:
             out = process.member.take_out(process.clock.at(self.t))
             if not self.broken:
                 self.mail += [(who, message, True) for message in out]
+
+        if self.observed:
+            assert not self.repaired
+            for journal in (self.core.journal, *(process.member.journal for process in self.processes.values())):
+                assert all(isinstance(event.at_s, float) for event in journal.happened)
 
     def _keep(self, record: CoordinatorRecord) -> None:
         if self.full:

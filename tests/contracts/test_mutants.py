@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from tests.contracts.documents import ROOT
+from tests.mutants.changes import changes
 from tests.mutants.mutant import Mutant, mutants
 
 _ALL = mutants()
@@ -41,3 +42,42 @@ def test_a_text_that_is_not_there_once_is_refused() -> None:
     for source in ("", "x x"):
         with pytest.raises(ValueError, match=r"double: the text it replaces is \d times in file.py"):
             mutant.applied(source)
+
+
+_SOURCE = """
+class A:
+    limit: int = 3
+    def f(self, n: int = 1) -> int:
+        \'A text.\'
+        if n < 2 and self.limit:
+            raise ValueError(f"{n + 1}")
+        _log.warning("%s", n)
+        self.n: int = g(n, k=n, t="text")
+        return self.n
+    def __repr__(self):
+        return str(1 + 1)
+"""
+_CHANGES = {
+    "not (n < 2 and self.limit)",
+    "n < 2 or self.limit",
+    "n <= 2",
+    "3",
+    "if False:",
+    "self.n: int = None",
+    "g(None, k=n, t='text')",
+    "g(n, k=None, t='text')",
+    "return None",
+}
+
+
+def test_the_small_changes_of_a_class_are_those_of_what_its_functions_do() -> None:
+    whole = ast.unparse(ast.parse(_SOURCE))
+    made = list(changes(ast.parse(_SOURCE)))
+    assert {each.words.partition("  ->  ")[2] for each in made} == _CHANGES
+    for number, _ in enumerate(made):
+        tree = ast.parse(_SOURCE)
+        change = list(changes(tree))[number]
+        change.make()
+        now = ast.unparse(ast.fix_missing_locations(tree))
+        assert now != whole
+        assert all(line in now for line in ("limit: int = 3", "n: int=1", "str(1 + 1)")), change.words

@@ -1,35 +1,84 @@
-"""Names of small changes of the core that mutmut has made, drawn at random: to try them all takes hours.
+"""Draw small changes of core, cluster and shells at random, and say what share of them the tests find.
 
-    python -m tests.mutants.drawn [NUMBER] [--seed N]
+    python -m tests.mutants.drawn [NUMBER] [--seed N] [--only FILE#N ...] [--found]
 
-Prints NUMBER of them (500), one a line, the same ones of the same tree; 0: none, which
-`mutmut run` takes for all.
+Draws NUMBER of them (500), the same ones of the same tree and seed. Prints those that live, and the share by room.
+Needs Python 3.12. What it learns about the tests is kept in `mutants/`.
 """
 
 import argparse
-import json
+import ast
+import os
+import sys
+import tempfile
+from collections import Counter
 from pathlib import Path
 from random import Random
 
+import pytest
+
+from tests.mutants.changes import changes
+from tests.mutants.mutant import ROOT
+from tests.mutants.trying import Drawn, Tried, Trying, modules
+
 NUMBER, SEED = 500, 11
+_UNIT = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "tests/unit").glob("test_*.py"))
+_TESTS = (
+    *_UNIT,
+    "tests/unit/transports",
+    *(f"tests/{kind}" for kind in ("properties", "equivalence", "threads", "tasks", "cluster")),
+)
+_LEFT_OUT = "tests/threads/test_interleavings.py"  # it runs a command, which knows no change
 
 
-def names(made: Path) -> list[str]:
-    """Return the names of all changes that mutmut has written below a folder."""
-    found = [json.loads(file.read_text())["exit_code_by_key"] for file in sorted(made.rglob("*.meta"))]
-    return [name for changes in found for name in changes]
+def _all() -> list[Drawn]:
+    found = ((file, ast.parse(file.read_text(encoding="utf-8"))) for file in modules())
+    return [
+        Drawn(str(file.relative_to(ROOT)), number) for file, tree in found for number, _ in enumerate(changes(tree))
+    ]
 
 
-def main() -> None:
-    """Draw them and print them."""
-    parser = argparse.ArgumentParser()
+def _said(change: Drawn) -> str:
+    made = list(changes(ast.parse((ROOT / change.file).read_text(encoding="utf-8"))))[change.number]
+    return f"{change.file}:{made.lines[0].start} #{change.number}: {made.words}"
+
+
+def main() -> int:
+    """Draw them, try them, and print what lives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.drawn", description=__doc__)
     parser.add_argument("number", type=int, nargs="?", default=NUMBER)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", nargs="+", metavar="FILE#N", help="these, instead of drawn ones")
+    parser.add_argument("--found", action="store_true", help="print what finds each of the others, too")
     asked = parser.parse_args()
-    every = names(Path("mutants/balancer/core"))
-    Random(asked.seed).shuffle(every)
-    print("\n".join(sorted(every[: asked.number])))
+    every = _all()
+    chosen = Random(asked.seed).sample(every, min(asked.number, len(every)))
+    if asked.only:
+        named = {f"{one.file}#{one.number}": one for one in every}
+        chosen = [named[name] for name in asked.only]
+    drawn: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    by_time = 0
+
+    def tell(change: Drawn, tried: Tried) -> None:
+        nonlocal by_time
+        room = Path(change.file).parts[1]
+        drawn[room] += 1
+        found[room] += tried.found
+        by_time += tried.by.startswith("its")
+        if not tried.found or asked.found:
+            print(f"{'found' if tried.found else 'LIVES'}  {_said(change)}  ({tried.by})", flush=True)
+
+    options = ["-s", f"--rootdir={ROOT}", f"--ignore={_LEFT_OUT}"]
+    with tempfile.TemporaryDirectory(prefix="balancer-mutants-") as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+        code = pytest.main([*options, *_TESTS], plugins=[Trying(chosen, tell)])
+    for room in (*sorted(drawn), "together"):
+        those, of = (found[room], drawn[room]) if room in drawn else (found.total(), drawn.total())
+        print(f"{room:8} {those:4} of {of:4} found, {those / of:.1%}")
+    print(f"{by_time} of them, as a process died or a test took too long")
+    return int(code)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -427,6 +427,39 @@ def test_what_comes_out_of_turn_is_refused_and_changes_nothing() -> None:
     assert course.granted("a", 0.0) == Run()
 
 
+def test_failures_in_an_outage_are_excused_until_another_call_succeeds() -> None:
+    outage = PoolOutage(100.0)
+    terms = CallPolicy(attempts=1, retries=RetrySettings(base_s=0.0))
+    course = AttemptPlan(terms, budget=None, rng=random.Random(0), outage=outage)
+    course.begin(0.0)
+    for now in (1.0, 2.0):
+        course.granted("a", now)
+        assert isinstance(course.failed(now), Pause)
+        assert isinstance(course.resume(now, frozenset()), Ask)
+    course.granted("a", 3.0)
+    outage.succeeded()
+    over = course.failed(3.0)
+    assert isinstance(over, Over)
+    assert over.why is Why.ATTEMPTS
+
+
+def test_a_slow_attempt_is_not_made_again_after_its_deadline() -> None:
+    for slow_s, hedges in ((4.9, True), (5.0, False)):
+        course = AttemptPlan(
+            CallPolicy(attempts=2, deadline_s=5.0, hedge_after_s=1.0), budget=None, rng=random.Random(0)
+        )
+        course.begin(0.0)
+        course.granted("a", 0.0)
+        assert isinstance(course.slow(slow_s), Hedge) is hedges
+
+
+def test_a_look_is_trusted_to_come_when_it_is_due_even_if_the_clock_stands_still() -> None:
+    course = AttemptPlan(CallPolicy(attempts=2, wait_s=10.0), budget=None, rng=random.Random(0))
+    asked = course.begin(0.0)
+    assert (asked.within_s, asked.look_s) == (10.0, math.inf)
+    assert course.look(0.0, frozenset()).within_s == 0.0
+
+
 # -- plans that are made late --------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from balancer import Endpoint, EndpointError, Lease, LeaseError, NoEndpoint, Outcome, Pool
 from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.shells.shared_budget import SharedBudget
+from balancer.shells.tasks.calls import call
 from tests.tasks.libraries import BOTH, Library, task_until
 from tests.threads.crew import assert_nothing_lost
 
@@ -20,6 +22,25 @@ def _pool(*urls: str, capacity: int = 1) -> Pool:
 
 def _ended_as(pool: Pool) -> dict[str, tuple[int, int]]:
     return {each.url: (each.leases, each.failures) for each in pool.stats().endpoints}
+
+
+@BOTH
+def test_a_budget_of_its_own_is_what_a_call_earns_and_spends(library: type[Library]) -> None:
+    pool, own = _pool("a", "b"), SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=0.0), lambda: 0.0)
+    went: list[str] = []
+
+    async def fn(lease: Lease) -> str:
+        went.append(lease.endpoint.name)
+        if len(went) == 1:
+            raise EndpointError("down")
+        return "done"
+
+    async def main() -> None:
+        for _ in range(3):
+            assert await call(pool.engine, fn, budget=own) == "done"
+
+    library.run(main)
+    assert [own.try_spend() for _ in range(3)] == [True, True, False]
 
 
 # -- tries -----------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import os
+import selectors
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,8 @@ import trio
 
 from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolForked
 from balancer.settings.rules import HealthSettings
+from balancer.shells.tasks import on_asyncio
+from balancer.shells.tasks.on_trio import task_group
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
@@ -222,6 +225,100 @@ def test_a_task_that_waits_is_served_when_a_lease_is_forgotten(monkeypatch: pyte
     assert asyncio.run(asyncio.wait_for(main(), PATIENCE_S)) == "aaa"
     until(lambda: not pool.engine.waits.round_s)  # nobody waits any more, so nobody looks
     assert_nothing_lost(pool, 1)
+
+
+def test_a_task_that_is_collected_outside_of_a_call_gives_up_its_place_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    pool = Pool(["a"])
+    held = pool.acquire()
+    asyncio.events._set_running_loop(loop)
+    work = _takes(pool, [])
+    work.send(None)
+    asyncio.events._set_running_loop(None)
+    assert pool.engine.core.waiting == 1
+    work.close()
+    assert pool.engine.core.waiting == 0
+    assert not pool.engine.waits.parked
+    held.release()
+    assert_nothing_lost(pool, 1)
+
+
+def test_tasks_beside_a_parent_that_is_collected_are_cancelled() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    async def parent() -> None:
+        async with on_asyncio.task_group() as those:
+            those.start(work)
+            await asyncio.get_running_loop().create_future()
+
+    async def main() -> None:
+        collected = parent()
+        collected.send(None)
+        await asyncio.sleep(0)
+        collected.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert ended == ["cancelled"]  # the end of the loop would cancel them, too
+
+    asyncio.run(main())
+
+
+def test_an_error_beside_tasks_of_trio_is_raised_as_it_is_and_ends_them() -> None:
+    began: list[str] = []
+
+    async def work() -> None:
+        began.append("a")
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        async with task_group() as those:
+            those.start(work)
+            await trio.sleep(0)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        trio.run(main)
+    assert began == ["a"]
+
+
+class _Selector(selectors.DefaultSelector):
+    """Calls `finaliser` once a loop has computed how long it sleeps, and notes whether that wakes the loop."""
+
+    finaliser: Callable[[], object] | None = None
+    is_woken = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout != 0 and self.finaliser is not None:
+            act, self.finaliser = self.finaliser, None
+            act()
+            self.is_woken = bool(super().select(0))
+            timeout = 0  # a loop that is not woken would sleep
+        return super().select(timeout)
+
+
+def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
+    selector = _Selector()
+    loop = asyncio.SelectorEventLoop(selector)
+    pool = Pool(["a"])
+    held = pool.acquire()
+
+    async def name() -> str:
+        async with pool.aio.lease() as lease:
+            return lease.endpoint.name
+
+    task = loop.create_task(name())
+    _run_a_little(loop)
+    assert pool.engine.core.waiting == 1
+    selector.finaliser = held.release
+    assert loop.run_until_complete(task) == "a"
+    assert selector.is_woken
+    loop.close()
 
 
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])

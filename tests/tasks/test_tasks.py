@@ -34,7 +34,7 @@ def test_a_block_takes_an_endpoint_and_gives_it_back(library: type[Library]) -> 
 
     async def main() -> None:
         async with pool.aio.lease(labels={"x"}, holder="mine", slots=1, priority=2) as lease:
-            assert (lease.endpoint.name, lease.holder) == ("b", "mine")
+            assert (lease.endpoint.name, lease.holder, lease.priority) == ("b", "mine", 2)
             assert [row.holder for row in pool.leases()] == ["mine"]
             async with pool.aio.lease(0) as other:
                 assert other.endpoint.name == "a"

@@ -5,12 +5,15 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, Lease, LeaseError, Outcome, Pool, TooManyWaiters
 from balancer.core.events import Abandoned, Ended, Event
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
+from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.benchmarks.count_interrupts import count_interrupts
 from tests.registered import NAMES
@@ -100,6 +103,39 @@ def test_one_who_waits_already_is_served_when_it_is_forgotten(
     thread.join(30)
     assert got == ["a"]
     assert _in_flight(pool) == 0
+
+
+def test_one_who_waits_looks_less_and_less_often_but_every_eight_seconds() -> None:
+    pool = Pool(["a"], clock=ManualClock(0.0))
+    held = pool.acquire()
+    waiter = pool.engine.core.wait(ANY, 0.0, 40.0, 0, lambda: None)
+    assert list(islice(pool.engine.waits.naps(waiter, None), 8)) == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 1.0]
+    held.release()
+
+
+def test_one_thread_looks_for_tasks_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(["a"], clock=ManualClock(0.0))
+    waits, armed, looked = pool.engine.waits, list[float](), list[bool]()
+
+    def arm(at_s: float) -> object:
+        armed.append(at_s)
+        return SimpleNamespace(ident=1)
+
+    monkeypatch.setattr(waits._rounds, "arm", arm)
+    monkeypatch.setattr(waits._rounds, "rings", lambda: True)
+    monkeypatch.setattr(pool.engine, "start", lambda timer: None)
+    monkeypatch.setattr(pool.engine, "give_back_abandoned", lambda *, at_once=False: looked.append(at_once))
+    waits.parked[object()] = None  # type: ignore[index, assignment]  # nobody is woken
+    waits.look_for_tasks()
+    waits.look_for_tasks()
+    for _ in range(4):
+        waits._look_round()
+    assert armed == [1.0, 2.0, 4.0, 8.0, 8.0]
+    assert looked == [True] * 4
+    waits.parked.clear()
+    waits._look_round()
+    assert len(armed) == 5
+    assert waits.round_s == 0.0
 
 
 def test_a_lease_of_several_slots_gives_all_of_them_back() -> None:
@@ -286,6 +322,13 @@ def test_only_what_nobody_refers_to_is_abandoned() -> None:
     assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2]
     third.clear()
     assert [lease.id for lease in abandoned(out, 0.0)] == [1, 2, 3]
+
+
+def test_of_many_leases_not_each_who_waits_looks_but_somebody_does_each_second() -> None:
+    scan = AbandonedLeaseScan()
+    assert [scan.is_due(17, 0.5) for _ in range(7)] == [True, False, False, True, False, False, True]
+    assert [scan.is_due(1000, now) for now in (1.4, 1.5, 1.6)] == [False, True, False]
+    assert [scan.is_due(8, 1.6) for _ in range(3)] == [True, True, True]
 
 
 def test_a_look_costs_each_who_waits_eight_leases_at_most() -> None:

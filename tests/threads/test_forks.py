@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from balancer import Endpoint, HealthSettings, Pool, PoolForked
+from balancer.core.events import Queued
 from balancer.shells import forks
 from balancer.shells.prober import Prober
+from balancer.strategy import ANY
 from balancer.testing import ManualClock
 from tests.threads.crew import until
 
@@ -203,3 +205,19 @@ def test_a_pool_that_was_not_kept_is_not_minded() -> None:
     del pool
     gc.collect()
     assert [each() for each in mine] == [None] * len(mine)
+
+
+def test_a_forked_child_forgets_all_that_its_parent_has_still_to_do() -> None:
+    pool = Pool(["a"])
+    pool.observe(lambda event: None)
+    engine, held = pool.engine, pool.acquire()
+    waiter = engine.core.wait(ANY, 0.0, 1e9, 0, lambda: None)
+    engine.waits.sleeping[waiter] = None
+    engine.left.append((lambda now: (), None))
+    engine.happened.append(Queued(0.0))
+    engine.forked(7)
+    assert (list(engine.left), list(engine.happened), engine.delivery.observations) == ([], [], ())
+    assert list(engine.waits) == []
+    with pytest.raises(PoolForked, match="7"):
+        pool.acquire(timeout=0)
+    assert not held.ended

@@ -3,6 +3,7 @@
 A release is done when the outer call is over. An acquire is refused. The outer call goes on as if nothing had been.
 """
 
+import asyncio
 import gc
 import threading
 import weakref
@@ -137,6 +138,18 @@ def test_what_needs_an_answer_is_refused_in_one_line(what: str, busybody: type[_
         pool.acquire(timeout=0)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 300
+    assert_nothing_lost(pool, 2)
+
+
+def test_a_strategy_that_leases_is_refused_in_a_task_too(busybody: type[_Busybody]) -> None:
+    pool = Pool(["a", "b"], strategy=busybody)
+    busybody.acts = staticmethod(lambda: pool.acquire(timeout=0))
+
+    async def main() -> None:
+        with pytest.raises(CallFromWithin):
+            await pool.aio.acquire(0)
+
+    asyncio.run(main())
     assert_nothing_lost(pool, 2)
 
 

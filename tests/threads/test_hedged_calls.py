@@ -10,6 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from balancer import CannotTell, Endpoint, EndpointError, EndpointOverloaded, Lease, Outcome, Pool
+from balancer.core.events import Ended, Event, Hedged
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.shells.calls import call
 from balancer.shells.driver import CallDriver
@@ -155,11 +156,14 @@ def test_if_both_fail_the_last_error_is_raised() -> None:
 
 def test_an_error_of_the_caller_s_own_ends_both() -> None:
     pool, stage = pool_of("a", "b"), Stage("a", "b")
+    heard: list[Event] = []
+    pool.observe(heard.append, {Hedged})
     stage.fails["b"] = KeyError("mine")
     thread, came = _both_run(pool, stage)
     stage.go["b"].set()
     thread.join(10)
     assert came == [stage.fails["b"]]
+    assert [event.endpoint for event in heard if isinstance(event, Hedged)] == ["b"]
     assert stage.leases["a"].ended
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (1, 0, 0)}
     stage.go["a"].set()
@@ -195,6 +199,25 @@ def test_health_learns_of_a_loser_that_fails_by_its_endpoint_s_fault(error: Exce
         _loses_on_a(pool, error)
     assert {each.url: each.health for each in pool.stats().endpoints} == {"a": health, "b": "healthy"}
     assert ended_as(pool) == {"a": (2, 0, 0), "b": (2, 0, 0)}
+
+
+def test_a_loser_that_fails_just_as_its_lease_ends_is_reported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+    stage.fails["a"] = EndpointError("down")
+    told: list[str] = []
+    monkeypatch.setattr(pool.engine, "pinged", lambda url, ok, *, conclusive=False: told.append(url))
+
+    def ended(event: Event) -> None:
+        if event.endpoint == "a" and not stage.go["a"].is_set():
+            stage.go["a"].set()
+            until(nobody_runs)
+
+    pool.observe(ended, {Ended})
+    thread, came = _both_run(pool, stage)
+    stage.go["b"].set()
+    thread.join(_NEVER_S)
+    assert came == ["b"]
+    assert told == ["a"]
 
 
 def test_a_loser_says_nothing_if_the_pool_will_not_hear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +259,23 @@ def test_if_the_machine_has_no_more_threads_the_first_call_goes_on_alone(
     assert len(starts) == missing
     assert stage.through == ["a"]
     assert ended_as(pool) == {"a": (1, 0, 0), "b": (missing - 1, 0, 0)}
+
+
+def test_a_call_that_goes_on_alone_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, stage = pool_of("a", "b"), Stage("a", "b")
+    stage.fails["a"] = EndpointError("down")
+    start = threading.Thread.start
+
+    def starts_one(thread: threading.Thread) -> None:
+        if thread.name.startswith("hedged-") and not nobody_runs():
+            stage.go["a"].set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starts_one)
+    with pytest.raises(EndpointError, match="down"):
+        call(pool.engine, stage.fn, hedge_after_s=0, attempts=1)
+    assert ended_as(pool) == {"a": (1, 1, 0), "b": (1, 0, 0)}
 
 
 def test_a_loser_that_gave_its_lease_back_itself_costs_no_answer() -> None:

@@ -178,3 +178,11 @@ def test_a_program_that_does_not_do_its_part_is_a_failed_ping(done: Execution | 
     ping = pings_of({"a": FakeExecutor(always=done)}, "program")["a"]
     with pytest.raises(EndpointError):
         ping()
+
+
+def test_a_prober_is_started_once() -> None:
+    prober = Prober(Ear(), {"a": lambda: None}, every_s=60.0)  # type: ignore[arg-type]
+    prober.start()
+    with pytest.raises(RuntimeError, match="started once"):
+        prober.start()
+    prober.stop()

@@ -7,8 +7,9 @@ import pytest
 from balancer_strategies.fifo import Fifo
 
 from balancer.core import Core
+from balancer.core.room import has_no_room
 from balancer.core.waiters import WaitQueue
-from balancer.endpoint import Endpoint, Lease, Outcome
+from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
 from balancer.errors import (
     AcquireTimeout,
     DuplicateEndpoint,
@@ -19,6 +20,7 @@ from balancer.errors import (
     TooManyWaiters,
     UnknownEndpoint,
 )
+from balancer.load import Load
 from balancer.plugins.registry import default_registry
 from balancer.strategy import ANY, Node, Request
 from balancer.testing.doubles import FakeLender
@@ -191,6 +193,23 @@ def test_a_closed_core_grants_nothing_but_takes_back() -> None:
     assert list(core.release(lease, Outcome.SUCCESS, 1.0)) == []
     assert "0/2 in flight" in repr(core)
     assert repr(core).endswith("closed")
+
+
+def test_a_close_that_was_cut_short_still_fails_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = core_of(Endpoint("a"))
+    taken(core)
+    waiter = wait(core)
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(core._queue, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            core.close(1.0)
+    core.shells.append({waiter: None})
+    core.recover(2.0)
+    assert isinstance(waiter.error, PoolClosed)
 
 
 def test_the_queue_of_waiters_may_be_bounded() -> None:
@@ -393,6 +412,69 @@ def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
     assert queue.size == 3
     assert queue.requests() == [ask[1]]
     assert queue.asking(ask[1]) == waiters[1::2]
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_a_strategy_whose_add_was_cut_short_knows_the_endpoint_after_the_repair(knows: bool) -> None:
+    strategy = default_registry().strategy("fifo", None, random.Random(0))
+    core = core_of(Endpoint("a"), strategy=strategy)
+    join = strategy.join
+
+    def interrupted(node: Node, now: float) -> None:
+        strategy.join = join  # type: ignore[method-assign]
+        if knows:
+            join(node, now)
+        raise KeyboardInterrupt
+
+    strategy.join = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        core.add(Endpoint("b"), 1.0)
+    told: list[float] = []
+    change = strategy.change
+
+    def changed(node: Node, now: float) -> None:
+        told.append(now)
+        change(node, now)
+
+    strategy.change = changed  # type: ignore[method-assign]
+    core.recover(2.0)
+    assert set(told) == {2.0}
+    assert {taken(core).endpoint.name, taken(core).endpoint.name} == {"a", "b"}
+    assert core.acquire(ANY, 3.0) is None
+
+
+def test_a_look_at_the_leases_ends_those_whose_time_is_over() -> None:
+    core = core_of(Endpoint("a"))
+    lease = core.acquire(Request(terms=LeaseTerms(ttl_s=5.0)), 0.0)
+    assert lease is not None
+    assert [row.id for row in core.leases(4.9)] == [lease.id]
+    assert core.leases(5.0) == []
+    assert lease.ended
+
+
+def test_tokens_and_load_are_counted_for_leases_of_this_core_that_are_out() -> None:
+    core, other = core_of(Endpoint("a")), core_of(Endpoint("a"))
+    lease = taken(core)
+    for tell in (lambda it: it.used(lease, 1, 1.0), lambda it: it.told(lease, Load(), 1.0)):
+        tell(core)
+        with pytest.raises(LeaseError, match="granted by another pool; report it there"):
+            tell(other)
+    core.release(lease, Outcome.SUCCESS, 1.0)
+    with pytest.raises(LeaseError, match="report on a call before its lease ends"):
+        core.used(lease, 1, 1.0)
+
+
+@pytest.mark.parametrize(("frames", "no_room"), [(2, True), (99, True), (100, False), (300, False)])
+def test_a_call_that_begins_too_deep_is_told_from_one_that_fills_the_stack(frames: int, no_room: bool) -> None:
+    def deeper(left: int) -> None:
+        if left:
+            deeper(left - 1)
+        raise RecursionError
+
+    with pytest.raises(RecursionError) as caught:
+        deeper(frames - 2)  # and this one, and the last
+    assert has_no_room(caught.value) is no_room
+    assert not has_no_room(ValueError())
 
 
 def test_a_request_whose_like_waits_is_not_picked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,8 +111,34 @@ def test_groups_come_and_go_with_their_endpoints() -> None:
     assert place(pool.acquire(timeout=0)) == "http://third/"
 
 
+@pytest.mark.parametrize("way", ["drain", "remove"])
+def test_the_next_group_is_used_when_the_last_of_the_first_leaves(way: str) -> None:
+    pool = Pool([LOW, Endpoint(HIGH, group=1)], health=None, clock=ManualClock())
+    getattr(pool, way)(LOW)
+    assert place(pool.acquire(timeout=0)) == HIGH
+
+
 def test_a_group_is_a_whole_number_from_0_on() -> None:
     with pytest.raises(ValueError, match="group is -1; it must be a whole number >= 0"):
         Endpoint(LOW, group=-1)
     with pytest.raises(ValueError, match="spill_after_s is -1"):
         Pool([LOW], spill_after_s=-1)
+
+
+def test_since_when_a_group_is_full_does_not_depend_on_what_is_added() -> None:
+    core = core_of(spill_after_s=10.0)
+    assert place(core.acquire(ANY, 0.0)) == LOW
+    core.add(Endpoint("http://third/", group=2), 9.0)
+    assert place(core.acquire(ANY, 10.0)) == HIGH
+
+
+def test_of_the_time_with_one_group_it_is_not_known_since_when_it_was_full() -> None:
+    core = core_of(spill_after_s=10.0)
+    first = core.acquire(ANY, 0.0)
+    assert first is not None
+    core.remove(HIGH, 1.0)
+    core.release(first, Outcome.SUCCESS, 2.0)
+    assert place(core.acquire(ANY, 50.0)) == LOW
+    core.add(Endpoint(HIGH, group=1), 51.0)
+    assert core.acquire(ANY, 60.9) is None
+    assert place(core.acquire(ANY, 61.0)) == HIGH

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.core.metrics import EndpointStats, PoolStats, WaitHistogram, WaitStats, balance_score, jain_index
+from balancer.core.metrics import (
+    BUCKETS_PER_OCTAVE,
+    EndpointStats,
+    PoolStats,
+    WaitHistogram,
+    WaitStats,
+    balance_score,
+    jain_index,
+)
 
 # A bucket is 1/32 of an octave wide, and its middle stands for it: at most half a bucket off, 2**(1/64).
 _TOLERANCE = 2 ** (1 / 64) * (1 + 1e-9)
@@ -146,3 +154,19 @@ def test_an_unused_pool_is_successful_and_fair() -> None:
 def test_stats_go_to_json_and_back() -> None:
     stats = stats_of([endpoint("a", 3), endpoint("b", 4)], acquired=7, timed_out=1)
     assert PoolStats.from_dict(json.loads(json.dumps(stats.to_dict()))) == stats
+
+
+def test_the_waits_since_a_copy_are_those_that_came_after_it() -> None:
+    waits = WaitHistogram()
+    for wait_s in (8.0, 1.0):
+        waits.add(wait_s)
+    before = waits.copy()
+    assert waits.since(before).summary(1) == WaitStats()
+    for wait_s in (1.0, 1.0, 4.0):
+        waits.add(wait_s)
+    later = waits.since(before).summary(3)
+    assert later.mean == pytest.approx(2.0)
+    assert later.p50 == pytest.approx(1.0, rel=0.02)
+    assert 4.0 <= later.max <= 4.0 * 2 ** (1 / BUCKETS_PER_OCTAVE)
+    waits.add(16.0)
+    assert waits.since(before).summary(4).max == 16.0

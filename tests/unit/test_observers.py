@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool
+from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, NoEndpoint, Outcome, Pool, PoolClosed
 from balancer.core import events
 from balancer.core.events import KINDS, Ejected, Ended, Event, Granted, Queued, Rested, Retried
 from balancer.observing.page.pool_tables import RecentEvents
 from balancer.settings.rules import HealthSettings, QuotaSettings, RetrySettings
-from balancer.shells.logs import Log
+from balancer.shells.logs import Log, RestLines, log_refused
 from balancer.testing.clock import ManualClock
 from balancer.values.redaction import ShownNames
 
@@ -272,6 +272,7 @@ def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog: pytest.Log
     caplog.set_level(logging.INFO, "balancer")
     health = HealthSettings(consecutive_failures=0, success_rate=0.0)
     pool = Pool(["a", "b"], clock=clock, strategy="first", health=health)
+    pool.engine.start = lambda timer: None  # type: ignore[method-assign]  # else its thread may be the one that tells
     news = RecentEvents(ShownNames())
     pool.observe(news, news.kinds)
     _rests(pool, clock, 120)
@@ -291,6 +292,7 @@ def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(
     caplog.set_level(logging.INFO, "balancer")
     health = HealthSettings(consecutive_failures=seed % 2 * 4, success_rate=0.0)
     pool = Pool(["a", "b"], clock=clock, strategy="first", health=health)
+    pool.engine.start = lambda timer: None  # type: ignore[method-assign]  # else its thread may be the one that tells
     news = RecentEvents(ShownNames())
     pool.observe(news, news.kinds)
     for _ in range(60):
@@ -311,6 +313,7 @@ def test_a_short_rest_says_how_long_it_is_and_a_long_one_also_when_it_ends(caplo
     clock = ManualClock()
     caplog.set_level(logging.INFO, "balancer")
     pool = Pool(["a", "b"], clock=clock, strategy="first")
+    pool.engine.start = lambda timer: None  # type: ignore[method-assign]  # else its thread may be the one that tells
     for for_s in (20.0, 20.0, 90.0, 20.0):
         with suppress(EndpointOverloaded), pool.lease(exclude={"b"}):
             raise EndpointOverloaded("429", retry_after_s=for_s)
@@ -389,3 +392,37 @@ def test_successes_count_whoever_watches(watched: str) -> None:
         pool.acquire(0).release(outcome)
     (first, _) = pool.stats().endpoints
     assert (first.leases, first.failures, first.health) == (35, 15, "healthy"), "15 of 35 failed, which is not half"
+
+
+def test_an_endpoint_that_is_ejected_in_its_rest_is_said_to_be_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "balancer")
+    log = Log()
+    log(Rested(0.0, "a", 5.0))
+    log(Ejected(1.0, "a", "5 failures in a row", 10.0))
+    log(events.Restored(11.0, "a"))
+    assert caplog.messages[2:] == ["a is back in service"]
+
+
+def _refused(secret: str) -> None:
+    raise ValueError(secret)
+
+
+def test_of_a_refused_call_that_is_not_the_pool_s_only_kind_and_place_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    try:
+        _refused("c4n4ry")
+    except ValueError as error:
+        log_refused(error)
+    (line,) = caplog.messages
+    assert line.endswith(f"raised ValueError at {__file__}:{_refused.__code__.co_firstlineno + 1}")
+    log_refused(PoolClosed())
+    assert caplog.messages[1].endswith(f"was refused: {PoolClosed()}")
+
+
+def test_the_rests_of_few_endpoints_are_kept_in_mind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.shells.logs._MOST", 2)
+    lines = RestLines()
+    said = [lines.line(Rested(0.0, name, 5.0)) for name in "abca"]
+    assert said == ["asked for a rest of 5 s"] * 4
+    assert lines.line(Rested(0.0, "a", 5.0)) is None

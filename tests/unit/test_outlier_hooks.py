@@ -41,6 +41,10 @@ class Listens(OutlierTest):
     def booked(self, record: HealthRecord, batches: Batches) -> None:
         self.heard += [("booked", successes) for successes, _ in batches]
 
+    def took(self, record: HealthRecord, elapsed_s: float, now: float) -> bool:
+        self.heard.append(("took", (elapsed_s, now)))
+        return False
+
     def failed(self, record: HealthRecord, now: float) -> bool:
         self.heard.append(("failed", 1))
         return False
@@ -112,6 +116,22 @@ def test_what_was_only_counted_is_told_before_a_failure_is(tested: Callable[...,
     assert kinds.count("failed") == 1
     assert kinds[-1] == "failed"
     assert sum(count for kind, count in listens.heard if kind == "booked" and isinstance(count, int)) == 20
+
+
+def test_it_is_told_how_long_a_success_took_and_when_it_ended(
+    tested: Callable[..., Ruled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Listens, "timed", True)
+    made: list[Listens] = []
+
+    def make(settings: HealthSettings) -> Listens:
+        made.append(Listens(settings))
+        return made[-1]
+
+    ruled = tested(make)
+    for took_s in (2.0, 1.5):
+        call(ruled, took_s)
+    assert [what for kind, what in made[0].heard if kind == "took"] == [(2.0, 2.0), (1.5, 3.5)]
 
 
 def test_successes_far_apart_are_only_counted_as_well(

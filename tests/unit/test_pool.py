@@ -280,6 +280,13 @@ def test_settings_of_another_kind_are_refused(name: str) -> None:
         Pool(**{name: True})  # type: ignore[arg-type]
 
 
+def test_a_lease_knows_the_priority_it_was_asked_for_with() -> None:
+    pool = Pool([Endpoint("a", capacity=3)])
+    with pool.lease(priority=2) as lease:
+        assert [each.priority for each in (lease, pool.acquire(priority=-1))] == [2, -1]
+        assert pool.call(lambda lease: lease.priority, priority=3) == 3
+
+
 @pytest.mark.parametrize("priority", [None, "1", 1.5, 10**400])
 def test_a_priority_that_is_none_is_refused_and_harms_nobody(priority: object) -> None:
     pool = Pool([Endpoint("a")])
@@ -328,3 +335,9 @@ def test_those_out_of_service_are_named() -> None:
     assert pool.out_of_service() == {"a"}
     pool.remove("a")
     assert pool.out_of_service() == frozenset()
+
+
+def test_a_key_is_a_text() -> None:
+    pool = Pool(["a"])
+    with pytest.raises(TypeError, match="key is 5; it takes a text, or None"):
+        pool.acquire(key=5)  # type: ignore[arg-type]

@@ -117,6 +117,29 @@ def test_what_reserves_more_than_a_whole_quota_is_told_so() -> None:
     assert core.waiting == 0
 
 
+def test_the_quota_of_one_that_left_is_kept_for_as_long_as_its_calls_count() -> None:
+    clock = ManualClock()
+    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1)}, clock=clock)
+    pool.acquire(timeout=0).release()
+    for after_s, free in ((30.0, False), (31.0, True)):
+        pool.remove("http://a/")
+        clock.advance(after_s)
+        pool.add(Endpoint("http://b/"))
+        pool.remove("http://b/")
+        pool.add(Endpoint("http://a/"))
+        if not free:
+            with pytest.raises(AcquireTimeout):
+                pool.acquire(timeout=0)
+    pool.acquire(timeout=0)
+
+
+def test_the_largest_quota_is_that_of_all_keys() -> None:
+    quotas = {"small": QuotaSettings(tokens_per_min=10), "large": QuotaSettings(tokens_per_min=20)}
+    pool = Pool([Endpoint("http://a/", quota="small"), Endpoint("http://b/", quota="large")], quotas=quotas)
+    with pytest.raises(QuotaExceeded, match=r"reserves 21 tokens, and the largest quota .* has 20 a minute"):
+        pool.acquire(timeout=0, tokens=21)
+
+
 def test_a_quota_that_an_older_claim_waits_for_is_not_lived_on_by_smaller_ones() -> None:
     core = core_of(QuotaSettings(tokens_per_min=10))
     ask(core, 0.0, 6)
@@ -236,3 +259,19 @@ def test_stats_say_how_much_of_a_quota_is_used() -> None:
     assert PoolStats.from_dict({name: value for name, value in data.items() if name != "quotas"}).quotas == ()
     clock.advance(60.0)
     assert [(each.requests, each.tokens, each.room_in_s) for each in pool.stats().quotas] == [(0, 0, 0.0)] * 2
+
+
+def test_an_interrupt_between_a_call_and_its_count_is_made_good() -> None:
+    core = core_of(QuotaSettings(requests_per_min=5, tokens_per_min=20))
+    for tokens in (3, 4):
+        ask(core, 0.0, tokens)
+    (meter,) = core.admission._meters
+    meter.calls, meter.tokens = 4, 19
+    core.recover(1.0)
+    (usage,) = core.quotas(1.0)
+    assert (usage.requests, usage.tokens) == (2, 7)
+
+
+def test_a_quota_is_made_of_its_settings() -> None:
+    with pytest.raises(TypeError, match=r"quotas: key is 5; it takes balancer.QuotaSettings"):
+        Pool(["http://a/"], quotas={"key": 5})  # type: ignore[dict-item]

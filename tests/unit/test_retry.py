@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from balancer.core.budget import RetryBudget, pause_s
 from balancer.settings.rules import RetrySettings
+from balancer.shells.shared_budget import SharedBudget
 
 
 def budget(ratio: float = 0.0, per_s: float = 0.0, window_s: float = 8.0) -> RetryBudget:
@@ -73,6 +75,14 @@ def test_attempts_that_no_longer_count_leave_a_debt() -> None:
 @pytest.mark.parametrize("some", [budget(), budget(ratio=1.0), budget(per_s=0.1)])
 def test_a_budget_that_never_fills_says_so(some: RetryBudget) -> None:
     assert some.wait_s(3.0) == math.inf
+
+
+def test_all_that_attempts_earned_is_lost_at_once() -> None:
+    some = budget(ratio=0.5)
+    for _ in range(4):
+        some.attempted(0.0)
+    assert spent(some, 1.0) == 2
+    assert some.wait_s(1.0) == math.inf, "what was spent comes back after what was earned is lost"
 
 
 def test_the_wait_ends_when_the_first_retry_is_forgotten() -> None:
@@ -183,3 +193,28 @@ def test_no_pause_is_longer_than_the_longest(retry: int) -> None:
 
 def test_no_base_is_no_pause() -> None:
     assert pause_s(RetrySettings(base_s=0.0), 7, random.Random(1)) == 0.0
+
+
+def test_a_shared_budget_that_is_asked_from_within_spends_nothing() -> None:
+    """As by a finaliser that runs within a call of it, and may not wait for its lock."""
+    told: list[tuple[bool, float]] = []
+
+    def clock() -> float:
+        if budget._is_inside():
+            told.append((budget.try_spend(), budget.wait_s()))
+        return 0.0
+
+    budget = SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=1.0), clock)
+    budget.attempted()
+    assert budget.try_spend()
+    assert set(told) == {(False, math.inf)}
+
+
+def test_a_shared_budget_has_a_lock_that_is_free_in_a_forked_child() -> None:
+    budget = SharedBudget(RetrySettings(budget_ratio=1.0, budget_per_s=1.0), lambda: 0.0)
+    holder = threading.Thread(target=budget._lock.acquire)
+    holder.start()
+    holder.join()
+    budget.forked(1)
+    budget.attempted()
+    assert budget.try_spend()
