@@ -18,6 +18,7 @@ import statistics
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Final
 
 import ciw  # type: ignore[import-untyped]
@@ -178,14 +179,17 @@ def report_speed(customers: int, turns: int) -> None:
     )
 
 
+def simulated(customers: int, servers: int) -> Callable[[], object]:
+    """Return what simulates so many requests on so many endpoints."""
+    scenario = _scenario(customers, 1, servers)
+    return lambda: simulate_once(scenario, FIFO)
+
+
 def report_growth(customers: int, turns: int) -> None:
     """Print what a request costs with many endpoints, beside one with ten."""
 
-    def contender(servers: int) -> Callable[[], float]:
-        scenario = _scenario(customers, 1, servers)
-        return lambda: timed(lambda: simulate_once(scenario, FIFO))
-
-    found = in_turns({str(servers): contender(servers) for servers in (10, 1_000, 10_000)}, turns)
+    contenders = {str(servers): partial(timed, simulated(customers, servers)) for servers in (10, 1_000, 10_000)}
+    found = in_turns(contenders, turns)
     show(
         "endpoints | us a request | x ten endpoints | target",
         (
