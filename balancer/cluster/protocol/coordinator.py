@@ -157,6 +157,12 @@ class Coordinator:
         """Return for each member in a session: its id, its leases, and how many of its callers wait. Read only."""
         return [(each.member, list(each.leases.values()), len(each.acquires)) for each in self._sessions.values()]
 
+    def reconnected(self, who: MemberId) -> None:
+        """Send again what a member may not have received before its last connection was lost."""
+        session = self._sessions.get(who)
+        if session is not None:
+            session.repeat(all_of_them=True)
+
     def vanished(self, member: MemberId, now: float) -> None:
         """End the leases of a member that is certainly dead, without waiting for its TTL."""
         session = self._sessions.get(member)

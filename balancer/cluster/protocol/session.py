@@ -93,6 +93,7 @@ class MemberSession:
         self._due = due
         due[self] = None
         self._channel = Channel(again_s)
+        self._again = False
         self._listed: dict[str, tuple[Endpoint, int]] = {}
         self._endpoint_numbers = 0
 
@@ -101,9 +102,10 @@ class MemberSession:
         self._channel.say(word)
         self._due[self] = None
 
-    def repeat(self) -> None:
-        """Send a frame, even if only to acknowledge."""
+    def repeat(self, *, all_of_them: bool = False) -> None:
+        """Send a frame, even if only to acknowledge. `all_of_them`: also all that are not acknowledged."""
         self._due[self] = None
+        self._again = self._again or all_of_them
 
     def number_of(self, endpoint: Endpoint) -> int:
         """Return the number of `endpoint` in this session. A new one is sent to the member first."""
@@ -130,6 +132,7 @@ class MemberSession:
         """Return what to send to the member now."""
         if self.accepted is not None:
             return [replace(self.accepted, heard_s=self.heard_s)]
-        sent = self._channel.frames(now) or [(0, ())]
+        sent = self._channel.frames(now, again=self._again) or [(0, ())]
+        self._again = False
         got = self._channel.got
         return [CoordinatorFrame(self.epoch, self.number, self.heard_s, number, got, words) for number, words in sent]

@@ -393,8 +393,9 @@ class MemberConnection:
         while self._stream is stream and not self._ending.is_set():
             self._turn(stream, number)
         if self._stream is stream:
-            self._say_last(stream, number)
-        self._break_off(stream)
+            self._say_last(stream)
+        with self._sending:  # what another thread sends is the last word, too
+            self._break_off(stream)
         with self._reading, self._sending:  # nobody uses it any more
             self._poll.unregister(number)
             self._callers_poll.unregister(number)
@@ -430,10 +431,11 @@ class MemberConnection:
             if not self._unsent and self._stream is not None:
                 self._watch(self._stream)
 
-    def _say_last(self, stream: Stream, number: int) -> None:
-        """Send what is left to send, and end the connection in order."""
-        self._stirred = True
-        self._send()
+    def _say_last(self, stream: Stream) -> None:
+        """Send what is left to send."""
+        with self._sending:
+            if not self._unsent:
+                self._send_out(again=False)
         until_s = clock() + _LAST_WORDS_S
         while self._unsent and self._stream is stream and (left_s := until_s - clock()) > 0:
             self._polled(left_s)

@@ -238,6 +238,7 @@ class PoolServer:
                 "start it with a higher `ulimit -n` (systemd: LimitNOFILE=)"
             )
         self._lines[opening.who] = line
+        asyncio.get_running_loop().call_soon(self.act, lambda: self.coordinator.reconnected(opening.who))
         return None
 
     def lost(self, line: "_Line") -> None:
