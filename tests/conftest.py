@@ -1,8 +1,9 @@
-"""What all tests share: Hypothesis profiles, and that a failure is named when it happens."""
+"""What all tests share: Hypothesis profiles, that timers end with their test, that a failure is named at once."""
 
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def strategies_leave() -> Iterator[None]:
     for name, entry in [*listed.get(_STRATEGIES, {}).items()]:
         if name not in before and entry.plugin == _BY_HAND:
             del listed[_STRATEGIES][name]
+
+
+@pytest.fixture(autouse=True)
+def timers_end() -> Iterator[None]:
+    """End the timers that a test has left: its pool would go on, and write to the log, during other tests.
+
+    A pool whose timer has ended makes a new one at its next call.
+    """
+    yield
+    left = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in left:
+        timer.cancel()
+    for timer in left:
+        timer.join(60.0)
 
 
 @pytest.fixture(scope="session")

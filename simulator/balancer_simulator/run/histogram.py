@@ -34,8 +34,8 @@ class CensoredHistogram:
     """Counts values >= 0. `add` costs an append; the memory is that of a block and the buckets.
 
     Open values have only a lower bound, see `leave_open`. They count in mean, most, quantiles and tail; the mean is
-    then within 2.2%, like the quantiles. If the largest value is open, it counts as if it ended there (Efron, 1967), so
-    values that hardly ever end are longer than they look.
+    then within 2.2%, like the quantiles, or within 1e-12 s. If the largest value is open, it counts as if it ended
+    there (Efron, 1967), so values that hardly ever end are longer than they look.
     """
 
     __slots__ = ("_block", "_buckets", "_count", "_most", "_open", "_total", "add")
