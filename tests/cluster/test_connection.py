@@ -115,10 +115,11 @@ def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene: ConnectionS
 
 @pytest.mark.parametrize("connected", [True, False])
 def test_it_ends_when_nothing_is_left_to_say(scene: ConnectionScene, connected: bool) -> None:
-    peer = scene.connected()
+    peer, dues = scene.connected(), scene.party.dues
     if not connected:
         scene.may_seek.clear()
         peer.socket.close()
+        until(lambda: scene.party.dues > dues)
     scene.party.says, scene.party.over = [[_JOIN]], True
     scene.say()
     if connected:
@@ -140,17 +141,10 @@ def test_who_ends_it_says_what_is_left_to_say(scene: ConnectionScene) -> None:
 def test_a_task_leaves_it_to_the_end_of_its_turn(scene: ConnectionScene) -> None:
     peer = scene.connected()
 
-    def own() -> int:
-        return sum(thread is threading.current_thread() for _, thread, _ in scene.party.looks)
-
     async def turn() -> None:
-        scene.party.says = [[_JOIN]]
-        for _ in range(100):
-            scene.line.stir()
-            scene.line.flush()
-        assert own() == 0
+        scene.say(_JOIN)
+        assert threading.current_thread() not in {thread for _, thread, _ in scene.party.looks}
         await asyncio.sleep(0)
-        assert own() <= 1  # the connection's own thread may do it
 
     asyncio.run(turn())
     assert peer.said(1) == [_JOIN]
@@ -185,14 +179,19 @@ def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene: Connect
     assert scene.reader(scene.connected()) is scene.thread
 
 
-@pytest.mark.parametrize("error", [Interrupted(), PoolForked(1)])
+@pytest.mark.parametrize("error", [Interrupted(), PoolForked(1)], ids=["interrupt", "fork"])
 def test_an_interrupt_of_a_caller_that_sends_begins_a_new_session_and_a_fork_does_not(
     scene: ConnectionScene, error: BaseException
 ) -> None:
     peer = scene.connected()
     scene.party.trap = error
+
+    def says() -> bool:
+        scene.say()
+        return False  # the connection's own thread has looked just then
+
     with pytest.raises(type(error)):
-        until(lambda: scene.say() is not None)  # unless the connection's own thread sends just then
+        until(says)
     if isinstance(error, Interrupted):
         peer.assert_ends()
         peer = scene.connected()
