@@ -1,6 +1,6 @@
 """A scripted server and a scripted member for a connection between them: the test says what each of them says.
 
-The test accepts, reads and answers by itself, in its own thread. The clock runs, and can be moved on.
+The test accepts, reads and answers by itself, in its own thread. The clock runs. It can be moved on, and stopped.
 """
 
 import socket
@@ -95,6 +95,7 @@ class ConnectionScene:
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
+        self.stands_s = inf  # if less: the clock stands still
         self.may_seek = threading.Event()
         self.may_seek.set()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -104,6 +105,10 @@ class ConnectionScene:
         self.party = ScriptedParty()
         self.line = MemberConnection(address, None, "a token", WHO, self.party, self._sought)
         self.peers: list[ScriptedPeer] = []
+
+    def clock(self) -> float:
+        """Return the time of the connection."""
+        return min(clock() + self.ahead_s, self.stands_s)
 
     def _sought(self) -> tuple[Address, str]:
         self.may_seek.wait(PATIENCE_S)
@@ -142,6 +147,11 @@ class ConnectionScene:
         self.line.end(PATIENCE_S)
         for each in (self.listener, *(peer.socket for peer in self.peers)):
             each.close()
+
+    def assert_over(self) -> None:
+        """The connection ends by itself, for good."""
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
 
     def looks_again(self) -> None:
         count = len(self.party.looks)
