@@ -1,0 +1,199 @@
+"""A member's connection: what it says first, when it is left and made again, and in whose thread it is read."""
+
+import asyncio
+import select
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from balancer import PoolForked
+from balancer.cluster.protocol.messages import FromMember, JoinRequest, MemberId, SessionOffer
+from balancer.cluster.tcp import connection as module
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.codec import Closing, encoded
+from tests.cluster.scripted import LONG_S, OFFER, WHO, ConnectionScene, reading_caller
+from tests.patience import PATIENCE_S
+from tests.threads.crew import until
+from tests.threads.interrupts import Interrupted
+
+_JOIN, _AGAIN = JoinRequest(WHO, 1.0), JoinRequest(WHO, 2.0)
+_LARGE = JoinRequest(MemberId("m" * 8_000_000, "1"), 1.0)  # more than sockets have room for
+_CALLERS_READ = pytest.mark.skipif(not hasattr(select, "epoll"), reason="callers read only where there is epoll")
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionScene]:
+    made = ConnectionScene()
+    monkeypatch.setattr(module, "clock", made.clock)
+    yield made
+    made.close()
+
+
+def test_a_new_connection_says_who_it_is_and_then_all_that_may_be_lost(scene: ConnectionScene) -> None:
+    scene.party.says = [[_JOIN, _AGAIN]]
+    assert scene.connected().said(2) == [_JOIN, _AGAIN]
+    assert [again for again, _, _ in scene.party.looks][:2] in ([True], [True, False])
+
+
+def test_what_is_heard_is_handled_and_answered_at_once(scene: ConnectionScene) -> None:
+    peer = scene.connected()
+    scene.party.answers = [_JOIN, _AGAIN]
+    peer.say(OFFER)
+    assert peer.said(1) == [_JOIN]
+    late = encoded(SessionOffer(1, 2))
+    peer.socket.sendall(late[:6])
+    peer.socket.sendall(late[6:])
+    assert peer.said(1) == [_AGAIN]
+    assert scene.party.told == [(OFFER, scene.thread), (SessionOffer(1, 2), scene.thread)]
+
+
+@pytest.mark.parametrize("token", ["a token", "another token"])
+def test_a_server_that_refuses_is_left_at_once_and_asked_again(scene: ConnectionScene, token: str) -> None:
+    peer = scene.connected()
+    scene.place = (scene.place[0], token)
+    peer.say(Closing("full"), OFFER)
+    peer.assert_ends()
+    assert (scene.line.refused, scene.party.told) == ("full", [])
+    scene.ahead_s += 2.0
+    peer = scene.connected()
+    assert scene.line.refused == ("full" if token == "a token" else "")
+    scene.reader(peer)
+    assert scene.line.refused == ""
+
+
+def test_a_silent_connection_is_left(scene: ConnectionScene) -> None:
+    scene.party.silence_s, scene.party.again_s = LONG_S, 0.01
+    peer = scene.connected()
+    for _ in range(2):
+        scene.ahead_s += 0.75 * LONG_S
+        scene.looks_again()
+        scene.reader(peer)
+    scene.ahead_s += 1.01 * LONG_S
+    peer.assert_ends()
+    scene.connected()
+
+
+@pytest.mark.parametrize("says", [b"", encoded(OFFER), b"no message"], ids=["nothing", "an answer", "no message"])
+def test_a_connection_that_is_lost_is_made_again_and_says_why_if_nobody_answered(
+    scene: ConnectionScene, says: bytes
+) -> None:
+    peer, dues = scene.connected(), scene.party.dues
+    scene.may_seek.clear()
+    peer.socket.sendall(says)
+    if says == b"no message":
+        peer.assert_ends()
+    until(lambda: len(scene.party.told) == (says == encoded(OFFER)))
+    peer.socket.close()
+    until(lambda: scene.party.dues > dues + 2)  # time passes all the same
+    answered = bool(scene.party.told)
+    assert scene.line.trouble.startswith("" if answered else "it closed the connection without an answer")
+    assert bool(scene.line.trouble) is not answered
+    scene.party.says = [[_JOIN]]
+    scene.may_seek.set()
+    assert scene.connected().said(1) == [_JOIN]
+    assert scene.line.trouble == ""
+
+
+def test_it_looks_again_when_something_is_due_and_no_more_often(scene: ConnectionScene) -> None:
+    scene.connected()
+    scene.party.due_s = lambda: clock() + 0.02
+    scene.say()  # what is due is sooner than when the thread looks
+    until(lambda: len(scene.party.looks) > 8)
+    times = [at_s for _, thread, at_s in scene.party.looks if thread is scene.thread]
+    early = sum(after_s - before_s < 0.02 for before_s, after_s in pairwise(times))
+    assert early <= 2  # as it has connected, and as the caller has said something
+
+
+def test_what_there_is_no_room_for_is_sent_later_and_in_order(scene: ConnectionScene) -> None:
+    peer = scene.connected()
+    scene.say(_LARGE)
+    scene.say(_JOIN)
+    assert peer.said(2) == [_LARGE, _JOIN]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_it_ends_when_nothing_is_left_to_say(scene: ConnectionScene, connected: bool) -> None:
+    peer, dues = scene.connected(), scene.party.dues
+    if not connected:
+        scene.may_seek.clear()
+        peer.socket.close()
+        until(lambda: scene.party.dues > dues)
+    scene.party.says, scene.party.over = [[_JOIN]], True
+    scene.say()
+    if connected:
+        assert peer.said(1) == [_JOIN]
+        peer.assert_ends()
+    scene.assert_over()
+
+
+@pytest.mark.parametrize("last", [[_JOIN], [_LARGE, _JOIN]], ids=["little", "much"])
+def test_who_ends_it_says_what_is_left_to_say(scene: ConnectionScene, last: list[FromMember]) -> None:
+    peer = scene.connected()
+    scene.stands_s = scene.clock()  # it has a second for that, which may be too little for a busy machine
+    scene.party.says = [last]
+    scene.line.end(0.0)
+    assert peer.said(len(last)) == last
+    peer.assert_ends()
+    scene.assert_over()
+
+
+def test_a_task_leaves_it_to_the_end_of_its_turn(scene: ConnectionScene) -> None:
+    peer = scene.connected()
+
+    async def turn() -> None:
+        scene.say(_JOIN)
+        assert threading.current_thread() not in {thread for _, thread, _ in scene.party.looks}
+        await asyncio.sleep(0)
+
+    asyncio.run(turn())
+    assert peer.said(1) == [_JOIN]
+
+
+@_CALLERS_READ
+@pytest.mark.parametrize("end", ["another thread opens", "what it reads opens", "it is late"])
+def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene: ConnectionScene, end: str) -> None:
+    peer = scene.connected()
+    caller = reading_caller(scene, peer)
+    if end == "another thread opens":
+        caller.gate.release()
+    else:
+        scene.party.opens = caller.gate if end == "what it reads opens" else None
+        scene.ahead_s += 2 * LONG_S if end == "it is late" else 0.0
+        assert scene.reader(peer) is caller
+    caller.join(PATIENCE_S)
+    assert caller.got is (end != "it is late")
+    assert scene.reader(peer) is scene.thread
+
+
+@_CALLERS_READ
+def test_an_interrupt_of_a_caller_that_reads_begins_a_new_session(scene: ConnectionScene) -> None:
+    peer = scene.connected()
+    caller = reading_caller(scene, peer)
+    scene.party.trap = Interrupted()
+    peer.say(OFFER)
+    peer.assert_ends()
+    caller.join(PATIENCE_S)
+    assert isinstance(caller.got, Interrupted)
+    assert scene.reader(scene.connected()) is scene.thread
+
+
+@pytest.mark.parametrize("error", [Interrupted(), PoolForked(1)], ids=["interrupt", "fork"])
+def test_an_interrupt_of_a_caller_that_sends_begins_a_new_session_and_a_fork_does_not(
+    scene: ConnectionScene, error: BaseException
+) -> None:
+    peer = scene.connected()
+    scene.party.trap = error
+
+    def says() -> bool:
+        scene.say()
+        return False  # the connection's own thread has looked just then
+
+    with pytest.raises(type(error)):
+        until(says)
+    if isinstance(error, Interrupted):
+        peer.assert_ends()
+        peer = scene.connected()
+    scene.say(_JOIN)
+    assert peer.said(1) == [_JOIN]
