@@ -44,6 +44,7 @@ lint: $(READY)                ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 bench: $(READY)               ## what things cost and bear, each beside an alternative in the same run; BENCH=--short
+	$(BIN)/python -m tests.benchmarks.bench_costs $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pool $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_aio $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_transports $(BENCH)

@@ -129,7 +129,7 @@ def measured(short: bool) -> Iterator[tuple[Cost, float]]:
     with ExitStack() as stack:
         groups = (
             (leases(), turns),
-            (requests(3_000 if short else 30_000), turns // 2),
+            (requests(30_000), turns // 2),
             (programs(stack, 50), turns),
             (starts(), turns),
         )

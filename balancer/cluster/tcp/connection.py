@@ -433,13 +433,17 @@ class MemberConnection:
 
     def _say_last(self, stream: Stream) -> None:
         """Send what is left to send."""
-        with self._sending:
-            if not self._unsent:
-                self._send_out(again=False)
+        self._stirred = True
         until_s = clock() + _LAST_WORDS_S
-        while self._unsent and self._stream is stream and (left_s := until_s - clock()) > 0:
+        while self._stream is stream and (left_s := until_s - clock()) > 0:
+            with self._sending:
+                if self._unsent:
+                    self._write(self._unsent)
+                if self._stirred and not self._unsent:
+                    self._send_out(again=False)
+                if not self._unsent:
+                    return
             self._polled(left_s)
-            self._write_rest()
 
 
 class CallerGate:
