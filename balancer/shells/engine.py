@@ -81,7 +81,7 @@ class Engine:
         defaults: for callers.
         jitter: the random numbers for pauses before retries.
         after: called after each call of the core, when the lock is free; None: nothing is.
-        new_gate: makes the lock at which a thread waits.
+        new_gate: makes the lock at which a thread waits; None: `threading.Lock` does.
 
     Attributes:
         core: call it under the lock only.
@@ -137,7 +137,7 @@ class Engine:
         *,
         jitter: random.Random,
         after: Callable[[], object] | None = None,
-        new_gate: Callable[[], Gate] = threading.Lock,
+        new_gate: Callable[[], Gate] | None = None,
     ) -> None:
         timeout_s = math.inf if defaults.acquire_timeout_s is None else defaults.acquire_timeout_s
         self.acquire_timeout_s = checked("acquire_timeout_s", timeout_s, seconds)
@@ -164,7 +164,7 @@ class Engine:
         self.elsewhere = partial(start_new_thread, self._recover_alone, ())
         self.happened = core.journal.happened
         self.delivery = Delivery(self.happened, self._set_aside)
-        self.waits = Waits(self, new_gate)
+        self.waits = Waits(self, new_gate or threading.Lock)  # not a default: tools replace locks after the import
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()

@@ -122,7 +122,7 @@ class Waits:
         round_s: seconds until the next look for abandoned leases for tasks; 0 while no task waits.
     """
 
-    def __init__(self, engine: _Engine, new_gate: Callable[[], Gate] = threading.Lock) -> None:
+    def __init__(self, engine: _Engine, new_gate: Callable[[], Gate]) -> None:
         self._new_gate = new_gate
         self.sleeping: dict[Waiter, None] = {}
         self.parked: dict[Spot, Waiter] = {}
