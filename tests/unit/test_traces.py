@@ -215,6 +215,7 @@ def test_no_secret_of_a_config_is_in_its_trace_nor_in_the_log(tmp_path: Path, ca
         lease = pool.acquire(timeout=0)
         pool.acquire(timeout=PATIENCE_S).release()  # once the first has run out, which is a line in the log
         assert lease.ended
+        until(lambda: "http://a/" in caplog.text)  # the timer's thread writes it after it has woken this one
     for shown in (trace.read_text(encoding="utf-8"), caplog.text):
         assert "http://a/${KEY}/v1" in shown
         assert "c4n4ry" not in shown
