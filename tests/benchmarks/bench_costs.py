@@ -51,6 +51,7 @@ def leases() -> Group:
     """Return the costs of a lease and of a call of a pool, health on."""
     pool = pool_of("fifo", 4, HealthSettings())
     many_of_them = pool_of("fifo", 10_000, HealthSettings())
+    acquire_run(many_of_them, 20_000)  # each has been leased
     contenders = {
         "queue.Queue": partial(queue_run, queue_of(4)),
         "a lease, fifo": partial(acquire_run, pool),
