@@ -122,8 +122,12 @@ class Database:
 
     def _write_on(self) -> None:
         """Write batches until the database is closed."""
-        while self._some_wait.wait() and not self._closing.wait(_SOON_S):
+        while True:
+            self._some_wait.wait()
+            self._closing.wait(_SOON_S)
             self._some_wait.clear()
+            if self._closing.is_set():  # looked at last: `close` sets it first, and then what was cleared
+                return
             try:
                 with self.using():
                     pass

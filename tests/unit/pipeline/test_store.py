@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.pipeline.results import database
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.results.problems import SeenBefore
 from balancer.pipeline.results.rounds import ProposalBatch
@@ -21,6 +23,7 @@ from balancer.pipeline.results.run_result import CaseState, RunStage, Span
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.problem import Origin, Proposal, Verdict
 from balancer.program import Program
+from tests.patience import PATIENCE_S
 from tests.unit.pipeline.bench import make_problem
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -192,6 +195,7 @@ def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> N
     def go_on(store: Store) -> None:
         while True:
             store.set_verdict("p", found)
+            time.sleep(0.001)  # SQLite gives up Python's lock for each row, and a busy thread gives it back late
 
     with Store(tmp_path) as store, closing(sqlite3.connect(tmp_path / "run.sqlite", isolation_level=None)) as other:
         other.execute("ALTER TABLE looks RENAME TO gone")
@@ -205,6 +209,27 @@ def test_a_batch_that_cannot_be_written_is_kept_and_told_of(tmp_path: Path) -> N
         assert store.verdicts("p") == {("a", 1): found}
     with pytest.raises(BalancerError, match=r"run\.sqlite: is closed"):
         store.set_verdict("p", found)
+
+
+def test_a_writer_that_is_told_to_end_just_before_it_waits_again_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_SOON_S", 0.0)
+    made = database.Database(tmp_path, "CREATE TABLE t (n INTEGER)", fresh=True)
+    cleared = made._some_wait.clear
+
+    def clear() -> None:  # `close` comes between two steps of the writer
+        made._closing.set()
+        made._some_wait.set()
+        cleared()
+
+    monkeypatch.setattr(made._some_wait, "clear", clear)
+    made.later("INSERT INTO t VALUES (?)", 1)
+    writer = made._writer
+    assert writer is not None
+    writer.join(PATIENCE_S)
+    assert not writer.is_alive()
+    made.close()
 
 
 def test_threads_share_it(store: Store) -> None:
