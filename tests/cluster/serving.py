@@ -150,10 +150,13 @@ class Command:
 
 
 class Swallowing:
-    """A relay to a port of this machine. Once it `swallows`, its first connection stays open and carries nothing."""
+    """A relay to a port of this machine. Once it `swallows`, its first connection stays open and carries nothing.
+
+    Once it `swallows_answers`, that carries nothing back.
+    """
 
     def __init__(self, port: int) -> None:
-        self.swallows = False
+        self.swallows = self.swallows_answers = False
         self.connections = 0
         self._to = port
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -168,15 +171,21 @@ class Swallowing:
                 far = socket.create_connection(("127.0.0.1", self._to))
                 self._open += [near, far]
                 self.connections += 1
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(one, other, self.connections), daemon=True).start()
+                for one, other, back in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self._carry, args=(one, other, self.connections, back), daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket, number: int) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket, number: int, back: bool) -> None:
         with suppress(OSError):
             while data := one.recv(65536):
-                if not (self.swallows and number == 1):
+                if not (number == 1 and (self.swallows or (back and self.swallows_answers))):
                     other.sendall(data)
             other.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """End the connections that there are."""
+        for each in self._open[1:]:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> "Swallowing":
         return self

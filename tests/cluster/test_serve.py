@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -490,3 +491,18 @@ def test_others_than_this_machine_need_a_token(tmp_path: Path, monkeypatch: pyte
         ConfigError, match=r"^cannot listen on 192\.0\.2\.1 port 0: it is not an address of this machine"
     ):
         serve(config, registry, options)
+
+
+def test_a_grant_that_was_lost_with_its_connection_comes_on_the_next_one() -> None:
+    """At once: by itself the server would send it again after a twentieth of the TTL."""
+    with (
+        Serving("http://a/", ttl_s=1e6) as serving,
+        Swallowing(serving.port) as relay,
+        Pool.connect(f"balancer://127.0.0.1:{relay.port}") as pool,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        relay.swallows_answers = True
+        granted = threads.submit(pool.acquire, PATIENCE_S)
+        until(lambda: len(serving.pool.leases()) == 1)
+        relay.cut()
+        granted.result().release()
