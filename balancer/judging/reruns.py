@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from balancer.errors import UnknownEndpoint
+from balancer.errors import BalancerError
 from balancer.judging.attempts import ProgramAttempts
 from balancer.judging.pending import NOTHING, PendingRun, PendingRuns, ProgramResult, ProgramRun, RunnerOptions
 from balancer.judging.suspicion import Recheck, Suspicion, second_limits, settled, suspicion_of
@@ -358,7 +358,9 @@ class Accusations:
             goes = ejects()
             problems = hooks.verification.eject(name, why) if goes and hooks.verification is not None else 0
         if goes:
-            with suppress(UnknownEndpoint):
+            with suppress(
+                BalancerError
+            ):  # gone, or only its server changes the pool; no attempt goes there anyway
                 self._attempts.pool.drain(name)
             line = f"{name} gives wrong results and is taken out of service: {why}; problems judged again: {problems}"
             _LOGGER.warning("%s", line)

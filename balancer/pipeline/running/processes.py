@@ -106,10 +106,6 @@ class _ServedPool:
     async def _stay(self) -> None:
         engine, over = self.pool.engine, asyncio.Event()
 
-        def guard(step: Callable[[], None]) -> None:
-            with engine.lock:  # other threads read the pool
-                step()
-
         def told() -> None:
             if engine.happened:
                 engine.delivery.deliver()
@@ -120,7 +116,7 @@ class _ServedPool:
             last=CoordinatorRecord(0, _TTL_S, frozenset()),  # nobody can hold a lease of a new pool
             keep=lambda record: None,  # it ends with this process
             token=self.token,
-            guard=guard,
+            guard=engine.under_lock,  # other threads read the pool
             told=told,
         )
         port = await server.listen("127.0.0.1", 0)

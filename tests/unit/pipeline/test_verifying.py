@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 
 from balancer.endpoint import Endpoint
+from balancer.errors import BalancerError
 from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.pipeline.results.run_result import RunStage, Span
@@ -97,8 +99,14 @@ def test_a_lie_is_outvoted_by_a_third_and_does_not_count() -> None:
     assert no_leases_out(pool)
 
 
-def test_two_programs_eject_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_two_programs_eject_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """Also in a pool that only its server can change."""
     runner, pool, remembering, _ = _runner({"a": Says(LIE), "b": Says(RIGHT), "c": Says(RIGHT)})
+    if shared:
+        monkeypatch.setattr(pool, "drain", Mock(side_effect=BalancerError("only the server can change endpoints")))
     for name in ("double.py", "add.py"):
         for _ in range(3):
             program = Program("python", "double", name)
