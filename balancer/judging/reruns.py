@@ -358,9 +358,7 @@ class Accusations:
             goes = ejects()
             problems = hooks.verification.eject(name, why) if goes and hooks.verification is not None else 0
         if goes:
-            with suppress(
-                BalancerError
-            ):  # gone, or only its server changes the pool; no attempt goes there anyway
+            with suppress(BalancerError):  # gone, or only its server changes the pool; no attempt goes there anyway
                 self._attempts.pool.drain(name)
             line = f"{name} gives wrong results and is taken out of service: {why}; problems judged again: {problems}"
             _LOGGER.warning("%s", line)
