@@ -5,11 +5,15 @@ of an endpoint is in its headers.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from balancer.errors import BalancerError
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
+from balancer.transports.exchange import LIBRARIES
 from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
@@ -18,7 +22,7 @@ from balancer.values.wording import did_you_mean
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["aopenai", "openai"]
+__all__ = ["aopenai", "openai", "openai_http"]
 
 _BASE_URL = "http://pool/v1"
 _NO_KEY = "none"
@@ -41,14 +45,16 @@ def openai(
 
     Raises:
         MissingExtra: openai is not installed.
+        BalancerError: its version uses an HTTP library that the transports do not know.
         TypeError: neither has this argument, or it is `http_client`, which this function sets.
     """
-    require("llm", "balancer.openai")
-    import httpx2
+    require("openai", "balancer.openai")
     from openai import DEFAULT_TIMEOUT, OpenAI
 
     transport, theirs = _shared_out("openai", settings, client, OpenAI)
-    http = httpx2.Client(transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True)
+    http = openai_http().Client(
+        transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
+    )
     return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
 
 
@@ -56,15 +62,32 @@ def aopenai(
     pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **settings: Any
 ) -> "AsyncOpenAI":
     """Return an `openai.AsyncOpenAI` whose requests go through `pool`. Args and errors are those of `openai`."""
-    require("llm", "balancer.aopenai")
-    import httpx2
+    require("openai", "balancer.aopenai")
     from openai import DEFAULT_TIMEOUT, AsyncOpenAI
 
     transport, theirs = _shared_out("aopenai", settings, client, AsyncOpenAI)
-    http = httpx2.AsyncClient(
+    http = openai_http().AsyncClient(
         transport=AsyncBalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
     return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+
+
+def openai_http() -> ModuleType:
+    """Return the HTTP library of the installed openai: httpx for its versions 1 and 2, httpx2 from version 3 on.
+
+    Raises:
+        BalancerError: it is another one.
+    """
+    from openai import DEFAULT_TIMEOUT, __version__
+
+    imported = (sys.modules[name] for name in LIBRARIES if name in sys.modules)
+    found = next((each for each in imported if isinstance(DEFAULT_TIMEOUT, each.Timeout)), None)
+    if found is None:
+        raise BalancerError(
+            f"openai {__version__} sends its requests by neither {' nor '.join(LIBRARIES)}, which are what a pool's "
+            "transports know; install openai from 1.0 to 3.x"
+        )
+    return found
 
 
 def _shared_out(

@@ -149,7 +149,7 @@ def _whole(answer: Any) -> str:
 
 CLIENTS = [
     Client(kind, over, later, streams)
-    for kind, over in (("httpx2", httpx2), ("httpx", httpx), ("OpenAI", httpx2))
+    for kind, over in (("httpx2", httpx2), ("httpx", httpx), ("OpenAI", openai_http()))
     for later in (False, True)
     for streams in (False, True)
 ]
