@@ -55,7 +55,8 @@ def openai(
     http = openai_http().Client(
         transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
-    return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    made: OpenAI = _class_for(OpenAI, _ThreadTold)(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    return made
 
 
 def aopenai(
@@ -69,7 +70,10 @@ def aopenai(
     http = openai_http().AsyncClient(
         transport=AsyncBalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
-    return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    made: AsyncOpenAI = _class_for(AsyncOpenAI, _TaskTold)(
+        api_key=api_key, base_url=base_url, http_client=http, **theirs
+    )
+    return made
 
 
 def openai_http() -> ModuleType:
@@ -90,6 +94,45 @@ def openai_http() -> ModuleType:
     return found
 
 
+def _hides_errors() -> bool:
+    """Return whether OpenAI's client tries again after any error of a transport, and says only "Connection error.".
+
+    From version 3 on, it raises its own kinds of errors as they are, which the transports make of their last ones.
+    """
+    return openai_http().__name__ == "httpx"
+
+
+class _ThreadTold:
+    """Raises the transport's error in place of the one that hides it."""
+
+    def request(self, *given: Any, **more: Any) -> Any:
+        try:
+            return super().request(*given, **more)  # type: ignore[misc]
+        except Exception as error:
+            _raise_hidden(error)
+            raise
+
+
+class _TaskTold:
+    async def request(self, *given: Any, **more: Any) -> Any:
+        try:
+            return await super().request(*given, **more)  # type: ignore[misc]
+        except Exception as error:
+            _raise_hidden(error)
+            raise
+
+
+def _raise_hidden(error: Exception) -> None:
+    from openai import OpenAIError
+
+    if isinstance(error.__cause__, OpenAIError):
+        raise error.__cause__
+
+
+def _class_for(client: type, told: type) -> Any:
+    return type(client.__name__, (told, client), {}) if _hides_errors() else client
+
+
 def _shared_out(
     name: str, settings: dict[str, Any], client: Any, theirs: Callable[..., Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -106,7 +149,8 @@ def _shared_out(
                 f"client: {', '.join(sorted(others))})"
             )
     for_client = {key: value for key, value in settings.items() if key not in ours}
-    return {key: settings[key] for key in settings if key in ours}, {**given, **for_client}
+    tries = {"max_retries": 0} if _hides_errors() else {}
+    return {key: settings[key] for key in settings if key in ours}, {**tries, **given, **for_client}
 
 
 def _names(of: Callable[..., Any]) -> set[str]:

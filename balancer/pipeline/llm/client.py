@@ -223,7 +223,7 @@ class ModelClient:
                 raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
             if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:
                 raise Declined(f"{self._url}: {words}") from None
-        if isinstance(error, APITimeoutError) or isinstance(error.__cause__, TimeoutError):
+        if isinstance(error, APITimeoutError | TimeoutError) or isinstance(error.__cause__, TimeoutError):
             raise self._failed(f"no answer within {self._settings.timeout_s:g} s") from TimeoutError()
         if isinstance(error, APIConnectionError):
             words = self._redact(f"{type(error.__cause__).__name__}: {error.__cause__}")[:_SHOWN]
