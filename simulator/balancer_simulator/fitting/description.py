@@ -9,8 +9,9 @@ import numpy as np
 
 from balancer_simulator.fitting.callers import have_several_at_once
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.endpoint import EndpointFit, Member
+from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
 from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import NO_LIMIT, Member
 from balancer_simulator.fitting.survival import beyond
 
 __all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
@@ -82,6 +83,8 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                 "behaviour": str(each.tried.behaviour),
                 "in_doubt": [str(each.tried.behaviours[place]) for place in each.tried.in_doubt],
                 "most_at_once": each.most,
+                "capacity": member.capacity if member.capacity < NO_LIMIT else None,
+                "capacity_from": member.source,
                 "factor": fit.times.factor[member.name],
                 "mean_s": {
                     kind: float(fit.times.of[member.name][place].mean())
@@ -124,6 +127,8 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield "changes of limits: left out; the capacity counts"
     if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
         yield "the share of the network: no server reports its time, so the network is part of its times"
+    elif not any(len(each.away_s) for each in fit.endpoints.values()):
+        yield f"the share of the network: less than {NO_NETWORK:.1%} of a call, or too few reports, so it is left out"
 
 
 def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
@@ -134,8 +139,14 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if member.url != member.name:
         yield f"its address: a trace has only names, so {member.url} stands for it"
     ended = int((~found.sound.open).sum())
-    if found.most < member.capacity or not member.told:
-        yield f"its behaviour with more than {found.most} at once: it never had more"
+    if member.source == "others":
+        yield f"its capacity: no call waited for it; assumed to be {member.capacity}, as that of the others"
+    elif member.source == "no wait":
+        why = "its waits do not show one" if member.waited else "no call waited for it"
+        yield f"its capacity: {why}; assumed to be without limit (it had at most {member.seen} calls at once)"
+    most = min(found.most, member.most)
+    if most < member.capacity:
+        yield f"its behaviour with more than {most} at once: it never had more"
     fewest = _fewest(found)
     if 2 * fewest > found.most > 1:
         yield f"its behaviour with fewer than {fewest} at once: it rarely had fewer"
@@ -179,6 +190,8 @@ def _endpoint(fit: Fit, member: Member) -> str:
         return "no calls"
     ended = int((~found.sound.open).sum())
     parts = [f"{len(found.calls)} calls, {ended} with a usable duration"]
+    if member.source == "waits":
+        parts.append(f"capacity {member.capacity}: as many were in use after most of {member.waited} waits")
     for place, kind in enumerate(fit.prepared.kinds):
         times = fit.times.of[member.name][place]
         name = f" of {kind}" if len(fit.prepared.kinds) > 1 else ""

@@ -5,20 +5,15 @@ too.
 
 Faults: single failures, and outages. Failures in a row are an outage if chance does not explain them. The rate of
 outages has a Gamma distribution (Jeffreys' prior), also if none was seen.
-
-Members: the endpoints as the pool knew them at the end. Without a capacity in the trace, it is the most calls at once.
-In a log with times rounded to milliseconds, two calls that follow each other can seem to overlap for a moment; that
-does not count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.values.urls import checked_url
 from balancer_simulator.fitting.behaviour import (
     AHEAD,
     CLEARLY,
@@ -32,123 +27,30 @@ from balancer_simulator.fitting.behaviour import (
     shared,
     tried,
 )
-from balancer_simulator.fitting.calls import Bools, Calls, PreparedTrace
+from balancer_simulator.fitting.calls import Bools, Calls
+from balancer_simulator.fitting.members import Member
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
+    "NO_NETWORK",
     "EndpointFit",
-    "Member",
     "ObservedFaults",
     "ObservedOutage",
     "WorkSample",
     "fit_endpoint",
     "host_cores",
-    "members_of",
     "observed_faults_of",
     "rate_of",
 ]
 
-_MS: Final = 1e-3
 _LEAST: Final = 3  # failures in a row
 _BY_CHANCE: Final = 0.05  # expected rows of that length in the whole trace, if failures were independent
 _PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 _MOSTLY: Final = 0.8  # share of the calls that must have a server's report
+NO_NETWORK: Final = 1e-3
+"""Share of the mean call below which the network is left out, and stays part of the work: it is the rounding of clocks,
+and no reader of a prediction could see it."""
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An endpoint of a trace.
-
-    Attributes:
-        name, host: from the trace.
-        url: its name as a URL for a scenario.
-        capacity: slots, or the most seen in use if `told` is False.
-        weight, labels: as the pool knew them.
-    """
-
-    name: str
-    url: str
-    host: str | None
-    capacity: int
-    weight: float
-    labels: tuple[str, ...]
-    told: bool
-
-    @property
-    def alone(self) -> str:
-        """A name for a machine that has only this endpoint."""
-        return self.url.split("://")[-1].strip("/").replace(":", "-").replace("/", "-")
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Its keys as an endpoint of a scenario."""
-        found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
-        if self.weight != 1.0:
-            found["weight"] = self.weight
-        if self.labels:
-            found["labels"] = list(self.labels)
-        if self.host:
-            found["host"] = self.host
-        return found
-
-
-def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
-    """Return the endpoints in the pool at the end, and those with calls that no run describes."""
-    told: dict[str, dict[str, Any]] = {}
-    for run in prepared.trace.runs:
-        told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
-    known = set(told)
-    for event in prepared.trace.events:
-        if event.endpoint is None:
-            continue
-        if event.event == "joined":
-            told[event.endpoint] = {**told.get(event.endpoint, {}), "capacity": event.value, "host": event.name}
-        elif event.event == "capacity" and event.endpoint in told:
-            told[event.endpoint]["capacity"] = event.value
-        elif event.event in ("left", "drained"):
-            told.pop(event.endpoint, None)
-    hosts = {each.endpoint: each.host for each in prepared.attempts}
-    names = [*told, *(name for name in prepared.by_endpoint if name not in told and name not in known)]
-    return tuple(_members(prepared, names, told, hosts))
-
-
-def _members(
-    prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
-) -> Iterator[Member]:
-    moment_s = 2 * _MS if _is_rounded(prepared) else 0.0
-    for number, name in enumerate(names):
-        facts = told.get(name, {})
-        capacity = facts.get("capacity")
-        calls = prepared.by_endpoint.get(name)
-        seen = max(1, _most(calls, moment_s)) if calls is not None else 1
-        yield Member(
-            name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
-            float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), bool(capacity),
-        )  # fmt: skip
-
-
-def _most(calls: Calls, moment_s: float) -> int:
-    """Return the most calls at once, for longer than a moment."""
-    begun_s = calls.begun_s[calls.worked]
-    return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
-
-
-def _is_rounded(prepared: PreparedTrace) -> bool:
-    """Return whether all times are whole milliseconds, as in an access log."""
-    times = np.array([[each.granted_s, each.ended_s] for each in prepared.attempts]) / _MS
-    return bool((np.abs(times - np.round(times)) < 1e-2).all())
-
-
-def _url_of(name: str, number: int) -> str:
-    """Return a URL for an endpoint with any name: an address, or a server's name in a log."""
-    for url in (name, f"http://{name.replace('/', '.')}/"):
-        try:
-            if "://" in url and not any(letter in url for letter in "{} "):
-                return checked_url(url)
-        except ValueError:
-            continue
-    return f"http://endpoint-{number + 1}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +243,8 @@ def _apart(sound: Calls) -> tuple[Calls, Floats]:
         return sound, np.empty(0)
     away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
     away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
+    if away_s.mean() < NO_NETWORK * sound.held_s.mean():
+        return sound, np.empty(0)
     return replace(sound, begun_s=sound.begun_s + away_s), away_s
 
 

@@ -14,7 +14,8 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
-from balancer_simulator.fitting.endpoint import EndpointFit, Member, fit_endpoint, host_cores, members_of, rate_of
+from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores, rate_of
+from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
@@ -105,7 +106,7 @@ class Fit:
         for member in self.members:
             sample, mine = samples[member.name], times.of[member.name]
             data = member.data
-            data["seen_at_once"] = max(1, self.endpoints[member.name].most)
+            data["seen_at_once"] = max(1, min(self.endpoints[member.name].most, member.most))
             if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
                 data["parallel"] = sample.behaviour.count
             elif sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores

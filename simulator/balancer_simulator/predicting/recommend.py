@@ -15,8 +15,10 @@ from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
 from balancer_simulator.scenario.distributions import Deterministic
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
 
@@ -217,6 +219,14 @@ _AT_ONCE: Final = Deterministic(mean_s=0.0)
 
 
 def _apart(scenario: Scenario) -> Scenario:
-    """Return the scenario with one entry for each endpoint."""
-    apart = [model.model_copy(update={"url": url}) for model in scenario.endpoints for url in model.urls]
+    """Return the scenario with one entry for each endpoint. One without a known limit has the most calls seen."""
+    apart = [
+        model.model_copy(update={"url": url, "capacity": _known_capacity(model)})
+        for model in scenario.endpoints
+        for url in model.urls
+    ]
     return scenario.changed(endpoints=apart)
+
+
+def _known_capacity(model: EndpointModel) -> int:
+    return model.capacity if model.capacity < NO_LIMIT else model.seen_at_once or model.capacity
