@@ -26,6 +26,7 @@ FEWEST: Final = 50
 _GAP_S: Final = 1.0  # between two runs, whose clocks are unrelated
 _ALIKE: Final = 0.02  # failures of equal length within this ratio, and nothing longer: a time-out
 _FEW: Final = 3
+_MS: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Calls:
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
+        rest_s: the rest that it asked for; NaN without one.
         server_s: duration by the server's report; NaN without one.
     """
 
@@ -51,6 +53,7 @@ class Calls:
     open: Bools
     failed: Bools
     refused: Bools
+    rest_s: Floats
     server_s: Floats
 
     def __len__(self) -> int:
@@ -106,6 +109,12 @@ class PreparedTrace:
         """How many calls have ended."""
         return sum(not each.open for each in self.attempts)
 
+    @property
+    def is_rounded(self) -> bool:
+        """Whether all times are whole milliseconds, as in an access log."""
+        times = np.array([[each.granted_s, each.ended_s] for each in self.attempts]) / _MS
+        return bool((np.abs(times - np.round(times)) < 1e-2).all())
+
 
 def until(trace: Trace, at_s: float) -> Trace:
     """Return the trace of one run as it was `at_s` seconds after its first request.
@@ -155,7 +164,9 @@ def prepare_trace(trace: Trace) -> PreparedTrace:
 
 def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:
     """Return the columns of some calls of one endpoint."""
-    ordered = sorted(attempts, key=lambda each: each.granted_s)
+    # A log is in the order of ends. Calls that begin at the same instant must not be in it: it tells which end first.
+    shuffled = [attempts[place] for place in np.random.default_rng(len(attempts)).permutation(len(attempts))]
+    ordered = sorted(shuffled, key=lambda each: each.granted_s)
     begun_s = np.array([each.granted_s for each in ordered])
     ended_s = np.array([each.ended_s for each in ordered])
     failed = np.array([each.outcome == "failure" and not each.open for each in ordered], dtype=np.bool_)
@@ -172,6 +183,7 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         cut,
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
+        np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
         np.array([np.nan if each.server_s is None else each.server_s for each in ordered], dtype=np.float64),
     )
 

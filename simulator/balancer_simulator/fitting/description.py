@@ -91,6 +91,9 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                     for place, kind in enumerate(fit.prepared.kinds)
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
+                "refused": each.refusals.calls,
+                "refuse_beyond": each.refusals.beyond,
+                "retry_after_s": each.refusals.retry_after_s,
                 "outages": len(each.troubles.outages),
                 "failures": each.troubles.quick_part + each.troubles.slow_part,
             }
@@ -155,6 +158,15 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
     if part > 0.01:
         yield f"the duration of the longest {part:.1%} of its calls: they had not ended"
+    refusals = found.refusals
+    if unexplained := refusals.calls - refusals.explained:
+        limit = "no number" if refusals.beyond is None else f"not more than {refusals.beyond}"
+        yield (
+            f"why it refused {unexplained} of its calls: {limit} at once explains them, so they count as failures, "
+            "without a rest"
+        )
+    if refusals.beyond is not None and refusals.beyond >= member.capacity:
+        yield f"who else uses it: it refuses beyond {refusals.beyond}, and has {member.capacity} from here at most"
     if not found.troubles.outages:
         watched_s = found.troubles.watched_s
         once_s = watched_s / _THREE
@@ -203,7 +215,12 @@ def _endpoint(fit: Fit, member: Member) -> str:
         others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
         named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
         parts.append(f"equally likely with so few calls: {named}")
-    troubles = found.troubles
+    troubles, refusals = found.troubles, found.refusals
+    if refusals.beyond is not None:
+        rest = f", and asks for a rest of {refusals.retry_after_s:.3g} s" if refusals.retry_after_s else ""
+        parts.append(
+            f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
+        )
     if troubles.outages:
         many = len(troubles.outages)
         parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")

@@ -29,6 +29,7 @@ from balancer_simulator.fitting.behaviour import (
 )
 from balancer_simulator.fitting.calls import Bools, Calls
 from balancer_simulator.fitting.members import Member
+from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
@@ -166,6 +167,7 @@ class EndpointFit:
         tried: the comparison of behaviours on them.
         most: the most calls at work at once.
         troubles: its faults.
+        refusals: its answers that it was busy.
     """
 
     name: str
@@ -175,6 +177,7 @@ class EndpointFit:
     tried: BehaviourComparison
     most: int
     troubles: ObservedFaults
+    refusals: ObservedRefusals
 
     @property
     def sample(self) -> WorkSample:
@@ -222,6 +225,7 @@ class EndpointFit:
 
 def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
     """Return the fit of `calls`, all of one endpoint. With `few`, no behaviour with several calls at once is fitted."""
+    refusals, calls = refusals_of(calls)
     troubles, inside = observed_faults_of(calls)
     sound = calls.only(calls.worked & ~inside)
     # A call that is open since before an outage belongs to the outage, not to the work.
@@ -230,7 +234,7 @@ def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
     sound, away_s = _apart(sound)
     found = tried(sound, [FREE]) if few or sound.open.all() else tried(sound)
-    return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles)
+    return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals)
 
 
 def _apart(sound: Calls) -> tuple[Calls, Floats]:

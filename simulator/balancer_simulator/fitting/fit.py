@@ -112,6 +112,7 @@ class Fit:
             elif sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
                 data["host"] = member.alone
                 cores[member.alone] = sample.behaviour.count
+            data |= self._refusals(member)
             values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
             if sizes is not None:  # the work belongs to the request: it is large at every endpoint
                 data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
@@ -172,7 +173,9 @@ class Fit:
 
     @property
     def attempts(self) -> int:
-        """Attempts of a request."""
+        """Attempts of a request. Open arrivals as recorded have the retries among them."""
+        if self.caller_pattern.callers is None:
+            return 1
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
@@ -211,6 +214,13 @@ class Fit:
                 data["acquire_timeout_s"] = float(np.median(waits))
             found.append(data)
         return found
+
+    def _refusals(self, member: Member) -> dict[str, Any]:
+        refusals = self.endpoints[member.name].refusals
+        if refusals.beyond is None or refusals.beyond >= member.capacity:
+            return {}
+        found: dict[str, Any] = {"refuse_beyond": refusals.beyond, "refuse_s": float(f"{refusals.refuse_s:.6g}")}
+        return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
 
     def _faults(
         self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, ongoing: bool

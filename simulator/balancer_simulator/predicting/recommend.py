@@ -16,6 +16,7 @@ from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
+from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel
@@ -77,6 +78,7 @@ def recommend(
     draws: int = 20,
     seed: int = 1,
     jobs: int = 1,
+    anyway: bool = False,
 ) -> Recommendation:
     """Return the setting that meets the deadline and the budget.
 
@@ -88,10 +90,13 @@ def recommend(
         certainty: probability to meet the deadline.
         strategies: to try.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
+        anyway: build on a fit that is off.
 
     Raises:
-        ConfigError: there is no end, because arrivals are open.
+        ConfigError: there is no end, because arrivals are open; or runs of the fit are unlike its trace.
     """
+    if isinstance(source, Fit) and not anyway:
+        _check(source)
     search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
     present = search.outlook(search.present)
     best = search.improved(present, strategies)
@@ -165,6 +170,15 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
         rng = np.random.default_rng([seed, number])
         found.append(_apart(source.scenario(draw=rng, workload=_asked(source, tasks, rng))))
     return found
+
+
+def _check(fit: Fit) -> None:
+    """Refuse a fit that is off. Waits of problems and stages are not compared, as their callers are assumed."""
+    if off := goodness_of_fit(fit).off(waits=not _of_problems(fit)):
+        raise ConfigError(
+            f"recommend: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
+            "give --anyway (anyway=True) to build on it"
+        )
 
 
 def _of_problems(fit: Fit) -> str:
