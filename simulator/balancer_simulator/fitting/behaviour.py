@@ -74,6 +74,11 @@ class BehaviourComparison:
         return self.behaviours[self.chosen]
 
     @property
+    def total(self) -> float:
+        """The score of the chosen behaviour on all calls."""
+        return float(self.score[self.chosen].sum())
+
+    @property
     def in_doubt(self) -> tuple[int, ...]:
         """Indices of the behaviours that are not clearly less likely than the chosen one."""
         found = []
@@ -105,14 +110,17 @@ def candidates(most: int) -> list[Behaviour]:
     return [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
 
 
-def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourComparison:
-    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`."""
+def tried(calls: Calls, among: Sequence[Behaviour] | None = None, slower: Floats | float = 1.0) -> BehaviourComparison:
+    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`.
+
+    `slower`: how many times as long each call took for another reason; its work is that much less.
+    """
     behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
     works, scores = [], []
     longest = float((ended_s - begun_s).max(initial=LEAST_S))
     for behaviour in behaviours:
-        work_s, rate = _work(behaviour, begun_s, ended_s, open_)
+        work_s, rate = (each / slower for each in _work(behaviour, begun_s, ended_s, open_))
         works.append(work_s)
         scores.append(_score(work_s[~open_], rate[~open_], longest))
     score = np.array(scores)

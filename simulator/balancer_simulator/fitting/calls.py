@@ -4,7 +4,7 @@ It decides what a row says about the time of a call: all of it; only a lower bou
 caller gave up); or nothing, as when the endpoint refused it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -95,6 +95,7 @@ class PreparedTrace:
         by_endpoint: the calls of each endpoint that had any.
         lasts_s: until the end of the last call, or the cut.
         timeout_s: after which callers gave up; None if there is no sign of that.
+        notices: by endpoint, from when until when a proxy found it dead, and whether that was over.
     """
 
     trace: Trace
@@ -103,6 +104,7 @@ class PreparedTrace:
     by_endpoint: dict[str, Calls]
     lasts_s: float
     timeout_s: float | None
+    notices: dict[str, list[tuple[float, float, bool]]]
 
     @property
     def ended(self) -> int:
@@ -148,18 +150,35 @@ def prepare_trace(trace: Trace) -> PreparedTrace:
         runs.setdefault(each.run, []).append(each)
     attempts: list[Attempt] = []
     at_s = 0.0
-    for mine in runs.values():
+    notices: dict[str, list[tuple[float, float, bool]]] = {}
+    for run, mine in runs.items():
         shift_s = at_s - min(each.asked_s for each in mine)
         moved = [_shifted(each, shift_s) for each in mine]
         attempts += moved
         at_s = max(each.ended_s for each in moved) + _GAP_S
+        for name, from_s, to_s in _notices(trace, run):
+            over_s = at_s - _GAP_S if to_s is None else to_s + shift_s
+            notices.setdefault(name, []).append((from_s + shift_s, over_s, to_s is not None))
     kinds = tuple(sorted({each.kind or "all" for each in attempts}))
     timeout_s = _timeout_of(attempts)
     grouped: dict[str, list[Attempt]] = {}
     for each in attempts:
         grouped.setdefault(each.endpoint, []).append(each)
     by_endpoint = {name: calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
-    return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s)
+    return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s, notices)
+
+
+def _notices(trace: Trace, run: str) -> Iterator[tuple[str, float, float | None]]:
+    """Yield when a proxy found an endpoint dead, and alive again. A pool ejects for a set time: no outage."""
+    down: dict[str, float] = {}
+    for event in trace.events:
+        if event.run != run or event.endpoint is None:
+            continue
+        if event.event == "ejected" and event.value is None:
+            down.setdefault(event.endpoint, event.at_s)
+        elif event.event == "restored" and event.endpoint in down:
+            yield event.endpoint, down.pop(event.endpoint), event.at_s
+    yield from ((name, from_s, None) for name, from_s in down.items())
 
 
 def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:

@@ -3,18 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
 from balancer_simulator.fitting.callers import have_several_at_once
 from balancer_simulator.fitting.calls import FEWEST
+from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT, Member
 from balancer_simulator.fitting.survival import beyond
 
-__all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
+__all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
 _NAMED: Final = 3  # equally likely behaviours that are named
@@ -41,10 +43,31 @@ def fit_lines(fit: Fit) -> Iterator[str]:
         yield f"host {host}: its endpoints share {cores} {'core' if cores == 1 else 'cores'}"
     for member in fit.members:
         yield f"{member.name}: {_endpoint(fit, member)}"
+    yield from (f"NOT STATIONARY: {line}" for line in changes(fit))
     found = list(unknown(fit))
     if found:
         yield "not known:"
         yield from (f"  {line}" for line in found)
+
+
+def changes(fit: Fit) -> Iterator[str]:
+    """Yield how the times of endpoints change in the course of the trace, beyond what the fit has of it."""
+    for name, each in fit.endpoints.items():
+        drift = each.drift
+        if drift is None:
+            continue
+        by = f"{drift.ratio:.3g} times as long"
+        if drift.kind == "step":
+            line = f"since {drift.since_s:.3g} s its calls take {by}; the fit mixes both: cut the trace there"
+        elif drift.kind == "trend":
+            lasts_s = fit.prepared.lasts_s
+            line = f"its calls change little by little: after {lasts_s:.3g} s they take {by}; the fit has their mean"
+        else:
+            line = (
+                f"its times vary: in its slowest twentieth calls take {by} as in its fastest; the trace does not show "
+                "in which spells, so the fit has none, and its p99 is too low"
+            )
+        yield f"{name}: {line}"
 
 
 def runs_line(fit: Fit) -> str:
@@ -91,6 +114,8 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                     for place, kind in enumerate(fit.prepared.kinds)
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
+                "spells": _spells_data(each.spells),
+                "drift": asdict(each.drift) if each.drift else None,
                 "refused": each.refusals.calls,
                 "refuse_beyond": each.refusals.beyond,
                 "retry_after_s": each.refusals.retry_after_s,
@@ -102,6 +127,13 @@ def fit_data(fit: Fit) -> dict[str, Any]:
         },
         "unknown": list(unknown(fit)),
     }
+
+
+def _spells_data(spells: Spells | None) -> dict[str, Any] | None:
+    if spells is None:
+        return None
+    names = ("factor", "between_s", "lasts_s", "fixed", "whole")
+    return {name: getattr(spells, name) for name in names}
 
 
 def unknown(fit: Fit) -> Iterator[str]:
@@ -221,12 +253,21 @@ def _endpoint(fit: Fit, member: Member) -> str:
         parts.append(
             f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
         )
+    if spells := found.spells:
+        parts.append(
+            f"slow spells: {spells.factor:.3g} times as long for {_length(spells.lasts_s, spells.fixed[1])}, after "
+            f"{_length(spells.between_s, spells.fixed[0])} ({spells.whole} whole ones seen)"
+        )
     if troubles.outages:
         many = len(troubles.outages)
         parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")
     if failing := troubles.quick_part + troubles.slow_part:
         parts.append(f"{failing:.1%} of its calls fail")
     return "; ".join(parts)
+
+
+def _length(mean_s: float, fixed: bool) -> str:
+    return f"{mean_s:.3g} s" if fixed else f"{mean_s:.3g} s on average"
 
 
 def as_toml(data: Mapping[str, Any], remarks: Iterable[str] = ()) -> str:

@@ -28,8 +28,10 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls
+from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
+from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
@@ -51,6 +53,8 @@ _MOSTLY: Final = 0.8  # share of the calls that must have a server's report
 NO_NETWORK: Final = 1e-3
 """Share of the mean call below which the network is left out, and stays part of the work: it is the rounding of clocks,
 and no reader of a prediction could see it."""
+SPELLS_AHEAD: Final = 10.0
+"""By how much the log-likelihood of a behaviour with slow spells must be larger than without."""
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
 
 
@@ -74,7 +78,7 @@ class ObservedFaults:
 
     Attributes:
         outages: in which all calls failed.
-        watched_s: seconds of observation.
+        watched_s: seconds of observation, outages left out.
         quick_part, slow_part: share of the calls outside of outages that fail at once, and after their work.
         quick_s: duration of a call that fails at once.
     """
@@ -93,12 +97,15 @@ class ObservedFaults:
         return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
 
 
-def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
-    """Return the faults, and which calls were in an outage."""
-    ended = ~calls.open
+def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]] = ()) -> tuple[ObservedFaults, Bools]:
+    """Return the faults, and which calls were in an outage. An outage that `notices` tell lasts as long as they say."""
+    ended, quick = ~calls.open, calls.quick
     order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
     failed = calls.failed[order]
-    outages, inside = [], np.zeros(len(calls), dtype=np.bool_)
+    inside = np.zeros(len(calls), dtype=np.bool_)
+    outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
+    for from_s, to_s, _ in notices:
+        inside |= calls.failed & (calls.ended_s >= from_s) & (calls.begun_s <= to_s)
     for first, last in _runs(failed, _length(failed)):
         places = order[first : last + 1]
         over = last + 1 < len(order)
@@ -107,21 +114,28 @@ def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
             over
         ):  # it ended at an unknown instant between the last failure and the next call, which a pool may have delayed
             to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
-        outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
+        from_s = float(calls.begun_s[places[0]])
+        if quick[places].any():  # a crash ends the calls under way, which began before
+            from_s = float(calls.ended_s[places].min())
         inside[places] = True
+        if not any(from_s <= until_s and to_s >= since_s for since_s, until_s, _ in notices):
+            outages.append(ObservedOutage(from_s, to_s, len(places), over))
+    outages.sort(key=lambda outage: outage.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
-    quick = calls.quick
     quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
     watched_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
+    watched_s = max(watched_s - sum(each.to_s - each.from_s for each in outages), watched_s / 100)
     slow_part = int((calls.failed & ~quick & outside).sum()) / many
     return ObservedFaults(tuple(outages), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
 
 
 def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
-    """Return the outages per second: the mean of the estimate or, with `draw`, a random value from it."""
-    shape = outages + _PRIOR
-    return float(draw.gamma(shape) if draw else shape) / max(watched_s, 1e-9)
+    """Return the outages per second: the likeliest or, if none was seen, that of half a one. With `draw`, a random
+    value from its distribution.
+    """
+    drawn = draw.gamma(outages + _PRIOR) if draw else max(outages, _PRIOR)
+    return float(drawn) / max(watched_s, 1e-9)
 
 
 def _length(failed: Bools) -> int:
@@ -168,6 +182,8 @@ class EndpointFit:
         most: the most calls at work at once.
         troubles: its faults.
         refusals: its answers that it was busy.
+        spells: in which it was slow; the times of calls are without them. None: it had none.
+        drift: how its times change otherwise; None: they do not.
     """
 
     name: str
@@ -178,6 +194,8 @@ class EndpointFit:
     most: int
     troubles: ObservedFaults
     refusals: ObservedRefusals
+    spells: Spells | None = None
+    drift: Drift | None = None
 
     @property
     def sample(self) -> WorkSample:
@@ -223,18 +241,75 @@ class EndpointFit:
         )
 
 
-def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
-    """Return the fit of `calls`, all of one endpoint. With `few`, no behaviour with several calls at once is fitted."""
+def fit_endpoint(
+    calls: Calls, *, few: bool = False, tests: int = 1, notices: Sequence[tuple[float, float, bool]] = ()
+) -> EndpointFit:
+    """Return the fit of `calls`, all of one endpoint.
+
+    Args:
+        few: fit no behaviour with several calls at once, and no changes in time.
+        tests: endpoints of the trace.
+        notices: when the trace says that it was out of service, and back.
+    """
     refusals, calls = refusals_of(calls)
-    troubles, inside = observed_faults_of(calls)
+    troubles, inside = observed_faults_of(calls, notices)
     sound = calls.only(calls.worked & ~inside)
     # A call that is open since before an outage belongs to the outage, not to the work.
     if any(not outage.over for outage in troubles.outages):
         began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
     sound, away_s = _apart(sound)
-    found = tried(sound, [FREE]) if few or sound.open.all() else tried(sound)
-    return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals)
+    simple = few or sound.open.all()
+    found = tried(sound, [FREE]) if simple else tried(sound)
+    spells, drift = None, None
+    if not simple:
+        found, spells, drift = _over_time(sound, found, tests)
+    return EndpointFit(
+        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
+    )
+
+
+def _over_time(
+    sound: Calls, found: BehaviourComparison, tests: int
+) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
+    """Return the behaviours, the slow spells, and how times change otherwise.
+
+    Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
+    likelier of both is taken.
+    """
+    drift = _drift(sound, found.work_s[found.chosen], tests)
+    if drift is None:
+        return found, None, None
+    best, spells = found, None
+    for place in sorted({found.chosen, 0}):
+        work_s = found.work_s[place]
+        each = spells_of(sound.begun_s, _log(sound, work_s), float(sound.ended_s.max()))
+        if each is None:
+            continue
+        other = tried(sound, slower=np.where(each.slow, each.factor, 1.0))
+        if other.total > best.total + SPELLS_AHEAD:
+            best, spells = other, each
+    if spells is None:
+        return found, None, drift
+    left = _drift(sound, best.work_s[best.chosen], tests)
+    return best, spells, left if left and left.kind != "varies" else None
+
+
+def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
+    """Return how the work of calls changes. The last ones are left out: of these, only the short ones have ended."""
+    early = sound.begun_s < sound.ended_s.max() - np.quantile(sound.held_s, 0.99)
+    return drift_of(sound.begun_s[early], _log(sound, work_s)[early], tests)
+
+
+def _log(sound: Calls, work_s: Floats) -> Floats:
+    """Return the logarithm of the work, less that of its kind and size."""
+    log = np.log(np.maximum(work_s, LEAST_S))
+    told = sound.sizes > 0  # NaN is not
+    if told.mean() >= _MOSTLY and np.ptp(sound.sizes[told]) > 0:
+        size = np.log(np.where(told, sound.sizes, np.median(sound.sizes[told])))
+        log = log - np.polynomial.Polynomial.fit(size, log, 1)(size)
+    counts = np.maximum(np.bincount(sound.kinds), 1)
+    return np.asarray(log - (np.bincount(sound.kinds, log) / counts)[sound.kinds])
 
 
 def _apart(sound: Calls) -> tuple[Calls, Floats]:
@@ -275,7 +350,7 @@ def host_cores(
 def _as_found(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
     """Return the endpoint with a behaviour that was fitted to all endpoints of a host together."""
     one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
-    return replace(found, tried=one)
+    return replace(found, tried=one, spells=None)
 
 
 def _together(found: Sequence[EndpointFit]) -> tuple[int, list[Floats]] | None:

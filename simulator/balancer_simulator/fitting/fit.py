@@ -14,9 +14,10 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
+from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores, rate_of
 from balancer_simulator.fitting.members import Member, members_of
-from balancer_simulator.fitting.survival import quantile_means
+from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
@@ -241,6 +242,8 @@ class Fit:
                 "refuse_s": troubles.quick_s,
             }
             found.append({"kind": "crash_repair", **crash})
+        if spells := self.endpoints[name].spells:
+            found.append(_spells(spells, draw))
         if troubles.quick_part:
             found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:
@@ -271,6 +274,8 @@ def fit_trace(trace: Trace) -> Fit:
             member.name: fit_endpoint(
                 prepared.by_endpoint.get(member.name) or calls_of(member.name, [], prepared.kinds, None),
                 few=prepared.ended < FEWEST,
+                tests=len(members),
+                notices=prepared.notices.get(member.name, ()),
             )
             for member in members
         }
@@ -281,6 +286,16 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
+
+
+def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
+    """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
+    found: dict[str, Any] = {"kind": "slow_spells", "factor": float(f"{spells.factor:.6g}")}
+    for name, mean_s, fixed in zip(("between", "lasts"), (spells.between_s, spells.lasts_s), spells.fixed, strict=True):
+        drawn_s = mean_s if fixed or draw is None else mean_s * spells.whole / float(draw.gamma(spells.whole))
+        kind = "deterministic" if fixed else "exponential"
+        found[name] = {"kind": kind, "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
+    return found
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
