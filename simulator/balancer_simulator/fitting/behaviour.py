@@ -48,7 +48,7 @@ FREE: Final = Behaviour("free")
 CLEARLY: Final = 2.0
 """Standard errors by which one behaviour must be more likely than another."""
 
-AHEAD: Final = 3.0
+AHEAD: Final = 6.0
 """By how much the log-likelihood of the best of some twenty behaviours must be larger than that of `FREE`."""
 
 

@@ -117,6 +117,11 @@ class PreparedTrace:
         times = np.array([[each.granted_s, each.ended_s] for each in self.attempts]) / _MS
         return bool((np.abs(times - np.round(times)) < 1e-2).all())
 
+    @property
+    def moment_s(self) -> float:
+        """Seconds by which two times may be apart for their rounding alone."""
+        return 2 * _MS if self.is_rounded else 0.0
+
 
 def until(trace: Trace, at_s: float) -> Trace:
     """Return the trace of one run as it was `at_s` seconds after its first request.

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from balancer_simulator.fitting.behaviour import (
     AHEAD,
@@ -48,6 +49,7 @@ __all__ = [
 
 _LEAST: Final = 3  # failures in a row
 _BY_CHANCE: Final = 0.05  # expected rows of that length in the whole trace, if failures were independent
+_EXACT: Final = 0.02  # bounds that differ by less than this part are one value
 _PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 _MOSTLY: Final = 0.8  # share of the calls that must have a server's report
 NO_NETWORK: Final = 1e-3
@@ -63,13 +65,16 @@ class ObservedOutage:
     """An outage: from the first failed call to its end, halfway from the last failure to the next success.
 
     `over` is False if no call has succeeded yet. Then it is known only until the last failure, because a pool ejects
-    such an endpoint and does not try it for a while.
+    such an endpoint and does not try it for a while. For the same reason it may have ended any time from the last
+    failure, `least_s` after its begin, to the next success, `most_s` after it.
     """
 
     from_s: float
     to_s: float
     calls: int
     over: bool
+    least_s: float
+    most_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +96,51 @@ class ObservedFaults:
 
     @property
     def mttr_s(self) -> float | None:
-        """Mean length of outages, with those not over as exponential ones; None if none was seen."""
+        """Mean length of outages; None if none was seen.
+
+        Lengths are exponential, and of some only bounds are known: by maximum likelihood.
+        """
         if not self.outages:
             return None
-        return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
+        least_s = np.array([each.least_s for each in self.outages])
+        most_s = np.array([each.most_s for each in self.outages])
+        exact = most_s - least_s < _EXACT * np.maximum(most_s, 1e-9)
+        middle_s = np.where(np.isfinite(most_s), (least_s + most_s) / 2, least_s)
+
+        def loss(log_mean: float) -> float:
+            mean_s = np.exp(log_mean)
+            within = -least_s / mean_s + np.log(-np.expm1(-np.maximum(most_s - least_s, 1e-9) / mean_s))
+            return -float(np.where(exact, -middle_s / mean_s - log_mean, within).sum())
+
+        ends = np.log(max(float(middle_s.min()), 1e-3) / 10), np.log(max(float(middle_s.sum()), 1e-2) * 10)
+        return float(np.exp(minimize_scalar(loss, bounds=ends, method="bounded").x))
 
 
 def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]] = ()) -> tuple[ObservedFaults, Bools]:
     """Return the faults, and which calls were in an outage. An outage that `notices` tell lasts as long as they say."""
     ended, quick = ~calls.open, calls.quick
-    order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
+    order = np.flatnonzero(ended)[np.argsort(calls.ended_s[ended], kind="stable")]  # a crash ends calls together
     failed = calls.failed[order]
     inside = np.zeros(len(calls), dtype=np.bool_)
-    outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
+    outages = [
+        ObservedOutage(from_s, to_s, 0, over, to_s - from_s, to_s - from_s if over else np.inf)
+        for from_s, to_s, over in notices
+    ]
     for from_s, to_s, _ in notices:
         inside |= calls.failed & (calls.ended_s >= from_s) & (calls.begun_s <= to_s)
     for first, last in _runs(failed, _length(failed)):
         places = order[first : last + 1]
         over = last + 1 < len(order)
-        to_s = float(calls.ended_s[places].max())
-        if (
-            over
-        ):  # it ended at an unknown instant between the last failure and the next call, which a pool may have delayed
-            to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
-        from_s = float(calls.begun_s[places[0]])
-        if quick[places].any():  # a crash ends the calls under way, which began before
-            from_s = float(calls.ended_s[places].min())
+        quickly = quick[places].any()  # a crash ends the calls under way, which began before
+        from_s = float((calls.ended_s if quickly else calls.begun_s)[places].min())
+        last_s = to_s = next_s = float(calls.ended_s[places].max())
+        if over:  # it ended at an unknown instant, as a pool may have delayed the next call
+            next_s = max(last_s, float(calls.begun_s[order[last + 1]]))
+            to_s = (last_s + next_s) / 2
         inside[places] = True
         if not any(from_s <= until_s and to_s >= since_s for since_s, until_s, _ in notices):
-            outages.append(ObservedOutage(from_s, to_s, len(places), over))
+            most_s = next_s - from_s if over else np.inf
+            outages.append(ObservedOutage(from_s, to_s, len(places), over, last_s - from_s, most_s))
     outages.sort(key=lambda outage: outage.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
@@ -242,7 +263,12 @@ class EndpointFit:
 
 
 def fit_endpoint(
-    calls: Calls, *, few: bool = False, tests: int = 1, notices: Sequence[tuple[float, float, bool]] = ()
+    calls: Calls,
+    *,
+    few: bool = False,
+    tests: int = 1,
+    notices: Sequence[tuple[float, float, bool]] = (),
+    moment_s: float = 0.0,
 ) -> EndpointFit:
     """Return the fit of `calls`, all of one endpoint.
 
@@ -250,8 +276,9 @@ def fit_endpoint(
         few: fit no behaviour with several calls at once, and no changes in time.
         tests: endpoints of the trace.
         notices: when the trace says that it was out of service, and back.
+        moment_s: instants of the trace may be wrong by this.
     """
-    refusals, calls = refusals_of(calls)
+    refusals, calls = refusals_of(calls, moment_s)
     troubles, inside = observed_faults_of(calls, notices)
     sound = calls.only(calls.worked & ~inside)
     # A call that is open since before an outage belongs to the outage, not to the work.

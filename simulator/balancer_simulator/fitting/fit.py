@@ -5,7 +5,7 @@ A fit can be drawn again, from its calls resampled in blocks: such scenarios var
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, pr
 from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores, rate_of
 from balancer_simulator.fitting.members import Member, members_of
+from balancer_simulator.fitting.refusals import ObservedRefusals
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
@@ -276,9 +277,11 @@ def fit_trace(trace: Trace) -> Fit:
                 few=prepared.ended < FEWEST,
                 tests=len(members),
                 notices=prepared.notices.get(member.name, ()),
+                moment_s=prepared.moment_s,
             )
             for member in members
         }
+        members = tuple(_beyond_refusals(member, found[member.name].refusals) for member in members)
         cores, found = host_cores(members, found) if prepared.ended >= FEWEST else ({}, found)
         samples = {name: each.sample for name, each in found.items()}
         times = times_of(samples, range(len(prepared.kinds)), _VALUES)
@@ -286,6 +289,13 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
+
+
+def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
+    """Return the member with a capacity that is found beyond what the endpoint accepts, as calls were refused."""
+    if refusals.beyond is None or member.source not in ("waits", "others") or member.capacity > refusals.beyond:
+        return member
+    return replace(member, capacity=max(member.seen, refusals.beyond + 1))
 
 
 def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:

@@ -24,7 +24,6 @@ __all__ = ["NO_LIMIT", "Member", "members_of"]
 NO_LIMIT: Final = 10_000
 """Capacity of an endpoint for which no call has waited: so many calls at once that none will."""
 
-_ROUNDED_S: Final = 2e-3  # two times that are rounded to milliseconds may be apart by this
 _WAITED: Final = 5  # calls that waited, from which on their number at once tells the capacity
 _MOSTLY: Final = 0.4  # share of the calls that waited, after which as many were in use
 _BEYOND: Final = 0.05  # share of all calls after which more may seem to be in use, as a machine that stalls ends late
@@ -104,7 +103,7 @@ def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
 def _members(
     prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
 ) -> Iterator[Member]:
-    moment_s = _ROUNDED_S if prepared.is_rounded else 0.0
+    moment_s = prepared.moment_s
     by_name: dict[str, list[Attempt]] = {}
     for each in prepared.attempts:
         by_name.setdefault(each.endpoint, []).append(each)

@@ -37,14 +37,18 @@ class ObservedRefusals:
     refuse_s: float = 0.0
 
 
-def refusals_of(calls: Calls) -> tuple[ObservedRefusals, Calls]:
-    """Return the refusals, and the calls with those that no limit explains as failures."""
+def refusals_of(calls: Calls, moment_s: float = 0.0) -> tuple[ObservedRefusals, Calls]:
+    """Return the refusals, and the calls with those that no limit explains as failures.
+
+    `moment_s`: instants of the trace may be wrong by this.
+    """
     refused = calls.refused
     if not refused.any():
         return ObservedRefusals(0), calls
-    there = _there(calls)
+    there = _there(calls, moment_s)
     beyond = _limit(there, refused)
-    explained = refused & (there >= beyond) if beyond is not None else np.zeros(len(calls), dtype=np.bool_)
+    # Below the limit by a few: a call that ended was not seen yet to have ended.
+    explained = refused & (2 * there > beyond) if beyond is not None else np.zeros(len(calls), dtype=np.bool_)
     found = replace(calls, refused=explained, failed=calls.failed | (refused & ~explained))
     if beyond is None:
         return ObservedRefusals(int(refused.sum())), found
@@ -59,13 +63,14 @@ def refusals_of(calls: Calls) -> tuple[ObservedRefusals, Calls]:
     ), found
 
 
-def _there(calls: Calls) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return how many accepted calls were under way when each call came. Of those that came at the same instant, the
-    accepted ones were first.
+def _there(calls: Calls, moment_s: float) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Return how many accepted calls were under way when each call came: at most for one that was refused, at least for
+    another one. Of those that came at the same instant, the accepted ones were first.
     """
     begun_s, ended_s = calls.begun_s[~calls.refused], np.sort(calls.ended_s[~calls.refused])
     before, after = np.searchsorted(begun_s, calls.begun_s), np.searchsorted(begun_s, calls.begun_s, side="right")
-    over = np.searchsorted(ended_s, calls.begun_s, side="right")
+    at_s = calls.begun_s + np.where(calls.refused, -moment_s, moment_s)
+    over = np.searchsorted(ended_s, at_s, side="right")
     return np.asarray(np.maximum(np.where(calls.refused, after, before) - over, 0))
 
 

@@ -166,7 +166,7 @@ def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit
     measured = np.array([each.waited_s for each in fit.prepared.attempts])
     fitted = [np.array([span.started_s - span.asked_s for span in spans] or [0.0]) for spans in runs]
     call_s = float(np.mean([each.held_s for each in fit.prepared.attempts]))
-    least_s = max(_A_WAIT * call_s, 2e-3 if fit.prepared.is_rounded else 0.0)
+    least_s = max(_A_WAIT * call_s, fit.prepared.moment_s)
     for name, of in (("the mean wait:", np.mean), ("the p99 of waits:", lambda waits: np.quantile(waits, 0.99))):
         least = (_LITTLE if of is np.mean else FAR) * call_s + least_s
         yield FigureOfFit(name, "s", float(of(measured)), np.array([of(each) for each in fitted]), least)

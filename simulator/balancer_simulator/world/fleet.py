@@ -21,7 +21,7 @@ from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "spell_effects"]
 
 
 class Fleet:
@@ -54,7 +54,7 @@ class Fleet:
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._place, url, model, served)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
-        effects = FaultEffects(model.faults, rng, model.from_s, self._spells(model, number))
+        effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
         station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
             station=QueueingStation(queue, station) if queue else station,
@@ -77,21 +77,20 @@ class Fleet:
             for place, (name, own) in enumerate(sorted(model.services.items()))
         }
 
-    def _spells(self, model: EndpointModel, number: int) -> Iterator[SpellEffect]:
-        """Yield the slow spells of an endpoint. Their streams are their own, so that others stay as they are."""
-        for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
-            phase, *streams = (
-                self._streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3)
-            )
-            between_s, lasts_s = (
-                durations(each, rng, 64) for each, rng in zip((fault.between, fault.lasts), streams, strict=True)
-            )
-            yield SpellEffect(fault, between_s, lasts_s, phase.random())
-
     def _durations(self, distribution: Distribution | None, purpose: Purpose, number: int) -> Iterator[float] | None:
         if distribution is None:
             return None
         return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
+
+
+def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
+    """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
+    for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
+        phase, *drawn = (streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3))
+        between_s, lasts_s = (
+            durations(each, rng, 64) for each, rng in zip((fault.between, fault.lasts), drawn, strict=True)
+        )
+        yield SpellEffect(fault, between_s, lasts_s, phase.random())
 
 
 class _Flapping:
