@@ -8,7 +8,7 @@
 Each truth has three endpoints, each with one of five traits: none; works on some at a time; refuses beyond a number;
 outages; slow spells. Callers wait for their answers, or come whatever happens. Every second trace is one of our own
 pool; the others are like the log of a proxy: times rounded to milliseconds, in the order of ends, no capacities, no
-callers.
+callers, and a notice when a check each second finds a server dead, or alive again.
 
 A parameter is found if the fit has it within 10%. Outages and spells are few in a run, and their mean in the run is not
 their parameter. So they are held against both. "Said": the fit says that it does not know the parameter.
@@ -27,7 +27,7 @@ from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.world.fleet import spell_effects
 from balancer_simulator.world.streams import Purpose, Streams
 
-from balancer.observing.traces import Trace
+from balancer.observing.traces import Happening, Trace
 from tests.benchmarks.harness import Row, options, stream
 from tests.simulation.made_traces import made_trace
 
@@ -60,7 +60,19 @@ class Truth:
             )
             for each in sorted(made.attempts, key=lambda each: each.ended_s)
         ]  # fmt: skip
-        return Trace(attempts=attempts)
+        return Trace(attempts=attempts, events=list(self._notices(max(each.ended_s for each in attempts))))
+
+    def _notices(self, lasts_s: float) -> Iterator[Happening]:
+        """Yield what a proxy writes that looks at its servers each second."""
+        for number, (url, model) in enumerate(self.scenario.by_url.items()):
+            for crash in model.faults:
+                if isinstance(crash, CrashRepair):
+                    for from_s, to_s in _crashes(self.scenario, number, crash, lasts_s):
+                        looks = math.ceil(from_s), math.ceil(to_s)
+                        if looks[0] < looks[1]:
+                            yield Happening("made", float(looks[0]), "ejected", url)
+                            if looks[1] < lasts_s:
+                                yield Happening("made", float(looks[1]), "restored", url)
 
 
 def hidden_truth(number: int, series: int = 40) -> Truth:
@@ -175,7 +187,10 @@ def _changing(
     name = list(truth.scenario.by_url)[number]
     for fault in model.faults:
         if isinstance(fault, CrashRepair):
-            up_s, down_s = _crashes(streams, number, fault, lasts_s)
+            outages = _crashes(truth.scenario, number, fault, lasts_s)
+            down_s = float(np.mean([to_s - from_s for from_s, to_s in outages] or [0.0]))
+            in_all_s = sum(min(to_s, lasts_s) - from_s for from_s, to_s in outages)
+            up_s = (lasts_s - in_all_s) / max(1, len(outages))
             crash = next((each for each in found.faults if isinstance(each, CrashRepair)), None)
             yield Finding("outage: length", fault.mttr_s, down_s, crash.mttr_s if crash else 0.0)
             yield Finding("outage: between", fault.mtbf_s, up_s, crash.mtbf_s if crash else 0.0)
@@ -188,18 +203,15 @@ def _changing(
             yield Finding("spells: between", fault.between.mean_s, between_s, slow.between.mean_s if slow else unknown)
 
 
-def _crashes(streams: Streams, number: int, crash: CrashRepair, lasts_s: float) -> tuple[float, float]:
-    """Return the mean seconds up and down in the run, as its random numbers say."""
-    rng = streams.choices(Purpose.FAULTS, number, 1)
-    now, ups, downs = 0.0, list[float](), list[float]()
+def _crashes(scenario: Scenario, number: int, crash: CrashRepair, lasts_s: float) -> list[tuple[float, float]]:
+    """Return when the endpoint was down in the run, as its random numbers say."""
+    rng = Streams(scenario.seed, 0).choices(Purpose.FAULTS, number, 1)
+    now, found = rng.expovariate(1 / crash.mtbf_s), list[tuple[float, float]]()
     while now < lasts_s:
-        ups.append(rng.expovariate(1 / crash.mtbf_s))
-        downs.append(rng.expovariate(1 / crash.mttr_s))
-        now += ups[-1] + downs[-1]
-    if now - downs[-1] > lasts_s:  # the last one did not come
-        downs.pop()
-        ups[-1] -= now - lasts_s
-    return sum(ups) / max(1, len(downs)), float(np.mean(downs or [0.0]))
+        repaired_s = now + rng.expovariate(1 / crash.mttr_s)
+        found.append((now, repaired_s))
+        now = repaired_s + rng.expovariate(1 / crash.mtbf_s)
+    return found
 
 
 def _spells(streams: Streams, number: int, model: EndpointModel, lasts_s: float) -> tuple[float, float]:

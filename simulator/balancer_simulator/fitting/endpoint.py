@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from balancer_simulator.fitting.behaviour import (
     AHEAD,
@@ -49,7 +49,6 @@ __all__ = [
 
 _LEAST: Final = 3  # failures in a row
 _BY_CHANCE: Final = 0.05  # expected rows of that length in the whole trace, if failures were independent
-_EXACT: Final = 0.02  # bounds that differ by less than this part are one value
 _PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 _MOSTLY: Final = 0.8  # share of the calls that must have a server's report
 NO_NETWORK: Final = 1e-3
@@ -65,16 +64,13 @@ class ObservedOutage:
     """An outage: from the first failed call to its end, halfway from the last failure to the next success.
 
     `over` is False if no call has succeeded yet. Then it is known only until the last failure, because a pool ejects
-    such an endpoint and does not try it for a while. For the same reason it may have ended any time from the last
-    failure, `least_s` after its begin, to the next success, `most_s` after it.
+    such an endpoint and does not try it for a while.
     """
 
     from_s: float
     to_s: float
     calls: int
     over: bool
-    least_s: float
-    most_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +79,18 @@ class ObservedFaults:
 
     Attributes:
         outages: in which all calls failed.
-        watched_s: seconds of observation, outages left out.
+        mttr_s: mean length of outages; None if none was seen.
+        watched_s: seconds in which it was up, as far as calls show.
         quick_part, slow_part: share of the calls outside of outages that fail at once, and after their work.
         quick_s: duration of a call that fails at once.
     """
 
     outages: tuple[ObservedOutage, ...]
+    mttr_s: float | None
     watched_s: float
     quick_part: float
     slow_part: float
     quick_s: float
-
-    @property
-    def mttr_s(self) -> float | None:
-        """Mean length of outages; None if none was seen.
-
-        Lengths are exponential, and of some only bounds are known: by maximum likelihood.
-        """
-        if not self.outages:
-            return None
-        least_s = np.array([each.least_s for each in self.outages])
-        most_s = np.array([each.most_s for each in self.outages])
-        exact = most_s - least_s < _EXACT * np.maximum(most_s, 1e-9)
-        middle_s = np.where(np.isfinite(most_s), (least_s + most_s) / 2, least_s)
-
-        def loss(log_mean: float) -> float:
-            mean_s = np.exp(log_mean)
-            within = -least_s / mean_s + np.log(-np.expm1(-np.maximum(most_s - least_s, 1e-9) / mean_s))
-            return -float(np.where(exact, -middle_s / mean_s - log_mean, within).sum())
-
-        ends = np.log(max(float(middle_s.min()), 1e-3) / 10), np.log(max(float(middle_s.sum()), 1e-2) * 10)
-        return float(np.exp(minimize_scalar(loss, bounds=ends, method="bounded").x))
 
 
 def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]] = ()) -> tuple[ObservedFaults, Bools]:
@@ -122,10 +99,7 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
     order = np.flatnonzero(ended)[np.argsort(calls.ended_s[ended], kind="stable")]  # a crash ends calls together
     failed = calls.failed[order]
     inside = np.zeros(len(calls), dtype=np.bool_)
-    outages = [
-        ObservedOutage(from_s, to_s, 0, over, to_s - from_s, to_s - from_s if over else np.inf)
-        for from_s, to_s, over in notices
-    ]
+    outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
     for from_s, to_s, _ in notices:
         inside |= calls.failed & (calls.ended_s >= from_s) & (calls.begun_s <= to_s)
     for first, last in _runs(failed, _length(failed)):
@@ -133,22 +107,57 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
         over = last + 1 < len(order)
         quickly = quick[places].any()  # a crash ends the calls under way, which began before
         from_s = float((calls.ended_s if quickly else calls.begun_s)[places].min())
-        last_s = to_s = next_s = float(calls.ended_s[places].max())
-        if over:  # it ended at an unknown instant, as a pool may have delayed the next call
-            next_s = max(last_s, float(calls.begun_s[order[last + 1]]))
-            to_s = (last_s + next_s) / 2
+        to_s = float(calls.ended_s[places].max())
+        next_s = max(to_s, float(calls.begun_s[order[last + 1]])) if over else np.inf
         inside[places] = True
-        if not any(from_s <= until_s and to_s >= since_s for since_s, until_s, _ in notices):
-            most_s = next_s - from_s if over else np.inf
-            outages.append(ObservedOutage(from_s, to_s, len(places), over, last_s - from_s, most_s))
+        if over:  # it ended at an unknown instant, as a pool may have delayed the next call
+            to_s = (to_s + next_s) / 2
+        if not any(from_s <= until_s and next_s >= since_s for since_s, until_s, _ in notices):
+            outages.append(ObservedOutage(from_s, to_s, len(places), over))
     outages.sort(key=lambda outage: outage.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
     quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
-    watched_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
-    watched_s = max(watched_s - sum(each.to_s - each.from_s for each in outages), watched_s / 100)
+    mttr_s, watched_s = _up_and_down(calls, outages, inside, bool(notices))
     slow_part = int((calls.failed & ~quick & outside).sum()) / many
-    return ObservedFaults(tuple(outages), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
+    return ObservedFaults(
+        tuple(outages), mttr_s, watched_s, int((quick & outside).sum()) / many, slow_part, quick_s
+    ), inside
+
+
+def _up_and_down(
+    calls: Calls, outages: Sequence[ObservedOutage], inside: Bools, noticed: bool
+) -> tuple[float | None, float]:
+    """Return the mean length of outages, and the seconds in which it was up.
+
+    A pool does not look at an endpoint that it has ejected: an outage may be over long before the next call, or another
+    one may follow. So calls are looks at a process that is up and down in turn, for exponential times (Kalbfleisch and
+    Lawless, JASA 80, 1985). Notices of a proxy are exact.
+    """
+    if not len(calls):
+        return None, 0.0
+    lasts_s = float(calls.ended_s.max() - calls.begun_s.min())
+    if not outages:
+        return None, lasts_s
+    down_s = sum(each.to_s - each.from_s for each in outages)
+    mttr_s, up_s = down_s / max(1, sum(each.over for each in outages)), max(lasts_s - down_s, lasts_s / 100)
+    up = ~inside & ~calls.open & ~calls.failed
+    if noticed or not up.any() or not any(each.over for each in outages):
+        return mttr_s, up_s
+    at_s = np.concatenate([calls.begun_s[up], calls.ended_s[up], calls.ended_s[inside]])
+    order = np.argsort(at_s, kind="stable")
+    down = np.repeat([False, True], [2 * int(up.sum()), int(inside.sum())])[order]
+    gaps_s, was, now = np.diff(at_s[order]), down[:-1], down[1:]
+
+    def loss(logs: Floats) -> float:
+        fails, recovers = np.exp(logs)
+        both = fails + recovers
+        goes = -np.expm1(-both * gaps_s) * np.where(was, recovers, fails) / both
+        return -float(np.log(np.maximum(np.where(was == now, 1 - goes, goes), 1e-300)).sum())
+
+    found = minimize(loss, np.log([len(outages) / up_s, 1 / max(mttr_s, 1e-3)]), method="Nelder-Mead")
+    fails, recovers = np.exp(found.x)
+    return float(1 / recovers), len(outages) / float(fails)
 
 
 def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
