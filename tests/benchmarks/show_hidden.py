@@ -11,7 +11,8 @@ pool; the others are like the log of a proxy: times rounded to milliseconds, in 
 callers, and a notice when a check each second finds a server dead, or alive again.
 
 A parameter is found if the fit has it within 10%. Outages and spells are few in a run, and their mean in the run is not
-their parameter. So they are held against both. "Said": the fit says that it does not know the parameter.
+their parameter. So they are held against both. "Said": the fit says that it does not know the parameter. A limit beyond
+which a server refuses counts if it has refused a call.
 """
 
 import math
@@ -173,7 +174,7 @@ def findings(truth: Truth) -> Iterator[Finding]:
         at_once = model.parallel or 0
         if at_once:
             yield Finding("at a time", at_once, at_once, found.parallel or 0)
-        if model.refuse_beyond:
+        if model.refuse_beyond and any((each.endpoint, each.outcome) == (url, "overload") for each in trace.attempts):
             yield Finding("refuses beyond", model.refuse_beyond, model.refuse_beyond, found.refuse_beyond or 0)
             if not truth.proxy and model.retry_after_s:
                 yield Finding("rest", model.retry_after_s, model.retry_after_s, found.retry_after_s or 0.0)

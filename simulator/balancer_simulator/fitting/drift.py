@@ -34,8 +34,8 @@ _SPELLS: Final = 3  # whole ones, from which on they are a process
 _LEAST_FACTOR: Final = 1.2
 _LEAST_CALLS: Final = 4  # in a spell, on average
 _CERTAIN: Final = 0.93  # mean probability of the likelier state of each call
-_REGULAR: Final = 0.25  # deviation / mean of lengths, below which they are fixed
-_REGULAR_FEWEST: Final = 5
+_REGULAR: Final = 0.2  # deviation / mean of lengths, below which they are fixed
+_REGULAR_FEWEST: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class _Chain:
         return np.asarray(np.log(smooth[self._bin(at)] / self._width + 1e-4 / (_BINS * self._width)))
 
     def _bin(self, values: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        return np.clip(((values - self._low) / self._width).astype(np.intp), 0, _BINS - 1)
+        return np.asarray(np.clip(((values - self._low) / self._width).astype(np.intp), 0, _BINS - 1))
 
 
 def _split(values: Floats) -> float:

@@ -157,7 +157,7 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
         means = np.array([mine.mean() for mine in times])
         figures.append(FigureOfFit(f"{name}: a call takes", "s", float(measured.mean()), means, 0.0))
     refused = np.mean([each.outcome == "overload" for each in fit.prepared.attempts])
-    shares = np.array([np.mean([span.refused for span in spans] or [0.0]) for spans in runs])
+    shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
     figures.append(FigureOfFit("refused calls:", "%", float(refused), shares, _LITTLE))
     return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
 
