@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from balancer_simulator import EndpointModel, Lognormal, Scenario, SlowSpells
+from balancer_simulator.fitting.callers import load_shape
 from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.drift import drift_of, spells_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
@@ -126,6 +127,20 @@ def test_what_the_data_do_not_carry_is_said_and_not_fitted() -> None:
     ]
     lines = list(fit_lines(fit_trace(replace(steady, attempts=late))))
     assert any("http://a/: since 30" in line or "http://a/: since 29" in line for line in lines), lines
+
+
+def test_the_shape_of_the_load_is_told() -> None:
+    rng = np.random.default_rng(6)
+    even = [load_shape(np.sort(rng.uniform(0.0, 100.0, 3000))) for _ in range(50)]
+    assert sum(each is not None for each in even) <= 2
+    grows = load_shape(100.0 * np.sort(rng.uniform(0.0, 1.0, 3000)) ** 0.5)
+    assert grows is not None
+    assert grows.kind == "trend"
+    assert grows.most_per_s > 2 * grows.least_per_s
+    hours = rng.choice(24, 6000, p=np.repeat([0.01, 0.07], [16, 8]) / 0.72) + 24 * rng.integers(0, 4, 6000)
+    daily = load_shape(np.sort(3600.0 * (hours + rng.random(6000))))
+    assert daily is not None
+    assert daily.kind == "daily"
 
 
 # -- outages --------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from balancer_simulator.fitting.callers import have_several_at_once
+from balancer_simulator.fitting.callers import have_several_at_once, load_shape
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
@@ -52,6 +52,13 @@ def fit_lines(fit: Fit) -> Iterator[str]:
 
 def changes(fit: Fit) -> Iterator[str]:
     """Yield how the times of endpoints change in the course of the trace, beyond what the fit has of it."""
+    pattern = fit.caller_pattern
+    if pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
+        how = {"trend": "changes little by little", "daily": "depends on the hour", "uneven": "is uneven"}[shape.kind]
+        yield (
+            f"the load {how}, from {shape.least_per_s:.3g} to {shape.most_per_s:.3g} requests/s; the fit has the "
+            "arrivals as recorded"
+        )
     for name, each in fit.endpoints.items():
         drift = each.drift
         if drift is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
-from balancer_simulator.fitting.description import runs_line
+from balancer_simulator.fitting.description import changes, runs_line
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.goodness import goodness_of_fit
@@ -203,6 +203,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
         return
     if line := runs_line(source):
         yield line if tasks else f"{line}; tasks is the sum of all, {source.asked}, unless you give --tasks"
+    yield from (f"not stationary: {line}" for line in changes(source))
     if shown := _of_problems(source):
         workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
