@@ -96,7 +96,9 @@ class ObservedFaults:
 def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]] = ()) -> tuple[ObservedFaults, Bools]:
     """Return the faults, and which calls were in an outage. An outage that `notices` tell lasts as long as they say."""
     ended, quick = ~calls.open, calls.quick
-    order = np.flatnonzero(ended)[np.argsort(calls.ended_s[ended], kind="stable")]  # a crash ends calls together
+    # A crash ends calls together that began one by one; a call that fails at once shows the state at its begin.
+    shown_s = np.where(calls.failed & ~quick, calls.ended_s, calls.begun_s)
+    order = np.flatnonzero(ended)[np.argsort(shown_s[ended], kind="stable")]
     failed = calls.failed[order]
     inside = np.zeros(len(calls), dtype=np.bool_)
     outages = [ObservedOutage(from_s, to_s, 0, over) for from_s, to_s, over in notices]
@@ -110,6 +112,7 @@ def observed_faults_of(calls: Calls, notices: Sequence[tuple[float, float, bool]
         to_s = float(calls.ended_s[places].max())
         next_s = max(to_s, float(calls.begun_s[order[last + 1]])) if over else np.inf
         inside[places] = True
+        inside |= calls.failed & (calls.ended_s >= from_s) & (calls.ended_s <= to_s)
         if over:  # it ended at an unknown instant, as a pool may have delayed the next call
             to_s = (to_s + next_s) / 2
         if not any(from_s <= until_s and next_s >= since_s for since_s, until_s, _ in notices):
