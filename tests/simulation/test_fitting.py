@@ -22,7 +22,7 @@ from balancer_simulator import (
 from balancer_simulator.fitting.callers import caller_pattern_of
 from balancer_simulator.fitting.calls import prepare_trace, until
 from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
-from balancer_simulator.fitting.endpoint import rate_of
+from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.fitting.survival import beyond, quantile_means

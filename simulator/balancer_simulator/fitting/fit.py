@@ -15,7 +15,8 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
 from balancer_simulator.fitting.drift import Spells
-from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores, rate_of
+from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores
+from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.refusals import ObservedRefusals
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
