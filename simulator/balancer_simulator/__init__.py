@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         FailWithin,
         FastFail,
         Host,
+        SlowSpells,
         SlowWithin,
         Warmup,
     )
@@ -88,6 +89,7 @@ __all__ = [
     "Record",
     "Requests",
     "Scenario",
+    "SlowSpells",
     "SlowWithin",
     "Stage",
     "Study",
@@ -130,6 +132,7 @@ _HOMES = {
         "FailWithin",
         "FastFail",
         "Host",
+        "SlowSpells",
         "SlowWithin",
         "Warmup",
     ),

@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from balancer.values.urls import identity_of
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, FastFail, Fault, TimedFault
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, FastFail, Fault, SlowSpells, TimedFault
 from balancer_simulator.scenario.fields import ScenarioFields, twice
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Tasks
 
@@ -210,6 +210,7 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
     """Return times so short that a run never ends, because callers ask again at once."""
     requests = scenario.requests
     quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
+    quick += [(f"endpoints[{n}].refuse_s", model.refuse_s) for n, model in enumerate(scenario.endpoints)]
     limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
     limits += [
         (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
@@ -270,3 +271,6 @@ def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
     for place, model, fault in _faults_of(scenario):
         if isinstance(fault, CrashRepair):
             yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)
+        if isinstance(fault, SlowSpells):
+            cycle_s = fault.between.mean_s + fault.lasts.mean_s
+            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / cycle_s
