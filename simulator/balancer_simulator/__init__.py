@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         FastFail,
         Host,
         SlowWithin,
+        Vacation,
         Warmup,
     )
     from balancer_simulator.scenario.fields import ClusterModel, Outage, Policy
@@ -44,11 +45,13 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.workload import (
         Arrivals,
         Batch,
+        Bulk,
         Closed,
         Kind,
         OnOff,
         Poisson,
         Requests,
+        Retrial,
         Stage,
         Tasks,
     )
@@ -62,6 +65,7 @@ __all__ = [
     "Backtest",
     "Batch",
     "BoundedPareto",
+    "Bulk",
     "Change",
     "Closed",
     "ClusterModel",
@@ -87,6 +91,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Requests",
+    "Retrial",
     "Scenario",
     "SlowWithin",
     "Stage",
@@ -94,6 +99,7 @@ __all__ = [
     "StudyProgress",
     "Sweep",
     "Tasks",
+    "Vacation",
     "Warmup",
     "backtest",
     "fit_trace",
@@ -131,13 +137,14 @@ _HOMES = {
         "FastFail",
         "Host",
         "SlowWithin",
+        "Vacation",
         "Warmup",
     ),
     "scenario.fields": ("ClusterModel", "Outage", "Policy"),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
-    "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage", "Tasks"),
+    "scenario.workload": ("Arrivals", "Batch", "Bulk", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Retrial", "Stage", "Tasks"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -218,7 +218,7 @@ class ScenarioFields(CheckedInPython):
         """
         rate = getattr(self.workload, "rate_per_s", None)
         fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
-        if rate is None or fickle or any(kind.acquire_timeout_s for kind in self.requests.kinds):
+        if rate is None or fickle or any(kind.acquire_timeout_s or kind.patience for kind in self.requests.kinds):
             return False
         return bool(rate >= self._most_rate * (1 - _ROUNDING))
 
