@@ -144,7 +144,19 @@ _HOMES = {
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
-    "scenario.workload": ("Arrivals", "Batch", "Bulk", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Retrial", "Stage", "Tasks"),
+    "scenario.workload": (
+        "Arrivals",
+        "Batch",
+        "Bulk",
+        "Closed",
+        "Kind",
+        "OnOff",
+        "Poisson",
+        "Requests",
+        "Retrial",
+        "Stage",
+        "Tasks",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

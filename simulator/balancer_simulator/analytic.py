@@ -5,8 +5,8 @@ Plain arithmetic on floats: no randomness, no clock, and only the standard libra
 - Queues in steady state: one line, Poisson arrivals, first come first served. The mean wait of M/M/1, M/M/c and M/G/1,
   and the distribution of the wait if it is exponential. A queue is given by its utilisation `rho`, the used share of
   its servers' time, not by its arrival rate: then 1 - rho, by which every formula divides, is exact.
-- Queues with something more: impatient callers, arrivals in bulk, servers that break down or take vacations, clients that
-  try again, and the shortest job first.
+- Queues with something more: impatient callers, arrivals in bulk, servers that break down or take vacations, clients
+  that try again, and the shortest job first.
 - Closed network: a fixed number of customers that visit a few stations for ever. Throughput, sojourn and utilisation
   when W workers, each with one request out or in thought, choose an endpoint at random every time. Service is
   exponential, one server a station, first come first served.

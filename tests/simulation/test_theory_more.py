@@ -1,4 +1,4 @@
-"""The simulator against queueing theory, beyond plain queues: impatience, bulk arrivals, breakdowns, vacations, retrials.
+"""The simulator against queueing theory beyond plain queues: impatience, bulks, breakdowns, vacations, retrials.
 
 As in `test_theory`: each figure must agree with a closed form, and not with that for calls that take 5% more or less.
 """
@@ -48,7 +48,9 @@ def test_exponential_patience_is_erlang_a() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [{"acquire_timeout_s": 2.0}, {"patience": {"kind": "deterministic", "mean_s": 2.0}}], ids=lambda k: [*k][0]
+    "kind",
+    [{"acquire_timeout_s": 2.0}, {"patience": {"kind": "deterministic", "mean_s": 2.0}}],
+    ids=lambda kind: next(iter(kind)),
 )
 def test_constant_patience_is_barrers(kind: dict[str, Any]) -> None:
     scenario = poisson(1.1, 8_000, 50.0, endpoints=[{"url": "server"}], requests={"kinds": [kind]})
@@ -110,7 +112,9 @@ def test_work_that_repeats_after_a_breakdown() -> None:
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("length", [exponential(2.0), {"kind": "deterministic", "mean_s": 2.0}], ids=lambda v: v["kind"])
+@pytest.mark.parametrize(
+    "length", [exponential(2.0), {"kind": "deterministic", "mean_s": 2.0}], ids=lambda v: v["kind"]
+)
 def test_vacations_are_added_to_the_wait(length: dict[str, Any]) -> None:
     away = {"kind": "vacation", "length": length}
     model = {"url": "server", "faults": [away]}
@@ -131,9 +135,7 @@ def test_vacations_are_added_to_the_wait(length: dict[str, Any]) -> None:
 @pytest.mark.parametrize("pause_s", [0.5, 3.0])
 def test_clients_that_try_again_are_a_retrial_queue(pause_s: float) -> None:
     retrial = {"pause": exponential(pause_s)}
-    scenario = poisson(
-        0.5, 9_000, 200.0, endpoints=[{"url": "server"}], max_waiters=0, requests={"retrial": retrial}
-    )
+    scenario = poisson(0.5, 9_000, 200.0, endpoints=[{"url": "server"}], max_waiters=0, requests={"retrial": retrial})
     records = runs(scenario, "fifo")
     hold(sojourns(records), lambda s: retrials(0.5 * s, s, pause_s=pause_s), error=0.03)
     assert not any(record.lost or record.timed_out for record in records)

@@ -19,7 +19,15 @@ from balancer_simulator.run.record import ClusterRecord
 from balancer_simulator.world.calendar import after
 from balancer_simulator.world.task import Task, Worker
 
-__all__ = ["BASELINES", "AlwaysFirst", "LeaseListener", "LeasePerCall", "OldGlobalQueue", "REPLACED", "ShortestJobFirst"]
+__all__ = [
+    "BASELINES",
+    "REPLACED",
+    "AlwaysFirst",
+    "LeaseListener",
+    "LeasePerCall",
+    "OldGlobalQueue",
+    "ShortestJobFirst",
+]
 
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 

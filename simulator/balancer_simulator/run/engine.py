@@ -383,6 +383,7 @@ class Simulation:
             raise
         counts.leave_open(self._env.now)
         finished = self._source.finished and counts.all_over
+        numbers = tuple(measured.numbers)
         end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
@@ -402,9 +403,10 @@ class Simulation:
             bound_s=self._bound_s,
             timeline=measured.timeline(),
             servers=measured.servers(end_s),
-            kinds=counts.of_kinds(),
+            kinds=counts.of_kinds(numbers),
             spans=tuple(self._spans or ()),
             under_way=tuple(measured.under_way),
+            numbers=numbers,
             cluster=self._discipline.record(),
         )
 

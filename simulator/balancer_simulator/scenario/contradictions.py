@@ -78,6 +78,8 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
             "within: the work is recorded, so every replication is the same sample; leave it out, or give "
             "workload.resample_s"
         )
+    if scenario.precision is not None and scenario.within is not None:
+        found.append("precision: found it beside within, which adds replications instead; give one of the two")
     if scenario.within is not None and scenario.most_replications < scenario.replications:
         found.append(
             f"most_replications is {scenario.most_replications} and replications {scenario.replications}; it must not "
@@ -149,8 +151,8 @@ def _halting_amiss(scenario: ScenarioFields) -> list[str]:
         hosts = {model.endpoint(url).host for url in model.urls}
         if model.halts and any(host in scenario.hosts for host in hosts):
             found.append(
-                f"endpoints[{number}].faults: work that waits for its server is not simulated on a host of [hosts]; leave "
-                "one of the two out"
+                f"endpoints[{number}].faults: work that waits for its server is not simulated on a host of [hosts]; "
+                "leave one of the two out"
             )
         vacations = sum(isinstance(fault, Vacation) for fault in model.faults)
         if vacations > 1:

@@ -243,8 +243,8 @@ class Kind(CheckedInPython):
     """A kind of request, with its share of all requests (shares are relative).
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
-    it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how long
-    it waits for an endpoint; or `patience`, from which this is drawn for each request.
+    it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
+    long it waits for an endpoint; or `patience`, from which this is drawn for each request.
     """
 
     name: str = "all"

@@ -245,7 +245,17 @@ class ServerParts:
 class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
-    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_halting", "_network", "_service", "_services", "_station")
+    __slots__ = (
+        "_call_timeout_s",
+        "_calls",
+        "_effects",
+        "_env",
+        "_halting",
+        "_network",
+        "_service",
+        "_services",
+        "_station",
+    )
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
         super().__init__(placer(env), url, model, served)

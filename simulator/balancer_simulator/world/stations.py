@@ -114,7 +114,7 @@ class HaltingTimer(Timer):
         self._away_s = max(self._away_s, self._env.now)
 
     def halt(self, *, repeats: bool) -> None:
-        """Let all jobs wait until as many calls of `resume`. With `repeats`, the work done so far counts for nothing."""
+        """Let all jobs wait until as many calls of `resume`. With `repeats`, the work done so far is lost."""
         self._halts += 1
         if self._halts > 1:
             return
@@ -145,7 +145,7 @@ class HaltingTimer(Timer):
         job.done()
 
     def _come_back(self, vacations: Iterator[float]) -> None:
-        """Halt until the end of the vacation that a first job finds. One that follows the last one at once finds none."""
+        """Halt until the end of the vacation that a first job finds; none if it follows the last one at once."""
         now = self._env.now
         if self._away_s >= now:
             return
