@@ -124,8 +124,8 @@ class ScenarioFields(CheckedInPython):
     warmup_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
     within: Annotated[float, Field(gt=0, lt=1)] | None = None
-    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     most_replications: Annotated[int, Field(ge=2, le=10_000)] = 100
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
