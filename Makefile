@@ -11,7 +11,7 @@ LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 .PHONY: run loop ray test more lowest quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
-	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
+	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
