@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Host,
         SlowSpells,
         SlowWithin,
+        Vacation,
         Warmup,
     )
     from balancer_simulator.scenario.fields import ClusterModel, Outage, Policy
@@ -45,11 +46,13 @@ if TYPE_CHECKING:
     from balancer_simulator.scenario.workload import (
         Arrivals,
         Batch,
+        Bulk,
         Closed,
         Kind,
         OnOff,
         Poisson,
         Requests,
+        Retrial,
         Stage,
         Tasks,
     )
@@ -63,6 +66,7 @@ __all__ = [
     "Backtest",
     "Batch",
     "BoundedPareto",
+    "Bulk",
     "Change",
     "Closed",
     "ClusterModel",
@@ -88,6 +92,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Requests",
+    "Retrial",
     "Scenario",
     "SlowSpells",
     "SlowWithin",
@@ -96,6 +101,7 @@ __all__ = [
     "StudyProgress",
     "Sweep",
     "Tasks",
+    "Vacation",
     "Warmup",
     "backtest",
     "fit_trace",
@@ -134,13 +140,26 @@ _HOMES = {
         "Host",
         "SlowSpells",
         "SlowWithin",
+        "Vacation",
         "Warmup",
     ),
     "scenario.fields": ("ClusterModel", "Outage", "Policy"),
     "scenario.scenario": ("Scenario", "load_scenario"),
     "studies.study": ("Study", "run_study"),
     "studies.sweep": ("Sweep", "run_sweep"),
-    "scenario.workload": ("Arrivals", "Batch", "Closed", "Kind", "OnOff", "Poisson", "Requests", "Stage", "Tasks"),
+    "scenario.workload": (
+        "Arrivals",
+        "Batch",
+        "Bulk",
+        "Closed",
+        "Kind",
+        "OnOff",
+        "Poisson",
+        "Requests",
+        "Retrial",
+        "Stage",
+        "Tasks",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -20,10 +20,11 @@ from balancer_simulator.scenario.endpoints import (
     Fault,
     SlowSpells,
     SlowWithin,
+    Vacation,
     Warmup,
 )
 from balancer_simulator.world.calendar import Place, after, placer
-from balancer_simulator.world.stations import ServiceStation, StationJob
+from balancer_simulator.world.stations import HaltingTimer, ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
 __all__ = [
@@ -106,11 +107,13 @@ class FaultEffects:
                 self.crashes.append(fault)
             case SlowSpells():
                 pass  # it comes as a `SpellEffect`
+            case Vacation():
+                pass  # its station has it
 
     def on_call(self, now: float) -> Effect:
         """Return the effect on a call that begins at `now`."""
         if self.down:
-            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
+            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes if crash.work == "fails"))
         for quick in self._quick:
             if quick.from_s <= now < quick.to_s and self._rng.random() < quick.probability:
                 return Effect(fails=True, quick_s=quick.after_s)
@@ -256,6 +259,7 @@ class ServerParts:
 
     Attributes:
         station: where its work is done.
+        halting: the same or a part of it, if work waits for it at times.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
@@ -264,6 +268,7 @@ class ServerParts:
     """
 
     station: ServiceStation
+    halting: HaltingTimer | None
     effects: FaultEffects
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
@@ -274,12 +279,23 @@ class ServerParts:
 class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
-    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
+    __slots__ = (
+        "_call_timeout_s",
+        "_calls",
+        "_effects",
+        "_env",
+        "_halting",
+        "_network",
+        "_service",
+        "_services",
+        "_station",
+    )
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
         super().__init__(placer(env), url, model, served)
         self._env = env
         self._station = parts.station
+        self._halting = parts.halting
         self._effects = parts.effects
         self._service = parts.service
         self._services = parts.services
@@ -324,6 +340,16 @@ class FaultyServer(SimulatedServer):
         for call in list(self._calls):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
+
+    def halt(self, *, repeats: bool) -> None:
+        """Let everything under way wait for `resume`; with `repeats`, to begin again."""
+        if self._halting is not None:
+            self._halting.halt(repeats=repeats)
+
+    def resume(self) -> None:
+        """End a halt."""
+        if self._halting is not None:
+            self._halting.resume()
 
     def _enter(self, call: _ServerCall) -> None:
         call.entered = True
