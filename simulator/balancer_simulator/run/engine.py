@@ -362,9 +362,9 @@ class Simulation:
         if self._spans is not None and len(self._spans) < self._kept.spans:
             part = task.worker.part if task.worker else "requests"
             url, ok = task.lease.endpoint.name, outcome not in _FAILURES
-            now = self._env.now
+            now, refused = self._env.now, outcome is Outcome.OVERLOAD
             self._spans.append(
-                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s)
+                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s, refused)
             )
 
     # -- the run -----------------------------------------------------------------------------------

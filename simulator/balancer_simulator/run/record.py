@@ -15,7 +15,8 @@ __all__ = ["CallSpan", "ClusterRecord", "EndpointRecord", "KindRecord", "Record"
 class CallSpan:
     """One call: its task and part, its endpoint, start and end in seconds, and whether it succeeded.
 
-    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`.
+    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`. `refused`: the endpoint
+    said that it was busy.
     """
 
     task: int
@@ -26,6 +27,7 @@ class CallSpan:
     ended_s: float
     ok: bool
     asked_s: float
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

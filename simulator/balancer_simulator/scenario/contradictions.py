@@ -13,6 +13,7 @@ from balancer_simulator.scenario.endpoints import (
     EndpointModel,
     FastFail,
     Fault,
+    SlowSpells,
     TimedFault,
     Vacation,
 )
@@ -268,6 +269,7 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
     """Return times so short that a run never ends, because callers ask again at once."""
     requests = scenario.requests
     quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
+    quick += [(f"endpoints[{n}].refuse_s", model.refuse_s) for n, model in enumerate(scenario.endpoints)]
     limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
     limits += [
         (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
@@ -331,3 +333,6 @@ def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
     for place, model, fault in _faults_of(scenario):
         if isinstance(fault, CrashRepair):
             yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)
+        if isinstance(fault, SlowSpells):
+            cycle_s = fault.between.mean_s + fault.lasts.mean_s
+            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / cycle_s

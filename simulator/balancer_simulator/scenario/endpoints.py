@@ -24,6 +24,7 @@ __all__ = [
     "Fault",
     "Host",
     "Positive",
+    "SlowSpells",
     "SlowWithin",
     "TimedFault",
     "Vacation",
@@ -64,6 +65,25 @@ class SlowWithin(TimedFault):
 
     kind: Literal["slow_within"] = "slow_within"
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
+class SlowSpells(CheckedInPython):
+    """Slow again and again: calls that begin in a spell take `factor` times as long.
+
+    Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
+    """
+
+    kind: Literal["slow_spells"] = "slow_spells"
+    between: Distribution
+    lasts: Distribution
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        for name, each in (("between", self.between), ("lasts", self.lasts)):
+            if not 0 < each.mean_s < math.inf:
+                raise ValueError(f"{name}: its mean is {each.mean_s:g} s; it must be more than 0")
+        return self
 
 
 class FailWithin(TimedFault):
@@ -117,7 +137,9 @@ class Warmup(CheckedInPython):
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
 
 
-Fault = Annotated[SlowWithin | FailWithin | FastFail | CrashRepair | Vacation | Warmup, Field(discriminator="kind")]
+Fault = Annotated[
+    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Vacation | Warmup, Field(discriminator="kind")
+]
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
@@ -131,6 +153,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
             Default: no limit.
         tells_load: each answer reports how much of it is used, and how many calls wait in it.
         retry_after_s: the rest that a refusal asks for, in seconds. Default: none.
+        refuse_s: seconds that a refusal takes.
         service: seconds of a call at speed 1, instead of the request's own work.
         services: the same for the calls of a kind, by its name; it comes before `service`.
         network: additional seconds of each call on the network.
@@ -145,6 +168,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
     parallel: Count | None = None
     refuse_beyond: Count | None = None
     retry_after_s: Positive | None = None
+    refuse_s: Seconds = 0.005
     tells_load: bool = False
     service: Distribution | None = None
     services: dict[str, Distribution] = Field(default_factory=dict)

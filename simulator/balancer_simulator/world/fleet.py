@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, Vacation
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells, Vacation
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after, placer
-from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer
+from balancer_simulator.world.server import (
+    CallEnded,
+    FaultEffects,
+    FaultyServer,
+    ServerParts,
+    SimulatedServer,
+    SpellEffect,
+)
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import HaltingTimer, QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "spell_effects"]
 
 
 class Fleet:
@@ -46,7 +53,8 @@ class Fleet:
         own = model.service or model.services
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._place, url, model, served)
-        effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
+        rng = self._streams.choices(Purpose.FAULTS, number, 0)
+        effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
         timer = self._halting_timer(number, model)
         station: ServiceStation = host or timer or Timer(self._env)
         parts = ServerParts(
@@ -81,6 +89,16 @@ class Fleet:
         if distribution is None:
             return None
         return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
+
+
+def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
+    """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
+    for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
+        phase, *drawn = (streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3))
+        between_s, lasts_s = (
+            durations(each, rng, 64) for each, rng in zip((fault.between, fault.lasts), drawn, strict=True)
+        )
+        yield SpellEffect(fault, between_s, lasts_s, phase.random())
 
 
 class _Flapping:
