@@ -33,6 +33,7 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls, PreparedTrace
+from balancer_simulator.fitting.notices import ToldOutage, began_s, inside_of
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
@@ -190,8 +191,8 @@ class ObservedFaults:
         return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
 
 
-def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
-    """Return the faults, and which calls were in an outage."""
+def observed_faults_of(calls: Calls, told: Sequence[ToldOutage] = ()) -> tuple[ObservedFaults, Bools]:
+    """Return the faults, and which calls were in an outage. Of an outage that notices tell, they tell the ends."""
     ended = ~calls.open
     order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
     failed = calls.failed[order]
@@ -206,6 +207,13 @@ def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
             to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
         outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
         inside[places] = True
+    for each in told:
+        from_s, to_s = began_s(calls, each), each.to_s
+        within = inside_of(calls, from_s, to_s)
+        outages = [one for one in outages if one.to_s < from_s or one.from_s > to_s]
+        outages.append(ObservedOutage(from_s, to_s, int(within.sum()), each.over))
+        inside |= within
+    outages.sort(key=lambda one: one.from_s)
     outside = ended & ~inside
     many = max(1, int(outside.sum()))
     quick = calls.quick
@@ -318,9 +326,9 @@ class EndpointFit:
         )
 
 
-def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
+def fit_endpoint(calls: Calls, told: Sequence[ToldOutage] = (), *, few: bool = False) -> EndpointFit:
     """Return the fit of `calls`, all of one endpoint. With `few`, no behaviour with several calls at once is fitted."""
-    troubles, inside = observed_faults_of(calls)
+    troubles, inside = observed_faults_of(calls, told)
     sound = calls.only(calls.worked & ~inside)
     # A call that is open since before an outage belongs to the outage, not to the work.
     if any(not outage.over for outage in troubles.outages):

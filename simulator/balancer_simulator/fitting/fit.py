@@ -15,6 +15,7 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
 from balancer_simulator.fitting.endpoint import EndpointFit, Member, fit_endpoint, host_cores, members_of, rate_of
+from balancer_simulator.fitting.notices import told_outages
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
@@ -255,10 +256,11 @@ def fit_trace(trace: Trace) -> Fit:
     """
     try:
         prepared = prepare_trace(trace)
-        members = members_of(prepared)
+        members, told = members_of(prepared), told_outages(prepared)
         found = {
             member.name: fit_endpoint(
                 prepared.by_endpoint.get(member.name) or calls_of(member.name, [], prepared.kinds, None),
+                told.get(member.name, ()),
                 few=prepared.ended < FEWEST,
             )
             for member in members
