@@ -1,5 +1,6 @@
 """`balancer trace`: a summary of a trace, and conversion of other programs' logs into one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 from balancer.errors import ConfigError
 from balancer.observing.traces.files import Trace, read_trace, write_trace
 from balancer.observing.traces.histograms import histogram_lines, histograms_of, looks_like_metrics
-from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, from_csv, import_logs, log_lines
+from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, from_csv, import_logs, lines_in
 from balancer.observing.traces.summary import NOT_IMPORTED, summary_lines, summary_of
 from balancer.values.wording import did_you_mean
 
@@ -17,6 +18,7 @@ __all__ = ["trace_data", "trace_lines"]
 _SOURCES: Final = (*FORMATS, "csv", "prometheus")
 _OWN: Final = ('{"row"', "SQLite format 3", "PAR1")  # how the files of `read_trace` begin
 _WITH_COLUMNS: Final = ("csv", "envoy-json", "caddy")
+_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "|\n|$)')
 _LOOKED_AT: Final = 2**16  # characters
 
 
@@ -41,7 +43,7 @@ def trace_data(
     if source == "prometheus" or (source is None and looks_like_metrics(begins)):
         if out is not None:
             raise ConfigError("--out: histograms have no single calls, so they are no trace; leave it out")
-        return histograms_of("\n".join(log_lines(path)), str(path))
+        return histograms_of("\n".join(lines_in(path)), str(path))
     if source == "csv":
         return _table(path, _columns_of(columns), out)
     if source is not None or (begins and not begins.startswith(_OWN)):
@@ -49,6 +51,11 @@ def trace_data(
         log = import_logs(paths, source, options)
         if log is not None:
             return {**_written(log.trace, paths, out), **_said(log)}
+        if _COMBINED.match(begins):
+            raise ConfigError(
+                f"{path}: is an access log in the combined format, which names no upstream server; add "
+                "$upstream_addr and times to the log_format, and name it with --from nginx --format"
+            )
     for option, given in (("--format", log_format), ("--column", columns), ("--zone", zone)):
         if given:
             raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
@@ -79,7 +86,7 @@ def _beginning(path: Path) -> str:
     """Return the first characters of a file, or of what is packed in it; nothing of one that cannot be read."""
     try:
         text = ""
-        for line in log_lines(path):
+        for line in lines_in(path):
             text += f"{line[:_LOOKED_AT]}\n"
             if len(text) > _LOOKED_AT:
                 break

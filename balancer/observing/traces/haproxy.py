@@ -205,7 +205,8 @@ class _HAProxyLog(LogReader):
         )
         if found[2]:
             return second_s + float(found[2])
-        return max(second_s, min(self._last_s, second_s + 0.999))  # the header has whole seconds only
+        # The header has whole seconds only. The notice was written after the line before.
+        return self._last_s if second_s <= self._last_s < second_s + 1 else second_s
 
     def _in_year(self, text: str, year: int) -> float:
         month, day, clock = _MONTHS.index(text[:3]) + 1, int(text[4:6]), text[7:]

@@ -44,6 +44,7 @@ __all__ = [
     "from_haproxy",
     "from_nginx",
     "import_logs",
+    "lines_in",
 ]
 
 FORMATS: Final = {each.name: each for each in (HAPROXY, NGINX, *PROXIES, *MODEL_SERVERS, OTLP)}
@@ -125,7 +126,7 @@ def _run(trace: Trace, form: LogFormat) -> dict[str, Any]:
     """Return the first row of the run. A log does not say the strategy, nor capacities."""
     begun_s = min(each.asked_s for each in trace.attempts)
     hosts = {each.endpoint: each.host for each in trace.attempts}
-    endpoints = [
+    endpoints: list[dict[str, Any]] = [
         {"name": name, "host": hosts[name], "capacity": None, "weight": None, "labels": []} for name in sorted(hosts)
     ]
     return {
@@ -175,7 +176,7 @@ class _Unread:
     why: str
 
 
-def log_lines(path: str | PathLike[str]) -> Iterator[str]:
+def lines_in(path: str | PathLike[str]) -> Iterator[str]:
     """Yield the lines of a file, which may be gzipped, without their ends. A cut gzip file ends where it was cut.
 
     Raises:
@@ -197,7 +198,7 @@ def log_lines(path: str | PathLike[str]) -> Iterator[str]:
 
 def _items_of(path: str | PathLike[str], shape: str) -> Iterator[tuple[str, Any]]:
     """Yield what readers get, each with its place: lines, objects of JSON, or rows of a table."""
-    name, lines = fspath(path), log_lines(path)
+    name, lines = fspath(path), lines_in(path)
     if shape == "lines":
         yield from ((f"{name}:{place}", line) for place, line in enumerate(lines, start=1) if line.strip())
     elif shape == "csv":

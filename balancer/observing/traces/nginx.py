@@ -44,10 +44,10 @@ class _NginxLog(LogReader):
         self._pattern = _pattern_of(self._format)
 
     def read(self, item: str) -> Iterator[Row]:
+        if _ERROR_LOG.match(item):
+            raise LeftOut("of nginx's error log")
         match = self._pattern.match(item)
         if match is None:
-            if _ERROR_LOG.match(item):
-                raise LeftOut("of nginx's error log")
             raise ValueError(f"found {shown_line(item)!r}, which does not have the format {self._format!r}; {_ADVICE}")
         found = match.groupdict()
         addresses = _SEVERAL.split(found["upstream_addr"].strip())
@@ -57,6 +57,7 @@ class _NginxLog(LogReader):
         taken = [_seconds(text) for text in _SEVERAL.split(found["upstream_response_time"].strip())]
         if len(taken) != len(addresses):
             raise ValueError(f"found {len(addresses)} upstreams and {len(taken)} upstream times; {_ADVICE}")
+        _seconds(found.get("request_time", "-"))  # no more than a check that the format is the right one
         begun_s = ended_s - sum(taken)  # the rest of $request_time went to the client: nginx has no queue
         tries = [(a, t, o, s) for a, t, o, s in zip(addresses, taken, _outcomes(found, len(taken)),
                  _servers_s(found, len(taken)), strict=True) if ":" in a]  # fmt: skip

@@ -109,8 +109,8 @@ class _EnvoyLog(_ProxyLog):
         )
         if took_s is None:
             raise ValueError("found no duration; it must be milliseconds, under the key duration")
-        tries = said.get("UPSTREAM_REQUEST_ATTEMPT_COUNT")
-        if str(tries).isascii() and str(tries).isdigit() and int(tries) > 1:
+        tries = str(said.get("UPSTREAM_REQUEST_ATTEMPT_COUNT"))
+        if tries.isascii() and tries.isdigit() and tries.strip("0") not in ("", "1"):
             self.notes[OTHER_SERVER] += 1
         flags = set(str(said["RESPONSE_FLAGS"] or "-").split(","))
         outcome = outcome_of(said["RESPONSE_CODE"])
