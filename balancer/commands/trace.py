@@ -16,7 +16,7 @@ from balancer.values.wording import did_you_mean
 __all__ = ["trace_data", "trace_lines"]
 
 _SOURCES: Final = (*FORMATS, "csv", "prometheus")
-_OWN: Final = ('{"row"', "SQLite format 3", "PAR1")  # how the files of `read_trace` begin
+_OWN: Final = (b'{"row"', b"SQLite format 3", b"PAR1")  # how the files of `read_trace` begin
 _WITH_COLUMNS: Final = ("csv", "envoy-json", "caddy")
 _COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "|\n|$)')
 _LOOKED_AT: Final = 2**16  # characters
@@ -39,14 +39,14 @@ def trace_data(
         ConfigError: a file cannot be read or written, or options do not fit together.
     """
     _check(source, log_format, columns)
-    path, begins = paths[0], "" if paths[0].is_dir() else _beginning(paths[0])
+    path, begins = paths[0], _beginning(paths[0])
     if source == "prometheus" or (source is None and looks_like_metrics(begins)):
         if out is not None:
             raise ConfigError("--out: histograms have no single calls, so they are no trace; leave it out")
         return histograms_of("\n".join(lines_in(path)), str(path))
     if source == "csv":
         return _table(path, _columns_of(columns), out)
-    if source is not None or (begins and not begins.startswith(_OWN)):
+    if source is not None or begins:
         options = LogOptions(_zone_of(zone), log_format, _columns_of(columns))
         log = import_logs(paths, source, options)
         if log is not None:
@@ -83,14 +83,19 @@ def _check(source: str | None, log_format: str | None, columns: Sequence[str]) -
 
 
 def _beginning(path: Path) -> str:
-    """Return the first characters of a file, or of what is packed in it; nothing of one that cannot be read."""
+    """Return the first characters of a log, or of what is packed in it; nothing of a trace, or of what is no file."""
     try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            if file.read(16).startswith(_OWN):
+                return ""
         text = ""
         for line in lines_in(path):
             text += f"{line[:_LOOKED_AT]}\n"
             if len(text) > _LOOKED_AT:
                 break
-    except ConfigError:
+    except (ConfigError, OSError, ValueError):  # ValueError: a path with a NUL
         return ""
     return text
 

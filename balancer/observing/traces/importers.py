@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import math
+import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 from os import PathLike, fspath
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 from balancer.errors import ConfigError
@@ -183,6 +185,9 @@ def lines_in(path: str | PathLike[str]) -> Iterator[str]:
         ConfigError: it cannot be read.
     """
     try:
+        mode = os.stat(path).st_mode
+        if not S_ISREG(mode) and not S_ISDIR(mode):
+            raise ConfigError(f"{fspath(path)}: is a pipe or a device; save the log as a file first")
         with open(path, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         opened: Any = gzip.open if packed else open

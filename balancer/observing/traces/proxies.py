@@ -53,7 +53,7 @@ class _ProxyLog(LogReader):
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 # The default of Envoy; Istio's default has three fields more after the flags.
 _ENVOY: Final = re.compile(
-    rf"\[(?P<start>[^\]]+)\] {_QUOTED} (?P<code>\d+|-) (?P<flags>\S+) (?:\S+ (?:\S+|{_QUOTED}) {_QUOTED} )?"
+    rf"\[(?P<start>[^\[\]]{{1,60}})\] {_QUOTED} (?P<code>\d+|-) (?P<flags>\S+) (?:\S+ (?:\S+|{_QUOTED}) {_QUOTED} )?"
     rf"(?:\d+|-) (?:\d+|-) (?P<duration>\d+|-) (?P<service>\d+|-) {_QUOTED} {_QUOTED} {_QUOTED} {_QUOTED} "
     r'"(?P<host>[^"]*)"'
 )
