@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from datetime import UTC
 from pathlib import Path
+from time import process_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -554,3 +555,21 @@ def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> No
 def test_what_cannot_be_read_is_one_line(options: list[Any], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         run(*map(str, options))
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_no_line_takes_long_to_refuse(form: str, tmp_path: Path) -> None:
+    begins = (
+        '[29/Nov/2026:03:11:05 +0000] "',
+        "[29/Nov/2026:03:11:05.111] w b/s ",
+        "Server ",
+        "Finish: obj=",
+        '[x] "',
+        "",
+    )
+    signs = ('"', "[", "a/b ", "1/", 'a\\"', "{", "'meta_info': {")
+    lines = [begin + sign * 10_000 for begin in begins for sign in signs]
+    began_s = process_time()
+    with contextlib.suppress(ConfigError):
+        import_logs([write(tmp_path, *lines)], form)
+    assert process_time() - began_s < 20, "it is below a second where time grows with the length, and minutes otherwise"
