@@ -9,7 +9,7 @@ from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after, placer
-from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer
+from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer, Stirred
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
@@ -19,6 +19,8 @@ __all__ = ["Fleet"]
 
 class Fleet:
     """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
+
+    `stirred` has the servers where a call began or ended since somebody last cleared it, and their own `stirred`.
 
     Args:
         env: virtual time.
@@ -34,6 +36,7 @@ class Fleet:
         self._streams = streams
         self._most_leases = scenario.most_leases
         self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
+        self.stirred: Stirred = []
         self.servers: dict[str, SimulatedServer] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
         }
@@ -45,7 +48,7 @@ class Fleet:
         timeout_s = self._scenario.requests.call_timeout_s
         own = model.service or model.services
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
-            return SimulatedServer(self._place, url, model, served)
+            return SimulatedServer(self._place, number, url, model, served, self.stirred)
         effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
         station: ServiceStation = host or Timer(self._env)
         parts = ServerParts(
@@ -56,7 +59,7 @@ class Fleet:
             network=self._durations(model.network, Purpose.NETWORK, number),
             call_timeout_s=timeout_s,
         )
-        server = FaultyServer(self._env, url, model, served, parts)
+        server = FaultyServer(self._env, number, url, model, served, self.stirred, parts)
         for which, crash in enumerate(effects.crashes, start=1):
             _Flapping(self._env, server, effects, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
                 model.from_s
