@@ -5,11 +5,11 @@ time to the core, with the time, and acts on the result. There is no process per
 """
 
 import gc
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Final
+from typing import Final
 
 from simpy import Environment
 
@@ -42,6 +42,7 @@ __all__ = ["Observer", "Simulation", "simulate_once"]
 Observer = Callable[[Task, Lease], None]
 """Told of every grant, as it is made."""
 
+_NEW_OBJECTS: Final = 100_000  # that are there before a collection during a run; some 10 MB
 _SUCCESS: Final = Outcome.SUCCESS  # looked up once, because attributes of an Enum are slow
 _FAILURES: Final = (Outcome.FAILURE, Outcome.OVERLOAD)
 
@@ -69,37 +70,26 @@ def simulate_once(
         ConfigError: there is no such strategy, or an option is wrong.
     """
     kept = _Kept(spans, observer, looks)
-    with _RareCollections():
+    with _rare_collections():
         return Simulation(scenario, policy, replication, registry or default_registry(), kept).record()
 
 
-class _RareCollections:
-    """A block in which the garbage collector looks seldom; it is shared by runs in several threads.
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector look seldom during the block.
 
     A run makes next to no cycles of references. So a collection finds nothing, and takes the longer the more endpoints
     and requests there are: with ten thousand endpoints, a quarter of the time.
     """
-
-    _NEW_OBJECTS: Final = 100_000  # that are there before a collection; some 10 MB
-    _lock: ClassVar = threading.Lock()
-    _inside: ClassVar = 0
-    _before: ClassVar = (0, 0, 0)
-
-    def __enter__(self) -> None:
-        own = _RareCollections
-        with own._lock:
-            own._inside += 1
-            if own._inside == 1:
-                own._before = gc.get_threshold()
-                if own._before[0]:  # 0: it is off
-                    gc.set_threshold(max(own._before[0], self._NEW_OBJECTS), *own._before[1:])
-
-    def __exit__(self, *raised: object) -> None:
-        own = _RareCollections
-        with own._lock:
-            own._inside -= 1
-            if not own._inside:
-                gc.set_threshold(*own._before)
+    before = gc.get_threshold()
+    if before[0]:  # 0: it is off
+        gc.set_threshold(max(before[0], _NEW_OBJECTS), *before[1:])
+    during = gc.get_threshold()
+    try:
+        yield
+    finally:
+        if gc.get_threshold() == during:  # else another one has changed it, perhaps a run in another thread that ended
+            gc.set_threshold(*before)
 
 
 @dataclass(frozen=True, slots=True)
