@@ -70,7 +70,7 @@ class HandOff:
         self, request: Request, now: float, deadline_s: float, priority: int, wake: Callable[[], object]
     ) -> Waiter:
         """Queue a request; see `Core.wait`."""
-        if not self._ledger.could_serve(request):
+        if not self.waiters.asked(request) and not self._ledger.could_serve(request):
             raise self._ledger.why_not(request)
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout

@@ -142,7 +142,7 @@ class HealthWatch:
             self._add(record, record.fresh, record.fresh_until_s)
             if len(record.batches) > _MOST_BATCHES:
                 self._book(record, now)
-        self._add(record, 1, now)
+        record.fresh = 1
         record.look_s = record.fresh_until_s = now + self._batch_s
         return True
 
@@ -403,9 +403,9 @@ class HealthWatch:
         record.batches.append((successes, at_s))
         record.fresh = 0
         record.good += successes
-        record.row += successes
+        record.row = row = record.row + successes
         record.failing = False
-        if record.row >= _FORGIVEN_AFTER:
+        if row >= _FORGIVEN_AFTER:
             record.bad_probes = 0
 
 

@@ -148,11 +148,15 @@ class OwnRate(OutlierTest):
 
     def booked(self, record: HealthRecord, batches: Batches) -> None:
         """Count successes. They are a little old, so each counts a little too much."""
-        counts = self._counts[record]
+        counts, decay_s = self._counts[record], self._decay_s
+        since_s, known, failures = counts.since_s, counts.successes, counts.failures
         for successes, at_s in batches:
-            if at_s > counts.since_s:
-                self._fade(counts, at_s)
-            counts.successes += successes
+            if at_s > since_s:
+                fade = math.exp((since_s - at_s) / decay_s)
+                known, failures, since_s = known * fade + successes, failures * fade, at_s
+            else:
+                known += successes
+        counts.since_s, counts.successes, counts.failures = since_s, known, failures
 
     def failed(self, record: HealthRecord, now: float) -> bool:
         """Count a failure, and test the rate."""

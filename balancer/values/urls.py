@@ -17,8 +17,10 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _RANGE = re.compile(r"\{\d+\.\.\d+\}")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#\[\]]+):\d+(/.*)?")
 _KNOWN_BY_HEART: Final = 16_384  # cached names, so that the exclusions of a retry need no parsing
+_RANGES_BY_HEART: Final = 16  # each may stand for thousands of names
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _BOUNDS = re.compile(r"(\d+)\.\.(\d+)")
+_AFTER_AUTHORITY = re.compile(r"[/?#]")
 _MOST = 10_000
 
 
@@ -109,7 +111,7 @@ def _default_port(scheme: str) -> int | None:
 
 def _authority(rest: str) -> str:
     """Return the part of what follows "://" that names the server."""
-    return re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return _AFTER_AUTHORITY.split(rest, maxsplit=1)[0]
 
 
 def _password_in(url: str) -> bool:
@@ -137,6 +139,11 @@ def expand_range(name: str) -> list[str]:
     Raises:
         ValueError: a range is malformed or runs backwards, or the name stands for more than 10 000.
     """
+    return list(_expanded(name))
+
+
+@lru_cache(_RANGES_BY_HEART)
+def _expanded(name: str) -> tuple[str, ...]:
     parts = _BRACES.split(name)  # text, content of braces, text, and so on
     fixed, ranges = parts[::2], parts[1::2]
     if "{" in "".join(fixed) or "}" in "".join(fixed):
@@ -147,10 +154,10 @@ def expand_range(name: str) -> list[str]:
         size *= len(numbers)
     if size > _MOST:
         raise ValueError(f"{name!r} stands for {size} names; at most {_MOST} are allowed")
-    return [
+    return tuple(
         "".join(part for pair in zip(fixed, (*chosen, ""), strict=True) for part in pair)
         for chosen in product(*choices)
-    ]
+    )
 
 
 def _numbers(text: str, name: str) -> list[str]:

@@ -8,13 +8,15 @@ last two know servers that are all alike and a line, no pool: they are what can 
 time, and ratios are taken within a turn.
 Their mean waits are shown beside Erlang C's, so that nobody is quick by being wrong; those of SimPy and of the heap
 are made of the same random numbers, and are the same. A second table has a request at 10, 1 000 and 10 000 endpoints,
-each with one slot and as busy.
+each with one slot and as busy. A third one has the runs of a study in one process and in two, as with `--jobs 2`.
 """
 
 import heapq
+import os
 import platform
 import random
 import statistics
+import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Generator
@@ -29,6 +31,7 @@ from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Poisson
+from balancer_simulator.studies.parallel import Order, run_orders
 
 from tests.benchmarks.harness import Row, in_turns, options, show, timed
 
@@ -200,6 +203,51 @@ def report_growth(customers: int, turns: int) -> None:
     )
 
 
+def report_jobs(customers: int, runs: int, turns: int) -> None:
+    """Print what runs of a study cost in one process and in two, beside the textbook model in one.
+
+    By CPU time, each process has a core for itself, and its start counts. By the clock, other programs count too.
+    """
+
+    orders = [Order(_scenario(customers, 1), FIFO, number) for number in range(runs)]
+
+    def contender(act: Callable[[], object]) -> Callable[[], tuple[float, float]]:
+        def run() -> tuple[float, float]:
+            cpu_s = _cpu_s()
+            wall_s = timed(act, time.perf_counter)
+            return wall_s, _cpu_s() - cpu_s
+
+        return run
+
+    one, two, book = (
+        contender(act)
+        for act in (
+            partial(run_orders, orders, jobs=1),
+            partial(run_orders, orders, jobs=2),
+            lambda: [textbook(customers, 1 + number) for number in range(runs)],
+        )
+    )
+    found = [(one(), two(), book()) for _ in range(turns)]
+
+    def ratio(name: int, to: int, clock: int, cores: int = 1) -> str:
+        return f"{statistics.median(cores * turn[to][clock] / turn[name][clock] for turn in found):.2f}"
+
+    show(
+        "processes | x one process, by CPU | by the clock | x textbook SimPy, by CPU | by the clock | target",
+        (
+            ("1", "1.00", "1.00", ratio(0, 2, 1), ratio(0, 2, 0), ""),
+            ("2", ratio(1, 0, 1, 2), ratio(1, 0, 0), ratio(1, 2, 1, 2), ratio(1, 2, 0), ">= 3"),
+        ),
+        f"Speed of {runs} runs of {customers:,} customers; {turns} turns, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.0f}",
+    )
+
+
+def _cpu_s() -> float:
+    """Return the CPU seconds of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
 def _peak(customers: int) -> Row:
     tracemalloc.start()
     ours(customers, 1)
@@ -213,6 +261,7 @@ def main() -> None:
     short = options(__doc__, "some seconds instead of a minute; rougher").short
     report_speed(customers=20_000 if short else 100_000, turns=3 if short else 7)
     report_growth(customers=100_000, turns=1 if short else 5)
+    report_jobs(customers=100_000, runs=6 if short else 20, turns=1 if short else 3)
     most = 100_000 if short else 400_000
     title = "Memory at its peak while a run is under way, records off"
     show("customers | MB", map(_peak, (most // 10, most)), title, words=0)

@@ -45,7 +45,6 @@ def simulate(plan: Plan, strategy: str) -> Happened:
         patch("balancer_simulator.run.engine.LeasePerCall", watch.discipline),
         patch("balancer_simulator.run.engine.AttemptRunner", attempts),
         patch("balancer_simulator.run.attempts.AttemptPlan", recording(decisions)),
-        patch("balancer_simulator.world.server._REFUSAL_S", REFUSAL_S),
         patch("balancer.core.rules.HealthWatch", lambda health, _: HealthWatch(health, Coarse(plan.seed))),
     ):
         record = simulate_once(scenario_of(plan), Policy(strategy=strategy), registry=registry, observer=watch.granted)
@@ -123,6 +122,7 @@ def _endpoint(site: Site, horizon_s: float) -> dict[str, object]:
     return {
         **said,
         "labels": sorted(site.labels),
+        "refuse_s": REFUSAL_S,
         "retry_after_s": site.retry_after_s if site.refuse_beyond else None,
         "faults": [{"kind": "fail_within", "from_s": from_s, "to_s": to_s} for from_s, to_s in seen],
     }

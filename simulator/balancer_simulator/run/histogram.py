@@ -55,7 +55,7 @@ class CensoredHistogram:
         """Count the values added since the last time."""
         if self._block:
             values = np.array(self._block)
-            self._total += math.fsum(self._block)
+            self._total += float(values.sum())
             self._block.clear()
             self._count += len(values)
             self._most = max(self._most, float(values.max()))

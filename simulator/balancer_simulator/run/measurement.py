@@ -10,7 +10,6 @@ do not count.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -28,8 +27,6 @@ from balancer_simulator.world.task import Task
 __all__ = ["Measurement", "RequestCounts", "Steps", "slot_seconds", "slots_of"]
 
 _SETTLE_EVERY: Final = 4096  # requests whose values the histograms keep at most
-_BUSY_S: Final = attrgetter("busy_s")
-_IN_FLIGHT: Final = attrgetter("in_flight")
 _BINS: Final = 120  # of a timeline
 _NUMBERS: Final = 512  # samples of the number of requests under way
 
@@ -184,6 +181,8 @@ class Measurement:
         self._env = env
         self._scenario = scenario
         self._servers = fleet.servers
+        self._stirred = fleet.stirred
+        self._busy_s, self._in_flight = np.zeros(len(fleet.servers)), np.zeros(len(fleet.servers))  # at the last look
         self._hosts = fleet.hosts
         self._counts = counts
         self._source = source
@@ -306,9 +305,13 @@ class Measurement:
 
     def _busy_until(self, now: float) -> Floats:
         """Return the slot-seconds of each server so far, as `SimulatedServer.busy_until` has them."""
-        servers = self._servers.values()
-        busy_s = np.fromiter(map(_BUSY_S, servers), float, len(servers))
-        return np.asarray(busy_s + np.fromiter(map(_IN_FLIGHT, servers), float, len(servers)) * now)
+        busy_s, in_flight = self._busy_s, self._in_flight
+        for server in self._stirred:
+            server.stirred = False
+            busy_s[server.number] = server.busy_s
+            in_flight[server.number] = server.in_flight
+        self._stirred.clear()
+        return busy_s + in_flight * now
 
     def _endpoint(self, url: str, known: "_SlotSeconds", end_s: float) -> EndpointRecord:
         server = self._servers[url]

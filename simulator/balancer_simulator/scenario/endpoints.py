@@ -5,7 +5,8 @@ seconds since the start of the run.
 """
 
 import math
-from typing import Annotated, Literal, Self
+from functools import lru_cache
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,6 +37,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+_KNOWN_BY_HEART: Final = 16_384  # endpoints, so that further runs of a scenario need not check them again
 _Capacity = Annotated[Capacity, Field(le=1_000_000)]  # a run records for each slot when it is free
 
 
@@ -142,6 +144,13 @@ Fault = Annotated[
 ]
 
 
+@lru_cache(_KNOWN_BY_HEART, typed=True)
+def _endpoint(
+    url: str, capacity: int, weight: float, labels: frozenset[str], host: str | None, group: int, quota: str | None
+) -> Endpoint:
+    return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
+
+
 class EndpointModel(EndpointTable, CheckedInPython):
     """One endpoint or, with ranges in its URL, several: the pool's view of it, and its real behaviour.
 
@@ -187,15 +196,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
-        return Endpoint(
-            url,
-            capacity=self.capacity,
-            weight=self.weight,
-            labels=frozenset(self.labels),
-            host=self.host,
-            group=self.group,
-            quota=self.quota,
-        )
+        return _endpoint(url, self.capacity, self.weight, frozenset(self.labels), self.host, self.group, self.quota)
 
 
 class Host(CheckedInPython):

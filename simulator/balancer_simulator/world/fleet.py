@@ -16,6 +16,7 @@ from balancer_simulator.world.server import (
     ServerParts,
     SimulatedServer,
     SpellEffect,
+    Stirred,
 )
 from balancer_simulator.world.sources import durations
 from balancer_simulator.world.stations import HaltingTimer, QueueingStation, ServiceStation, SharedHost, Timer
@@ -26,6 +27,8 @@ __all__ = ["Fleet", "spell_effects"]
 
 class Fleet:
     """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
+
+    `stirred` has the servers where a call began or ended since somebody last cleared it, and their own `stirred`.
 
     Args:
         env: virtual time.
@@ -41,6 +44,7 @@ class Fleet:
         self._streams = streams
         self._most_leases = scenario.most_leases
         self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
+        self.stirred: Stirred = []
         self.servers: dict[str, SimulatedServer] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
         }
@@ -52,7 +56,7 @@ class Fleet:
         timeout_s = self._scenario.requests.call_timeout_s
         own = model.service or model.services
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
-            return SimulatedServer(self._place, url, model, served)
+            return SimulatedServer(self._place, number, url, model, served, self.stirred)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
         effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
         timer = self._halting_timer(number, model)
@@ -66,7 +70,7 @@ class Fleet:
             network=self._durations(model.network, Purpose.NETWORK, number),
             call_timeout_s=timeout_s,
         )
-        server = FaultyServer(self._env, url, model, served, parts)
+        server = FaultyServer(self._env, number, url, model, served, self.stirred, parts)
         for which, crash in enumerate(effects.crashes, start=1):
             rng = self._streams.choices(Purpose.FAULTS, number, which)
             _Flapping(self._env, server, effects, crash, rng).begin(model.from_s)

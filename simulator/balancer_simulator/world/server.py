@@ -28,7 +28,7 @@ from balancer_simulator.world.stations import HaltingTimer, ServiceStation, Stat
 from balancer_simulator.world.task import Task
 
 __all__ = [
-    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect",
+    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect", "Stirred",
 ]  # fmt: skip
 
 _CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: nearly as in the long run
@@ -159,28 +159,38 @@ class SimulatedServer:
         calls, failures: calls that began, and calls that failed, so far.
         in_flight: slots in use.
         busy_s: slot-seconds so far, see `busy_until`.
+        number: its place among the servers of the run.
+        stirred: whether it is in the list of servers where a call began or ended lately.
     """
 
     __slots__ = (
         "_left_behind",
         "_left_behind_s",
         "_place",
+        "_stir",
         "busy_s",
         "calls",
         "failures",
         "in_flight",
         "model",
+        "number",
         "served",
         "speed",
+        "stirred",
         "url",
     )
 
-    def __init__(self, place: Place, url: str, model: EndpointModel, served: CallEnded) -> None:
+    def __init__(
+        self, place: Place, number: int, url: str, model: EndpointModel, served: CallEnded, stir: "Stirred"
+    ) -> None:
+        self.number = number
         self.url = url
         self.model = model
         self.speed = model.speed
         self.served = served
         self._place = place
+        self._stir = stir.append
+        self.stirred = False
         self.calls = 0
         self.failures = 0
         self.in_flight = 0
@@ -203,6 +213,8 @@ class SimulatedServer:
         self.in_flight -= slots
         self.busy_s += now if slots == 1 else now * slots  # an int times a float is slow
         self.failures += failed
+        if not self.stirred:
+            self._note()
 
     def busy_until(self, now: float) -> float:
         """Return slot-seconds so far, calls under way included."""
@@ -235,6 +247,16 @@ class SimulatedServer:
         self.calls += 1
         self.in_flight += slots
         self.busy_s -= now if slots == 1 else now * slots
+        if not self.stirred:
+            self._note()
+
+    def _note(self) -> None:
+        self.stirred = True
+        self._stir(self)
+
+
+Stirred = list[SimulatedServer]
+"""The servers where a call began or ended since somebody last looked."""
 
 
 class _ServerCall(StationJob):
@@ -291,8 +313,17 @@ class FaultyServer(SimulatedServer):
         "_station",
     )
 
-    def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
-        super().__init__(placer(env), url, model, served)
+    def __init__(
+        self,
+        env: Environment,
+        number: int,
+        url: str,
+        model: EndpointModel,
+        served: CallEnded,
+        stir: Stirred,
+        parts: ServerParts,
+    ) -> None:
+        super().__init__(placer(env), number, url, model, served, stir)
         self._env = env
         self._station = parts.station
         self._halting = parts.halting

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Final, Protocol
 
 import numpy as np
@@ -130,12 +130,12 @@ class OpenSource:
     def __init__(self, env: Environment, scenario: Scenario, workload: Open, streams: Streams, submit: Submit) -> None:
         self._arrival = Entry()
         self._arrival.act = self._arrive
-        self._arrives_s = env.now
         self._place = placer(env)
         self._submit = submit
         if isinstance(workload, Arrivals):
             workload = _resampled(workload, streams)
-        self._gaps = _gaps_of(workload, streams)
+        self._instants = accumulate(_gaps_of(workload, streams))
+        self._arrives_s = next(self._instants, None)
         recorded = workload.kinds if isinstance(workload, Arrivals) else []
         self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
@@ -146,26 +146,26 @@ class OpenSource:
 
     def begin(self) -> None:
         """Schedule the first arrival."""
-        self._arrive_after(next(self._gaps, None))
+        if self._arrives_s is None:
+            self.finished = True
+        else:
+            self._place(self._arrives_s, self._arrival)
 
     def conclude(self, task: Task) -> None:
         """Do nothing: no caller waits for the answer."""
 
     def _arrive(self, entry: Entry) -> None:
-        now = self._arrives_s
+        now, self._arrives_s = self._arrives_s, next(self._instants, None)
+        assert now is not None, "this is an arrival"
         demand, work_s = next(self._mixture)
         self._count = number = self._count + 1
-        self._arrive_after(next(self._gaps, None))
-        submit = self._submit
-        submit(new_task(number, work_s, demand, None, now))
-
-    def _arrive_after(self, gap_s: float | None) -> None:
-        if gap_s is None:
+        if self._arrives_s is None:
             self.finished = True
         else:
-            self._arrives_s = at_s = self._arrives_s + gap_s
             place = self._place
-            place(at_s, self._arrival)
+            place(self._arrives_s, entry)
+        submit = self._submit
+        submit(new_task(number, work_s, demand, None, now))
 
 
 class ClosedSource:
