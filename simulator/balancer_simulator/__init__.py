@@ -1,7 +1,8 @@
 """Simulator: try a strategy, a capacity or a number of workers in virtual time.
 
 The names here are public. The simulator drives the production core (`balancer.core`) with the registered strategies. It
-is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `backtest` and `recommend`.
+is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `predict`,
+`backtest` and `recommend`.
 
 A name is imported when it is first used, because a program that only needs a pool also loads the plugin and should not
 import numpy.
@@ -16,7 +17,8 @@ from balancer.plugins.extras import require
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.predicting.backtest import Backtest, backtest
-    from balancer_simulator.predicting.predict import Predicted, predict
+    from balancer_simulator.predicting.changes import WhatIf
+    from balancer_simulator.predicting.predict import Predicted, RunPrediction, predict
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
@@ -87,6 +89,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Requests",
+    "RunPrediction",
     "Scenario",
     "SlowWithin",
     "Stage",
@@ -95,6 +98,7 @@ __all__ = [
     "Sweep",
     "Tasks",
     "Warmup",
+    "WhatIf",
     "backtest",
     "fit_trace",
     "load_scenario",
@@ -108,7 +112,8 @@ __all__ = [
 _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
     "predicting.backtest": ("Backtest", "backtest"),
-    "predicting.predict": ("Predicted", "predict"),
+    "predicting.changes": ("WhatIf",),
+    "predicting.predict": ("Predicted", "RunPrediction", "predict"),
     "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
         "BoundedPareto",

@@ -1,14 +1,18 @@
-"""Commands `balancer fit`, `backtest` and `recommend`.
+"""Commands `balancer fit`, `predict`, `backtest` and `recommend`.
 
 Fitting and prediction are imported only when a command runs, because their import is slow.
 """
 
+import os
 import re
+import tomllib
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import Console
 
 from balancer.commands.options import JsonOption
 from balancer.commands.output import print_json
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.recommend import SettingForecast
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["backtest", "fit", "recommend", "seconds_until"]
+__all__ = ["backtest", "fit", "predict", "recommend", "seconds_until"]
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -67,7 +71,36 @@ ConfigOption = Annotated[
 RecommendationOption = Annotated[
     Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a chart.")
 ]
-JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Same results.")]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", metavar="URL", help="Without this endpoint. May be repeated.")
+]
+CapacityOption = Annotated[
+    list[str] | None, typer.Option("--capacity", metavar="URL=N", help="Slots of an endpoint. May be repeated.")
+]
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add",
+        metavar="[URL=]N",
+        help="So many more endpoints, like the one at URL, or like the one of median speed. May be repeated.",
+    ),
+]
+LoadOption = Annotated[
+    str | None,
+    typer.Option("--load", metavar="xFACTOR", help="Recorded open arrivals at a multiple of their rate, e.g. x1.3."),
+]
+CallersOption = Annotated[
+    int | None,
+    typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
+]
 
 
 def fit(
@@ -119,7 +152,7 @@ def backtest(
     ] = None,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test predictions on TRACE: fit its first part, predict the rest, and compare with what happened."""
@@ -132,11 +165,99 @@ def backtest(
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
 
-        found = run_backtest(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=jobs)
+        found = run_backtest(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
     if as_json:
         print_json(found.data)
         return
     _print(found)
+
+
+def predict(
+    trace: TraceArgument,
+    settings: SetOption = None,
+    without: WithoutOption = None,
+    capacity: CapacityOption = None,
+    add: AddOption = None,
+    load: LoadOption = None,
+    callers: CallersOption = None,
+    draws: DrawsOption = 40,
+    seed: SeedOption = 1,
+    jobs: JobsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write prediction.html here, with a chart.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the next run from TRACE, as it is and with changes: its times, waits, end and losses."""
+    if trace.suffix == ".toml":
+        raise ConfigError(
+            f"TRACE: {trace} is a scenario; predict fits a trace many times, so give the trace; a scenario is run by "
+            "balancer simulate"
+        )
+    require("simulator", '"balancer predict"')
+    with saying("nothing was written"):
+        from balancer.observing.traces import read_trace
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.fitting.description import unknown
+        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.predicting.changes import WhatIf
+        from balancer_simulator.predicting.predict import FitDraws, predict_next
+        from balancer_simulator.report.predicted import prediction_section
+        from balancer_simulator.report.prediction import prediction_data, write_prediction
+        from balancer_simulator.studies.parallel import Simulators
+
+        change = WhatIf(
+            _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
+            dict(_counts("--add", add or (), named=False)), _factor(load), callers,
+        )  # fmt: skip
+        fitted = fit_trace(read_trace(trace))
+        with Simulators(_processes(jobs)) as simulators:
+            found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
+        try:
+            page = write_prediction(found, tuple(unknown(fitted)), out) if out is not None else None
+        except OSError as error:
+            raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose a writable folder") from None
+    if as_json:
+        print_json({**prediction_data(found), "report": str(page) if page else None})
+        return
+    print_sections([prediction_section(found)], Console())
+    if page is not None:
+        print(f"written: {page}")
+
+
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of --set by their key, each as in TOML; a bare word is a text."""
+    found: dict[str, Any] = {}
+    for each in given:
+        key, equals, value = (part.strip() for part in each.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"--set: found {each!r}; write it like strategy=p2c or max_waiters=100")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
+
+
+def _counts(option: str, given: Sequence[str], *, named: bool = True) -> Iterator[tuple[str, int]]:
+    """Yield the names of endpoints with a number. A URL may have "=" in it."""
+    for each in given:
+        name, _, many = each.rpartition("=")
+        example = "http://host:8000/=4" if named else "2 or http://host:8000/=2"
+        if not many.strip().isdecimal() or (named and not name):
+            raise ConfigError(f"{option}: found {each!r}; write it like {example}")
+        yield name.strip(), int(many)
+
+
+def _factor(load: str | None) -> float:
+    try:
+        return 1.0 if load is None else float(load.strip().lower().removeprefix("x"))
+    except ValueError:
+        raise ConfigError(f"--load: found {load!r}; write it like x1.3, in times of the recorded rate") from None
+
+
+def _processes(jobs: int | None) -> int:
+    return jobs or os.cpu_count() or 1
 
 
 def recommend(
@@ -148,7 +269,7 @@ def recommend(
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
     seed: SeedOption = 1,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     out: ConfigOption = None,
     report: RecommendationOption = None,
     as_json: JsonOption = False,
@@ -172,7 +293,8 @@ def recommend(
         named = now if deadline is not None and not _is_span(deadline) else None
         found = search(
             _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
-            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
+            strategies=strategy or STRATEGIES, draws=draws, seed=seed,
+            jobs=_processes(jobs),
         )  # fmt: skip
         config = _write_config(found.chosen or found.nearest, verdict(found), out) if out is not None else None
         try:

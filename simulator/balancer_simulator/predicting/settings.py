@@ -5,16 +5,16 @@ the trace has, because their effect is unknown. A fitted scenario has that numbe
 """
 
 import math
-import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
+from balancer_simulator.predicting.changes import rate_of_work, twin_of
 from balancer_simulator.predicting.predict import Predicted, prediction_of
-from balancer_simulator.scenario.endpoints import EndpointModel, Host
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
@@ -122,14 +122,17 @@ class SettingSearch:
 
     def without_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
         """Return the endpoints without the one with the lowest rate of work."""
-        least = min(endpoints, key=lambda place: self._rate(self._bases[0].endpoints[place]))
+        least = min(endpoints, key=lambda place: rate_of_work(self._bases[0], self._bases[0].endpoints[place]))
         rest = list(endpoints)
         rest.remove(least)
         return tuple(rest)
 
     def with_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
         """Return the endpoints with one more, a copy of the one with the median rate of work."""
-        places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
+        places = sorted(
+            range(len(self._bases[0].endpoints)),
+            key=lambda n: rate_of_work(self._bases[0], self._bases[0].endpoints[n]),
+        )
         return (*endpoints, places[len(places) // 2])
 
     def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
@@ -154,10 +157,6 @@ class SettingSearch:
         if any(_capacity(model, "twice") > model.capacity for model in models):
             yield "twice"
 
-    def _rate(self, model: EndpointModel) -> float:
-        mean_s = (model.service or next(iter(model.services.values()), None) or self._bases[0].work).mean_s
-        return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
-
     def _outlook(self, setting: Setting) -> SettingForecast:
         base, *drawn = (with_setting(scenario, setting) for scenario in self._bases)
         records = run_each(drawn, Policy(strategy=setting.strategy), jobs=self._jobs)
@@ -179,25 +178,14 @@ def _capacity(model: EndpointModel, room: Room) -> int:
     return model.capacity
 
 
-def _name_of_twin(url: str, taken: Container[str]) -> str:
-    """Return a name that shows that the endpoint does not exist yet, and which one it copies."""
-    like = re.sub(r"[^A-Za-z0-9]+", "-", url.split("://")[-1]).strip("-")
-    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
-    return next(name for name in names if f"http://{name}/" not in taken)
-
-
 def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
     """Return the scenario with a setting."""
     models, hosts, seen, taken = [], dict(scenario.hosts), set[int](), set[str]()
     for place in setting.endpoints:
         model = scenario.endpoints[place]
         model = model.model_copy(update={"capacity": _capacity(model, setting.room)})
-        if place in seen:  # a twin has a machine of its own
-            name = _name_of_twin(model.url, taken)
-            host = model.endpoint(model.url).host or ""
-            if host in hosts:
-                hosts[name] = Host(cores=hosts[host].cores)
-            model = model.model_copy(update={"url": f"http://{name}/", "host": name})
+        if place in seen:
+            model = twin_of(model, taken, hosts)
         taken.add(model.url)
         seen.add(place)
         models.append(model)
