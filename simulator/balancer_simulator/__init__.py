@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.predicting.backtest import Backtest, backtest
     from balancer_simulator.predicting.changes import WhatIf
-    from balancer_simulator.predicting.predict import Predicted, RunPrediction, predict
+    from balancer_simulator.predicting.predict import RunPrediction, predict
+    from balancer_simulator.predicting.predicted import Predicted
     from balancer_simulator.predicting.recommend import Recommendation, recommend
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
@@ -113,7 +114,8 @@ _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
     "predicting.backtest": ("Backtest", "backtest"),
     "predicting.changes": ("WhatIf",),
-    "predicting.predict": ("Predicted", "RunPrediction", "predict"),
+    "predicting.predict": ("RunPrediction", "predict"),
+    "predicting.predicted": ("Predicted",),
     "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
         "BoundedPareto",

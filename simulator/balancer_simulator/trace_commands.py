@@ -202,7 +202,7 @@ def predict(
         from balancer_simulator.fitting.fit import fit_trace
         from balancer_simulator.predicting.changes import WhatIf
         from balancer_simulator.predicting.predict import FitDraws, predict_next
-        from balancer_simulator.report.predicted import prediction_section
+        from balancer_simulator.predicting.shown import prediction_section
         from balancer_simulator.report.prediction import prediction_data, write_prediction
         from balancer_simulator.studies.parallel import Simulators
 

@@ -7,7 +7,7 @@ uncertainty of the fit, which is most of it.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.predicting.changes import WhatIf, block_of, scaled_arrivals, whole_of
+from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.scenario import Scenario
@@ -25,7 +26,7 @@ from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.parallel import Order, Simulators
 
 __all__ = [
-    "DRAWS", "FIGURES", "NEXT_FIGURES", "FitDraws", "Predicted", "RunPrediction", "predict", "predict_next",
+    "DRAWS", "FIGURES", "NEXT_FIGURES", "FitDraws", "RunPrediction", "predict", "predict_next",
     "predict_rest", "prediction_of", "recorded_figures",
 ]  # fmt: skip
 
@@ -48,70 +49,13 @@ _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arri
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
-    """A figure: its most likely value, and the ends of an interval that holds it with a certainty of 95%."""
-
-    value: float
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        """Return whether `value` is within the interval."""
-        return self.low <= value <= self.high
-
-
-@dataclass(frozen=True, slots=True)
-class RunPrediction:
-    """Prediction of one run: of the rest of one that goes on, or of the next one. As text, a table with units.
-
-    Attributes:
-        at_s: duration of the run so far; 0 of a next one.
-        remaining: number of requests that are not over yet.
-        figures: by name, see `FIGURES` and `NEXT_FIGURES`; `makespan_s` is that of the whole run.
-        outages: by endpoint without an outage so far, how much longer the run would last if it were down for
-            `outage_s`.
-        outage_s: the length of such an outage.
-        today: of a next run with changes: the figures without them, from the same fits and requests.
-        recorded: of a next run: the figures of the trace.
-        changes: in words.
-        draws: number of resampled fits.
-        remarks: assumptions and warnings, a sentence each.
-    """
-
-    at_s: float
-    remaining: int
-    figures: dict[str, Predicted]
-    outages: dict[str, float] = field(default_factory=dict)
-    outage_s: float = 0.0
-    today: dict[str, Predicted] = field(default_factory=dict)
-    recorded: dict[str, float] = field(default_factory=dict)
-    changes: tuple[str, ...] = ()
-    draws: int = 0
-    remarks: tuple[str, ...] = ()
+class RunPrediction(PredictedRun):
+    """Prediction of one run. As text, a table with units."""
 
     def __str__(self) -> str:
-        from balancer_simulator.report.predicted import prediction_text  # it loads rich
+        from balancer_simulator.predicting.shown import prediction_text  # it loads rich
 
         return prediction_text(self)
-
-    @property
-    def value(self) -> float:
-        """The most likely end of the run, in seconds after its first request. Raises KeyError if it has no end."""
-        return self.figures["makespan_s"].value
-
-    @property
-    def low(self) -> float:
-        """The lower end of the interval of `value`."""
-        return self.figures["makespan_s"].low
-
-    @property
-    def high(self) -> float:
-        """The upper end of the interval of `value`."""
-        return self.figures["makespan_s"].high
-
-    def holds(self, makespan_s: float) -> bool:
-        """Return whether the interval of the end holds `makespan_s`."""
-        return self.figures["makespan_s"].holds(makespan_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from balancer_simulator.predicting.changes import rate_of_work, twin_of
-from balancer_simulator.predicting.predict import Predicted, prediction_of
+from balancer_simulator.predicting.predict import prediction_of
+from balancer_simulator.predicting.predicted import Predicted
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario

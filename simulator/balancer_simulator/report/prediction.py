@@ -11,9 +11,9 @@ from typing import Any, Final
 from balancer.reporting import rows, style
 from balancer.reporting.document import Bullets, Chart, Document, Figures, Paragraph
 from balancer.reporting.style import legend, to_svg
-from balancer_simulator.predicting.predict import Predicted, RunPrediction
+from balancer_simulator.predicting.predicted import Predicted, PredictedRun
+from balancer_simulator.predicting.shown import prediction_section, prediction_table, prediction_words, value_words
 from balancer_simulator.report.document import put_page
-from balancer_simulator.report.predicted import prediction_section, prediction_table, prediction_words, value_words
 from balancer_simulator.studies.figures import figure_of
 
 __all__ = ["interval_chart", "prediction_data", "write_prediction"]
@@ -24,7 +24,7 @@ _CHARTS: Final = (
 )
 
 
-def prediction_data(found: RunPrediction) -> dict[str, Any]:
+def prediction_data(found: PredictedRun) -> dict[str, Any]:
     """Return a prediction of a next run as plain data."""
     return {
         "changes": list(found.changes),
@@ -36,7 +36,7 @@ def prediction_data(found: RunPrediction) -> dict[str, Any]:
     }
 
 
-def interval_chart(found: RunPrediction, title: str, names: tuple[str, ...]) -> Chart:
+def interval_chart(found: PredictedRun, title: str, names: tuple[str, ...]) -> Chart:
     """Return the figures in seconds as dots over their intervals, with changes below those of today."""
     drawn: list[tuple[str, Predicted, str, float | None]] = []
     for name in (name for name in names if name in found.figures):
@@ -70,7 +70,7 @@ def interval_chart(found: RunPrediction, title: str, names: tuple[str, ...]) -> 
     return Chart(title, caption, to_svg(drawing, f"next-{names[0]}"), wide=False)
 
 
-def write_prediction(found: RunPrediction, unknown: tuple[str, ...], folder: Path) -> Path:
+def write_prediction(found: PredictedRun, unknown: tuple[str, ...], folder: Path) -> Path:
     """Write `prediction.html` into `folder` and return its path.
 
     Args:
@@ -89,7 +89,7 @@ def write_prediction(found: RunPrediction, unknown: tuple[str, ...], folder: Pat
     return put_page(Document("Prediction", "Prediction", (), blocks=blocks), folder / "prediction.html")
 
 
-def _charts(found: RunPrediction) -> Iterator[Chart]:
+def _charts(found: PredictedRun) -> Iterator[Chart]:
     for title, names in _CHARTS:
         if any(name in found.figures for name in names):
             yield interval_chart(found, title, names)

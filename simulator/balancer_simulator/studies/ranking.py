@@ -135,7 +135,7 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
     scenario = study.scenario
     if scenario.replications > 1 and any(model.seen_at_once for model in scenario.endpoints):
         yield (
-            "fitted to a trace: the intervals are of the mean over runs of this fit, and not of one next run; for that, "
+            "fitted to a trace: intervals are of the mean over runs of this fit, not of one next run; for that, "
             "use balancer predict TRACE"
         )
     if scenario.within is not None and scenario.replications >= scenario.most_replications:

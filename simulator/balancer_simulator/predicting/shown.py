@@ -12,7 +12,7 @@ from rich.console import Console
 from balancer.reporting.document import Cell, Column, ColumnKind, Paragraph, Section, Table, table
 from balancer.reporting.terminal import print_sections
 from balancer.reporting.words import NOTHING, seconds
-from balancer_simulator.predicting.predict import Predicted, RunPrediction
+from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.studies.figures import figure_of
 
 __all__ = [
@@ -25,7 +25,7 @@ _HOURS: Final = 9999.5
 _TIMES: Final = 3.0  # from here on "x 3" and not "+200%"
 
 
-def prediction_text(found: RunPrediction) -> str:
+def prediction_text(found: PredictedRun) -> str:
     """Return a prediction as lines of text: a table, and how to read it."""
     console = Console(file=StringIO(), width=_WIDTH, color_system=None)
     print_sections([prediction_section(found)], console)
@@ -33,7 +33,7 @@ def prediction_text(found: RunPrediction) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-def prediction_section(found: RunPrediction) -> Section:
+def prediction_section(found: PredictedRun) -> Section:
     """Return a prediction as a table and paragraphs, under a title."""
     title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
     if found.changes:
@@ -41,13 +41,13 @@ def prediction_section(found: RunPrediction) -> Section:
     return Section(title, (prediction_table(found), *map(Paragraph, prediction_words(found))))
 
 
-def prediction_words(found: RunPrediction) -> list[str]:
+def prediction_words(found: PredictedRun) -> list[str]:
     """Return how to read the table, then the remarks."""
     several = "from the same resampled fits and requests" if found.today else "from resampled fits"
     return [f"in brackets: 95% intervals of one run, {several} ({found.draws})", *found.remarks]
 
 
-def prediction_table(found: RunPrediction) -> Table:
+def prediction_table(found: PredictedRun) -> Table:
     """Return the figures; with changes, those of today and the difference beside them."""
     recorded = [Column("recorded", ColumnKind.MEASURE)] if found.recorded else []
     now = [Column("as it is", ColumnKind.MEASURE)] if found.today else []
