@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from balancer_simulator.predicting.predict import RunPrediction, predict
     from balancer_simulator.predicting.predicted import Predicted
     from balancer_simulator.predicting.recommend import Recommendation, recommend
+    from balancer_simulator.predicting.sizing import ServerGoal, Sizing, servers_for
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
@@ -107,6 +108,7 @@ __all__ = [
     "recommend",
     "run_study",
     "run_sweep",
+    "servers_for",
     "simulate_once",
 ]
 
@@ -126,6 +128,7 @@ _HOMES = {
         "Lognormal",
         "Pareto",
     ),
+    "predicting.sizing": ("ServerGoal", "Sizing", "servers_for"),
     "run.engine": ("simulate_once",),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),

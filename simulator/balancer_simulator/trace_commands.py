@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import GoodnessOfFit
-    from balancer_simulator.predicting.recommend import SettingForecast
+    from balancer_simulator.predicting.settings import TriedSetting
     from balancer_simulator.scenario.scenario import Scenario
 
 __all__ = ["backtest", "fit", "predict", "recommend", "seconds_until"]
@@ -32,6 +32,7 @@ __all__ = ["backtest", "fit", "predict", "recommend", "seconds_until"]
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|)")
 _CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 
 TraceArgument = Annotated[
@@ -74,6 +75,19 @@ RecommendationOption = Annotated[
 JobsOption = Annotated[
     int | None,
     typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
+]
+P99Option = Annotated[
+    str | None,
+    typer.Option(
+        "--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 requests may take, e.g. "0.8s" or "800ms".'
+    ),
+]
+LosingOption = Annotated[
+    int | None, typer.Option("--losing", metavar="N", min=0, help="With --p99: it does without its N best endpoints.")
+]
+CostOption = Annotated[
+    list[str] | None,
+    typer.Option("--cost", metavar="URL=COST", help="With --p99: of this endpoint and its copies. Default: 1 each."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -265,6 +279,10 @@ def recommend(
     deadline: DeadlineOption = None,
     tasks: TasksOption = None,
     budget: BudgetOption = None,
+    p99: P99Option = None,
+    load: LoadOption = None,
+    losing: LosingOption = None,
+    cost: CostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
@@ -274,10 +292,16 @@ def recommend(
     report: RecommendationOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the cheapest setting that meets a deadline: strategy, endpoints, capacities and workers."""
+    """Find the cheapest setting that meets a deadline or, for open arrivals, a p99: strategy, endpoints, capacities."""
     if not 0.5 <= certainty < 1:
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
+    _check_goal(p99, {"--deadline": deadline, "--tasks": tasks, "--budget": budget},
+                {"--load": load, "--losing": losing, "--cost": cost})  # fmt: skip
+    if p99 is not None:
+        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())))
+        _recommend_servers(source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), as_json=as_json)
+        return
     with saying("nothing was written"):
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.predicting.settings import STRATEGIES
@@ -312,6 +336,67 @@ def recommend(
             print(f"written: {path}")
 
 
+def _check_goal(p99: str | None, ends: dict[str, object], loads: dict[str, object]) -> None:
+    """Raise ConfigError for options of the other kind of goal."""
+    for option, value in (ends if p99 is not None else loads).items():
+        if value is not None:
+            words = "excludes --p99: open arrivals have no end" if p99 is not None else "needs --p99"
+            raise ConfigError(f"{option}: it {words}; leave one out" if p99 is not None else f"{option}: it {words}")
+
+
+def _seconds(option: str, text: str) -> float:
+    found = _LENGTH.fullmatch(text.strip().lower())
+    if not found:
+        raise ConfigError(f'{option}: found {text!r}; write it like "0.8s" or "800ms"')
+    return float(found[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}[found[2]]
+
+
+def _costs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
+    for each in given:
+        url, _, cost = each.rpartition("=")
+        try:
+            yield url.strip(), float(cost)
+        except ValueError:
+            raise ConfigError(f"--cost: found {each!r}; write it like http://host:8000/=2.5") from None
+
+
+def _recommend_servers(
+    source: Path,
+    goal: tuple[float, float, int, float, dict[str, float]],
+    strategies: Sequence[str] | None,
+    draws: tuple[int, int, int],
+    files: tuple[Path | None, Path | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Find the number of servers for open arrivals, and print or write it."""
+    with saying("nothing was written"):
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.predicting.settings import STRATEGIES
+        from balancer_simulator.predicting.sizing import ServerGoal, servers_for
+        from balancer_simulator.report.sizing import servers_verdict, sizing_data, sizing_sections, write_sizing
+
+        count, seed, jobs = draws
+        out, report = files
+        found = servers_for(
+            _source(source), ServerGoal(*goal), strategies=strategies or STRATEGIES, draws=count, seed=seed, jobs=jobs
+        )
+        pool = found.chosen or found.fails or found.present
+        config = _write_config(pool, servers_verdict(found), out) if out is not None else None
+        try:
+            page = write_sizing(found, report) if report is not None else None
+        except OSError as error:
+            raise _unwritable_report(report, error) from None
+    if as_json:
+        written = {"config": str(config) if config else None, "report": str(page) if page else None}
+        print_json({**sizing_data(found), **written})
+        return
+    print_sections(sizing_sections(found), Console())
+    for path in (config, page):
+        if path is not None:
+            print(f"written: {path}")
+
+
 def _source(path: Path) -> "Fit | Scenario":
     from balancer.observing.traces import read_trace
     from balancer_simulator.fitting.fit import fit_trace
@@ -320,7 +405,7 @@ def _source(path: Path) -> "Fit | Scenario":
     return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
 
 
-def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
+def _write_config(outlook: "TriedSetting", words: str, out: Path) -> Path:
     from balancer_simulator.fitting.description import as_toml
     from balancer_simulator.predicting.recommend import setting_config
     from balancer_simulator.report.recommendation import made_up_lines
@@ -328,7 +413,7 @@ def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
     made_up = made_up_lines(outlook)
     remarks = [
         words,
-        f"{outlook.setting.workers} callers at once",
+        *([f"{outlook.setting.workers} callers at once"] if outlook.setting.workers else []),
         "a trace has only the names of endpoints: where a name is not an address, put the address in",
         *(["put in the address of a server for each that does not exist yet"] if made_up else []),
     ]

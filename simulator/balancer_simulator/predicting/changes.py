@@ -21,7 +21,7 @@ from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.study import chosen_policies
 
-__all__ = ["WhatIf", "block_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of"]
+__all__ = ["WhatIf", "block_of", "blocks_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of"]
 
 _SETTINGS: Final = (
     "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
@@ -241,3 +241,15 @@ def scaled_arrivals(at_s: Floats, load: float, rng: np.random.Generator) -> Floa
         copy = at_s[rng.random(len(at_s)) < load - number]
         found.append((copy + rng.uniform(-block_s, block_s)) % length_s if number else copy)
     return np.sort(np.concatenate(found))
+
+
+def blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
+    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
+    found: list[float] = []
+    begun_s = 0.0
+    while begun_s < lasts_s:
+        offset_s = rng.random() * length_s
+        inside = (at_s - offset_s) % length_s
+        found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
+        begun_s += block_s
+    return [round(each, 6) for each in sorted(found)] or [0.0]

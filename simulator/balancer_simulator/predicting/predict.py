@@ -17,10 +17,9 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
-from balancer_simulator.predicting.changes import WhatIf, block_of, scaled_arrivals, whole_of
+from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.run.record import Record
-from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.parallel import Order, Simulators
@@ -182,7 +181,7 @@ def _next_of(fit: Fit, change: WhatIf, seed: int, number: int) -> Scenario:
         return scenario
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
     scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([seed, number, 1]))
-    instants = _blocks_of(
+    instants = blocks_of(
         scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2])
     )
     return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=lasts_s * _DRAINS)
@@ -271,19 +270,7 @@ def _rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator)
     if fit.caller_pattern.callers is not None:
         return fit.workload(rng, calls=max(1, remaining))
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
-    return {"kind": "arrivals", "at_s": _blocks_of(at_s, whole_of(at_s), block_of(at_s), lasts_s, rng)}
-
-
-def _blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
-    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
-    found: list[float] = []
-    begun_s = 0.0
-    while begun_s < lasts_s:
-        offset_s = rng.random() * length_s
-        inside = (at_s - offset_s) % length_s
-        found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
-        begun_s += block_s
-    return [round(each, 6) for each in sorted(found)] or [0.0]
+    return {"kind": "arrivals", "at_s": blocks_of(at_s, whole_of(at_s), block_of(at_s), lasts_s, rng)}
 
 
 def _horizon_s(fit: Fit, remaining: int, at_s: float, lasts_s: float) -> float:

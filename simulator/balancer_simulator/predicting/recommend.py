@@ -15,10 +15,11 @@ from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import runs_line
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
+from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch, TriedSetting
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
+from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
@@ -90,10 +91,19 @@ def recommend(
     Raises:
         ConfigError: there is no end, because arrivals are open.
     """
-    search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
-    present = search.outlook(search.present)
-    best = search.improved(present, strategies)
-    goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
+    bases = _bases(source, tasks, draws, seed)
+    with Simulators(jobs) as simulators:
+        search = SettingSearch(bases, certainty, simulators)
+        present = search.outlook(search.present)
+        best = search.improved(present, strategies)
+        goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
+        found = _found(search, goal, best)
+    return replace(found, remarks=(*_taken(source, tasks), *found.remarks))
+
+
+def _found(search: SettingSearch, goal: Recommendation, best: SettingForecast) -> Recommendation:
+    """Return the recommendation: the best setting with fewer endpoints, and with more."""
+    deadline_s = goal.deadline_s
     by_number = [best]
     fewer = best
     while len(fewer.setting.endpoints) > 1:
@@ -116,17 +126,17 @@ def recommend(
         elif many >= most:
             stopped = f"more than {many} endpoints were not tried"
     does = [outlook for outlook in search.tried if goal.does(outlook)]
-    if deadline_s is None and budget_h is None:  # as soon as possible, with the present endpoints
+    if deadline_s is None and goal.budget_h is None:  # as soon as possible, with the present endpoints
         does = [outlook for outlook in does if len(outlook.setting.endpoints) <= len(search.present.endpoints)]
     cheapest = min(does, key=_by_cost if deadline_s is not None else _by_end, default=None)
     nearest = min(search.tried, key=lambda outlook: (goal.beyond(outlook), outlook.sure_s))
-    remarks = (*_taken(source, tasks), *([stopped] if stopped and cheapest is None else []))
+    remarks = (stopped,) if stopped and cheapest is None else ()
     return replace(
         goal, chosen=cheapest, nearest=nearest, by_number=tuple(by_number), tried=tuple(search.tried), remarks=remarks
     )
 
 
-def setting_config(outlook: SettingForecast) -> dict[str, Any]:
+def setting_config(outlook: TriedSetting) -> dict[str, Any]:
     """Return a config of a pool with this setting, as keys and values."""
     endpoints: list[dict[str, Any]] = []
     for url, model in outlook.scenario.by_url.items():
@@ -197,7 +207,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
 
 
 _ENDLESS: Final = "recommend: arrivals are open, so the work has no end"
-_OTHER_RATES: Final = "for the waits at another rate, see docs/prediction.md, 'What if the load doubles?'"
+_OTHER_RATES: Final = "for the number of servers that open arrivals need, give --p99, e.g. --p99 0.8s --load x1.5"
 
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:

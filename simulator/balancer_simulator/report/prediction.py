@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from balancer.reporting import rows, style
-from balancer.reporting.document import Bullets, Chart, Document, Figures, Paragraph
+from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Paragraph
 from balancer.reporting.style import legend, to_svg
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.predicting.shown import prediction_section, prediction_table, prediction_words, value_words
@@ -79,7 +79,7 @@ def write_prediction(found: PredictedRun, unknown: tuple[str, ...], folder: Path
     Raises:
         OSError: `folder` cannot be made or written to.
     """
-    blocks = (
+    blocks: tuple[Block, ...] = (
         Paragraph(f"Predicted: {prediction_section(found).title}."),
         prediction_table(found),
         *(Paragraph(_sentence(line), soft=True) for line in prediction_words(found)),
