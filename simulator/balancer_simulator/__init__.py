@@ -93,6 +93,8 @@ __all__ = [
     "Requests",
     "RunPrediction",
     "Scenario",
+    "ServerGoal",
+    "Sizing",
     "SlowWithin",
     "Stage",
     "Study",
