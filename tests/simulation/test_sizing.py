@@ -82,7 +82,7 @@ def test_a_larger_load_never_needs_fewer(trace: Trace) -> None:
 
 def test_the_knee_is_shown_for_today_the_answer_and_one_more(trace: Trace) -> None:
     found = sized(trace, p99_s=0.8, load=2.0)
-    assert set(found.knee) == {"as it is", "recommended", "one more"}
+    assert set(found.knee) == {"as it is", "answer", "one more"}
     assert list(found.knee["one more"]) == [2.0 * part for part in KNEE_LOADS]
     today, answer, more = (line[3.0].value for line in found.knee.values())
     assert today > answer > 0.9 * more

@@ -88,7 +88,7 @@ class Sizing:
         chosen: the cheapest that meets the goal; None if there is none.
         fails: the nearest that does not: one endpoint less than `chosen`, or the best of all.
         tried: all.
-        knee: by name ("as it is", "recommended", "one more"), the p99 at each load.
+        knee: by name ("as it is", "answer", "one more"), the p99 at each load.
         most_lost: share of the requests that may be lost.
     """
 
@@ -320,7 +320,7 @@ class _Search:
     def _knee(self, present: ServerForecast, best: ServerForecast) -> dict[str, dict[float, Predicted]]:
         """Return the p99 over the load of today's pool, of the answer, and of one endpoint more."""
         more = Setting((*best.setting.endpoints, self._kinds()[0]), best.setting.room, 0, best.setting.strategy)
-        pools = {"as it is": present.setting, "recommended": best.setting, "one more": more}
+        pools = {"as it is": present.setting, "answer": best.setting, "one more": more}
         loads = [round(part * self._goal.load, 4) for part in KNEE_LOADS]
         count = min(_KNEE_DRAWS, len(self._drawn))
         cells = [(name, load) for name in pools for load in loads]

@@ -17,8 +17,10 @@ from balancer.reporting.document import (
     Document,
     Figures,
     Paragraph,
+    Row,
     Section,
     Table,
+    identifier,
     table,
 )
 from balancer.reporting.lines import ChartLine, line_chart
@@ -71,14 +73,14 @@ def _pools(found: Sizing) -> Table:
 def _named(found: Sizing) -> Iterator[tuple[str, ServerForecast]]:
     yield "as it is", found.present
     if found.fails is not None and found.fails is not found.present:
-        yield "it fails with", found.fails
+        yield "fails", found.fails
     if found.chosen is not None and found.chosen is not found.present:
-        yield "recommended", found.chosen
+        yield "answer", found.chosen
 
 
-def _row(name: str, pool: ServerForecast) -> tuple[str, ...]:
+def _row(name: str, pool: ServerForecast) -> Row:
     return (
-        name, pool.setting.strategy, str(len(pool.setting.endpoints)), f"{pool.cost:g}",
+        name, identifier(pool.setting.strategy), str(len(pool.setting.endpoints)), f"{pool.cost:g}",
         interval_words(_P99, pool.p99_s), seconds(pool.sure_s), percent(pool.lost, digits=1),
     )  # fmt: skip
 
