@@ -17,6 +17,7 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
+from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.run.record import Record
@@ -226,7 +227,7 @@ def _unseen(fit: Fit, change: WhatIf, scenario: Scenario) -> Iterator[str]:
     unseen = [
         f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
         for model in scenario.endpoints
-        if change and model.url in names and model.capacity > (model.seen_at_once or model.capacity)
+        if change and model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
     ]
     if unseen:
         yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"

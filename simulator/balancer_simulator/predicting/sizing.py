@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.changes import block_of, blocks_of, rate_of_work, scaled_arrivals, whole_of
+from balancer_simulator.predicting.goodness import refuse_if_off
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.predicted import Predicted
 from balancer_simulator.predicting.settings import STRATEGIES, Setting, TriedSetting, members_with
@@ -117,6 +118,7 @@ def servers_for(
     draws: int = 20,
     seed: int = 1,
     jobs: int = 1,
+    anyway: bool = False,
 ) -> Sizing:
     """Return the cheapest pool that meets the goal.
 
@@ -124,12 +126,15 @@ def servers_for(
         source: a fit, or a scenario, with open arrivals.
         strategies: to try beside that of today.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
+        anyway: build on a fit that is off.
 
     Raises:
-        ConfigError: callers wait for their answers, or the goal cannot be.
+        ConfigError: callers wait for their answers, the goal cannot be, or runs of the fit are unlike its trace.
     """
     bases = _bases(source, draws, seed)
     _check(goal, bases[0])
+    if isinstance(source, Fit) and not anyway:
+        refuse_if_off(source)
     with Simulators(jobs) as simulators:
         search = _Search(bases, goal, seed, simulators)
         return search.found(strategies)
@@ -155,6 +160,8 @@ def _bases(source: Fit | Scenario, draws: int, seed: int) -> list[Scenario]:
         base = source.changed(endpoints=apart)
         if not isinstance(base.workload, Arrivals | Poisson | OnOff):
             raise ConfigError(_CLOSED.format(f"its workload is {base.workload.kind}"))
+        if getattr(base.workload, "bulk", None) is not None:
+            raise ConfigError("--p99: workload.bulk cannot be scaled; give the instants as arrivals, or leave it out")
         return [base] * (1 + draws)
     if source.caller_pattern.callers is not None:
         raise ConfigError(_CLOSED.format(f"{source.caller_pattern.callers} callers wait for their answers"))

@@ -32,6 +32,10 @@ class Purpose(IntEnum):
     AGAIN = 11
     BLOCKS = 12
     CLUSTER = 13
+    BULK = 14
+    PATIENCE = 15
+    VACATIONS = 16
+    RETRIALS = 17
 
 
 class Streams:
