@@ -1,7 +1,8 @@
 """Simulator: try a strategy, a capacity or a number of workers in virtual time.
 
 The names here are public. The simulator drives the production core (`balancer.core`) with the registered strategies. It
-is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `backtest` and `recommend`.
+is itself a plugin, which adds `balancer simulate`, `compare`, `fit`, `predict`,
+`backtest` and `recommend`.
 
 A name is imported when it is first used, because a program that only needs a pool also loads the plugin and should not
 import numpy.
@@ -16,8 +17,11 @@ from balancer.plugins.extras import require
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit, fit_trace
     from balancer_simulator.predicting.backtest import Backtest, backtest
-    from balancer_simulator.predicting.predict import Predicted, predict
+    from balancer_simulator.predicting.changes import WhatIf
+    from balancer_simulator.predicting.predict import RunPrediction, predict
+    from balancer_simulator.predicting.predicted import Predicted
     from balancer_simulator.predicting.recommend import Recommendation, recommend
+    from balancer_simulator.predicting.sizing import ServerGoal, Sizing, servers_for
     from balancer_simulator.run.engine import simulate_once
     from balancer_simulator.run.record import Record
     from balancer_simulator.scenario.distributions import (
@@ -93,7 +97,10 @@ __all__ = [
     "Record",
     "Requests",
     "Retrial",
+    "RunPrediction",
     "Scenario",
+    "ServerGoal",
+    "Sizing",
     "SlowSpells",
     "SlowWithin",
     "Stage",
@@ -103,6 +110,7 @@ __all__ = [
     "Tasks",
     "Vacation",
     "Warmup",
+    "WhatIf",
     "backtest",
     "fit_trace",
     "load_scenario",
@@ -110,13 +118,16 @@ __all__ = [
     "recommend",
     "run_study",
     "run_sweep",
+    "servers_for",
     "simulate_once",
 ]
 
 _HOMES = {
     "fitting.fit": ("Fit", "fit_trace"),
     "predicting.backtest": ("Backtest", "backtest"),
-    "predicting.predict": ("Predicted", "predict"),
+    "predicting.changes": ("WhatIf",),
+    "predicting.predict": ("RunPrediction", "predict"),
+    "predicting.predicted": ("Predicted",),
     "predicting.recommend": ("Recommendation", "recommend"),
     "scenario.distributions": (
         "BoundedPareto",
@@ -127,6 +138,7 @@ _HOMES = {
         "Lognormal",
         "Pareto",
     ),
+    "predicting.sizing": ("ServerGoal", "Sizing", "servers_for"),
     "run.engine": ("simulate_once",),
     "studies.intervals": ("Interval",),
     "studies.progress": ("StudyProgress",),

@@ -18,7 +18,7 @@ from balancer.commands.stopping import saying
 from balancer.errors import ConfigError
 from balancer.hookspecs import ForecasterPlugin, hookimpl
 from balancer.plugins.extras import has, require
-from balancer_simulator.trace_commands import backtest, fit, recommend
+from balancer_simulator.trace_commands import backtest, fit, predict, recommend
 
 if TYPE_CHECKING:
     from balancer_simulator.scenario.scenario import Scenario
@@ -112,6 +112,7 @@ def balancer_commands(app: typer.Typer) -> None:
     app.command("simulate")(simulate)
     app.command("compare")(compare)
     app.command("fit")(fit)
+    app.command("predict")(predict)
     app.command("backtest")(backtest)
     app.command("recommend")(recommend)
 

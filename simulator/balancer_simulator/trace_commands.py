@@ -1,14 +1,18 @@
-"""Commands `balancer fit`, `backtest` and `recommend`.
+"""Commands `balancer fit`, `predict`, `backtest` and `recommend`.
 
 Fitting and prediction are imported only when a command runs, because their import is slow.
 """
 
+import os
 import re
+import tomllib
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.console import Console
 
 from balancer.commands.options import JsonOption
 from balancer.commands.output import print_json
@@ -20,14 +24,15 @@ if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
-    from balancer_simulator.predicting.recommend import SettingForecast
+    from balancer_simulator.predicting.settings import TriedSetting
     from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["backtest", "fit", "recommend", "seconds_until"]
+__all__ = ["backtest", "fit", "predict", "recommend", "seconds_until"]
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]\s*)+")
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|)")
 _CLOCK: Final = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 
 TraceArgument = Annotated[
@@ -67,10 +72,52 @@ ConfigOption = Annotated[
 RecommendationOption = Annotated[
     Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a chart.")
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="Processes, at most 4 a core. Default: 1 a core. Same results."),
+]
+P99Option = Annotated[
+    str | None,
+    typer.Option(
+        "--p99", metavar="TIME", help='Of open arrivals: how long 99 in 100 requests may take, e.g. "0.8s" or "800ms".'
+    ),
+]
+LosingOption = Annotated[
+    int | None, typer.Option("--losing", metavar="N", min=0, help="With --p99: it does without its N best endpoints.")
+]
+CostOption = Annotated[
+    list[str] | None,
+    typer.Option("--cost", metavar="URL=COST", help="With --p99: of this endpoint and its copies. Default: 1 each."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", metavar="URL", help="Without this endpoint. May be repeated.")
+]
+CapacityOption = Annotated[
+    list[str] | None, typer.Option("--capacity", metavar="URL=N", help="Slots of an endpoint. May be repeated.")
+]
+AddOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add",
+        metavar="[URL=]N",
+        help="So many more endpoints, like the one at URL, or like the one of median speed. May be repeated.",
+    ),
+]
+LoadOption = Annotated[
+    str | None,
+    typer.Option("--load", metavar="xFACTOR", help="Recorded open arrivals at a multiple of their rate, e.g. x1.3."),
+]
+CallersOption = Annotated[
+    int | None,
+    typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
+]
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
 ]
-JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Same results.")]
 
 
 def fit(
@@ -125,7 +172,7 @@ def backtest(
     ] = None,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test predictions on TRACE: fit its first part, predict the rest, and compare with what happened."""
@@ -138,11 +185,99 @@ def backtest(
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
 
-        found = run_backtest(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=jobs)
+        found = run_backtest(read_trace(trace), tuple(part or PARTS), draws=draws, seed=seed, jobs=_processes(jobs))
     if as_json:
         print_json(found.data)
         return
     _print(found)
+
+
+def predict(
+    trace: TraceArgument,
+    settings: SetOption = None,
+    without: WithoutOption = None,
+    capacity: CapacityOption = None,
+    add: AddOption = None,
+    load: LoadOption = None,
+    callers: CallersOption = None,
+    draws: DrawsOption = 40,
+    seed: SeedOption = 1,
+    jobs: JobsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write prediction.html here, with a chart.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the next run from TRACE, as it is and with changes: its times, waits, end and losses."""
+    if trace.suffix == ".toml":
+        raise ConfigError(
+            f"TRACE: {trace} is a scenario; predict fits a trace many times, so give the trace; a scenario is run by "
+            "balancer simulate"
+        )
+    require("simulator", '"balancer predict"')
+    with saying("nothing was written"):
+        from balancer.observing.traces import read_trace
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.fitting.description import unknown
+        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.predicting.changes import WhatIf
+        from balancer_simulator.predicting.predict import FitDraws, predict_next
+        from balancer_simulator.predicting.shown import prediction_section
+        from balancer_simulator.report.prediction import prediction_data, write_prediction
+        from balancer_simulator.studies.parallel import Simulators
+
+        change = WhatIf(
+            _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
+            dict(_counts("--add", add or (), named=False)), _factor(load), callers,
+        )  # fmt: skip
+        fitted = fit_trace(read_trace(trace))
+        with Simulators(_processes(jobs)) as simulators:
+            found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
+        try:
+            page = write_prediction(found, tuple(unknown(fitted)), out) if out is not None else None
+        except OSError as error:
+            raise ConfigError(f"--out: {out}: cannot be written: {error.strerror}; choose a writable folder") from None
+    if as_json:
+        print_json({**prediction_data(found), "report": str(page) if page else None})
+        return
+    print_sections([prediction_section(found)], Console())
+    if page is not None:
+        print(f"written: {page}")
+
+
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of --set by their key, each as in TOML; a bare word is a text."""
+    found: dict[str, Any] = {}
+    for each in given:
+        key, equals, value = (part.strip() for part in each.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"--set: found {each!r}; write it like strategy=p2c or max_waiters=100")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
+
+
+def _counts(option: str, given: Sequence[str], *, named: bool = True) -> Iterator[tuple[str, int]]:
+    """Yield the names of endpoints with a number. A URL may have "=" in it."""
+    for each in given:
+        name, _, many = each.rpartition("=")
+        example = "http://host:8000/=4" if named else "2 or http://host:8000/=2"
+        if not many.strip().isdecimal() or (named and not name):
+            raise ConfigError(f"{option}: found {each!r}; write it like {example}")
+        yield name.strip(), int(many)
+
+
+def _factor(load: str | None) -> float:
+    try:
+        return 1.0 if load is None else float(load.strip().lower().removeprefix("x"))
+    except ValueError:
+        raise ConfigError(f"--load: found {load!r}; write it like x1.3, in times of the recorded rate") from None
+
+
+def _processes(jobs: int | None) -> int:
+    return jobs or os.cpu_count() or 1
 
 
 def recommend(
@@ -150,20 +285,32 @@ def recommend(
     deadline: DeadlineOption = None,
     tasks: TasksOption = None,
     budget: BudgetOption = None,
+    p99: P99Option = None,
+    load: LoadOption = None,
+    losing: LosingOption = None,
+    cost: CostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
     seed: SeedOption = 1,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     out: ConfigOption = None,
     report: RecommendationOption = None,
     anyway: AnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the cheapest setting that meets a deadline: strategy, endpoints, capacities and workers."""
+    """Find the cheapest setting that meets a deadline or, for open arrivals, a p99: strategy, endpoints, capacities."""
     if not 0.5 <= certainty < 1:
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
+    _check_goal(p99, {"--deadline": deadline, "--tasks": tasks, "--budget": budget},
+                {"--load": load, "--losing": losing, "--cost": cost})  # fmt: skip
+    if p99 is not None:
+        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())))
+        _recommend_servers(
+            source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
+        )
+        return
     with saying("nothing was written"):
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.predicting.settings import STRATEGIES
@@ -179,7 +326,7 @@ def recommend(
         named = now if deadline is not None and not _is_span(deadline) else None
         found = search(
             _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
-            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs, anyway=anyway,
+            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=_processes(jobs), anyway=anyway,
         )  # fmt: skip
         config = _write_config(found.chosen or found.nearest, verdict(found), out) if out is not None else None
         try:
@@ -197,6 +344,74 @@ def recommend(
             print(f"written: {path}")
 
 
+def _check_goal(p99: str | None, ends: dict[str, object], loads: dict[str, object]) -> None:
+    """Raise ConfigError for options of the other kind of goal."""
+    for option, value in (ends if p99 is not None else loads).items():
+        if value is not None:
+            words = "excludes --p99: open arrivals have no end" if p99 is not None else "needs --p99"
+            raise ConfigError(f"{option}: it {words}; leave one out" if p99 is not None else f"{option}: it {words}")
+
+
+def _seconds(option: str, text: str) -> float:
+    found = _LENGTH.fullmatch(text.strip().lower())
+    if not found:
+        raise ConfigError(f'{option}: found {text!r}; write it like "0.8s" or "800ms"')
+    return float(found[1]) * {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}[found[2]]
+
+
+def _costs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
+    for each in given:
+        url, _, cost = each.rpartition("=")
+        try:
+            yield url.strip(), float(cost)
+        except ValueError:
+            raise ConfigError(f"--cost: found {each!r}; write it like http://host:8000/=2.5") from None
+
+
+def _recommend_servers(
+    source: Path,
+    goal: tuple[float, float, int, float, dict[str, float]],
+    strategies: Sequence[str] | None,
+    draws: tuple[int, int, int],
+    files: tuple[Path | None, Path | None],
+    *,
+    anyway: bool,
+    as_json: bool,
+) -> None:
+    """Find the number of servers for open arrivals, and print or write it."""
+    with saying("nothing was written"):
+        from balancer.reporting.terminal import print_sections
+        from balancer_simulator.predicting.settings import STRATEGIES
+        from balancer_simulator.predicting.sizing import ServerGoal, servers_for
+        from balancer_simulator.report.sizing import servers_verdict, sizing_data, sizing_sections, write_sizing
+
+        count, seed, jobs = draws
+        out, report = files
+        found = servers_for(
+            _source(source),
+            ServerGoal(*goal),
+            strategies=strategies or STRATEGIES,
+            draws=count,
+            seed=seed,
+            jobs=jobs,
+            anyway=anyway,
+        )
+        pool = found.chosen or found.fails or found.present
+        config = _write_config(pool, servers_verdict(found), out) if out is not None else None
+        try:
+            page = write_sizing(found, report) if report is not None else None
+        except OSError as error:
+            raise _unwritable_report(report, error) from None
+    if as_json:
+        written = {"config": str(config) if config else None, "report": str(page) if page else None}
+        print_json({**sizing_data(found), **written})
+        return
+    print_sections(sizing_sections(found), Console())
+    for path in (config, page):
+        if path is not None:
+            print(f"written: {path}")
+
+
 def _source(path: Path) -> "Fit | Scenario":
     from balancer.observing.traces import read_trace
     from balancer_simulator.fitting.fit import fit_trace
@@ -205,7 +420,7 @@ def _source(path: Path) -> "Fit | Scenario":
     return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
 
 
-def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
+def _write_config(outlook: "TriedSetting", words: str, out: Path) -> Path:
     from balancer_simulator.fitting.description import as_toml
     from balancer_simulator.predicting.recommend import setting_config
     from balancer_simulator.report.recommendation import made_up_lines
@@ -213,7 +428,7 @@ def _write_config(outlook: "SettingForecast", words: str, out: Path) -> Path:
     made_up = made_up_lines(outlook)
     remarks = [
         words,
-        f"{outlook.setting.workers} callers at once",
+        *([f"{outlook.setting.workers} callers at once"] if outlook.setting.workers else []),
         "a trace has only the names of endpoints: where a name is not an address, put the address in",
         *(["put in the address of a server for each that does not exist yet"] if made_up else []),
     ]

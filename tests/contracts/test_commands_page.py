@@ -10,7 +10,7 @@ from balancer.plugins.registry import Registry
 from tests.contracts.documents import ROOT, rows
 
 _PAGE = ROOT / "docs" / "commands.md"
-_OPTION = re.compile(r"`(--[a-z-]+)`(?: \(([^)]+)\))?")
+_OPTION = re.compile(r"`(--[a-z0-9-]+)`(?: \(([^)]+)\))?")
 _COMMAND: Any = get_command(make_app(Registry(group=None)))
 
 

@@ -3,16 +3,26 @@
 import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
 from balancer_simulator import EndpointModel, Poisson, Scenario
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.studies import parallel
-from balancer_simulator.studies.parallel import Order, map_in_processes, run_orders
+from balancer_simulator.studies.parallel import Order, Simulators, WorkerProcesses, run_orders
 
 from balancer.errors import BalancerError, ConfigError, StrategyError
+
+
+def in_processes(tasks: Sequence[Any], do: Callable[[Any], Any], processes: int) -> list[tuple[int, Any]]:
+    with closing(WorkerProcesses(do)) as workers:
+        return list(workers.map(tasks, processes))
+
+
+def process_of(number: int) -> int:
+    return os.getpid()
 
 
 def negative(number: int) -> int:
@@ -45,17 +55,37 @@ def refuse_peculiarly(number: int) -> None:
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_task_has_its_answer(processes: int) -> None:
-    assert dict(map_in_processes(range(7), negative, processes=processes)) == {n: -n for n in range(7)}
+    assert dict(in_processes(range(7), negative, processes)) == {n: -n for n in range(7)}
+
+
+@pytest.mark.more
+def test_processes_are_kept_until_an_error_and_then_no_old_answer_is_taken_for_a_new_one() -> None:
+    with closing(WorkerProcesses(process_of)) as workers:
+        first = dict(workers.map([1, 2], 2))
+        assert set(dict(workers.map(range(4), 2)).values()) <= set(first.values())
+        left = workers.map([1, 2, 3], 2)
+        next(left)
+        left.close()
+        assert set(dict(workers.map([1, 2], 2)).values()).isdisjoint(first.values())
+
+
+@pytest.mark.more
+def test_simulators_give_the_same_records_however_often_and_however_many() -> None:
+    scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=20.0)
+    orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(3)]
+    with Simulators(2) as simulators:
+        found = [[each.metrics for each in simulators.records(orders)] for _ in range(2)]
+    assert found == [[each.metrics for each in run_orders(orders)]] * 2
 
 
 def test_a_process_never_hears_ctrl_c_from_its_start_and_the_parent_does() -> None:
-    assert dict(map_in_processes([1, 2], ctrl_c_is_blocked, processes=2)) == {0: True, 1: True}
+    assert dict(in_processes([1, 2], ctrl_c_is_blocked, 2)) == {0: True, 1: True}
     assert not ctrl_c_is_blocked(0)
 
 
 def test_an_error_arrives_as_it_is_and_says_where_it_came_from() -> None:
     with pytest.raises(ConfigError, match="there is no such thing") as caught:
-        list(map_in_processes([ConfigError("there is no such thing")], refuse, processes=1))
+        in_processes([ConfigError("there is no such thing")], refuse, 1)
     assert "in refuse" in caught.value.__notes__[0]
 
 
@@ -63,23 +93,24 @@ def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(StrategyError("fifo", "is odd")))  # there are such errors among ours
     with pytest.raises(BalancerError, match="Peculiar: no because of principle"):
-        list(map_in_processes([1], refuse_peculiarly, processes=1))
+        in_processes([1], refuse_peculiarly, 1)
 
 
 def test_a_process_that_is_killed_is_one_line() -> None:
     with pytest.raises(BalancerError, match="a process ended before its run did") as caught:
-        list(map_in_processes([1, 2, 3], die, processes=2))
+        in_processes([1, 2, 3], die, 2)
     assert "\n" not in str(caught.value)
 
 
 def test_more_processes_than_can_be_used_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def here(tasks: list[Any], do: Callable[[Any], Any], *, processes: int) -> Iterator[tuple[int, Any]]:
-        asked.append(processes)
-        yield from enumerate(map(do, tasks))
+    class Here(WorkerProcesses):
+        def map(self, tasks: Sequence[Any], processes: int) -> Generator[tuple[int, Any], None, None]:
+            asked.append(processes)
+            yield from enumerate(map(self._do, tasks))
 
-    monkeypatch.setattr(parallel, "map_in_processes", here)
+    monkeypatch.setattr(parallel, "WorkerProcesses", Here)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     scenario = Scenario(workload=Poisson(rate_per_s=1.0), endpoints=[EndpointModel(url="http://a/")], horizon_s=2.0)
     orders = [Order(scenario, Policy(strategy="fifo"), number) for number in range(20)]

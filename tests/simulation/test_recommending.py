@@ -239,7 +239,7 @@ def test_names_of_tasks_that_come_by_themselves_are_refused_with_a_way_out() -> 
     trace = made_trace(_SLOW.changed(workload=Poisson(rate_per_s=30.0), horizon_s=4.0))
     with pytest.raises(
         ConfigError,
-        match=r"so the work has no end; if they do wait .* kind = \"closed\".* 'What if the load doubles\?'",
+        match=r"so the work has no end; if they do wait .* kind = \"closed\".*; for the number .* give --p99",
     ):
         recommend(fit_trace(trace), **_FEW)
 

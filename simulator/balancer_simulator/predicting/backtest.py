@@ -14,6 +14,7 @@ from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST, until
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.predict import DRAWS, FIGURES, FitDraws, RunPrediction, predict_rest
+from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["FEWEST", "PARTS", "Backtest", "BacktestCut", "backtest"]
 
@@ -104,11 +105,12 @@ def backtest(
     """
     one = longest_run(trace)
     tests, left_out = [], {}
-    for part in parts:
-        try:
-            tests.append(_test(one, part, FitDraws(draws, seed, jobs), outages))
-        except ConfigError as error:
-            left_out[part] = str(error)
+    with Simulators(jobs) as simulators:
+        for part in parts:
+            try:
+                tests.append(_test(one, part, FitDraws(simulators, draws, seed), outages))
+            except ConfigError as error:
+                left_out[part] = str(error)
     if not tests:
         raise ConfigError(f"the trace cannot be back-tested: {next(iter(left_out.values()))}")
     return Backtest(tuple(tests), left_out)

@@ -12,13 +12,14 @@ from typing import Final
 import numpy as np
 from scipy.special import stdtrit
 
+from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FAR", "FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit"]
+__all__ = ["FAR", "FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit", "refuse_if_off"]
 
 FAR: Final = 0.15
 """A fit is off if a figure of calls or waits differs by more than this part."""
@@ -172,3 +173,16 @@ def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit
         yield FigureOfFit(name, "s", float(of(measured)), np.array([of(each) for each in fitted]), least)
     shares = [float((each > least_s).mean()) for each in (measured, *fitted)]
     yield FigureOfFit("calls that wait:", "%", shares[0], np.array(shares[1:]), 2 * _LITTLE)
+
+
+def refuse_if_off(fit: Fit, *, waits: bool = True) -> None:
+    """Refuse a fit whose runs are unlike its trace. Without `waits`, they are not compared: callers are assumed.
+
+    Raises:
+        ConfigError: it is off.
+    """
+    if off := goodness_of_fit(fit).off(waits=waits):
+        raise ConfigError(
+            f"recommend: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
+            "give --anyway (anyway=True) to build on it"
+        )

@@ -1,4 +1,4 @@
-"""Prediction of the rest of a run from its trace so far, by a bootstrap of the fit.
+"""Prediction of a run from a trace: of its rest, or of the next one with changes, by a bootstrap of the fit.
 
 Fits to calls resampled in blocks are simulated once each (Barton, Nelson and Xie, INFORMS Journal on Computing 26,
 2014: input uncertainty by the bootstrap). If one fit were simulated many times, the interval would leave out the
@@ -6,7 +6,7 @@ uncertainty of the fit, which is most of it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,91 +15,94 @@ from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
+from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
+from balancer_simulator.fitting.members import NO_LIMIT
+from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
+from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.run.record import Record
-from balancer_simulator.studies.parallel import Order, run_each, run_orders
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Arrivals
+from balancer_simulator.studies.parallel import Order, Simulators
 
-__all__ = ["DRAWS", "FIGURES", "FitDraws", "Predicted", "RunPrediction", "predict", "predict_rest", "prediction_of"]
+__all__ = [
+    "DRAWS", "FIGURES", "NEXT_FIGURES", "FitDraws", "RunPrediction", "predict", "predict_next",
+    "predict_rest", "prediction_of", "recorded_figures",
+]  # fmt: skip
 
 FIGURES: Final = ("makespan_s", "throughput_per_s", "wait_mean_s", "wait_p99_s")
-"""What is predicted: of the whole run when it is over, of the rest what it does."""
+"""What is predicted of the rest of a run: of the whole run when it is over, of the rest what it does."""
+
+NEXT_FIGURES: Final = (
+    "sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "makespan_s", "throughput_per_s",
+    "lost",
+)  # fmt: skip
+"""What is predicted of a next run."""
 
 DRAWS: Final = 40
 """Fits that are drawn again, unless told otherwise."""
 
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """A figure: its most likely value, and the ends of an interval that holds it with a certainty of 95%."""
-
-    value: float
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        """Return whether `value` is within the interval."""
-        return self.low <= value <= self.high
+_REPLICATIONS: Final = 3  # of an outage, with the same requests each
+_AROUND: Final = 4  # lengths of an outage that are simulated around it
+_DRAINS: Final = 20.0  # times the arrivals: when a queue that has grown is over
+_BEHIND: Final = 0.1  # share of the run: if its end is later than the last arrival by this, a queue has grown
 
 
 @dataclass(frozen=True, slots=True)
-class RunPrediction:
-    """Prediction of the rest of a run.
+class RunPrediction(PredictedRun):
+    """Prediction of one run. As text, a table with units."""
 
-    Attributes:
-        at_s: duration of the run so far.
-        remaining: number of requests that are not over yet.
-        figures: by name, see `FIGURES`; `makespan_s` is that of the whole run.
-        outages: by endpoint without an outage so far, how much longer the run would last if it were down for
-            `outage_s`.
-        outage_s: the length of such an outage.
-    """
+    def __str__(self) -> str:
+        from balancer_simulator.predicting.shown import prediction_text  # it loads rich
 
-    at_s: float
-    remaining: int
-    figures: dict[str, Predicted]
-    outages: dict[str, float]
-    outage_s: float
+        return prediction_text(self)
 
 
 @dataclass(frozen=True, slots=True)
 class FitDraws:
-    """Number of resampled fits, their seed, and the number of processes."""
+    """Number of resampled fits, their seed, and what runs them."""
 
+    simulators: Simulators
     count: int = DRAWS
     seed: int = 1
-    jobs: int = 1
 
 
 def predict(
     rows_so_far: Trace,
-    remaining: int,
+    remaining: int | None = None,
     *,
+    change: WhatIf | None = None,
     at_s: float | None = None,
     draws: int = DRAWS,
     seed: int = 1,
     jobs: int = 1,
-) -> Predicted:
-    """Return when a run will be over, in seconds since its first request.
+) -> RunPrediction:
+    """Return the prediction of the rest of a run or, without `remaining`, of the next run like it.
 
     Args:
         rows_so_far: its trace up to now.
-        remaining: number of requests that are not over yet.
+        remaining: number of requests that are not over yet; None: predict one next run.
+        change: of a next run: what differs from today.
         at_s: duration of the run so far; default: until the last event of the trace.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
 
     Raises:
-        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; or there is no end, as callers
-            come faster than they are served.
+        ConfigError: `remaining` is negative; the trace has no calls, or no ended call; there is no end, as callers
+            come faster than they are served; or a change does not apply.
     """
-    if remaining < 0:
+    if remaining is not None and remaining < 0:
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
+    if remaining is not None and change:
+        raise ConfigError("predict: found remaining and change; give one of the two")
     fit = fit_trace(rows_so_far)
-    found = predict_rest(
-        fit, remaining, FitDraws(draws, seed, jobs), at_s=fit.prepared.lasts_s if at_s is None else at_s
-    )
+    with Simulators(jobs) as simulators:
+        drawn = FitDraws(simulators, draws, seed)
+        if remaining is None:
+            return predict_next(fit, drawn, change or WhatIf())
+        found = predict_rest(fit, remaining, drawn, at_s=fit.prepared.lasts_s if at_s is None else at_s)
     if "makespan_s" not in found.figures:
         raise ConfigError("predict: the offered load is more than the endpoints can do, so it has no end")
-    return found.figures["makespan_s"]
+    return found
 
 
 def predict_rest(
@@ -129,14 +132,118 @@ def predict_rest(
         )
         for _ in range(draws.count)
     ]  # fmt: skip
-    records = run_each(scenarios, fit.policy, jobs=draws.jobs)
+    outage_s, cases = _outage_cases(fit, remaining, at_s, lasts_s, draws.seed) if outages else (0.0, {})
+    # All in one go, so that no process waits for another.
+    orders = [Order(scenario, fit.policy, number) for number, scenario in enumerate(scenarios)]
+    orders += [Order(each, fit.policy, number) for each in cases.values() for number in range(_REPLICATIONS)]
+    records = draws.simulators.records(orders)
+    rest, later = records[: draws.count], records[draws.count :]
     figures = {}
     for name in FIGURES:
-        values = [value for record in records if (value := _figure(record, name, at_s)) is not None]
+        values = [value for record in rest if (value := _figure(record, name, at_s)) is not None]
         if len(values) > draws.count // 2:
             figures[name] = prediction_of(values, least=at_s if name == "makespan_s" else 0.0)
-    outage_s, longer = _outages(fit, remaining, at_s, lasts_s, draws) if outages else (0.0, {})
-    return RunPrediction(at_s, remaining, figures, longer, outage_s)
+    longer = _longer(list(cases), later)
+    return RunPrediction(at_s, remaining, figures, longer, outage_s, draws=draws.count)
+
+
+def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> RunPrediction:
+    """Return the prediction of one next run with a change, beside one like today's: on the same fits and requests.
+
+    Raises:
+        ConfigError: too few calls have ended, or the change does not apply.
+    """
+    if fit.few:
+        raise ConfigError(f"predict: {fit.prepared.ended} calls have ended in the trace; it needs at least {FEWEST}")
+    change = change.resolved(fit)
+    today = [_next_of(fit, WhatIf(), draws.seed, number) for number in range(draws.count)]
+    then = [_next_of(fit, change, draws.seed, number) for number in range(draws.count)] if change else []
+    orders = [Order(each, fit.policy, number) for number, each in enumerate(today)]
+    orders += [Order(each, change.policy(fit.policy), number) for number, each in enumerate(then)]
+    records = draws.simulators.records(orders)
+    figures = _figures_of(records[-draws.count :])
+    remarks = (*_unseen(fit, change, (then or today)[0]), *_behind(fit, figures))
+    before = _figures_of(records[: draws.count]) if change else {}
+    return RunPrediction(
+        0.0, fit.asked, figures, today=before, recorded=recorded_figures(fit), changes=tuple(change.words),
+        draws=draws.count, remarks=remarks,
+    )  # fmt: skip
+
+
+def _next_of(fit: Fit, change: WhatIf, seed: int, number: int) -> Scenario:
+    """Return the next run on the fit that is drawn as the `number`-th, which does not depend on the change."""
+    lasts_s = fit.prepared.lasts_s
+    scenario = fit.scenario(
+        draw=np.random.default_rng([seed, number]), replications=1, horizon_s=lasts_s * 50 * _DRAINS
+    )
+    if change:
+        scenario = change.applied(scenario)
+    if fit.caller_pattern.callers is not None:
+        return scenario
+    at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
+    scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([seed, number, 1]))
+    instants = blocks_of(
+        scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2])
+    )
+    return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=lasts_s * _DRAINS)
+
+
+def _figures_of(records: Sequence[Record]) -> dict[str, Predicted]:
+    """Return the figures that more than half of the runs have."""
+    found = {}
+    for name in NEXT_FIGURES:
+        values = [value for record in records if (value := _figure(record, name, 0.0)) is not None]
+        if len(values) > len(records) // 2:
+            found[name] = prediction_of(values)
+    return found
+
+
+def recorded_figures(fit: Fit) -> dict[str, float]:
+    """Return the figures of `NEXT_FIGURES` that the trace itself has.
+
+    A request that was tried again is several calls of a trace, so there is no sojourn then. Several runs have no
+    makespan.
+    """
+    trace, events = fit.prepared.trace, [each.event for each in fit.prepared.trace.events]
+    ended = [each for each in fit.prepared.attempts if not each.open and each.outcome != "ignored"]
+    done = [each for each in ended if each.outcome == "success"]
+    again, gave_up = events.count("retried") + events.count("hedged"), events.count("gave_up")
+    asked = len(ended) - again + gave_up
+    found = {"lost": min(1.0, max(0.0, 1 - len(done) / asked))} if asked > 0 else {}
+    if done and not again:
+        sojourns = np.array([each.ended_s - each.asked_s for each in done])
+        found |= {"sojourn_mean_s": float(sojourns.mean())}
+        found |= {f"sojourn_p{q}_s": float(np.quantile(sojourns, q / 100)) for q in (50, 99)}
+    waits = np.array([each.waited_s for each in fit.prepared.attempts])
+    found |= {"wait_mean_s": float(waits.mean()), "wait_p99_s": float(np.quantile(waits, 0.99))}
+    if len({each.run for each in trace.attempts}) == 1 and fit.prepared.lasts_s > 0:
+        found |= {"makespan_s": fit.prepared.lasts_s, "throughput_per_s": len(done) / fit.prepared.lasts_s}
+    return found
+
+
+def _unseen(fit: Fit, change: WhatIf, scenario: Scenario) -> Iterator[str]:
+    """Yield that endpoints may get more calls at once than they ever had, if the change is the reason."""
+    names = {member.url: member.name for member in fit.members}
+    unseen = [
+        f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
+        for model in scenario.endpoints
+        if change and model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
+    ]
+    if unseen:
+        yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"
+
+
+def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
+    """Yield that open arrivals come faster than they are served."""
+    if fit.caller_pattern.callers is not None:
+        return
+    last_s = whole_of(fit.caller_pattern.at_s - fit.caller_pattern.at_s[0])
+    over_s = figures["makespan_s"].value if "makespan_s" in figures else math.inf
+    if over_s - last_s > max(_BEHIND * last_s, 10 * fit.typical_s):
+        yield (
+            f"calls come faster than they are served: arrivals take {last_s:.3g} s and the run {over_s:.3g} s; so its "
+            "times grow with its length"
+        )
 
 
 def prediction_of(values: Sequence[float], *, least: float = 0.0, certainty: float = 0.95) -> Predicted:
@@ -164,16 +271,7 @@ def _rest_of(fit: Fit, remaining: int, lasts_s: float, rng: np.random.Generator)
     if fit.caller_pattern.callers is not None:
         return fit.workload(rng, calls=max(1, remaining))
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
-    length_s = max(float(at_s[-1]), 1e-6) * len(at_s) / max(1, len(at_s) - 1)
-    block_s = length_s / max(1.0, min(20.0, len(at_s) / 10))
-    found: list[float] = []
-    begun_s = 0.0
-    while begun_s < lasts_s:  # blocks of the record, as in `Arrivals.resample_s`
-        offset_s = rng.random() * length_s
-        inside = (at_s - offset_s) % length_s
-        found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
-        begun_s += block_s
-    return {"kind": "arrivals", "at_s": [round(each, 6) for each in sorted(found)] or [0.0]}
+    return {"kind": "arrivals", "at_s": blocks_of(at_s, whole_of(at_s), block_of(at_s), lasts_s, rng)}
 
 
 def _horizon_s(fit: Fit, remaining: int, at_s: float, lasts_s: float) -> float:
@@ -191,29 +289,34 @@ def _figure(record: Record, name: str, at_s: float) -> float | None:
     return record.metrics.get(name)
 
 
-def _outages(fit: Fit, remaining: int, at_s: float, lasts_s: float, draws: FitDraws) -> tuple[float, dict[str, float]]:
-    """Return the assumed length of an outage, and the delay that it would cause, by endpoint.
+def _outage_cases(
+    fit: Fit, remaining: int, at_s: float, lasts_s: float, seed: int
+) -> tuple[float, dict[str | None, Scenario]]:
+    """Return the assumed length of an outage, and a run without one (None) and with one of each endpoint.
 
-    The length is that of seen outages, or else a tenth of the rest.
+    The length is that of seen outages, or else a tenth of the rest. Callers that wait for their answers lose the same
+    time in a long rest as in a part of it around the outage, so only that part is simulated.
     """
-    rng = np.random.default_rng(draws.seed)
-    workload = _rest_of(fit, remaining, lasts_s, rng)
+    callers, rate = fit.caller_pattern.callers, fit.asked / max(at_s, 1e-9)
     seen = [each.troubles.mttr_s for each in fit.endpoints.values() if each.troubles.mttr_s is not None]
-    left_s = lasts_s * (
-        1 if fit.caller_pattern.callers is None else remaining / max(1.0, lasts_s * fit.asked / max(at_s, 1e-9))
-    )
+    left_s = lasts_s if callers is None else remaining / rate
     outage_s = float(np.mean(seen)) if seen else left_s / 10
-    spared = [name for name, each in fit.endpoints.items() if not each.troubles.outages]
+    if callers is not None:
+        remaining = min(remaining, math.ceil(_AROUND * outage_s * rate) + 10 * callers)
+        left_s = remaining / rate
+    workload = _rest_of(fit, remaining, lasts_s, np.random.default_rng(seed))
     horizon_s = _horizon_s(fit, remaining, at_s, lasts_s)
-    cases: list[tuple[PlannedOutage, ...]] = [
-        (),
-        *((PlannedOutage(name, left_s / 4, left_s / 4 + outage_s),) for name in spared),
-    ]
-    scenarios = [fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for case in cases]
-    runs = range(3)  # with the same requests each
-    records = run_orders(
-        [Order(scenario, fit.policy, number) for scenario in scenarios for number in runs], jobs=draws.jobs
-    )
+    cases: dict[str | None, tuple[PlannedOutage, ...]] = {None: ()}
+    for name, each in fit.endpoints.items():
+        if not each.troubles.outages:
+            cases[name] = (PlannedOutage(name, left_s / 4, left_s / 4 + outage_s),)
+    return outage_s, {
+        name: fit.scenario(workload=workload, outages=case, horizon_s=horizon_s) for name, case in cases.items()
+    }
+
+
+def _longer(cases: Sequence[str | None], records: Sequence[Record]) -> dict[str, float]:
+    """Return the delay that an outage of each endpoint would cause, in seconds."""
     ends = np.array([record.makespan_s if record.makespan_s is not None else np.nan for record in records])
-    means = ends.reshape(len(cases), len(runs)).mean(axis=1)
-    return outage_s, {name: float(mean - means[0]) for name, mean in zip(spared, means[1:], strict=True)}
+    means = ends.reshape(len(cases), -1).mean(axis=1) if cases else ends
+    return {name: float(mean - means[0]) for name, mean in zip(cases, means, strict=True) if name is not None}

@@ -16,12 +16,13 @@ from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
 from balancer_simulator.fitting.description import changes, runs_line
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT
-from balancer_simulator.predicting.goodness import goodness_of_fit
-from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
+from balancer_simulator.predicting.goodness import refuse_if_off
+from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch, TriedSetting
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
+from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
 
@@ -96,11 +97,20 @@ def recommend(
         ConfigError: there is no end, because arrivals are open; or runs of the fit are unlike its trace.
     """
     if isinstance(source, Fit) and not anyway:
-        _check(source)
-    search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
-    present = search.outlook(search.present)
-    best = search.improved(present, strategies)
-    goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
+        refuse_if_off(source, waits=not _of_problems(source))
+    bases = _bases(source, tasks, draws, seed)
+    with Simulators(jobs) as simulators:
+        search = SettingSearch(bases, certainty, simulators)
+        present = search.outlook(search.present)
+        best = search.improved(present, strategies)
+        goal = Recommendation(present, None, best, (), (), deadline_s, budget_h, certainty)
+        found = _found(search, goal, best)
+    return replace(found, remarks=(*_taken(source, tasks), *found.remarks))
+
+
+def _found(search: SettingSearch, goal: Recommendation, best: SettingForecast) -> Recommendation:
+    """Return the recommendation: the best setting with fewer endpoints, and with more."""
+    deadline_s = goal.deadline_s
     by_number = [best]
     fewer = best
     while len(fewer.setting.endpoints) > 1:
@@ -123,17 +133,17 @@ def recommend(
         elif many >= most:
             stopped = f"more than {many} endpoints were not tried"
     does = [outlook for outlook in search.tried if goal.does(outlook)]
-    if deadline_s is None and budget_h is None:  # as soon as possible, with the present endpoints
+    if deadline_s is None and goal.budget_h is None:  # as soon as possible, with the present endpoints
         does = [outlook for outlook in does if len(outlook.setting.endpoints) <= len(search.present.endpoints)]
     cheapest = min(does, key=_by_cost if deadline_s is not None else _by_end, default=None)
     nearest = min(search.tried, key=lambda outlook: (goal.beyond(outlook), outlook.sure_s))
-    remarks = (*_taken(source, tasks), *([stopped] if stopped and cheapest is None else []))
+    remarks = (stopped,) if stopped and cheapest is None else ()
     return replace(
         goal, chosen=cheapest, nearest=nearest, by_number=tuple(by_number), tried=tuple(search.tried), remarks=remarks
     )
 
 
-def setting_config(outlook: SettingForecast) -> dict[str, Any]:
+def setting_config(outlook: TriedSetting) -> dict[str, Any]:
     """Return a config of a pool with this setting, as keys and values."""
     endpoints: list[dict[str, Any]] = []
     for url, model in outlook.scenario.by_url.items():
@@ -172,15 +182,6 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     return found
 
 
-def _check(fit: Fit) -> None:
-    """Refuse a fit that is off. Waits of problems and stages are not compared, as their callers are assumed."""
-    if off := goodness_of_fit(fit).off(waits=not _of_problems(fit)):
-        raise ConfigError(
-            f"recommend: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
-            "give --anyway (anyway=True) to build on it"
-        )
-
-
 def _of_problems(fit: Fit) -> str:
     """Return the sign that names are those of problems and stages, not of callers; "" if there is none."""
     if fit.caller_pattern.callers is None:
@@ -214,7 +215,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
 
 
 _ENDLESS: Final = "recommend: arrivals are open, so the work has no end"
-_OTHER_RATES: Final = "for the waits at another rate, see docs/prediction.md, 'What if the load doubles?'"
+_OTHER_RATES: Final = "for the number of servers that open arrivals need, give --p99, e.g. --p99 0.8s --load x1.5"
 
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:

@@ -5,22 +5,25 @@ the trace has, because their effect is unknown. A fitted scenario has that numbe
 """
 
 import math
-import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
-from balancer_simulator.predicting.predict import Predicted, prediction_of
+from balancer_simulator.predicting.changes import rate_of_work, twin_of
+from balancer_simulator.predicting.predict import prediction_of
+from balancer_simulator.predicting.predicted import Predicted
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
-from balancer_simulator.studies.parallel import run_each
+from balancer_simulator.studies.parallel import Simulators
 
-__all__ = ["STRATEGIES", "Setting", "SettingForecast", "SettingSearch", "with_setting"]
+__all__ = [
+    "STRATEGIES", "Setting", "SettingForecast", "SettingSearch", "TriedSetting", "members_with", "with_setting",
+]  # fmt: skip
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
 """Tried beside the present one, by default."""
@@ -50,25 +53,16 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingForecast:
-    """Prediction for a setting.
+class TriedSetting:
+    """A setting that was simulated.
 
     Attributes:
         setting: the setting.
         scenario: the simulated scenario, from the fit without resampling.
-        ends_s: its end, with an interval of 95%; None if not all runs came to an end.
-        sure_s: by when it is over with the requested certainty.
     """
 
     setting: Setting
     scenario: Scenario
-    ends_s: Predicted | None
-    sure_s: float
-
-    @property
-    def cost_h(self) -> float:
-        """Endpoint-hours: endpoints x the time that they are needed for, by the likeliest end."""
-        return math.inf if self.ends_s is None else len(self.setting.endpoints) * self.ends_s.value / _HOUR_S
 
     @property
     def made_up(self) -> dict[str, str]:
@@ -81,13 +75,31 @@ class SettingForecast:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class SettingForecast(TriedSetting):
+    """Prediction for a setting of callers that wait for their answers.
+
+    Attributes:
+        ends_s: its end, with an interval of 95%; None if not all runs came to an end.
+        sure_s: by when it is over with the requested certainty.
+    """
+
+    ends_s: Predicted | None
+    sure_s: float
+
+    @property
+    def cost_h(self) -> float:
+        """Endpoint-hours: endpoints x the time that they are needed for, by the likeliest end."""
+        return math.inf if self.ends_s is None else len(self.setting.endpoints) * self.ends_s.value / _HOUR_S
+
+
 class SettingSearch:
     """Tries settings, each once."""
 
-    def __init__(self, bases: Sequence[Scenario], certainty: float, jobs: int) -> None:
+    def __init__(self, bases: Sequence[Scenario], certainty: float, simulators: Simulators) -> None:
         self._bases = bases
         self._certainty = certainty
-        self._jobs = jobs
+        self._simulators = simulators
         self._known: dict[Setting, SettingForecast] = {}
         base = bases[0]
         workload = base.workload
@@ -122,14 +134,17 @@ class SettingSearch:
 
     def without_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
         """Return the endpoints without the one with the lowest rate of work."""
-        least = min(endpoints, key=lambda place: self._rate(self._bases[0].endpoints[place]))
+        least = min(endpoints, key=lambda place: rate_of_work(self._bases[0], self._bases[0].endpoints[place]))
         rest = list(endpoints)
         rest.remove(least)
         return tuple(rest)
 
     def with_one(self, endpoints: tuple[int, ...]) -> tuple[int, ...]:
         """Return the endpoints with one more, a copy of the one with the median rate of work."""
-        places = sorted(range(len(self._bases[0].endpoints)), key=lambda n: self._rate(self._bases[0].endpoints[n]))
+        places = sorted(
+            range(len(self._bases[0].endpoints)),
+            key=lambda n: rate_of_work(self._bases[0], self._bases[0].endpoints[n]),
+        )
         return (*endpoints, places[len(places) // 2])
 
     def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
@@ -154,13 +169,9 @@ class SettingSearch:
         if any(_capacity(model, "twice") > model.capacity for model in models):
             yield "twice"
 
-    def _rate(self, model: EndpointModel) -> float:
-        mean_s = (model.service or next(iter(model.services.values()), None) or self._bases[0].work).mean_s
-        return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
-
     def _outlook(self, setting: Setting) -> SettingForecast:
         base, *drawn = (with_setting(scenario, setting) for scenario in self._bases)
-        records = run_each(drawn, Policy(strategy=setting.strategy), jobs=self._jobs)
+        records = self._simulators.run_each(drawn, Policy(strategy=setting.strategy))
         ends_s = [record.makespan_s for record in records if record.makespan_s is not None]
         if len(ends_s) < len(records):
             return SettingForecast(setting, base, None, math.inf)
@@ -179,29 +190,26 @@ def _capacity(model: EndpointModel, room: Room) -> int:
     return model.capacity
 
 
-def _name_of_twin(url: str, taken: Container[str]) -> str:
-    """Return a name that shows that the endpoint does not exist yet, and which one it copies."""
-    like = re.sub(r"[^A-Za-z0-9]+", "-", url.split("://")[-1]).strip("-")
-    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
-    return next(name for name in names if f"http://{name}/" not in taken)
-
-
-def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
-    """Return the scenario with a setting."""
-    models, hosts, seen, taken = [], dict(scenario.hosts), set[int](), set[str]()
-    for place in setting.endpoints:
+def members_with(
+    scenario: Scenario, endpoints: Sequence[int], room: Room
+) -> tuple[list[EndpointModel], dict[str, Host]]:
+    """Return the endpoints of a scenario at these indices, with twins of those that occur twice, and their hosts."""
+    models, hosts, seen, taken = list[EndpointModel](), dict(scenario.hosts), set[int](), set[str]()
+    for place in endpoints:
         model = scenario.endpoints[place]
-        model = model.model_copy(update={"capacity": _capacity(model, setting.room)})
-        if place in seen:  # a twin has a machine of its own
-            name = _name_of_twin(model.url, taken)
-            host = model.endpoint(model.url).host or ""
-            if host in hosts:
-                hosts[name] = Host(cores=hosts[host].cores)
-            model = model.model_copy(update={"url": f"http://{name}/", "host": name})
+        model = model.model_copy(update={"capacity": _capacity(model, room)})
+        if place in seen:
+            model = twin_of(model, taken, hosts)
         taken.add(model.url)
         seen.add(place)
         models.append(model)
     there = {model.endpoint(model.url).host for model in models}
+    return models, {name: host for name, host in hosts.items() if name in there}
+
+
+def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
+    """Return the scenario with a setting."""
+    models, hosts = members_with(scenario, setting.endpoints, setting.room)
     workload = scenario.workload.model_copy(update={"workers": setting.workers})
     lean = scenario.model_copy(update={"endpoints": models})
     assert isinstance(workload, Closed | Tasks), "the others are refused"
@@ -211,7 +219,7 @@ def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
     horizon_s = _HORIZON * (calls / lean.rate + calls * (pause_s + slowest_s) / setting.workers) + 1.0
     return scenario.changed(
         endpoints=models,
-        hosts={name: host for name, host in hosts.items() if name in there},
+        hosts=hosts,
         workload=workload,
         policies=[Policy(strategy=setting.strategy)],
         horizon_s=horizon_s,

@@ -16,6 +16,7 @@ from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.style import to_svg
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
+from balancer_simulator.predicting.settings import TriedSetting
 from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = [
@@ -204,7 +205,7 @@ def _words(found: Recommendation, outlook: SettingForecast) -> str:
     return "; ".join([*parts, *made_up_lines(outlook)])
 
 
-def made_up_lines(outlook: SettingForecast) -> list[str]:
+def made_up_lines(outlook: TriedSetting) -> list[str]:
     """Return a line for all endpoints that do not exist yet and copy the same one."""
     copies: dict[str, list[str]] = {}
     for url, like in outlook.made_up.items():

@@ -18,7 +18,7 @@ from itertools import islice
 from multiprocessing import parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from balancer.errors import BalancerError
 from balancer.plugins.registry import Registry
@@ -27,7 +27,7 @@ from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
 
-__all__ = ["Order", "map_in_processes", "run_each", "run_orders"]
+__all__ = ["Order", "Simulators", "WorkerProcesses", "run_each", "run_orders"]
 
 _MOST_A_CORE: Final = 4  # processes; more would only take memory
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -49,6 +49,65 @@ class Order:
     looks: int = 0
 
 
+class Simulators:
+    """Makes runs, in processes that stay until the end of the `with` block: the start of each takes half a second.
+
+    Args:
+        jobs: processes, at most four a core; 1: this one. Other processes see only installed strategies, so `registry`
+            needs 1.
+
+    Raises:
+        ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
+    """
+
+    def __init__(self, jobs: int = 1, registry: Registry | None = None) -> None:
+        if jobs < 1:
+            raise ValueError(f"jobs is {jobs}; it must be >= 1")
+        if jobs > 1 and registry is not None:
+            raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
+        self._jobs = min(jobs, _MOST_A_CORE * (os.cpu_count() or 1))
+        self._registry = registry
+        self._processes = WorkerProcesses(_run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._processes.close()
+
+    def records(self, orders: Sequence[Order], advance: Callable[[], None] = lambda: None) -> list[Record]:
+        """Return the record of each order, in order.
+
+        They are run replication by replication, so that the runs done so far are soon a sample of all. Otherwise the
+        slow policies and the high loads would come last, and the time left would be underestimated.
+
+        Args:
+            advance: called after each run.
+
+        Raises:
+            BalancerError: a process ended before its run.
+        """
+        turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
+        jobs = min(self._jobs, len(orders))
+        found: dict[int, Record] = {}
+        if jobs > 1:
+            with closing(self._processes.map([orders[number] for number in turns], jobs)) as answers:
+                for turn, record in answers:
+                    found[turns[turn]] = record
+                    advance()
+        else:
+            for number in turns:
+                found[number] = _run(orders[number], self._registry)
+                advance()
+        return [found[number] for number in range(len(orders))]
+
+    def run_each(self, scenarios: Sequence[Scenario], policy: Policy) -> list[Record]:
+        """Return the record of one run of each scenario. The n-th is the n-th replication, with its own random
+        numbers.
+        """
+        return self.records([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)])
+
+
 def run_orders(
     orders: Sequence[Order],
     *,
@@ -56,42 +115,15 @@ def run_orders(
     registry: Registry | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Record]:
-    """Return the record of each order, in order.
-
-    They are run replication by replication, so that the runs done so far are soon a sample of all. Otherwise the slow
-    policies and the high loads would come last, and the time left would be underestimated.
-
-    Args:
-        jobs: processes, at most four a core; 1: this one. Other processes see only installed strategies, so `registry`
-            needs 1.
-        advance: called after each run.
-
-    Raises:
-        ValueError: `jobs` is less than 1, or more than 1 with a registry of your own.
-        BalancerError: a process ended before its run.
-    """
-    if jobs < 1:
-        raise ValueError(f"jobs is {jobs}; it must be >= 1")
-    if jobs > 1 and registry is not None:
-        raise ValueError(f"jobs is {jobs}, but other processes do not know a registry of your own; use jobs=1")
-    jobs = min(jobs, len(orders), _MOST_A_CORE * (os.cpu_count() or 1))
-    turns = sorted(range(len(orders)), key=lambda number: orders[number].replication)
-    found: dict[int, Record] = {}
-    if jobs > 1:
-        with closing(map_in_processes([orders[number] for number in turns], _run, processes=jobs)) as answers:
-            for turn, record in answers:
-                found[turns[turn]] = record
-                advance()
-    else:
-        for number in turns:
-            found[number] = _run(orders[number], registry)
-            advance()
-    return [found[number] for number in range(len(orders))]
+    """Return the record of each order, in order, from processes of their own; see `Simulators`."""
+    with Simulators(jobs, registry) as simulators:
+        return simulators.records(orders, advance)
 
 
 def run_each(scenarios: Sequence[Scenario], policy: Policy, *, jobs: int = 1) -> list[Record]:
-    """Return the record of one run of each scenario. The n-th is the n-th replication, with its own random numbers."""
-    return run_orders([Order(scenario, policy, number) for number, scenario in enumerate(scenarios)], jobs=jobs)
+    """Return the record of one run of each scenario, see `Simulators.run_each`."""
+    with Simulators(jobs) as simulators:
+        return simulators.run_each(scenarios, policy)
 
 
 def _run(order: Order, registry: Registry | None = None) -> Record:
@@ -100,32 +132,48 @@ def _run(order: Order, registry: Registry | None = None) -> Record:
     )
 
 
-def map_in_processes(
-    tasks: Sequence[Any], do: Callable[[Any], Any], *, processes: int
-) -> Generator[tuple[int, Any], None, None]:
-    """Yield the number of each task and the result of `do`, as they are done; close it to stop early.
+class WorkerProcesses:
+    """Processes that work off tasks. Each is started when it is first needed, and lives until `close`.
 
     Args:
         do: a function of a module; its tasks, and what it returns or raises, are pickled.
-
-    Raises:
-        BalancerError: a process ended before its task.
-        Exception: raised by `do`.
     """
-    ahead = iter(enumerate(tasks))
-    busy: dict[Connection, int] = {}
-    with ExitStack() as stack:
-        for number, task in islice(ahead, processes):
-            line = stack.enter_context(_process(do))
-            _send(line, task)
-            busy[line] = number
-        while busy:
-            ready = wait(list(busy))
-            for line in [line for line in busy if line in ready]:
-                yield busy.pop(line), _received(line)
-                for number, task in islice(ahead, 1):
-                    _send(line, task)
-                    busy[line] = number
+
+    def __init__(self, do: Callable[[Any], Any]) -> None:
+        self._do = do
+        self._alive = ExitStack()
+        self._lines: list[Connection] = []
+
+    def close(self) -> None:
+        """End the processes at once."""
+        self._lines.clear()
+        self._alive.close()
+
+    def map(self, tasks: Sequence[Any], processes: int) -> Generator[tuple[int, Any], None, None]:
+        """Yield the number of each task and the result of `do`, as they are done; close it to stop early.
+
+        Raises:
+            BalancerError: a process ended before its task.
+            Exception: raised by `do`.
+        """
+        ahead = iter(enumerate(tasks))
+        busy: dict[Connection, int] = {}
+        try:
+            for place, (number, task) in enumerate(islice(ahead, processes)):
+                if place == len(self._lines):
+                    self._lines.append(self._alive.enter_context(_process(self._do)))
+                _send(self._lines[place], task)
+                busy[self._lines[place]] = number
+            while busy:
+                ready = wait(list(busy))
+                for line in [line for line in busy if line in ready]:
+                    yield busy.pop(line), _received(line)
+                    for number, task in islice(ahead, 1):
+                        _send(line, task)
+                        busy[line] = number
+        except BaseException:  # an answer that nobody has waited for would be that of a later task
+            self.close()
+            raise
 
 
 @contextmanager

@@ -136,6 +136,11 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
             "the other random parts"
         )
     scenario = study.scenario
+    if scenario.replications > 1 and any(model.seen_at_once for model in scenario.endpoints):
+        yield (
+            "fitted to a trace: intervals are of the mean over runs of this fit, not of one next run; for that, "
+            "use balancer predict TRACE"
+        )
     if scenario.within is not None and scenario.replications >= scenario.most_replications:
         yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
     yield from _of_precision(study)

@@ -1,0 +1,255 @@
+"""What-if changes of a pool and its load, applied to a scenario: strategy, endpoints, capacities, load, callers.
+
+Recorded arrivals keep their shape: fewer are a random part of them, more are copies of them at other instants.
+"""
+
+import math
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+
+from balancer.errors import ConfigError
+from balancer.values.urls import identity_of
+from balancer.values.wording import did_you_mean
+from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.scenario.distributions import Floats
+from balancer_simulator.scenario.endpoints import EndpointModel, Host
+from balancer_simulator.scenario.fields import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.study import chosen_policies
+
+__all__ = ["WhatIf", "block_of", "blocks_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of"]
+
+_SETTINGS: Final = (
+    "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
+    "requests",
+)  # fmt: skip
+_MOST_LOAD: Final = 100.0
+_BLOCKS: Final = 20.0  # into which a record is cut; dependence within one is kept
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """Changes to make; without any, all stays as it is.
+
+    Attributes:
+        settings: values by dotted key, as under `[pool]` of a config or in a scenario, e.g. {"strategy": "p2c",
+            "options.choices": 3, "requests.attempts": 2}.
+        without: names or URLs of the endpoints that are left out.
+        capacities: slots, by name or URL of an endpoint.
+        add: number of further endpoints, by name or URL of the one that each is like; "": the one with the median rate
+            of work.
+        load: rate of recorded open arrivals, in times of today's.
+        callers: number of callers, each of whom waits for its answer; None: as today.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    capacities: Mapping[str, int] = field(default_factory=dict)
+    add: Mapping[str, int] = field(default_factory=dict)
+    load: float = 1.0
+    callers: int | None = None
+
+    def __bool__(self) -> bool:
+        return self != WhatIf()
+
+    @property
+    def words(self) -> Iterator[str]:
+        """Each change, in words."""
+        yield from (f"{key} = {value}" for key, value in self.settings.items())
+        yield from (f"without {url}" for url in self.without)
+        yield from (f"{url} with {many} {'slot' if many == 1 else 'slots'}" for url, many in self.capacities.items())
+        yield from (f"{many} more like {url}" for url, many in self.add.items())
+        if self.load != 1.0:
+            yield f"load x {self.load:g}"
+        if self.callers is not None:
+            yield f"{self.callers} {'caller' if self.callers == 1 else 'callers'}"
+
+    def resolved(self, fit: Fit) -> "WhatIf":
+        """Return these changes with the URLs of the fitted scenario.
+
+        Raises:
+            ConfigError: one of them does not apply.
+        """
+        _check_load(self.load, self.callers, fit.caller_pattern.callers)
+        scenario = fit.scenario(replications=1)
+        urls = {each.url: each.url for each in fit.members} | {each.name: each.url for each in fit.members}
+        without = tuple(_found("--without", name, urls) for name in self.without)
+        if double := [url for url in without if without.count(url) > 1]:
+            raise ConfigError(f"--without: {double[0]} is listed twice; give each once")
+        if len(without) == len(fit.members):
+            raise ConfigError("--without: no endpoint is left; leave out fewer")
+        capacities = {_found("--capacity", name, urls): many for name, many in self.capacities.items()}
+        if gone := [url for url in capacities if url in without]:
+            raise ConfigError(f"--capacity: {gone[0]} is left out by --without; give one of the two")
+        for option, numbers in (("--capacity", self.capacities), ("--add", self.add)):
+            if few := [many for many in numbers.values() if many < 1]:
+                raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
+        left = [model for model in scenario.endpoints if model.url not in without]
+        median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
+        add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
+        found = replace(self, without=without, capacities=capacities, add=add)
+        found.applied(scenario)
+        return found
+
+    def applied(self, scenario: Scenario) -> Scenario:
+        """Return the scenario with the changes of its pool; `scaled_arrivals` changes its load.
+
+        Raises:
+            ConfigError: there is no such setting, or it may not have the value.
+        """
+        models = []
+        for model in scenario.endpoints:
+            if model.url not in self.without:
+                capacity = self.capacities.get(model.url, model.capacity)
+                models.append(model.model_copy(update={"capacity": capacity}))
+        hosts, taken = dict(scenario.hosts), {model.url for model in scenario.endpoints}
+        first = {model.url: model for model in scenario.endpoints}
+        for url, many in self.add.items():
+            for _ in range(many):
+                models.append(twin_of(first[url], taken, hosts))
+                taken.add(models[-1].url)
+        there = {model.endpoint(model.url).host for model in models}
+        values: dict[str, Any] = {
+            "endpoints": models, "hosts": {name: host for name, host in hosts.items() if name in there},
+            "policies": [self.policy(scenario.policies[0])] if scenario.policies else [],
+        }  # fmt: skip
+        if self.callers is not None:
+            values["workload"] = scenario.workload.model_copy(update={"workers": self.callers})
+        for key, value in self.settings.items():
+            name, *path = key.split(".")
+            if name not in _SETTINGS or (name == "strategy" and path):
+                raise ConfigError(f"--set: unknown key {key!r}{did_you_mean(name, _SETTINGS)}; there are {_KEYS}")
+            if name not in ("strategy", "options"):
+                values[name] = _put(values.get(name, _data(scenario, name)), path, value)
+        try:
+            return scenario.changed(**values)
+        except ConfigError as error:
+            raise ConfigError(f"--set: {line.removeprefix('the scenario: ')}" for line in error.problems) from None
+
+    def policy(self, today: Policy) -> Policy:
+        """Return the policy: that of today, if the changes leave it.
+
+        Raises:
+            ConfigError: there is no such strategy or option.
+        """
+        options = {key.partition(".")[2]: value for key, value in self.settings.items() if key.startswith("options.")}
+        name = self.settings.get("strategy")
+        if name is None and not options:
+            return today
+        found = Policy(strategy=str(name or today.strategy), options=options)
+        try:
+            chosen_policies(_NO_SCENARIO, [found])
+        except ConfigError as error:
+            raise ConfigError(f"--set: {line.removeprefix('policies: ')}" for line in error.problems) from None
+        return found
+
+
+_KEYS: Final = ", ".join(_SETTINGS)
+_NO_SCENARIO: Any = None  # the policies are given
+
+
+def _check_load(load: float, callers: int | None, today: int | None) -> None:
+    if not 0 < load <= _MOST_LOAD:
+        raise ConfigError(f"--load: found {load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3")
+    if load != 1.0 and today is not None:
+        raise ConfigError(
+            f"--load: {today} callers wait for their answers (a closed loop), so there are no arrivals to scale; use "
+            "--callers"
+        )
+    if callers is not None and today is None:
+        raise ConfigError("--callers: calls come whether or not earlier ones have ended (open arrivals); use --load")
+    if callers is not None and callers < 1:
+        raise ConfigError(f"--callers: found {callers}; it must be a whole number, 1 or more")
+
+
+def _found(option: str, name: str, urls: Mapping[str, str]) -> str:
+    """Return the URL of an endpoint that is named, or has that URL in any of its forms."""
+    if name in urls:
+        return urls[name]
+    same = {identity_of(url): url for url in urls.values()}
+    try:
+        return same[identity_of(name)]
+    except (KeyError, ValueError):
+        raise ConfigError(f"{option}: the trace has no endpoint {name!r}; it has {', '.join(urls)}") from None
+
+
+def _data(scenario: Scenario, name: str) -> Any:
+    value = getattr(scenario, name)
+    return value.to_data() if hasattr(value, "to_data") else value
+
+
+def _put(table: Any, path: list[str], value: Any) -> Any:
+    """Return a table with a value at a path; without a path, the value."""
+    if not path:
+        return value
+    inner = table if isinstance(table, Mapping) else {}
+    return {**inner, path[0]: _put(inner.get(path[0]), path[1:], value)}
+
+
+# -- more endpoints ------------------------------------------------------------------------------------
+
+
+def rate_of_work(scenario: Scenario, model: EndpointModel) -> float:
+    """Return the calls per second that an endpoint finishes if it is never idle; hosts, network and faults are left
+    out.
+    """
+    mean_s = (model.service or next(iter(model.services.values()), None) or scenario.work).mean_s
+    return min(model.capacity, model.parallel or model.capacity) * model.speed / max(mean_s, 1e-9)
+
+
+def twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host]) -> EndpointModel:
+    """Return an endpoint like `model` that does not exist yet, on a machine of its own, which is added to `hosts`.
+
+    Its name shows which one it copies. `taken` are the URLs that it may not have.
+    """
+    like = re.sub(r"[^A-Za-z0-9]+", "-", model.url.split("://")[-1]).strip("-")
+    names = (f"one-more-like-{like}", *(f"{number}-more-like-{like}" for number in range(2, 1_000)))
+    name = next(name for name in names if f"http://{name}/" not in taken)
+    host = model.endpoint(model.url).host or ""
+    if host in hosts:
+        hosts[name] = Host(cores=hosts[host].cores)
+    return model.model_copy(update={"url": f"http://{name}/", "host": name})
+
+
+# -- more load -----------------------------------------------------------------------------------------
+
+
+def whole_of(at_s: Floats) -> float:
+    """Return how long arrivals lasted, with a gap after the last one."""
+    return max(float(at_s[-1]), 1e-6) * len(at_s) / max(1, len(at_s) - 1)
+
+
+def block_of(at_s: Floats) -> float:
+    """Return the length of the blocks into which arrivals are cut: what depends on each other is in one block."""
+    return whole_of(at_s) / max(1.0, min(_BLOCKS, len(at_s) / 10))
+
+
+def scaled_arrivals(at_s: Floats, load: float, rng: np.random.Generator) -> Floats:
+    """Return arrivals at `load` times their rate: all, then copies of all, and a random part of the last copy.
+
+    A copy is shifted by up to a block, so that its bursts are not at the same instants, but its slow changes are.
+    """
+    if load == 1.0:
+        return at_s
+    length_s, block_s = whole_of(at_s), block_of(at_s)
+    found = [at_s] * (load >= 1)
+    for number in range(1 if load >= 1 else 0, math.ceil(load)):
+        copy = at_s[rng.random(len(at_s)) < load - number]
+        found.append((copy + rng.uniform(-block_s, block_s)) % length_s if number else copy)
+    return np.sort(np.concatenate(found))
+
+
+def blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
+    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
+    found: list[float] = []
+    begun_s = 0.0
+    while begun_s < lasts_s:
+        offset_s = rng.random() * length_s
+        inside = (at_s - offset_s) % length_s
+        found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
+        begun_s += block_s
+    return [round(each, 6) for each in sorted(found)] or [0.0]

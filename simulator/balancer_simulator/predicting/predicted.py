@@ -1,0 +1,67 @@
+"""Predicted figures of one run, each with its interval; of a next run, beside those of today and of the trace."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Predicted", "PredictedRun"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A figure: its most likely value, and the ends of an interval that holds it with a certainty of 95%."""
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Return whether `value` is within the interval."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedRun:
+    """Prediction of one run: of the rest of one that goes on, or of the next one.
+
+    Attributes:
+        at_s: duration of the run so far; 0 of a next one.
+        remaining: number of requests that are not over yet.
+        figures: by name, see `FIGURES` and `NEXT_FIGURES`; `makespan_s` is that of the whole run.
+        outages: by endpoint without an outage so far, how much longer the run would last if it were down for
+            `outage_s`.
+        outage_s: the length of such an outage.
+        today: of a next run with changes: the figures without them, from the same fits and requests.
+        recorded: of a next run: the figures of the trace.
+        changes: in words.
+        draws: number of resampled fits.
+        remarks: assumptions and warnings, a sentence each.
+    """
+
+    at_s: float
+    remaining: int
+    figures: dict[str, Predicted]
+    outages: dict[str, float] = field(default_factory=dict)
+    outage_s: float = 0.0
+    today: dict[str, Predicted] = field(default_factory=dict)
+    recorded: dict[str, float] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    draws: int = 0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The most likely end of the run, in seconds after its first request. Raises KeyError if it has no end."""
+        return self.figures["makespan_s"].value
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval of `value`."""
+        return self.figures["makespan_s"].low
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval of `value`."""
+        return self.figures["makespan_s"].high
+
+    def holds(self, makespan_s: float) -> bool:
+        """Return whether the interval of the end holds `makespan_s`."""
+        return self.figures["makespan_s"].holds(makespan_s)

@@ -1,0 +1,99 @@
+"""Report of a prediction: plain data, and `prediction.html`, a self-contained page with a chart of the intervals.
+
+Importing this module imports matplotlib.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from balancer.reporting import rows, style
+from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Paragraph
+from balancer.reporting.style import legend, to_svg
+from balancer_simulator.predicting.predicted import Predicted, PredictedRun
+from balancer_simulator.predicting.shown import prediction_section, prediction_table, prediction_words, value_words
+from balancer_simulator.report.document import put_page
+from balancer_simulator.studies.figures import figure_of
+
+__all__ = ["interval_chart", "prediction_data", "write_prediction"]
+
+_CHARTS: Final = (
+    ("Times of a request", ("sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s")),
+    ("The whole run", ("makespan_s",)),
+)
+
+
+def prediction_data(found: PredictedRun) -> dict[str, Any]:
+    """Return a prediction of a next run as plain data."""
+    return {
+        "changes": list(found.changes),
+        "draws": found.draws,
+        "recorded": found.recorded,
+        "today": {name: asdict(each) for name, each in (found.today or found.figures).items()},
+        "changed": {name: asdict(each) for name, each in found.figures.items()} if found.today else None,
+        "remarks": list(found.remarks),
+    }
+
+
+def interval_chart(found: PredictedRun, title: str, names: tuple[str, ...]) -> Chart:
+    """Return the figures in seconds as dots over their intervals, with changes below those of today."""
+    drawn: list[tuple[str, Predicted, str, float | None]] = []
+    for name in (name for name in names if name in found.figures):
+        heading = figure_of(name).heading
+        if name in found.today:
+            drawn.append((heading, found.today[name], style.SKY, found.recorded.get(name)))
+            drawn.append(("", found.figures[name], style.GREEN, None))
+        else:
+            drawn.append((heading, found.figures[name], style.SKY, found.recorded.get(name)))
+    drawing, ax = rows.rows([row[0] for row in drawn], width_in=style.HALF_IN, xlabel="seconds", row_in=0.26)
+    for colour in (style.SKY, style.GREEN):
+        corners = [
+            (each.low, each.high, place - 0.16, place + 0.16)
+            for place, (_, each, mine, _) in enumerate(drawn)
+            if mine == colour
+        ]
+        rows.boxes(ax, corners, colour)
+    rows.dots(ax, [each.value for _, each, _, _ in drawn])
+    rows.ticks(ax, [float("nan") if came is None else came for _, _, _, came in drawn])
+    found_s = [end for _, each, _, came in drawn for end in (each.low, each.high, came) if end is not None]
+    least, most = min(found_s), max(found_s)
+    least = least if least > most / 2 else 0.0  # near each other: the scale does not begin at 0
+    room = (most - least) / 20 or most / 20 or 1.0
+    ax.set_xlim(least - room, most + room)
+    for place, (_, each, _, _) in enumerate(drawn):
+        rows.remark(ax, 1.02, place, value_words(names[0], each.value), beside=True)
+    entries = [rows.swatch("as it is", style.SKY)]
+    entries += [rows.swatch("changed", style.GREEN)] if found.today else []
+    legend(drawing, [*entries, *([rows.tick_entry("recorded")] if found.recorded else [])])
+    caption = "A dot is the most likely value, a bar the 95% interval of one next run."
+    return Chart(title, caption, to_svg(drawing, f"next-{names[0]}"), wide=False)
+
+
+def write_prediction(found: PredictedRun, unknown: tuple[str, ...], folder: Path) -> Path:
+    """Write `prediction.html` into `folder` and return its path.
+
+    Args:
+        unknown: what the trace does not tell.
+
+    Raises:
+        OSError: `folder` cannot be made or written to.
+    """
+    blocks: tuple[Block, ...] = (
+        Paragraph(f"Predicted: {prediction_section(found).title}."),
+        prediction_table(found),
+        *(Paragraph(_sentence(line), soft=True) for line in prediction_words(found)),
+        Figures(tuple(_charts(found))),
+        *([Bullets(unknown, title="Not known")] if unknown else []),
+    )
+    return put_page(Document("Prediction", "Prediction", (), blocks=blocks), folder / "prediction.html")
+
+
+def _charts(found: PredictedRun) -> Iterator[Chart]:
+    for title, names in _CHARTS:
+        if any(name in found.figures for name in names):
+            yield interval_chart(found, title, names)
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."

@@ -1,0 +1,158 @@
+"""Report of a number of servers: lines for a terminal, plain data, and a page with the knee: p99 by load.
+
+Importing this module imports matplotlib.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from balancer.reporting import style
+from balancer.reporting.document import (
+    Block,
+    Chart,
+    Column,
+    ColumnKind,
+    Document,
+    Figures,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    identifier,
+    table,
+)
+from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.style import to_svg
+from balancer.reporting.words import NOTHING, count, percent, seconds
+from balancer_simulator.predicting.shown import interval_words
+from balancer_simulator.predicting.sizing import ServerForecast, Sizing
+from balancer_simulator.report.document import put_page, scenario_section
+from balancer_simulator.report.recommendation import made_up_lines
+
+__all__ = ["servers_verdict", "sizing_data", "sizing_sections", "write_sizing"]
+
+_P99 = "sojourn_p99_s"
+
+
+def servers_verdict(found: Sizing) -> str:
+    """Return the answer as a sentence."""
+    goal = found.goal
+    losing = f", without {count(goal.losing, 'endpoint')}" if goal.losing else ""
+    wish = f"p99 of at most {seconds(goal.p99_s)} at {goal.load:g} x today's load{losing}, with {goal.certainty:.0%}"
+    if found.chosen is None:
+        near = (
+            ""
+            if found.fails is None
+            else f"; the nearest is sure of {seconds(found.fails.sure_s)}: {_words(found.fails)}"
+        )
+        return f"{wish}: no pool that was tried does{near}"
+    return f"{wish}: {_words(found.chosen)}"
+
+
+def _words(pool: ServerForecast) -> str:
+    slots = ", ".join(f"{model.url} {model.capacity}" for model in pool.scenario.endpoints)
+    many = count(len(pool.setting.endpoints), "endpoint")
+    return "; ".join([f"{many}, {pool.setting.strategy}, slots: {slots}", *made_up_lines(pool)])
+
+
+def sizing_sections(found: Sizing) -> list[Section]:
+    """Return the answer, the pools beside it and the knee, for a terminal or a page."""
+    note = f"in brackets: 95% intervals of one run; sure: with {found.goal.certainty:.0%}"
+    pools = Section("", (Paragraph(servers_verdict(found)), _pools(found), Paragraph(note)))
+    return [pools, Section("p99 by load, in times of today's", (_knee(found),))]
+
+
+def _pools(found: Sizing) -> Table:
+    columns = [Column("pool", ColumnKind.TEXT, unbroken=True), Column("strategy", ColumnKind.TEXT, unbroken=True)]
+    columns += [Column("servers"), Column("cost"), Column("p99", ColumnKind.MEASURE), Column("sure"), Column("lost")]
+    return table(columns, [_row(*each) for each in _named(found)])
+
+
+def _named(found: Sizing) -> Iterator[tuple[str, ServerForecast]]:
+    yield "as it is", found.present
+    if found.fails is not None and found.fails is not found.present:
+        yield "fails", found.fails
+    if found.chosen is not None and found.chosen is not found.present:
+        yield "answer", found.chosen
+
+
+def _row(name: str, pool: ServerForecast) -> Row:
+    return (
+        name, identifier(pool.setting.strategy), str(len(pool.setting.endpoints)), f"{pool.cost:g}",
+        interval_words(_P99, pool.p99_s), seconds(pool.sure_s), percent(pool.lost, digits=1),
+    )  # fmt: skip
+
+
+def _knee(found: Sizing) -> Table:
+    loads = sorted({load for line in found.knee.values() for load in line})
+    columns = [Column("load"), *(Column(name) for name in found.knee)]
+    rows = [(f"x {load:g}", *(_at(found, name, load) for name in found.knee)) for load in loads]
+    return table(columns, rows)
+
+
+def _at(found: Sizing, name: str, load: float) -> str:
+    each = found.knee[name].get(load)
+    return NOTHING if each is None else interval_words(_P99, each)
+
+
+def knee_chart(found: Sizing) -> Chart:
+    """Return the p99 by load of today's pool, of the answer, and of one endpoint more."""
+    lines = []
+    for name, line in found.knee.items():
+        loads = sorted(line)
+        ends = [line[load] for load in loads]
+        lines.append(ChartLine(name, loads, [e.value for e in ends], [e.low for e in ends], [e.high for e in ends]))
+    loads = sorted({load for line in found.knee.values() for load in line})
+    lines.append(ChartLine("wanted", loads, [found.goal.p99_s] * len(loads)))
+    drawing, _ = line_chart(
+        [line for line in lines if len(line.xs)], xlabel="load, in times of today's", ylabel="p99 (s)",
+        width_in=style.HALF_IN, yscale="log",
+    )  # fmt: skip
+    gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
+    caption = f"99 in 100 requests take no longer. The lines at the marks are 95% intervals of one run.{gone}"
+    return Chart("The knee: p99 by load", caption, to_svg(drawing, "knee"), wide=False)
+
+
+def sizing_data(found: Sizing) -> dict[str, Any]:
+    """Return the answer, all pools that were tried, and the knee, as plain data."""
+    goal = found.goal
+    return {
+        "verdict": servers_verdict(found),
+        "p99_s": goal.p99_s,
+        "load": goal.load,
+        "losing": goal.losing,
+        "certainty": goal.certainty,
+        "present": _data(found, found.present),
+        "chosen": None if found.chosen is None else _data(found, found.chosen),
+        "fails": None if found.fails is None else _data(found, found.fails),
+        "tried": [_data(found, each) for each in found.tried],
+        "knee": {name: {f"{load:g}": asdict(each) for load, each in line.items()} for name, line in found.knee.items()},
+    }
+
+
+def _data(found: Sizing, pool: ServerForecast) -> dict[str, Any]:
+    return {
+        "strategy": pool.setting.strategy,
+        "endpoints": {model.url: model.capacity for model in pool.scenario.endpoints},
+        "made_up": pool.made_up,
+        "cost": pool.cost,
+        "p99_s": None if pool.p99_s is None else asdict(pool.p99_s),
+        "sure_s": pool.sure_s,
+        "lost": pool.lost,
+        "does": found.does(pool),
+    }
+
+
+def write_sizing(found: Sizing, folder: Path) -> Path:
+    """Write `recommendation.html` into `folder` and return its path.
+
+    Raises:
+        OSError: `folder` cannot be made or written to.
+    """
+    pools, knee = sizing_sections(found)
+    blocks: tuple[Block, ...] = (*pools.blocks, Figures((knee_chart(found),)), *knee.blocks)
+    scenario = scenario_section(found.present.scenario, "The scenario as it is")
+    title = "Recommendation"
+    return put_page(Document(title, title, (scenario,), blocks=blocks), folder / "recommendation.html")

@@ -1,0 +1,190 @@
+"""What a change would do to the next run: beside today, on the same fits, with a refusal where it does not apply."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from balancer_simulator import Closed, EndpointModel, Lognormal, Poisson, Requests, Scenario, WhatIf, predict
+from balancer_simulator.fitting.fit import fit_trace
+from balancer_simulator.predicting.changes import scaled_arrivals
+from balancer_simulator.predicting.predict import recorded_figures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.errors import ConfigError
+from balancer.observing.traces import Trace
+from tests.simulation.made_traces import made_trace, written
+
+Command = Callable[..., tuple[int, str, str]]
+
+_CLOSED = Scenario(
+    workload=Closed(workers=6, calls=240),
+    endpoints=[
+        EndpointModel(url=f"http://{name}/", capacity=2, service=Lognormal(mean_s=0.1, cv=0.5)) for name in "ab"
+    ],
+    requests=Requests(attempts=1),
+    horizon_s=1e5,
+    health=None,
+)
+_FEW = 5
+
+
+@pytest.fixture(scope="module")
+def closed() -> Trace:
+    return made_trace(_CLOSED)
+
+
+@pytest.fixture(scope="module")
+def opened() -> Trace:
+    return made_trace(_CLOSED.changed(workload=Poisson(rate_per_s=25.0), horizon_s=10.0))
+
+
+def mean(trace: Trace, name: str = "sojourn_mean_s", **change: Any) -> float:
+    return predict(trace, change=WhatIf(**change), draws=_FEW).figures[name].value
+
+
+def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(closed: Trace) -> None:
+    now, then = predict(closed, draws=_FEW), predict(closed, change=WhatIf(callers=3), draws=_FEW)
+    assert now.figures == then.today
+    assert now.today == {}
+    assert now.recorded == then.recorded == recorded_figures(fit_trace(closed))
+    for name, came in now.recorded.items():
+        assert now.figures[name].value == pytest.approx(came, rel=0.25, abs=0.01), name
+
+
+def test_each_change_does_what_it_says(closed: Trace) -> None:
+    today = mean(closed, "makespan_s")
+    assert mean(closed, "makespan_s", callers=1) > 3 * today
+    assert mean(closed, "makespan_s", without=("http://a",)) > 1.5 * today
+    assert mean(closed, "makespan_s", add={"": 1}) < 0.8 * today
+    assert mean(closed, "makespan_s", capacities={"http://a/": 1}) > 1.2 * today
+    assert mean(closed, "wait_mean_s", settings={"max_waiters": 0}) == 0
+
+
+def test_a_strategy_with_options_is_the_one_that_runs(closed: Trace) -> None:
+    chosen = {"strategy": "p2c", "options.salt": "x"}
+    with pytest.raises(ConfigError, match=r"--set: strategy 'p2c', option salt: unknown key"):
+        predict(closed, change=WhatIf(settings=chosen), draws=_FEW)
+    assert mean(closed, "makespan_s", settings={"strategy": "always_first"}) > 0
+
+
+def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened: Trace) -> None:
+    today, less = mean(opened), mean(opened, load=0.4)
+    found = predict(opened, change=WhatIf(load=2.5), draws=_FEW)
+    assert less < today < found.figures["sojourn_mean_s"].value
+    assert any("calls come faster than they are served" in line for line in found.remarks)
+    assert predict(opened, draws=_FEW).remarks == ()
+
+
+@pytest.mark.more
+def test_most_intervals_hold_what_comes_when_the_change_is_made() -> None:
+    held = []
+    for seed in range(6):
+        scenario = _CLOSED.changed(workload=Poisson(rate_per_s=22.0), horizon_s=60.0, seed=seed)
+        then = scenario.changed(workload=Poisson(rate_per_s=27.5))
+        came = recorded_figures(fit_trace(made_trace(then, "p2c", replication=1)))
+        change = WhatIf(load=1.25, settings={"strategy": "p2c"})
+        found = predict(made_trace(scenario), change=change, draws=15)
+        names = ("sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "throughput_per_s")
+        held += [found.figures[name].holds(came[name]) for name in names]
+    # 36 intervals of 95%, six of a run: fewer than 28 hold it in one of 1000 such dozens of runs.
+    assert sum(held) >= 28, held
+
+
+@settings(max_examples=25, deadline=None)
+@given(load=st.floats(0.05, 4.0), seed=st.integers(0, 1000))
+def test_scaled_arrivals_are_so_many_and_as_they_were_recorded(load: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    at_s = np.cumsum(rng.exponential(0.1, 400))
+    found = scaled_arrivals(at_s - at_s[0], load, np.random.default_rng(seed))
+    assert abs(len(found) - load * 400) < 5 * np.sqrt(400 * (load % 1.0) * (1 - load % 1.0)) + 1
+    assert (np.diff(found) >= 0).all()
+    assert found[0] >= 0
+    assert found[-1] < 1.01 * at_s[-1]
+
+
+def test_a_copy_of_the_arrivals_keeps_their_slow_changes() -> None:
+    at_s = np.concatenate([np.linspace(0.0, 500.0, 100), np.linspace(500.5, 1000.0, 1000)])
+    twice = scaled_arrivals(at_s, 2.0, np.random.default_rng(1))
+    assert (twice < 450).sum() == pytest.approx(2 * (at_s < 450).sum(), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"load": 2.0}, r"--load: 6 callers wait for their answers .*; use --callers"),
+        ({"callers": 0}, "--callers: found 0"),
+        ({"without": ("http://c/",)}, "--without: the trace has no endpoint 'http://c/'; it has http://a/, http://b/"),
+        ({"without": ("http://a/", "http://a")}, "--without: http://a/ is listed twice"),
+        ({"without": ("http://a/", "http://b/")}, "--without: no endpoint is left"),
+        ({"without": ("http://a/",), "capacities": {"http://a/": 2}}, "--capacity: http://a/ is left out"),
+        ({"capacities": {"http://a/": 0}}, "--capacity: found 0"),
+        ({"add": {"http://c/": 1}}, "--add: the trace has no endpoint"),
+        ({"settings": {"strategy": "p3c"}}, "--set: unknown strategy 'p3c'; did you mean 'p2c'"),
+        ({"settings": {"endpoints": []}}, "--set: unknown key 'endpoints'"),
+        ({"settings": {"requests.attempts": "x"}}, "--set: requests.attempts: found 'x'"),
+    ],
+)
+def test_a_change_that_does_not_apply_is_one_line(closed: Trace, change: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ConfigError, match=wrong) as caught:
+        predict(closed, change=WhatIf(**change), draws=_FEW)
+    assert "\n" not in str(caught.value)
+
+
+def test_callers_of_open_arrivals_cannot_be_set_and_the_rest_of_a_run_is_not_changed(opened: Trace) -> None:
+    with pytest.raises(ConfigError, match=r"--callers: calls come whether or not .*; use --load"):
+        predict(opened, change=WhatIf(callers=3), draws=_FEW)
+    with pytest.raises(ConfigError, match="found remaining and change"):
+        predict(opened, 100, change=WhatIf(load=2.0), draws=_FEW)
+
+
+def test_printed_it_is_a_table_with_units(closed: Trace) -> None:
+    rest = str(predict(closed, 100, draws=_FEW))
+    assert "makespan" in rest
+    assert " s (" in rest
+    assert "95% intervals of one run, from resampled fits (5)" in rest
+
+
+def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, command: Command) -> None:
+    path = str(written(opened, tmp_path))
+    few = ("--draws", "5", "--jobs", "1")
+    changes = ("--set", "strategy=p2c", "--capacity", "http://a/=3", "--add", "http://b/=1", "--load", "x1.3")
+    code, said, _ = command("predict", path, *changes, *few, "--out", str(tmp_path / "out"), "--json")
+    assert code == 0
+    found = json.loads(said)
+    assert found["changes"] == ["strategy = p2c", "http://a/ with 3 slots", "1 more like http://b/", "load x 1.3"]
+    assert set(found["changed"]) == set(found["today"]) >= {"sojourn_p99_s", "wait_p99_s", "lost"}
+    assert found["today"]["lost"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    page = (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://a/", "").replace("http://b/", "")
+    code, said, _ = command("predict", path, *few)
+    assert code == 0
+    assert "sojourn, p99" in said
+    assert "changed" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (("--set", "p2c"), "--set: found 'p2c'; write it like"),
+        (("--capacity", "4"), "--capacity: found '4'; write it like"),
+        (("--add", "some"), "--add: found 'some'; write it like"),
+        (("--load", "fast"), "--load: found 'fast'; write it like x1.3"),
+    ],
+)
+def test_an_option_that_cannot_be_read_is_one_line(
+    opened: Trace, tmp_path: Path, command: Command, options: tuple[str, str], wrong: str
+) -> None:
+    code, said, wrongs = command("predict", str(written(opened, tmp_path)), *options)
+    assert (code, said) == (2, "")
+    assert wrong in wrongs
+
+
+def test_a_scenario_has_no_calls_to_draw_from(tmp_path: Path, command: Command) -> None:
+    code, _, wrong = command("predict", str(tmp_path / "fitted.toml"))
+    assert code == 2
+    assert "fitted.toml is a scenario" in wrong
