@@ -401,8 +401,8 @@ def _late(late_s: list[float]) -> dict[str, float]:
 def record(setup: Setup, folder: Path, seed: str) -> dict[str, Any]:
     """Run it, and return what was measured beside the log; the log is `log` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):
-        os.nice(-10)  # a busy machine wakes it late otherwise, and the log would be of the machine
+    with suppress(OSError):  # a busy machine wakes it late otherwise, and the log would be of the machine
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     found = asyncio.run(_run(setup, folder, seed))
     (folder / "facts.json").write_text(json.dumps(found, indent=1))
     return found

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.harness import options
 from tests.benchmarks.proxied import Setup, missing_programs, planned, record
+from tests.benchmarks.whatif_judged import judged
 
 _AT_ONCE = 2  # runs; each sleeps nearly all the time
 
@@ -43,6 +44,8 @@ def main() -> None:
         record=(str, "make the runs, and keep their logs in this folder"),
         judge=(str, "predict from the logs in this folder"),
         round=(1, "another one has other random numbers"),
+        draws=(40, "fits that are drawn again"),
+        jobs=(2, "processes"),
     )
     if asked.judge is None and (missing := missing_programs()):
         sys.exit(f"not installed: {' '.join(missing)}; as root on Debian: apt-get install -y {' '.join(missing)}")
@@ -50,6 +53,8 @@ def main() -> None:
     setups = list(planned())
     if asked.judge is None:
         recorded(setups, folder, asked.round)
+    if asked.record is None:
+        judged(setups, folder, asked.draws, asked.jobs)
 
 
 if __name__ == "__main__":
