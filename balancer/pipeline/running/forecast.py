@@ -142,13 +142,13 @@ class EndForecaster:
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
             return
-        done, left = known
+        done, left, names = known
         if len(left[0]) < 2 * self._at_once:  # with few problems left, the past tells nothing about the end
             return
         order = {
             "function": self._plugin.function, "database": str(self._database), "until_s": self._trace.flush(),
             "trace": str(self._so_far), "run": self._trace.run, "done": done, "left": left, "at_once": self._at_once,
-            "path": sys.path,
+            "names": names, "path": sys.path,
         }  # fmt: skip
         found = self._asked(order)
         if self._stop.is_set():

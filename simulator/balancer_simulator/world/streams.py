@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     AGAIN = 11
     BLOCKS = 12
     CLUSTER = 13
+    LATE = 15
 
 
 class Streams:
