@@ -1,4 +1,4 @@
-"""The predictions of show_whatif: a log is fitted, the fit changed as a question says, and held against the real run."""
+"""The predictions of show_whatif: a log is fitted, changed as a question says, and held against the real run."""
 
 import json
 import statistics

@@ -25,7 +25,7 @@ _MOST: Final = 16  # stages; if problems come and go between more, each name is 
 
 @dataclass(frozen=True, slots=True)
 class PipelineStage:
-    """A stage: `name`; the `kind` of its calls; the threads of one problem; pauses of a thread; seconds until it begins.
+    """A stage: name, kind of its calls, threads of one problem, pauses of a thread, seconds until it begins.
 
     `which` is 0 for the first time that a problem comes to a stage of this name, 1 for the second, and so on.
     """
