@@ -104,7 +104,7 @@ def test_what_earlier_sessions_did_of_a_problem_is_part_of_what_it_takes() -> No
         progress.advance(name)
         progress.finish(name)
     progress.finish("d")  # it was over before this session: nothing is known of how long it took
-    assert progress.guesses(random.Random(1), 1) == (3, ((1, 7),), ())
+    assert progress.guesses(random.Random(1), 1) == (3, ((1, 7),), ("e",))
 
 
 # -- while a run goes on ----------------------------------------------------------------------------
