@@ -17,6 +17,9 @@ from balancer_simulator.fitting.survival import quantile_means
 
 __all__ = ["PipelineStage", "PipelineStages", "by_stage", "stages_of"]
 
+Key = tuple[str, int]
+"""A stage: its name, and how often a problem has been in one of that name before."""
+
 _NAMED: Final = 0.95  # share of the calls whose names are of problems and stages
 _VALUES: Final = 50  # that represent all pauses
 _SHORT_S: Final = 1e-4
@@ -84,24 +87,25 @@ def stages_of(attempts: Sequence[Attempt], at_once: int) -> PipelineStages:
     parts = {name: _parts(mine) for name, mine in problems.items()}
     if len({key for mine in parts.values() for key in mine}) > _MOST:
         parts = {name: _merged(mine) for name, mine in parts.items()}
-    places = defaultdict[tuple[str, int], list[float]](list)
+    places = defaultdict[Key, list[float]](list)
     for mine in parts.values():
         for place, key in enumerate(mine):
             places[key].append(place)
     keys = sorted(places, key=lambda key: (key[1], float(np.mean(places[key]))))
-    before = _before(problems, at_once)
-    stages = [
-        _stage(key, [(before[name] if place == 0 else _end_s(list(mine.values())[place - 1]), mine[key])
-                     for name, mine in parts.items() if key in mine for place in [list(mine).index(key)]])
-        for key in keys
-    ]  # fmt: skip
+    room_s = _room_s(problems, at_once)
+    stages = []
+    for key in keys:
+        mine = {name: calls[key] for name, calls in parts.items() if key in calls}
+        since_s = {name: _since_s(key, parts[name], room_s.get(name)) for name in mine}
+        late_s = [max(0.0, mine[name][0].asked_s - at_s) for name, at_s in since_s.items() if at_s is not None]
+        stages.append(_stage(key, list(mine.values()), late_s))
     counts = {name: tuple(len(mine.get(key, ())) for key in keys) for name, mine in parts.items()}
     return PipelineStages(tuple(stages), counts)
 
 
-def _parts(mine: Sequence[Attempt]) -> dict[tuple[str, int], list[Attempt]]:
+def _parts(mine: Sequence[Attempt]) -> dict[Key, list[Attempt]]:
     """Return the calls of one problem by stage, in order; a stage that comes again is another one."""
-    found: dict[tuple[str, int], list[Attempt]] = {}
+    found: dict[Key, list[Attempt]] = {}
     seen: dict[str, int] = defaultdict(int)
     for stage, calls in groupby(mine, key=lambda each: (_apart(each) or ("", ""))[1]):
         found[stage, seen[stage]] = list(calls)
@@ -109,9 +113,9 @@ def _parts(mine: Sequence[Attempt]) -> dict[tuple[str, int], list[Attempt]]:
     return found
 
 
-def _merged(parts: Mapping[tuple[str, int], list[Attempt]]) -> dict[tuple[str, int], list[Attempt]]:
+def _merged(parts: Mapping[Key, list[Attempt]]) -> dict[Key, list[Attempt]]:
     """Return the calls of one problem by the name of the stage alone."""
-    found: dict[tuple[str, int], list[Attempt]] = {}
+    found: dict[Key, list[Attempt]] = {}
     for (name, _), calls in parts.items():
         found.setdefault((name, 0), []).extend(calls)
     return found
@@ -121,23 +125,24 @@ def _end_s(calls: Sequence[Attempt]) -> float:
     return max(each.ended_s for each in calls)
 
 
-def _before(problems: Mapping[str, Sequence[Attempt]], at_once: int) -> dict[str, float]:
-    """Return when there was room for each problem: at the beginning, or when an earlier one was over."""
-    begins = {name: mine[0].asked_s for name, mine in problems.items()}
+def _room_s(problems: Mapping[str, Sequence[Attempt]], at_once: int) -> dict[str, float]:
+    """Return when there was room for each problem: when an earlier one was over. Of the first ones, nobody knows."""
+    begins_s = {name: mine[0].asked_s for name, mine in problems.items()}
     ends_s = sorted(_end_s(mine) for mine in problems.values())
-    first_s = min(begins.values())
-    order = sorted(begins, key=lambda name: begins[name])
-    return {
-        name: min(begins[name], first_s if place < at_once else ends_s[place - at_once])
-        for place, name in enumerate(order)
-    }
+    order = sorted(begins_s, key=lambda name: begins_s[name])[at_once:]
+    return {name: min(begins_s[name], end_s) for name, end_s in zip(order, ends_s, strict=False)}
 
 
-def _stage(key: tuple[str, int], mine: Sequence[tuple[float, list[Attempt]]]) -> PipelineStage:
-    threads = max(_most(calls) for _, calls in mine)
-    pauses_s = [pause_s for _, calls in mine for pause_s in _pauses_s(calls, threads)]
-    late_s = [max(0.0, calls[0].asked_s - since_s) for since_s, calls in mine]
-    return PipelineStage(*key, mine[0][1][0].kind or "", threads, _represented(pauses_s), _represented(late_s))
+def _since_s(key: Key, parts: Mapping[Key, Sequence[Attempt]], room_s: float | None) -> float | None:
+    """Return when a stage of a problem could have begun: at the end of the one before. None: not known."""
+    place = list(parts).index(key)
+    return _end_s(list(parts.values())[place - 1]) if place else room_s
+
+
+def _stage(key: Key, problems: Sequence[Sequence[Attempt]], late_s: Sequence[float]) -> PipelineStage:
+    threads = max(map(_most, problems))
+    pauses_s = [pause_s for calls in problems for pause_s in _pauses_s(calls, threads)]
+    return PipelineStage(*key, problems[0][0].kind or "", threads, _represented(pauses_s), _represented(late_s))
 
 
 def _most(calls: Sequence[Attempt]) -> int:

@@ -6,7 +6,7 @@ problem that is left gets as many callers, with such pauses, that the mean numbe
 is stretched by the same factor as the past.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,12 +15,13 @@ from scipy.special import stdtrit
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import Forecast, WorkLeft
-from balancer.observing.traces import Trace, read_trace
+from balancer.observing.traces import Attempt, Trace, read_trace
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.fitting.stages import PipelineStages, by_stage, stages_of
 from balancer_simulator.predicting.backtest import FEWEST
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.settings import STRATEGIES
+from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
@@ -191,14 +192,9 @@ class _Staged:
             Order(_scenario(self.fit, past, self.at_once, rng), self.fit.policy, number, spans=_LATEST)
             for number in range(_COMPARED)
         ]
-        mostly = round(_MOSTLY * min(_LATEST, sum(map(sum, self.stages.counts.values()))))
-        took_s = [sorted(span.ended_s for span in record.spans) for record in run_orders(orders)]
-        if not all(mostly <= len(each) for each in took_s) or not mostly:
-            return 1.0
-        real_s = sorted(each.ended_s for each in self.fit.prepared.attempts)
-        if mostly > len(real_s):
-            return 1.0
-        return float(real_s[mostly - 1] / np.median([each[mostly - 1] for each in took_s]))
+        real = _mostly_s(self.fit.prepared.attempts)
+        took_s = [found for record in run_orders(orders) if (found := _mostly_s(record.spans)) > 0]
+        return real / float(np.median(took_s)) if real > 0 and len(took_s) == len(orders) else 1.0
 
     def _batch(self, counts: list[list[int]]) -> dict[str, Any]:
         stages = [stage.data for stage in self.stages.stages]
@@ -206,6 +202,12 @@ class _Staged:
         return {
             "kind": "batch", "samples": len(counts), "samples_at_once": at_once, "counts": counts, "stages": stages,
         }  # fmt: skip
+
+
+def _mostly_s(calls: Sequence[Attempt | CallSpan]) -> float:
+    """Return the seconds from the first request until most calls are over."""
+    ended_s = sorted(each.ended_s for each in calls)
+    return ended_s[round(_MOSTLY * len(ended_s)) - 1] - min(each.asked_s for each in calls) if ended_s else 0.0
 
 
 def _whole(parts: Floats, rng: np.random.Generator) -> list[int]:
