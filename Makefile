@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
 
-.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean
+.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
@@ -74,6 +74,9 @@ ablation: $(READY)            ## what each rule, way and file of the generators 
 
 lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
 	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
+
+whatif: $(READY)              ## what-ifs of a real HAProxy and nginx, predicted and then really done, half an hour; WHATIF="--judge DIR"
+	$(BIN)/python -m tests.benchmarks.show_whatif $(WHATIF)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)
