@@ -93,7 +93,10 @@ class Judge0(Api):
                     return as_json({name: [f"must be less than or equal to {self.config[f'max_{name}']}"]}, 422)
             token = str(uuid.uuid4())
             self.submissions[token] = {"token": token, "status": {"id": 1, "description": "In Queue"}}
-        self._workers.submit(self._perform, token, body)
+        try:
+            self._workers.submit(self._perform, token, body)
+        except RuntimeError:  # it is being closed
+            return as_json({"error": "shutting down"}, 503)
         return as_json({"token": token}, 201)
 
     def _perform(self, token: str, body: dict[str, Any]) -> None:

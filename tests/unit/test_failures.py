@@ -19,6 +19,12 @@ def broken(): raise ValueError("no fixture")
 def test_wrong(): assert 1 == 2
 def test_right(): pass
 def test_no_fixture(broken): pass
+
+seen = []
+@pytest.mark.flaky(reruns=1)
+def test_at_second():
+    seen.append(1)
+    assert len(seen) > 1, "too early"
 """
 
 
@@ -43,4 +49,8 @@ def test_a_failure_is_named_before_the_run_is_over(tmp_path: Path, processes: st
     assert len(named) == 2, at_once
     assert any("test_it.py::test_wrong: " in line and "assert 1 == 2" in line for line in named)
     assert any("test_it.py::test_no_fixture (setup): " in line and "no fixture" in line for line in named)
+    again = [line for line in at_once.splitlines() if line.startswith("TRIED AGAIN")]
+    assert len(again) == 1
+    assert "test_it.py::test_at_second: " in again[0]
+    assert "too early" in again[0]
     assert later

@@ -7,6 +7,7 @@ Changes between two versions of the tables go to readers column by column. For a
 change, that is a few hundred bytes. The page's script and `balancer top` read the same form.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -283,7 +284,7 @@ class PoolTables:
 
 
 def holder_rows(leases: Iterable[LeaseRow], shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:
-    """Return rows by holder: its number of leases and slots, and the age of its oldest lease.
+    """Return rows by holder: its number of leases and slots, and the start of its oldest lease.
 
     `shown` returns the shown name of a holder; holders with the same one share a row. Beyond a hundred, holders whose
     youngest lease is the oldest are left out.
@@ -291,7 +292,7 @@ def holder_rows(leases: Iterable[LeaseRow], shown: Callable[[str], str] = str) -
     found: dict[str, dict[str, Any]] = {}
     for lease in leases:  # oldest first
         name = shown(lease.holder) or _NOBODY
-        row = found.setdefault(name, {"leases": 0, "slots": 0, "since_s": round(lease.since_s, 2)})
+        row = found.setdefault(name, {"leases": 0, "slots": 0, "since_s": _past(lease.since_s)})
         row["leases"] += 1
         row["slots"] += lease.slots
     return dict(list(found.items())[:_MOST_HOLDERS])
@@ -310,7 +311,7 @@ def member_rows(holders: Any, shown: Callable[[str], str] = str) -> dict[str, di
         found[name] = {
             "leases": len(holder.leases),
             "slots": sum(lease.slots for lease in holder.leases),
-            "since_s": None if since_s is None else round(since_s, 2),
+            "since_s": None if since_s is None else _past(since_s),
             "waiting": holder.waiting,
         }
     return found
@@ -323,6 +324,11 @@ def rows_as_lists(tables: Tables) -> dict[str, Any]:
 
 def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"id": row, **values} for row, values in rows.items()]
+
+
+def _past(at_s: float) -> float:
+    """Round an instant down to hundredths, so that it is not after the instant at which the page is seen."""
+    return math.floor(at_s * 100) / 100
 
 
 def _short(value_s: float) -> float:

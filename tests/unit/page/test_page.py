@@ -20,7 +20,8 @@ import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
 from balancer.core.events import Ejected
-from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply
+from balancer.core.metrics import LeaseRow
+from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply, holder_rows
 from balancer.observing.page.serving import Page
 from balancer.shells.logs import Log
 from balancer.values.redaction import ShownNames
@@ -502,3 +503,10 @@ def test_connections_that_ask_for_nothing_take_few_files_of_the_pools_process(po
     assert state(page)["endpoints"]
     for each in idle:
         each.close()
+
+
+@pytest.mark.parametrize("granted_s", [10.006, 10.0, 0.999])
+def test_no_lease_is_shown_as_younger_than_now(granted_s: float) -> None:
+    row = LeaseRow(id=1, endpoint="http://a/", holder="h", since_s=granted_s, age_s=0.0, slots=1)
+    shown: float = holder_rows([row])["h"]["since_s"]
+    assert granted_s - 0.01 < shown <= granted_s
