@@ -2,21 +2,21 @@
 
 import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from balancer_simulator import Fit, Scenario, fit_trace
-from balancer_simulator.predicting.predict import Predicted, prediction_of
-from balancer_simulator.scenario.fields import Policy
-from balancer_simulator.studies.parallel import run_each
+from balancer_simulator import Fit, WhatIf, fit_trace
+from balancer_simulator.fitting.description import fit_lines
+from balancer_simulator.predicting.predict import FitDraws, Predicted, predict_next
+from balancer_simulator.studies.parallel import Simulators
 
-from balancer.commands.trace import trace_data
-from balancer.errors import ConfigError
 from balancer.observing.traces import Trace, read_trace
-from tests.benchmarks.harness import Row, stream
+from tests.benchmarks.harness import ROOT, Row, stream
 from tests.benchmarks.proxied import Setup
 
 __all__ = ["judged"]
@@ -38,16 +38,13 @@ class Judged:
 
 
 def trace_of(folder: Path, proxy: str) -> Trace:
-    """Return the log of a run as a trace."""
-    log, out = folder / "log", folder / "trace.jsonl"
+    """Return the log of a run as a trace, by the command for it."""
+    out = folder / "trace.jsonl"
     out.unlink(missing_ok=True)
-    try:
-        trace_data(log, source=proxy, log_format=None, columns=(), out=out)
-    except ConfigError as error:
-        print(f"only its lines of requests are read: {error}")
-        bare = folder / "log.requests"
-        bare.write_text("".join(line for line in log.open() if " web be/" in line))
-        trace_data(bare, source=proxy, log_format=None, columns=(), out=out)
+    command = [sys.executable, "-m", "balancer", "trace", str(folder / "log"), "--from", proxy, "--out", str(out)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if ran.returncode:
+        sys.exit(ran.stderr)
     return read_trace(out)
 
 
@@ -64,44 +61,38 @@ def came(trace: Trace) -> dict[str, float]:
     )
 
 
-def changed(scenario: Scenario, setup: Setup, urls: Mapping[str, str]) -> Scenario:
-    """Return the scenario of the base as a question changes it. `urls`: of each server, by its name."""
+def asked_of(setup: Setup, named: Mapping[str, str]) -> WhatIf:
+    """Return a question as `balancer predict` takes it. `named`: the name of each server in the log."""
     change = setup.change
-    models = [model for model in scenario.endpoints if model.url != urls.get(change.get("without", ""))]
-    if "more_like" in change:
-        like = next(model for model in models if model.url == urls[change["more_like"]])
-        models.append(like.model_copy(update={"url": "http://one-more/"}))
-    if "maxconn" in change:
-        models = [model.model_copy(update={"capacity": change["maxconn"]}) for model in models]
-    if "weights" in change:
-        weight = {urls[name]: many for name, many in change["weights"].items()}
-        models = [model.model_copy(update={"weight": weight[model.url]}) for model in models]
-    if change.get("outage") is False:
-        models = [model.model_copy(update={"faults": []}) for model in models]
-    return scenario.changed(endpoints=models)
-
-
-def arrivals(fit: Fit, load: float, rng: np.random.Generator, requests: int) -> dict[str, Any]:
-    """Return as many requests as will come, at the pace of the log times `load`."""
-    gaps_s = np.diff(fit.caller_pattern.at_s)
-    at_s = np.cumsum(rng.choice(gaps_s, requests)) / load
-    return {"kind": "arrivals", "at_s": np.round(at_s, 6).tolist()}
-
-
-def predicted(fit: Fit, setup: Setup, urls: Mapping[str, str], draws: int, jobs: int) -> dict[str, Predicted]:
-    """Return the figures of one next run, with the question's change."""
-    rng = np.random.default_rng(1)
-    scenarios = []
-    for _ in range(draws):
-        workload = arrivals(fit, setup.change.get("load", 1.0), rng, setup.requests)
-        scenarios.append(
-            changed(fit.scenario(draw=rng, workload=workload, horizon_s=workload["at_s"][-1] + 60.0), setup, urls)
-        )
-    strategy = _STRATEGIES[setup.balance]
-    if setup.weights:
+    strategy = _STRATEGIES[change["balance"]] if "balance" in change else None
+    if setup.weights:  # those of nginx's round robin
         strategy = "weighted_round_robin"
-    records = run_each(scenarios, Policy(strategy=strategy), jobs=jobs)
-    return {name: prediction_of([record.metrics[name] for record in records]) for name in FIGURES}
+    return WhatIf(
+        settings={"strategy": strategy} if strategy else {},
+        without=(named[change["without"]],) if "without" in change else (),
+        capacities=dict.fromkeys(named.values(), change["maxconn"]) if "maxconn" in change else {},
+        add={named[change["more_like"]]: 1} if "more_like" in change else {},
+        load=change.get("load", 1.0),
+    )
+
+
+def known_of(fit: Fit, setup: Setup, named: Mapping[str, str]) -> Fit:
+    """Return the fit with what a question says and `balancer predict` has no option for: weights, and no outage."""
+    weights = {named[name]: float(many) for name, many in setup.weights.items()}
+    members = tuple(replace(member, weight=weights.get(member.name, member.weight)) for member in fit.members)
+    endpoints = fit.endpoints
+    if setup.outage is None:
+        endpoints = {
+            name: replace(each, troubles=replace(each.troubles, outages=())) for name, each in endpoints.items()
+        }
+    return replace(fit, members=members, endpoints=endpoints)
+
+
+def predicted(fit: Fit, setup: Setup, named: Mapping[str, str], draws: int, jobs: int) -> Mapping[str, Predicted]:
+    """Return the figures of one next run, with the question's change."""
+    with Simulators(jobs) as simulators:
+        found = predict_next(known_of(fit, setup, named), FitDraws(simulators, draws), asked_of(setup, named))
+    return found.figures
 
 
 def judged(setups: Sequence[Setup], folder: Path, draws: int, jobs: int) -> None:
@@ -112,22 +103,21 @@ def judged(setups: Sequence[Setup], folder: Path, draws: int, jobs: int) -> None
         fit = fit_trace(trace_of(folder / base.folder, proxy))
         ports = json.loads((folder / base.folder / "facts.json").read_text())["ports"]
         named = {name: f"be/{name}" if proxy == "haproxy" else f"127.0.0.1:{port}" for name, port in ports.items()}
-        urls = {name: member.url for name, at in named.items() for member in fit.members if member.name == at}
-        print(f"\n{proxy}: capacities {[member.capacity for member in fit.members]}\n")
+        print(f"\n{proxy}\n", *fit_lines(fit), sep="\n")
 
-        def rows(base: Setup, questions: list[Setup], fit: Fit, urls: Mapping[str, str]) -> Iterator[Row]:
+        def rows(base: Setup, questions: list[Setup], fit: Fit, named: Mapping[str, str]) -> Iterator[Row]:
             for setup in (base, *questions):
                 if not (folder / setup.folder / "facts.json").exists():
                     continue
                 one = Judged(
-                    setup, predicted(fit, setup, urls, draws, jobs), came(trace_of(folder / setup.folder, setup.proxy))
+                    setup, predicted(fit, setup, named, draws, jobs), came(trace_of(folder / setup.folder, setup.proxy))
                 )
                 if setup.question:
                     found.append(one)
                 yield setup.question or "as it is", *_cells(one)
 
         head = " | ".join(f"{name}: predicted | came | error" for name in ("mean, s", "p99, s", "wait p99, s"))
-        stream(f"{proxy} | {head}", rows(base, questions, fit, urls))
+        stream(f"{proxy} | {head}", rows(base, questions, fit, named))
     _summary(found)
 
 
