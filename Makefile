@@ -54,6 +54,7 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python tests/benchmarks/show_coverage.py $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_prediction $(BENCH)
+	$(BIN)/python -m tests.benchmarks.show_next_run $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_watched $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
