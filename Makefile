@@ -5,11 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TESTS ?= tests
+# What needs servers and programs does not depend on the versions of packages, and takes most of the time.
+LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
+.PHONY: run loop ray test more lowest quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
-	@echo "judging 14 problems on this machine, about 3300 program runs: usually 1 to 2.5 min on 2 cores that have nothing else to do"
+	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
 	$(BIN)/balancer run examples/quickstart.toml
 
 loop: $(READY) system         ## rows of a data set, a scripted model proposing cases, three rounds, training data out
@@ -55,6 +57,7 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python tests/benchmarks/show_coverage.py $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_prediction $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_next_run $(BENCH)
+	$(BIN)/python -m tests.benchmarks.show_hidden $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_watched $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_old_design $(BENCH)
@@ -103,6 +106,13 @@ drawn: $(READY)               ## what share of 500 small changes of core, cluste
 
 test-nogil:                   ## threads and properties on a Python without its global lock, where one can be had
 	@bash tests/nogil.sh $(VENV)-nogil
+
+lowest: system                ## the tests with the lowest versions of all packages, on Python 3.11, in an environment of its own
+	python3.11 -m venv --clear $(VENV)-lowest
+	python3.11 tests/lowest.py > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install -q -e '.[dev]' -c $(VENV)-lowest/lowest.txt
+	PYTHONWARNINGS=ignore::DeprecationWarning $(VENV)-lowest/bin/python -m pytest -n 3 --dist loadgroup \
+		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning $(LOWEST)
 
 setup: $(READY)
 

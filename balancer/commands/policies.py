@@ -73,6 +73,11 @@ def warnings(config: Config) -> Iterator[str]:
         yield from _on_groups(config, groups)
     elif config.pool.spill_after_s is not None:
         yield "pool.spill_after_s: all endpoints have one group, so it has no effect; give some of them a higher group"
+    if config.pool.strategy == "round_robin" and len({endpoint.weight for endpoint in config.pool_endpoints}) > 1:
+        yield (
+            "pool.strategy: round_robin ignores weights, and those of the endpoints differ; weighted_round_robin goes "
+            "round by weight"
+        )
     for name, quota in sorted(config.quotas.items()):
         if quota.tokens_per_min is not None and not quota.estimate:
             yield (

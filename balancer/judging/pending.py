@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol, TypeAlias, TypeVar
 
 from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.judging.trust import Trust
 from balancer.program import Execution, Limits, Program
 from balancer.settings.pipeline import VerifySettings
 from balancer.shells.lease_request import LeaseRequest
@@ -144,6 +145,7 @@ class RunnerOptions:
         outage_s: seconds for which runs are tried beyond `attempts`, while nothing in the run succeeds.
         compile_s: CPU seconds for compiling, for all runs; None: as each run says.
         verify: which runs are repeated on another endpoint; None: none.
+        trust: the record of the endpoints, if other runners on them share it; None: a new one.
         asked: the request of every lease, e.g. its labels; the runner sets slots and exclusions.
         clock: seconds, for spans and outages.
     """
@@ -153,6 +155,7 @@ class RunnerOptions:
     outage_s: float = 0.0
     compile_s: float | None = None
     verify: VerifySettings | None = None
+    trust: Trust | None = None
     asked: LeaseRequest = field(default_factory=LeaseRequest)
     clock: Callable[[], float] = time.monotonic
 

@@ -9,7 +9,6 @@ task, and sends the results.
 
 import logging
 import random
-import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -60,7 +59,8 @@ class Reruns:
         self._compile_s = options.compile_s
         self._verifier: Verifier | None = None
         if options.verify is not None and len(attempts.executors) > 1:
-            self._verifier = verifier = Verifier(options.verify, attempts, run=self.once, rerun=self._elsewhere)
+            trust = options.trust or Trust(options.verify, attempts.executors)
+            self._verifier = verifier = Verifier(options.verify, attempts, trust, run=self.once, rerun=self._elsewhere)
             attempts.ejected = lambda: verifier.ejected
 
     def once(self, wanted: ProgramRun, *, shuns: frozenset[str] = NOTHING) -> PendingRuns[ProgramResult]:
@@ -146,6 +146,7 @@ class Verifier:
     Args:
         settings: which runs are repeated.
         attempts: has the executors, the pool (liars are drained from it) and the hooks.
+        trust: the record of the endpoints, which other verifiers may share.
         run: makes a run as if for the first time.
         rerun: repeats a run on one of these endpoints.
     """
@@ -154,6 +155,7 @@ class Verifier:
         self,
         settings: VerifySettings,
         attempts: ProgramAttempts,
+        trust: Trust,
         *,
         run: Callable[[ProgramRun], PendingRuns[ProgramResult]],
         rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
@@ -165,9 +167,9 @@ class Verifier:
         self._store = attempts.hooks.verification
         self._run = run
         self._rerun = rerun
-        self._lock = threading.Lock()
-        self._trust = Trust(settings, attempts.executors)
-        self._accusations = Accusations(attempts, self._trust, self._lock, rerun)
+        self._lock = trust.lock
+        self._trust = trust
+        self._accusations = Accusations(attempts, trust, rerun)
         self._rng = random.Random()  # a server must not be able to predict it
 
     @property
@@ -286,7 +288,6 @@ class Accusations:
     Args:
         attempts: as for `Verifier`.
         trust: the record of the endpoints.
-        lock: guards `trust`.
         rerun: as for `Verifier`.
     """
 
@@ -294,12 +295,11 @@ class Accusations:
         self,
         attempts: ProgramAttempts,
         trust: Trust,
-        lock: threading.Lock,
         rerun: Callable[[ProgramRun, frozenset[str]], PendingRuns[ProgramResult]],
     ) -> None:
         self._attempts = attempts
         self._trust = trust
-        self._lock = lock
+        self._lock = trust.lock
         self._rerun = rerun
         self._challenged: Counter[str] = Counter()
 

@@ -1,10 +1,11 @@
-"""Endpoint trust: votes on a run, outvoted endpoints, and endpoints to eject. Pure, not thread-safe.
+"""Endpoint trust: votes on a run, outvoted endpoints, and endpoints to eject. Not thread-safe, but for its lock.
 
 Decides what two, three or four answers to the same run mean together, and when an endpoint has lied too often. An
 endpoint is ejected if two programs outvoted it that outvoted no other endpoint, or if it is wrong on a program whose
 answer is known.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -147,9 +148,11 @@ class Trust:
 
     Attributes:
         ejected: endpoints that lied too often. At least one endpoint is always kept.
+        lock: held by those who share the record, for each call.
     """
 
     def __init__(self, settings: VerifySettings, endpoints: Iterable[str]) -> None:
+        self.lock = threading.Lock()
         self._settings = settings
         self._records = defaultdict(_Record, {name: _Record() for name in endpoints})  # endpoints may be added later
         self._accused_by: dict[Hashable, set[str]] = {}

@@ -321,6 +321,11 @@ class Toolbox(Protocol):
         ...
 
     @property
+    def found(self) -> set[str]:
+        """Names of survivors for which a search has found an input in this round; others leave these out."""
+        ...
+
+    @property
     def many_answers(self) -> bool:
         """Whether accepted submissions disagree on the known inputs, so that a checker is wanted."""
         ...

@@ -14,7 +14,8 @@ __all__ = ["EXTRAS", "has", "require"]
 # The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("httptools",),
-    "llm": ("httpx2", "openai"),
+    "llm": ("openai",),
+    "openai": ("openai",),
     "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from balancer.errors import BalancerError, ConfigError
+from balancer.judging.trust import Trust
 from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.plugins.extras import require
@@ -149,7 +150,7 @@ class _Workers:
 
 # -- in a worker ----------------------------------------------------------------------------------------
 
-_executors: dict[str, tuple[Scratch, dict[str, Executor]]] = {}
+_executors: dict[str, tuple[Scratch, dict[str, Executor], Trust]] = {}
 
 
 def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> RemoteResult:
@@ -158,7 +159,8 @@ def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> Re
     registry = default_registry()
     if pool.called not in _executors:  # compiled programs are kept for the next problem
         scratch = Scratch()  # deleted when this process is dead
-        _executors[pool.called] = scratch, make_executors(config, registry, scratch.path)
+        executors = make_executors(config, registry, scratch.path)
+        _executors[pool.called] = scratch, executors, Trust(config.verify, executors)
 
     def tell(heard: WorkerProgress) -> bool:
         try:
@@ -167,4 +169,5 @@ def _judge(sent: RemoteTask, config: Config, pool: SharedPool, board: Any) -> Re
             return False
         return stops
 
-    return run_remote_task(sent, config, registry, pool, _executors[pool.called][1], tell)
+    _, executors, trust = _executors[pool.called]
+    return run_remote_task(sent, config, registry, pool, executors, tell, trust)

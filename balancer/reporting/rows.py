@@ -141,7 +141,8 @@ def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) 
     ]
     if vertices:
         codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * (len(vertices) // 5)
-        ax.add_patch(PathPatch(Path(vertices, codes), facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha))
+        filled = PathPatch(Path(vertices, codes), facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha)
+        ax.add_artist(filled)  # unlike `add_patch`, this does not look at each corner for the ends of the scales
 
 
 def swatch(words: str, colour: str, *, alpha: float = 1.0) -> Artist:

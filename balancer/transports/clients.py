@@ -5,11 +5,15 @@ of an endpoint is in its headers.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from balancer.errors import BalancerError
 from balancer.plugins.extras import require
 from balancer.pool.pool import Pool
+from balancer.transports.exchange import LIBRARIES
 from balancer.transports.request_options import RequestKeywords
 from balancer.transports.sync import BalancedTransport
 from balancer.transports.tasks import AsyncBalancedTransport
@@ -18,7 +22,7 @@ from balancer.values.wording import did_you_mean
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
-__all__ = ["aopenai", "openai"]
+__all__ = ["aopenai", "openai", "openai_http"]
 
 _BASE_URL = "http://pool/v1"
 _NO_KEY = "none"
@@ -41,30 +45,92 @@ def openai(
 
     Raises:
         MissingExtra: openai is not installed.
+        BalancerError: its version uses an HTTP library that the transports do not know.
         TypeError: neither has this argument, or it is `http_client`, which this function sets.
     """
-    require("llm", "balancer.openai")
-    import httpx2
+    require("openai", "balancer.openai")
     from openai import DEFAULT_TIMEOUT, OpenAI
 
     transport, theirs = _shared_out("openai", settings, client, OpenAI)
-    http = httpx2.Client(transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True)
-    return OpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    http = openai_http().Client(
+        transport=BalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
+    )
+    made: OpenAI = _class_for(OpenAI, _ThreadTold)(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    return made
 
 
 def aopenai(
     pool: Pool, *, api_key: str = _NO_KEY, base_url: str = _BASE_URL, client: Any = None, **settings: Any
 ) -> "AsyncOpenAI":
     """Return an `openai.AsyncOpenAI` whose requests go through `pool`. Args and errors are those of `openai`."""
-    require("llm", "balancer.aopenai")
-    import httpx2
+    require("openai", "balancer.aopenai")
     from openai import DEFAULT_TIMEOUT, AsyncOpenAI
 
     transport, theirs = _shared_out("aopenai", settings, client, AsyncOpenAI)
-    http = httpx2.AsyncClient(
+    http = openai_http().AsyncClient(
         transport=AsyncBalancedTransport(pool, **transport), timeout=DEFAULT_TIMEOUT, follow_redirects=True
     )
-    return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http, **theirs)
+    made: AsyncOpenAI = _class_for(AsyncOpenAI, _TaskTold)(
+        api_key=api_key, base_url=base_url, http_client=http, **theirs
+    )
+    return made
+
+
+def openai_http() -> ModuleType:
+    """Return the HTTP library of the installed openai: httpx for its versions 1 and 2, httpx2 from version 3 on.
+
+    Raises:
+        BalancerError: it is another one.
+    """
+    from openai import DEFAULT_TIMEOUT, __version__
+
+    imported = (sys.modules[name] for name in LIBRARIES if name in sys.modules)
+    found = next((each for each in imported if isinstance(DEFAULT_TIMEOUT, each.Timeout)), None)
+    if found is None:
+        raise BalancerError(
+            f"openai {__version__} sends its requests by neither {' nor '.join(LIBRARIES)}, which are what a pool's "
+            "transports know; install openai from 1.0 to 3.x"
+        )
+    return found
+
+
+def _hides_errors() -> bool:
+    """Return whether OpenAI's client tries again after any error of a transport, and says only "Connection error.".
+
+    From version 3 on, it raises its own kinds of errors as they are, which the transports make of their last ones.
+    """
+    return openai_http().__name__ == "httpx"
+
+
+class _ThreadTold:
+    """Raises the transport's error in place of the one that hides it."""
+
+    def request(self, *given: Any, **more: Any) -> Any:
+        try:
+            return super().request(*given, **more)  # type: ignore[misc]
+        except Exception as error:
+            _raise_hidden(error)
+            raise
+
+
+class _TaskTold:
+    async def request(self, *given: Any, **more: Any) -> Any:
+        try:
+            return await super().request(*given, **more)  # type: ignore[misc]
+        except Exception as error:
+            _raise_hidden(error)
+            raise
+
+
+def _raise_hidden(error: Exception) -> None:
+    from openai import OpenAIError
+
+    if isinstance(error.__cause__, OpenAIError):
+        raise error.__cause__
+
+
+def _class_for(client: type, told: type) -> Any:
+    return type(client.__name__, (told, client), {}) if _hides_errors() else client
 
 
 def _shared_out(
@@ -83,7 +149,8 @@ def _shared_out(
                 f"client: {', '.join(sorted(others))})"
             )
     for_client = {key: value for key, value in settings.items() if key not in ours}
-    return {key: settings[key] for key in settings if key in ours}, {**given, **for_client}
+    tries = {"max_retries": 0} if _hides_errors() else {}
+    return {key: settings[key] for key in settings if key in ours}, {**tries, **given, **for_client}
 
 
 def _names(of: Callable[..., Any]) -> set[str]:

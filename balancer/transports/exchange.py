@@ -43,9 +43,9 @@ from balancer.transports.resend import ResendRule, Sending
 if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
 
-__all__ = ["RequestExchange", "TransportBase", "beginning", "reads_more"]
+__all__ = ["LIBRARIES", "RequestExchange", "TransportBase", "beginning", "reads_more"]
 
-_KINDS = ("httpx2", "httpx")
+LIBRARIES: Final = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
 _UNCUT = Run()
 _STEPS: Final = {"connect": "ConnectTimeout", "write": "WriteTimeout", "read": "ReadTimeout"}
@@ -259,7 +259,7 @@ class TransportBase:
         whole = getattr(pool, "pool", pool)  # the pool of an AsyncPool, or of `pool.aio`
         if not isinstance(whole, Pool):
             raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
-        if not any(map(find_spec, _KINDS)):
+        if not any(map(find_spec, LIBRARIES)):
             require("transports", type(self).__name__)
         self._pool = whole
         self._options = RequestOptions(**options)
@@ -326,7 +326,7 @@ def _decoded(http: ModuleType, answer: Any, content: bytes) -> bytes:
 def _library_of(request: type) -> ModuleType:
     """Return the library of a class of requests, httpx2 or httpx."""
     kinds = (each.__module__.partition(".")[0] for each in request.__mro__)
-    name = next((kind for kind in kinds if kind in _KINDS), None)
+    name = next((kind for kind in kinds if kind in LIBRARIES), None)
     if name is None:
         raise TypeError(f"found a request of {request.__module__}; this transport takes those of httpx2 and httpx")
     return import_module(name)

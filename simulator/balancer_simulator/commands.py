@@ -52,6 +52,15 @@ WithinOption = Annotated[
         "Stops at most_replications.",
     ),
 ]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="PART",
+        help="Make the runs longer until the ranked figure is known to within this part of it, e.g. 5%. "
+        "SCENARIO's horizon_s is where it begins.",
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed, instead of SCENARIO's.")]
 JobsOption = Annotated[
     int | None,
@@ -91,8 +100,10 @@ class _Options:
     strategies: list[str] | None
     replications: int | None
     within: float | None
+    precision: str | None
     seed: int | None
     jobs: int | None
+    by: str | None = None
 
 
 @hookimpl
@@ -119,6 +130,7 @@ def simulate(
     strategy: PolicyOption = None,
     replications: ReplicationsOption = None,
     within: WithinOption = None,
+    precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
@@ -130,7 +142,7 @@ def simulate(
     with saying(_NOTHING):
         from balancer_simulator.report.terminal import print_study
 
-        study = _study(scenario, _Options(strategy, replications, within, seed, jobs))
+        study = _study(scenario, _Options(strategy, replications, within, precision, seed, jobs))
         if not as_json:
             print_study(study, Console())
     _end(study, out, None, as_json=as_json)
@@ -142,6 +154,7 @@ def compare(
     by: FigureOption = None,
     replications: ReplicationsOption = None,
     within: WithinOption = None,
+    precision: PrecisionOption = None,
     seed: SeedOption = None,
     jobs: JobsOption = None,
     out: OutOption = None,
@@ -152,7 +165,7 @@ def compare(
     if markdown and as_json:
         raise ConfigError("--markdown: it excludes --json; give one of the two")
     require("simulator", '"balancer compare"')
-    options = _Options(strategy, replications, within, seed, jobs)
+    options = _Options(strategy, replications, within, precision, seed, jobs, by)
     if len(scenarios) > 1:
         if by or out:
             option = "--by" if by else "--out"
@@ -209,12 +222,25 @@ def _scenario(path: Path, options: _Options) -> "Scenario":
     from balancer_simulator.studies.study import chosen_policies
 
     scenario = load_scenario(path)
-    given = {"replications": options.replications, "within": options.within, "seed": options.seed}
+    given = {
+        "replications": options.replications,
+        "within": options.within,
+        "precision": None if options.precision is None else _part(options.precision),
+        "seed": options.seed,
+    }
     try:
         chosen_policies(scenario, options.strategies)
         return scenario.changed(**{name: value for name, value in given.items() if value is not None})
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
+
+
+def _part(text: str) -> float:
+    """Return a part that is written as 5% or 0.05. Raises ConfigError."""
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ConfigError(f"--precision: found {text!r}; give a part, e.g. 5% or 0.05") from None
 
 
 def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -> "Study":
@@ -223,7 +249,7 @@ def _run(path: Path, scenario: "Scenario", options: _Options, title: str = "") -
 
     try:
         with StudyProgress(title=title, rounds=scenario.replications) as progress:
-            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress)
+            return run_study(scenario, options.strategies, jobs=options.jobs, progress=progress, by=options.by)
     except ConfigError as error:
         raise ConfigError(f"{path}: {line}" for line in error.problems) from None
 

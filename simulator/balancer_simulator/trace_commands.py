@@ -19,7 +19,7 @@ from balancer.plugins.extras import require
 if TYPE_CHECKING:
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
-    from balancer_simulator.predicting.goodness import GoodnessOfFit
+    from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
     from balancer_simulator.predicting.recommend import SettingForecast
     from balancer_simulator.scenario.scenario import Scenario
 
@@ -67,6 +67,9 @@ ConfigOption = Annotated[
 RecommendationOption = Annotated[
     Path | None, typer.Option("--report", metavar="DIR", help="Write recommendation.html here, with a chart.")
 ]
+AnywayOption = Annotated[
+    bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
+]
 JobsOption = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Processes. Same results.")]
 
 
@@ -91,19 +94,22 @@ def fit(
 
         found = fit_trace(read_trace(trace))
         held = goodness_of_fit(found)
-        scenario = _write_scenario(found, trace, out) if out is not None else None
+        scenario = _write_scenario(found, held, trace, out) if out is not None else None
         page = _write_report(found, held, report) if report is not None else None
     if as_json:
-        fits = {each.endpoint: _held_data(each) for each in held}
+        fits = {each.endpoint: _held_data(each) for each in held.calls}
         written = {"scenario": str(scenario) if scenario else None, "report": str(page) if page else None}
-        print_json({**fit_data(found), "held_against": fits, **written})
+        figures = {each.name.rstrip(":"): _figure_data(each) for each in (*held.figures, *held.waits)}
+        print_json({"off": list(held.lines()), **fit_data(found), "held_against": fits, "figures": figures, **written})
         return
-    for line in fit_lines(found):
+    for line in (*held.lines(), *fit_lines(found)):
         print(line)
-    print("call times in the trace, and in a run of the fitted scenario:")
-    for each in held:
+    print("call times in the trace, and in runs of the fitted scenario:")
+    for each in held.calls:
         quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
         print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
+    for figure in (*held.waits, held.figures[-1]):
+        print(f"  {figure.words}")
     for path in (scenario, page):
         if path is not None:
             print(f"written: {path}")
@@ -151,6 +157,7 @@ def recommend(
     jobs: JobsOption = 1,
     out: ConfigOption = None,
     report: RecommendationOption = None,
+    anyway: AnywayOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find the cheapest setting that meets a deadline: strategy, endpoints, capacities and workers."""
@@ -172,7 +179,7 @@ def recommend(
         named = now if deadline is not None and not _is_span(deadline) else None
         found = search(
             _source(source), deadline_s=deadline_s, tasks=tasks, budget_h=budget, certainty=certainty,
-            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs,
+            strategies=strategy or STRATEGIES, draws=draws, seed=seed, jobs=jobs, anyway=anyway,
         )  # fmt: skip
         config = _write_config(found.chosen or found.nearest, verdict(found), out) if out is not None else None
         try:
@@ -237,10 +244,14 @@ def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
     return {"calls": held.calls, "mean_off": held.off, **quantiles}
 
 
-def _write_scenario(fit: "Fit", trace: Path, out: Path) -> Path:
+def _figure_data(figure: "FigureOfFit") -> dict[str, object]:
+    return {"measured": figure.measured, "fitted": figure.fitted, "off": figure.is_far, "by_chance": figure.is_chance}
+
+
+def _write_scenario(fit: "Fit", held: "FitCheck", trace: Path, out: Path) -> Path:
     from balancer_simulator.fitting.description import as_toml, fit_lines
 
-    remarks = [f"Fitted to {trace.name}.", *fit_lines(fit), "", f"balancer simulate {out.name}"]
+    remarks = [f"Fitted to {trace.name}.", *held.lines(), *fit_lines(fit), "", f"balancer simulate {out.name}"]
     return _written(out, as_toml(fit.data(name=f"fitted to {trace.name}"), remarks))
 
 
@@ -252,7 +263,7 @@ def _written(out: Path, text: str) -> Path:
     return out
 
 
-def _write_report(fit: "Fit", held: "list[GoodnessOfFit]", folder: Path) -> Path:
+def _write_report(fit: "Fit", held: "FitCheck", folder: Path) -> Path:
     from balancer_simulator.report.fit import write_fit_report
 
     try:

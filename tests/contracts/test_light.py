@@ -233,8 +233,8 @@ def test_a_command_whose_extra_is_missing_says_which_in_one_line(
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("balancer.openai(pool)", "balancer.openai needs the extra 'llm'"),
-        ("balancer.aopenai(pool)", "balancer.aopenai needs the extra 'llm'"),
+        ("balancer.openai(pool)", "balancer.openai needs the extra 'openai'"),
+        ("balancer.aopenai(pool)", "balancer.aopenai needs the extra 'openai'"),
         ("balancer.BalancedTransport(pool)", "BalancedTransport needs the extra 'transports'"),
         ("balancer.AsyncBalancedTransport(pool)", "AsyncBalancedTransport needs the extra 'transports'"),
         ("from balancer.ray import SharedPool\nSharedPool('a')", "balancer.ray needs the extra 'ray'"),

@@ -29,7 +29,8 @@ def made_trace(
             "made", number, span.asked_s, span.started_s, span.ended_s, span.url,
             task=callers.get(span.task) if named else None,
             kind=None if span.kind == "all" else span.kind,
-            outcome="success" if span.ok else "failure",
+            outcome="success" if span.ok else "overload" if span.refused else "failure",
+            retry_after_s=scenario.by_url[span.url].retry_after_s if span.refused else None,
         )
         for number, span in enumerate(sorted(record.spans, key=lambda span: span.started_s))
     ]  # fmt: skip

@@ -184,6 +184,12 @@ _TIMES: dict[str, tuple[Scenario, list[tuple[float, float]]]] = {
         faulty(slow(3, from_s=2, to_s=4), at_s=[1.75, 2, 3.75, 4]),
         [(1.75, 2.25), (2, 3.5), (3.75, 5.25), (4, 4.5)],
     ),
+    "slow_spells of no gaps slow every call": (
+        faulty(
+            {"kind": "slow_spells", "between": fixed(1e-6), "lasts": fixed(1e6), "factor": 3}, at_s=[0, 4]
+        ),
+        [(0, 1.5), (4, 5.5)],
+    ),
     "warm-up falls evenly": (
         faulty(_WARMUP, at_s=[0, 2, 3, 4, 9]),
         [(0, 1.5), (2, 3), (3, 3.75), (4, 4.5), (9, 9.5)],
@@ -638,6 +644,7 @@ _faults = st.one_of(
     ),
     st.builds(lambda quick: {"kind": "crash_repair", "mtbf_s": 5, "mttr_s": 2, "refuse_s": quick}, _sometimes),
     st.just({"kind": "warmup", "window_s": 3}),
+    st.just({"kind": "slow_spells", "between": fixed(4.0), "lasts": fixed(2.0), "factor": 2}),
 )
 _network = st.none() | st.just({"kind": "exponential", "mean_s": 0.25})
 _sound = {

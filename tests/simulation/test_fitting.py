@@ -22,8 +22,9 @@ from balancer_simulator import (
 from balancer_simulator.fitting.callers import caller_pattern_of
 from balancer_simulator.fitting.calls import prepare_trace, until
 from balancer_simulator.fitting.description import as_toml, fit_lines, unknown
-from balancer_simulator.fitting.endpoint import rate_of
+from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
+from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.fitting.survival import beyond, quantile_means
 from balancer_simulator.scenario.distributions import Distribution, Empirical
 from balancer_simulator.scenario.endpoints import FailWithin, FastFail
@@ -359,7 +360,7 @@ def test_names_that_are_no_urls_and_capacities_that_nobody_tells_will_do() -> No
     fit = fit_trace(imported)
     (endpoint,) = fit.scenario().endpoints
     assert endpoint.url.startswith("http://")
-    assert endpoint.capacity == 3
+    assert endpoint.capacity == 3  # twelve callers wait for it
     assert any("its address" in line for line in unknown(fit))
 
 
@@ -412,9 +413,57 @@ def test_calls_that_follow_each_other_in_a_rounded_log_are_not_there_at_once() -
         Attempt("imported", n, 0.05 * n, 0.05 * n, round(0.05 * n + 0.05 + 0.001 * (n % 2), 3), "a", outcome="success")
         for n in range(60)
     ]
-    assert fit_trace(Trace(attempts=log)).members[0].capacity == 1
+    assert fit_trace(Trace(attempts=log)).members[0].seen == 1
     finer = [replace(each, ended_s=each.ended_s + 0.0001) for each in log]
-    assert fit_trace(Trace(attempts=finer)).members[0].capacity == 2
+    assert fit_trace(Trace(attempts=finer)).members[0].seen == 2
+
+
+def _imported(trace: Trace, *, late: float = 0.0) -> Trace:
+    """Return the calls without the facts of the pool; a share of the ends is noted 0.3 s too late."""
+    rng = np.random.default_rng(1)
+    attempts = [
+        replace(each, ended_s=each.ended_s + (0.3 if rng.random() < late else 0.0), host=None)
+        for each in trace.attempts
+    ]
+    return Trace(attempts=attempts)
+
+
+def test_the_capacity_is_what_is_in_use_after_a_wait_and_not_the_most_seen() -> None:
+    scenario = _scenario(_FREE.model_copy(update={"capacity": 4}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
+    fit = fit_trace(_imported(made_trace(scenario), late=0.001))
+    (member,) = fit.members
+    assert member.seen > 4
+    assert (member.capacity, member.source) == (4, "waits")
+    assert fit.scenario().endpoints[0].seen_at_once == 4
+    assert any("capacity 4: as many were in use after most of" in line for line in fit_lines(fit))
+
+
+def test_where_nothing_waited_there_is_no_limit_and_that_is_said() -> None:
+    scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
+    fit = fit_trace(_imported(made_trace(scenario)))
+    assert fit.members[0].capacity == NO_LIMIT
+    assert any("its capacity: no call waited for it; assumed to be without limit" in line for line in unknown(fit))
+    again = simulate_once(fit.scenario(), fit.policy)
+    assert again.metrics["wait_mean_s"] == 0.0
+
+
+def test_waits_for_something_else_tell_no_capacity() -> None:
+    scenario = _scenario(_FREE.model_copy(update={"capacity": 90}), workload=Poisson(rate_per_s=70.0), horizon_s=30.0)
+    rng = np.random.default_rng(2)
+    slow_clients = [
+        replace(each, asked_s=each.asked_s - rng.exponential(0.05)) for each in made_trace(scenario).attempts
+    ]
+    fit = fit_trace(Trace(attempts=slow_clients))
+    assert fit.members[0].capacity == NO_LIMIT
+    assert any("its capacity: its waits do not show one" in line for line in unknown(fit))
+
+
+def test_a_network_of_the_rounding_of_clocks_is_left_out() -> None:
+    trace = made_trace(_scenario(_FREE, calls=200))
+    fit = fit_trace(replace(trace, attempts=[replace(each, server_s=each.held_s - 1e-6) for each in trace.attempts]))
+    assert fit.scenario().endpoints[0].network is None
+    whole = np.mean([each.held_s for each in trace.attempts])
+    assert _mean_s(fit, "http://free/") == pytest.approx(whole, rel=1e-3)
 
 
 # -- values that no scenario may have -------------------------------------------------------------------

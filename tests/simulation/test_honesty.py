@@ -40,6 +40,7 @@ class Ran:
 
     def __init__(self, waits: list[float]) -> None:
         self.wait = self.sojourn = CensoredHistogram()
+        self.numbers: tuple[int, ...] = ()
         for wait in waits:
             self.wait.add(wait)
 

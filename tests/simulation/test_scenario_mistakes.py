@@ -46,6 +46,11 @@ def second(values: str) -> str:
     return f"{_REST}[[endpoints]]\n{values}\n"
 
 
+_POISSON = 'kind = "poisson"\nrate_per_s = 1.0'
+_TASKS = 'kind = "tasks"\nworkers = 1\ntasks = 2'
+_EXPONENTIAL = '{ kind = "exponential", mean_s = 1.0 }'
+_CRASH = '{ kind = "crash_repair", mtbf_s = 10.0, mttr_s = 1.0'
+_AWAY = f'{{ kind = "vacation", length = {_EXPONENTIAL} }}'
 _FOUR = '[[endpoints]]\nurl = "http://{1..4}/"\n'
 _CROWD = '[workload]\nkind = "closed"\nworkers = 1000000\n'
 _KINDS = '[[requests.kinds]]\nname = "big"\nslots = 3\n'
@@ -147,6 +152,46 @@ _REFUSED = [
     ),
     (f"{_REST}retry_after_s = 2.0\n", "endpoints[0].retry_after_s: found 2 without refuse_beyond; give both"),
     (f"{_REST}[host_caps]\nb = 2\n", "host_caps: no endpoint is on 'b'"),
+    # Impatience, retrials, servers that halt, overflow.
+    (
+        f"{_REST}[[requests.kinds]]\nacquire_timeout_s = 2.0\npatience = {_EXPONENTIAL}\n",
+        "requests.kinds[0].patience: found it beside acquire_timeout_s; give one of the two",
+    ),
+    (
+        f"{_REST.replace(_POISSON, _TASKS)}[[requests.kinds]]\npatience = {_EXPONENTIAL}\n",
+        "requests.kinds[0].patience: the callers of a tasks workload are not impatient; give acquire_timeout_s",
+    ),
+    (
+        f'{_REST}[requests.retrial]\npause = {{ kind = "deterministic", mean_s = 0.0 }}\n',
+        "requests.retrial.pause, the mean: found 1e-07; it must be at least 1e-06",
+    ),
+    (
+        f"{_REST}faults = [{_CRASH}, work = 'resumes', refuse_s = 1.0 }}]\n",
+        "endpoints[0].faults[0].refuse_s: with work = 'resumes' no call is refused; leave one of the two out",
+    ),
+    (
+        f"{_REST}faults = [{_CRASH}, work = 'repeats' }}]\n[hosts.a]\ncores = 1\n",
+        "endpoints[0].faults: work that waits for its server is not simulated on a host of [hosts]; leave one of the "
+        "two out",
+    ),
+    (f"{_REST}faults = [{_AWAY}, {_AWAY}]\n", "endpoints[0].faults: found 2 vacations; an endpoint has one at most"),
+    (
+        f'{_REST}faults = [{{ kind = "vacation", length = {{ kind = "deterministic", mean_s = 0.0 }} }}]\n',
+        "endpoints[0].faults[0].length: found a mean of 0 s; it must be at least 1e-06",
+    ),
+    (
+        f'max_waiters = 0\n{_REST}[[endpoints]]\nurl = "b"\ngroup = 1\n',
+        "max_waiters is 0 and spill_after_s is absent: what finds group 0 full is lost, although group 1 may be free; "
+        "give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages",
+    ),
+    (
+        _REST.replace(_POISSON, f"{_POISSON}\nbulk = {{ mean = 2.0, sizes = [1, 3] }}"),
+        "workload.bulk: give either mean, for geometric sizes, or sizes, one of which is drawn each time",
+    ),
+    (
+        f"within = 0.1\nprecision = 0.05\n{_REST}",
+        "precision: found it beside within, which adds replications instead; give one of the two",
+    ),
     # A cluster.
     (
         _CLUSTER + "outages = [{ at_s = 5.0, for_s = 2.0 }, { at_s = 6.0, for_s = 1.0 }]",
@@ -175,6 +220,11 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path: Path, text: str, 
         ),
         f"{_REST}[host_caps]\na = 2\n'*' = 3\n",
         f"{_REST}refuse_beyond = 1\nretry_after_s = 2.0\n",
+        f"{_REST}faults = [{_CRASH}, work = 'repeats' }}, {_CRASH}, refuse_s = 1.0 }}, {_AWAY}]\n",
+        f"{_REST}[requests.retrial]\npause = {_EXPONENTIAL}\nfactor = 2.0\nmost = 3\n",
+        f'max_waiters = 0\nspill_after_s = 0.0\n{_REST}[[endpoints]]\nurl = "b"\ngroup = 1\n',
+        f'max_waiters = 1\n{_REST}[[endpoints]]\nurl = "b"\ngroup = 1\n',
+        _REST.replace(_POISSON, f"{_POISSON}\nbulk = {{ sizes = [1, 3] }}"),
         f"{_REST}[requests]\nhedge_after_s = 2.0\ncall_timeout_s = 3.0\n[retries]\n[health]\n[limits]\n",
         change("at_s = 1.0\ndo = 'update'\ncapacity = 3") + _KINDS,
     ],
@@ -288,7 +338,7 @@ def test_a_range_of_hosts_has_cores_for_each(tmp_path: Path) -> None:
         (
             Poisson,
             {"rate_per_s": 1.0, "rate": 6},
-            "Poisson: rate: unknown key; did you mean 'rate_per_s'? (known: kind, rate_per_s)",
+            "Poisson: rate: unknown key; did you mean 'rate_per_s'? (known: bulk, kind, rate_per_s)",
         ),
         (Poisson, {"rate_per_s": "6"}, "Poisson: rate_per_s: found '6': it must be a number; leave out the quotes"),
         (Policy, {}, "Policy: strategy: is missing"),

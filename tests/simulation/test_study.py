@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.disciplines import REPLACED
 from balancer_simulator.scenario.distributions import Exponential
 from balancer_simulator.scenario.endpoints import EndpointModel, FastFail
 from balancer_simulator.scenario.fields import Policy
@@ -65,8 +65,8 @@ def test_it_runs_what_the_scenario_says_or_what_it_is_told_or_everything() -> No
     named = scenario(policies=["fifo", {"strategy": "p2c", "options": {"choices": 3}}], replications=1)
     assert run_study(named).policies == ["fifo", "p2c (choices=3)"]
     assert run_study(named, ["random", Policy(strategy="fifo", label="mine")]).policies == ["random", "mine"]
-    assert run_study(scenario(replications=1)).policies == [*NAMES, *BASELINES]
-    assert [policy.strategy for policy in all_policies()] == [*NAMES, *BASELINES]
+    assert run_study(scenario(replications=1)).policies == [*NAMES, *REPLACED]
+    assert [policy.strategy for policy in all_policies()] == [*NAMES, *REPLACED]
 
 
 def test_progress_is_told_after_each_run_and_loads_are_run_as_well() -> None:

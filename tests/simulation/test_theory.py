@@ -10,91 +10,23 @@ The first seconds of a run, in which queues build up, are not counted. `make str
 more loads and more kinds of service.
 """
 
-import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, stdev
 from typing import Any
 
 import pytest
-from balancer_simulator import Policy, Record, Scenario, simulate_once
+from balancer_simulator import Scenario
 from balancer_simulator.analytic import ClosedNetwork, closed_network, mg1, mm1, mmc, supermarket
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.studies.intervals import difference_of
 
+from tests.simulation.theory import RUNS, exponential, hold, poisson, queues, runs, sojourns, sojourns_of_all, waits
+
 pytestmark = pytest.mark.timeout(1200)  # for the long form; the normal one takes a quarter of a minute
 
-Theory = Callable[[float], float]
-"""What a figure should be if all calls take so many times as long as they should."""
-
-_RUNS = 8
 _IN_FULL = os.environ.get("BALANCER_STRESS") == "1"
-
-
-def hold(values: Sequence[float], theory: Theory, *, error: float = 0.02, bias: float = 0.0, off: float = 0.05) -> None:
-    """Hold the mean of `values`, one of each run, against `theory`.
-
-    Args:
-        error: the standard error may be this part of the mean, and no more.
-        bias: the theory, or the measurement, is known to be off by up to this part.
-        off: calls that take this part more or less must be noticed.
-    """
-    mean = fmean(values)
-    standard_error = stdev(values) / math.sqrt(len(values))
-
-    def agrees(expected: float) -> bool:
-        return abs(mean - expected) <= 4 * standard_error + bias * expected
-
-    found = f"{mean:.5g} +- {standard_error:.2g} (theory: {theory(1.0):.5g})"
-    assert standard_error <= error * mean, f"{found}: the runs are too short to tell"
-    assert agrees(theory(1.0)), found
-    assert not agrees(theory(1 - off)), f"{found}: would pass with calls that are too short"
-    assert not agrees(theory(1 + off)), f"{found}: would pass with calls that are too long"
-
-
-def runs(scenario: Scenario, policy: str, count: int = _RUNS, **values: Any) -> list[Record]:
-    return [simulate_once(scenario, Policy(strategy=policy), number, **values) for number in range(count)]
-
-
-def poisson(rate_per_s: float, count: int, warmup_s: float, **values: Any) -> Scenario:
-    """Return a scenario with so many requests in the time that counts."""
-    horizon_s = warmup_s + count / rate_per_s
-    workload = {"kind": "poisson", "rate_per_s": rate_per_s}
-    times = {"horizon_s": horizon_s, "warmup_s": warmup_s}
-    return Scenario.model_validate({"workload": workload, **times, "work": exponential(), "health": None, **values})
-
-
-def exponential(mean_s: float = 1.0) -> dict[str, Any]:
-    return {"kind": "exponential", "mean_s": mean_s}
-
-
-def queues(count: int, **values: Any) -> list[dict[str, Any]]:
-    """Return endpoints that take any number of requests and work on one at a time: they queue inside."""
-    return [{"url": f"http://server-{{1..{count}}}/", "capacity": 10_000, "parallel": 1, **values}]
-
-
-def waits(records: Sequence[Record]) -> list[float]:
-    return [record.wait.mean for record in records]
-
-
-def sojourns(records: Sequence[Record]) -> list[float]:
-    """Return the mean sojourn of each run: of requests that have ended.
-
-    The long ones that have not ended are missing, about as many as there are in the system: in a run of 1000 sojourns
-    or more it is a thousandth of the mean or less.
-    """
-    return [record.sojourn.mean for record in records]
-
-
-def sojourns_of_all(records: Sequence[Record]) -> list[float]:
-    """Return the mean sojourn of each run by Little's law, where requests spend all of it on an endpoint.
-
-    Slot-seconds by calls: nothing is missing, so runs may be short.
-    """
-    return [sum(e.busy_s for e in r.endpoints) / sum(e.calls for e in r.endpoints) for r in records]
-
 
 # -- one line ---------------------------------------------------------------------------------------
 
@@ -107,7 +39,7 @@ def test_one_queue_for_eight_servers_is_erlangs(rho: float, requests: int, error
     if in_full:  # ten runs of a million: 0.75% at 0.9
         requests, error = 1_000_000, 0.01
     scenario = poisson(8 * rho, requests, 200.0, endpoints=[{"url": "http://server-{1..8}/"}])
-    records = runs(scenario, "fifo", 10 if in_full else _RUNS)
+    records = runs(scenario, "fifo", 10 if in_full else RUNS)
     hold(waits(records), lambda s: mmc(8, rho * s, s).wait_s, error=error)
     hold(sojourns(records), lambda s: mmc(8, rho * s, s).sojourn_s, bias=0.001)
     if rho == 0.9:
@@ -181,15 +113,15 @@ _FINITE = {
 # Seconds of warm-up and of counting. The mean-field equations say how far the queues still are from where they settle:
 # on average over the time that counts, 0.4% or less (it takes longest at 0.95: 0.4% from 100 s on).
 _LOADS = [
-    (100, 0.5, 15, 100, _RUNS),
-    (100, 0.9, 70, 220, _RUNS),
-    (500, 0.7, 25, 40, _RUNS),
+    (100, 0.5, 15, 100, RUNS),
+    (100, 0.9, 70, 220, RUNS),
+    (500, 0.7, 25, 40, RUNS),
 ]
 if _IN_FULL:
     _LOADS += [
-        (100, 0.7, 25, 150, _RUNS),
-        (100, 0.95, 120, 320, _RUNS),
-        (500, 0.5, 15, 25, _RUNS),
+        (100, 0.7, 25, 150, RUNS),
+        (100, 0.95, 120, 320, RUNS),
+        (500, 0.5, 15, 25, RUNS),
         (500, 0.9, 60, 40, 6),
         (500, 0.95, 100, 65, 6),
     ]

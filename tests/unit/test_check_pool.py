@@ -86,6 +86,15 @@ def test_a_group_that_would_never_be_used_is_told(check: Callable[[str], Checked
     assert warned in "".join(lines)
 
 
+def test_weights_that_round_robin_ignores_are_told(check: Callable[[str], Checked]) -> None:
+    config = (
+        '[pool]\nstrategy = "{}"\n[[endpoints]]\nurl = "http://a:1/"\nweight = 2\n[[endpoints]]\nurl = "http://b:1/"\n'
+    )
+    (line,) = _warnings(check(config.format("round_robin")))
+    assert line.startswith("pool.strategy: round_robin ignores weights")
+    assert _warnings(check(config.format("weighted_round_robin"))) == []
+
+
 def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]) -> None:
     config = '[pool]\nspill_after_s = 1\n[quotas."*"]\ntokens_per_min = 5\n[[endpoints]]\nurl = "http://a:1/"\n'
     spill, quota = _warnings(check(config))

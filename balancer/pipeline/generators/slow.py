@@ -46,9 +46,14 @@ class _Climbing:
         return ()
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found."""
+        """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found.
+
+        A survivor for which another search has found one in this round is left out.
+        """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
-        if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
+        done = self._toolbox.found
+        survivors = [each for each in feedback.survivors if each.name not in done]
+        if not survivors or not (problem.input_validators or problem.by_agreement):
             return
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
@@ -62,7 +67,8 @@ class _Climbing:
             if problem.input_validators:
                 found = widen_ranges(found, comparer.valid)
             self._climb = HillClimb(found, comparer, [case.data for case in slowest], rng)
-        for find in islice(self._climb.finds(feedback.survivors, allowance), max(budget, 0)):
+        for find in islice(self._climb.finds(survivors, allowance), max(budget, 0)):
+            done.update(find.names)
             yield Proposal(find.made.data, Origin(self.name, find.made.detail))
 
 

@@ -58,9 +58,14 @@ class _Searching(ABC):
         return ()
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found."""
+        """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found.
+
+        A survivor for which another search has found one in this round is left out.
+        """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
-        if not feedback.survivors or not (problem.input_validators or problem.by_agreement):
+        done = self._toolbox.found
+        survivors = [each for each in feedback.survivors if each.name not in done]
+        if not survivors or not (problem.input_validators or problem.by_agreement):
             return
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
@@ -73,7 +78,8 @@ class _Searching(ABC):
             self._source = self._source_of(found, feedback, rng)
         if self._source is None:
             return
-        for find in islice(finds(comparer, self._source, feedback.survivors, allowance), max(budget, 0)):
+        for find in islice(finds(comparer, self._source, survivors, allowance), max(budget, 0)):
+            done.update(find.names)
             yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
 
     @abstractmethod

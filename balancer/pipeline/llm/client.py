@@ -12,12 +12,19 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, cast
 
-import httpx2
-from openai import APIConnectionError, APIStatusError, AuthenticationError, NotFoundError, OpenAI, OpenAIError
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    NotFoundError,
+    OpenAI,
+    OpenAIError,
+)
 
 from balancer.client_errors import BUSY_STATUSES, retry_after_s
 from balancer.core.attempt_plan import AttemptPlans
@@ -26,17 +33,19 @@ from balancer.endpoint import Lease
 from balancer.errors import BalancerError, EndpointError, EndpointOverloaded
 from balancer.judging.attempts import SharedOutage
 from balancer.pipeline.llm.answer import answer_schema
-from balancer.pipeline.llm.deadline import DEADLINE, DeadlineTransport
 from balancer.pool.pool import Pool
 from balancer.settings.llm import LlmSettings
 from balancer.shells.driver import ThreadDriver
 from balancer.shells.lease_request import LeaseRequest
+from balancer.transports.clients import openai_http
+from balancer.transports.time_bound import TimeBound, bind
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction
 
 __all__ = ["Declined", "ModelClient", "ModelReply", "ModelServers", "NotAnswered", "ServerUnusable", "most_tokens"]
 
 _MOST_BODY = 32 * 2**20  # bytes
+_IDLE_S = 3.0  # uvicorn closes idle connections after 5 s; a request must not meet a connection that is closing
 _SLOW_REQUEST = 408
 _NOT_UNDERSTOOD = (400, 422, 500)
 _SHOWN = 200  # characters of a server's message
@@ -103,9 +112,7 @@ class ModelClient:
         self._forms: tuple[_Form, ...] = _FORMS if settings.structured == "auto" else (settings.structured,)
         self._limit: _Limit = "max_tokens"
         self._proven = False  # an answer came in the form and with the limit that are set
-        verify = ssl.create_default_context() if base_url.startswith("https:") else None
-        transport = _Bounded(DeadlineTransport(verify=verify), settings.timeout_s)
-        self._http = httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
+        self._http = openai_http().Client(transport=_Bounded(), trust_env=False, follow_redirects=False)
         self._client = OpenAI(
             base_url=base_url,
             api_key="none",  # unless a header sets one
@@ -168,7 +175,8 @@ class ModelClient:
             more["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif form == "json":
             more["response_format"] = {"type": "json_object"}
-        return self._client.chat.completions.create(model=settings.model, messages=cast(Any, messages), **more)
+        with TimeBound(settings.timeout_s):  # the client's own timeouts start anew with every byte
+            return self._client.chat.completions.create(model=settings.model, messages=cast(Any, messages), **more)
 
     # -- what comes back -----------------------------------------------------------------------------
 
@@ -215,9 +223,7 @@ class ModelClient:
                 raise EndpointOverloaded(words, endpoint=self._url, retry_after_s=retry_after_s(error)) from None
             if 400 <= error.status_code < 500 and error.status_code != _SLOW_REQUEST:
                 raise Declined(f"{self._url}: {words}") from None
-        if isinstance(error, APIConnectionError) and isinstance(
-            error.__cause__, TimeoutError | httpx2.TimeoutException
-        ):
+        if isinstance(error, APITimeoutError | TimeoutError) or isinstance(error.__cause__, TimeoutError):
             raise self._failed(f"no answer within {self._settings.timeout_s:g} s") from TimeoutError()
         if isinstance(error, APIConnectionError):
             words = self._redact(f"{type(error.__cause__).__name__}: {error.__cause__}")[:_SHOWN]
@@ -242,37 +248,28 @@ def _count(usage: object, name: str, most: int, otherwise: int | None = None) ->
     return min(cast(int, found), most) if told else most if otherwise is None else otherwise
 
 
-class _Bounded(httpx2.BaseTransport):
-    """Gives every exchange a deadline, and cuts off a body that is too long."""
+class _Bounded:
+    """Transport without proxies whose bodies have a limit. It keeps the time bound of its thread."""
 
-    def __init__(self, inner: DeadlineTransport, timeout_s: float) -> None:
-        self._inner = inner
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
+        self._library = openai_http()
+        limits = self._library.Limits(max_connections=None, keepalive_expiry=_IDLE_S)
+        self._inner = self._library.HTTPTransport(verify=ssl.create_default_context(), trust_env=False, limits=limits)
+        bind(self._inner)
 
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.extensions[DEADLINE] = time.monotonic() + self._timeout_s
+    def handle_request(self, request: Any) -> Any:
         response = self._inner.handle_request(request)
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
+        try:
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise self._library.RemoteProtocolError("sent a compressed answer, which was not requested")
+            body = bytearray()
+            for piece in response.stream:
+                body += piece
+                if len(body) > _MOST_BODY:
+                    raise _TooLong
+        finally:
             response.stream.close()
-            raise httpx2.RemoteProtocolError("sent a compressed answer, which was not requested")
-        return httpx2.Response(response.status_code, headers=response.headers, stream=_Short(response.stream))
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _Short(httpx2.SyncByteStream):
-    def __init__(self, inner: httpx2.SyncByteStream) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = _MOST_BODY
-        for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise _TooLong
-            yield chunk
+        return self._library.Response(response.status_code, headers=response.headers, content=bytes(body))
 
     def close(self) -> None:
         self._inner.close()

@@ -5,7 +5,7 @@ of verdicts, cases and leases are committed in batches, at the latest before the
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -297,6 +297,13 @@ class Store:
             "SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", problem
         )
         return {(r[0], r[1]): StoredVerdict(r[0], r[1], _VERDICTS[r[2]], r[3], r[4]) for r in rows}
+
+    def forget_verdicts(self, problem: str, of: Collection[tuple[str, int]]) -> None:
+        """Delete verdicts, each of a submission on a case."""
+        for submission, case in of:
+            self._db.later(
+                "DELETE FROM verdicts WHERE problem = ? AND submission = ? AND case_id = ?", problem, submission, case
+            )
 
     def adopt_checker(self, problem: str, checker: Program, number: int) -> None:
         """Use another checker for a problem from now on: delete its verdicts, and reset its cases."""

@@ -136,6 +136,7 @@ class ProposalBatches:
 
     def _enter(self, number: int, feedback: Feedback | None) -> None:
         self._toolbox.round = self._round = number
+        self._toolbox.found.clear()
         self._feedback = feedback
         self._sources = [_Source(generator, whole) for generator, whole in self._able(number)]
         batches = self._sample.store.rounds.batches(self._sample.problem.id, number)

@@ -9,7 +9,7 @@ language that has changed, or is wrong. Data sets also call wrong programs right
 not count. The check also decides whether the problem probably has several right outputs.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from enum import Enum
 
 from balancer.pipeline.results.rounds import ProposalBatch
@@ -33,6 +33,8 @@ __all__ = [
 
 CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
 _LAST = 10**9  # place after all rounds
+_SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
+_AT_ONCE = 4  # cases between two counts of these
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
@@ -184,11 +186,11 @@ def validate_solutions(sample: Sample) -> None:
     """Judge the wrong submissions on the ready cases. The accepted ones have already run on them.
 
     All run on the problem's own cases, and, without a time budget, on those of the first round. Later only those run
-    that no earlier case has killed.
+    that no earlier case has killed. One that was too slow on three cases is not run on the others.
     """
     verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
     parents = sample.store.shrunk.parents(sample.problem.id)
-    wrong, killed = sample.usable(accepted=False), set[str]()
+    wrong, killed, slow = sample.usable(accepted=False), set[str](), Counter[str]()
     kills = {pair for pair, stored in verdicts.items() if stored.verdict.kills}
     timed = sample.allowed_s is not None
     groups: defaultdict[tuple[int, int], list[StoredCase]] = defaultdict(list)
@@ -210,11 +212,34 @@ def validate_solutions(sample: Sample) -> None:
         else:
             targets = [each for each in wrong if each.name not in killed]
         sample.progress.plan(sample.problem.id, len(cases) * len(targets))
-        judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+        if place[0] == _LAST:
+            judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+        else:
+            _judge_while_fast(sample, targets, cases, slow)
         ids = {case.id for case in cases}
         verdicts = sample.store.verdicts(sample.problem.id)
         killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
     _confirm_lone_kills(sample)
+
+
+def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[StoredCase], slow: Counter[str]) -> None:
+    """Judge wrong submissions on the cases, each until it was too slow on `_SLOW_ENOUGH`, a few cases at a time.
+
+    Which verdicts are left depends on the order of the cases alone: a session that lost runs may have run more.
+
+    Args:
+        slow: on how many cases each was too slow so far; updated.
+    """
+    problem, workers = sample.problem.id, sample.settings.solution_validation_workers
+    for start in range(0, len(cases), _AT_ONCE):
+        part = cases[start : start + _AT_ONCE]
+        left = [each for each in wrong if slow[each.name] < _SLOW_ENOUGH]
+        judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, workers)
+        names = {each.name for each in left}
+        verdicts = sample.store.verdicts(problem)
+        found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
+        slow.update(name for name, case in found if verdicts[name, case].verdict is Verdict.TIME_LIMIT)
+        sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
 
 
 def _confirm_lone_kills(sample: Sample) -> None:

@@ -37,6 +37,7 @@ class SampleToolbox:
     Attributes:
         round: the round that begins next.
         comparer: compares the problem's submissions.
+        found: names of survivors for which a search has found an input in this round.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -45,6 +46,7 @@ class SampleToolbox:
         self._many_answers = many_answers
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
         self.round = 0
+        self.found: set[str] = set()
         self.comparer = SampleComparer(sample)
 
     @property

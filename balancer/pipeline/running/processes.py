@@ -24,6 +24,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.errors import BalancerError, ConfigError, UnknownEndpoint
 from balancer.judging.runner import Stopped
+from balancer.judging.trust import Trust
 from balancer.pipeline.progress import WorkerProgress
 from balancer.pipeline.running.remote import RemoteResult, RemoteTask, run_remote_task
 from balancer.pipeline.running.setting_up import settings_of
@@ -334,17 +335,18 @@ def _work(config: Config, url: str, token: str, lines: "tuple[Connection[Any, An
             for executor in executors.values():
                 stack.callback(executor.close)
             pool = stack.enter_context(_member(config, url, token))
+            trust = Trust(config.verify, executors)
             lines[0].send(_READY)
             with ThreadPoolExecutor(len(lines), thread_name_prefix="balancer-line") as threads:
                 for line in lines:
-                    threads.submit(_judge_all, line, config, pool, executors)
+                    threads.submit(_judge_all, line, config, pool, executors, trust)
     except (BalancerError, OSError) as error:
         with contextlib.suppress(OSError):
             lines[0].send("; ".join(error.problems) if isinstance(error, ConfigError) else str(error))
 
 
 def _judge_all(
-    line: "Connection[Any, Any]", config: Config, pool: _MemberPool, executors: Mapping[str, Executor]
+    line: "Connection[Any, Any]", config: Config, pool: _MemberPool, executors: Mapping[str, Executor], trust: Trust
 ) -> None:
     """Judge what the run sends, until it closes the line. If it is closed meanwhile, the run is gone: die at once."""
     registry = default_registry()
@@ -365,7 +367,7 @@ def _judge_all(
             continue
         came: RemoteResult | str
         try:
-            came = run_remote_task(sent, config, registry, pool, executors, tell)
+            came = run_remote_task(sent, config, registry, pool, executors, tell, trust)
         except Exception as error:
             came = f"{type(error).__name__}: {error}".splitlines()[0]
         try:

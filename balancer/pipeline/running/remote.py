@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from balancer.judging.runner import Runner, Stopped
+from balancer.judging.trust import Trust
 from balancer.pipeline.progress import Progress, WorkerProgress
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.transfer import begin_with, part_of, take_back
@@ -138,6 +139,7 @@ def run_remote_task(
     pool: Pool,
     executors: Mapping[str, Executor],
     tell: Callable[[WorkerProgress], bool],
+    trust: Trust,
 ) -> RemoteResult:
     """Judge a problem in this process, for a run in another one.
 
@@ -147,6 +149,7 @@ def run_remote_task(
         registry: the plugins.
         pool, executors: of this process.
         tell: is called regularly with the progress; returns whether to stop.
+        trust: what this process knows of the endpoints from other problems.
     """
     problem = sent.problem.id
     progress = _ToldProgress()
@@ -161,7 +164,7 @@ def run_remote_task(
             return came(stopped=True)
         record = SessionRecord(store, store.begin_session(config.pool.strategy, 0), progress.say, began_s)
         settings = settings_of(config)
-        runner = open_runner(pool, executors, settings, config.verify, record)
+        runner = open_runner(pool, executors, settings, config.verify, record, trust)
         hungry = stopped = False
         try:
             with _telling(lambda: tell(progress.take(problem)), runner):

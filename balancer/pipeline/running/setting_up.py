@@ -10,6 +10,7 @@ from balancer.hookspecs import Generator
 from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramRun, Runner
 from balancer.judging.suspicion import Recheck, Suspicion
+from balancer.judging.trust import Trust
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import EquippedGenerator
 from balancer.pipeline.results.run_result import Span
@@ -82,14 +83,16 @@ def open_runner(
     settings: PipelineSettings,
     verify: VerifySettings,
     record: SessionRecord,
+    trust: Trust | None = None,
 ) -> Runner:
-    """Return the runner of a session, with its records."""
+    """Return the runner of a session, with its records. `trust`: the record of the endpoints, if runners share one."""
     options = RunnerOptions(
         attempts=settings.attempts,
         quiet_label=settings.quiet_label,
         outage_s=settings.outage_s,
         compile_s=settings.compile_s,
         verify=None if on_one_machine(pool.endpoints()) else verify,
+        trust=trust,
     )
     hooks = RunnerHooks(
         on_span=record.add_span,

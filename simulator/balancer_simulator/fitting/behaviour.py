@@ -48,7 +48,7 @@ FREE: Final = Behaviour("free")
 CLEARLY: Final = 2.0
 """Standard errors by which one behaviour must be more likely than another."""
 
-AHEAD: Final = 3.0
+AHEAD: Final = 6.0
 """By how much the log-likelihood of the best of some twenty behaviours must be larger than that of `FREE`."""
 
 
@@ -72,6 +72,11 @@ class BehaviourComparison:
     def behaviour(self) -> Behaviour:
         """The chosen behaviour."""
         return self.behaviours[self.chosen]
+
+    @property
+    def total(self) -> float:
+        """The score of the chosen behaviour on all calls."""
+        return float(self.score[self.chosen].sum())
 
     @property
     def in_doubt(self) -> tuple[int, ...]:
@@ -105,14 +110,17 @@ def candidates(most: int) -> list[Behaviour]:
     return [FREE, *(Behaviour("lines", n) for n in counts), *(Behaviour("cores", n) for n in counts)]
 
 
-def tried(calls: Calls, among: Sequence[Behaviour] | None = None) -> BehaviourComparison:
-    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`."""
+def tried(calls: Calls, among: Sequence[Behaviour] | None = None, slower: Floats | float = 1.0) -> BehaviourComparison:
+    """Return the comparison of behaviours on `calls`, which were all at work. Default: all `candidates`.
+
+    `slower`: how many times as long each call took for another reason; its work is that much less.
+    """
     behaviours = tuple(among if among is not None else candidates(most_at_once(calls)))
     begun_s, ended_s, open_ = calls.begun_s, calls.ended_s, calls.open
     works, scores = [], []
     longest = float((ended_s - begun_s).max(initial=LEAST_S))
     for behaviour in behaviours:
-        work_s, rate = _work(behaviour, begun_s, ended_s, open_)
+        work_s, rate = (each / slower for each in _work(behaviour, begun_s, ended_s, open_))
         works.append(work_s)
         scores.append(_score(work_s[~open_], rate[~open_], longest))
     score = np.array(scores)

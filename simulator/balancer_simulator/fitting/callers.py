@@ -8,22 +8,27 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
+from scipy.stats import chi2, f_oneway, kendalltau
 
 from balancer.observing.traces import Attempt
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["CallerPattern", "caller_pattern_of", "come_and_go", "have_several_at_once"]
+__all__ = ["CallerPattern", "LoadShape", "caller_pattern_of", "come_and_go", "have_several_at_once", "load_shape"]
 
 _CALLS_EACH: Final = 3  # a name with this many calls, one after the other, is a caller; with fewer, a task
 _ALL_ALONG: Final = 0.5  # share of its run in which a caller is there, on average; a stage of a pipeline is not
 _NAMED: Final = 0.8  # share of the calls that must have recurring names
 _STEADY: Final = 0.9  # share of the time in which at least nine in ten of the callers are under way
 _ROUNDING_S: Final = 1e-6
+_PARTS: Final = 40  # of the trace, whose arrivals are counted
+_BY_CHANCE: Final = 1e-3
+_HOUR_S: Final = 3600.0
+_DAY_S: Final = 24 * _HOUR_S
 _RARE: Final = 0.05  # share of the time in which there may seem to be more, as an access log rounds to milliseconds
 
 
@@ -71,6 +76,38 @@ def have_several_at_once(attempts: Sequence[Attempt]) -> bool:
     """Return whether names recur but have several calls at once, as the problems of a pipeline do."""
     counts = Counter((each.run, each.task) for each in attempts if each.task is not None)
     return _come_again(list(counts.values()), len(attempts)) and _by_name(attempts) is None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadShape:
+    """How open arrivals change: requests per second in the quietest and the busiest part of the trace.
+
+    `kind`: `trend`: more and more, or less and less; `daily`: by the hour of the day; `uneven`: otherwise.
+    """
+
+    kind: Literal["trend", "daily", "uneven"]
+    least_per_s: float
+    most_per_s: float
+
+
+def load_shape(at_s: Floats) -> LoadShape | None:
+    """Return how arrivals at these instants change; None if no more than chance explains (a test of dispersion)."""
+    lasts_s = float(np.ptp(at_s)) if len(at_s) else 0.0
+    if len(at_s) < 20 * _PARTS or not lasts_s:
+        return None
+    counts, _ = np.histogram(at_s, _PARTS)
+    rates = counts / (lasts_s / _PARTS)
+    if chi2.sf(((counts - counts.mean()) ** 2).sum() / counts.mean(), _PARTS - 1) > _BY_CHANCE:
+        return None
+    if lasts_s >= 2 * _DAY_S:
+        hours, _ = np.histogram(at_s - at_s.min(), np.arange(0.0, lasts_s, _HOUR_S))
+        of_hour = [hours[hour::24] for hour in range(24)]
+        if f_oneway(*of_hour).pvalue < _BY_CHANCE:
+            means = np.array([each.mean() for each in of_hour]) / _HOUR_S
+            return LoadShape("daily", float(means.min()), float(means.max()))
+    trend = kendalltau(np.arange(_PARTS), counts)
+    is_trend = trend.pvalue < _BY_CHANCE and abs(trend.statistic) > _ALL_ALONG
+    return LoadShape("trend" if is_trend else "uneven", float(rates.min()), float(rates.max()))
 
 
 def come_and_go(attempts: Sequence[Attempt]) -> bool:

@@ -4,7 +4,7 @@ It decides what a row says about the time of a call: all of it; only a lower bou
 caller gave up); or nothing, as when the endpoint refused it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -26,6 +26,7 @@ FEWEST: Final = 50
 _GAP_S: Final = 1.0  # between two runs, whose clocks are unrelated
 _ALIKE: Final = 0.02  # failures of equal length within this ratio, and nothing longer: a time-out
 _FEW: Final = 3
+_MS: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Calls:
         open: the call took longer than until `ended_s`: it had not ended, was cut, or timed out.
         failed: it failed; False for a call that had not ended.
         refused: the endpoint said that it was busy.
+        rest_s: the rest that it asked for; NaN without one.
         server_s: duration by the server's report; NaN without one.
     """
 
@@ -51,6 +53,7 @@ class Calls:
     open: Bools
     failed: Bools
     refused: Bools
+    rest_s: Floats
     server_s: Floats
 
     def __len__(self) -> int:
@@ -92,6 +95,7 @@ class PreparedTrace:
         by_endpoint: the calls of each endpoint that had any.
         lasts_s: until the end of the last call, or the cut.
         timeout_s: after which callers gave up; None if there is no sign of that.
+        notices: by endpoint, from when until when a proxy found it dead, and whether that was over.
     """
 
     trace: Trace
@@ -100,11 +104,23 @@ class PreparedTrace:
     by_endpoint: dict[str, Calls]
     lasts_s: float
     timeout_s: float | None
+    notices: dict[str, list[tuple[float, float, bool]]]
 
     @property
     def ended(self) -> int:
         """How many calls have ended."""
         return sum(not each.open for each in self.attempts)
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether all times are whole milliseconds, as in an access log."""
+        times = np.array([[each.granted_s, each.ended_s] for each in self.attempts]) / _MS
+        return bool((np.abs(times - np.round(times)) < 1e-2).all())
+
+    @property
+    def moment_s(self) -> float:
+        """Seconds by which two times may be apart for their rounding alone."""
+        return 2 * _MS if self.is_rounded else 0.0
 
 
 def until(trace: Trace, at_s: float) -> Trace:
@@ -139,23 +155,42 @@ def prepare_trace(trace: Trace) -> PreparedTrace:
         runs.setdefault(each.run, []).append(each)
     attempts: list[Attempt] = []
     at_s = 0.0
-    for mine in runs.values():
+    notices: dict[str, list[tuple[float, float, bool]]] = {}
+    for run, mine in runs.items():
         shift_s = at_s - min(each.asked_s for each in mine)
         moved = [_shifted(each, shift_s) for each in mine]
         attempts += moved
         at_s = max(each.ended_s for each in moved) + _GAP_S
+        for name, from_s, to_s in _notices(trace, run):
+            over_s = at_s - _GAP_S if to_s is None else to_s + shift_s
+            notices.setdefault(name, []).append((from_s + shift_s, over_s, to_s is not None))
     kinds = tuple(sorted({each.kind or "all" for each in attempts}))
     timeout_s = _timeout_of(attempts)
     grouped: dict[str, list[Attempt]] = {}
     for each in attempts:
         grouped.setdefault(each.endpoint, []).append(each)
     by_endpoint = {name: calls_of(name, mine, kinds, timeout_s) for name, mine in sorted(grouped.items())}
-    return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s)
+    return PreparedTrace(trace, tuple(attempts), kinds, by_endpoint, at_s - _GAP_S, timeout_s, notices)
+
+
+def _notices(trace: Trace, run: str) -> Iterator[tuple[str, float, float | None]]:
+    """Yield when a proxy found an endpoint dead, and alive again. A pool ejects for a set time: no outage."""
+    down: dict[str, float] = {}
+    for event in trace.events:
+        if event.run != run or event.endpoint is None:
+            continue
+        if event.event == "ejected" and event.value is None:
+            down.setdefault(event.endpoint, event.at_s)
+        elif event.event == "restored" and event.endpoint in down:
+            yield event.endpoint, down.pop(event.endpoint), event.at_s
+    yield from ((name, from_s, None) for name, from_s in down.items())
 
 
 def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeout_s: float | None) -> Calls:
     """Return the columns of some calls of one endpoint."""
-    ordered = sorted(attempts, key=lambda each: each.granted_s)
+    # A log is in the order of ends. Calls that begin at the same instant must not be in it: it tells which end first.
+    shuffled = [attempts[place] for place in np.random.default_rng(len(attempts)).permutation(len(attempts))]
+    ordered = sorted(shuffled, key=lambda each: each.granted_s)
     begun_s = np.array([each.granted_s for each in ordered])
     ended_s = np.array([each.ended_s for each in ordered])
     failed = np.array([each.outcome == "failure" and not each.open for each in ordered], dtype=np.bool_)
@@ -172,6 +207,7 @@ def calls_of(name: str, attempts: Sequence[Attempt], kinds: Sequence[str], timeo
         cut,
         failed,
         np.array([each.outcome == "overload" and not each.open for each in ordered], dtype=np.bool_),
+        np.array([np.nan if each.retry_after_s is None else each.retry_after_s for each in ordered], dtype=np.float64),
         np.array([np.nan if each.server_s is None else each.server_s for each in ordered], dtype=np.float64),
     )
 

@@ -3,17 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
-from balancer_simulator.fitting.callers import have_several_at_once
+from balancer_simulator.fitting.callers import have_several_at_once, load_shape
 from balancer_simulator.fitting.calls import FEWEST
-from balancer_simulator.fitting.endpoint import EndpointFit, Member
+from balancer_simulator.fitting.drift import Spells
+from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
 from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import NO_LIMIT, Member
 from balancer_simulator.fitting.survival import beyond
 
-__all__ = ["as_toml", "fit_data", "fit_lines", "runs_line", "unknown"]
+__all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
 _NAMED: Final = 3  # equally likely behaviours that are named
@@ -40,10 +43,38 @@ def fit_lines(fit: Fit) -> Iterator[str]:
         yield f"host {host}: its endpoints share {cores} {'core' if cores == 1 else 'cores'}"
     for member in fit.members:
         yield f"{member.name}: {_endpoint(fit, member)}"
+    yield from (f"NOT STATIONARY: {line}" for line in changes(fit))
     found = list(unknown(fit))
     if found:
         yield "not known:"
         yield from (f"  {line}" for line in found)
+
+
+def changes(fit: Fit) -> Iterator[str]:
+    """Yield how the times of endpoints change in the course of the trace, beyond what the fit has of it."""
+    pattern = fit.caller_pattern
+    if pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
+        how = {"trend": "changes little by little", "daily": "depends on the hour", "uneven": "is uneven"}[shape.kind]
+        yield (
+            f"the load {how}, from {shape.least_per_s:.3g} to {shape.most_per_s:.3g} requests/s; the fit has the "
+            "arrivals as recorded"
+        )
+    for name, each in fit.endpoints.items():
+        drift = each.drift
+        if drift is None:
+            continue
+        by = f"{drift.ratio:.3g} times as long"
+        if drift.kind == "step":
+            line = f"since {drift.since_s:.3g} s its calls take {by}; the fit mixes both: cut the trace there"
+        elif drift.kind == "trend":
+            lasts_s = fit.prepared.lasts_s
+            line = f"its calls change little by little: after {lasts_s:.3g} s they take {by}; the fit has their mean"
+        else:
+            line = (
+                f"its times vary: in its slowest twentieth calls take {by} as in its fastest; the trace does not show "
+                "in which spells, so the fit has none, and its p99 is too low"
+            )
+        yield f"{name}: {line}"
 
 
 def runs_line(fit: Fit) -> str:
@@ -82,12 +113,19 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                 "behaviour": str(each.tried.behaviour),
                 "in_doubt": [str(each.tried.behaviours[place]) for place in each.tried.in_doubt],
                 "most_at_once": each.most,
+                "capacity": member.capacity if member.capacity < NO_LIMIT else None,
+                "capacity_from": member.source,
                 "factor": fit.times.factor[member.name],
                 "mean_s": {
                     kind: float(fit.times.of[member.name][place].mean())
                     for place, kind in enumerate(fit.prepared.kinds)
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
+                "spells": _spells_data(each.spells),
+                "drift": asdict(each.drift) if each.drift else None,
+                "refused": each.refusals.calls,
+                "refuse_beyond": each.refusals.beyond,
+                "retry_after_s": each.refusals.retry_after_s,
                 "outages": len(each.troubles.outages),
                 "failures": each.troubles.quick_part + each.troubles.slow_part,
             }
@@ -96,6 +134,13 @@ def fit_data(fit: Fit) -> dict[str, Any]:
         },
         "unknown": list(unknown(fit)),
     }
+
+
+def _spells_data(spells: Spells | None) -> dict[str, Any] | None:
+    if spells is None:
+        return None
+    names = ("factor", "between_s", "lasts_s", "fixed", "whole")
+    return {name: getattr(spells, name) for name in names}
 
 
 def unknown(fit: Fit) -> Iterator[str]:
@@ -124,6 +169,8 @@ def unknown(fit: Fit) -> Iterator[str]:
         yield "changes of limits: left out; the capacity counts"
     if np.isnan(np.concatenate([each.calls.server_s for each in fit.endpoints.values()])).all():
         yield "the share of the network: no server reports its time, so the network is part of its times"
+    elif not any(len(each.away_s) for each in fit.endpoints.values()):
+        yield f"the share of the network: less than {NO_NETWORK:.1%} of a call, or too few reports, so it is left out"
 
 
 def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
@@ -134,8 +181,14 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     if member.url != member.name:
         yield f"its address: a trace has only names, so {member.url} stands for it"
     ended = int((~found.sound.open).sum())
-    if found.most < member.capacity or not member.told:
-        yield f"its behaviour with more than {found.most} at once: it never had more"
+    if member.source == "others":
+        yield f"its capacity: no call waited for it; assumed to be {member.capacity}, as that of the others"
+    elif member.source == "no wait":
+        why = "its waits do not show one" if member.waited else "no call waited for it"
+        yield f"its capacity: {why}; assumed to be without limit (it had at most {member.seen} calls at once)"
+    most = min(found.most, member.most)
+    if most < member.capacity:
+        yield f"its behaviour with more than {most} at once: it never had more"
     fewest = _fewest(found)
     if 2 * fewest > found.most > 1:
         yield f"its behaviour with fewer than {fewest} at once: it rarely had fewer"
@@ -144,6 +197,15 @@ def _unknown_of(fit: Fit, member: Member) -> Iterator[str]:
     part = beyond(found.sound.held_s, found.sound.open) if ended else 1.0
     if part > 0.01:
         yield f"the duration of the longest {part:.1%} of its calls: they had not ended"
+    refusals = found.refusals
+    if unexplained := refusals.calls - refusals.explained:
+        limit = "no number" if refusals.beyond is None else f"not more than {refusals.beyond}"
+        yield (
+            f"why it refused {unexplained} of its calls: {limit} at once explains them, so they count as failures, "
+            "without a rest"
+        )
+    if refusals.beyond is not None and refusals.beyond >= member.capacity:
+        yield f"who else uses it: it refuses beyond {refusals.beyond}, and has {member.capacity} from here at most"
     if not found.troubles.outages:
         watched_s = found.troubles.watched_s
         once_s = watched_s / _THREE
@@ -179,6 +241,8 @@ def _endpoint(fit: Fit, member: Member) -> str:
         return "no calls"
     ended = int((~found.sound.open).sum())
     parts = [f"{len(found.calls)} calls, {ended} with a usable duration"]
+    if member.source == "waits":
+        parts.append(f"capacity {member.capacity}: as many were in use after most of {member.waited} waits")
     for place, kind in enumerate(fit.prepared.kinds):
         times = fit.times.of[member.name][place]
         name = f" of {kind}" if len(fit.prepared.kinds) > 1 else ""
@@ -190,13 +254,27 @@ def _endpoint(fit: Fit, member: Member) -> str:
         others = [str(found.tried.behaviours[n]) for n in found.tried.in_doubt if n != found.tried.chosen]
         named = " or ".join(others[:_NAMED]) + (f" or {len(others) - _NAMED} more" if len(others) > _NAMED else "")
         parts.append(f"equally likely with so few calls: {named}")
-    troubles = found.troubles
+    troubles, refusals = found.troubles, found.refusals
+    if refusals.beyond is not None:
+        rest = f", and asks for a rest of {refusals.retry_after_s:.3g} s" if refusals.retry_after_s else ""
+        parts.append(
+            f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
+        )
+    if spells := found.spells:
+        parts.append(
+            f"slow spells: {spells.factor:.3g} times as long for {_length(spells.lasts_s, spells.fixed[1])}, after "
+            f"{_length(spells.between_s, spells.fixed[0])} ({spells.whole} whole ones seen)"
+        )
     if troubles.outages:
         many = len(troubles.outages)
         parts.append(f"{many} {'outage' if many == 1 else 'outages'}, of {troubles.mttr_s:.3g} s on average")
     if failing := troubles.quick_part + troubles.slow_part:
         parts.append(f"{failing:.1%} of its calls fail")
     return "; ".join(parts)
+
+
+def _length(mean_s: float, fixed: bool) -> str:
+    return f"{mean_s:.3g} s" if fixed else f"{mean_s:.3g} s on average"
 
 
 def as_toml(data: Mapping[str, Any], remarks: Iterable[str] = ()) -> str:

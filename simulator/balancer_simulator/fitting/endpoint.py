@@ -2,23 +2,15 @@
 
 Only calls that were at work, outside of outages, tell its behaviour. Cores that endpoints of a host share are fitted
 too.
-
-Faults: single failures, and outages. Failures in a row are an outage if chance does not explain them. The rate of
-outages has a Gamma distribution (Jeffreys' prior), also if none was seen.
-
-Members: the endpoints as the pool knew them at the end. Without a capacity in the trace, it is the most calls at once.
-In a log with times rounded to milliseconds, two calls that follow each other can seem to overlap for a moment; that
-does not count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancer.values.urls import checked_url
 from balancer_simulator.fitting.behaviour import (
     AHEAD,
     CLEARLY,
@@ -32,207 +24,28 @@ from balancer_simulator.fitting.behaviour import (
     shared,
     tried,
 )
-from balancer_simulator.fitting.calls import Bools, Calls, PreparedTrace
+from balancer_simulator.fitting.calls import Bools, Calls
+from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
+from balancer_simulator.fitting.faults import ObservedFaults, observed_faults_of
+from balancer_simulator.fitting.members import Member
+from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
+from balancer_simulator.fitting.survival import LEAST_S
 from balancer_simulator.scenario.distributions import Floats
 
 __all__ = [
+    "NO_NETWORK",
     "EndpointFit",
-    "Member",
-    "ObservedFaults",
-    "ObservedOutage",
     "WorkSample",
     "fit_endpoint",
     "host_cores",
-    "members_of",
-    "observed_faults_of",
-    "rate_of",
 ]
 
-_MS: Final = 1e-3
-_LEAST: Final = 3  # failures in a row
-_BY_CHANCE: Final = 0.05  # expected rows of that length in the whole trace, if failures were independent
-_PRIOR: Final = 0.5  # of outages: Jeffreys' prior of a rate
 _MOSTLY: Final = 0.8  # share of the calls that must have a server's report
+NO_NETWORK: Final = 1e-3
+"""Share of the mean call below which the network is left out, and stays part of the work: it is the rounding of clocks,
+and no reader of a prediction could see it."""
+_SPELLS_AHEAD: Final = 10.0  # by which the log-likelihood of a behaviour with slow spells must be larger than without
 _BLOCK: Final = 5  # calls that follow each other are drawn together, at least
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An endpoint of a trace.
-
-    Attributes:
-        name, host: from the trace.
-        url: its name as a URL for a scenario.
-        capacity: slots, or the most seen in use if `told` is False.
-        weight, labels: as the pool knew them.
-    """
-
-    name: str
-    url: str
-    host: str | None
-    capacity: int
-    weight: float
-    labels: tuple[str, ...]
-    told: bool
-
-    @property
-    def alone(self) -> str:
-        """A name for a machine that has only this endpoint."""
-        return self.url.split("://")[-1].strip("/").replace(":", "-").replace("/", "-")
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Its keys as an endpoint of a scenario."""
-        found: dict[str, Any] = {"url": self.url, "capacity": self.capacity}
-        if self.weight != 1.0:
-            found["weight"] = self.weight
-        if self.labels:
-            found["labels"] = list(self.labels)
-        if self.host:
-            found["host"] = self.host
-        return found
-
-
-def members_of(prepared: PreparedTrace) -> tuple[Member, ...]:
-    """Return the endpoints in the pool at the end, and those with calls that no run describes."""
-    told: dict[str, dict[str, Any]] = {}
-    for run in prepared.trace.runs:
-        told.update({str(each["name"]): dict(each) for each in run.get("endpoints") or ()})
-    known = set(told)
-    for event in prepared.trace.events:
-        if event.endpoint is None:
-            continue
-        if event.event == "joined":
-            told[event.endpoint] = {**told.get(event.endpoint, {}), "capacity": event.value, "host": event.name}
-        elif event.event == "capacity" and event.endpoint in told:
-            told[event.endpoint]["capacity"] = event.value
-        elif event.event in ("left", "drained"):
-            told.pop(event.endpoint, None)
-    hosts = {each.endpoint: each.host for each in prepared.attempts}
-    names = [*told, *(name for name in prepared.by_endpoint if name not in told and name not in known)]
-    return tuple(_members(prepared, names, told, hosts))
-
-
-def _members(
-    prepared: PreparedTrace, names: list[str], told: dict[str, dict[str, Any]], hosts: dict[str, str | None]
-) -> Iterator[Member]:
-    moment_s = 2 * _MS if _is_rounded(prepared) else 0.0
-    for number, name in enumerate(names):
-        facts = told.get(name, {})
-        capacity = facts.get("capacity")
-        calls = prepared.by_endpoint.get(name)
-        seen = max(1, _most(calls, moment_s)) if calls is not None else 1
-        yield Member(
-            name, _url_of(name, number), facts.get("host") or hosts.get(name), int(capacity or seen),
-            float(facts.get("weight") or 1.0), tuple(facts.get("labels") or ()), bool(capacity),
-        )  # fmt: skip
-
-
-def _most(calls: Calls, moment_s: float) -> int:
-    """Return the most calls at once, for longer than a moment."""
-    begun_s = calls.begun_s[calls.worked]
-    return most_of(begun_s, np.maximum(calls.ended_s[calls.worked] - moment_s, begun_s))
-
-
-def _is_rounded(prepared: PreparedTrace) -> bool:
-    """Return whether all times are whole milliseconds, as in an access log."""
-    times = np.array([[each.granted_s, each.ended_s] for each in prepared.attempts]) / _MS
-    return bool((np.abs(times - np.round(times)) < 1e-2).all())
-
-
-def _url_of(name: str, number: int) -> str:
-    """Return a URL for an endpoint with any name: an address, or a server's name in a log."""
-    for url in (name, f"http://{name.replace('/', '.')}/"):
-        try:
-            if "://" in url and not any(letter in url for letter in "{} "):
-                return checked_url(url)
-        except ValueError:
-            continue
-    return f"http://endpoint-{number + 1}/"
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedOutage:
-    """An outage: from the first failed call to its end, halfway from the last failure to the next success.
-
-    `over` is False if no call has succeeded yet. Then it is known only until the last failure, because a pool ejects
-    such an endpoint and does not try it for a while.
-    """
-
-    from_s: float
-    to_s: float
-    calls: int
-    over: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedFaults:
-    """Faults of an endpoint.
-
-    Attributes:
-        outages: in which all calls failed.
-        watched_s: seconds of observation.
-        quick_part, slow_part: share of the calls outside of outages that fail at once, and after their work.
-        quick_s: duration of a call that fails at once.
-    """
-
-    outages: tuple[ObservedOutage, ...]
-    watched_s: float
-    quick_part: float
-    slow_part: float
-    quick_s: float
-
-    @property
-    def mttr_s(self) -> float | None:
-        """Mean length of outages, with those not over as exponential ones; None if none was seen."""
-        if not self.outages:
-            return None
-        return sum(each.to_s - each.from_s for each in self.outages) / max(1, sum(each.over for each in self.outages))
-
-
-def observed_faults_of(calls: Calls) -> tuple[ObservedFaults, Bools]:
-    """Return the faults, and which calls were in an outage."""
-    ended = ~calls.open
-    order = np.flatnonzero(ended)[np.argsort(calls.begun_s[ended], kind="stable")]
-    failed = calls.failed[order]
-    outages, inside = [], np.zeros(len(calls), dtype=np.bool_)
-    for first, last in _runs(failed, _length(failed)):
-        places = order[first : last + 1]
-        over = last + 1 < len(order)
-        to_s = float(calls.ended_s[places].max())
-        if (
-            over
-        ):  # it ended at an unknown instant between the last failure and the next call, which a pool may have delayed
-            to_s = max(to_s, (to_s + float(calls.begun_s[order[last + 1]])) / 2)
-        outages.append(ObservedOutage(float(calls.begun_s[places[0]]), to_s, len(places), over))
-        inside[places] = True
-    outside = ended & ~inside
-    many = max(1, int(outside.sum()))
-    quick = calls.quick
-    quick_s = float(np.median(calls.held_s[quick])) if quick.any() else 0.01
-    watched_s = float(calls.ended_s.max() - calls.begun_s.min()) if len(calls) else 0.0
-    slow_part = int((calls.failed & ~quick & outside).sum()) / many
-    return ObservedFaults(tuple(outages), watched_s, int((quick & outside).sum()) / many, slow_part, quick_s), inside
-
-
-def rate_of(outages: int, watched_s: float, draw: np.random.Generator | None = None) -> float:
-    """Return the outages per second: the mean of the estimate or, with `draw`, a random value from it."""
-    shape = outages + _PRIOR
-    return float(draw.gamma(shape) if draw else shape) / max(watched_s, 1e-9)
-
-
-def _length(failed: Bools) -> int:
-    """Return how many failures in a row are no chance, by the number of failures outside of long rows."""
-    part = 0.5 * float(failed.mean()) if len(failed) else 0.0
-    if not 0 < part < 1:
-        return _LEAST
-    return max(_LEAST, int(np.ceil(np.log(_BY_CHANCE / len(failed)) / np.log(part))))
-
-
-def _runs(failed: Bools, least: int) -> list[tuple[int, int]]:
-    """Return the first and last index of each row of at least `least` failures."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], failed.astype(np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +77,9 @@ class EndpointFit:
         tried: the comparison of behaviours on them.
         most: the most calls at work at once.
         troubles: its faults.
+        refusals: its answers that it was busy.
+        spells: in which it was slow; the times of calls are without them. None: it had none.
+        drift: how its times change otherwise; None: they do not.
     """
 
     name: str
@@ -273,6 +89,9 @@ class EndpointFit:
     tried: BehaviourComparison
     most: int
     troubles: ObservedFaults
+    refusals: ObservedRefusals
+    spells: Spells | None = None
+    drift: Drift | None = None
 
     @property
     def sample(self) -> WorkSample:
@@ -318,17 +137,81 @@ class EndpointFit:
         )
 
 
-def fit_endpoint(calls: Calls, *, few: bool = False) -> EndpointFit:
-    """Return the fit of `calls`, all of one endpoint. With `few`, no behaviour with several calls at once is fitted."""
-    troubles, inside = observed_faults_of(calls)
+def fit_endpoint(
+    calls: Calls,
+    *,
+    few: bool = False,
+    tests: int = 1,
+    notices: Sequence[tuple[float, float, bool]] = (),
+    moment_s: float = 0.0,
+) -> EndpointFit:
+    """Return the fit of `calls`, all of one endpoint.
+
+    Args:
+        few: fit no behaviour with several calls at once, and no changes in time.
+        tests: endpoints of the trace.
+        notices: when the trace says that it was out of service, and back.
+        moment_s: instants of the trace may be wrong by this.
+    """
+    refusals, calls = refusals_of(calls, moment_s)
+    troubles, inside = observed_faults_of(calls, notices)
     sound = calls.only(calls.worked & ~inside)
     # A call that is open since before an outage belongs to the outage, not to the work.
     if any(not outage.over for outage in troubles.outages):
         began_s = troubles.outages[-1].from_s
         sound = sound.only(~(sound.open & (sound.begun_s >= began_s)))
     sound, away_s = _apart(sound)
-    found = tried(sound, [FREE]) if few or sound.open.all() else tried(sound)
-    return EndpointFit(calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles)
+    simple = few or sound.open.all()
+    found = tried(sound, [FREE]) if simple else tried(sound)
+    spells, drift = None, None
+    if not simple:
+        found, spells, drift = _over_time(sound, found, tests)
+    return EndpointFit(
+        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
+    )
+
+
+def _over_time(
+    sound: Calls, found: BehaviourComparison, tests: int
+) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
+    """Return the behaviours, the slow spells, and how times change otherwise.
+
+    Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
+    likelier of both is taken.
+    """
+    drift = _drift(sound, found.work_s[found.chosen], tests)
+    if drift is None:
+        return found, None, None
+    best, spells = found, None
+    for place in sorted({found.chosen, 0}):
+        work_s = found.work_s[place]
+        each = spells_of(sound.begun_s, _log(sound, work_s), float(sound.ended_s.max()))
+        if each is None:
+            continue
+        other = tried(sound, slower=np.where(each.slow, each.factor, 1.0))
+        if other.total > best.total + _SPELLS_AHEAD:
+            best, spells = other, each
+    if spells is None:
+        return found, None, drift
+    left = _drift(sound, best.work_s[best.chosen], tests)
+    return best, spells, left if left and left.kind != "varies" else None
+
+
+def _drift(sound: Calls, work_s: Floats, tests: int) -> Drift | None:
+    """Return how the work of calls changes. The last ones are left out: of these, only the short ones have ended."""
+    early = sound.begun_s < sound.ended_s.max() - np.quantile(sound.held_s, 0.99)
+    return drift_of(sound.begun_s[early], _log(sound, work_s)[early], tests)
+
+
+def _log(sound: Calls, work_s: Floats) -> Floats:
+    """Return the logarithm of the work, less that of its kind and size."""
+    log = np.log(np.maximum(work_s, LEAST_S))
+    told = sound.sizes > 0  # NaN is not
+    if told.mean() >= _MOSTLY and np.ptp(sound.sizes[told]) > 0:
+        size = np.log(np.where(told, sound.sizes, np.median(sound.sizes[told])))
+        log = log - np.polynomial.Polynomial.fit(size, log, 1)(size)
+    counts = np.maximum(np.bincount(sound.kinds), 1)
+    return np.asarray(log - (np.bincount(sound.kinds, log) / counts)[sound.kinds])
 
 
 def _apart(sound: Calls) -> tuple[Calls, Floats]:
@@ -341,6 +224,8 @@ def _apart(sound: Calls) -> tuple[Calls, Floats]:
         return sound, np.empty(0)
     away_s = np.clip(sound.held_s - sound.server_s, 0.0, sound.held_s)
     away_s = np.minimum(np.where(told, away_s, np.median(away_s[told])), sound.held_s)
+    if away_s.mean() < NO_NETWORK * sound.held_s.mean():
+        return sound, np.empty(0)
     return replace(sound, begun_s=sound.begun_s + away_s), away_s
 
 
@@ -367,7 +252,7 @@ def host_cores(
 def _as_found(found: EndpointFit, behaviour: Behaviour, work_s: Floats) -> EndpointFit:
     """Return the endpoint with a behaviour that was fitted to all endpoints of a host together."""
     one = BehaviourComparison((behaviour,), (work_s,), np.zeros((1, int((~found.sound.open).sum()))), 0)
-    return replace(found, tried=one)
+    return replace(found, tried=one, spells=None)
 
 
 def _together(found: Sequence[EndpointFit]) -> tuple[int, list[Floats]] | None:

@@ -5,7 +5,7 @@ A fit can be drawn again, from its calls resampled in blocks: such scenarios var
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
@@ -14,8 +14,12 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.callers import CallerPattern, caller_pattern_of
 from balancer_simulator.fitting.calls import FEWEST, PreparedTrace, calls_of, prepare_trace
-from balancer_simulator.fitting.endpoint import EndpointFit, Member, fit_endpoint, host_cores, members_of, rate_of
-from balancer_simulator.fitting.survival import quantile_means
+from balancer_simulator.fitting.drift import Spells
+from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_cores
+from balancer_simulator.fitting.faults import rate_of
+from balancer_simulator.fitting.members import Member, members_of
+from balancer_simulator.fitting.refusals import ObservedRefusals
+from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
@@ -105,12 +109,13 @@ class Fit:
         for member in self.members:
             sample, mine = samples[member.name], times.of[member.name]
             data = member.data
-            data["seen_at_once"] = max(1, self.endpoints[member.name].most)
+            data["seen_at_once"] = max(1, min(self.endpoints[member.name].most, member.most))
             if sample.behaviour.name == "lines" and sample.behaviour.count < member.capacity:
                 data["parallel"] = sample.behaviour.count
             elif sample.behaviour.name == "cores":  # a host of its own, because the others there do not share the cores
                 data["host"] = member.alone
                 cores[member.alone] = sample.behaviour.count
+            data |= self._refusals(member)
             values = {kind: {"kind": "empirical", "values_s": _rounded(each.tolist())} for kind, each in mine.items()}
             if sizes is not None:  # the work belongs to the request: it is large at every endpoint
                 data["speed"] = float(f"{sizes.speeds[member.name]:.6g}")
@@ -171,7 +176,9 @@ class Fit:
 
     @property
     def attempts(self) -> int:
-        """Attempts of a request."""
+        """Attempts of a request. Open arrivals as recorded have the retries among them."""
+        if self.caller_pattern.callers is None:
+            return 1
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
@@ -211,6 +218,13 @@ class Fit:
             found.append(data)
         return found
 
+    def _refusals(self, member: Member) -> dict[str, Any]:
+        refusals = self.endpoints[member.name].refusals
+        if refusals.beyond is None or refusals.beyond >= member.capacity:
+            return {}
+        found: dict[str, Any] = {"refuse_beyond": refusals.beyond, "refuse_s": float(f"{refusals.refuse_s:.6g}")}
+        return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
+
     def _faults(
         self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, ongoing: bool
     ) -> list[dict[str, Any]]:
@@ -230,6 +244,8 @@ class Fit:
                 "refuse_s": troubles.quick_s,
             }
             found.append({"kind": "crash_repair", **crash})
+        if spells := self.endpoints[name].spells:
+            found.append(_spells(spells, draw))
         if troubles.quick_part:
             found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:
@@ -260,9 +276,13 @@ def fit_trace(trace: Trace) -> Fit:
             member.name: fit_endpoint(
                 prepared.by_endpoint.get(member.name) or calls_of(member.name, [], prepared.kinds, None),
                 few=prepared.ended < FEWEST,
+                tests=len(members),
+                notices=prepared.notices.get(member.name, ()),
+                moment_s=prepared.moment_s,
             )
             for member in members
         }
+        members = tuple(_beyond_refusals(member, found[member.name].refusals) for member in members)
         cores, found = host_cores(members, found) if prepared.ended >= FEWEST else ({}, found)
         samples = {name: each.sample for name, each in found.items()}
         times = times_of(samples, range(len(prepared.kinds)), _VALUES)
@@ -270,6 +290,23 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
+
+
+def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
+    """Return the member with a capacity that is found beyond what the endpoint accepts, as calls were refused."""
+    if refusals.beyond is None or member.source not in ("waits", "others") or member.capacity > refusals.beyond:
+        return member
+    return replace(member, capacity=max(member.seen, refusals.beyond + 1))
+
+
+def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
+    """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
+    found: dict[str, Any] = {"kind": "slow_spells", "factor": float(f"{spells.factor:.6g}")}
+    for name, mean_s, fixed in zip(("between", "lasts"), (spells.between_s, spells.lasts_s), spells.fixed, strict=True):
+        drawn_s = mean_s if fixed or draw is None else mean_s * spells.whole / float(draw.gamma(spells.whole))
+        kind = "deterministic" if fixed else "exponential"
+        found[name] = {"kind": kind, "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
+    return found
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

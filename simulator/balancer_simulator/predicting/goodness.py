@@ -1,23 +1,34 @@
-"""Goodness of fit: durations of calls in the trace, beside those in a run of the fitted scenario.
+"""Goodness of fit: calls and waits in the trace, beside those in runs of the fitted scenario.
 
 The whole scenario is compared with the trace, with callers and queues inside servers. A distribution compared with its
-own data would always look well.
+own data would always look well. Several runs are made, so that what chance does is known.
 """
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.special import stdtrit
 
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
 from balancer_simulator.run.engine import simulate_once
+from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["GoodnessOfFit", "goodness_of_fit"]
+__all__ = ["FAR", "FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit"]
+
+FAR: Final = 0.15
+"""A fit is off if a figure of calls or waits differs by more than this part."""
 
 _POINTS: Final = 100
 _SPANS: Final = 100_000
+_FEWEST_RUNS, _MOST_RUNS = 4, 10
+_CALLS: Final = 40_000  # in all runs together, about
+_A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
+_LITTLE: Final = 0.02  # share of the mean call, or of all calls: a smaller difference harms nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +50,125 @@ class GoodnessOfFit:
         return float(np.quantile(self.measured, q)), float(np.quantile(self.fitted, q))
 
 
-def goodness_of_fit(fit: Fit, seed: int = 1) -> list[GoodnessOfFit]:
-    """Run the fitted scenario once, and return the durations at each endpoint that has enough calls in both."""
-    record = simulate_once(fit.scenario(replications=1).changed(seed=seed), fit.policy, spans=_SPANS)
+@dataclass(frozen=True, slots=True)
+class FigureOfFit:
+    """A figure of the trace, and the same in each run of the fitted scenario.
+
+    Attributes:
+        name: what it is.
+        unit: "s", or "%" for a share of 0 to 1.
+        measured: in the trace.
+        runs: in each run.
+        least: a difference below this does not count, because it harms nobody.
+    """
+
+    name: str
+    unit: str
+    measured: float
+    runs: Floats
+    least: float
+
+    @property
+    def fitted(self) -> float:
+        """The mean of all runs."""
+        return float(self.runs.mean())
+
+    @property
+    def off(self) -> float:
+        """Relative difference from the measured one, with its sign; infinite if that is 0 and the fitted one is not."""
+        if not self.measured:
+            return math.inf if self.fitted else 0.0
+        return self.fitted / self.measured - 1
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is off by more than `FAR`."""
+        return abs(self.off) > FAR and abs(self.fitted - self.measured) > self.least
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether runs differ among themselves by as much as from the trace."""
+        many = len(self.runs)
+        reach = float(stdtrit(many - 1, 0.975)) * float(self.runs.std(ddof=1)) * math.sqrt(1 + 1 / many)
+        return abs(self.measured - self.fitted) <= reach
+
+    @property
+    def words(self) -> str:
+        """Both values."""
+        measured, fitted = (
+            (f"{100 * each:.3g}%" if self.unit == "%" else f"{each:.3g} s") for each in (self.measured, self.fitted)
+        )
+        return f"{self.name} {measured} in the trace, {fitted} in runs of the fit"
+
+
+@dataclass(frozen=True, slots=True)
+class FitCheck:
+    """A fit beside its trace.
+
+    Attributes:
+        calls: durations of calls, of each endpoint that has enough.
+        figures: of the calls: the mean time at each endpoint, and the share that is refused.
+        waits: mean, p99, and the share that waits.
+    """
+
+    calls: tuple[GoodnessOfFit, ...]
+    figures: tuple[FigureOfFit, ...]
+    waits: tuple[FigureOfFit, ...]
+
+    def off(self, *, waits: bool = True) -> list[FigureOfFit]:
+        """Return the figures that are off by more than `FAR`, and not by chance."""
+        return [each for each in (*self.figures, *(self.waits if waits else ())) if each.is_far and not each.is_chance]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a reader must know before anything else: that the fit is off, and by how much."""
+        off = self.off()
+        if off:
+            yield "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
+            yield from (f"  {each.words} ({_signed(each.off)})" for each in off)
+        for each in (*self.figures, *self.waits):
+            if each.is_far and each.is_chance:
+                yield f"by chance or not: {each.words} ({_signed(each.off)}); runs differ by as much among themselves"
+
+
+def _signed(off: float) -> str:
+    return f"{off:+.0%}" if math.isfinite(off) else "none in the trace"
+
+
+def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
+    """Run the fitted scenario some times, and return its calls and waits beside those of the trace."""
+    many = min(_MOST_RUNS, max(_FEWEST_RUNS, _CALLS // max(1, len(fit.prepared.attempts))))
+    scenario = fit.scenario(replications=many).changed(seed=seed)
+    runs = [simulate_once(scenario, fit.policy, number, spans=_SPANS).spans for number in range(many)]
+    calls, figures = [], []
     url_of = {member.name: member.url for member in fit.members}
-    found = []
     for name, each in fit.endpoints.items():
-        spans = [span for span in record.spans if span.url == url_of[name] and span.ok]
+        url = url_of[name]
+        times = [
+            np.array([span.ended_s - span.started_s for span in spans if span.url == url and span.ok]) for spans in runs
+        ]
         known = ~each.sound.open
-        if known.sum() < 2 or len(spans) < 2:
+        if known.sum() < 2 or any(len(mine) < 2 for mine in times):
             continue
         away_s = each.away_s if len(each.away_s) else 0.0
         measured = quantile_means(each.sound.held_s + away_s, each.sound.open, _POINTS)
-        times = np.array([span.ended_s - span.started_s for span in spans])
-        fitted = quantile_means(times, np.zeros(len(times), dtype=np.bool_), _POINTS)
-        found.append(GoodnessOfFit(name, int(known.sum()), measured, fitted))
-    return found
+        every = np.concatenate(times)
+        fitted = quantile_means(every, np.zeros(len(every), dtype=np.bool_), _POINTS)
+        calls.append(GoodnessOfFit(name, int(known.sum()), measured, fitted))
+        means = np.array([mine.mean() for mine in times])
+        figures.append(FigureOfFit(f"{name}: a call takes", "s", float(measured.mean()), means, 0.0))
+    refused = np.mean([each.outcome == "overload" for each in fit.prepared.attempts])
+    shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
+    figures.append(FigureOfFit("refused calls:", "%", float(refused), shares, _LITTLE))
+    return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
+
+
+def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit]:
+    measured = np.array([each.waited_s for each in fit.prepared.attempts])
+    fitted = [np.array([span.started_s - span.asked_s for span in spans] or [0.0]) for spans in runs]
+    call_s = float(np.mean([each.held_s for each in fit.prepared.attempts]))
+    least_s = max(_A_WAIT * call_s, fit.prepared.moment_s)
+    for name, of in (("the mean wait:", np.mean), ("the p99 of waits:", lambda waits: np.quantile(waits, 0.99))):
+        least = (_LITTLE if of is np.mean else FAR) * call_s + least_s
+        yield FigureOfFit(name, "s", float(of(measured)), np.array([of(each) for each in fitted]), least)
+    shares = [float((each > least_s).mean()) for each in (measured, *fitted)]
+    yield FigureOfFit("calls that wait:", "%", shares[0], np.array(shares[1:]), 2 * _LITTLE)

@@ -13,10 +13,13 @@ import numpy as np
 
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.callers import come_and_go, have_several_at_once
-from balancer_simulator.fitting.description import runs_line
+from balancer_simulator.fitting.description import changes, runs_line
 from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.members import NO_LIMIT
+from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingForecast, SettingSearch
 from balancer_simulator.scenario.distributions import Deterministic
+from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Closed, Tasks
 
@@ -75,6 +78,7 @@ def recommend(
     draws: int = 20,
     seed: int = 1,
     jobs: int = 1,
+    anyway: bool = False,
 ) -> Recommendation:
     """Return the setting that meets the deadline and the budget.
 
@@ -86,10 +90,13 @@ def recommend(
         certainty: probability to meet the deadline.
         strategies: to try.
         draws, seed, jobs: number of resampled fits, their seed, and the number of processes.
+        anyway: build on a fit that is off.
 
     Raises:
-        ConfigError: there is no end, because arrivals are open.
+        ConfigError: there is no end, because arrivals are open; or runs of the fit are unlike its trace.
     """
+    if isinstance(source, Fit) and not anyway:
+        _check(source)
     search = SettingSearch(_bases(source, tasks, draws, seed), certainty, jobs)
     present = search.outlook(search.present)
     best = search.improved(present, strategies)
@@ -165,6 +172,15 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     return found
 
 
+def _check(fit: Fit) -> None:
+    """Refuse a fit that is off. Waits of problems and stages are not compared, as their callers are assumed."""
+    if off := goodness_of_fit(fit).off(waits=not _of_problems(fit)):
+        raise ConfigError(
+            f"recommend: the fit of the trace is off: {'; '.join(each.words for each in off)}; see balancer fit, or "
+            "give --anyway (anyway=True) to build on it"
+        )
+
+
 def _of_problems(fit: Fit) -> str:
     """Return the sign that names are those of problems and stages, not of callers; "" if there is none."""
     if fit.caller_pattern.callers is None:
@@ -187,6 +203,7 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
         return
     if line := runs_line(source):
         yield line if tasks else f"{line}; tasks is the sum of all, {source.asked}, unless you give --tasks"
+    yield from (f"not stationary: {line}" for line in changes(source))
     if shown := _of_problems(source):
         workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
@@ -217,6 +234,14 @@ _AT_ONCE: Final = Deterministic(mean_s=0.0)
 
 
 def _apart(scenario: Scenario) -> Scenario:
-    """Return the scenario with one entry for each endpoint."""
-    apart = [model.model_copy(update={"url": url}) for model in scenario.endpoints for url in model.urls]
+    """Return the scenario with one entry for each endpoint. One without a known limit has the most calls seen."""
+    apart = [
+        model.model_copy(update={"url": url, "capacity": _known_capacity(model)})
+        for model in scenario.endpoints
+        for url in model.urls
+    ]
     return scenario.changed(endpoints=apart)
+
+
+def _known_capacity(model: EndpointModel) -> int:
+    return model.capacity if model.capacity < NO_LIMIT else model.seen_at_once or model.capacity

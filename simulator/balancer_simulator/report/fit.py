@@ -3,7 +3,6 @@
 Importing this module imports matplotlib.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -16,7 +15,7 @@ from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.style import to_svg
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.predicting.goodness import GoodnessOfFit
+from balancer_simulator.predicting.goodness import FitCheck, GoodnessOfFit
 from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = ["quantile_chart", "write_fit_report"]
@@ -40,17 +39,20 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
     return Chart(held.endpoint, caption, to_svg(drawing, f"fit-{crc32(held.endpoint.encode()):x}"))
 
 
-def write_fit_report(fit: Fit, held: Sequence[GoodnessOfFit], folder: Path) -> Path:
+def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
     """Write `fit.html` into `folder` and return its path.
 
     Raises:
         OSError: `folder` cannot be made or written to.
     """
     lost = set(unknown(fit))
+    warnings = tuple(line.strip() for line in held.lines())
     found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
     sections = (
+        *([Section("Is the fit right?", (Bullets(warnings),))] if warnings else []),
         Section("Not known", (Bullets(tuple(unknown(fit))),)),
-        Section("Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held))),)),
+        Section("Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held.calls))),)),
+        Section("Waits, measured and fitted", (Bullets(tuple(each.words for each in held.waits)),)),
         scenario_section(fit.scenario(), "The fitted scenario"),
     )
     title = "What was fitted"

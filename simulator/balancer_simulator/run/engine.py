@@ -18,7 +18,7 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import BalancerError, StrategyError
 from balancer.load import Load
 from balancer.plugins.registry import Registry, default_registry
-from balancer_simulator.run.attempts import AttemptRunner
+from balancer_simulator.run.attempts import AttemptRunner, Orbit
 from balancer_simulator.run.clustered import ClusteredLeasePerCall
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
 from balancer_simulator.run.measurement import Measurement, RequestCounts
@@ -118,6 +118,7 @@ class Simulation:
         "_measurement",
         "_notes_more",
         "_observer",
+        "_orbit",
         "_policy",
         "_replication",
         "_scenario",
@@ -150,6 +151,8 @@ class Simulation:
         self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
         self._retry_by_rules()
+        retrial = scenario.requests.retrial
+        self._orbit = Orbit(self._env, retrial, self._streams, self._ask) if retrial else None
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
         self._servers = fleet.servers
         self._bound_s: float | None = None
@@ -349,7 +352,9 @@ class Simulation:
         self._attempts.refused(task, error)
 
     def lose(self, task: Task, *, timed_out: bool) -> None:
-        """Give `task` up. `timed_out`: because it got no lease."""
+        """Give `task` up, unless its client comes back. `timed_out`: because it got no lease."""
+        if self._orbit is not None and self._orbit.takes(task):
+            return
         self._counts.lose(task, self._env.now, timed_out=timed_out)
         self._concluded(task)
 
@@ -357,9 +362,9 @@ class Simulation:
         if self._spans is not None and len(self._spans) < self._kept.spans:
             part = task.worker.part if task.worker else "requests"
             url, ok = task.lease.endpoint.name, outcome not in _FAILURES
-            now = self._env.now
+            now, refused = self._env.now, outcome is Outcome.OVERLOAD
             self._spans.append(
-                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s)
+                CallSpan(task.number, part, task.demand.name, url, task.asked_s, now, ok, task.attempt_asked_s, refused)
             )
 
     # -- the run -----------------------------------------------------------------------------------
@@ -378,6 +383,7 @@ class Simulation:
             raise
         counts.leave_open(self._env.now)
         finished = self._source.finished and counts.all_over
+        numbers = tuple(measured.numbers)
         end_s = counts.last_s if scenario.is_batch and finished else scenario.horizon_s
         return Record(
             policy=self._policy.label,
@@ -397,9 +403,10 @@ class Simulation:
             bound_s=self._bound_s,
             timeline=measured.timeline(),
             servers=measured.servers(end_s),
-            kinds=counts.of_kinds(),
+            kinds=counts.of_kinds(numbers),
             spans=tuple(self._spans or ()),
             under_way=tuple(measured.under_way),
+            numbers=numbers,
             cluster=self._discipline.record(),
         )
 

@@ -31,6 +31,7 @@ _SETTLE_EVERY: Final = 4096  # requests whose values the histograms keep at most
 _BUSY_S: Final = attrgetter("busy_s")
 _IN_FLIGHT: Final = attrgetter("in_flight")
 _BINS: Final = 120  # of a timeline
+_NUMBERS: Final = 512  # samples of the number of requests under way
 
 Steps = Sequence[tuple[float, int]]
 
@@ -135,10 +136,10 @@ class RequestCounts:
             of_kind.wait.leave_open(now - task.asked_s for task in waiting if task.demand.name == name)
             of_kind.sojourn.leave_open(now - task.arrived_s for task in mine)
 
-    def of_kinds(self) -> tuple[KindRecord, ...]:
-        """Return the record of each kind of request."""
+    def of_kinds(self, numbers: tuple[int, ...]) -> tuple[KindRecord, ...]:
+        """Return the record of each kind of request. `numbers` is that of all."""
         return tuple(
-            KindRecord(name, each.completed, each.lost, each.timed_out, each.wait, each.sojourn)
+            KindRecord(name, each.completed, each.lost, each.timed_out, each.wait, each.sojourn, numbers)
             for name, each in self.kinds.items()
         )
 
@@ -174,6 +175,7 @@ class Measurement:
     Attributes:
         halfway: see `Record`.
         under_way: number of requests under way, at each sample.
+        numbers: see `Record`.
     """
 
     def __init__(
@@ -189,6 +191,7 @@ class Measurement:
         self._host_of = {url: host for url, host in hosts.items() if host in fleet.hosts}
         self.halfway = (0, 0)
         self.under_way: list[int] = []
+        self.numbers: list[int] = []
         self._waiting: list[float] = []  # number of waiting requests, at each sample in the second half
         self._before: dict[str, tuple[int, int, float]] = {}
         self._worked_before: dict[str, float] = {}
@@ -215,6 +218,9 @@ class Measurement:
         after(self._env, (from_s + horizon_s) / 2, Measurement._look_halfway, self)
         if populations:
             self._look_at_population(horizon_s / populations)
+        if not self._scenario.is_batch:
+            every_s = (horizon_s - from_s) / _NUMBERS
+            after(self._env, from_s + every_s / 2, self._look_at_number, every_s)
 
     @property
     def waiting(self) -> float:
@@ -270,6 +276,11 @@ class Measurement:
     def _look_at_population(self, every_s: float) -> None:
         self.under_way.append(len(self._counts.under_way))
         after(self._env, every_s, self._look_at_population, every_s)
+
+    def _look_at_number(self, every_s: float) -> None:
+        self.numbers.append(len(self._counts.under_way))
+        if len(self.numbers) < _NUMBERS:
+            after(self._env, every_s, self._look_at_number, every_s)
 
     def _look(self) -> None:
         """Sample the servers, and schedule the next sample. Bins are merged, because the end of a batch is unknown."""

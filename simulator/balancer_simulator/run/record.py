@@ -15,7 +15,8 @@ __all__ = ["CallSpan", "ClusterRecord", "EndpointRecord", "KindRecord", "Record"
 class CallSpan:
     """One call: its task and part, its endpoint, start and end in seconds, and whether it succeeded.
 
-    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`.
+    `asked_s` is when its attempt asked for an endpoint: it waited from then until `started_s`. `refused`: the endpoint
+    said that it was busy.
     """
 
     task: int
@@ -26,6 +27,7 @@ class CallSpan:
     ended_s: float
     ok: bool
     asked_s: float
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class ServerRecord:
 
 @dataclass(frozen=True, slots=True)
 class KindRecord:
-    """The requests of one kind; the attributes are those of a `Record`."""
+    """The requests of one kind; the attributes are those of a `Record`. `numbers` is that of all kinds."""
 
     name: str
     completed: int
@@ -91,6 +93,7 @@ class KindRecord:
     timed_out: int
     wait: CensoredHistogram
     sojourn: CensoredHistogram
+    numbers: tuple[int, ...] = ()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -168,6 +171,7 @@ class Record:
         kinds: the requests by kind; empty if there is only one.
         spans: the calls, if they were kept.
         under_way: number of requests under way at evenly spaced instants, if requested.
+        numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
         cluster: costs of several processes; None: there is one process.
     """
 
@@ -190,6 +194,7 @@ class Record:
     kinds: tuple[KindRecord, ...] = field(default=())
     spans: tuple[CallSpan, ...] = field(default=())
     under_way: tuple[int, ...] = field(default=())
+    numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
     cluster: ClusterRecord | None = None
 

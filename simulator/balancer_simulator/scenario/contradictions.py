@@ -8,7 +8,15 @@ from math import inf
 from typing import Final
 
 from balancer.values.urls import identity_of
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, FastFail, Fault, TimedFault
+from balancer_simulator.scenario.endpoints import (
+    CrashRepair,
+    EndpointModel,
+    FastFail,
+    Fault,
+    SlowSpells,
+    TimedFault,
+    Vacation,
+)
 from balancer_simulator.scenario.fields import ScenarioFields, twice
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Tasks
 
@@ -39,6 +47,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += [f"hosts: no endpoint is on {host!r}" for host in scenario.hosts if host not in hosts]
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
     found += _unlike_production(scenario) + _quotas_amiss(scenario) + _cluster_amiss(scenario)
+    found += _impatient_amiss(scenario) + _halting_amiss(scenario) + _never_overflows(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
@@ -76,6 +85,8 @@ def _recorded_amiss(scenario: ScenarioFields) -> list[str]:
             "within: the work is recorded, so every replication is the same sample; leave it out, or give "
             "workload.resample_s"
         )
+    if scenario.precision is not None and scenario.within is not None:
+        found.append("precision: found it beside within, which adds replications instead; give one of the two")
     if scenario.within is not None and scenario.most_replications < scenario.replications:
         found.append(
             f"most_replications is {scenario.most_replications} and replications {scenario.replications}; it must not "
@@ -122,6 +133,54 @@ def _unlike_production(scenario: ScenarioFields) -> list[str]:
         if model.retry_after_s and not model.refuse_beyond
     ]
     return found
+
+
+def _impatient_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return kinds whose patience is given twice, or has no effect."""
+    found = []
+    for number, kind in enumerate(scenario.requests.kinds):
+        place = f"requests.kinds[{number}].patience"
+        if kind.patience is None:
+            continue
+        if kind.acquire_timeout_s is not None:
+            found.append(f"{place}: found it beside acquire_timeout_s; give one of the two")
+        if isinstance(scenario.workload, Batch | Tasks):
+            found.append(
+                f"{place}: the callers of a {scenario.workload.kind} workload are not impatient; give acquire_timeout_s"
+            )
+    return found
+
+
+def _halting_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return faults that let work wait, where that is not simulated or was not meant."""
+    found = []
+    for number, model in enumerate(scenario.endpoints):
+        hosts = {model.endpoint(url).host for url in model.urls}
+        if model.halts and any(host in scenario.hosts for host in hosts):
+            found.append(
+                f"endpoints[{number}].faults: work that waits for its server is not simulated on a host of [hosts]; "
+                "leave one of the two out"
+            )
+        vacations = sum(isinstance(fault, Vacation) for fault in model.faults)
+        if vacations > 1:
+            found.append(f"endpoints[{number}].faults: found {vacations} vacations; an endpoint has one at most")
+    for place, _, fault in _faults_of(scenario):
+        if isinstance(fault, Vacation) and fault.length.mean_s < _LEAST_S:
+            found.append(f"{place}.length: found a mean of {fault.length.mean_s:g} s; it must be at least {_LEAST_S:g}")
+        if isinstance(fault, CrashRepair) and fault.work != "fails" and "refuse_s" in fault.model_fields_set:
+            found.append(f"{place}.refuse_s: with work = {fault.work!r} no call is refused; leave one of the two out")
+    return found
+
+
+def _never_overflows(scenario: ScenarioFields) -> list[str]:
+    """Return a line if requests are lost although an endpoint is free, because its group is only for outages."""
+    groups = sorted({model.group for model in scenario.endpoints})
+    if len(groups) < 2 or scenario.spill_after_s is not None or scenario.max_waiters != 0:
+        return []
+    return [
+        f"max_waiters is 0 and spill_after_s is absent: what finds group {groups[0]} full is lost, although group "
+        f"{groups[1]} may be free; give spill_after_s = 0.0 to overflow at once, or 1e9 if it is only for outages"
+    ]
 
 
 def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
@@ -216,11 +275,15 @@ def _too_short(scenario: ScenarioFields) -> list[str]:
     """Return times so short that a run never ends, because callers ask again at once."""
     requests = scenario.requests
     quick = [(f"{place}.{name}", time_s) for place, _, fault in _faults_of(scenario) for name, time_s in _quick(fault)]
+    quick += [(f"endpoints[{n}].refuse_s", model.refuse_s) for n, model in enumerate(scenario.endpoints)]
     limits = [("requests.call_timeout_s", requests.call_timeout_s), ("requests.hedge_after_s", requests.hedge_after_s)]
     limits += [
         (f"requests.kinds[{number}].acquire_timeout_s", kind.acquire_timeout_s)
         for number, kind in enumerate(requests.kinds)
     ]
+    if requests.retrial:
+        # A pause of 0 is too short as well.
+        limits.append(("requests.retrial.pause, the mean", max(requests.retrial.pause.mean_s, _LEAST_S / 10)))
     return [
         f"{place}: found {time_s:g}; it must be {allowed} {_LEAST_S:g}"
         for times, allowed in ((quick, "0 or at least"), (limits, "at least"))
@@ -233,7 +296,7 @@ def _quick(fault: Fault) -> list[tuple[str, float]]:
     """Return the seconds after which the fault fails a call without work, by key."""
     if isinstance(fault, FastFail):
         return [("after_s", fault.after_s)]
-    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) else []
+    return [("refuse_s", fault.refuse_s)] if isinstance(fault, CrashRepair) and fault.work == "fails" else []
 
 
 def _too_much(scenario: ScenarioFields) -> list[str]:
@@ -276,3 +339,6 @@ def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
     for place, model, fault in _faults_of(scenario):
         if isinstance(fault, CrashRepair):
             yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)
+        if isinstance(fault, SlowSpells):
+            cycle_s = fault.between.mean_s + fault.lasts.mean_s
+            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / cycle_s

@@ -24,8 +24,10 @@ __all__ = [
     "Fault",
     "Host",
     "Positive",
+    "SlowSpells",
     "SlowWithin",
     "TimedFault",
+    "Vacation",
     "Warmup",
 ]
 
@@ -65,6 +67,25 @@ class SlowWithin(TimedFault):
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
+class SlowSpells(CheckedInPython):
+    """Slow again and again: calls that begin in a spell take `factor` times as long.
+
+    Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
+    """
+
+    kind: Literal["slow_spells"] = "slow_spells"
+    between: Distribution
+    lasts: Distribution
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        for name, each in (("between", self.between), ("lasts", self.lasts)):
+            if not 0 < each.mean_s < math.inf:
+                raise ValueError(f"{name}: its mean is {each.mean_s:g} s; it must be more than 0")
+        return self
+
+
 class FailWithin(TimedFault):
     """Calls that begin between two instants do their work and then fail, each with `probability`."""
 
@@ -83,13 +104,26 @@ class FastFail(TimedFault):
 class CrashRepair(CheckedInPython):
     """Flapping: up for a time, then down until it is repaired, again and again (both exponential).
 
-    A crash fails all calls under way. While it is down, calls are refused after `refuse_s`.
+    A crash fails all calls under way. While it is down, calls are refused after `refuse_s`. Or work waits for the same
+    server: with `work` "resumes" calls continue after the repair where they were (preemptive resume), with "repeats"
+    from their beginning with the same work (preemptive repeat); calls that come meanwhile wait too.
     """
 
     kind: Literal["crash_repair"] = "crash_repair"
     mtbf_s: Positive
     mttr_s: Positive
     refuse_s: Seconds = 0.01
+    work: Literal["fails", "resumes", "repeats"] = "fails"
+
+
+class Vacation(CheckedInPython):
+    """Away when idle: when it has no call left it goes away for a `length`, and again if no call waits then.
+
+    Calls that come meanwhile wait in it (a server with multiple vacations).
+    """
+
+    kind: Literal["vacation"] = "vacation"
+    length: Distribution
 
 
 class Warmup(CheckedInPython):
@@ -103,7 +137,9 @@ class Warmup(CheckedInPython):
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
 
 
-Fault = Annotated[SlowWithin | FailWithin | FastFail | CrashRepair | Warmup, Field(discriminator="kind")]
+Fault = Annotated[
+    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Vacation | Warmup, Field(discriminator="kind")
+]
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
@@ -117,6 +153,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
             Default: no limit.
         tells_load: each answer reports how much of it is used, and how many calls wait in it.
         retry_after_s: the rest that a refusal asks for, in seconds. Default: none.
+        refuse_s: seconds that a refusal takes.
         service: seconds of a call at speed 1, instead of the request's own work.
         services: the same for the calls of a kind, by its name; it comes before `service`.
         network: additional seconds of each call on the network.
@@ -131,6 +168,7 @@ class EndpointModel(EndpointTable, CheckedInPython):
     parallel: Count | None = None
     refuse_beyond: Count | None = None
     retry_after_s: Positive | None = None
+    refuse_s: Seconds = 0.005
     tells_load: bool = False
     service: Distribution | None = None
     services: dict[str, Distribution] = Field(default_factory=dict)
@@ -138,6 +176,14 @@ class EndpointModel(EndpointTable, CheckedInPython):
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     seen_at_once: Count | None = None
+
+    @property
+    def halts(self) -> bool:
+        """Whether it halts at times and calls wait in it."""
+        return any(
+            isinstance(fault, Vacation) or (isinstance(fault, CrashRepair) and fault.work != "fails")
+            for fault in self.faults
+        )
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""

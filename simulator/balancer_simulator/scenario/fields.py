@@ -98,6 +98,8 @@ class ScenarioFields(CheckedInPython):
         replications: independent runs; each has the same requests and faults under every strategy.
         within: add replications until, for every policy, the interval of the figure that policies are ranked by is
             within this part of it, or until there are `most_replications`. None: there are `replications`.
+        precision: make the runs longer until the same holds, see `studies.precision`; `horizon_s` is where it begins.
+            None: they are as long as `horizon_s`.
         seed: of all random numbers.
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
@@ -123,6 +125,7 @@ class ScenarioFields(CheckedInPython):
     replications: Annotated[int, Field(ge=1, le=10_000)] = 5
     within: Annotated[float, Field(gt=0, lt=1)] | None = None
     most_replications: Annotated[int, Field(ge=2, le=10_000)] = 100
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 1
     loads: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=list)
     max_waiters: Annotated[int, Field(ge=0)] | None = None
@@ -218,7 +221,7 @@ class ScenarioFields(CheckedInPython):
         """
         rate = getattr(self.workload, "rate_per_s", None)
         fickle = self.changes or self.max_waiters is not None or self.requests.call_timeout_s
-        if rate is None or fickle or any(kind.acquire_timeout_s for kind in self.requests.kinds):
+        if rate is None or fickle or any(kind.acquire_timeout_s or kind.patience for kind in self.requests.kinds):
             return False
         return bool(rate >= self._most_rate * (1 - _ROUNDING))
 

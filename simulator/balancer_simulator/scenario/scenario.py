@@ -39,7 +39,8 @@ class Scenario(ScenarioFields):
             raise ConfigError(
                 f"loads: a {self.workload.kind} workload has no offered load; use poisson, on_off or arrivals"
             )
-        return self.changed(workload=Poisson(rate_per_s=load * self.rate), loads=[])
+        bulk = self.workload.bulk if isinstance(self.workload, Poisson) else None
+        return self.changed(workload=Poisson(rate_per_s=load * self.rate, bulk=bulk), loads=[])
 
     def changed(self, **values: Any) -> "Scenario":
         """Return a copy with other values, validated. Raises ConfigError."""

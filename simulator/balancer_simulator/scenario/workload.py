@@ -15,12 +15,14 @@ from balancer_simulator.scenario.distributions import Deterministic, Distributio
 __all__ = [
     "Arrivals",
     "Batch",
+    "Bulk",
     "Closed",
     "Kind",
     "OnOff",
     "Open",
     "Poisson",
     "Requests",
+    "Retrial",
     "Stage",
     "Tasks",
     "Workload",
@@ -32,11 +34,33 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+class Bulk(CheckedInPython):
+    """How many requests arrive at one instant: one of `sizes`, each equally likely, or geometric with a `mean`."""
+
+    mean: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    sizes: list[Count] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Bulk":
+        if (self.mean is None) == (not self.sizes):
+            raise ValueError("give either mean, for geometric sizes, or sizes, one of which is drawn each time")
+        return self
+
+    @property
+    def mean_size(self) -> float:
+        """Requests at one instant, on average."""
+        return self.mean or sum(self.sizes) / len(self.sizes)
+
+
 class Poisson(CheckedInPython):
-    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones."""
+    """Open: requests arrive at random, `rate_per_s` on average, without regard to earlier ones.
+
+    With `bulk`, several arrive at one instant, so there are fewer such instants.
+    """
 
     kind: Literal["poisson"] = "poisson"
     rate_per_s: Rate
+    bulk: Bulk | None = None
 
 
 class OnOff(CheckedInPython):
@@ -230,7 +254,8 @@ class Kind(CheckedInPython):
     """A kind of request, with its share of all requests (shares are relative).
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
-    it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds.
+    it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
+    long it waits for an endpoint; or `patience`, from which this is drawn for each request.
     """
 
     name: str = "all"
@@ -241,7 +266,20 @@ class Kind(CheckedInPython):
     tokens: Annotated[int, Field(ge=0)] | None = None
     used_tokens: Annotated[int, Field(ge=0)] | None = None
     acquire_timeout_s: Positive | None = None
+    patience: Distribution | None = None
     work: Distribution | None = None
+
+
+class Retrial(CheckedInPython):
+    """A client comes back with a request that was lost: it is in orbit for a `pause`, and asks as if it were new.
+
+    Each further pause is `factor` times as long. After `most` returns the request is lost for good; None: never. The
+    pool knows nothing of it: it has neither a place in the queue nor a part of a budget.
+    """
+
+    pause: Distribution
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    most: Count | None = None
 
 
 class Requests(CheckedInPython):
@@ -255,6 +293,7 @@ class Requests(CheckedInPython):
         hedge_after_s: a call that takes longer is made a second time, elsewhere; the first success counts.
         work_again: of a retry or a second call: "same", the work belongs to the request, like that of a program with an
             endless loop; "drawn", the time is drawn again, as if the endpoint decides it.
+        retrial: clients try again by themselves with what is lost. None: they do not.
         kinds: one, unless they differ.
     """
 
@@ -264,4 +303,5 @@ class Requests(CheckedInPython):
     call_timeout_s: Positive | None = None
     hedge_after_s: Positive | None = None
     work_again: Literal["same", "drawn"] = "same"
+    retrial: Retrial | None = None
     kinds: Annotated[list[Kind], Field(min_length=1)] = Field(default_factory=lambda: [Kind()])

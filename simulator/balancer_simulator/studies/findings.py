@@ -19,6 +19,7 @@ from balancer_simulator.studies.intervals import (
     QUANTILES,
     Interval,
     difference_of,
+    independent,
     interval_of,
     pooled,
     quantile_difference,
@@ -47,6 +48,7 @@ class StudyFindings:
     scenario: Scenario
     records: dict[str, tuple[Record, ...]]
     curves: dict[float, dict[str, tuple[Record, ...]]] = field(default_factory=dict)
+    aim: str | None = None
 
     def __repr__(self) -> str:
         loads = f", loads {', '.join(f'{load:g}' for load in self.curves)}" if self.curves else ""
@@ -110,6 +112,14 @@ class StudyFindings:
         NaN).
         """
         return self.scenario.is_one_sample
+
+    def independent(self, policy: str) -> float:
+        """Return how many independent observations the requests under `policy` count as; inf if that is unknown.
+
+        Raises:
+            ConfigError: there is no such policy.
+        """
+        return independent(self._samples(policy))
 
     def _samples(self, *policies: str) -> list[Record]:
         """Return the runs of the first of `policies` that differ: one if all are copies of one sample."""

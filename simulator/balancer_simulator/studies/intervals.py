@@ -11,11 +11,18 @@ Glynn, Stochastic Simulation, III.5b): Student's t of their quantiles about the 
 uncertainty of the part beyond the quantile, again by Student's t, and reads the quantiles at both of its ends: it
 covers a long tail that no section has. If the part beyond may be nothing, or twice as much, the quantile is refused:
 the runs are too short, or too few, for it.
+
+A few runs may agree by chance although none of them has seen a busy spell. So a quantile is also refused if too few
+independent observations are beyond it. Requests that come close together wait alike, and n of them count as `n / (1 + 2
+* (sum of the autocorrelations))` independent ones. The autocorrelations are those of the number of requests under way,
+whose mean is that of the sojourns, by Little's law. The mean over the runs at each instant is taken off first: what is
+left has the same autocorrelations, without the bias of short runs, and no run has a trend in common with the others.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -30,6 +37,7 @@ __all__ = [
     "Pooled",
     "at_most_of",
     "difference_of",
+    "independent",
     "interval_of",
     "pooled",
     "quantile_difference",
@@ -152,6 +160,11 @@ def at_most_of(values: Sequence[float], certainty: float = 0.95) -> float:
 _LEAST_BEYOND: Final = 10
 """Observations beyond a quantile, in all replications together; with fewer it is an anecdote."""
 
+_LEAST_INDEPENDENT: Final = 3.0
+"""Independent observations beyond a quantile, see `independent`. With fewer most intervals mislead."""
+
+_UNLIKE: Final = 0.05  # autocorrelations from the first that is less are noise
+
 _MANY_TIMES: Final = 100  # larger factors are not named
 
 
@@ -162,6 +175,34 @@ class Pooled:
     interval: Interval
     refusal: str
     each: tuple[float, ...]
+
+
+def independent(records: Sequence[Record | KindRecord]) -> float:
+    """Return how many independent observations the requests of `records` count as, at least one a replication.
+
+    It is infinite if that is unknown: there is one replication, the workload has an end, or the number of requests
+    under way is always the same.
+    """
+    return _independent(tuple(record.numbers for record in records))
+
+
+@lru_cache(maxsize=64)
+def _independent(runs: tuple[tuple[int, ...], ...]) -> float:
+    length = min(map(len, runs))
+    if len(runs) < 2 or length < 2:
+        return math.inf
+    numbers = np.array([run[:length] for run in runs], dtype=float)
+    apart = numbers - numbers.mean(axis=0)
+    variance = float((apart**2).mean())
+    if not variance:
+        return math.inf
+    alike = 1.0
+    for lag in range(1, length):
+        found = float((apart[:, lag:] * apart[:, :-lag]).mean()) / variance
+        if found < _UNLIKE:
+            break
+        alike += 2 * found
+    return max(float(len(runs)), apart.size / alike)
 
 
 def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float = 0.95) -> Pooled:
@@ -184,12 +225,20 @@ def pooled(records: Sequence[Record | KindRecord], key: str, confidence: float =
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     if count == 1:
         return Pooled(Interval(value, math.nan, 1, 0.0), "", each)
+    apart = independent(records) * part
+    if apart < _LEAST_INDEPENDENT:
+        refusal = (
+            f"requests that come close together are alike: {apart:.2g} independent ones are beyond it; it needs "
+            f"{_LEAST_INDEPENDENT:g}, that is {_longer(_LEAST_INDEPENDENT / apart)}"
+        )
+        return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     factor = float(stdtrit(count - 1, 0.5 + confidence / 2)) / math.sqrt(count)
     beyond = [tally.beyond(value) for tally in tallies]
     unsure = factor * _deviation(beyond, math.fsum(beyond) / count)
     half = factor * _deviation(each, value)
     if unsure >= part:
-        refusal = f"the number beyond it differs too much from run to run; it needs {_longer(unsure / part)}"
+        longer = _longer((unsure / part) ** 2)  # the width falls with the root of the time
+        refusal = f"the number beyond it differs too much from run to run; it needs {longer}"
         return Pooled(Interval(value, math.inf, count, 0.0), refusal, each)
     low, high = whole.quantile(max(0.0, q - unsure)), whole.quantile(min(1.0, q + unsure))
     return Pooled(Interval(value, max(half, value - low, high - value), count, 0.0), "", each)
@@ -216,9 +265,9 @@ def _has(record: Record | KindRecord, of: str) -> object:
     return record.cluster if of in _OF_A_CLUSTER and isinstance(record, Record) else record
 
 
-def _longer(too_wide: float) -> str:
-    """Return how much longer runs must be, for an interval that is `too_wide` times as wide as allowed."""
-    times = math.ceil(too_wide**2)  # the width falls with the root of the time
+def _longer(too_short: float) -> str:
+    """Return how much longer runs must be, as text."""
+    times = math.ceil(too_short)
     return f"runs about {max(2, times)} times as long" if times <= _MANY_TIMES else "far longer runs"
 
 

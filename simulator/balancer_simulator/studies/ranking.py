@@ -12,9 +12,12 @@ from balancer.reporting.document import Column, ColumnKind, Table, identifier, t
 from balancer.reporting.words import NOTHING
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.findings import StudyFindings
+from balancer_simulator.studies.precision import look_at
 from balancer_simulator.studies.warmup import why_all_counts
 
 __all__ = ["UNSURE", "Ranked", "Winner", "behind", "of_the_runs", "ranked", "ranking_table", "unsure", "winner_of"]
+
+_FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold (`show_coverage`)
 
 UNSURE: Final = "may not keep up: as many wait as at an offered load of 1, and the run is too short"
 
@@ -135,7 +138,42 @@ def of_the_runs(study: StudyFindings) -> Iterator[str]:
     scenario = study.scenario
     if scenario.within is not None and scenario.replications >= scenario.most_replications:
         yield f"not known to within {scenario.within:.0%} after most_replications = {scenario.most_replications}"
+    yield from _of_precision(study)
+    yield from _of_weights_and_groups(study)
     if scenario.warmup_s:
         yield f"warm-up: the first {scenario.warmup_s:g} s of each run do not count"
     elif scenario.warmup_s is None and (why := why_all_counts(scenario)):
         yield f"no warm-up: all of each run counts, because {why}"
+
+
+def _of_precision(study: StudyFindings) -> Iterator[str]:
+    """Yield what is known to which precision, and whether the intervals of means are too narrow."""
+    scenario, name = study.scenario, study.aim or study.default_metric
+    if scenario.precision is not None:
+        known = "known" if look_at(study, name).is_known else "not known"
+        yield (
+            f"precision: {name} is {known} to within {100 * scenario.precision:.2g}%, after {scenario.replications} "
+            f"runs of {scenario.horizon_s:g} s"
+        )
+    least = min(map(study.independent, study.policies))
+    if least < _FEW_INDEPENDENT:
+        came = sum(record.arrived for record in study.records[study.policies[0]])
+        yield (
+            f"short runs: {came} requests count as about {least:.0f} independent ones, because those that come close "
+            f"together are alike; intervals of means hold less often than 95%; raise horizon_s, or use --precision"
+        )
+
+
+def _of_weights_and_groups(study: StudyFindings) -> Iterator[str]:
+    """Yield what users of other balancers expect, and does not happen."""
+    endpoints, scenario = study.scenario.endpoints, study.scenario
+    by = [policy.label for policy in scenario.policies if policy.strategy == "round_robin"]
+    named = by or [label for label in study.policies if label == "round_robin"]
+    if named and len({model.weight for model in endpoints}) > 1:
+        yield f"{named[0]} ignores weights, which differ here; weighted_round_robin goes round by weight"
+    lost = sum(record.lost + record.timed_out for records in study.records.values() for record in records)
+    if lost and scenario.spill_after_s is None and len(groups := sorted({model.group for model in endpoints})) > 1:
+        yield (
+            f"groups: group {groups[1]} is used only if group {groups[0]} is out of service, however full that is, "
+            "because spill_after_s is absent; with 0.0 a full group overflows at once"
+        )

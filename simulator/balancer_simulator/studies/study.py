@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registered, Registry, default_registry
-from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.disciplines import BASELINES, REPLACED
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.studies.figures import ranking_figure
 from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.parallel import Order, run_orders
+from balancer_simulator.studies.precision import first_look, look_at
 from balancer_simulator.studies.warmup import LOOKS, PILOTS, settled_after, settles
 
 __all__ = ["Progress", "Study", "all_policies", "chosen_policies", "run_study"]
@@ -35,6 +37,7 @@ class Study(StudyFindings):
         scenario: as it was run.
         records: of each policy, by its label, one for each replication.
         curves: the same at each offered load, by load; empty unless the scenario has `loads`.
+        aim: the figure of `within` or `precision`, if it is not the one that policies are ranked by.
     """
 
     def _repr_html_(self) -> str:
@@ -45,8 +48,8 @@ class Study(StudyFindings):
 
 
 def all_policies(registry: Registry | None = None) -> list[Policy]:
-    """Return every installed strategy, with its default options, and the baselines."""
-    names = [*sorted((registry or default_registry()).strategies), *BASELINES]
+    """Return every installed strategy, with its default options, and the designs that the pool replaces."""
+    names = [*sorted((registry or default_registry()).strategies), *REPLACED]
     return [Policy(strategy=name) for name in names]
 
 
@@ -57,6 +60,7 @@ def run_study(
     jobs: int | None = 1,
     registry: Registry | None = None,
     progress: Progress | None = None,
+    by: str | None = None,
 ) -> Study:
     """Run `scenario` under each policy, `scenario.replications` times, and at each of its `loads`.
 
@@ -67,35 +71,32 @@ def run_study(
             `if __name__ == "__main__"`.
         registry: where strategies are looked up, e.g. one of your own; needs jobs=1.
         progress: called after each run.
+        by: the figure of the scenario's `within` or `precision`; default: the one that policies are ranked by.
 
     Raises:
-        ConfigError: a strategy or option is unknown, there is none, or the workload has no load to vary.
+        ConfigError: a strategy or option is unknown, there is none, the workload has no load to vary, or longer runs
+            for `precision` would be about something else.
         TypeError: `scenario` is not one, e.g. the path of one.
     """
     if not isinstance(scenario, Scenario):
         raise TypeError(f"run_study takes a Scenario, not {scenario!r}; load a file with load_scenario(path)")
     chosen = chosen_policies(scenario, policies, registry)
     runs = Runs(jobs, registry, progress)
-    parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
-    scenario, *curves = runs.settled(parts, chosen)
-    records: dict[str, tuple[Record, ...]] = {policy.label: () for policy in chosen}
-    wanted = scenario.replications
-    while wanted:
-        begun = len(records[chosen[0].label])
-        orders = [
-            Order(scenario, policy, replication, 0 if replication else _SPANS)
-            for policy in chosen
-            for replication in range(begun, begun + wanted)
-        ]
-        more = iter(runs.made(orders, at_least=len(curves) * len(chosen) * (begun + wanted)))
-        records = {label: (*found, *(next(more) for _ in range(wanted))) for label, found in records.items()}
-        wanted = _more_wanted(Study(scenario, records))
+    figure = ranking_figure(by).key if by else None
+    if scenario.precision is None:
+        parts = [scenario, *(scenario.at_load(load) for load in scenario.loads)]
+        scenario, *curves = runs.settled(parts, chosen)
+        records = _often_enough(scenario, chosen, runs, figure, len(curves))
+    else:
+        scenario, settled, records = _long_enough(scenario, chosen, runs, figure)
+        curves = runs.settled([scenario.at_load(load) for load in scenario.loads], chosen)
+        scenario = settled
     count = len(records[chosen[0].label])
     if count != scenario.replications:
         scenario = scenario.changed(replications=count)
     orders = [Order(part, policy, number) for part in curves for policy in chosen for number in range(count)]
     tables = _gathered(chosen, count, runs.made(orders))
-    return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)))
+    return Study(scenario, records, dict(zip(scenario.loads, tables, strict=True)), figure)
 
 
 class Runs:
@@ -125,7 +126,7 @@ class Runs:
             for policy in policies
             for replication in range(min(PILOTS, scenarios[place].replications))
         ]
-        later = len(scenarios) * len(policies) * scenarios[0].replications
+        later = len(policies) * sum(scenario.replications for scenario in scenarios)
         records = iter(self.made(orders, at_least=later))
         found = list(scenarios)
         for place in open_ones:
@@ -142,9 +143,46 @@ class Runs:
             self._progress(self._done, self._all + self._later)
 
 
-def _more_wanted(study: Study) -> int:
-    """Return how many more replications are needed for the requested precision; 0: none."""
-    scenario, name = study.scenario, study.default_metric
+Records = dict[str, tuple[Record, ...]]
+"""The records of each policy, by its label."""
+
+
+def _often_enough(scenario: Scenario, chosen: list[Policy], runs: Runs, figure: str | None, curves: int) -> Records:
+    """Return the records of all replications, and of as many more as `within` asks for. Then come the `curves`."""
+    records: Records = {policy.label: () for policy in chosen}
+    wanted = scenario.replications
+    while wanted:
+        begun = len(records[chosen[0].label])
+        orders = _orders(scenario, chosen, range(begun, begun + wanted))
+        more = iter(runs.made(orders, at_least=curves * len(chosen) * (begun + wanted)))
+        records = {label: (*found, *(next(more) for _ in range(wanted))) for label, found in records.items()}
+        wanted = _more_wanted(Study(scenario, records), figure)
+    return records
+
+
+def _long_enough(
+    scenario: Scenario, chosen: list[Policy], runs: Runs, figure: str | None
+) -> tuple[Scenario, Scenario, Records]:
+    """Return the scenario with runs as long as `precision` asks for, the same with its warm-up, and its records."""
+    scenario = first_look(scenario)
+    while True:
+        (settled,) = runs.settled([scenario], chosen)
+        found = runs.made(_orders(settled, chosen, range(settled.replications)))
+        (records,) = _gathered(chosen, settled.replications, found)
+        study = Study(settled, records)
+        look = look_at(study, figure or study.default_metric)
+        if look.times <= 1:
+            return scenario, settled, records
+        scenario = scenario.changed(horizon_s=look.times * scenario.horizon_s)
+
+
+def _orders(scenario: Scenario, chosen: list[Policy], numbers: range) -> list[Order]:
+    return [Order(scenario, policy, number, 0 if number else _SPANS) for policy in chosen for number in numbers]
+
+
+def _more_wanted(study: Study, figure: str | None) -> int:
+    """Return how many more replications are needed for `within`; 0: none."""
+    scenario, name = study.scenario, figure or study.default_metric
     if scenario.within is None:
         return 0
     found = [study.metrics(policy).get(name) for policy in study.policies]

@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
-from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel
+from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells, Vacation
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.world.calendar import after, placer
-from balancer_simulator.world.server import CallEnded, FaultEffects, FaultyServer, ServerParts, SimulatedServer
+from balancer_simulator.world.server import (
+    CallEnded,
+    FaultEffects,
+    FaultyServer,
+    ServerParts,
+    SimulatedServer,
+    SpellEffect,
+)
 from balancer_simulator.world.sources import durations
-from balancer_simulator.world.stations import QueueingStation, ServiceStation, SharedHost, Timer
+from balancer_simulator.world.stations import HaltingTimer, QueueingStation, ServiceStation, SharedHost, Timer
 from balancer_simulator.world.streams import Purpose, Streams
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "spell_effects"]
 
 
 class Fleet:
@@ -46,10 +53,13 @@ class Fleet:
         own = model.service or model.services
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._place, url, model, served)
-        effects = FaultEffects(model.faults, self._streams.choices(Purpose.FAULTS, number, 0), model.from_s)
-        station: ServiceStation = host or Timer(self._env)
+        rng = self._streams.choices(Purpose.FAULTS, number, 0)
+        effects = FaultEffects(model.faults, rng, model.from_s, spell_effects(model, number, self._streams))
+        timer = self._halting_timer(number, model)
+        station: ServiceStation = host or timer or Timer(self._env)
         parts = ServerParts(
             station=QueueingStation(queue, station) if queue else station,
+            halting=timer,
             effects=effects,
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),
@@ -58,10 +68,16 @@ class Fleet:
         )
         server = FaultyServer(self._env, url, model, served, parts)
         for which, crash in enumerate(effects.crashes, start=1):
-            _Flapping(self._env, server, effects, crash, self._streams.choices(Purpose.FAULTS, number, which)).begin(
-                model.from_s
-            )
+            rng = self._streams.choices(Purpose.FAULTS, number, which)
+            _Flapping(self._env, server, effects, crash, rng).begin(model.from_s)
         return server
+
+    def _halting_timer(self, number: int, model: EndpointModel) -> HaltingTimer | None:
+        """Return a place where work waits for its server, if a fault needs one."""
+        if not model.halts:
+            return None
+        away = next((fault for fault in model.faults if isinstance(fault, Vacation)), None)
+        return HaltingTimer(self._env, self._durations(away.length if away else None, Purpose.VACATIONS, number))
 
     def _by_kind(self, model: EndpointModel, number: int) -> dict[str, Iterator[float]]:
         return {
@@ -73,6 +89,16 @@ class Fleet:
         if distribution is None:
             return None
         return durations(distribution, self._streams.numbers(purpose, 1_000_000 + number), 256)
+
+
+def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
+    """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
+    for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
+        phase, *drawn = (streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3))
+        between_s, lasts_s = (
+            durations(each, rng, 64) for each, rng in zip((fault.between, fault.lasts), drawn, strict=True)
+        )
+        yield SpellEffect(fault, between_s, lasts_s, phase.random())
 
 
 class _Flapping:
@@ -92,11 +118,17 @@ class _Flapping:
         after(self._env, from_s + self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)
 
     def _go_down(self) -> None:
-        self._effects.down += 1
         after(self._env, self._rng.expovariate(1 / self._crash.mttr_s), _Flapping._come_up, self)
-        self._server.crash()
+        if self._crash.work == "fails":
+            self._effects.down += 1
+            self._server.crash()
+        else:
+            self._server.halt(repeats=self._crash.work == "repeats")
 
     def _come_up(self) -> None:
-        self._effects.down -= 1
+        if self._crash.work == "fails":
+            self._effects.down -= 1
+        else:
+            self._server.resume()
         self._effects.since_s = self._env.now
         after(self._env, self._rng.expovariate(1 / self._crash.mtbf_s), _Flapping._go_down, self)

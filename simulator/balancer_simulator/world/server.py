@@ -18,16 +18,20 @@ from balancer_simulator.scenario.endpoints import (
     FailWithin,
     FastFail,
     Fault,
+    SlowSpells,
     SlowWithin,
+    Vacation,
     Warmup,
 )
 from balancer_simulator.world.calendar import Place, after, placer
-from balancer_simulator.world.stations import ServiceStation, StationJob
+from balancer_simulator.world.stations import HaltingTimer, ServiceStation, StationJob
 from balancer_simulator.world.task import Task
 
-__all__ = ["CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer"]
+__all__ = [
+    "CallEnded", "Effect", "FaultEffects", "FaultyServer", "ServerParts", "SimulatedServer", "SpellEffect",
+]  # fmt: skip
 
-_REFUSAL_S: Final = 0.005
+_CYCLES: Final = 50  # a run begins anywhere in so many mean cycles of spells: nearly as in the long run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,30 @@ class Effect:
 _FINE = Effect()
 
 
+class SpellEffect:
+    """The slow spells of one endpoint. They depend on nothing that happens in the run.
+
+    Args:
+        spells: the fault.
+        between_s, lasts_s: drawn seconds between spells, and lengths of spells.
+        phase: where in the course of spells the run begins, 0 to 1.
+    """
+
+    def __init__(self, spells: SlowSpells, between_s: Iterator[float], lasts_s: Iterator[float], phase: float) -> None:
+        self._factor = spells.factor
+        self._between_s = between_s
+        self._lasts_s = lasts_s
+        self._slow = False
+        self._until_s = next(between_s) - phase * _CYCLES * (spells.between.mean_s + spells.lasts.mean_s)
+
+    def factor(self, now: float) -> float:
+        """Return how many times as long a call takes that begins at `now`, which never decreases."""
+        while self._until_s <= now:
+            self._slow = not self._slow
+            self._until_s += next(self._lasts_s if self._slow else self._between_s)
+        return self._factor if self._slow else 1.0
+
+
 class FaultEffects:
     """The faults of one endpoint during a run.
 
@@ -50,8 +78,11 @@ class FaultEffects:
         since_s: when it last came up.
     """
 
-    def __init__(self, faults: Iterable[Fault], rng: random.Random, since_s: float) -> None:
+    def __init__(
+        self, faults: Iterable[Fault], rng: random.Random, since_s: float, spells: Iterable[SpellEffect] = ()
+    ) -> None:
         self._rng = rng
+        self._spells = list(spells)
         self._slow: list[SlowWithin] = []
         self._warm: list[Warmup] = []
         self._quick: list[FastFail] = []
@@ -74,11 +105,15 @@ class FaultEffects:
                 self._fail.append(fault)
             case CrashRepair():
                 self.crashes.append(fault)
+            case SlowSpells():
+                pass  # it comes as a `SpellEffect`
+            case Vacation():
+                pass  # its station has it
 
     def on_call(self, now: float) -> Effect:
         """Return the effect on a call that begins at `now`."""
         if self.down:
-            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes))
+            return Effect(fails=True, quick_s=min(crash.refuse_s for crash in self.crashes if crash.work == "fails"))
         for quick in self._quick:
             if quick.from_s <= now < quick.to_s and self._rng.random() < quick.probability:
                 return Effect(fails=True, quick_s=quick.after_s)
@@ -90,6 +125,8 @@ class FaultEffects:
         for slow in self._slow:
             if slow.from_s <= now < slow.to_s:
                 factor *= slow.factor
+        for spells in self._spells:
+            factor *= spells.factor(now)
         for warm in self._warm:
             left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
             factor *= 1 + (warm.factor - 1) * left
@@ -222,6 +259,7 @@ class ServerParts:
 
     Attributes:
         station: where its work is done.
+        halting: the same or a part of it, if work waits for it at times.
         effects: its faults.
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
@@ -230,6 +268,7 @@ class ServerParts:
     """
 
     station: ServiceStation
+    halting: HaltingTimer | None
     effects: FaultEffects
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
@@ -240,12 +279,23 @@ class ServerParts:
 class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
-    __slots__ = ("_call_timeout_s", "_calls", "_effects", "_env", "_network", "_service", "_services", "_station")
+    __slots__ = (
+        "_call_timeout_s",
+        "_calls",
+        "_effects",
+        "_env",
+        "_halting",
+        "_network",
+        "_service",
+        "_services",
+        "_station",
+    )
 
     def __init__(self, env: Environment, url: str, model: EndpointModel, served: CallEnded, parts: ServerParts) -> None:
         super().__init__(placer(env), url, model, served)
         self._env = env
         self._station = parts.station
+        self._halting = parts.halting
         self._effects = parts.effects
         self._service = parts.service
         self._services = parts.services
@@ -258,7 +308,7 @@ class FaultyServer(SimulatedServer):
         self._book(task, now)
         beyond = self.model.refuse_beyond
         if beyond is not None and len(self._calls) >= beyond:
-            after(self._env, _REFUSAL_S, self._refuse, task)
+            after(self._env, self.model.refuse_s, self._refuse, task)
             return
         effect = self._effects.on_call(now)
         own = self._services.get(task.demand.name, self._service) if self._services else self._service
@@ -290,6 +340,16 @@ class FaultyServer(SimulatedServer):
         for call in list(self._calls):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)
+
+    def halt(self, *, repeats: bool) -> None:
+        """Let everything under way wait for `resume`; with `repeats`, to begin again."""
+        if self._halting is not None:
+            self._halting.halt(repeats=repeats)
+
+    def resume(self) -> None:
+        """End a halt."""
+        if self._halting is not None:
+            self._halting.resume()
 
     def _enter(self, call: _ServerCall) -> None:
         call.entered = True

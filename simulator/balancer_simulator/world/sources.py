@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Final, Protocol
@@ -13,7 +14,7 @@ from simpy import Environment
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Closed, Kind, OnOff, Open, Poisson
+from balancer_simulator.scenario.workload import Arrivals, Bulk, Closed, Kind, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import Entry, after, placer
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
@@ -23,6 +24,7 @@ __all__ = ["ClosedSource", "OpenSource", "Submit", "TaskSource", "demand_of", "d
 # How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
 # time too. Without it, a worker that does not think would ask for ever at one instant.
 _RECOIL_S: Final = 0.001
+_LEAST_PATIENCE_S: Final = 1e-6  # as the least `acquire_timeout_s`
 
 Submit = Callable[[Task], None]
 """Takes a task that has just come."""
@@ -64,6 +66,12 @@ def demand_of(kind: Kind, again: Callable[[np.random.Generator], float] | None =
     return Demand(kind.name, request, kind.priority, kind.acquire_timeout_s or math.inf, kind.used_tokens, again)
 
 
+def _impatient(demand: Demand, patience: Distribution, rng: np.random.Generator, block: int) -> Iterator[Demand]:
+    """Yield the demand of each task, with its own patience."""
+    for timeout_s in durations(patience, rng, block):
+        yield replace(demand, timeout_s=max(timeout_s, _LEAST_PATIENCE_S))
+
+
 def drawn_once(distribution: Distribution, rng: np.random.Generator) -> float:
     """Return one duration, in seconds."""
     return float(distribution.of(rng.random(1))[0])
@@ -82,9 +90,16 @@ def mixture(
         recorded: index of each task's kind; none: they are drawn by their shares.
     """
     kinds = scenario.requests.kinds
+
+    def demands(number: int, kind: Kind) -> Iterator[Demand]:
+        demand = demand_of(kind, partial(drawn_once, kind.work or scenario.work))
+        if kind.patience is None:
+            return repeat(demand)
+        return _impatient(demand, kind.patience, streams.numbers(Purpose.PATIENCE, *which, number), block)
+
     pairs = [
         zip(
-            repeat(demand_of(kind, partial(drawn_once, kind.work or scenario.work))),
+            demands(number, kind),
             durations(kind.work or scenario.work, streams.numbers(Purpose.WORK, *which, number), block),
             strict=False,
         )
@@ -205,11 +220,27 @@ def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
     match workload:
         case Poisson(rate_per_s=rate):
             rng = streams.numbers(Purpose.ARRIVALS)
+            if workload.bulk is not None:
+                return _in_bulk(workload.bulk, rate, streams)
             return endless(lambda count: rng.exponential(1 / rate, count))
         case OnOff():
             return _bursts(workload, streams)
         case Arrivals(at_s=at_s):
             return (later - earlier for earlier, later in zip([0.0, *at_s], at_s, strict=False))
+
+
+def _in_bulk(bulk: Bulk, rate: float, streams: Streams) -> Iterator[float]:
+    """Yield a Poisson gap before each bulk, and none within it."""
+    gaps, rng = streams.numbers(Purpose.ARRIVALS), streams.numbers(Purpose.BULK)
+
+    def sizes(count: int) -> Floats:
+        found = rng.geometric(1 / bulk.mean, count) if bulk.mean else rng.choice(bulk.sizes, count)
+        return found.astype(float)
+
+    every_s = bulk.mean_size / rate
+    for gap_s, size in zip(endless(lambda count: gaps.exponential(every_s, count)), endless(sizes), strict=False):
+        yield gap_s
+        yield from repeat(0.0, int(size) - 1)
 
 
 def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:

@@ -32,7 +32,11 @@ class Purpose(IntEnum):
     AGAIN = 11
     BLOCKS = 12
     CLUSTER = 13
-    LATE = 15
+    BULK = 14
+    PATIENCE = 15
+    VACATIONS = 16
+    RETRIALS = 17
+    LATE = 18
 
 
 class Streams:

@@ -47,6 +47,7 @@ class Demand:
         timeout_s: how long it waits for an endpoint; inf: for ever.
         used_tokens: tokens of a quota that its answer reports; None: it reports none.
         again: draws the work of a further call, if that does not belong to the request.
+        returns: how often its client has come back with it, see `run.attempts.Orbit`.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Demand:
     timeout_s: float
     used_tokens: int | None = None
     again: Callable[[np.random.Generator], float] | None = field(default=None, compare=False)
+    returns: int = 0
 
 
 class Worker:

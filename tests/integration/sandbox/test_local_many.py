@@ -92,6 +92,38 @@ def test_time_runs_out_for_one_input_and_not_for_the_next(bare: LocalExecutor, l
     assert 0.05 <= second.time_s < 1.0
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sys\nbefore = 'fractions' in sys.modules\nimport fractions\nprint(before)",
+        "import sys\nbefore = 'fractions' in sys.modules\nfrom fractions import Fraction as F\nprint(before)",
+    ],
+)
+def test_what_a_program_imports_is_imported_once_for_all_inputs(bare: LocalExecutor, source: str) -> None:
+    ended = many(bare, Program("python", source), [BatchedInput(b"")] * 2)
+    assert [each.stdout for each in ended] == [b"True\n"] * 2
+
+
+@pytest.mark.parametrize(
+    ("source", "ends"),
+    [
+        ("print(1", (1, b"")),
+        ("print(0)\nimport no_such_module_1", (1, b"0\n")),
+        ("print(0)\nfrom .main import x", (1, b"0\n")),
+        ("import random\nprint(0)\nrandom.nothing", (1, b"0\n")),
+        ("import sys\nsys.stdout.write('0')\nimport this", (0, None)),
+    ],
+    ids=str,
+)
+def test_a_program_that_cannot_be_prepared_ends_as_it_does_alone(
+    bare: LocalExecutor, source: str, ends: tuple[int, bytes | None]
+) -> None:
+    program = Program("python", source)
+    for ended in many(bare, program, [BatchedInput(b"")] * 2):
+        assert ended.exit_code == bare.run(program, b"", Limits(), {}).exit_code == ends[0]
+        assert ends[1] in (None, ended.stdout)
+
+
 @CPP
 def test_after_three_inputs_without_an_end_the_rest_is_left(bare: LocalExecutor) -> None:
     program = Program("cpp", "int main() { for (volatile int i = 0;; i++); }")

@@ -17,6 +17,7 @@ from balancer import AsyncBalancedTransport, BalancedTransport, Endpoint, Pool, 
 from balancer.core.events import Ended
 from balancer.testing.exchange import Exchange, Fault, head_of
 from balancer.testing.faults import FAULTS, FaultProxy
+from balancer.transports.clients import openai_http
 from tests.model_server import ModelServer, model_server
 
 __all__ = ["CLIENTS", "FAULTS_MET", "Client", "Met", "meet", "quick_retries"]
@@ -107,7 +108,7 @@ class Client:
                         answer.read()
                         return _told(answer)
                     return "".join(answer.iter_text()) if answer.status_code == 200 else str(answer.status_code)
-            client = openai.OpenAI(base_url="http://pool/v1", api_key="none", http_client=http)
+            client = openai.OpenAI(base_url="http://pool/v1", api_key="none", http_client=http, **RETRIES)
             answer = client.chat.completions.create(**self._body)  # type: ignore[call-overload]
             return "".join(map(_word, answer)) if self.streams else _whole(answer)
 
@@ -122,7 +123,7 @@ class Client:
                     if answer.status_code != 200:
                         return str(answer.status_code)
                     return "".join([piece async for piece in answer.aiter_text()])
-            client = openai.AsyncOpenAI(base_url="http://pool/v1", api_key="none", http_client=http)
+            client = openai.AsyncOpenAI(base_url="http://pool/v1", api_key="none", http_client=http, **RETRIES)
             answer = await client.chat.completions.create(**self._body)  # type: ignore[call-overload]
             return "".join([_word(each) async for each in answer]) if self.streams else _whole(answer)
 
@@ -147,9 +148,10 @@ def _whole(answer: Any) -> str:
     return str(answer.choices[0].message.content)
 
 
+RETRIES: dict[str, Any] = {} if openai_http() is httpx2 else {"max_retries": 0}
 CLIENTS = [
     Client(kind, over, later, streams)
-    for kind, over in (("httpx2", httpx2), ("httpx", httpx), ("OpenAI", httpx2))
+    for kind, over in (("httpx2", httpx2), ("httpx", httpx), ("OpenAI", openai_http()))
     for later in (False, True)
     for streams in (False, True)
 ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing import Feedback, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.proposal_batches import GeneratorRecord, batch_size, shares
@@ -151,6 +151,38 @@ class Learner:
 
     def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
         return self.propose(problem, rng, budget)
+
+
+class Searcher:
+    """Finds a number in each round for all survivors, if none was found before it, and says so."""
+
+    def __init__(self, name: str, first: int) -> None:
+        self.name = name
+        self._numbers = itertools.count(first)
+        self.left: list[list[str]] = []
+        self._toolbox: Toolbox | None = None
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        self._toolbox = toolbox
+        return self
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
+        return ()
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        assert self._toolbox is not None
+        left = [each.name for each in feedback.survivors if each.name not in self._toolbox.found]
+        self.left.append(left)
+        self._toolbox.found.update(left)
+        return [Proposal(b"%d" % next(self._numbers), Origin(self.name, ""))]
+
+
+def test_in_each_round_the_first_search_looks_for_all_survivors(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: True)
+    first, second = Searcher("first", 100), Searcher("second", 200)
+    judged(Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), first, second)))
+    assert first.left == [["right after all"]] * 2
+    assert second.left == [[]] * 2
 
 
 def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: Validated) -> None:

@@ -3,17 +3,18 @@
 import asyncio
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 
 import balancer
-from balancer import Endpoint
+from balancer import BalancerError, Endpoint
+from balancer.transports.clients import openai_http
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
 _ASKS: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "count"}]}
 _BODY = b'{"id":"x","object":"chat.completion","created":0,"model":"m","choices":[]}'
 _JSON = {"Content-Type": "application/json", "Content-Length": str(len(_BODY))}
+_HTTP = openai_http()
 _LATER = pytest.mark.parametrize("later", [False, True], ids=["threads", "tasks"])
 
 
@@ -39,7 +40,7 @@ def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.
     monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere/")
     key = Endpoint("http://b/v1/", name="b", headers={"Authorization": "Bearer sk-b"})
     pool, _ = pool_of("a", key)
-    inner = Inner(httpx2, {"a": [Reply(503)], "b": [_said()]})
+    inner = Inner(_HTTP, {"a": [Reply(503)], "b": [_said()]})
     assert _ask(pool, inner, later=later).model == "m"
     sent = [(str(request.url), request.headers["Authorization"]) for _, _, request in inner.sent]
     assert sent == [("http://a/v1/chat/completions", "Bearer none"), ("http://b/v1/chat/completions", "Bearer sk-b")]
@@ -48,22 +49,22 @@ def test_the_key_in_the_environment_is_nobodys(later: bool, monkeypatch: pytest.
 @_LATER
 def test_three_tries_are_three(later: bool) -> None:
     pool, ends = pool_of("a", "b")
-    inner = Inner(httpx2, {"a": [Reply(503)], "b": [httpx2.ReadTimeout("late")]})
+    inner = Inner(_HTTP, {"a": [Reply(503)], "b": [_HTTP.ReadTimeout("late")]})
     with pytest.raises(openai.InternalServerError):
         _ask(pool, inner, later=later)
     assert inner.hosts == ["a", "b", "a"]
-    inner.script["a"] = [httpx2.ConnectError("refused")]
+    inner.script["a"] = [_HTTP.ConnectError("refused")]
     with pytest.raises(openai.APIConnectionError, match="Connection error: refused") as told:
         _ask(pool, inner, later=later)
-    assert isinstance(told.value.__cause__, httpx2.ConnectError)
+    assert isinstance(told.value.__cause__, _HTTP.ConnectError)
     assert (len(inner.sent), len(ends)) == (6, 6)
 
 
 @_LATER
-@pytest.mark.parametrize("fails", [Reply(503), httpx2.ReadError("broke")], ids=["a 503", "a reset"])
+@pytest.mark.parametrize("fails", [Reply(503), _HTTP.ReadError("broke")], ids=["a 503", "a reset"])
 def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later: bool, fails: Any) -> None:
     pool, _ = pool_of("a", "b")
-    inner = Inner(httpx2, {"a": [fails], "b": [_said()]})
+    inner = Inner(_HTTP, {"a": [fails], "b": [_said()]})
     with pytest.raises((openai.InternalServerError, openai.APIConnectionError)):
         _ask(pool, inner, later=later, resend="unsent")
     assert inner.hosts == ["a"]
@@ -72,18 +73,18 @@ def test_what_must_not_be_sent_twice_is_not_sent_by_the_client_either(later: boo
 @_LATER
 def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bool) -> None:
     pool, _ = pool_of("a")
-    inner = Inner(httpx2, {"a": [_said()]})
-    short = {"timeout": httpx2.Timeout(5.0, pool=0.01)}
+    inner = Inner(_HTTP, {"a": [_said()]})
+    short = {"timeout": _HTTP.Timeout(5.0, pool=0.01)}
     with pool.lease(), pytest.raises(openai.APITimeoutError) as told:
         _ask(pool, inner, later=later, client=short)
-    assert isinstance(told.value.__cause__, httpx2.PoolTimeout)
+    assert isinstance(told.value.__cause__, _HTTP.PoolTimeout)
     assert (inner.sent, pool.stats().timed_out) == ([], 1)
 
 
 @_LATER
 def test_settings_of_the_transport_go_to_it(later: bool) -> None:
     pool, _ = pool_of("a", Endpoint("http://b/", name="b", labels=frozenset({"gpu"})))
-    inner = Inner(httpx2, {"b": [_said()]})
+    inner = Inner(_HTTP, {"b": [_said()]})
     assert _ask(pool, inner, later=later, labels={"gpu"}, key=balancer.prompt_key()).model == "m"
 
 
@@ -99,7 +100,7 @@ def test_settings_of_the_client_go_to_that_one(later: bool) -> None:
         seen.append(request.extensions["timeout"]["read"])
         return _said()
 
-    assert _ask(pool, Inner(httpx2, {"a": [look]}), later=later, timeout=7.0).model == "m"
+    assert _ask(pool, Inner(_HTTP, {"a": [look]}), later=later, timeout=7.0).model == "m"
     assert seen == [7.0]
 
 
@@ -124,7 +125,7 @@ def test_what_neither_takes_is_told_by_name(later: bool, wrong: dict[str, Any], 
 
 def test_a_prompts_beginning_chooses_the_server() -> None:
     pool, _ = pool_of("a", "b", "c", strategy="rendezvous", seed=1)
-    inner = Inner(httpx2, {host: [_said()] for host in "abc"})
+    inner = Inner(_HTTP, {host: [_said()] for host in "abc"})
     with balancer.openai(pool, inner=inner, key=balancer.prompt_key(10)) as client:
         for system in ("first system prompt", "second system prompt", "third system prompt", "some other"):
             for question in ("1", "2", "3"):
@@ -134,3 +135,10 @@ def test_a_prompts_beginning_chooses_the_server() -> None:
     together = [set(hosts[at : at + 3]) for at in range(0, len(hosts), 3)]
     assert all(len(each) == 1 for each in together)
     assert len(set.union(*together)) > 1
+
+
+def test_a_version_with_another_http_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "DEFAULT_TIMEOUT", 600.0)
+    pool, _ = pool_of("a")
+    with pytest.raises(BalancerError, match=r"^openai \S+ sends its requests by neither httpx2 nor httpx, .* install"):
+        balancer.openai(pool)

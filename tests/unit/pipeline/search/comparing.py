@@ -79,6 +79,7 @@ class Bench:
 
     comparer: Comparing
     aim: AimSettings = field(default_factory=AimSettings)
+    found: set[str] = field(default_factory=set)
 
 
 class Ticking:

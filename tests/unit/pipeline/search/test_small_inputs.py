@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs
+from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal
 from balancer.program import Execution
@@ -153,6 +154,23 @@ def test_each_survivor_gets_an_input_that_tells_it_apart(plugin: Any) -> None:
     assert all(each.origin.generator == plugin.name and not each.sample for each in found)
     for does in (total_of_different, crash_on_descent):
         assert any(does(each.data) != total(each.data) for each in found)
+
+
+@pytest.mark.parametrize("plugin", [ExhaustivePlugin(), StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
+def test_a_survivor_for_which_another_search_has_found_an_input_is_left_out(plugin: Any) -> None:
+    comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent})
+    assert refined(plugin, Bench(comparer, found={"set", "descent"}), *LISTS) == []
+    assert comparer.runs == 0
+
+
+@BOTH
+def test_a_search_tells_the_others_for_whom_it_has_found_an_input(plugin: Any) -> None:
+    comparer = Comparing({"sum": total}, {"set": total_of_different, "descent": crash_on_descent, "right": total})
+    bench = Bench(comparer, AimSettings(runs=4000), found={"descent"})
+    found = refined(plugin, bench, *LISTS)
+    assert len(found) == 1
+    assert total_of_different(found[0].data) != total(found[0].data)
+    assert bench.found == {"descent", "set"}
 
 
 @pytest.mark.sampled(1)
