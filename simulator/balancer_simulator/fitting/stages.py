@@ -95,10 +95,10 @@ def stages_of(attempts: Sequence[Attempt], at_once: int) -> PipelineStages:
     room_s = _room_s(problems, at_once)
     stages = []
     for key in keys:
-        mine = {name: calls[key] for name, calls in parts.items() if key in calls}
-        since_s = {name: _since_s(key, parts[name], room_s.get(name)) for name in mine}
-        late_s = [max(0.0, mine[name][0].asked_s - at_s) for name, at_s in since_s.items() if at_s is not None]
-        stages.append(_stage(key, list(mine.values()), late_s))
+        there = {name: calls[key] for name, calls in parts.items() if key in calls}
+        since_s = {name: _since_s(key, parts[name], room_s.get(name)) for name in there}
+        late_s = [max(0.0, there[name][0].asked_s - at_s) for name, at_s in since_s.items() if at_s is not None]
+        stages.append(_stage(key, list(there.values()), late_s))
     counts = {name: tuple(len(mine.get(key, ())) for key in keys) for name, mine in parts.items()}
     return PipelineStages(tuple(stages), counts)
 

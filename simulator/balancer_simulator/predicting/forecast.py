@@ -62,8 +62,8 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
     latest = sorted((staged or trace).attempts, key=lambda each: each.granted_s)[-_LATEST:]
     fit = fit_trace(replace(trace, attempts=latest))
     rng = np.random.default_rng(seed)
-    rest = _Staged.of(fit, staged, left) if staged else None
-    rest = rest or _Even(fit, left.at_once)
+    by_stages = _StagedRest.of(fit, staged, left) if staged else None
+    rest: _StagedRest | _EvenRest = by_stages or _EvenRest(fit, left.at_once)
     each_s = ended / max(1, left.done)  # calls of a unit
     samples = [_sample([units * each_s for units in guess], left.at_once, rng) for guess in left.left]
     scenarios = [_scenario(fit, rest.workload(sample, rng), left.at_once, rng) for sample in samples]
@@ -77,7 +77,7 @@ def forecast_trace(trace: Trace, left: WorkLeft, *, seed: int = 1) -> Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class _ProblemsLeft:
     """Representative problems: their places among those left, the calls of each, and how many times they are all."""
 
     places: list[int]
@@ -85,7 +85,7 @@ class _Sample:
     times: float
 
 
-def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> _Sample:
+def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> _ProblemsLeft:
     """Return representative problems, in their order, with whole numbers of calls.
 
     Of many problems some are taken in full size; those of less than a call have none or one, by chance. Of few large
@@ -98,11 +98,11 @@ def _sample(calls: list[float], at_once: int, rng: np.random.Generator) -> _Samp
     taken = np.sort(order[: max(least, int(np.searchsorted(sums, _MOST)) + 1)])
     taken = taken[sizes[taken] > 0]
     if not len(taken):
-        return _Sample([0], [1.0], max(1.0, float(sizes.sum())))
+        return _ProblemsLeft([0], [1.0], max(1.0, float(sizes.sum())))
     some = sizes[taken]
     part = min(1.0, _MOST / max(1.0, float(some.sum())))
     some = np.maximum(1.0, np.round(part * some))
-    return _Sample(taken.tolist(), some.tolist(), max(1.0, float(sizes.sum())) / float(some.sum()))
+    return _ProblemsLeft(taken.tolist(), some.tolist(), max(1.0, float(sizes.sum())) / float(some.sum()))
 
 
 def _scenario(fit: Fit, workload: dict[str, Any], at_once: int, rng: np.random.Generator) -> Scenario:
@@ -114,13 +114,13 @@ def _scenario(fit: Fit, workload: dict[str, Any], at_once: int, rng: np.random.G
 
 
 @dataclass(frozen=True, slots=True)
-class _Even:
+class _EvenRest:
     """The rest as problems with callers that pause: by Little's law, as many calls are under way as in the past."""
 
     fit: Fit
     at_once: int
 
-    def workload(self, sample: _Sample, rng: np.random.Generator) -> dict[str, Any]:
+    def workload(self, sample: _ProblemsLeft, rng: np.random.Generator) -> dict[str, Any]:
         """Return the workload of these problems."""
         callers, pause_s = self.fit.equivalent_callers(self.at_once)
         stage: dict[str, Any] = {"name": "rest", "tasks": 1, "workers": callers}
@@ -134,14 +134,14 @@ class _Even:
     def stretch(self, rng: np.random.Generator) -> float:
         """Return the duration of the past relative to its simulation; 1 if unknown."""
         share = max(1.0, self.fit.asked / self.at_once)
-        past = _Sample(list(range(self.at_once)), [share] * self.at_once, 1.0)
+        past = _ProblemsLeft(list(range(self.at_once)), [share] * self.at_once, 1.0)
         scenarios = [_scenario(self.fit, self.workload(past, rng), self.at_once, rng) for _ in range(_COMPARED)]
         ends_s = _ends_s(scenarios, self.fit.strategy)
         return 1.0 if np.isnan(ends_s).any() else float(self.fit.prepared.lasts_s / np.median(ends_s))
 
 
 @dataclass(frozen=True, slots=True)
-class _Staged:
+class _StagedRest:
     """The rest as problems that go through the stages that were seen.
 
     Attributes:
@@ -158,7 +158,7 @@ class _Staged:
     at_once: int
 
     @classmethod
-    def of(cls, fit: Fit, trace: Trace, left: WorkLeft) -> "_Staged | None":
+    def of(cls, fit: Fit, trace: Trace, left: WorkLeft) -> "_StagedRest | None":
         """Return the rest of a trace whose kinds are stages; None if too few problems are over."""
         found = stages_of(trace.attempts, left.at_once)
         none = (0,) * len(found.stages)
@@ -170,7 +170,7 @@ class _Staged:
             return None
         return cls(fit, found, begun, over, left.at_once)
 
-    def workload(self, sample: _Sample, rng: np.random.Generator) -> dict[str, Any]:
+    def workload(self, sample: _ProblemsLeft, rng: np.random.Generator) -> dict[str, Any]:
         """Return the workload of these problems: each has its calls in the stages that come after those it has done."""
         counts = []
         for place, calls in zip(sample.places, sample.calls, strict=True):
