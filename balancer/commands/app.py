@@ -87,10 +87,19 @@ def _options(
 
 
 def trace(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A trace, a log or a CSV.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="A trace, a log or a CSV. Of a rotated log: all its files.", show_default=False
+        ),
+    ],
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="WHAT", help="What wrote FILE, if it is no trace: nginx, haproxy or csv."),
+        typer.Option(
+            "--from",
+            metavar="WHAT",
+            help="What wrote FILE, if it is no trace. Default: found by its content. A table needs csv.",
+        ),
     ] = None,
     log_format: Annotated[
         str | None,
@@ -100,6 +109,10 @@ def trace(
         list[str] | None,
         typer.Option("--column", metavar="FIELD=NAME", help="A field and its CSV column. May be repeated."),
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -108,10 +121,10 @@ def trace(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Summarise the trace FILE, or make a trace from a log of nginx or haproxy, or from a CSV."""
+    """Summarise the trace FILE, or make a trace from a log of a proxy or a model server, or from a CSV."""
     from balancer.commands.trace import trace_data, trace_lines
 
-    found = trace_data(file, source=source, log_format=log_format, columns=column or (), out=out)
+    found = trace_data(files, source=source, log_format=log_format, columns=column or (), zone=zone, out=out)
     if as_json:
         print_json(found)
     else:

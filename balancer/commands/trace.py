@@ -1,56 +1,126 @@
 """`balancer trace`: a summary of a trace, and conversion of other programs' logs into one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from balancer.errors import ConfigError
 from balancer.observing.traces.files import Trace, read_trace, write_trace
-from balancer.observing.traces.importers import NGINX_FORMAT, from_csv, from_haproxy, from_nginx
-from balancer.observing.traces.rows import Attempt
-from balancer.observing.traces.summary import summary_lines, summary_of
+from balancer.observing.traces.histograms import histogram_lines, histograms_of, looks_like_metrics
+from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, from_csv, import_logs, lines_in
+from balancer.observing.traces.summary import NOT_IMPORTED, summary_lines, summary_of
 from balancer.values.wording import did_you_mean
 
 __all__ = ["trace_data", "trace_lines"]
 
-_SOURCES: Final = ("nginx", "haproxy", "csv")
+_SOURCES: Final = (*FORMATS, "csv", "prometheus")
+_OWN: Final = (b'{"row"', b"SQLite format 3", b"PAR1")  # how the files of `read_trace` begin
+_WITH_COLUMNS: Final = ("csv", "envoy-json", "caddy")
+_COMBINED: Final = re.compile(r'\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (?:\d+|-)(?: "|\n|$)')
+_LOOKED_AT: Final = 2**16  # characters
 
 
 def trace_data(
-    path: Path, *, source: str | None, log_format: str | None, columns: Sequence[str], out: Path | None
+    paths: Sequence[Path],
+    *,
+    source: str | None,
+    log_format: str | None,
+    columns: Sequence[str],
+    zone: str | None,
+    out: Path | None,
 ) -> dict[str, Any]:
-    """Return the summary of the trace or log at `path`. Write it as a trace to `out`, if given.
+    """Return the summary of the trace or log at `paths`. Write it as a trace to `out`, if given.
+
+    Of histograms of Prometheus, return what they say. They are no trace.
 
     Raises:
         ConfigError: a file cannot be read or written, or options do not fit together.
     """
+    _check(source, log_format, columns)
+    path, begins = paths[0], _beginning(paths[0])
+    if source == "prometheus" or (source is None and looks_like_metrics(begins)):
+        if out is not None:
+            raise ConfigError("--out: histograms have no single calls, so they are no trace; leave it out")
+        return histograms_of("\n".join(lines_in(path)), str(path))
+    if source == "csv":
+        return _table(path, _columns_of(columns), out)
+    if source is not None or begins:
+        options = LogOptions(_zone_of(zone), log_format, _columns_of(columns))
+        log = import_logs(paths, source, options)
+        if log is not None:
+            return {**_written(log.trace, paths, out), **_said(log)}
+        if _COMBINED.match(begins):
+            raise ConfigError(
+                f"{path}: is an access log in the combined format, which names no upstream server; add "
+                "$upstream_addr and times to the log_format, and name it with --from nginx --format"
+            )
+    for option, given in (("--format", log_format), ("--column", columns), ("--zone", zone)):
+        if given:
+            raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
+    if len(paths) > 1:
+        raise ConfigError(f"{paths[1]}: several files can be read of a log only; give one trace")
+    return _written(read_trace(path), paths, out)
+
+
+def trace_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the text lines of what `trace_data` returned."""
+    return histogram_lines(found) if "histograms" in found else summary_lines(found)
+
+
+def _check(source: str | None, log_format: str | None, columns: Sequence[str]) -> None:
     if source is None:
-        for option, given in (("--format", log_format), ("--column", columns)):
-            if given:
-                raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
-        return _written(read_trace(path), path, out)
+        return
     if source not in _SOURCES:
         raise ConfigError(
             f"--from: found {source!r}{did_you_mean(source, _SOURCES)}; allowed are {', '.join(_SOURCES)}"
         )
     if log_format and source != "nginx":
         raise ConfigError(f"--format: it needs --from nginx; leave it out for {source}")
-    if columns and source != "csv":
-        raise ConfigError(f"--column: it needs --from csv; leave it out for {source}")
+    if columns and source not in _WITH_COLUMNS:
+        raise ConfigError(f"--column: it needs --from csv, envoy-json or caddy; leave it out for {source}")
+
+
+def _beginning(path: Path) -> str:
+    """Return the first characters of a log, or of what is packed in it; nothing of a trace, or of what is no file."""
     try:
-        with path.open(encoding="utf-8", errors="replace", newline="" if source == "csv" else None) as file:
-            left_out: list[int] = []
-            attempts = list(_attempts(file, source, log_format or NGINX_FORMAT, _columns_of(columns), path, left_out))
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            if file.read(16).startswith(_OWN):
+                return ""
+        text = ""
+        for line in lines_in(path):
+            text += f"{line[:_LOOKED_AT]}\n"
+            if len(text) > _LOOKED_AT:
+                break
+    except (ConfigError, OSError, ValueError):  # ValueError: a path with a NUL
+        return ""
+    return text
+
+
+def _said(log: ImportedLog) -> dict[str, Any]:
+    return {
+        "format": log.format, "left_out": log.left_out.total(), "left_out_kinds": dict(sorted(log.left_out.items())),
+        "notes": dict(sorted(log.notes.items())), "unread": log.unread, "first_unread": log.first_unread,
+    }  # fmt: skip
+
+
+def _table(path: Path, columns: dict[str, str], out: Path | None) -> dict[str, Any]:
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            attempts = list(from_csv(file, columns, name=str(path)))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     runs = dict.fromkeys(each.run for each in attempts)
-    return {**_written(Trace(attempts=attempts, ended=set(runs)), path, out), "left_out": len(left_out)}
+    return {**_written(Trace(attempts=attempts, ended=set(runs)), [path], out), **NOT_IMPORTED}
 
 
-def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
-    """Write `trace`, read from `path`, to `out` if given, and return its summary."""
+def _written(trace: Trace, paths: Sequence[Path], out: Path | None) -> dict[str, Any]:
+    """Write `trace`, read from `paths`, to `out` if given, and return its summary."""
     if out is not None:
-        if out.exists() and out.samefile(path):
+        if out.exists() and any(path.exists() and out.samefile(path) for path in paths):
             raise ConfigError(f"--out: {out}: is the input file; choose another path")
         try:
             write_trace(trace, out)
@@ -59,19 +129,11 @@ def _written(trace: Trace, path: Path, out: Path | None) -> dict[str, Any]:
     return summary_of(trace)
 
 
-def trace_lines(found: dict[str, Any]) -> Iterator[str]:
-    """Yield the text lines of what `trace_data` returned."""
-    return summary_lines(found)
-
-
-def _attempts(
-    file: Any, source: str, log_format: str, columns: dict[str, str], path: Path, left_out: list[int]
-) -> Iterator[Attempt]:
-    if source == "nginx":
-        return from_nginx(file, log_format, name=str(path), left_out=left_out)
-    if source == "haproxy":
-        return from_haproxy(file, name=str(path), left_out=left_out)
-    return from_csv(file, columns, name=str(path))
+def _zone_of(name: str | None) -> ZoneInfo | None:
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ConfigError(f"--zone: found {name!r}; it must be a time zone, e.g. UTC or Europe/Berlin") from None
 
 
 def _columns_of(given: Sequence[str]) -> dict[str, str]:

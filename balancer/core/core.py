@@ -439,8 +439,8 @@ class Core:
         if not self.waiters.size:  # else the shell calls `tick` in time: it may end waits
             if now >= self.due_s:
                 self.tick(now)
-            elif not self._attended:  # the last waiter has gone
-                self._look_at_the_clock()
+            elif not self._attended:
+                self.plain_until_s = self.due_s  # the last waiter has gone
         elif request.open and self.waiters.asked(request) and not self.admission.any:
             return None  # a free slot would have gone to those who ask for the same
         if not self.admission.any:

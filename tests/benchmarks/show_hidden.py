@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from balancer_simulator import CrashRepair, EndpointModel, Exponential, Lognormal, Scenario, SlowSpells, fit_trace
 from balancer_simulator.fitting.fit import Fit
-from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.world.fleet import spell_effects
 from balancer_simulator.world.streams import Purpose, Streams
@@ -163,10 +162,11 @@ def findings(truth: Truth) -> Iterator[Finding]:
     if workers:
         yield Finding("callers", workers, workers, getattr(fitted.workload, "workers", None))
     url_of = {member.name: member.url for member in fit.members}
+    told = {member.name for member in fit.members if member.source in ("told", "waits")}
     for number, (url, model) in enumerate(truth.scenario.by_url.items()):
         found = fitted.by_url[url_of[url]]
         if truth.proxy:
-            known = found.capacity if found.capacity < NO_LIMIT else None
+            known = found.capacity if url in told else None
             yield Finding("capacity", model.capacity, model.capacity, known)
         assert model.service
         assert found.service

@@ -697,7 +697,7 @@ def test_an_access_log_of_nginx() -> None:
         "1002.000 404 0.001 - -\n",
     ]
     one, *two = from_nginx(log)
-    assert (one.asked_s, one.granted_s, one.ended_s) == pytest.approx((1000.0, 1000.1, 1000.5))
+    assert (one.asked_s, one.granted_s, one.ended_s) == pytest.approx((1000.1, 1000.1, 1000.5))
     assert (one.endpoint, one.host, one.outcome) == ("10.0.0.1:80", "10.0.0.1", "success")
     assert [(each.endpoint, each.outcome, each.task) for each in two] == [
         ("10.0.0.1:80", "failure", "line 2"),

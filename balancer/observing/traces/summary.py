@@ -4,14 +4,19 @@ Open calls are in no mean or quantile of times; they are counted separately.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil, fsum
-from typing import Any
+from typing import Any, Final
 
 from balancer.observing.traces.files import Trace
 from balancer.observing.traces.rows import Attempt
 
-__all__ = ["summary_lines", "summary_of"]
+__all__ = ["NOT_IMPORTED", "summary_lines", "summary_of"]
+
+NOT_IMPORTED: Final[Mapping[str, Any]] = {
+    "format": None, "left_out": 0, "left_out_kinds": {}, "notes": {}, "unread": 0, "first_unread": [],
+}  # fmt: skip
+"""What a summary says of a log, for a trace that is no log."""
 
 _MOST = 20  # ejections, and rests, in the text
 _OUT = frozenset({"ejected", "rested", "spent"})
@@ -30,7 +35,7 @@ def summary_of(trace: Trace) -> dict[str, Any]:
         "lasts_s": fsum(_length_s(mine) for mine in _by(attempts, "run").values()),
         "lost": trace.lost,
         "cut": trace.cut,
-        "left_out": 0,
+        **NOT_IMPORTED,
         **_figures(attempts),
         "tasks": len({(each.run, each.task) for each in attempts if each.task is not None}),
         "endpoints": {name: {**_figures(by_endpoint.get(name, [])), "out_s": out_s.get(name, 0.0)} for name in names},
@@ -61,11 +66,28 @@ def summary_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "a run has no end: it was killed or is still running; calls in flight may be missing"
     if found["cut"]:
         yield "an incomplete line was left out"
-    if found["left_out"]:
-        lines = "1 line" if found["left_out"] == 1 else f"{found['left_out']} lines"
-        yield f"{lines} without an upstream server: left out"
+    yield from _log_lines(found)
     if found["lost"]:
         yield f"{found['lost']} rows were lost: the writer did not keep up"
+
+
+def _log_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what is to be said of the lines of a log."""
+    if found["format"] is not None:
+        yield f"read as a log of {found['format']}"
+    for kind, count in found["left_out_kinds"].items():
+        yield f"{_count(count, 'line')} {kind}: left out"
+    for said, count in found["notes"].items():
+        yield f"{said}: {count}"
+    if found["unread"]:
+        yield f"{_count(found['unread'], 'line')} could not be read:"
+        yield from (f"  {each}" for each in found["first_unread"])
+    if found["unread"] > len(found["first_unread"]):
+        yield f"  and {found['unread'] - len(found['first_unread'])} more"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _times_out(trace: Trace, kind: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,216 @@
+"""Log lines of other programs: what a reader of a format gets, gives and says of lines that it leaves out.
+
+A reader takes from a line only times, endpoints, sizes and outcomes. Paths, queries, headers and clients stay out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any, Final, Literal
+
+from balancer.observing.traces.rows import Attempt, Happening
+from balancer.values.redaction import in_one_line, plain_name
+
+__all__ = [
+    "NOWHERE",
+    "OTHER_SERVER",
+    "RUN",
+    "EndpointHealth",
+    "LeftOut",
+    "LogFormat",
+    "LogOptions",
+    "LogReader",
+    "address_of",
+    "call",
+    "instant_of",
+    "outcome_of",
+    "retry",
+    "shown_line",
+]
+
+RUN: Final = "imported"
+NOWHERE: Final = "without an upstream server"
+OTHER_SERVER: Final = "calls with retries at a server that the log does not name"
+
+Row = Attempt | Happening
+
+
+class LeftOut(Exception):
+    """A line is understood, but is neither a call nor an event of an endpoint.
+
+    The text says of which kind such lines are, so that "3 lines" can stand before it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """How to read a log.
+
+    Attributes:
+        zone: of times without one; None: that of this machine.
+        log_format: nginx's `log_format`; None: the default.
+        columns: for fields of an attempt, or operators of Envoy: the name of the column or key that has it.
+    """
+
+    zone: tzinfo | None = None
+    log_format: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+class LogReader:
+    """Reads the lines of one log, in their order.
+
+    Attributes:
+        notes: what else is to be said, and how often.
+    """
+
+    def __init__(self, options: LogOptions) -> None:
+        self.options = options
+        self.notes: Counter[str] = Counter()
+
+    def read(self, item: Any) -> Iterable[Row]:
+        """Return the rows of a line: a text, or the object of a line of JSON, or a row of a table.
+
+        Raises:
+            LeftOut: it has none.
+            ValueError, LookupError, TypeError, AttributeError, OverflowError: it is no line of this format.
+        """
+        raise NotImplementedError
+
+    def rest(self) -> Iterable[Row]:
+        """Return the rows that are known only at the end of the log."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogFormat:
+    """A format of logs.
+
+    Attributes:
+        name: the word for `--from`.
+        shape: what `reader` and `looks` get: lines, objects of JSON, or rows of a table with a heading.
+        looks: whether a line, an object or a row seems to be of this format.
+        reader: makes a reader for one log.
+        expects: what a line has to be, for errors.
+    """
+
+    name: str
+    shape: Literal["lines", "json", "csv"]
+    looks: Callable[[Any], bool]
+    reader: Callable[[LogOptions], LogReader]
+    expects: str
+
+
+def call(
+    endpoint: str, asked_s: float, ended_s: float, outcome: str | None, *, granted_s: float | None = None, **more: Any
+) -> Attempt:
+    """Return the row of a call. Times are put in order: a log rounds each for itself."""
+    granted_s = max(asked_s, asked_s if granted_s is None else granted_s)
+    if not endpoint or len(endpoint) > 1000:
+        raise ValueError("it has no name of an endpoint")
+    return Attempt(RUN, 0, asked_s, granted_s, max(ended_s, granted_s), endpoint, outcome=outcome, **more)
+
+
+def retry(at_s: float, endpoint: str | None) -> Happening:
+    """Return the event of a retry."""
+    return Happening(RUN, at_s, "retried", endpoint)
+
+
+class EndpointHealth:
+    """The health of endpoints by the notices of their proxy, as events of a trace.
+
+    A notice that changes nothing gives no event. An ejection has no length, because it lasts until a later notice.
+    """
+
+    def __init__(self) -> None:
+        self._down: set[str] = set()
+        self._away: dict[str, set[str]] = {}
+
+    def down(self, name: str, at_s: float, why: str | None = None) -> Iterator[Happening]:
+        """The proxy found an endpoint dead, and sends it nothing."""
+        if name not in self._down:
+            self._down.add(name)
+            yield Happening(RUN, at_s, "ejected", name, name=why)
+
+    def up(self, name: str, at_s: float) -> Iterator[Happening]:
+        """The proxy found it alive."""
+        if name in self._down:
+            self._down.remove(name)
+            yield Happening(RUN, at_s, "restored", name)
+
+    def leave(self, name: str, at_s: float, why: str) -> Iterator[Happening]:
+        """Somebody took it out of service."""
+        reasons = self._away.setdefault(name, set())
+        if not reasons:
+            yield Happening(RUN, at_s, "drained", name, name=why)
+        reasons.add(why)
+
+    def come_back(self, name: str, at_s: float, *reasons: str) -> Iterator[Happening]:
+        """These reasons to be out of service are over; without any: all."""
+        there = self._away.get(name)
+        if not there:
+            return
+        there.difference_update(reasons or set(there))
+        if not there:
+            yield Happening(RUN, at_s, "joined", name)
+
+    def is_out(self, name: str) -> bool:
+        """Return whether calls should not go there."""
+        return name in self._down or bool(self._away.get(name))
+
+    def out(self) -> set[str]:
+        """Return the names of all that are out."""
+        return self._down | {name for name, reasons in self._away.items() if reasons}
+
+
+def outcome_of(status: object) -> str:
+    """Return the outcome of a call with this HTTP status, as a pool counts it.
+
+    429 and 503 are overloads. 499 (nginx, Traefik) and 460 (ALB) say that the client left.
+    """
+    text = str(status).strip()
+    if not (text.isascii() and text.isdigit()) or text == "0":
+        return "failure"
+    code = int(text[:4])
+    return "overload" if code in (429, 503) else "failure" if code >= 500 else "success" if code < 400 else "ignored"
+
+
+def instant_of(value: object, zone: tzinfo | None = None) -> float:
+    """Return the seconds since 1970 of an ISO date, or of a number of seconds.
+
+    Args:
+        value: a date without a time zone is in `zone`, or in that of this machine.
+
+    Raises:
+        ValueError: it is no date.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    text = str(value).strip()
+    if re.fullmatch(r"\d{9,12}(\.\d+)?", text):
+        return float(text)
+    date = datetime.fromisoformat(text.replace(",", "."))
+    return (date.replace(tzinfo=zone) if date.tzinfo is None and zone is not None else date).timestamp()
+
+
+def address_of(url: object) -> str:
+    """Return host and port of a URL of a server; of another text, the text without what may be secret."""
+    text = plain_name(str(url).strip())
+    scheme, sign, rest = text.partition("://")
+    return rest.partition("/")[0] if sign and scheme in ("http", "https", "h2c", "tcp", "grpc") else text
+
+
+_QUERY: Final = re.compile(r"\?[^\s\"']*")
+_KEY: Final = re.compile(
+    r"(?i)((?:api[-_]?key|authorization|token|secret|passw\w*|cookie|bearer|basic)[\"']*(?:\s*[:=]\s*|\s+)[\[\"']*)"
+    r"(?:(?:bearer|basic)\s+)?[^\s\"',\]&]+"
+)
+_TOKEN: Final = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{16,}")  # letters and digits: perhaps a key
+
+
+def shown_line(line: object, most: int = 80) -> str:
+    """Return the first characters of a line for an error, without what may be secret."""
+    text = _QUERY.sub("?...", str(line)[: 20 * most])
+    return in_one_line(_TOKEN.sub("...", _KEY.sub(r"\1...", text)), most)

@@ -1,0 +1,575 @@
+"""Logs of other programs as traces. tests/logs/README.md says what made each file."""
+
+import contextlib
+import gzip
+import itertools
+import json
+import random
+from collections import Counter
+from datetime import UTC
+from pathlib import Path
+from time import process_time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from balancer.commands.app import make_app
+from balancer.errors import ConfigError
+from balancer.observing.traces import read_trace
+from balancer.observing.traces.histograms import histograms_of
+from balancer.observing.traces.importers import FORMATS, ImportedLog, LogOptions, import_logs
+from balancer.observing.traces.log_lines import instant_of, outcome_of, shown_line
+from balancer.observing.traces.rows import mistake_in
+from balancer.plugins.registry import default_registry
+
+LOGS = Path(__file__).parents[1] / "logs"
+SECRET = "SECRET"
+
+
+def read(*names: str, source: str | None = None, zone: str = "UTC", **options: Any) -> ImportedLog:
+    log = import_logs([LOGS / name for name in names], source, LogOptions(zone=ZoneInfo(zone), **options))
+    assert log is not None
+    return log
+
+
+def write(folder: Path, *lines: str, name: str = "x.log") -> Path:
+    path = folder / name
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def of(path: Path, source: str | None = None, zone: str = "UTC", **options: Any) -> ImportedLog:
+    log = import_logs([path], source, LogOptions(zone=ZoneInfo(zone), **options))
+    assert log is not None
+    return log
+
+
+def run(*args: str) -> str:
+    result = CliRunner().invoke(make_app(default_registry()), ["trace", *args])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+# -- every format ----------------------------------------------------------------------------------
+
+# file: format, calls by outcome, number of endpoints, whether the log says waits, and times of servers
+FILES: dict[str, tuple[str, dict[str | None, int], int, bool, bool]] = {
+    "alb.log": ("alb", {"failure": 1, "ignored": 1, "success": 4}, 3, False, True),
+    "caddy-debug.log": ("caddy", {"overload": 2, "success": 41}, 3, False, False),
+    "caddy.log": ("caddy", {"overload": 2, "success": 51}, 3, False, True),
+    "envoy-health.log": ("envoy-json", {}, 0, False, False),
+    "envoy-json.log": ("envoy-json", {"failure": 1, "overload": 2, "success": 65}, 3, True, True),
+    "envoy.log": ("envoy", {"failure": 1, "overload": 2, "success": 65}, 3, False, True),
+    "haproxy-rfc3164.log": ("haproxy", {"failure": 4, "ignored": 4, "overload": 2, "success": 43}, 4, True, True),
+    "haproxy-stderr.log": ("haproxy", {}, 0, False, False),
+    "haproxy.log": ("haproxy", {"failure": 10, "ignored": 5, "overload": 3, "success": 138}, 7, True, True),
+    "litellm.csv": ("litellm-csv", {"failure": 1, "overload": 2, "success": 10}, 2, False, False),
+    "litellm.json": ("litellm", {"failure": 1, "overload": 2, "success": 10}, 2, False, False),
+    "nginx.log": ("nginx", {"failure": 15, "overload": 3, "success": 84}, 3, False, False),
+    "otlp.jsonl": ("otlp", {"failure": 4, "ignored": 1, "overload": 2, "success": 8}, 3, False, False),
+    "sglang-json.log": ("sglang-json", {"ignored": 1, "overload": 1, "success": 28}, 1, True, False),
+    "sglang.log": ("sglang", {"ignored": 1, "overload": 1, "success": 28}, 1, True, False),
+    "traefik-common.log": ("traefik", {"overload": 2, "success": 41}, 3, False, False),
+    "traefik-json.log": ("traefik-json", {"overload": 2, "success": 40}, 3, False, True),
+    "traefik-own.log": ("traefik-json", {}, 0, False, False),
+    "vllm.log": ("vllm", {"ignored": 1, "success": 28, None: 1}, 1, False, False),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_format_is_found_and_read(name: str) -> None:
+    form, outcomes, endpoints, waits, servers = FILES[name]
+    log = read(name)
+    attempts = log.trace.attempts
+    assert log.format == form
+    assert log.unread == 0, log.first_unread
+    assert Counter(each.outcome for each in attempts) == outcomes
+    assert len({each.endpoint for each in attempts}) == endpoints
+    assert any(each.waited_s > 0 for each in attempts) == waits
+    assert any(each.server_s is not None for each in attempts) == servers
+    assert [each.attempt for each in attempts] == [*range(len(attempts))]
+    assert all(mistake_in(row) is None for row in (*attempts, *log.trace.events))
+    assert bool(attempts) == bool(log.trace.runs)
+    assert not attempts or log.trace.runs[0]["source"] == form
+    assert not attempts or {each["name"] for each in log.trace.runs[0]["endpoints"]} == {
+        each.endpoint for each in attempts
+    }
+
+
+@pytest.mark.parametrize("name", sorted({*FILES, "nginx-long.log"}))
+def test_no_secret_of_a_log_comes_into_its_trace(name: str, tmp_path: Path) -> None:
+    own = "$time_iso8601 $upstream_addr $upstream_status $upstream_response_time $upstream_connect_time "
+    own += '$upstream_header_time $request_time $status "$request"'
+    options = ["--from", "nginx", "--format", own] if name == "nginx-long.log" else []
+    for form in ("t.jsonl", "t.parquet"):
+        run(str(LOGS / name), *options, "--out", str(tmp_path / form), "--json")
+    written = (tmp_path / "t.jsonl").read_text(encoding="utf-8") + repr(read_trace(tmp_path / "t.parquet"))
+    for secret in (SECRET, "api_key", "Bearer", "/work", "prompt", "123456789012", "192.168."):
+        assert secret not in written
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_no_secret_of_a_line_that_cannot_be_read_is_shown(name: str, tmp_path: Path) -> None:
+    lines = (LOGS / name).read_text(encoding="utf-8").splitlines()
+    wrong = [form for line in lines for form in (line.replace(" ", "", 3)[5:], line[: len(line) // 2])]
+    try:
+        said = run(str(write(tmp_path, *wrong)), "--from", FILES[name][0], "--json")
+    except ConfigError as error:
+        said = str(error)
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_the_ends_of_lines_and_gzip_make_no_difference(name: str, tmp_path: Path) -> None:
+    data = (LOGS / name).read_bytes()
+    plain = read(name).trace
+    (tmp_path / "crlf.log").write_bytes(b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    (tmp_path / "x.log.2.gz").write_bytes(gzip.compress(data))
+    for other in ("crlf.log", "x.log.2.gz"):
+        assert of(tmp_path / other).trace == plain
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FILES if not name.startswith(("litellm", "otlp", "alb"))))
+def test_a_rotated_log_is_one_log(name: str, tmp_path: Path) -> None:
+    lines = (LOGS / name).read_bytes().splitlines(keepends=True)
+    cuts = [0, len(lines) // 3, 2 * len(lines) // 3, len(lines)]
+    parts = [b"".join(lines[a:b]) for a, b in itertools.pairwise(cuts)]
+    (tmp_path / "a.log").write_bytes(parts[2])
+    (tmp_path / "a.log.1").write_bytes(parts[1])
+    (tmp_path / "a.log.2.gz").write_bytes(gzip.compress(parts[0]))
+    found = import_logs([tmp_path / each for each in ("a.log", "a.log.1", "a.log.2.gz")], None, LogOptions(zone=UTC))
+    assert found is not None
+    whole = read(name)
+    times = [(each.endpoint, each.granted_s, each.ended_s, each.outcome) for each in found.trace.attempts]
+    assert Counter(times) == Counter((e.endpoint, e.granted_s, e.ended_s, e.outcome) for e in whole.trace.attempts)
+    assert [(each.event, each.endpoint) for each in found.trace.events] == [
+        (each.event, each.endpoint) for each in whole.trace.events
+    ]
+
+
+def test_a_gzip_file_that_is_cut_is_read_up_to_there(tmp_path: Path) -> None:
+    packed = gzip.compress((LOGS / "haproxy.log").read_bytes())
+    (tmp_path / "x.gz").write_bytes(packed[: len(packed) // 2])
+    assert 20 < len(of(tmp_path / "x.gz").trace.attempts) < len(read("haproxy.log").trace.attempts)
+
+
+LINES = [line for name in FILES for line in (LOGS / name).read_text(encoding="utf-8").splitlines()[:30]]
+GARBAGE = st.one_of(
+    st.text(max_size=60),
+    st.sampled_from(LINES).flatmap(lambda line: st.integers(0, len(line)).map(lambda at: line[:at])),
+    st.tuples(st.sampled_from(LINES), st.sampled_from(["9" * 400, "-", "NaN", "\ud800", "{", '"'])).map(
+        lambda pair: pair[0].replace("0", pair[1], 3)
+    ),
+    st.sampled_from(['{"ts":1e999}', "[" * 2000, '{"resourceSpans":[[]]}', '{"startTime":{},"endTime":[]}', "\x00"]),
+)
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_lines_in_any_order_with_others_between_never_raise(
+    form: str, data: st.DataObject, tmp_path_factory: Any
+) -> None:
+    mine = [line for name in FILES if FILES[name][0] == form for line in (LOGS / name).read_text("utf-8").splitlines()]
+    some = data.draw(st.lists(st.one_of(st.sampled_from(mine or LINES), st.sampled_from(LINES), GARBAGE), max_size=25))
+    path = tmp_path_factory.mktemp("mixed") / "x.log"
+    path.write_text("\n".join(data.draw(st.permutations(some))), encoding="utf-8", errors="replace")
+    log = None
+    with contextlib.suppress(ConfigError):  # no line is of the format
+        log = import_logs([path], form, LogOptions(zone=UTC))
+    assert log is None or all(mistake_in(row) is None for row in (*log.trace.attempts, *log.trace.events))
+
+
+def test_of_mixed_lines_those_of_the_format_are_all_read(tmp_path: Path) -> None:
+    lines = (LOGS / "envoy.log").read_text(encoding="utf-8").splitlines()
+    others = ["", "garbage", "{}", *(LOGS / "traefik-common.log").read_text(encoding="utf-8").splitlines()[:5]]
+    mixed = [*lines, *others]
+    random.Random(1).shuffle(mixed)
+    log = of(write(tmp_path, *mixed))
+    assert log.format == "envoy"
+    assert log.unread == 7
+    key = lambda each: (each.granted_s, each.ended_s, each.endpoint)  # noqa: E731
+    assert sorted(map(key, log.trace.attempts)) == sorted(map(key, read("envoy.log").trace.attempts))
+
+
+# -- HAProxy ---------------------------------------------------------------------------------------
+
+
+def line_of(
+    flags: str = "----", times: str = "10/20/30/69/129", status: int = 200, again: str = "0", **more: str
+) -> str:
+    return (
+        f"{more.get('header', '')}1.2.3.4:5 [{more.get('date', '06/Feb/2026:12:14:14.655')}] web "
+        f"{more.get('server', 'be/s1')} {times} {status} 2750 - - {flags} 1/1/1/1/{again} {more.get('queued', '0/1')} "
+        '{1wt.eu} {} "GET /x HTTP/1.1"'
+    )
+
+
+AT_S = instant_of("2026-02-06T12:14:14.655", UTC)
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        (line_of(), "success"),
+        (line_of(status=404), "ignored"),
+        (line_of(status=429), "overload"),
+        (line_of(status=503), "overload"),
+        (line_of(status=500), "failure"),
+        (line_of("SC--", "0/0/-1/-1/3", 503), "failure"),
+        (line_of("sC--", "0/0/-1/-1/500", 503), "failure"),
+        (line_of("SH--", "0/0/0/-1/20", 502), "failure"),
+        (line_of("sH--", "0/0/0/-1/3000", 504), "failure"),
+        (line_of("SD--", "0/0/0/5/20", 200), "failure"),
+        (line_of("PH--", "0/0/0/5/20", 502), "failure"),
+        (line_of("D---", "0/0/0/-1/20", 503), "failure"),
+        (line_of("CD--", "0/0/0/5/20", 200), "ignored"),
+        (line_of("cD--", "0/0/0/5/20", 200), "ignored"),
+        (line_of("CH--", "0/0/0/-1/20", -1), "ignored"),
+        (line_of("PR--", "0/0/0/-1/20", 403), "ignored"),
+        (line_of("K---", "0/0/0/-1/20", 200), "ignored"),
+        (line_of("--VN", "0/0/0/5/20", 200), "success"),
+        ("1.2.3.4:5 [06/Feb/2026:12:12:51.443] fnt be/s1 0/0/5007 212 -- 0/0/0/0/0 0/0", "success"),
+        ("1.2.3.4:5 [06/Feb/2026:12:12:51.443] fnt be/s1 0/-1/7 0 SC 0/0/0/0/0 0/0", "failure"),
+        ("1.2.3.4:5 [06/Feb/2026:12:12:51.443] fnt be/s1 0/0/7 0 CD 0/0/0/0/0 0/0", "ignored"),
+    ],
+)
+def test_who_ended_a_session_of_haproxy_decides_the_outcome(line: str, outcome: str, tmp_path: Path) -> None:
+    (attempt,) = of(write(tmp_path, line)).trace.attempts
+    assert attempt.outcome == outcome
+    assert attempt.endpoint == "be/s1"
+
+
+def test_times_of_haproxy(tmp_path: Path) -> None:
+    log = of(
+        write(
+            tmp_path,
+            line_of(),
+            line_of(times="10/20/30/69/+129"),
+            line_of(times="0/1002/-1/-1/1002", again="2", queued="0/0"),
+        )
+    )
+    one, cut, *tries = sorted(log.trace.attempts, key=lambda each: int(str(each.task).split()[1]))
+    assert [one.asked_s - AT_S, one.waited_s, one.ended_s - AT_S, one.server_s] == pytest.approx(
+        [0.01, 0.02, 0.129, 0.069], abs=1e-6
+    )
+    assert (cut.open, cut.outcome) == (True, None)  # option logasap
+    # A refused connection: the pauses before retries are in Tw, but it was in no queue.
+    assert [each.outcome for each in tries] == ["failure"] * 3
+    assert [each.waited_s for each in tries] == [0.0] * 3
+    assert sum(each.held_s for each in tries) == pytest.approx(1.002)
+    assert [each.event for each in log.trace.events] == ["retried"] * 2
+    assert len({each.task for each in tries}) == 1
+
+
+def test_what_reached_no_server_of_haproxy(tmp_path: Path) -> None:
+    log = of(write(
+        tmp_path,
+        line_of("SC--", "0/-1/-1/-1/0", 503, server="be/<NOSRV>"),
+        line_of("sQ--", "0/300/-1/-1/300", 503, server="be/<NOSRV>"),
+        line_of("CQ--", "0/100/-1/-1/100", -1, server="be/s1"),
+        line_of("LR--", "0/-1/-1/-1/0", 200, server="web/<STATS>"),
+        line_of(again="+2"),
+        "1.2.3.4:5 [06/Feb/2026:12:14:14.655] frt/f1: Connection error during SSL handshake",
+        "Connect from 10.0.1.2:33312 to 10.0.3.31:8012 (www/HTTP)",
+    ))  # fmt: skip
+    assert log.left_out == {
+        "without an upstream server": 2, "of clients that left while they waited": 1,
+        "of connections without a request": 1, "of the default format, which has no times": 1,
+    }  # fmt: skip
+    assert log.notes == {"calls with retries at a server that the log does not name": 1}
+    (gave_up,) = log.trace.events
+    assert (gave_up.event, gave_up.value) == ("gave_up", pytest.approx(0.3))
+    assert log.unread == 0
+
+
+HEADERS = {
+    "raw": "", "short": "<5>", "timed": "<5>2026-02-06T12:14:{:06.3f}+00:00 ",
+    "iso": "2026-02-06T12:14:{:06.3f}+00:00 ",
+    "rfc5424": "<133>1 2026-02-06T12:14:{:06.3f}+00:00 lb haproxy 12 - - ",
+    "rfc3164": "<133>Feb  6 12:14:{:02.0f} lb haproxy[12]: ", "local": "<133>Feb  6 12:14:{:02.0f} haproxy[12]: ",
+    "rsyslog": "2026-02-06T13:14:{:06.3f}+01:00 lb haproxy[12]: ", "stderr": "[WARNING]  (612304) : ",
+    "journal": "Feb 06 12:14:{:02.0f} lb haproxy[12]: [WARNING]  (12) : ",
+}  # fmt: skip
+NOTICES = [
+    ('Health check for server be/s1 failed, reason: Layer4 timeout, info: "sk-SECRET", status: 1/2 UP.', []),
+    ("Server be/s1 is DOWN, reason: Layer7 wrong status, code: 503, check duration: 1ms. 4 left.", ["ejected"]),
+    ("Server be/s1 is DOWN, reason: Layer7 wrong status. 4 active and 0 backup servers left.", []),
+    ("Server be/s1 was DOWN and now enters maintenance.", ["drained"]),
+    ("Server be/s1 is UP/READY (leaving forced maintenance).", ["restored", "joined"]),
+    ("Backup Server be/s1 is going DOWN for maintenance. 3 active left.", ["drained"]),
+    ("Server be/s1 is UP/DRAIN (leaving forced maintenance).", []),
+    ("Server be/s1 remains in forced drain mode.", []),
+    ("Server be/s1 is UP (leaving forced drain).", ["joined"]),
+    ("Server be/s1 enters drain state.", ["drained"]),
+    ("Server be/s1 is DOWN (leaving drain).", ["ejected", "joined"]),
+    ("Server be/s1 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms. 5 active.", ["restored"]),
+    ("Server be/s1 is stopping, reason: Layer7 check conditionally passed, code: 404.", ["drained"]),
+    ("Server be/s1 is UP, reason: Layer7 check passed.", ["joined"]),
+    ("Server be/s1 ('db.example') is going DOWN for maintenance (DNS timeout status).", ["drained"]),
+    ("Server be/s1 ('db.example') is UP/READY (resolves again).", ["joined"]),
+    ('Health check for server be/s1 failed, reason: Layer4 timeout, code: 1, status: 0/2 DOWN.', ["ejected"]),
+    ('Agent check for backup server be/s1 succeeded, reason: x, check duration: 1ms, status: 2/2 UP.', ["restored"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_notices_of_haproxy_are_events_of_the_server(header: str, tmp_path: Path) -> None:
+    lines, expected = [line_of()], []
+    for second, (text, events) in enumerate(NOTICES, start=20):
+        lines.append(HEADERS[header].format(second) + text)
+        expected += [(event, second) for event in events]
+    log = of(write(tmp_path, *lines, "Proxy be started.", "backend 'be' has no server available!"))
+    assert [each.event for each in log.trace.events] == [event for event, _ in expected]
+    assert {each.endpoint for each in log.trace.events} == {"be/s1"}
+    assert log.unread == 0
+    if "{" in HEADERS[header]:
+        times = [each.at_s - instant_of("2026-02-06T12:14:00", UTC) for each in log.trace.events]
+        assert times == pytest.approx([second for _, second in expected], abs=1e-3)
+    assert log.trace.events[0].name in ("Layer7 wrong status", "Layer4 timeout")
+    assert SECRET not in repr(log.trace)
+
+
+def test_a_reload_ends_what_was_told_only_if_a_call_succeeds_afterwards(tmp_path: Path) -> None:
+    iso = "2026-02-06T12:14:{:02}.000+00:00 "
+    down = [iso.format(20) + "Server be/s1 is DOWN.", iso.format(20) + "Server be/s2 is DOWN."]
+    stop, again = (
+        iso.format(30) + "Proxy be stopped (cumulated conns: FE: 0, BE: 2).",
+        iso.format(31) + "Server be/s2 is DOWN.",
+    )
+    served = line_of(date="06/Feb/2026:12:14:40.000")
+    up = iso.format(50) + "Server be/s2 is UP."
+    events = of(write(tmp_path, line_of(), *down, stop, again, served, up)).trace.events
+    assert [(each.event, each.endpoint, round(each.at_s - AT_S + 14.655)) for each in events] == [
+        ("ejected", "be/s1", 20), ("ejected", "be/s2", 20), ("restored", "be/s1", 30), ("restored", "be/s2", 50),
+    ]  # fmt: skip
+
+
+def test_a_header_without_a_year_is_of_the_year_of_the_requests(tmp_path: Path) -> None:
+    lines = [
+        "Dec 31 23:59:58 lb haproxy[1]: Server be/s1 is DOWN.",  # before the first request
+        line_of(date="31/Dec/2027:23:59:59.100"),
+        line_of(date="01/Jan/2028:00:00:01.100"),
+        "Jan  1 00:00:03 lb haproxy[1]: Server be/s1 is UP.",
+        "Feb 29 00:00:03 lb haproxy[1]: Server be/s1 is DOWN.",
+    ]
+    down, up, again = of(write(tmp_path, *lines), zone="Asia/Tokyo").trace.events
+    assert up.at_s - down.at_s == pytest.approx(5.0)
+    assert again.at_s - up.at_s == 59 * 86400
+
+
+def test_a_log_is_in_the_zone_that_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, line_of(), line_of(date="09/Feb/2026:12:14:14.655"))
+    for zone in ("UTC", "Europe/Berlin", "America/New_York"):
+        one, two = of(path, zone=zone).trace.attempts
+        assert one.asked_s == pytest.approx(instant_of("2026-02-06T12:14:14.665", ZoneInfo(zone)))
+        assert two.asked_s - one.asked_s == pytest.approx(3 * 86400)
+
+
+# -- other formats ---------------------------------------------------------------------------------
+
+
+ENVOY = '[2016-04-15T20:17:00.310Z] "POST /api HTTP/2" {} {} 154 0 226 100 "10.0.35.28" "ns\\"q" "cc21" "at" "{}"'
+JSON = (
+    '{{"start_time":"2016-04-15T20:17:00.310Z","duration":226,'
+    '"response_code":{},"response_flags":"{}","upstream_host":"{}"}}'
+)
+
+
+@pytest.mark.parametrize("form", [ENVOY, JSON])
+@pytest.mark.parametrize(
+    ("code", "flags", "host", "outcome"),
+    [
+        (200, "-", "tcp://10.0.2.1:80", "success"),
+        (200, "DC", "10.0.2.1:80", "ignored"),
+        (0, "DC", "10.0.2.1:80", "ignored"),
+        (503, "-", "10.0.2.1:80", "overload"),
+        (503, "UF", "10.0.2.1:80", "failure"),
+        (503, "UF,URX", "10.0.2.1:80", "failure"),
+        (504, "UT", "10.0.2.1:80", "failure"),
+        (429, "RL", "10.0.2.1:80", "ignored"),
+        (503, "UH", "-", None),
+        (503, "UO", "-", None),
+    ],
+)
+def test_flags_of_envoy(form: str, code: int, flags: str, host: str, outcome: str | None, tmp_path: Path) -> None:
+    log = of(write(tmp_path, form.format(code, flags, host)), "envoy")
+    if outcome is None:
+        assert log.left_out == {"without an upstream server": 1}
+        return
+    (attempt,) = log.trace.attempts
+    assert (attempt.endpoint, attempt.outcome) == ("10.0.2.1:80", outcome)
+    assert attempt.asked_s == pytest.approx(instant_of("2016-04-15T20:17:00.310Z"))
+    assert attempt.held_s == pytest.approx(0.226)
+
+
+def test_the_default_of_istio_is_read(tmp_path: Path) -> None:
+    line = (
+        '[2020-11-25T21:26:18.409Z] "GET /status/418 HTTP/1.1" 418 - via_upstream - "-" 0 135 4 4 "-" "curl/7.73" '
+        '"84961386" "httpbin:8000" "10.0.0.80:80" inbound|8000|| 127.0.0.1:4 10.44.1.27:80 10.44.1.23:3 - default'
+    )
+    (attempt,) = of(write(tmp_path, line)).trace.attempts
+    assert (attempt.endpoint, attempt.outcome, attempt.server_s) == ("10.0.0.80:80", "ignored", 0.004)
+
+
+def test_other_keys_of_a_log_can_be_named(tmp_path: Path) -> None:
+    mine = JSON.format(200, "-", "10.0.2.1:80").replace("duration", "ms").replace("upstream_host", "to")
+    columns = {"DURATION": "ms", "UPSTREAM_HOST": "to"}
+    (attempt,) = of(write(tmp_path, mine), "envoy-json", columns=columns).trace.attempts
+    assert (attempt.endpoint, attempt.held_s) == ("10.0.2.1:80", pytest.approx(0.226))
+
+
+@pytest.mark.parametrize("names", [("envoy-json.log", "envoy-health.log"), ("traefik-own.log", "traefik-json.log")])
+def test_an_outage_that_a_health_check_found_is_an_ejection(names: tuple[str, str]) -> None:
+    events = read(*names).trace.events
+    ejected, restored = (each for each in events if each.event in ("ejected", "restored"))
+    assert (ejected.event, restored.event) == ("ejected", "restored")
+    assert ejected.endpoint == restored.endpoint
+    assert 3 < restored.at_s - ejected.at_s < 8, "the server was dead for 5 s, or 4 s for Traefik"
+
+
+def test_tries_of_nginx_with_their_own_times(tmp_path: Path) -> None:
+    form = "$msec $upstream_addr $upstream_status $upstream_response_time "
+    form += "$upstream_connect_time $upstream_header_time $status"
+    lines = [
+        "1000.000 10.0.0.1:80, 10.0.0.2:80 502, 200 0.001, 0.300 -, 0.010 -, 0.290 200",
+        "1001.000 10.0.0.1:80 - 0.200 0.001 - 499",
+        "1002.000 be 502 0.000 - - 502",
+        "2026/11/29 03:01:24 [error] 1#1: *24 connect() failed (111: Connection refused) while connecting to upstream",
+    ]
+    log = of(write(tmp_path, *lines), "nginx", log_format=form)
+    assert [(each.outcome, each.server_s, round(each.held_s, 3)) for each in log.trace.attempts] == [
+        ("failure", None, 0.001), ("success", pytest.approx(0.28), 0.3), ("ignored", None, 0.2),
+    ]  # fmt: skip
+    assert [each.event for each in log.trace.events] == ["retried"]
+    assert log.left_out == {"without an upstream server": 1, "of nginx's error log": 1}
+
+
+def test_spans_of_balancer_have_wait_and_outcome_and_an_inner_span_counts_once(tmp_path: Path) -> None:
+    def span(number: int, parent: str, **said: object) -> dict[str, object]:
+        values = [
+            {"key": key, "value": {"intValue" if isinstance(value, int) else "stringValue": value}}
+            for key, value in said.items()
+        ]
+        return {
+            "traceId": "t", "spanId": str(number), "parentSpanId": parent, "kind": 3, "startTimeUnixNano": "1000000000",
+            "endTimeUnixNano": "3000000000", "attributes": values,
+        }  # fmt: skip
+
+    own = {"balancer.endpoint": "http://a/?key=SECRET", "balancer.outcome": "overload", "balancer.waited_s": "0.5"}
+    outer = {"server.address": "api.example", "gen_ai.request.model": "m"}
+    inner = {"server.address": "api.example", "server.port": 443, "http.response.status_code": 429}
+    spans = [span(1, "", **own), span(2, "", **outer), span(3, "2", **inner), {**span(4, ""), "kind": 2}]
+    path = tmp_path / "spans.json"
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}, indent=2), encoding="utf-8")
+    log = of(path)
+    mine, http = log.trace.attempts
+    assert (mine.endpoint, mine.outcome, mine.waited_s, mine.held_s) == ("http://a/", "overload", 0.5, 2.0)
+    assert (http.endpoint, http.outcome) == ("api.example:443", "overload")
+    assert log.notes.total() == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("200", "success"), (304, "success"), ("-1", "failure"), ("", "failure"), ("499", "ignored"),
+        (460, "ignored"), ("\u0663", "failure"), (None, "failure"), ("9" * 9, "failure"),
+    ],
+)  # fmt: skip
+def test_the_outcome_of_a_status(status: object, outcome: str) -> None:
+    assert outcome_of(status) == outcome
+
+
+def test_a_line_is_shown_without_what_may_be_secret() -> None:
+    for line in (
+        'GET /x?key=SECRET&b=1 HTTP/1.1" 200', "Authorization: Bearer SECRET", '{"authorization":["Bearer SECRET"]}',
+        "token=SECRET x", "'api_key': 'SECRET'", "https://me:SECRET@host/x", "sk-0SECRET0123456", "Cookie: SECRET",
+    ):  # fmt: skip
+        assert SECRET not in shown_line(line)
+    assert shown_line("x" * 200) == "x" * 77 + "..."
+
+
+# -- histograms, and the command -------------------------------------------------------------------
+
+
+def test_histograms_say_counts_means_and_bounds() -> None:
+    found = histograms_of((LOGS / "traefik-metrics.txt").read_text(encoding="utf-8"), "m")
+    (service,) = [
+        each for each in found["histograms"]
+        if each["name"].startswith("traefik_service_request_duration") and each["labels"]["code"] == "200"
+    ]  # fmt: skip
+    assert service["count"] == 41
+    assert 0.1 < service["mean_s"] < 0.12
+    assert service["p99"] == [0.3, 1.2]
+    envoy = histograms_of((LOGS / "envoy-metrics.txt").read_text(encoding="utf-8"), "m")["histograms"]
+    (times,) = [each for each in envoy if each["name"] == "envoy_cluster_upstream_rq_time"]
+    assert times["p50"][0] < times["mean_s"] < 1, "its unit is a millisecond"
+    for text in ("x{", "# TYPE a histogram\n", "# TYPE up gauge\nup 1\n"):
+        with pytest.raises(ConfigError, match=r"^m: "):
+            histograms_of(text, "m")
+
+
+def test_labels_that_may_name_people_or_keys_are_summed_over() -> None:
+    text = "# TYPE latency_seconds histogram\n" + "".join(
+        f'latency_seconds_bucket{{api_key="{who}",le="{bound}",model="m"}} {count}\n'
+        for who in ("SECRET1", "SECRET2") for bound, count in (("1", 1), ("+Inf", 2))
+    ) + "".join(f'latency_seconds_count{{api_key="SECRET{n}",model="m"}} 2\n' for n in (1, 2))  # fmt: skip
+    (found,) = histograms_of(text, "m")["histograms"]
+    assert found["count"] == 4
+    assert found["labels"] == {"model": "m"}
+    assert found["p99"] == [1.0, None]
+
+
+def test_the_command_says_what_it_read_and_what_it_did_not(tmp_path: Path) -> None:
+    out = tmp_path / "t.jsonl"
+    lines = (LOGS / "haproxy.log").read_text(encoding="utf-8").splitlines()
+    said = run(str(write(tmp_path, *lines, "garbage of somebody")), "--out", str(out))
+    assert "read as a log of haproxy" in said
+    assert "8 lines of starts, stops and reloads: left out" in said
+    assert "1 line could not be read:\n" in said
+    assert f"x.log:{len(lines) + 1}: found 'garbage of somebody', which is no line of HAProxy" in said
+    assert json.loads(run(str(out), "--json"))["attempts"] == 156
+    assert "says" in run(str(LOGS / "traefik-metrics.txt")) or "does not say" in run(str(LOGS / "traefik-metrics.txt"))
+    two = json.loads(run(str(LOGS / "envoy-health.log"), str(LOGS / "envoy-json.log"), "--json"))
+    assert two["format"] == "envoy-json"
+    assert len(two["ejections"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([LOGS / "nginx-combined.log"], "combined format, which names no upstream server"),
+        ([LOGS / "traefik-metrics.txt", "--out", "x"], "--out: histograms have no single calls"),
+        ([LOGS / "haproxy.log", "--from", "haproxi"], "did you mean 'haproxy'"),
+        ([LOGS / "haproxy.log", "--zone", "Nowhere/X"], "--zone: found 'Nowhere/X'"),
+        ([LOGS / "haproxy.log", "--from", "envoy"], r"haproxy\.log:1: found .* is no"),
+        ([LOGS / "README.md", LOGS / "README.md"], "several files can be read of a log only"),
+        ([LOGS, "--from", "haproxy"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(options: list[Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        run(*map(str, options))
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_no_line_takes_long_to_refuse(form: str, tmp_path: Path) -> None:
+    begins = (
+        '[29/Nov/2026:03:11:05 +0000] "',
+        "[29/Nov/2026:03:11:05.111] w b/s ",
+        "Server ",
+        "Finish: obj=",
+        '[x] "',
+        "",
+    )
+    signs = ('"', "[", "a/b ", "1/", 'a\\"', "{", "'meta_info': {")
+    lines = [begin + sign * 10_000 for begin in begins for sign in signs]
+    began_s = process_time()
+    with contextlib.suppress(ConfigError):
+        import_logs([write(tmp_path, *lines)], form)
+    assert process_time() - began_s < 20, "it is below a second where time grows with the length, and minutes otherwise"
