@@ -8,7 +8,7 @@ TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
 LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more lowest quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean
+.PHONY: run loop ray test more lowest quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
@@ -56,6 +56,7 @@ bench: $(READY)               ## what things cost and bear, each beside an alter
 	$(BIN)/python -m tests.benchmarks.bench_simulator $(BENCH)
 	$(BIN)/python tests/benchmarks/show_coverage.py $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_prediction $(BENCH)
+	$(BIN)/python -m tests.benchmarks.show_next_run $(BENCH)
 	$(BIN)/python -m tests.benchmarks.show_hidden $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_watched $(BENCH)
 	$(BIN)/python -m tests.benchmarks.bench_pipeline $(BENCH)
@@ -77,6 +78,9 @@ ablation: $(READY)            ## what each rule, way and file of the generators 
 
 lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
 	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
+
+whatif: $(READY)              ## what-ifs of a real HAProxy and nginx, predicted and then really done, half an hour; WHATIF="--judge DIR"
+	$(BIN)/python -m tests.benchmarks.show_whatif $(WHATIF)
 
 notebooks: $(READY)           ## execute the notebooks again; NOTEBOOKS="--short --check" writes nothing
 	$(BIN)/python notebooks/build.py $(NOTEBOOKS)

@@ -73,11 +73,13 @@ class WorkLeft:
         done: units of work that are done. A unit takes one or a few calls.
         left: several equally likely estimates: the units left of each problem that is not over, running problems first.
         at_once: how many problems run at once.
+        names: of the running problems, in the order of each estimate.
     """
 
     done: int
     left: tuple[tuple[int, ...], ...]
     at_once: int
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

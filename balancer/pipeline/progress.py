@@ -161,8 +161,9 @@ class Progress:
 
     def guesses(
         self, rng: random.Random, count: int, *, most: int = 10**9
-    ) -> tuple[int, tuple[tuple[int, ...], ...]] | None:
-        """Return the units done, and guesses of those left; see `guesses_of`. None if there is no basis for a guess.
+    ) -> tuple[int, tuple[tuple[int, ...], ...], tuple[str, ...]] | None:
+        """Return the units done, guesses of those left (see `guesses_of`), and the names of the problems at work, which
+        come first in each. None if there is no basis for a guess.
 
         Args:
             rng: for the draws.
@@ -182,7 +183,8 @@ class Progress:
                 return None
         count = min(count, max(8, most // max(1, len(going_on) + unmet)))
         found = guesses_of(over, going_on, unmet, rng, count)
-        return None if found is None else (done, found)
+        names = tuple(name for name, each in going_on.items() if each.done)
+        return None if found is None else (done, found, names)
 
     def show_end(self, low_s: float, high_s: float) -> None:
         """Show the forecast that the run lasts this many seconds more."""

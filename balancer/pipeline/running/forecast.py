@@ -1,6 +1,6 @@
 """Forecasts of a run's end, from the run's own trace, in another process.
 
-Decides when to forecast: after half a minute, then each time the run is half as old again, but at most once a minute.
+Decides when to forecast: after 15 s, then each time the run is half as old again, but at most once a minute.
 An error there becomes a line for the user, and the run continues. A plugin computes the forecast.
 """
 
@@ -29,6 +29,7 @@ from balancer.pipeline.results.predictions import EndPrediction, prediction_line
 __all__ = ["USUAL", "EndForecaster", "ForecastPlan", "ForecastSchedule"]
 
 _GUESSES: Final = 40
+_LOOK_S: Final = 2.0  # until there is a basis for a forecast
 _DRAWN: Final = 200_000  # problems in all guesses together; they are drawn in this process
 _LONGEST_S: Final = 600.0  # seconds for a prediction
 _LARGEST: Final = 200_000_000  # bytes of a trace so far; after that there are no further forecasts
@@ -39,7 +40,7 @@ _MODULE: Final = "balancer.pipeline.running.forecast_process"
 class ForecastSchedule:
     """When to forecast: after `first_s`, then when the run is `factor` times as old, at least `every_s` later."""
 
-    first_s: float = 30.0
+    first_s: float = 15.0
     every_s: float = 60.0
     factor: float = 1.5
 
@@ -129,7 +130,9 @@ class EndForecaster:
         while not self._stop.wait(max(0.0, self._began_s + next_s - time.monotonic())):
             at_s = time.monotonic() - self._began_s
             try:
-                self._forecast(at_s)
+                if not self._forecast(at_s):
+                    next_s = at_s + min(_LOOK_S, self._schedule.every_s)
+                    continue
                 if self._so_far.exists() and self._so_far.stat().st_size > _LARGEST:
                     return
             except Exception as error:  # no error here may harm the run
@@ -138,24 +141,25 @@ class EndForecaster:
                 self._progress.say(f"the end of the run cannot be predicted: {_short(error)}")
             next_s = max(at_s * self._schedule.factor, time.monotonic() - self._began_s + self._schedule.every_s)
 
-    def _forecast(self, at_s: float) -> None:
+    def _forecast(self, at_s: float) -> bool:
+        """Forecast the end, as of now. Return False if there is no basis for it."""
         known = self._progress.guesses(self._rng, _GUESSES, most=_DRAWN)
         if known is None:
-            return
-        done, left = known
+            return False
+        done, left, names = known
         if len(left[0]) < 2 * self._at_once:  # with few problems left, the past tells nothing about the end
-            return
+            return False
         order = {
             "function": self._plugin.function, "database": str(self._database), "until_s": self._trace.flush(),
             "trace": str(self._so_far), "run": self._trace.run, "done": done, "left": left, "at_once": self._at_once,
-            "path": sys.path,
+            "names": names, "path": sys.path,
         }  # fmt: skip
         found = self._asked(order)
         if self._stop.is_set():
-            return
+            return True
         if "cannot" in found:
             self._progress.say(f"the end of the run cannot be predicted yet: {found['cannot']}")
-            return
+            return True
         forecast = Forecast(**found)
         if not 0 <= forecast.low_s <= forecast.left_s <= forecast.high_s < math.inf:
             raise ValueError(f"{self._plugin.name} returned {forecast}, which is not a time")
@@ -166,9 +170,10 @@ class EndForecaster:
         self._keep(self._made)
         since_s = time.monotonic() - self._began_s - at_s
         if since_s >= forecast.high_s:  # its time has already passed: keep it as a miss, and do not show it
-            return
+            return True
         self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
+        return True
 
     def _asked(self, order: dict[str, Any]) -> dict[str, Any]:
         """Have another process carry out an order. Return its answer."""

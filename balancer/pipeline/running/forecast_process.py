@@ -25,7 +25,7 @@ _NICEST: Final = 19
 def answer(order: dict[str, Any]) -> dict[str, Any]:
     """Carry out an order of `EndForecaster`. Return the `Forecast` as plain data, or why there is none."""
     module, _, name = order["function"].partition(":")
-    left = WorkLeft(order["done"], tuple(map(tuple, order["left"])), order["at_once"])
+    left = WorkLeft(order["done"], tuple(map(tuple, order["left"])), order["at_once"], tuple(order["names"]))
     try:
         with open(order["trace"], "w", encoding="utf-8") as file:
             file.writelines(map(line, table_rows(order["database"], (order["run"], order["until_s"]))))

@@ -59,6 +59,12 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
         for name in model.services
         if name not in names
     ]
+    stages = scenario.workload.stages if isinstance(scenario.workload, Batch) else []
+    found += [
+        f"workload.stages[{number}].kind: requests.kinds has no {stage.kind!r}; there are {', '.join(sorted(names))}"
+        for number, stage in enumerate(stages)
+        if stage.kind is not None and stage.kind not in names
+    ]
     offered = {label for model in scenario.endpoints for label in model.labels}
     for kind in scenario.requests.kinds:
         if not set(kind.labels) <= offered:

@@ -163,12 +163,16 @@ class Stage(CheckedInPython):
     """A stage of a sample: a pool of `workers` threads works off `tasks` tasks, then the next stage begins.
 
     `work` is of one task; default: that of its kind, or the scenario's. A straggler's work is multiplied. A worker
-    thinks before each task; None: not at all.
+    thinks before each task; None: not at all. `kind` is the name of the kind of its tasks; default: kinds are drawn.
+    The stage begins `late` seconds after the one before, e.g. because inputs are made first; of the first stage, after
+    the sample before. None: at once.
     """
 
     name: str
     tasks: Count
     workers: Count
+    kind: str | None = None
+    late: Distribution | None = None
     work: Distribution | None = None
     think: Distribution | None = None
     straggler_share: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -180,7 +184,8 @@ class Batch(CheckedInPython):
 
     `task_spread` varies the number of tasks from sample to sample: uniformly between (1 - spread) and (1 + spread)
     times the stage's number. Or `sizes` has a factor on the number of tasks for each sample, in the order in which they
-    begin; each stage has at least one task.
+    begin; each stage has at least one task. Or `counts` has the number of tasks of each stage, for each sample; a stage
+    without tasks is left out.
     """
 
     kind: Literal["batch"] = "batch"
@@ -189,15 +194,21 @@ class Batch(CheckedInPython):
     stages: Annotated[list[Stage], Field(min_length=1)]
     task_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
     sizes: list[Positive] = Field(default_factory=list)
+    counts: list[list[Annotated[int, Field(ge=0, le=1_000_000)]]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _one_each(self) -> "Batch":
-        if self.sizes and len(self.sizes) != self.samples:
+        for name, values in (("sizes", self.sizes), ("counts", self.counts)):
+            if values and len(values) != self.samples:
+                raise ValueError(
+                    f"{name} has {len(values)} values, but there are {self.samples} samples; give one for each"
+                )
+        if wrong := [each for each in self.counts if len(each) != len(self.stages)]:
             raise ValueError(
-                f"sizes has {len(self.sizes)} values, but there are {self.samples} samples; give one for each"
+                f"counts has {wrong[0]}, but there are {len(self.stages)} stages; give one number for each"
             )
-        if self.sizes and self.task_spread:
-            raise ValueError("give either task_spread or sizes")
+        if sum((bool(self.sizes), bool(self.counts), bool(self.task_spread))) > 1:
+            raise ValueError("give either task_spread or sizes or counts")
         return self
 
 

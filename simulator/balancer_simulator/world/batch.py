@@ -49,8 +49,11 @@ def _stage_of(
 ) -> tuple[Floats, Kinds]:
     rng = streams.numbers(Purpose.BATCH, sample, number)
     spread = 1 + batch.task_spread * (2 * rng.random() - 1)
-    tasks = max(1, round(stage.tasks * (batch.sizes[sample] if batch.sizes else spread)))
-    kinds = _kinds_of(scenario, streams, tasks, sample, number)
+    if batch.counts:
+        tasks = batch.counts[sample][number]
+    else:
+        tasks = max(1, round(stage.tasks * (batch.sizes[sample] if batch.sizes else spread)))
+    kinds = _kinds_of(scenario, stage, streams, tasks, sample, number)
     uniform = rng.random(tasks)
     works = np.empty(tasks)
     for place, kind in enumerate(scenario.requests.kinds):
@@ -60,8 +63,10 @@ def _stage_of(
     return np.where(slow, works * stage.straggler_factor, works), kinds
 
 
-def _kinds_of(scenario: Scenario, streams: Streams, tasks: int, sample: int, number: int) -> Kinds:
+def _kinds_of(scenario: Scenario, stage: Stage, streams: Streams, tasks: int, sample: int, number: int) -> Kinds:
     kinds = scenario.requests.kinds
+    if stage.kind is not None:
+        return np.full(tasks, [kind.name for kind in kinds].index(stage.kind), dtype=np.intp)
     if len(kinds) == 1:
         return np.zeros(tasks, dtype=np.intp)
     drawn = kind_numbers(kinds, streams.numbers(Purpose.KINDS, sample, number), tasks)
@@ -90,7 +95,9 @@ def bound_of(scenario: Scenario, batch: Batch, works: Works) -> float | None:
         return None
     fastest = max(model.speed for model in scenario.endpoints)
     alone = [
-        sum(max(float(w.max()), float(w.sum()) / s.workers) for w, s in zip(stages, batch.stages, strict=True))
+        sum(
+            max(float(w.max()), float(w.sum()) / s.workers) for w, s in zip(stages, batch.stages, strict=True) if len(w)
+        )
         / fastest
         for stages in works
     ]
@@ -176,11 +183,23 @@ class BatchSource:
     def _begin_sample(self) -> None:
         number = self._ahead.popleft()
         self._open += 1
-        self._begin_stage(_Sample(number, 0, deque(self._tasks(number, 0)), 0))
+        self._prepare_stage(_Sample(number, 0, deque(self._tasks(number, 0)), 0))
 
     def _tasks(self, number: int, stage: int) -> Iterator[tuple[float, int]]:
         """Yield work and kind of the tasks of a stage of a sample."""
         return zip(self._works[number][stage].tolist(), self._kinds[number][stage].tolist(), strict=True)
+
+    def _prepare_stage(self, sample: _Sample) -> None:
+        """Begin the next stage that has tasks, when it is time, or end the sample."""
+        while not sample.left and sample.stage + 1 < len(self._batch.stages):
+            sample.stage += 1
+            sample.left.extend(self._tasks(sample.number, sample.stage))
+        late = self._batch.stages[sample.stage].late
+        if late is None or not sample.left:
+            self._begin_stage(sample)
+        else:
+            late_s = drawn_once(late, self._streams.numbers(Purpose.LATE, sample.number, sample.stage))
+            after(self._env, late_s, self._begin_stage, sample)
 
     def _begin_stage(self, sample: _Sample) -> None:
         stage = self._batch.stages[sample.stage]
@@ -222,7 +241,7 @@ class BatchSource:
         sample.stage += 1
         if sample.stage < len(self._batch.stages):
             sample.left.extend(self._tasks(sample.number, sample.stage))
-            self._begin_stage(sample)
+            self._prepare_stage(sample)
             return
         self._open -= 1
         if self._ahead:

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     PATIENCE = 15
     VACATIONS = 16
     RETRIALS = 17
+    LATE = 18
 
 
 class Streams:

@@ -91,7 +91,7 @@ def test_progress_knows_plans_and_what_came_of_them() -> None:
             progress.advance(name)
         progress.finish(name)
     progress.advance("d")
-    assert progress.guesses(random.Random(1), 2) == (16, ((4, 5), (4, 5)))
+    assert progress.guesses(random.Random(1), 2) == (16, ((4, 5), (4, 5)), ("d",))
     assert Progress(Console(file=StringIO()), None).guesses(random.Random(1), 2) is None
 
 
@@ -104,7 +104,7 @@ def test_what_earlier_sessions_did_of_a_problem_is_part_of_what_it_takes() -> No
         progress.advance(name)
         progress.finish(name)
     progress.finish("d")  # it was over before this session: nothing is known of how long it took
-    assert progress.guesses(random.Random(1), 1) == (3, ((1, 7),))
+    assert progress.guesses(random.Random(1), 1) == (3, ((1, 7),), ("e",))
 
 
 # -- while a run goes on ----------------------------------------------------------------------------

@@ -1,0 +1,91 @@
+"""A pipeline's trace is fitted as the stages of its problems, and a batch is simulated by them."""
+
+import numpy as np
+import pytest
+from balancer_simulator import Batch, EndpointModel, Policy, Requests, Scenario, Stage, simulate_once
+from balancer_simulator.fitting.stages import by_stage, stages_of
+from balancer_simulator.predicting.forecast import forecast_trace
+from balancer_simulator.scenario.distributions import Deterministic
+from balancer_simulator.scenario.workload import Kind
+
+from balancer.errors import ConfigError
+from balancer.hookspecs import WorkLeft
+from balancer.observing.traces import Attempt, Trace
+
+_LATE_S = 4.0
+
+
+def batch(samples: int, **more: object) -> Scenario:
+    """Return problems whose inputs come late, and whose second stage takes five times as long as the first."""
+    stages = [
+        Stage(name="inputs", tasks=6, workers=2, kind="inputs", late=Deterministic(mean_s=_LATE_S)),
+        Stage(name="verdicts", tasks=12, workers=3, kind="verdicts"),
+    ]
+    times = {"inputs": Deterministic(mean_s=0.1), "verdicts": Deterministic(mean_s=0.5)}
+    return Scenario(
+        workload=Batch(samples=samples, samples_at_once=2, stages=stages),
+        endpoints=[EndpointModel(url="http://a/", capacity=4, services=times)],
+        requests=Requests(attempts=1, kinds=[Kind(name="inputs"), Kind(name="verdicts")]),
+        health=None, horizon_s=1e4, **more,
+    )  # fmt: skip
+
+
+def traced(scenario: Scenario) -> Trace:
+    """Return the trace of a run, with names as `balancer run` writes them."""
+    parts: dict[int, str] = {}
+
+    def note(task: object, lease: object) -> None:
+        parts[task.number] = task.worker.part  # type: ignore[attr-defined]
+
+    record = simulate_once(scenario, Policy(strategy="fifo"), 0, spans=10_000, observer=note)
+    attempts = [
+        Attempt("made", n, s.asked_s, s.started_s, s.ended_s, s.url, task=parts[s.task], outcome="success")
+        for n, s in enumerate(sorted(record.spans, key=lambda span: span.started_s))
+    ]
+    run = {"row": "run", "version": 1, "run": "made", "strategy": "fifo"}
+    return Trace(runs=[{**run, "endpoints": [{"name": "http://a/", "capacity": 4}]}], attempts=attempts)
+
+
+def test_stages_have_their_own_times_threads_and_beginnings() -> None:
+    trace = by_stage(traced(batch(8)))
+    assert trace is not None
+    found = stages_of(trace.attempts, 2)
+    assert [(each.name, each.threads, each.kind) for each in found.stages] == [
+        ("inputs", 2, "inputs"), ("verdicts", 3, "verdicts")
+    ]  # fmt: skip
+    assert set(found.counts.values()) == {(6, 12)}
+    assert found.stages[0].late_s == pytest.approx([_LATE_S] * 6, rel=1e-3)  # of the first two, nobody knows
+    assert found.stages[1].late_s.max() < 1e-3
+
+
+def test_names_that_are_not_of_problems_and_stages_are_no_stages() -> None:
+    trace = traced(batch(3))
+    assert by_stage(Trace(runs=trace.runs, attempts=[Attempt("r", 1, 0, 0, 1, "http://a/", task="caller 1")])) is None
+
+
+def test_a_rest_whose_inputs_come_late_takes_that_long_too() -> None:
+    whole = traced(batch(16))
+    ends_s: dict[str, float] = {}
+    for each in whole.attempts:
+        name = (each.task or "").partition(":")[0]
+        ends_s[name] = max(ends_s.get(name, 0.0), each.ended_s)
+    cut_s = sorted(ends_s.values())[5]  # six are over, and no other has begun
+    seen = Trace(runs=whole.runs, attempts=[each for each in whole.attempts if each.ended_s <= cut_s])
+    done = len(seen.attempts)
+    told = forecast_trace(seen, WorkLeft(done, (((18,) * 10),) * 10, 2))
+    assert told.left_s == pytest.approx(max(ends_s.values()) - cut_s, rel=0.05)
+
+
+def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage() -> None:
+    scenario = batch(3)
+    counts = [[1, 2], [0, 3], [2, 0]]
+    workload = scenario.workload.model_copy(update={"counts": counts})
+    trace = traced(scenario.changed(workload=workload))
+    found = stages_of((by_stage(trace) or trace).attempts, 2)
+    assert sorted(found.counts.values()) == sorted(map(tuple, counts))
+    assert np.isclose(sum(each.held_s for each in trace.attempts), 3 * 0.1 + 5 * 0.5)
+    for wrong, said in (([[1, 2]], "counts has 1 values"), ([[1], [1], [1]], "there are 2 stages")):
+        with pytest.raises(ValueError, match=said):
+            Batch(samples=3, stages=workload.stages, counts=wrong)
+    with pytest.raises(ConfigError, match=r"workload.stages\[0\].kind: requests.kinds has no 'x'"):
+        scenario.changed(workload=Batch(samples=1, stages=[Stage(name="s", tasks=1, workers=1, kind="x")]))
