@@ -268,6 +268,7 @@ def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(
             found.check()
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize(("server", "state"), [case for case in CASES if case[1] != "reads no events"])
 def test_strangers_who_stop_are_closed_in_time(server: str, state: str, cert: tuple[Path, Path]) -> None:

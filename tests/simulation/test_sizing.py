@@ -76,6 +76,7 @@ def test_a_larger_load_a_shorter_time_or_a_loss_never_needs_fewer(trace: Trace) 
     assert number(sized(trace, p99_s=0.8, load=2.0, losing=1)) == by_load[2] + 1
 
 
+@pytest.mark.more
 def test_a_larger_load_never_needs_fewer(trace: Trace) -> None:
     assert number(sized(trace, 4, p99_s=0.8)) < number(sized(trace, 4, p99_s=0.8, load=3.0))
 

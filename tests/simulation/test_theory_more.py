@@ -57,6 +57,7 @@ def test_constant_patience_is_barrers(kind: dict[str, Any]) -> None:
     hold(lost(scenario), lambda s: mm1_deadline(1.1 * s, 2.0 / s).abandons, error=0.03)
 
 
+@pytest.mark.more
 def test_patience_of_any_distribution_is_that_of_twenty_lines() -> None:
     """M/M/1+G against a recursion: a caller whose patience is shorter than the work that it finds leaves."""
     patience = [0.2, 0.5, 3.0]
@@ -141,6 +142,7 @@ def test_clients_that_try_again_are_a_retrial_queue(pause_s: float) -> None:
     assert not any(record.lost or record.timed_out for record in records)
 
 
+@pytest.mark.more
 def test_clients_that_give_up_after_some_retrials_are_those_of_twenty_lines() -> None:
     """M/M/1/1 with two retrials, the second pause twice as long, against events of its own."""
     rng = random.Random(1)
@@ -176,6 +178,7 @@ def test_the_shortest_job_first_is_cobhams() -> None:
 # -- overflow ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_a_full_group_overflows_at_once_where_it_is_told_to() -> None:
     groups = [{"url": "http://own-{1..3}/"}, {"url": "http://rented-{1..2}/", "group": 1}]
     scenario = poisson(3.0, 12_000, 50.0, endpoints=groups, max_waiters=0, spill_after_s=0.0)

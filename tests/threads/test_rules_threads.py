@@ -136,6 +136,7 @@ def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     assert_nothing_lost(pool, 1)
 
 
+@pytest.mark.more
 def test_an_interrupt_at_any_point_of_the_start_of_a_wait_leaves_the_others_a_timer() -> None:
     """Whoever is interrupted may be the one that saw to the timer."""
 

@@ -113,6 +113,7 @@ def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
     assert took[0] < _MOST_S
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("client", THREADS)
 def test_a_connection_that_was_kept_alive_has_a_deadline_too(client: str) -> None:
     with raw_server(_serves_once) as server:
@@ -203,6 +204,7 @@ def test_a_connection_of_requests_has_its_own_timeout_again_after_each_operation
         connection.close()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("client", THREADS)
 def test_all_addresses_of_a_host_have_one_deadline(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
