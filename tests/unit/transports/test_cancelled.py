@@ -12,6 +12,7 @@ import trio
 
 import balancer
 from balancer import AsyncBalancedTransport
+from balancer.transports.clients import openai_http
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
 
@@ -128,14 +129,14 @@ def test_openais_client_does_not_try_again_after_a_deadline() -> None:
         asked.append(1)
         await asyncio.sleep(3600)
 
-    inner = Inner(httpx2, {})
+    inner = Inner(openai_http(), {})
     inner.handle_async_request = hang  # type: ignore[method-assign]
 
     async def ask() -> None:
         async with balancer.aopenai(pool, inner=inner, deadline_s=0.02) as client:
             with pytest.raises(openai.APITimeoutError) as told:
                 await client.models.list()
-            assert isinstance(told.value.__cause__, httpx2.ReadTimeout)
+            assert isinstance(told.value.__cause__, openai_http().ReadTimeout)
 
     asyncio.run(ask())
     assert (asked, pool.leases()) == ([1], ())
