@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,22 @@ def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(close
     assert now.recorded == then.recorded == recorded_figures(fit_trace(closed))
     for name, came in now.recorded.items():
         assert now.figures[name].value == pytest.approx(came, rel=0.25, abs=0.01), name
+
+
+def test_a_fit_that_is_off_is_said_first(closed: Trace) -> None:
+    found = predict(closed, change=WhatIf(callers=3), draws=_FEW)
+    assert found.off() == {}
+    assert "OFF" not in str(found)
+    late = replace(found, recorded={**found.recorded, "makespan_s": 2 * found.today["makespan_s"].high})
+    assert list(late.off()) == ["makespan_s"]
+    assert (
+        str(late).splitlines()[1].startswith("THE FIT IS OFF: one run as it is would be unlike the record (makespan ")
+    )
+    waited_s = found.today["wait_mean_s"].value + 0.1 * found.recorded["sojourn_mean_s"]
+    near = replace(found, recorded={**found.recorded, "wait_mean_s": waited_s})
+    assert "wait_mean_s" not in near.off()  # a tenth of a call
+    lost = replace(found, recorded={**found.recorded, "lost": 0.015})
+    assert "lost" not in lost.off()
 
 
 def test_each_change_does_what_it_says(closed: Trace) -> None:

@@ -15,14 +15,12 @@ from scipy.special import stdtrit
 from balancer.errors import ConfigError
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.survival import quantile_means
+from balancer_simulator.predicting.predicted import FAR
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import CallSpan
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["FAR", "FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit", "refuse_if_off"]
-
-FAR: Final = 0.15
-"""A fit is off if a figure of calls or waits differs by more than this part."""
+__all__ = ["FigureOfFit", "FitCheck", "GoodnessOfFit", "goodness_of_fit", "refuse_if_off"]
 
 _POINTS: Final = 100
 _SPANS: Final = 100_000

@@ -1,8 +1,14 @@
 """Predicted figures of one run, each with its interval; of a next run, beside those of today and of the trace."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Predicted", "PredictedRun"]
+__all__ = ["FAR", "Predicted", "PredictedRun"]
+
+FAR: Final = 0.15
+"""A fit is off if a figure of calls or waits differs by more than this part."""
+
+_FEW: Final = 0.02  # share of all requests: so many more losses harm nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,21 @@ class PredictedRun:
     def high(self) -> float:
         """The upper end of the interval of `value`."""
         return self.figures["makespan_s"].high
+
+    def off(self) -> dict[str, tuple[float, Predicted]]:
+        """Return what the record has and a run like it hardly would, by the name of the figure: such a fit is off.
+
+        A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
+        than that part of a mean call harms nobody; of losses, two in a hundred.
+        """
+        call_s = self.recorded.get("sojourn_mean_s", 0.0)
+        found = {}
+        for name, each in (self.today or self.figures).items():
+            was = self.recorded.get(name)
+            least = FAR * call_s if name.startswith("wait") else _FEW if name == "lost" else 0.0
+            if was is not None and not each.holds(was) and abs(each.value - was) > max(FAR * was, least):
+                found[name] = (was, each)
+        return found
 
     def holds(self, makespan_s: float) -> bool:
         """Return whether the interval of the end holds `makespan_s`."""

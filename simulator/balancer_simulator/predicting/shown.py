@@ -16,7 +16,8 @@ from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.studies.figures import figure_of
 
 __all__ = [
-    "interval_words", "prediction_section", "prediction_table", "prediction_text", "prediction_words", "value_words",
+    "interval_words", "off_words", "prediction_section", "prediction_table", "prediction_text", "prediction_words",
+    "value_words",
 ]  # fmt: skip
 
 _WIDTH: Final = 120  # letters of a line of text
@@ -38,7 +39,20 @@ def prediction_section(found: PredictedRun) -> Section:
     title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
     if found.changes:
         title += f", with {', '.join(found.changes)}"
-    return Section(title, (prediction_table(found), *map(Paragraph, prediction_words(found))))
+    return Section(
+        title, (*map(Paragraph, off_words(found)), prediction_table(found), *map(Paragraph, prediction_words(found)))
+    )
+
+
+def off_words(found: PredictedRun) -> list[str]:
+    """Return what a reader must know before anything else: that a run like the record would hardly have its figures."""
+    unlike = [
+        f"{figure_of(name).heading} {value_words(name, was)} recorded, {interval_words(name, each)} predicted"
+        for name, (was, each) in found.off().items()
+    ]
+    if not unlike:
+        return []
+    return [f"THE FIT IS OFF: one run as it is would be unlike the record ({'; '.join(unlike)}); see balancer fit"]
 
 
 def prediction_words(found: PredictedRun) -> list[str]:

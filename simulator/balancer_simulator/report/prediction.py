@@ -12,7 +12,13 @@ from balancer.reporting import rows, style
 from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Paragraph
 from balancer.reporting.style import legend, to_svg
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
-from balancer_simulator.predicting.shown import prediction_section, prediction_table, prediction_words, value_words
+from balancer_simulator.predicting.shown import (
+    off_words,
+    prediction_section,
+    prediction_table,
+    prediction_words,
+    value_words,
+)
 from balancer_simulator.report.document import put_page
 from balancer_simulator.studies.figures import figure_of
 
@@ -32,6 +38,7 @@ def prediction_data(found: PredictedRun) -> dict[str, Any]:
         "recorded": found.recorded,
         "today": {name: asdict(each) for name, each in (found.today or found.figures).items()},
         "changed": {name: asdict(each) for name, each in found.figures.items()} if found.today else None,
+        "off": off_words(found),
         "remarks": list(found.remarks),
     }
 
@@ -80,6 +87,7 @@ def write_prediction(found: PredictedRun, unknown: tuple[str, ...], folder: Path
         OSError: `folder` cannot be made or written to.
     """
     blocks: tuple[Block, ...] = (
+        *(Paragraph(_sentence(line)) for line in off_words(found)),
         Paragraph(f"Predicted: {prediction_section(found).title}."),
         prediction_table(found),
         *(Paragraph(_sentence(line), soft=True) for line in prediction_words(found)),
