@@ -113,6 +113,10 @@ def trace(
         str | None,
         typer.Option("--zone", metavar="ZONE", help="The time zone of times without one. Default: this machine's."),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Only calls of this kind: of a proxy, a backend. Default: all."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +128,7 @@ def trace(
     """Summarise the trace FILE, or make a trace from a log of a proxy or a model server, or from a CSV."""
     from balancer.commands.trace import trace_data, trace_lines
 
-    found = trace_data(files, source=source, log_format=log_format, columns=column or (), zone=zone, out=out)
+    found = trace_data(files, source=source, log_format=log_format, columns=column or (), zone=zone, kind=kind, out=out)
     if as_json:
         print_json(found)
     else:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -29,9 +30,10 @@ def trace_data(
     log_format: str | None,
     columns: Sequence[str],
     zone: str | None,
+    kind: str | None,
     out: Path | None,
 ) -> dict[str, Any]:
-    """Return the summary of the trace or log at `paths`. Write it as a trace to `out`, if given.
+    """Return the summary of the trace or log at `paths`, or of its calls of one `kind`. Write it to `out`, if given.
 
     Of histograms of Prometheus, return what they say. They are no trace.
 
@@ -43,14 +45,16 @@ def trace_data(
     if source == "prometheus" or (source is None and looks_like_metrics(begins)):
         if out is not None:
             raise ConfigError("--out: histograms have no single calls, so they are no trace; leave it out")
+        if kind is not None:
+            raise ConfigError("--kind: histograms have no single calls; leave it out")
         return histograms_of("\n".join(lines_in(path)), str(path))
     if source == "csv":
-        return _table(path, _columns_of(columns), out)
+        return _table(path, _columns_of(columns), kind, out)
     if source is not None or begins:
         options = LogOptions(_zone_of(zone), log_format, _columns_of(columns))
         log = import_logs(paths, source, options)
         if log is not None:
-            return {**_written(log.trace, paths, out), **_said(log)}
+            return {**_written(_only(log.trace, kind), paths, out), **_said(log)}
         if _COMBINED.match(begins):
             raise ConfigError(
                 f"{path}: is an access log in the combined format, which names no upstream server; add "
@@ -61,7 +65,7 @@ def trace_data(
             raise ConfigError(f"{option}: it needs --from; leave it out, or name the program that wrote {path}")
     if len(paths) > 1:
         raise ConfigError(f"{paths[1]}: several files can be read of a log only; give one trace")
-    return _written(read_trace(path), paths, out)
+    return _written(_only(read_trace(path), kind), paths, out)
 
 
 def trace_lines(found: dict[str, Any]) -> Iterator[str]:
@@ -107,14 +111,32 @@ def _said(log: ImportedLog) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(path: Path, columns: dict[str, str], out: Path | None) -> dict[str, Any]:
+def _table(path: Path, columns: dict[str, str], kind: str | None, out: Path | None) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             attempts = list(from_csv(file, columns, name=str(path)))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     runs = dict.fromkeys(each.run for each in attempts)
-    return {**_written(Trace(attempts=attempts, ended=set(runs)), [path], out), **NOT_IMPORTED}
+    trace = _only(Trace(attempts=attempts, ended=set(runs)), kind)
+    return {**_written(trace, [path], out), **NOT_IMPORTED}
+
+
+def _only(trace: Trace, kind: str | None) -> Trace:
+    """Return the calls of a kind, and what happened to their endpoints, and to those that nobody called."""
+    if kind is None:
+        return trace
+    kept = [each for each in trace.attempts if each.kind == kind]
+    if not kept:
+        known = sorted({each.kind for each in trace.attempts if each.kind})
+        raise ConfigError(f"--kind: no call is of the kind {kind!r}; the trace has {', '.join(known) or 'no kinds'}")
+    of_others = {each.endpoint for each in trace.attempts} - {each.endpoint for each in kept}
+    events = [each for each in trace.events if each.endpoint not in of_others]
+    runs = [
+        {**run, "endpoints": [each for each in run.get("endpoints") or () if each.get("name") not in of_others]}
+        for run in trace.runs
+    ]
+    return replace(trace, runs=runs, attempts=kept, events=events)
 
 
 def _written(trace: Trace, paths: Sequence[Path], out: Path | None) -> dict[str, Any]:

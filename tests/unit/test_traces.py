@@ -791,13 +791,27 @@ def test_what_does_not_go_together_is_one_line(options: list[str], line: str) ->
         run(__file__ if "csv" in options else "nowhere.jsonl", *options)
 
 
+def test_one_backend_of_a_log_is_a_trace_by_itself(tmp_path: Path) -> None:
+    out = tmp_path / "be.jsonl"
+    log = str(Path(__file__).parents[1] / "logs" / "haproxy.log")
+    found = json.loads(run(log, "--kind", "be", "--out", str(out), "--json"))
+    trace = read_trace(out)
+    assert {each.kind for each in trace.attempts} == {"be"}
+    assert {each.endpoint for each in trace.attempts} == {"be/s1", "be/s2", "be/s3", "be/s4"}
+    assert {each.endpoint for each in trace.events} >= {"be/s5"}, "nobody called it"
+    assert not any(str(each.endpoint).startswith("tcp") for each in trace.events)
+    assert found["attempts"] == len(trace.attempts)
+    with pytest.raises(ConfigError, match=r"^--kind: no call is of the kind 'bee'; the trace has be, empty, tcp$"):
+        run(log, "--kind", "bee")
+
+
 _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 0, "ended_s": 1, "endpoint": "e"}
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("10.0.0.1 - - [x]", "...which is not a line of a trace; for an access log"),
+        ("10.0.0.1 - - [x]", "...which is not a line of a trace; of a log, make one"),
         ("7", "...a line of a trace is a JSON object"),
         ('{"row": "attempt", "run": "r"}', "the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e"),
         ('{"row": "run", "version": 99}', "...found version 99"),

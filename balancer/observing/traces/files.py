@@ -164,8 +164,8 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     found.cut = True
                     if not line.startswith('{"row"'):
                         raise ConfigError(
-                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; for an access log, "
-                            "name its program with --from"
+                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; of a log, make "
+                            "one first: balancer trace LOG --out trace.jsonl"
                         ) from None
                     continue
                 if not isinstance(data, dict):

@@ -143,9 +143,24 @@ def _spells_data(spells: Spells | None) -> dict[str, Any] | None:
     return {name: getattr(spells, name) for name in names}
 
 
+def _apart(fit: Fit) -> Iterator[str]:
+    """Yield that kinds have no endpoint in common, as the backends of a proxy have none."""
+    if any(member.labels for member in fit.members):  # which kind goes where is known
+        return
+    used: dict[str | None, set[str]] = {}
+    for each in fit.prepared.attempts:
+        used.setdefault(each.kind, set()).add(each.endpoint)
+    if len(used) > 1 and sum(map(len, used.values())) == len(set.union(*used.values())):
+        yield (
+            f"whether {', '.join(sorted(map(str, used)))} may go to each other's endpoints: here they do, in the trace "
+            "they never did; make a trace of each (balancer trace --kind) and fit that"
+        )
+
+
 def unknown(fit: Fit) -> Iterator[str]:
     """Yield what cannot be known from the trace."""
     trace = fit.prepared.trace
+    yield from _apart(fit)
     if fit.strategy is None:
         yield "the strategy: assumed to be least_in_flight"
     else:
