@@ -13,14 +13,14 @@ from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
 
-from balancer import Endpoint, Pool
+from balancer import Endpoint, NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Core, Waiter
 from tests.patience import PATIENCE_S
 
-__all__ = ["Command", "Serving", "Swallowing"]
+__all__ = ["Command", "Serving", "Swallowing", "why_not_connected"]
 
 
 class Serving:
@@ -195,3 +195,15 @@ class Swallowing:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+
+def why_not_connected(url: str, awaited: str) -> str:
+    """Return why no pool can be had at `url`. On a busy machine the reason, which `awaited` matches, may come late."""
+    within_s, found = 0.3, ""
+    while within_s < PATIENCE_S and not re.search(awaited, found):
+        try:
+            Pool.connect(url, within_s=within_s).close()
+        except NotConnected as error:
+            found = str(error)
+        within_s *= 10
+    return found
