@@ -254,6 +254,7 @@ def stopped(port: int, stop: Stop, *, tls: bool) -> socket.socket:
     return connection
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize(("server", "state"), CASES)
 def test_strangers_who_stop_keep_nobody_out_and_nothing_is_lost(

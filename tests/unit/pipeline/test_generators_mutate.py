@@ -304,6 +304,7 @@ def test_the_corners_of_a_list_come_early(seed: int) -> None:
     assert sum(len(values) <= 10 for values in lists) >= 15
 
 
+@pytest.mark.more
 def test_deep_and_wide_graphs_are_among_the_large_ones() -> None:
     degrees = []
     for made, valid in checked(1, seed=1):

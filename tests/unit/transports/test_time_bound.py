@@ -97,6 +97,7 @@ _LEFT_OPEN = {("drips its handshake", client) for client in CLIENTS if "tasks" i
 _CASES = [(slow, client) for slow in _SLOW for client in CLIENTS if (slow, client) not in _LEFT_OPEN]
 
 
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize(("slow", "client"), _CASES)
 def test_an_attempt_ends_at_its_deadline(slow: str, client: str) -> None:
     with raw_server(_SLOW[slow]) as server:
