@@ -811,7 +811,10 @@ _CALL = {"row": "attempt", "run": "a", "attempt": 1, "asked_s": 0, "granted_s": 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("10.0.0.1 - - [x]", "...which is not a line of a trace; of a log, make one"),
+        (
+            "10.0.0.1 - - [x]",
+            "...which is not a line of a trace; of a log, balancer trace LOG --out trace.jsonl makes one",
+        ),
         ("7", "...a line of a trace is a JSON object"),
         ('{"row": "attempt", "run": "r"}', "the row of an attempt lacks attempt, asked_s, granted_s, ended_s, e"),
         ('{"row": "run", "version": 99}', "...found version 99"),

@@ -164,8 +164,8 @@ def _lines(path: str | PathLike[str], found: Trace) -> Iterator[tuple[str, dict[
                     found.cut = True
                     if not line.startswith('{"row"'):
                         raise ConfigError(
-                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; of a log, make "
-                            "one first: balancer trace LOG --out trace.jsonl"
+                            f"{path}:{number}: found {line[:40]!r}, which is not a line of a trace; of a log, "
+                            "balancer trace LOG --out trace.jsonl makes one (--from names its program)"
                         ) from None
                     continue
                 if not isinstance(data, dict):
