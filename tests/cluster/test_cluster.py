@@ -1,6 +1,7 @@
 """The cluster protocol, case by case: each test is red when its rule is left out."""
 
 import random
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -25,6 +26,7 @@ from balancer.errors import AcquireTimeout, LeaseError, NoEndpoint, PoolClosed, 
 from balancer.load import Load
 from balancer.strategy import Request
 from tests.cluster.world import TTL_S, Process, World
+from tests.threads.interrupts import points
 
 
 def _world(*capacities: int, block: int = 1) -> World:
@@ -764,6 +766,50 @@ def test_who_is_dropped_by_an_interrupt_waits_no_more_and_keeps_no_lease() -> No
     assert not process.waiting
     world.pass_time(world.times.idle_s + 1.0, quick=True)
     assert _in_flight(world) == 0
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_an_interrupt_at_any_point_as_a_wait_ends_is_repaired(given_up: bool) -> None:
+    for interrupt in points("balancer/cluster/protocol/", "balancer/core/", least=15):
+        world, process, other = _begun(2, 1)
+        lease = _leased(world, other)
+        _ask(world, process)
+        _ask(world, process)
+        member, waiting = process.member, list(process.waiting)
+        member.shells.append(waiting)
+        now = process.clock.at(world.t)
+        if given_up:
+            act = partial(member.cancel, waiting[0], now, timed_out=True)
+        else:
+            world.release(other, lease)
+            world.deliver(0)  # the release; the grant is on its way
+            grant = next(message for who, message, _ in world.mail if world.processes.get(who) is process)
+            world.mail.clear()
+            act = partial(member.receive, grant, now)
+        where = interrupt(act)
+        member.recover(now)
+        ended = member.ended()
+        waiting[:] = [waiter for waiter in waiting if not waiter.ended]
+        assert member.waiting == len(waiting), where
+        world.hear(process, ended)
+        world.flush()
+        world.talk()
+        if given_up:
+            world.release(other, lease)
+        _end_all(world, process)
+        assert (_in_flight(world), not process.waiting) == (0, True), where
+
+
+def _end_all(world: World, process: Process) -> None:
+    """End all leases as they come, also those that an interrupt took from their caller."""
+    for _ in range(5):
+        now = process.clock.at(world.t)
+        while process.leases:
+            _give_back(world, process, process.leases[0])
+        process.member.abandon(list(process.member.out.values()), now)
+        world.flush()
+        world.talk()
+        world.pass_time(world.times.idle_s + 1.0, quick=True)
 
 
 def test_a_change_that_is_refused_says_so_and_a_strategy_that_fails_in_a_block_costs_the_rest_only(

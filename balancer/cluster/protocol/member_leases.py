@@ -392,11 +392,14 @@ class CallerQueue:
         return number
 
     def keep(self, waiting: Container[Waiter]) -> None:
-        """Drop those that are not in `waiting`, and repair the queue after an interrupt."""
-        for waiter in list(self._numbers):
-            if waiter not in waiting and not waiter.ended:
-                self._by_number.pop(self._numbers.pop(waiter), None)
-        self._waiters.mend(waiting)
+        """Keep only the waiters in `waiting` that have not ended, and repair the queue after an interrupt."""
+        self._by_number = {
+            number: (waiter, priority)
+            for number, (waiter, priority) in self._by_number.items()
+            if waiter in waiting and not waiter.ended
+        }
+        self._numbers = {waiter: number for number, (waiter, _) in self._by_number.items()}
+        self._waiters.mend(self._numbers)
 
     def all(self) -> list[Waiter]:
         """Return all waiters."""
