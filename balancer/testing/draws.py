@@ -10,7 +10,17 @@ from balancer.settings.rules import HealthSettings, HolderSettings, LimitSetting
 from balancer.strategy import ANY, Request
 from balancer.testing.model_health import RulesInForce
 
-__all__ = ["FULL_HOSTS", "HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "fair_rules_of", "gated_rules_of", "rules_of", "urls_of"]
+__all__ = [
+    "FULL_HOSTS",
+    "HOST_CAPS",
+    "PAUSES_S",
+    "TIMEOUTS_S",
+    "Draws",
+    "fair_rules_of",
+    "gated_rules_of",
+    "rules_of",
+    "urls_of",
+]
 
 HOST_CAPS: Final = {"10.0.0.4": 2, "shared": 2}
 PAUSES_S: Final = (0.001, 0.05, 0.3, 1.0, 5.0, 40.0)

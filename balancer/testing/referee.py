@@ -124,7 +124,9 @@ class Referee:
         core_of = {model: waiter for waiter, model in self.waiting.items()}
         for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
             waiter = core_of[model]
-            if self._settle_one(waiter, model, [*kept_before(self._model, model, keepers), *kept_before(self._model, model, short)]):
+            if self._settle_one(
+                waiter, model, [*kept_before(self._model, model, keepers), *kept_before(self._model, model, short)]
+            ):
                 assert waiter in left, "a waiter ended, but was not reported to the shell, which must wake it"
                 left.remove(waiter)
         assert not left, f"{left} were reported, but did not wait"
