@@ -48,8 +48,8 @@ def _of_the_pool(config: Config) -> Iterator[str]:
         yield "fairness   the slots are shared out between the holders that wait"
     for name, whose in sorted(config.holders.items()):
         bounds = {"leases": whose.max_leases, "waiters": whose.max_waiters}
-        most = "".join(f", at most {number} {what}" for what, number in bounds.items() if number is not None)
-        yield f"holder     weight {whose.weight:g}{most} for {'each other one' if name == '*' else repr(name)}"
+        bound = "".join(f", at most {number} {what}" for what, number in bounds.items() if number is not None)
+        yield f"holder     weight {whose.weight:g}{bound} for {'each other one' if name == '*' else repr(name)}"
     if config.pool.spill_after_s is not None:
         yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
 

@@ -93,7 +93,7 @@ def over_serve(fairness: Fairness, many: int) -> list[Had]:
         config = folder / "pool.toml"
         fair = f'[pool]\nfairness = "{fairness}"\n' if fairness else ""
         config.write_text(f'{fair}[[endpoints]]\nurl = "http://a/"\ncapacity = {SLOTS}\n', encoding="utf-8")
-        server = Command(config, ttl_s=10.0)
+        server = Command(config, ttl_s=60.0)
         stack.callback(server.kill)
         pools = {name: stack.enter_context(Pool.connect(server.url, name=name)) for name in (HEAVY, *LIGHT)}
         hold = stack.enter_context(Pool.connect(server.url, name=NOBODY))
