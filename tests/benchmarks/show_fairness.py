@@ -69,7 +69,7 @@ def in_threads(pool_of: Callable[[str], Pool], hold: Pool, many: int, *, waiting
             thread.start()
         threads += fresh
         while waiting() < len(threads):
-            time.sleep(0.01)
+            time.sleep(0.05)
         time.sleep(0.2 + calls / 5000)  # until a server has heard of all of them
     threading.stack_size(before)
     begun.append(time.monotonic())
@@ -83,7 +83,7 @@ def in_threads(pool_of: Callable[[str], Pool], hold: Pool, many: int, *, waiting
 def in_a_pool(fairness: Fairness, many: int) -> list[Had]:
     """Return the calls of the threads of one process."""
     with Pool([Endpoint("http://a/", capacity=SLOTS)], fairness=fairness) as pool:
-        return in_threads(lambda holder: pool, pool, many, waiting=lambda: pool.stats().waiting)
+        return in_threads(lambda holder: pool, pool, many, waiting=lambda: pool.engine.core.waiting)
 
 
 def over_serve(fairness: Fairness, many: int) -> list[Had]:
@@ -98,7 +98,7 @@ def over_serve(fairness: Fairness, many: int) -> list[Had]:
         pools = {name: stack.enter_context(Pool.connect(server.url, name=name)) for name in (HEAVY, *LIGHT)}
         hold = stack.enter_context(Pool.connect(server.url, name=NOBODY))
         return in_threads(
-            pools.__getitem__, hold, many, waiting=lambda: sum(pool.stats().waiting for pool in pools.values())
+            pools.__getitem__, hold, many, waiting=lambda: sum(pool.engine.core.waiting for pool in pools.values())
         )
 
 
