@@ -121,7 +121,6 @@ class Pool:
     engine: Engine
     _redact: Callable[[str], str] = str
     _watchers: tuple[Watcher, ...] = ()
-    _discoveries: "tuple[Discovery, ...]" = ()
 
     def __init__(
         self,
@@ -637,7 +636,7 @@ class Pool:
             raise PoolClosed
         discovery.hide(self._redact)
         self.attach(discovery)
-        self._discoveries = (*self._discoveries, discovery)
+        self.engine.sources = (*self.engine.sources, discovery.stats)
         discovery.start()
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
@@ -764,10 +763,7 @@ class Pool:
             leases: True for a row for each lease that is out.
             also: called under the pool's lock, for further data of the same instant. It must be quick.
         """
-        seen = self.engine.snapshot(leases=leases, also=also)
-        if not self._discoveries:
-            return seen
-        return replace(seen, stats=replace(seen.stats, sources=tuple(each.stats() for each in self._discoveries)))
+        return self.engine.snapshot(leases=leases, also=also)
 
     def time_leases(self) -> None:
         """Count from now on, for good, how long leases are waited for and held; `snapshot` has the buckets.

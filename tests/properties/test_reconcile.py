@@ -1,6 +1,7 @@
 """`reconcile`: whatever a source says, no pool is emptied, nobody flaps, and in the end the pool has what is wanted."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,8 +23,8 @@ class Followed:
     now: float = 100.0
     states: dict[str, MembershipState] = field(default_factory=dict)
     specs: dict[str, Endpoint] = field(default_factory=dict)
-    memory: Memory = Memory()
-    answer: Answer = Answer(())
+    memory: Memory = field(default_factory=Memory)
+    answer: Answer = field(default_factory=lambda: Answer(()))
     due_s: float = float("inf")
     left: list[tuple[float, str, bool]] = field(default_factory=list)  # when, who, and whether by name
     joined: list[tuple[float, str]] = field(default_factory=list)
@@ -119,7 +120,7 @@ def test_nobody_leaves_twice_within_a_grace(rules: LeavingRules, steps: list[tup
     pool = _followed(rules, steps)
     for name in _NAMES:
         times = [at_s for at_s, who, _ in pool.left if who == name]
-        assert all(later - at_s >= rules.grace_s - 1e-6 for at_s, later in zip(times, times[1:], strict=False))
+        assert all(later - at_s >= rules.grace_s - 1e-6 for at_s, later in pairwise(times))
 
 
 @settings(max_examples=40)
@@ -166,8 +167,8 @@ def test_what_others_have_added_or_taken_out_is_left_alone(
     assert not {"a", "b"} & {name for _, name in pool.joined}
 
 
-def _two(rules: LeavingRules = LeavingRules()) -> Followed:
-    pool = Followed(rules)
+def _two(grace_s: float = 10.0) -> Followed:
+    pool = Followed(LeavingRules(grace_s))
     pool.hear(_listed("ab"))
     return pool
 
@@ -208,7 +209,7 @@ def test_what_somebody_drained_is_forgotten_when_the_source_drops_it() -> None:
 
 
 def test_what_is_back_within_the_grace_was_never_touched() -> None:
-    pool = _two(LeavingRules(10.0))
+    pool = _two()
     pool.hear(_listed("a"))
     pool.wait(9.9)
     plan = pool.hear(_listed("ab"))
@@ -218,7 +219,7 @@ def test_what_is_back_within_the_grace_was_never_touched() -> None:
 
 
 def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace() -> None:
-    pool = _two(LeavingRules(10.0))
+    pool = _two()
     assert pool.hear(_listed("a", gone="b")).remove == ("b",)
     assert pool.hear(_listed("ab")).add == ()
     pool.wait(9.9)

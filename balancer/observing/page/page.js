@@ -217,6 +217,8 @@ function others() {
   }
   for (const li of list.children) if (li.dataset.at) say(li.firstChild, span(Math.max(0, at - li.dataset.at)) + " ago");
   $("quota").hidden = !rows("quotas").size;
+  $("source").hidden = !rows("sources").size;
+  lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.trouble || "none"]]]));
   const share = (used, most) => most == null ? number(used) : `${number(used)} of ${number(most)}`;
   lines("quotas", [...rows("quotas")].map(([row, q]) => [row, [[q.name], [share(q.requests, q.requests_per_min), "n"], [share(q.tokens, q.tokens_per_min), "n"]]]));
 }
