@@ -25,6 +25,7 @@ _LOGGER = logging.getLogger("balancer")
 _FIRST_PAUSE_S: Final = 0.5  # after a failure; each further one doubles it
 _LONGEST_PAUSE_S: Final = 30.0
 _COMPARE_S: Final = 30.0  # the pool is compared with the last answer at least so often
+_SELDOM_S: Final = 60.0
 _PATIENCE_S: Final = 1.0
 _SHOWN: Final = 200  # characters of what a source says
 _NAMED: Final = 3
@@ -61,6 +62,7 @@ class Discovery:
         self._answers = self._failures = self._failed_in_a_row = self._held = 0
         self._answered_s: float | None = None
         self._trouble = ""
+        self._logged_s, self._is_logged = -inf, False
         self._over = threading.Event()
         self._told_first: list[Callable[[], object]] = []
         self._first = threading.Event()
@@ -181,9 +183,10 @@ class Discovery:
             self._say_trouble(_EMPTY)
             return
         self._answered_s = self._clock()
-        if self._trouble:
+        self._trouble = ""
+        if self._is_logged:
             _LOGGER.info("discovery %s: answers again", self.name)
-            self._trouble = ""
+            self._is_logged = False
         self._say_changes(plan)
 
     # -- the threads -------------------------------------------------------------------------------
@@ -220,11 +223,12 @@ class Discovery:
     # -- what is said ------------------------------------------------------------------------------
 
     def _say_trouble(self, words: str) -> None:
-        """Show what is wrong with the source, and log it when it begins."""
+        """Show what is wrong with the source, and log it when it begins, at most once a minute."""
         shown = in_one_line(self._redact(words), _SHOWN)
-        if not self._trouble:
+        if not self._trouble and self._clock() >= self._logged_s + _SELDOM_S:
             kept = len(self._memory.owned)
             _LOGGER.warning("discovery %s: %s; its %d endpoints stay as they are", self.name, shown, kept)
+            self._logged_s, self._is_logged = self._clock(), True
         self._trouble = shown
 
     def _say_changes(self, plan: Plan) -> None:

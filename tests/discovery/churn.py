@@ -153,7 +153,7 @@ class Churn:
 
     def _make_calls(self) -> None:
         calls, lost = 0, []
-        while not self._over.is_set():
+        while not (calls and self._over.is_set()):
             try:
                 with self.pool.lease() as lease:
                     if lease.endpoint.name in self._down:

@@ -126,6 +126,16 @@ def test_trouble_is_logged_once_and_shown_and_nothing_leaves_while_it_lasts(
     ]
 
 
+def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "balancer")
+    told = Told()
+    for _ in range(100):
+        told.discovery.heard(listed("a"))
+        told.discovery.failed(SourceError("no answer"))
+        told.wait(1.0)
+    assert len(caplog.records) == 1 + 2 + 1, "new; trouble and its end; trouble a minute later"
+
+
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     told.discovery.heard(listed("a"))
