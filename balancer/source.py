@@ -15,7 +15,7 @@ from balancer.values.headers import Headers
 if TYPE_CHECKING:
     from balancer.settings.strategy_options import StrategyOptions
 
-__all__ = ["Answer", "EndpointTemplate", "Source", "SourceError", "checked_answer"]
+__all__ = ["EndpointTemplate", "Source", "SourceAnswer", "SourceError", "checked_answer"]
 
 _MOST: Final = 10_000  # endpoints of an answer: more are a mistake, or a lie
 
@@ -25,7 +25,7 @@ class SourceError(BalancerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SourceAnswer:
     """What a source says at one time.
 
     Attributes:
@@ -108,7 +108,7 @@ class Source(ABC):
         self.template = template
 
     @abstractmethod
-    def look(self) -> Answer | None:
+    def look(self) -> SourceAnswer | None:
         """Return what is there now; None: the same as before. It may wait for a change, for a minute or so.
 
         Raises:
@@ -119,7 +119,7 @@ class Source(ABC):
         """End a `look` that waits. It is the last call."""
 
 
-def checked_answer(answer: Answer) -> Answer:
+def checked_answer(answer: SourceAnswer) -> SourceAnswer:
     """Return `answer` if it is not too long. Raises SourceError."""
     if len(answer.wanted) > _MOST:
         raise SourceError(f"it lists {len(answer.wanted)} endpoints; at most {_MOST} are believed")

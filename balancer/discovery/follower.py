@@ -16,7 +16,7 @@ from balancer.core.metrics import SourceStats
 from balancer.core.states import MembershipState
 from balancer.discovery.reconcile import LeavingRules, Memory, Plan, reconcile
 from balancer.errors import BalancerError, PoolClosed
-from balancer.source import Answer, Source, checked_answer
+from balancer.source import Source, SourceAnswer, checked_answer
 from balancer.values.redaction import in_one_line, plain_name
 
 __all__ = ["ChangePool", "Discovery"]
@@ -56,7 +56,7 @@ class Discovery:
         self._clock = clock
         self._redact: Callable[[str], str] = str
         self._turn = threading.Condition()  # for all below
-        self._answer: Answer | None = None  # None: the last one is not believed
+        self._answer: SourceAnswer | None = None  # None: the last one is not believed
         self._memory = Memory()
         self._due_s = inf
         self._answers = self._failures = self._failed_in_a_row = self._held = 0
@@ -127,7 +127,7 @@ class Discovery:
 
     # -- what is heard -----------------------------------------------------------------------------
 
-    def heard(self, answer: Answer) -> None:
+    def heard(self, answer: SourceAnswer) -> None:
         """Act on an answer of the source. Raises BalancerError, ValueError if it cannot be used."""
         with self._turn:
             self._answers += 1
@@ -193,7 +193,7 @@ class Discovery:
 
     def _ask(self) -> None:
         pause_s = 0.0
-        answer: Answer | None = None
+        answer: SourceAnswer | None = None
         while not self._over.wait(pause_s):
             try:
                 answer = self._source.look() or answer

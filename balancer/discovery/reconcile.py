@@ -17,7 +17,7 @@ from typing import Final
 
 from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint
-from balancer.source import Answer
+from balancer.source import SourceAnswer
 from balancer.values.urls import identity_of
 
 __all__ = ["LeavingRules", "Memory", "Plan", "reconcile"]
@@ -83,7 +83,7 @@ class Plan:
     held: int = 0
 
 
-def reconcile(pool: States, answer: Answer, memory: Memory, now: float, rules: LeavingRules) -> Plan:
+def reconcile(pool: States, answer: SourceAnswer, memory: Memory, now: float, rules: LeavingRules) -> Plan:
     """Return what a pool has to do after `answer`, or later, when the same answer is due again."""
     if not answer.wanted and not answer.gone:
         return Plan((), (), (), memory, inf, believed=False)

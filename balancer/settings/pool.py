@@ -1,4 +1,4 @@
-"""`[pool]` and `[[endpoints]]` of a config: the endpoints, and how one is chosen."""
+"""`[pool]`, `[[endpoints]]` and `[discovery]` of a config: the endpoints, and how one is chosen."""
 
 from typing import Annotated, Any, Literal, Self
 

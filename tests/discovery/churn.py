@@ -16,7 +16,7 @@ from balancer.core.events import Added, Event, Removed
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 __all__ = ["Churn", "Seen"]
 
@@ -28,7 +28,7 @@ class _Nothing(Source):
     name = "churn"
     Options = StrategyOptions
 
-    def look(self) -> Answer:
+    def look(self) -> SourceAnswer:
         raise SourceError("it is told by hand")
 
 
@@ -90,7 +90,7 @@ class Churn:
 
     def begin(self) -> None:
         """List all servers, and start the calls."""
-        self._discovery.heard(Answer(tuple(self._listed.values())))
+        self._discovery.heard(SourceAnswer(tuple(self._listed.values())))
         for each in self._threads:
             each.start()
 
@@ -115,10 +115,10 @@ class Churn:
         if kind == "broken":
             self._discovery.failed(SourceError("no answer"))
         elif kind == "empty":
-            self._discovery.heard(Answer(()))
+            self._discovery.heard(SourceAnswer(()))
         else:
             wanted = [each for name, each in self._listed.items() if name not in hidden]
-            self._discovery.heard(Answer(tuple(wanted), frozenset(gone)))
+            self._discovery.heard(SourceAnswer(tuple(wanted), frozenset(gone)))
         self._discovery.look_at_the_clock()
         states = {each.name: each.state for each in self.pool.stats().endpoints}
         self._down = self._left.keys() - states.keys()

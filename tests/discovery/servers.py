@@ -250,10 +250,10 @@ class Kubernetes(_Changing):
         while not self.over.is_set() and self.ends <= began:
             self.watching += 1
             self.wait_beyond(version, PATIENCE_S)
-            for at, event in [*self.events]:
-                if at > version:
-                    yield event
-            version = self.version
+            with self.news:
+                fresh = [event for at, event in self.events if at > version]
+                version = self.version
+            yield from fresh
 
 
 def pod(

@@ -16,7 +16,7 @@ from balancer import AsyncPool, ConfigError, Endpoint, NoEndpoint, Pool, PoolClo
 from balancer.discovery.follower import Discovery
 from balancer.discovery.reconcile import LeavingRules
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 from balancer.testing.clock import ManualClock
 from tests.cluster.serving import Command
 from tests.discovery.servers import Dns, until
@@ -31,16 +31,16 @@ class Scripted(Source):
 
     def __init__(self, options: Any = None, template: EndpointTemplate = EndpointTemplate()) -> None:  # noqa: B008
         super().__init__(options, template)
-        self.news: list[Answer | Exception] = []
+        self.news: list[SourceAnswer | Exception] = []
         self._told = threading.Condition()
         self._closed = False
 
-    def say(self, what: Answer | Exception) -> None:
+    def say(self, what: SourceAnswer | Exception) -> None:
         with self._told:
             self.news.append(what)
             self._told.notify_all()
 
-    def look(self) -> Answer | None:
+    def look(self) -> SourceAnswer | None:
         with self._told:
             self._told.wait_for(lambda: self.news or self._closed)
             if self._closed:
@@ -56,8 +56,8 @@ class Scripted(Source):
             self._told.notify_all()
 
 
-def listed(*urls: str, gone: str = "") -> Answer:
-    return Answer(tuple(map(Endpoint, urls)), frozenset(filter(None, [gone])))
+def listed(*urls: str, gone: str = "") -> SourceAnswer:
+    return SourceAnswer(tuple(map(Endpoint, urls)), frozenset(filter(None, [gone])))
 
 
 class Told:
@@ -111,7 +111,7 @@ def test_trouble_is_logged_once_and_shown_and_nothing_leaves_while_it_lasts(
     for _ in range(3):
         told.discovery.failed(SourceError("no answer"))
         told.wait(20.0)
-        told.discovery.heard(Answer(()))
+        told.discovery.heard(SourceAnswer(()))
         told.wait(20.0)
     assert told.states == {"a": "active", "b": "active"}
     stats = told.discovery.stats()
@@ -133,14 +133,14 @@ def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCa
         told.discovery.heard(listed("a"))
         told.discovery.failed(SourceError("no answer"))
         told.wait(1.0)
-    assert len(caplog.records) == 1 + 2 + 1, "new; trouble and its end; trouble a minute later"
+    assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
 
 
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     told.discovery.heard(listed("a"))
     with pytest.raises(ValueError, match="quota"):
-        told.discovery.heard(Answer((Endpoint("a"), Endpoint("b", quota="q"))))
+        told.discovery.heard(SourceAnswer((Endpoint("a"), Endpoint("b", quota="q"))))
     assert told.states == {"a": "active"}
     with pytest.raises(SourceError, match="it lists 10001 endpoints; at most 10000 are believed"):
         told.discovery.heard(listed(*map(str, range(10_001))))
@@ -157,7 +157,7 @@ def test_other_endpoints_of_the_pool_are_left_alone() -> None:
 def test_the_last_endpoint_of_a_pool_stays() -> None:
     told = Told()
     told.discovery.heard(listed("a"))
-    told.discovery.heard(Answer((), frozenset({"a"})))
+    told.discovery.heard(SourceAnswer((), frozenset({"a"})))
     assert told.states == {"a": "active"}
     told.discovery.heard(listed("b", gone="a"))
     assert told.states == {"b": "active"}

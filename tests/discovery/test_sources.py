@@ -13,7 +13,7 @@ from balancer import ConfigError, Endpoint
 from balancer.discovery.cluster_access import cluster_of
 from balancer.endpoint import Endpoint as Spec
 from balancer.plugins.registry import default_registry
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 from tests.discovery.servers import Api, Consul, Dns, Kubernetes, pod
 from tests.patience import PATIENCE_S
 
@@ -24,7 +24,7 @@ def source(kind: str, template: EndpointTemplate = EndpointTemplate(), **options
     return default_registry().source(kind, options, template)
 
 
-def look(asked: Source) -> Answer:
+def look(asked: Source) -> SourceAnswer:
     answer = asked.look()
     assert answer is not None
     return answer
@@ -259,7 +259,7 @@ def test_a_query_of_consul_waits_for_news(consul: Consul) -> None:
     asked = source("consul", service="vllm", url=consul.url, wait_s=1.0)
     look(asked)
     assert asked.look() is None, "nothing is new after a second"
-    found: list[Answer | None] = []
+    found: list[SourceAnswer | None] = []
     waiter = threading.Thread(target=lambda: found.append(asked.look()))
     waiter.start()
     consul.set(instance("10.0.0.2"))

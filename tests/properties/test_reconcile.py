@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from balancer.core.states import MembershipState
 from balancer.discovery.reconcile import LeavingRules, Memory, Plan, reconcile
 from balancer.endpoint import Endpoint
-from balancer.source import Answer
+from balancer.source import SourceAnswer
 
 _ACTIVE, _RETIRING = MembershipState.ACTIVE, MembershipState.RETIRING
 _NAMES = "abcdefgh"
@@ -24,7 +24,7 @@ class Followed:
     states: dict[str, MembershipState] = field(default_factory=dict)
     specs: dict[str, Endpoint] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
-    answer: Answer = field(default_factory=lambda: Answer(()))
+    answer: SourceAnswer = field(default_factory=lambda: SourceAnswer(()))
     due_s: float = float("inf")
     left: list[tuple[float, str, bool]] = field(default_factory=list)  # when, who, and whether by name
     joined: list[tuple[float, str]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Followed:
     def active(self) -> set[str]:
         return {name for name, state in self.states.items() if state is _ACTIVE}
 
-    def hear(self, answer: Answer) -> Plan:
+    def hear(self, answer: SourceAnswer) -> Plan:
         self.answer = answer
         return self.step()
 
@@ -67,19 +67,19 @@ class Followed:
 
 
 @st.composite
-def _answers(draw: st.DrawFn) -> Answer:
+def _answers(draw: st.DrawFn) -> SourceAnswer:
     wanted = draw(st.sets(st.sampled_from(_NAMES)))
     gone = draw(st.sets(st.sampled_from(_NAMES), max_size=2)) if draw(st.booleans()) else set()
     capacities = draw(st.lists(st.integers(1, 2), min_size=len(wanted), max_size=len(wanted)))
     endpoints = (Endpoint(name, capacity=size) for name, size in zip(sorted(wanted), capacities, strict=True))
-    return Answer(tuple(endpoints), frozenset(gone))
+    return SourceAnswer(tuple(endpoints), frozenset(gone))
 
 
 _rules = st.builds(LeavingRules, st.sampled_from([0.0, 1.0, 10.0]), st.sampled_from([0.1, 0.5, 1.0]))
 _steps = st.lists(st.tuples(_answers(), st.floats(0.0, 15.0), st.booleans()), min_size=1, max_size=12)
 
 
-def _followed(rules: LeavingRules, steps: list[tuple[Answer, float, bool]]) -> Followed:
+def _followed(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]) -> Followed:
     pool = Followed(rules)
     for answer, pause_s, ends in steps:
         pool.hear(answer)
@@ -91,7 +91,7 @@ def _followed(rules: LeavingRules, steps: list[tuple[Answer, float, bool]]) -> F
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_no_answers_ever_empty_a_pool(rules: LeavingRules, steps: list[tuple[Answer, float, bool]]) -> None:
+def test_no_answers_ever_empty_a_pool(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]) -> None:
     pool = _followed(rules, steps)  # `Followed.step` looks
     assert pool.active or not pool.joined
 
@@ -99,7 +99,7 @@ def test_no_answers_ever_empty_a_pool(rules: LeavingRules, steps: list[tuple[Ans
 @settings(max_examples=40)
 @given(_rules, _steps, _answers())
 def test_a_pool_comes_to_have_what_is_wanted(
-    rules: LeavingRules, steps: list[tuple[Answer, float, bool]], last: Answer
+    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]], last: SourceAnswer
 ) -> None:
     pool = _followed(rules, steps)
     before = pool.active
@@ -116,7 +116,7 @@ def test_a_pool_comes_to_have_what_is_wanted(
 
 @settings(max_examples=40)
 @given(_rules, _steps)
-def test_nobody_leaves_twice_within_a_grace(rules: LeavingRules, steps: list[tuple[Answer, float, bool]]) -> None:
+def test_nobody_leaves_twice_within_a_grace(rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]) -> None:
     pool = _followed(rules, steps)
     for name in _NAMES:
         times = [at_s for at_s, who, _ in pool.left if who == name]
@@ -132,9 +132,9 @@ def test_a_source_that_turns_its_answers_faster_than_the_grace_makes_nobody_leav
     pool = Followed(LeavingRules(grace_s))
     everyone = set(_NAMES)
     for some in turns:
-        pool.hear(Answer(tuple(Endpoint(name) for name in sorted(everyone))))
+        pool.hear(SourceAnswer(tuple(Endpoint(name) for name in sorted(everyone))))
         pool.wait(grace_s * 0.45)
-        pool.hear(Answer(tuple(Endpoint(name) for name in sorted(some))))
+        pool.hear(SourceAnswer(tuple(Endpoint(name) for name in sorted(some))))
         pool.wait(grace_s * 0.45)
     assert pool.left == []
     assert len(pool.joined) == len(_NAMES)
@@ -143,7 +143,7 @@ def test_a_source_that_turns_its_answers_faster_than_the_grace_makes_nobody_leav
 @settings(max_examples=40)
 @given(_rules, _steps)
 def test_at_most_the_share_leaves_at_once_unless_by_name(
-    rules: LeavingRules, steps: list[tuple[Answer, float, bool]]
+    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]
 ) -> None:
     pool = _followed(rules, steps)
     silent = [at_s for at_s, _, named in pool.left if not named]
@@ -156,7 +156,7 @@ def test_at_most_the_share_leaves_at_once_unless_by_name(
 @settings(max_examples=40)
 @given(_rules, _steps)
 def test_what_others_have_added_or_taken_out_is_left_alone(
-    rules: LeavingRules, steps: list[tuple[Answer, float, bool]]
+    rules: LeavingRules, steps: list[tuple[SourceAnswer, float, bool]]
 ) -> None:
     pool = Followed(rules, states={"a": _ACTIVE, "b": MembershipState.DRAINING})
     for answer, pause_s, _ in steps:
@@ -173,8 +173,8 @@ def _two(grace_s: float = 10.0) -> Followed:
     return pool
 
 
-def _listed(names: str, gone: str = "") -> Answer:
-    return Answer(tuple(map(Endpoint, names)), frozenset(gone))
+def _listed(names: str, gone: str = "") -> SourceAnswer:
+    return SourceAnswer(tuple(map(Endpoint, names)), frozenset(gone))
 
 
 def test_what_somebody_removed_stays_out_until_the_source_has_dropped_it() -> None:
@@ -230,7 +230,7 @@ def test_what_the_source_names_leaves_at_once_and_comes_back_after_a_grace() -> 
 
 def test_what_changes_is_updated_once() -> None:
     pool = _two()
-    changed = Answer((Endpoint("a", capacity=4), Endpoint("b")))
+    changed = SourceAnswer((Endpoint("a", capacity=4), Endpoint("b")))
     assert pool.hear(changed).update == (Endpoint("a", capacity=4),)
     assert pool.hear(changed).update == ()
 

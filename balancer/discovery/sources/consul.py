@@ -10,7 +10,7 @@ from balancer.discovery.http_api import HttpApi
 from balancer.endpoint import Endpoint
 from balancer.hookspecs import hookimpl
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 __all__ = ["ConsulSource"]
 
@@ -81,7 +81,7 @@ class ConsulSource(Source):
         self._api = HttpApi(options.url, headers=self._headers)
         self._index = 0
 
-    def look(self) -> Answer | None:
+    def look(self) -> SourceAnswer | None:
         """Return the instances when they have changed; None after `wait_s` without a change."""
         options, index = self.options, self._index
         self._index = 0  # after an error everything is asked for
@@ -109,7 +109,7 @@ class ConsulSource(Source):
                 gone.add(endpoint.name)
             elif not any(check.Status == _CRITICAL for check in checks):
                 wanted.append(endpoint)
-        return Answer(tuple(sorted(wanted, key=lambda each: each.name)), frozenset(gone), _PAUSE_S)
+        return SourceAnswer(tuple(sorted(wanted, key=lambda each: each.name)), frozenset(gone), _PAUSE_S)
 
     def close(self) -> None:
         """End a query."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from balancer.endpoint import Endpoint
 from balancer.hookspecs import hookimpl
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 if TYPE_CHECKING:
     from dns.resolver import Resolver
@@ -60,7 +60,7 @@ class DnsSource(Source):
         super().__init__(options, template)
         self._resolver: Resolver | None = None
 
-    def look(self) -> Answer:
+    def look(self) -> SourceAnswer:
         """Ask for all records, and return them together."""
         options = self.options
         found: list[Endpoint] = []
@@ -70,7 +70,7 @@ class DnsSource(Source):
             found += [self._endpoint(kind, record) for record in records]
             ttls.append(ttl_s)
         again_s = max(options.least_s, min(options.most_s, *ttls))
-        return Answer(tuple(sorted(found, key=lambda each: each.name)), again_s=again_s)  # servers turn the order
+        return SourceAnswer(tuple(sorted(found, key=lambda each: each.name)), again_s=again_s)  # servers turn the order
 
     def _asked(self, kind: str) -> tuple[list[Any], float]:
         """Return the records of a kind, perhaps none, and their TTL in seconds. Raises SourceError."""

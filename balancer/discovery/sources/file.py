@@ -16,7 +16,7 @@ from balancer.plugins.extras import require
 from balancer.settings.pool import EndpointSettings
 from balancer.settings.strategy_options import StrategyOptions
 from balancer.settings.tables import Settings, problems_of
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 __all__ = ["FileSource"]
 
@@ -46,9 +46,9 @@ class FileSource(Source):
     def __init__(self, options: Options, template: EndpointTemplate) -> None:
         super().__init__(options, template)
         self._seen: object = None
-        self._answer: Answer | None = None
+        self._answer: SourceAnswer | None = None
 
-    def look(self) -> Answer:
+    def look(self) -> SourceAnswer:
         """Return what the file says. It is read only if it was written or replaced."""
         path = Path(self.options.path)
         try:
@@ -68,7 +68,7 @@ class FileSource(Source):
             wanted, gone = _listed(_parsed(text, path.suffix), self.template)
         except SourceError as error:
             raise SourceError(f"{path}: {error}") from None
-        self._seen, self._answer = seen, Answer(wanted, gone, self.options.every_s)
+        self._seen, self._answer = seen, SourceAnswer(wanted, gone, self.options.every_s)
         return self._answer
 
 

@@ -15,7 +15,7 @@ from balancer.discovery.cluster_access import Cluster, cluster_of
 from balancer.endpoint import Endpoint
 from balancer.hookspecs import hookimpl
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 __all__ = ["KubernetesSource"]
 
@@ -102,7 +102,7 @@ class KubernetesSource(Source):
         self._listed = False
         self._closed = False
 
-    def look(self) -> Answer:
+    def look(self) -> SourceAnswer:
         """Return all pods: first, after each change, and at the end of a watch."""
         try:
             if not self._listed:
@@ -175,7 +175,7 @@ class KubernetesSource(Source):
         self._listed, self._changes = False, iter(())
         self._watch.close()
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> SourceAnswer:
         wanted: dict[str, Endpoint] = {}
         gone = set()
         for each in self._slices.values():
@@ -191,7 +191,7 @@ class KubernetesSource(Source):
                     gone.add(endpoint.name)
                 elif pod.conditions.ready is not False:  # absent: the cluster does not know, and asks to use it
                     wanted[endpoint.name] = endpoint
-        return Answer(tuple(wanted[name] for name in sorted(wanted)), frozenset(gone - wanted.keys()))
+        return SourceAnswer(tuple(wanted[name] for name in sorted(wanted)), frozenset(gone - wanted.keys()))
 
     def _port_of(self, slices: _Slice) -> int | None:
         """Return the port of the pods of a slice; None: it has no such port."""

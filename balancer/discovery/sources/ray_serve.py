@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, ValidationError
 from balancer.discovery.http_api import HttpApi
 from balancer.hookspecs import hookimpl
 from balancer.settings.strategy_options import StrategyOptions
-from balancer.source import Answer, EndpointTemplate, Source, SourceError
+from balancer.source import EndpointTemplate, Source, SourceAnswer, SourceError
 
 __all__ = ["RayServeSource"]
 
@@ -51,7 +51,7 @@ class RayServeSource(Source):
         super().__init__(options, template)
         self._api = HttpApi(options.url)
 
-    def look(self) -> Answer:
+    def look(self) -> SourceAnswer:
         """Ask for the proxies."""
         _, said = self._api.get("/api/serve/applications/", {}, within_s=_WITHIN_S)
         try:
@@ -61,7 +61,7 @@ class RayServeSource(Source):
         port = (details.http_options or _HttpOptions()).port
         at = {key: self.template.url(proxy.node_ip, port) for key, proxy in details.proxies.items()}
         status = {key: proxy.status.upper() for key, proxy in details.proxies.items()}
-        return Answer(
+        return SourceAnswer(
             tuple(self.template.endpoint(at[key]) for key in at if status[key] == "HEALTHY"),
             frozenset(at[key] for key in at if status[key] in _LEAVING),
             self.options.every_s,
