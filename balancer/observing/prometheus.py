@@ -103,6 +103,10 @@ class _Families:
         self._strategy = self._gauge("strategy_info", "1 for the strategy in force.", "strategy")
         self._used = self._gauge("quota_used", "What counts of a quota in this minute.", "quota", "unit")
         self._most = self._gauge("quota_limit", "The most that a minute may have.", "quota", "unit")
+        self._listed = self._gauge("source_endpoints", "Endpoints that a source has in the pool.", "source")
+        self._missing = self._gauge("source_missing", "Of these, those that it does not list any more.", "source")
+        self._well = self._gauge("source_up", "1 if the last answer of a source was believed, else 0.", "source")
+        self._silent = self._counter("source_failures", "Times that a source did not answer.", "source")
         self._waits = self._histogram("wait_seconds", "Waits for granted leases.")
         self._holds = self._histogram("hold_seconds", "Times that leases were held.", "endpoint")
 
@@ -131,6 +135,12 @@ class _Families:
         self._waiting.add_metric(pool, stats.waiting)
         self._strategy.add_metric([*pool, stats.strategy], 1)
         self._take_quotas(stats, pool, quotas)
+        for source in stats.sources:
+            at = (*pool, source.name)
+            self._listed.add_metric(at, source.endpoints)
+            self._missing.add_metric(at, source.missing)
+            self._well.add_metric(at, not source.trouble and source.age_s is not None)
+            self._silent.add_metric(at, source.failures)
         if seen.times is not None:
             self._waits.add_metric(pool, *_buckets(seen.times.waits))
             for name, held in seen.times.holds.items():

@@ -4,6 +4,7 @@ The scripted ones answer as the documented APIs do. They hold a state that a tes
 """
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -87,6 +88,13 @@ class Dns:
             each.server.server_close()
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that went away."""
+
+
 class Api:
     """An HTTP server that answers GET with `answer`.
 
@@ -95,7 +103,7 @@ class Api:
         got: path, query and headers of each request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.got: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self.over = threading.Event()
         outer = self
@@ -129,11 +137,12 @@ class Api:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def answer(self, path: str, query: dict[str, str], headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
         """Return status, headers and body; an iterator sends its items as lines, while they come."""
@@ -150,10 +159,10 @@ class Api:
 class _Changing(Api):
     """An API over a state with a version, which readers may wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.version = 1
         self.news = threading.Condition()
-        super().__init__()
+        super().__init__(tls)
 
     def wait_beyond(self, version: int, for_s: float) -> None:
         """Wait until there is a later version, at most `for_s` seconds."""
@@ -196,14 +205,14 @@ class Consul(_Changing):
 class Kubernetes(_Changing):
     """The list and the watch of EndpointSlices, with versions that may be too old."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.slices: dict[str, dict[str, Any]] = {}
         self.events: list[tuple[int, dict[str, Any]]] = []
         self.token = ""
         self.oldest = 0  # a watch from an earlier version ends with 410
         self.ends = 0  # how many watches are cut off
         self.watching = 0
-        super().__init__()
+        super().__init__(tls)
 
     def set(self, name: str, pods: list[dict[str, Any]] | None, *, port: int = 8000) -> None:
         """Set the pods of a slice; None deletes it."""

@@ -1,6 +1,5 @@
 """A pool follows a source: what it says of trouble, for threads and tasks, in a config, over `balancer serve`."""
 
-import asyncio
 import json
 import logging
 import re
@@ -21,6 +20,7 @@ from balancer.testing.clock import ManualClock
 from tests.cluster.serving import Command
 from tests.discovery.servers import Dns, until
 from tests.patience import PATIENCE_S
+from tests.tasks.libraries import BOTH, Library
 
 
 class Scripted(Source):
@@ -208,22 +208,25 @@ def test_a_grace_ends_while_the_source_waits_for_news(tmp_path: Path) -> None:
         until(lambda: [each.url for each in pool.endpoints()] == ["http://a"])
 
 
-def test_tasks_go_on_while_the_first_answer_is_waited_for(tmp_path: Path) -> None:
+@BOTH
+def test_tasks_go_on_while_the_first_answer_is_waited_for(library: Library, tmp_path: Path) -> None:
     file = tmp_path / "a.json"
 
-    async def main() -> list[str]:
+    async def main() -> tuple[str, int]:
         async with AsyncPool() as pool:
-            waits = asyncio.create_task(
-                pool.discover("file", {"path": str(file), "every_s": 0.01}, wait_s=PATIENCE_S, capacity=3)
-            )
-            while not pool.stats().sources:
-                await asyncio.sleep(0)
-            file.write_text('["http://a"]')
-            await waits
-            async with pool.lease(timeout=0) as lease:
-                return [lease.endpoint.url, str(lease.endpoint.capacity)]
 
-    assert asyncio.run(main()) == ["http://a", "3"]
+            async def write() -> None:
+                while not pool.stats().sources:
+                    await library.sleep(0)
+                file.write_text('["http://a"]')
+
+            async with library.tasks() as start:
+                start(write)
+                await pool.discover("file", {"path": str(file), "every_s": 0.01}, wait_s=PATIENCE_S, capacity=3)
+            async with pool.lease(timeout=0) as lease:
+                return lease.endpoint.url, lease.endpoint.capacity
+
+    assert library.run(main) == ("http://a", 3)
 
 
 @pytest.mark.parametrize(
@@ -358,3 +361,21 @@ def test_members_of_a_server_hear_of_what_comes_and_goes(tmp_path: Path, monkeyp
         until(lambda: {each.url for each in pool.endpoints()} == {"http://b", "http://c"})
         with pool.lease(timeout=PATIENCE_S, exclude={"http://b"}) as lease:
             assert lease.endpoint.url == "http://c"
+
+
+@pytest.mark.more  # a server grants nothing for a TTL, which must be longer than a start
+def test_a_server_that_comes_back_knows_the_endpoints_before_its_members_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _config(tmp_path, ["http://a"])
+    monkeypatch.setenv("TOKEN", "c4n4ry-1")
+    serving = Command(config, ttl_s=20.0)
+    with closing_command(serving), Pool.connect(serving.url, within_s=PATIENCE_S) as pool:
+        lease = pool.acquire(timeout=PATIENCE_S)
+        epoch = pool.served.epoch
+        serving.kill()
+        with closing_command(Command(config, ttl_s=20.0, port=serving.port)):
+            until(lambda: pool.connected and pool.served.epoch > epoch)
+            assert not lease.ended
+            lease.release()
+            assert pool.call(lambda again: again.endpoint.url) == "http://a"

@@ -2,7 +2,10 @@
 
 import json
 import re
+import ssl
+import subprocess
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -418,6 +421,35 @@ def test_a_pod_has_an_account(tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("")
     with pytest.raises(SourceError, match="its certificates cannot be used"):
         cluster_of(None, None, None, environ, pod=str(tmp_path))
+
+
+@pytest.mark.needs("openssl")
+def test_a_cluster_may_ask_for_certificates(tmp_path: Path) -> None:
+    """The client's is in the kubeconfig as data, and so is the authority of the cluster."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=both", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    kubernetes = Kubernetes(context)
+    kubernetes.set("a", [pod("10.1.0.1")])
+    data = {name: b64encode(file.read_bytes()).decode() for name, file in (("certificate", cert), ("key", key))}
+    user = {f"client-{name}-data": text for name, text in data.items()}
+    config = _kubeconfig(kubernetes.url, **user)
+    for known, why in ((True, None), (False, "its certificate is not trusted")):
+        cluster = {"certificate-authority-data": data["certificate"]} if known else {}
+        config["clusters"][0]["cluster"] = {"server": kubernetes.url, **cluster}
+        (tmp_path / "config").write_text(json.dumps(config))
+        asked = source("kubernetes", service="vllm", kubeconfig=str(tmp_path / "config"), port="http")
+        if why is None:
+            assert names(asked) == ["http://10.1.0.1:8000"]
+            asked.close()
+        else:
+            assert why in refusal(asked)
+    kubernetes.close()
 
 
 # -- Ray Serve ----------------------------------------------------------------------------------------
