@@ -138,7 +138,7 @@ class Discovery:
             self._step()
             self._failed_in_a_row = 0
             self._turn.notify_all()
-            if not self._memory.owned or self._first.is_set():
+            if self._answer is None or self._first.is_set():
                 return
             self._first.set()
             tell = self._told_first

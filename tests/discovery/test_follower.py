@@ -148,6 +148,11 @@ def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCapture
 
 def test_other_endpoints_of_the_pool_are_left_alone() -> None:
     told = Told("mine")
+    assert not told.discovery.wait(0.0)
+    told.discovery.heard(SourceAnswer(()))
+    assert not told.discovery.wait(0.0), "an empty answer is none"
+    told.discovery.heard(listed("mine"))
+    assert told.discovery.wait(0.0), "it was believed, though it brought nothing"
     told.discovery.heard(listed("a", "mine"))
     told.discovery.heard(listed("a"))
     told.wait(100.0)
