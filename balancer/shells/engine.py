@@ -348,8 +348,8 @@ class Engine:
 
     @property
     def has_quotas(self) -> bool:
-        """True if some endpoint has a quota. Else token counts are not needed."""
-        return self.core.admission.has_quotas
+        """True if some endpoint has a quota, or holders are counted. Else token counts are not needed."""
+        return self.core.admission.has_quotas or self.core.shares is not None
 
     # -- who watches -------------------------------------------------------------------------------
 
@@ -390,6 +390,7 @@ class Engine:
         def seen() -> Callable[[], Snapshot]:
             endpoints, totals, waits = self.core.counters(now := self.clock())
             quotas = self.core.quotas(now)
+            holders = self.core.holders(now)
             strategy = self.core.ledger.strategy.name
             times = self.core.times()
             rows = self.core.leases(now) if leases else ()
@@ -397,7 +398,15 @@ class Engine:
 
             def summed() -> Snapshot:
                 said = [each() for each in self.sources]
-                stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, sources=said, **totals)
+                stats = PoolStats.of(
+                    endpoints,
+                    strategy=strategy,
+                    waits=waits,
+                    quotas=quotas,
+                    holders=holders,
+                    sources=said,
+                    **totals,
+                )
                 return Snapshot(now, stats, waits, times, tuple(rows), more)
 
             return summed

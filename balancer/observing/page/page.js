@@ -216,6 +216,8 @@ function others() {
     for (const [, each] of news) { const li = put(list, "li"); put(li, "time"); put(li, "span", (each.endpoint ? short(each.endpoint) + ": " : "") + each.said); li.dataset.at = each.at_s; }
   }
   for (const li of list.children) if (li.dataset.at) say(li.firstChild, span(Math.max(0, at - li.dataset.at)) + " ago");
+  $("fair").hidden = !rows("shares").size;
+  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   $("source").hidden = !rows("sources").size;
   lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.trouble || "none"]]]));

@@ -206,6 +206,7 @@ class PoolTables:
                 "quotas": self._of_quotas(seen),
                 "sources": self._of_sources(seen),
                 "holders": self._of_holders(seen),
+                "shares": self._of_shares(seen),
                 "news": self._news.rows(),
             }
             if self._extra is not None:
@@ -296,6 +297,25 @@ class PoolTables:
                 "trouble": self._names.without_secrets(each.trouble),
             }
             for number, each in enumerate(seen.stats.sources)
+        }
+
+    def _of_shares(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        """Return a row for each holder with a fair share, of those with the most slot-seconds."""
+        most = sorted(seen.stats.holders, key=lambda each: -each.busy_s)[:_MOST_HOLDERS]
+        return {
+            str(number): {
+                "name": self._names.plain(each.name) or _NOBODY,
+                "weight": each.weight,
+                "slots": each.in_flight,
+                "waiting": each.waiting,
+                "leases": each.leases,
+                "tokens": each.tokens,
+                "busy_s": round(each.busy_s, 2),
+                "share": round(each.share, 4),
+                "wait_p50_s": _short(each.wait_s.p50),
+                "wait_p99_s": _short(each.wait_s.p99),
+            }
+            for number, each in enumerate(most)
         }
 
 
