@@ -28,6 +28,7 @@ __all__ = [
     "names_of_forecaster",
     "names_of_generator",
     "names_of_language",
+    "names_of_source",
     "names_of_strategy",
 ]
 
@@ -179,6 +180,22 @@ def names_of_strategy(item: object) -> tuple[str]:
     options: Any = getattr(item, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
         raise TypeError(f"its strategy {name!r} has the Options {options!r}; that must be a pydantic model")
+    return (name,)
+
+
+def names_of_source(item: object) -> tuple[str]:
+    """Return the name of a class of sources. Raises TypeError if it is not one."""
+    from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
+
+    from balancer.source import Source
+
+    if not (isinstance(item, type) and issubclass(item, Source)):
+        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.source.Source")
+    name = _name(item)
+    if isabstract(item):
+        raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
+    if not (isinstance(getattr(item, "Options", None), type) and issubclass(item.Options, BaseModel)):
+        raise TypeError(f"its source {name!r} has no Options; that must be a pydantic model")
     return (name,)
 
 

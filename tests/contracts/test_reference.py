@@ -19,7 +19,7 @@ from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
@@ -81,6 +81,7 @@ def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
 _SECTIONS: dict[str, type[BaseModel]] = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
+    "[discovery]": DiscoverySettings,
     "[health]": HealthSection,
     "[limits]": LimitSettings,
     "[quotas]": QuotaSettings,
