@@ -69,9 +69,9 @@ class ClientRequest:
     """One request of a client, and the answer that it gets.
 
     Attributes:
-        head: its head; None if it is refused because of `bad`.
+        head: its head; None if it could not be read.
         body: its body.
-        bad: what is wrong with it.
+        bad: why it is refused; None: it is not, so far.
         peer: the address of the client.
         secure: whether the connection has TLS.
         holder: the name of the client's tenant; "" at first.
@@ -457,7 +457,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if request.head.upgrade:
             if rest:
-                self._refuse(BadRequest("data came before the upgrade was accepted"))
+                request.bad = BadRequest("data came before the upgrade was accepted")
+                self._deafen(request.bad.why)
             return
         length = request.head.length
         framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
