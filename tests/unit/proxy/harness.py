@@ -14,6 +14,8 @@ from tests.patience import PATIENCE_S
 
 __all__ = ["Answer", "Asked", "Client", "Server", "Setting", "answering", "run", "setting", "until"]
 
+new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -274,7 +276,8 @@ def run(test: Coroutine[Any, Any, None]) -> None:
         async with asyncio.timeout(PATIENCE_S):
             await test
 
-    asyncio.run(within())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(within())
 
 
 async def until(holds: Callable[[], object]) -> None:
