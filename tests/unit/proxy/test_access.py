@@ -16,7 +16,7 @@ from balancer.load import Load
 from balancer.proxy.app import ProxyServer
 from balancer.settings.config import load_config
 from balancer.settings.proxy import ProxySettings
-from balancer.settings.rules import QuotaSettings
+from balancer.settings.rules import HolderSettings, QuotaSettings
 from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
 
 A, B = "a" * 16, "b" * 20
@@ -80,6 +80,30 @@ def test_a_tenant_has_as_many_requests_as_it_may() -> None:
             gate.set()
             assert [each.status for each in await asyncio.gather(*asking)] == [200] * 3
             assert (await at.get("/", ann)).status == 200
+
+    run(test())
+
+
+def test_a_tenant_is_a_holder_with_its_own_queue() -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+
+        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await gate.wait()
+            writer.write(OK)
+
+        holders = {"ann": HolderSettings(max_waiters=0)}
+        shared: dict[str, Any] = {"fairness": "holder", "holders": holders, "capacity": 1}
+        async with setting(Server(behave), proxied=TENANTS, labels=[frozenset({"big"})], **shared) as at:
+            ann, ben = f"X-Api-Key: {A}\r\n", f"X-Api-Key: {B}\r\n"
+            asking = [asyncio.create_task(at.get("/", ann))]
+            await until(lambda: at.out() == 1)
+            asking.append(asyncio.create_task(at.get("/", ben)))
+            await until(lambda: at.pool.stats().waiting == 1)
+            answer = await at.get("/", ann)
+            assert (answer.status, b"the queue of ann is full" in answer.body) == (429, True)
+            gate.set()
+            assert [each.status for each in await asyncio.gather(*asking)] == [200] * 2
 
     run(test())
 
