@@ -290,7 +290,7 @@ async def _asked_with(at: Setting, headers: str) -> Asked:
 def test_a_silent_server_has_failed() -> None:
     async def test() -> None:
         server, good = Server(never), Server(answering(OK))
-        async with setting(server, good, retries=SOON, proxied={"silent_s": 0.05}) as at:
+        async with setting(server, good, retries=SOON, proxied={"silent_s": 1.0}) as at:
             assert (await at.get()).status == 200
             assert at.pool.stats().endpoints[0].failures == 1
 
