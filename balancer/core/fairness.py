@@ -165,6 +165,11 @@ class FairShares:
             self.of(lease.request).tokens += tokens - before
             self._tokens[lease.id] = tokens
 
+    def clear_waiting(self) -> None:
+        """Set the waiters of each holder to 0, before they are counted again."""
+        for holder in self._accounts.values():
+            holder.waiting = 0
+
     def recount(self, out: Iterable[Lease], now: float) -> None:
         """Count again what is out, after an interrupt. O(holders + leases out)."""
         for holder in self._accounts.values():

@@ -257,10 +257,8 @@ class FairQueue(WaitQueue):
 
     def mend(self, waiting: Container[Waiter]) -> None:
         """Leave only the waiters in `waiting`; see `WaitQueue.mend`."""
-        groups = list(self.groups.values())
         super().mend(waiting)
-        for group in groups:
-            group.holder.waiting = 0
+        self._shares.clear_waiting()
         for group in self.groups.values():
             group.holder.waiting += len(group.waiters)
 

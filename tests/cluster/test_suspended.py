@@ -23,9 +23,9 @@ _LONG_S = 1000.0  # shorter than the hour, longer than any test
 @pytest.fixture
 def suspend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     slept = [0.0]
-    fake = SimpleNamespace(monotonic=time.monotonic, clock_gettime=lambda kind: time.clock_gettime(kind) + slept[0])
+    fake = SimpleNamespace(CLOCK_BOOTTIME=7, clock_gettime=lambda kind: time.clock_gettime(kind) + slept[0])
     monkeypatch.setattr(wire_clock, "time", fake)
-    if wire_clock._BOOT is None:
+    if sys.platform != "linux":
         pytest.skip("not run: no clock here goes on while the machine sleeps")
 
     def sleep() -> None:

@@ -136,7 +136,7 @@ def test_an_epoch_is_greater_than_the_last_though_the_clock_was_put_back() -> No
 
 
 def test_the_time_in_which_the_machine_sleeps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    if wire_clock._BOOT is None:
+    if sys.platform != "linux":
         pytest.skip("not run: no clock here goes on while the machine sleeps")
     times = {time.CLOCK_BOOTTIME: 7000.0, time.CLOCK_MONOTONIC: 10.0}
     monkeypatch.setattr(time, "clock_gettime", times.__getitem__)
