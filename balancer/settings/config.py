@@ -21,6 +21,7 @@ from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import (
     EnabledHealth,
     HealthSection,
@@ -58,6 +59,7 @@ class Config(Settings):
         verify: `[verify]`: which runs of the pipeline are repeated on another endpoint.
         llm: `[llm]`, or None.
         trace: `[trace]`, or None.
+        proxy: `[proxy]`: of `balancer proxy`.
     """
 
     pool: PoolSection = PoolSection()
@@ -73,6 +75,7 @@ class Config(Settings):
     verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None
     trace: TraceSettings | None = None
+    proxy: ProxySettings = ProxySettings()
 
     @model_validator(mode="after")
     def _none_of_its_own(self) -> Self:
