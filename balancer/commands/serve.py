@@ -36,7 +36,7 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "loop_factory", "raise_limit", "serve", "tls_of", "token_of"]
 
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
@@ -118,7 +118,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         OSError: it cannot listen, or the state cannot be written.
         CommandStopped: at SIGINT and SIGTERM.
     """
-    _raise_limit()
+    raise_limit()
     if not options.token and not is_loopback(options.host):
         raise ConfigError(
             f"--host {options.host}: other machines could connect without a token; "
@@ -134,14 +134,14 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     try:
         # A pool with the clock of its coordinator. Log lines come from the loop, and from under the pool's lock.
         with never_waiting(), Pool.from_config(config, registry=registry, clock=clock) as pool:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 number = runner.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
         keeper.close()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return what makes the event loop: uvloop's where it is installed, as it needs less CPU for each message."""
     if find_spec("uvloop") is None:
         return None
@@ -220,7 +220,7 @@ _KEPT_FILES: Final = 400  # files for all else: the page's 256 connections, the 
 _LEAST_FILES: Final = 16
 
 
-def _raise_limit() -> int | float:
+def raise_limit() -> int | float:
     """Set this process's limit of open files as high as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

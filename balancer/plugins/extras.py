@@ -19,6 +19,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
+    "proxy": ("httptools",),
     "prometheus": ("prometheus_client",),
     "ray": ("msgspec", "ray"),
     "requests": ("requests",),

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin
 
 __all__ = [
     "Broken",
@@ -28,6 +28,7 @@ __all__ = [
     "names_of_forecaster",
     "names_of_generator",
     "names_of_language",
+    "names_of_routes",
     "names_of_strategy",
 ]
 
@@ -210,6 +211,13 @@ def names_of_forecaster(item: object) -> tuple[str]:
     if not (module and function.isidentifier()):
         raise TypeError(f"its forecaster {name!r} has the function {item.function!r}; that must be 'module:function'")
     return (name,)
+
+
+def names_of_routes(item: object) -> tuple[str]:
+    """Return the name of a route plugin. Raises TypeError if it is not one."""
+    if not isinstance(item, RoutePlugin):
+        raise TypeError(f"it offers {item!r} as routes; that must be a RoutePlugin")
+    return (_name(item),)
 
 
 def names_of_language(item: object) -> tuple[str]:

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator, RoutePlugin
 from balancer.plugins.loading import (
     Broken,
     HookKind,
@@ -28,6 +28,7 @@ from balancer.plugins.loading import (
     names_of_forecaster,
     names_of_generator,
     names_of_language,
+    names_of_routes,
     names_of_strategy,
 )
 from balancer.strategy import Strategy
@@ -43,7 +44,8 @@ _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_
 _EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", names_of_executor)
 _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
 _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
-_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORECASTERS)
+_ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
+_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORECASTERS, _ROUTES)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -94,6 +96,11 @@ class Registry:
     def forecasters(self) -> dict[str, Registered[ForecasterPlugin]]:
         """All forecasters, by name."""
         return self._all_of(_FORECASTERS)
+
+    @property
+    def routes(self) -> dict[str, Registered[RoutePlugin]]:
+        """All routes of a proxy, by name."""
+        return self._all_of(_ROUTES)
 
     @property
     def broken(self) -> list[Broken]:
@@ -222,7 +229,7 @@ def default_registry() -> Registry:
 
 # -- the built-ins: found by where their files lie, so that a new one is one file, and no list names it ---------
 
-_COMMAND_MODULES = ("balancer.sandbox.server.command", "balancer_simulator.commands")
+_COMMAND_MODULES = ("balancer.commands.proxy", "balancer.sandbox.server.command", "balancer_simulator.commands")
 
 
 def built_ins(hook: str) -> tuple[str, ...]:
@@ -258,5 +265,6 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_routes": partial(_rooms_of, "balancer.sandbox", "routes"),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }

@@ -21,6 +21,7 @@ from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.values.redaction import Redaction
@@ -49,6 +50,7 @@ class Config(Settings):
         verify: `[verify]`: which runs of the pipeline are repeated on another endpoint.
         llm: `[llm]`, or None.
         trace: `[trace]`, or None.
+        proxy: `[proxy]`: of `balancer proxy`.
     """
 
     pool: PoolSection = PoolSection()
@@ -62,6 +64,7 @@ class Config(Settings):
     verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None
     trace: TraceSettings | None = None
+    proxy: ProxySettings = ProxySettings()
 
     def __repr__(self) -> str:  # short, as any field may hold a secret from the environment
         return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
