@@ -304,12 +304,14 @@ class CannotTell(EndpointError):
 class NotExecuted(BalancerError):
     """A program was not run, because every endpoint that could run it failed. It says nothing about the program.
 
-    Field: `reason`, how often it was tried, and the last failure.
+    Fields: `reason`, how often it was tried, and the last failure; `unable`, whether it was not tried, because no
+    endpoint runs its language.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, unable: bool = False) -> None:
         super().__init__(f"the program was not run: {reason}")
         self.reason = reason
+        self.unable = unable
 
 
 class EndpointOverloaded(EndpointError):

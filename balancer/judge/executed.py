@@ -143,5 +143,5 @@ def execute_job(
         key=hashlib.sha256(written).hexdigest()[:16],
     )
     ran = yield from reruns.once(wanted)
-    error = None if ran.execution is not None else NotExecuted(redact(ran.note))
+    error = None if ran.execution is not None else NotExecuted(redact(ran.note), unable=ran.unable)
     return Executed(ran.execution, error, ran.at, number, job.tag)

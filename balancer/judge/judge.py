@@ -6,7 +6,7 @@ once, and which resources the judge owns and closes. It does not close a pool th
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
@@ -191,6 +191,11 @@ class Judge:
             async for judged in found:
                 yield judged
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that the endpoints run, together. Asks those that were not asked yet, and waits for them."""
+        return self._runner.languages
+
     # -- what a program prints -----------------------------------------------------------------------
 
     def execute(
@@ -245,7 +250,7 @@ class Judge:
         *,
         ordered: bool = True,
         at_once: int | None = None,
-    ) -> AsyncIterator[Executed]:
+    ) -> AsyncGenerator[Executed, None]:
         """Run in tasks of asyncio, as `execute_many` in threads. To stop early, close the generator (`aclosing`)."""
         _check_jobs(jobs, "ExecuteJobs")
         start, workers = self._start_execution, self._workers(at_once)

@@ -105,12 +105,14 @@ class ProgramResult:
         note: why every try failed.
         at: the endpoint of the last try.
         verified: whether another endpoint had the same result.
+        unable: whether it was not tried, because no endpoint runs the language.
     """
 
     execution: Execution | None
     note: str = ""
     at: str = field(default="", compare=False)
     verified: bool = field(default=False, compare=False)
+    unable: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
