@@ -156,9 +156,10 @@ class HttpAnswer:
 
 
 Route = Callable[[HttpCall], Awaitable[HttpAnswer]]
-"""What answers a request, as a task of asyncio, which is cancelled if the client goes away. It may raise `BalancerError`:
-if the pool has no lease, the client gets a 503 with Retry-After, as for every request of a proxy. Any other exception
-is a 500."""
+"""What answers a request, as a task of asyncio, which is cancelled if the client goes away.
+
+It may raise `BalancerError`: if the pool has no lease, the client gets a 503 with Retry-After, as for every request of
+a proxy. Any other exception is a 500."""
 
 Routes = Mapping[str, Route]
 """Routes by method and path: {"POST /run_code": run_code}."""

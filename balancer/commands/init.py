@@ -18,6 +18,7 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]
@@ -37,6 +38,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "verify": VerifySettings,
     "llm": LlmSettings,
     "trace": TraceSettings,
+    "proxy": ProxySettings,
 }
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the

@@ -49,7 +49,7 @@ class ProxyServer:
 
     Args:
         pool: gets the requests. It stays open when the proxy stops.
-        settings: of `[proxy]`.
+        settings: of `[proxy]`; None: the defaults.
         routes: what the proxy answers itself, by method and path.
         connections: clients' connections at once, if the settings have no number.
 
@@ -60,14 +60,14 @@ class ProxyServer:
     def __init__(
         self,
         pool: Pool,
-        settings: ProxySettings = ProxySettings(),
+        settings: ProxySettings | None = None,
         *,
         routes: Routes | None = None,
         connections: float = math.inf,
     ) -> None:
         self._pool = pool
         self._engine = pool.engine
-        self._settings = settings
+        self._settings = settings = settings or ProxySettings()
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
         self._kept = KeptBytes(settings.all_kept_bytes, settings.kept_bytes)

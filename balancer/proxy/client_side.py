@@ -20,7 +20,7 @@ from balancer.cluster.tcp.connection_limit import ConnectionLimit, network_of
 from balancer.proxy.client_body import BodyGone, ClientBody, KeptBytes
 from balancer.proxy.heads import BadRequest, Header, RequestHead, answer_head, chunk, dated, request_head
 
-__all__ = ["ClientConnection", "ClientConnections", "ClientLimits", "ClientRequest", "Feeder"]
+__all__ = ["ByteSink", "ClientConnection", "ClientConnections", "ClientLimits", "ClientRequest", "Feeder"]
 
 _log = logging.getLogger("balancer.proxy")
 
@@ -42,8 +42,8 @@ class Feeder(Protocol):
         ...
 
 
-class TunnelEnd(Protocol):
-    """Where the bytes of a tunnel go; b"" at their end."""
+class ByteSink(Protocol):
+    """Where the bytes of an answer or of a tunnel go; of a tunnel, b"" at their end."""
 
     def take(self, piece: bytes) -> None:
         """Take the next piece."""
@@ -157,7 +157,7 @@ class ClientRequest:
         """Let `feeder` wait while the client does not read."""
         self._connection.feed_from(feeder)
 
-    def upgrade(self, headers: Sequence[Header], sink: TunnelEnd) -> None:
+    def upgrade(self, headers: Sequence[Header], sink: ByteSink) -> None:
         """Accept the upgrade to another protocol. From now on the client's bytes go to `sink`."""
         self.begun = self.ended = True
         self.keeps = False
@@ -256,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
         self._next: deque[ClientRequest] = deque()
         self._task: asyncio.Task[None] | None = None
         self._feeder: Feeder | None = None
-        self._tunnel: TunnelEnd | None = None
+        self._tunnel: ByteSink | None = None
         self._holds: set[str] = set()  # why nothing is read
         self._due: dict[str, float] = {}  # when the connection is closed, and why
         self._timer: asyncio.TimerHandle | None = None
@@ -287,7 +287,7 @@ class ClientConnection(asyncio.Protocol):
         if held != bool(self._holds) and self._transport is not None and not self._transport.is_closing():
             (self._transport.resume_reading if held else self._transport.pause_reading)()
 
-    def tunnel_to(self, sink: TunnelEnd) -> None:
+    def tunnel_to(self, sink: ByteSink) -> None:
         """Pass on all that comes from now on."""
         self._tunnel = sink
 

@@ -9,27 +9,19 @@ import math
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 import httptools
 
 from balancer.errors import EndpointError
-from balancer.proxy.client_side import Feeder
+from balancer.proxy.client_side import ByteSink, Feeder
 from balancer.proxy.heads import Header, ServerPlace, first_of, tokens_of
 
-__all__ = ["AnswerSink", "ClosedEarly", "ServerAnswer", "ServerConnection", "ServerConnections"]
+__all__ = ["ClosedEarly", "ServerAnswer", "ServerConnection", "ServerConnections"]
 
 _MUCH: Final = 2**16  # bytes of an answer that are held while nothing may be passed on
 _TAIL: Final = 64
 _SWEEP_S: Final = 5.0
-
-
-class AnswerSink(Protocol):
-    """Where an answer goes, once it is passed on."""
-
-    def take(self, piece: bytes) -> None:
-        """Take the next piece of the body."""
-        ...
 
 
 class ClosedEarly(EndpointError):
@@ -63,7 +55,7 @@ class ServerAnswer:
         self.tail = b""
         self.bodiless = bodiless
         self._connection = connection
-        self._sink: AnswerSink | None = None
+        self._sink: ByteSink | None = None
         self._error: EndpointError | None = None
         self._least = 1.0
         self._waiter: asyncio.Future[None] | None = None
@@ -93,7 +85,7 @@ class ServerAnswer:
             else:
                 await self._waiter
 
-    def flow(self, sink: AnswerSink) -> None:
+    def flow(self, sink: ByteSink) -> None:
         """Pass the rest of the body on, from now on."""
         self._sink = sink
         self._least = math.inf
@@ -180,7 +172,7 @@ class ServerConnection(asyncio.Protocol):
         self.used = False  # True once a request was sent
         self.closed = False
         self.idle_since_s = 0.0
-        self.tunnel: AnswerSink | None = None
+        self.tunnel: ByteSink | None = None
         self.feeder: Feeder | None = None
         self._every = every
         self._loop = every.loop

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from balancer.errors import ConfigError
 from balancer.proxy.heads import RequestHead
 from balancer.settings.proxy import TenantSettings
 
@@ -16,6 +17,8 @@ __all__ = ["TOKEN_HEADERS", "Tenant", "Tenants"]
 
 TOKEN_HEADERS = (b"authorization", b"x-api-key", b"api-key")
 """Where a token may be: as OpenAI's, Anthropic's and Azure's clients send it."""
+
+_SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +51,14 @@ class Tenants:
 
     Args:
         known: of the config; none: everybody may send requests, as one tenant.
+
+    Raises:
+        ConfigError: a token could be guessed, or cannot be sent.
     """
 
     def __init__(self, known: Sequence[TenantSettings]) -> None:
+        for number, each in enumerate(known):
+            _check(number, each.token.get_secret_value())
         self._key = secrets.token_bytes(32)
         self._by_digest = {
             self._digest(each.token.get_secret_value().encode()): Tenant(each, labels=frozenset(each.labels))
@@ -82,3 +90,11 @@ class Tenants:
 
     def _digest(self, token: bytes) -> bytes:
         return hashlib.blake2b(token, key=self._key, digest_size=32).digest()
+
+
+def _check(number: int, token: str) -> None:
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"tenants[{number}].token: it has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
+            "characters without spaces, as `openssl rand -hex 16` makes them"
+        )

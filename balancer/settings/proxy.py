@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_core import PydanticCustomError
 
 from balancer.settings.tables import Settings
 
@@ -11,7 +10,6 @@ __all__ = ["ProxySettings", "TenantSettings"]
 
 _Bytes = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 class TenantSettings(Settings):
@@ -31,19 +29,6 @@ class TenantSettings(Settings):
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     labels: list[str] = Field(default_factory=list)
     most: Annotated[int, Field(ge=1)] | None = None
-
-    @field_validator("token")
-    @classmethod
-    def _usable(cls, token: SecretStr) -> SecretStr:
-        text = token.get_secret_value()
-        if len(text) < _SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
-            raise PydanticCustomError(
-                "token",
-                "has {found} characters; it must be at least {least} printable ASCII characters without spaces, as "
-                "`openssl rand -hex 16` makes them",
-                {"found": len(text), "least": _SHORTEST},
-            )
-        return token
 
 
 class ProxySettings(Settings):

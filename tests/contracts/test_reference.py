@@ -20,6 +20,7 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings, TenantSettings
 from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
@@ -93,6 +94,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[llm.prices]": LlmPrices,
     "[llm.budget]": LlmBudget,
     "[trace]": TraceSettings,
+    "[proxy]": ProxySettings,
+    "[[proxy.tenants]]": TenantSettings,
 }
 _FREE_TABLES = {"[host_caps]"}  # their keys are the user's own
 
