@@ -4,7 +4,7 @@ A run is one on any executor: SandboxFusion's own names of languages are underst
 servers have. What cannot be done on every executor is refused: `fetch_files`.
 
 The answer comes within the request's limits and some seconds, as verl's client waits for 10 s beyond them. After a 504
-that client asks again. After any other error it counts the program as wrong.
+that client asks again, up to twice. After any other error it counts the program as wrong.
 """
 
 from dataclasses import replace
@@ -42,12 +42,13 @@ async def run_code(gateway: Gateway, call: HttpCall) -> HttpAnswer:
         raise Refused(
             422, "fetch_files has names; not every executor of a pool can return files, so print them instead"
         )
-    return json_answer(await run(gateway, asked, asked.compile_timeout + asked.run_timeout + _ANSWER_S))
+    within_s = asked.compile_timeout + asked.run_timeout + _ANSWER_S
+    return json_answer(await run(gateway, call, asked, within_s))
 
 
-async def run(gateway: Gateway, asked: RunCodeRequest, within_s: float) -> RunCodeAnswer:
-    """Make the run that `asked` asks for, and return its answer. Raises Refused."""
-    executed = await gateway.execute(job_of(asked), within_s)
+async def run(gateway: Gateway, call: HttpCall, asked: RunCodeRequest, within_s: float) -> RunCodeAnswer:
+    """Make the run that `asked` asks for, for `call`, and return its answer. Raises Refused."""
+    executed = await gateway.execute(call, job_of(asked), within_s)
     return answer_of(executed.ended(), language_of(asked.language))
 
 

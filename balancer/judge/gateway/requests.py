@@ -1,7 +1,8 @@
 """Gateway of programs: reads requests, runs their programs by a judge, and says what went wrong.
 
-Decides the status of an error, and when a client shall ask again. A failure of the infrastructure is never an answer
-about a program:
+Decides the status of an error, and when a client shall ask again. If it does so after a 504, with the same request, it
+finds its place in the queue, and what was done since. A failure of the infrastructure is never an answer about a
+program:
 
 | status | means |
 |---|---|
@@ -13,6 +14,7 @@ about a program:
 """
 
 import asyncio
+import hashlib
 import json
 import math
 import time
@@ -37,6 +39,7 @@ _QUEUE = 1024  # requests that may wait, beyond the slots of the pool
 _SHORTEST_S, _LONGEST_S = 1, 60  # of the wait that a client is asked for
 _NEWEST = 0.2  # weight of the newest request in the mean
 _AT_ONCE = 4  # programs of one request
+_KEPT_S = 10.0  # for a client that asks again; verl does so after 1 s and 2 s
 _OWN_PAGES = ("none", "same-origin")
 _JSON = {"Content-Type": "application/json"}
 
@@ -73,6 +76,7 @@ class Gateway:
         self._clock = clock
         self._busy = 0
         self._took_s = 1.0  # the mean of the last requests
+        self._left: dict[bytes, list[asyncio.Task[Executed]]] = {}  # runs whose clients were told to ask again
 
     def route(self, answer: Callable[[HttpCall], Awaitable[HttpAnswer]]) -> Callable[[HttpCall], Awaitable[HttpAnswer]]:
         """Return a route that answers with `answer`, or says why it does not."""
@@ -100,15 +104,50 @@ class Gateway:
             self._busy -= 1
             self._took_s += _NEWEST * (self._clock() - began_s - self._took_s)
 
-    async def execute(self, job: ExecuteJob, within_s: float) -> Executed:
-        """Run a program. Raises Refused if there is no result within so many seconds, or at all."""
+    async def execute(self, call: HttpCall, job: ExecuteJob, within_s: float) -> Executed:
+        """Run the program that `call` asks for. Raises Refused if there is no result within so many seconds, or at all.
+
+        After so many seconds the run goes on for a while, for a call that is the same.
+        """
+        key = hashlib.sha256(repr((call.holder, call.path)).encode() + call.body).digest()
+        again = self._left.get(key)
+        if again:
+            run = again.pop()
+        else:
+            made = self.judge.aexecute(job.program, job.stdin, files=job.files, limits=job.limits)
+            run = asyncio.create_task(made)
         try:
-            async with asyncio.timeout(within_s):
-                return await self.judge.aexecute(job.program, job.stdin, files=job.files, limits=job.limits)
-        except TimeoutError:
-            raise Refused(504, f"no executor gave an answer within {within_s:g} s; try later") from None
+            await asyncio.wait((run,), timeout=within_s)
+        except asyncio.CancelledError:
+            run.cancel()
+            raise
+        if not run.done():
+            self._leave(key, run)
+            raise Refused(504, f"no executor gave an answer within {within_s:g} s; try again")
+        try:
+            return run.result()
         except NotExecuted as error:
             raise _not_executed(error) from None
+
+    def _leave(self, key: bytes, run: asyncio.Task[Executed]) -> None:
+        self._left.setdefault(key, []).append(run)
+        asyncio.get_running_loop().call_later(_KEPT_S, self._drop, key, run)
+
+    def _drop(self, key: bytes, run: asyncio.Task[Executed]) -> None:
+        """End a run for which nobody has asked again."""
+        left = self._left.get(key, [])
+        if run in left:
+            left.remove(run)
+            if not run.cancel() and not run.cancelled():
+                run.exception()  # nobody asks for it any more
+        if not left:
+            self._left.pop(key, None)
+
+    def close(self) -> None:
+        """End the runs that nobody waits for."""
+        for key, runs in list(self._left.items()):
+            for run in list(runs):
+                self._drop(key, run)
 
     async def execute_all(self, jobs: Sequence[ExecuteJob]) -> AsyncGenerator[Executed, None]:
         """Run several programs of one request, and yield the results in order. Raises Refused if one has none."""
@@ -122,7 +161,7 @@ class Gateway:
         """Return the answer that says what is wrong."""
         headers = dict(_JSON)
         if refused.status in (503, 504):
-            headers["Retry-After"] = str(self._retry_after_s())
+            headers["Retry-After"] = str(_SHORTEST_S if refused.status == 504 else self._retry_after_s())
         return HttpAnswer(refused.status, json.dumps({"detail": refused.why}).encode(), headers)
 
     def _retry_after_s(self) -> int:

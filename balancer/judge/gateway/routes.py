@@ -37,9 +37,9 @@ _POSTS: Final[dict[str, Callable[[Gateway, HttpCall], Awaitable[HttpAnswer]]]] =
 }
 
 
-def routes_over(judge: Judge) -> Routes:
-    """Return the routes over `judge`, for one event loop."""
-    gateway = Gateway(judge)
+def routes_over(gateway: Gateway) -> Routes:
+    """Return the routes over `gateway`."""
+    judge = gateway.judge
 
     async def ping(call: HttpCall) -> HttpAnswer:
         return json_answer("pong")
@@ -63,5 +63,6 @@ def sandbox_routes(pool: Pool, config: Config, registry: Registry) -> tuple[Rout
             for executor in executors.values():
                 made.callback(executor.close)
         judge = made.enter_context(Judge(pool, executors=executors, registry=registry, holder="sandbox"))
-        routes = routes_over(judge)
-        return routes, made.pop_all().close
+        gateway = Gateway(judge)
+        made.callback(gateway.close)
+        return routes_over(gateway), made.pop_all().close

@@ -114,14 +114,14 @@ async def submit(gateway: Gateway, call: HttpCall) -> HttpAnswer:
         raise Refused(
             400, "config.provided_data must be a row of the data set; this server has no data sets of its own"
         )
-    judged = await (_on_cases if kind == _CASES else _on_code)(gateway, asked, config.provided_data)
+    judged = await (_on_cases if kind == _CASES else _on_code)(gateway, call, asked, config.provided_data)
     return json_answer(judged)
 
 
 # -- cases of standard input and output ----------------------------------------------------------------
 
 
-async def _on_cases(gateway: Gateway, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
+async def _on_cases(gateway: Gateway, _: HttpCall, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
     config = asked.config
     if not config.language:
         raise Refused(400, f"config.language is missing; {_CASES} needs the language of the program")
@@ -188,7 +188,7 @@ def _same_line(printed: str, expected: str) -> bool:
 # -- tests that are code -------------------------------------------------------------------------------
 
 
-async def _on_code(gateway: Gateway, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
+async def _on_code(gateway: Gateway, call: HttpCall, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
     config = asked.config
     test = _model(CodeTest, "provided_data.test", _loaded(row, "test"))
     labels = _model(CodeLabels, "provided_data.labels", _loaded(row, "labels"))
@@ -210,7 +210,7 @@ async def _on_code(gateway: Gateway, asked: SubmitRequest, row: dict[str, Any]) 
         )
     except ValidationError:
         raise Refused(400, "provided_data.test.asset must have files by their name, as base64") from None
-    info = await run(gateway, run_asked, _WITHIN_S)
+    info = await run(gateway, call, run_asked, _WITHIN_S)
     printed = (info.run_result.stdout or "") if info.run_result is not None else ""
     passed = info.status is RunStatus.SUCCESS and flag in printed
     return SubmitAnswer(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.hookspecs import HttpAnswer, HttpCall
+from balancer.judge.gateway.requests import Gateway
 from balancer.judge.gateway.routes import routes_over
 from balancer.program import Execution, Program, Status
 from tests.patience import PATIENCE_S
@@ -29,7 +30,7 @@ def asked_all(pool: Mapping[str, FakeExecutor], *calls: HttpCall, **judge: Any) 
 
     async def answers() -> list[HttpAnswer]:
         async with judge_over(pool, **judge) as over:
-            routes = routes_over(over)
+            routes = routes_over(Gateway(over))
             return await asyncio.gather(*(routes[f"{call.method} {call.path}"](call) for call in calls))
 
     return asyncio.run(answers())

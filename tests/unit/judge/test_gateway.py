@@ -122,11 +122,33 @@ def test_too_many_requests_are_refused_and_too_late_ones_given_up() -> None:
             assert (refused.status, refused.headers["Retry-After"]) == (503, "2")
             assert b"2 requests are under way, which is the most for 1 slots" in refused.body
             with pytest.raises(Refused, match="no executor gave an answer within 0 s") as late:
-                await gateway.execute(ExecuteJob("double", "1"), 0.0)
+                await gateway.execute(call_of("/run_code", {}), ExecuteJob("double", "1"), 0.0)
             assert late.value.status == 504
+            gateway.close()
             gate.set()
             assert [(await each).status for each in under_way] == [200, 200]
             assert no_leases_out(judge.pool)
+
+    asyncio.run(play())
+
+
+def test_who_asks_again_after_a_504_finds_what_was_done_since() -> None:
+    gate = threading.Event()
+    executor = FakeExecutor(doubling, gate=gate)
+
+    async def play() -> None:
+        async with judge_over({"a": executor}) as judge:
+            gateway, job = Gateway(judge), ExecuteJob("double", "21")
+            call, other = call_of("/run_code", {"a": 1}), call_of("/run_code", {"a": 2})
+            for each in (call, other, call):  # the second call waits for the only slot
+                with pytest.raises(Refused, match=r"no executor gave an answer within 0\.001 s; try again"):
+                    await gateway.execute(each, job, 0.001)
+            gate.set()
+            for each in (other, call):
+                assert (await gateway.execute(each, job, PATIENCE_S)).stdout == "42\n"
+            assert len(executor.calls) == 2
+            assert (await gateway.execute(call, job, PATIENCE_S)).stdout == "42\n"  # a result is given once
+            assert len(executor.calls) == 3
 
     asyncio.run(play())
 
@@ -137,7 +159,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind() -> None:
 
     async def play() -> None:
         async with judge_over({"a": executor}) as judge:
-            routes = routes_over(judge)
+            routes = routes_over(Gateway(judge))
             gone = [asyncio.create_task(routes["POST /run_code"](call_of("/run_code", ASKED))) for _ in range(3)]
             await asyncio.to_thread(executor.started.wait, PATIENCE_S)
             for each in gone:
