@@ -29,6 +29,7 @@ class ExecuteJob:
         files: in its working directory, text or bytes by name.
         limits: of the run; a number is CPU seconds. None: the judge's.
         tag: any value of the caller; `Executed.tag` returns it.
+        holder: of its leases; "": the judge's.
 
     Raises:
         TypeError, ValueError: an argument cannot be used.
@@ -39,6 +40,7 @@ class ExecuteJob:
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     limits: Limits | float | None = None
     tag: Any = None
+    holder: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.program, Program | str):
@@ -141,6 +143,7 @@ def execute_job(
         number,
         {name: utf8_bytes(f"file {name!r}", content) for name, content in job.files.items()},
         key=hashlib.sha256(written).hexdigest()[:16],
+        holder=job.holder,
     )
     ran = yield from reruns.once(wanted)
     error = None if ran.execution is not None else NotExecuted(redact(ran.note), unable=ran.unable)

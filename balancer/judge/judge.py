@@ -220,7 +220,11 @@ class Judge:
             NotExecuted: the infrastructure failed; nothing is known about the program.
             PoolClosed, TypeError, ValueError: as for `run`.
         """
-        return self._ran(self._follow(self._start_execution(ExecuteJob(program, stdin, files or {}, limits))))
+        return self.execute_job(ExecuteJob(program, stdin, files or {}, limits))
+
+    def execute_job(self, job: ExecuteJob) -> Executed:
+        """Run the program of one job, as `execute` does."""
+        return self._ran(self._follow(self._start_execution(job)))
 
     async def aexecute(
         self,
@@ -231,7 +235,10 @@ class Judge:
         limits: Limits | float | None = None,
     ) -> Executed:
         """Run in a task, as `execute` in a thread. If cancelled, it does not wait for a run that is under way."""
-        job = ExecuteJob(program, stdin, files or {}, limits)
+        return await self.aexecute_job(ExecuteJob(program, stdin, files or {}, limits))
+
+    async def aexecute_job(self, job: ExecuteJob) -> Executed:
+        """Run the program of one job in a task, as `aexecute` does."""
         return self._ran(await self._follow_in_task(self._start_execution(job)))
 
     def execute_many(

@@ -99,7 +99,7 @@ class ProgramAttempts:
         outage = None if brief else self._outage
         plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
         wanted, usual = pending.wanted, self._asked
-        holder = usual.holder or f"{wanted.problem}: {wanted.stage.value}"
+        holder = wanted.holder or usual.holder or f"{wanted.problem}: {wanted.stage.value}"
         key = wanted.key or usual.key
         return plans, LeaseRequest(
             usual.labels, out, usual.priority, pending.slots, key, holder, usual.ttl_s, usual.tokens

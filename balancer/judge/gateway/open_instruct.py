@@ -11,7 +11,7 @@ import binascii
 import json
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -19,7 +19,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from balancer.hookspecs import HttpAnswer, HttpCall
-from balancer.judge.executed import ExecuteJob
+from balancer.judge.executed import Executed, ExecuteJob
 from balancer.judge.gateway.plain_pickle import plain_values
 from balancer.judge.gateway.requests import Gateway, Refused, json_answer, read
 from balancer.judge.procedure import limits_for
@@ -77,7 +77,7 @@ async def test_program(gateway: Gateway, call: HttpCall) -> HttpAnswer:
         ExecuteJob(source, json.dumps({"test": test, "token": token}), limits=limits)
         for test, token in zip(tests, tokens, strict=True)
     ]
-    return await _answer(gateway, jobs, lambda done: done.stdout == tokens[done.number], asked.max_execution_time)
+    return await _answer(gateway, call, jobs, lambda done: done.stdout == tokens[done.number], asked.max_execution_time)
 
 
 async def test_program_stdio(gateway: Gateway, call: HttpCall) -> HttpAnswer:
@@ -91,14 +91,16 @@ async def test_program_stdio(gateway: Gateway, call: HttpCall) -> HttpAnswer:
     limits = limits_for(asked.max_execution_time)
     jobs = [ExecuteJob(source, test["input"], limits=limits) for test in tests]
     return await _answer(
-        gateway, jobs, lambda done: _same(done.stdout, tests[done.number]["output"]), asked.max_execution_time
+        gateway, call, jobs, lambda done: _same(done.stdout, tests[done.number]["output"]), asked.max_execution_time
     )
 
 
-async def _answer(gateway: Gateway, jobs: Sequence[ExecuteJob], passes: Any, most_s: float) -> HttpAnswer:
+async def _answer(
+    gateway: Gateway, call: HttpCall, jobs: Sequence[ExecuteJob], passes: Callable[[Executed], bool], most_s: float
+) -> HttpAnswer:
     results: list[int] = []
     runtimes: list[float] = []
-    async with aclosing(gateway.execute_all(jobs)) as ended:
+    async with aclosing(gateway.execute_all(call, jobs)) as ended:
         async for executed in ended:
             passed = executed.went_well and passes(executed)
             results.append(int(passed))

@@ -20,6 +20,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -110,12 +111,8 @@ class Gateway:
         After so many seconds the run goes on for a while, for a call that is the same.
         """
         key = hashlib.sha256(repr((call.holder, call.path)).encode() + call.body).digest()
-        again = self._left.get(key)
-        if again:
-            run = again.pop()
-        else:
-            made = self.judge.aexecute(job.program, job.stdin, files=job.files, limits=job.limits)
-            run = asyncio.create_task(made)
+        left = self._left.get(key)
+        run = left.pop() if left else asyncio.create_task(self.judge.aexecute_job(replace(job, holder=call.holder)))
         try:
             await asyncio.wait((run,), timeout=within_s)
         except asyncio.CancelledError:
@@ -149,9 +146,10 @@ class Gateway:
             for run in list(runs):
                 self._drop(key, run)
 
-    async def execute_all(self, jobs: Sequence[ExecuteJob]) -> AsyncGenerator[Executed, None]:
-        """Run several programs of one request, and yield the results in order. Raises Refused if one has none."""
-        async with aclosing(self.judge.aexecute_many(jobs, at_once=_AT_ONCE)) as found:
+    async def execute_all(self, call: HttpCall, jobs: Sequence[ExecuteJob]) -> AsyncGenerator[Executed, None]:
+        """Run the programs that `call` asks for, and yield the results in order. Raises Refused if one has none."""
+        held = (replace(job, holder=call.holder) for job in jobs)
+        async with aclosing(self.judge.aexecute_many(held, at_once=_AT_ONCE)) as found:
             async for executed in found:
                 if executed.error is not None:
                     raise _not_executed(executed.error)

@@ -121,7 +121,7 @@ async def submit(gateway: Gateway, call: HttpCall) -> HttpAnswer:
 # -- cases of standard input and output ----------------------------------------------------------------
 
 
-async def _on_cases(gateway: Gateway, _: HttpCall, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
+async def _on_cases(gateway: Gateway, call: HttpCall, asked: SubmitRequest, row: dict[str, Any]) -> SubmitAnswer:
     config = asked.config
     if not config.language:
         raise Refused(400, f"config.language is missing; {_CASES} needs the language of the program")
@@ -135,7 +135,7 @@ async def _on_cases(gateway: Gateway, _: HttpCall, asked: SubmitRequest, row: di
     }
     jobs = [job_of(RunCodeRequest(code=code, language=language, stdin=each.input["stdin"], **limits)) for each in cases]
     results: list[SubmittedCase] = []
-    async with aclosing(gateway.execute_all(jobs)) as ended:
+    async with aclosing(gateway.execute_all(call, jobs)) as ended:
         async for executed in ended:
             case = cases[executed.number]
             info = answer_of(executed.ended(), language)

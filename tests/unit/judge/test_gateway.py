@@ -5,6 +5,7 @@ import base64
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,6 +86,21 @@ def test_limits_of_a_client_are_of_cpu_time() -> None:
     assert (executor.limits.compile_s, executor.limits.memory_bytes) == (10, 2**30)
     ask(executor, "/run_code", ASKED | {"wall_timeout": 99})
     assert executor.limits.wall_s == 99
+
+
+def test_a_tenant_is_the_holder_of_its_leases() -> None:
+    async def play() -> None:
+        gate = threading.Event()
+        executor = FakeExecutor(doubling, gate=gate)
+        async with judge_over({"a": executor}) as judge:
+            call = replace(call_of("/run_code", ASKED), holder="team")
+            asked = asyncio.create_task(routes_over(Gateway(judge))["POST /run_code"](call))
+            await asyncio.to_thread(executor.started.wait, PATIENCE_S)
+            assert [lease.holder for lease in judge.pool.leases()] == ["team"]
+            gate.set()
+            assert (await asked).status == 200
+
+    asyncio.run(play())
 
 
 def test_one_of_four_is_killed_in_the_middle_and_no_answer_is_lost() -> None:
