@@ -155,6 +155,11 @@ class ProxyServer:
         """How many connections of clients are open."""
         return 0 if self._clients is None else len(self._clients)
 
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of requests' bodies are kept."""
+        return self._kept.kept
+
     def _context_for_servers(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
@@ -176,8 +181,8 @@ class ProxyServer:
 
     async def _answer(self, request: ClientRequest) -> None:
         head = request.head
-        if head is None:
-            assert request.bad is not None
+        if head is None or request.bad is not None:
+            assert request.bad is not None, "what has no head could not be read"
             self._refuse(request, _bad(request.bad))
             return
         if head.path == _HEALTH:
@@ -340,7 +345,7 @@ class ProxyServer:
         return ahead / rate if rate > 0 else 1.0
 
     def _tell_health(self, request: ClientRequest) -> None:
-        names = {endpoint.name for endpoint in self._pool.endpoints()}
+        names = {row.name for row in self._pool.stats().endpoints if row.state == "active"}
         fit = len(names - self._pool.out_of_service())
         stopping = self._clients is not None and self._clients.stopping
         content = json.dumps({"endpoints": len(names), "in_service": fit, "stopping": stopping}).encode() + b"\n"

@@ -84,6 +84,7 @@ class ClientBody:
     def end(self) -> None:
         """All of it has come."""
         self.complete = True
+        self._want(True)
         self._look()
 
     def fail(self, why: str) -> None:

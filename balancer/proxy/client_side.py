@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _log = logging.getLogger("balancer.proxy")
 _RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 _LINGER_S: Final = 2.0
 _PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
+_RESET: Final = struct.pack("ii", 1, 0)
 _NO_BODY: Final = (204, 304)
 
 
@@ -67,9 +69,9 @@ class ClientRequest:
     """One request of a client, and the answer that it gets.
 
     Attributes:
-        head: its head; None if it is refused because of `bad`.
+        head: its head; None if it could not be read.
         body: its body.
-        bad: what is wrong with it.
+        bad: why it is refused; None: it is not, so far.
         peer: the address of the client.
         secure: whether the connection has TLS.
         holder: the name of the client's tenant; "" at first.
@@ -455,7 +457,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if request.head.upgrade:
             if rest:
-                self._refuse(BadRequest("data came before the upgrade was accepted"))
+                request.bad = BadRequest("data came before the upgrade was accepted")
+                self._deafen(request.bad.why)
             return
         length = request.head.length
         framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
@@ -537,6 +540,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._task = self._served = None
         if not request.ended:  # a client must not take a part of an answer for all of it
+            if not request.framed:
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.close() if request.framed else transport.abort()
         elif request.keeps and not self._every.stopping and (self._next or not self._deaf):
             self._every.limit.wait(self, "head", self._network)

@@ -21,6 +21,7 @@ __all__ = ["ClosedEarly", "ServerAnswer", "ServerConnection", "ServerConnections
 
 _MUCH: Final = 2**16  # bytes of an answer that are held while nothing may be passed on
 _TAIL: Final = 64
+_MESSAGE: Final = 64  # bytes that each head counts for, as a server may send any number before the one that is wanted
 _SWEEP_S: Final = 5.0
 
 
@@ -328,6 +329,7 @@ class ServerConnection(asyncio.Protocol):
         """Begin a head."""
         if self._complete:
             self._stray = True
+        self._size += _MESSAGE
         self._headers = []
         self._interim = False
 
