@@ -292,6 +292,8 @@ def test_plain_values_come_through(value: object, protocol: int) -> None:
         pickle.dumps(print),
         pickle.dumps(b"bytes", 2),  # by a function of codecs
         b"cos\nabort\n(tR.",
+        pickle.dumps({1}, 4),  # no harm, but nothing that tests have
+        pickle.dumps(bytearray(b"x"), 5),
         b"\x80\x04]r\xff\xff\xff\x7f.",  # an index for which the unpickler would make room
         b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7fx.",
         b"\x80\x04\x85.",
