@@ -93,6 +93,7 @@ def _run(config: "Config", registry: Registry, place: _Place) -> None:
 
 async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Place) -> int:
     """Serve until a signal comes, and return its number."""
+    from balancer.commands.pings import EndpointPings
     from balancer.commands.serve import tls_of
     from balancer.commands.stopping import told_to_stop
     from balancer.proxy.app import ProxyServer
@@ -109,6 +110,8 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
             server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections())
         except ConfigError as error:
             raise config.located("proxy", error) from None
+        if config.pool.connect is None:  # else the server pings
+            owned.callback(EndpointPings(config, registry, pool).start().stop)
         stopped = told_to_stop()
         port = await server.listen(place.host, place.port, tls=tls, shared=place.shared)
         scheme, host = "http" if tls is None else "https", f"[{place.host}]" if ":" in place.host else place.host

@@ -398,7 +398,7 @@ def _context(ca: str) -> ssl.SSLContext:
         why = "holds no certificate"
     except OSError as error:
         why = str(error.strerror)
-    raise ConfigError(f"proxy.ca: {ca}: {why}; give a PEM file with the certificate that signed the servers'")
+    raise ConfigError(f"ca: {ca}: {why}; give a PEM file with the certificate that signed the servers'")
 
 
 def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]:

@@ -25,6 +25,7 @@ __all__ = ["ByteSink", "ClientConnection", "ClientConnections", "ClientLimits", 
 
 _log = logging.getLogger("balancer.proxy")
 
+_AHEAD: Final = 64  # requests of one connection that may wait for the one that is served
 _RATE: Final = 1024  # bytes a second of a body, beyond which it may take as long as it wants
 _LINGER_S: Final = 2.0
 _PROBE_S, _PROBES = 10, 3  # until a client whose machine has vanished counts as gone
@@ -251,7 +252,9 @@ class ClientConnection(asyncio.Protocol):
         self._headers: list[Header] = []
         self._size = 0  # of what was read of the head
         self._raw = 0  # of what came of it
-        self._in_head = self._replayed = self._deaf = False
+        self._in_head = self._replayed = self._deaf = self._upgrades = False
+        self._early = bytearray()  # what came after a request for an upgrade
+        self._unread = 0  # bytes of answers that wait for the client
         self._filled: ClientRequest | None = None  # whose body is read
         self._body_size = self._body_paid = 0  # what came of a body, and what of that has given it time
         self._served: ClientRequest | None = None
@@ -290,8 +293,10 @@ class ClientConnection(asyncio.Protocol):
             (self._transport.resume_reading if held else self._transport.pause_reading)()
 
     def tunnel_to(self, sink: ByteSink) -> None:
-        """Pass on all that comes from now on."""
-        self._tunnel = sink
+        """Pass on all that comes from now on, and what came before."""
+        self._tunnel, self._upgrades = sink, False
+        if self._early:
+            sink.take(bytes(self._early))
 
     def abort(self) -> None:
         """Close at once."""
@@ -320,6 +325,11 @@ class ClientConnection(asyncio.Protocol):
         """Handle a part of a request."""
         if self._tunnel is not None:
             self._tunnel.take(data)
+            return
+        if self._upgrades:  # whether this is a request or not is known when the upgrade is answered
+            self._early += data
+            if len(self._early) > self._limits.head_bytes:
+                self.abort()
             return
         if self._deaf:
             return
@@ -354,6 +364,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that the client does not read."""
         self._within("unread", self._limits.unread_s)
+        self._unread = self._unread_now()
         if self._feeder is not None:
             self._feeder.pause()
 
@@ -391,14 +402,12 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         parser, limits = self._parser, self._limits
         headers, self._headers, self._size = self._headers, [], 0
-        try:
-            keeps = parser.should_keep_alive()
-            head = request_head(parser.get_method(), self._target, headers, parser.get_http_version(), keeps=keeps)
-            if head.length is not None and head.length > limits.body_bytes:
-                raise BadRequest(f"the body has more than {limits.body_bytes} bytes", 413)
-        except BadRequest as bad:
-            self._refuse(bad)
-            return
+        if len(self._next) >= _AHEAD:
+            raise BadRequest(f"more than {_AHEAD} requests came before the first was answered")
+        keeps = parser.should_keep_alive()
+        head = request_head(parser.get_method(), self._target, headers, parser.get_http_version(), keeps=keeps)
+        if head.length is not None and head.length > limits.body_bytes:
+            raise _too_large(limits)
         body = ClientBody(self._every.kept, head.length, self._want)
         self._body_size = self._body_paid = 0
         if not body.complete:
@@ -413,9 +422,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._body_size += len(piece)
         if self._body_size > self._limits.body_bytes:
-            filled.bad = BadRequest(f"the body has more than {self._limits.body_bytes} bytes", 413)
-            self._deafen("it has too many bytes")
-            return
+            raise _too_large(self._limits)
         filled.body.feed(piece)
 
     def on_message_complete(self) -> None:
@@ -456,9 +463,8 @@ class ClientConnection(asyncio.Protocol):
             self._deaf = True
             return
         if request.head.upgrade:
-            if rest:
-                request.bad = BadRequest("data came before the upgrade was accepted")
-                self._deafen(request.bad.why)
+            self._upgrades = True
+            self._early += rest
             return
         length = request.head.length
         framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
@@ -544,11 +550,19 @@ class ClientConnection(asyncio.Protocol):
                 transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.close() if request.framed else transport.abort()
         elif request.keeps and not self._every.stopping and (self._next or not self._deaf):
+            self._after_refused_upgrade()
             self._every.limit.wait(self, "head", self._network)
             self._within("head", self._limits.head_s if self._in_head else self._limits.keep_alive_s)
             self._go_on()
         else:
             self._linger()
+
+    def _after_refused_upgrade(self) -> None:
+        if self._upgrades:
+            self._upgrades = False
+            self._parser = httptools.HttpRequestParser(self)
+            early, self._early = bytes(self._early), bytearray()
+            self._feed(early)
 
     def _linger(self) -> None:
         """Close after an answer. What the client still sends is read for a while: else it might lose the answer."""
@@ -598,8 +612,18 @@ class ClientConnection(asyncio.Protocol):
         elif why == "head" and self._in_head:
             self._refuse(BadRequest("the head of the request did not come in time", 408))
             self._go_on()
+        elif why == "unread" and self._unread_now() < self._unread:  # it reads, if slowly
+            self._unread = self._unread_now()
+            self._within("unread", self._limits.unread_s)
         else:
             self.abort()
+
+    def _unread_now(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+
+def _too_large(limits: ClientLimits) -> BadRequest:
+    return BadRequest(f"the body of the request has more than {limits.body_bytes} bytes", 413)
 
 
 def _too_long(limits: ClientLimits) -> BadRequest:

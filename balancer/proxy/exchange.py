@@ -132,6 +132,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
                 # An idle connection that its server has just closed says nothing about the server.
                 if not (again and self._may_resend()):
                     raise
+                self._stop_upload()
                 answer = await self._send_request(await self._servers.get(place, fresh=True), lease)
                 await self._hold(answer, lease)
             outcome = self._judged(answer)

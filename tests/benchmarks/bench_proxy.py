@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import resource
+import secrets
 import signal
 import socket
 import statistics
@@ -47,7 +48,7 @@ _WHOLE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-L
     _ANSWER,
 )
 _SLOW_S: Final = 30.0
-_KEY: Final = "sk-" + "1" * 20
+_KEY: Final = f"sk-{secrets.token_hex(32)}"
 
 
 # -- the servers: a process of their own, told by lines on standard input --------------------------------
@@ -278,14 +279,19 @@ def _litellm(python: str, folder: Path, ports: Sequence[int], port: int) -> list
     settings = {"routing_strategy": "least-busy", "num_retries": 3, "allowed_fails": 3, "cooldown_time": 5}
     file = folder / "litellm.json"  # JSON is YAML
     file.write_text(json.dumps({"model_list": models, "router_settings": settings}))
-    command = str(Path(python).with_name("litellm"))
-    return [command, "--config", str(file), "--port", str(port), "--host", "127.0.0.1", "--num_workers", "1"]
+    begin = "from litellm.proxy.proxy_cli import run_server; run_server()"
+    return [python, "-c", begin, "--config", str(file), "--port", str(port), "--host", "127.0.0.1"]
 
 
 @contextmanager
 def contender(name: str, command: Sequence[str], port: int) -> Iterator[Contender]:
     """Run a proxy until the end of the block."""
-    environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment = {
+        **os.environ,
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MASTER_KEY": _KEY,
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, env=environment, cwd=ROOT)
         try:
@@ -449,7 +455,7 @@ def losses(contenders: Sequence[Contender], servers: Servers, *, requests: int) 
         for each in contenders:
             if each.name == "no proxy":
                 continue
-            few = requests // 4 if each.name == "LiteLLM" else requests
+            few = requests // 10 if each.name == "LiteLLM" else requests
             load = _Load(each.port, few, 40, at={few // 3: lambda mode=mode: servers.tell(f"turn 1 {mode}")})  # type: ignore[misc]
             took_s = _run(load)
             servers.tell("turn 1")

@@ -138,8 +138,8 @@ def test_limits_hosts_and_retries_are_read() -> None:
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
 _POOL = (
-    "acquire_timeout_s, ca, connect, fairness, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, token_file, "
-    "ttl_s"
+    "acquire_timeout_s, ca, connect, fairness, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, "
+    "token_file, ttl_s"
 )
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"

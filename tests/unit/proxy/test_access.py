@@ -350,5 +350,5 @@ def test_tls_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_a_ca_that_is_none_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"proxy.ca: /none: No such file"):
+    with pytest.raises(ConfigError, match=r"ca: /none: No such file"):
         ProxyServer(Pool([Endpoint("https://a/")]), ProxySettings(ca="/none"))

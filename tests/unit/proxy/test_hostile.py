@@ -1,6 +1,7 @@
 """What a proxy refuses: smuggled requests, paths that lead out, heads without end, and clients that dawdle."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -63,7 +64,6 @@ SMUGGLED: dict[str, bytes] = {
     "HTTP/0.9": b"GET /\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "an unknown method": b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "data before an upgrade": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nGET /x",
 }
 PLAIN = (400, 405, 501, 505)
 
@@ -254,6 +254,40 @@ def test_connections_that_wait_keep_nobody_out() -> None:
             client = await at.client()
             assert (await client.ask(GET)).status == 200
             assert at.proxy.connections <= 8
+
+    run(test())
+
+
+def test_a_flood_of_requests_in_one_go_is_cut_short() -> None:
+    async def test() -> None:
+        server = Server(answering(OK))
+        async with setting(server) as at:
+            client = await at.client()
+            await client.send(GET * 2000)
+            answers = []
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    answers.append((await client.answer()).status)
+            assert set(answers[:-1]) == {200}
+            assert answers[-1] == 400
+            assert len(server.asked) < 200
+
+    run(test())
+
+
+def test_a_client_that_reads_slowly_is_not_dropped() -> None:
+    size = 8 * 2**20
+
+    async def test() -> None:
+        sent = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+        async with setting(Server(answering(sent)), proxied={"unread_s": 0.1}) as at:
+            client = await at.client()
+            await client.send(GET)
+            await client.head()
+            got = 0
+            while got < size:
+                got += len(await client.reader.read(2**18))
+                await asyncio.sleep(0.005)
 
     run(test())
 

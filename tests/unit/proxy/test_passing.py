@@ -341,6 +341,18 @@ def test_a_websocket_is_passed_on_and_holds_its_lease() -> None:
     run(test())
 
 
+def test_what_a_client_sends_before_its_upgrade_is_accepted_is_not_lost() -> None:
+    async def test() -> None:
+        async with setting(Server(_echo)) as at:
+            client = await at.client()
+            await client.send(UPGRADE + b"one")
+            await client.send(b"two")
+            assert (await client.head()).status == 101
+            assert await client.reader.readexactly(9) == b"hi!ONETWO"
+
+    run(test())
+
+
 def test_a_websocket_ends_for_the_client_when_its_server_ends_it() -> None:
     async def bye(_: Server, __: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(ACCEPTED)
@@ -363,8 +375,11 @@ def test_a_refused_upgrade_is_an_answer_as_any_other() -> None:
     async def test() -> None:
         async with setting(Server(answering(b"HTTP/1.1 404 No\r\nContent-Length: 4\r\n\r\nnope", OK))) as at:
             client = await at.client()
-            answer = await client.ask(UPGRADE)
+            await client.send(UPGRADE + GET[:9])
+            answer = await client.answer()
             assert (answer.status, answer.body) == (404, b"nope")
+            assert (await client.ask(GET[9:] + GET)).body == b"ok"  # what came too early was a request
+            assert (await client.answer()).body == b"ok"
 
     run(test())
 
