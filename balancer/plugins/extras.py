@@ -14,6 +14,7 @@ __all__ = ["EXTRAS", "has", "require"]
 # The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "discovery": ("dns", "yaml"),
+    "aiohttp": ("aiohttp",),
     "judge": ("httptools",),
     "llm": ("openai",),
     "openai": ("openai",),

@@ -55,7 +55,7 @@ def test_the_names() -> None:
         "load_config",
     }  # fmt: skip
     assert promised <= set(balancer.__all__)
-    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter"))
+    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"))
 
 
 # -- endpoint, outcome, lease -------------------------------------------------------------------------
