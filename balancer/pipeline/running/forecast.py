@@ -171,7 +171,6 @@ class EndForecaster:
         since_s = time.monotonic() - self._began_s - at_s
         if since_s >= forecast.high_s:  # its time has already passed: keep it as a miss, and do not show it
             return True
-        self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
         return True
 
