@@ -131,15 +131,18 @@ def fit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers."""
+    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers.
+
+    A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
+    """
     require("simulator", '"balancer fit"')
     with saying("nothing was written"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.description import fit_data, fit_lines
-        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.predicting.goodness import goodness_of_fit
 
-        found = fit_trace(read_trace(trace))
+        found = fit_run(read_trace(trace))
         held = goodness_of_fit(found)
         scenario = _write_scenario(found, held, trace, out) if out is not None else None
         page = _write_report(found, held, report) if report is not None else None
@@ -155,7 +158,7 @@ def fit(
     for each in held.calls:
         quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
         print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
-    for figure in (*held.waits, held.figures[-1]):
+    for figure in (*held.waits, *(each for each in held.figures if not each.is_of_one)):
         print(f"  {figure.words}")
     for path in (scenario, page):
         if path is not None:
