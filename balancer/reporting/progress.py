@@ -131,7 +131,7 @@ class ProgressDisplay:
 
     Args:
         console: where to show it.
-        unit: what is counted, in the plural.
+        unit: what is counted, in the plural; "": nothing.
         title: what is done, before anything is counted.
         clock: seconds.
         transient: whether the bar disappears at the end.
@@ -155,10 +155,10 @@ class ProgressDisplay:
         self._shown = _Shown(title=title)
         self._started_s = self._line_s = clock()
         self._with_bar = console.is_terminal or console.is_jupyter
+        counts = (BarColumn(), MofNCompleteColumn()) if unit else ()
         self._bar = _Bar(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            *counts,
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,

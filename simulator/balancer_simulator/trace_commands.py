@@ -21,6 +21,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
+    from balancer.reporting.progress import ProgressDisplay
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
@@ -136,7 +137,7 @@ def fit(
     A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
     """
     require("simulator", '"balancer fit"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.description import fit_data, fit_lines
         from balancer_simulator.fitting.fit import fit_run
@@ -183,7 +184,7 @@ def backtest(
     if wrong:
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     require("simulator", '"balancer backtest"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting and predicting parts of the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
@@ -218,7 +219,7 @@ def predict(
             "balancer simulate"
         )
     require("simulator", '"balancer predict"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import unknown
@@ -314,7 +315,7 @@ def recommend(
             source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
         )
         return
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the best setting"):
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.report.recommendation import (
@@ -382,7 +383,7 @@ def _recommend_servers(
     as_json: bool,
 ) -> None:
     """Find the number of servers for open arrivals, and print or write it."""
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the number of servers"):
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.predicting.sizing import ServerGoal, servers_for
@@ -464,6 +465,13 @@ def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
 
 def _figure_data(figure: "FigureOfFit") -> dict[str, object]:
     return {"measured": figure.measured, "fitted": figure.fitted, "off": figure.is_far, "by_chance": figure.is_chance}
+
+
+def _working(title: str) -> "ProgressDisplay":
+    """Return a display that says on standard error what is being done, and for how long, in a `with` block."""
+    from balancer_simulator.studies.progress import working
+
+    return working(title)
 
 
 def _write_scenario(fit: "Fit", held: "FitCheck", trace: Path, out: Path) -> Path:
