@@ -22,7 +22,7 @@ from balancer.reporting.words import seconds
 
 __all__ = ["Left", "ProgressDisplay", "TimeLeft", "left_words"]
 
-_LINE_EVERY_S: Final = 9.0  # with the second between two looks: at most ten
+_LINE_EVERY_S: Final = 8.0  # with a second between two looks, and one to spare: at most ten
 _BEAT_S: Final = 1.0
 _BASIS_S: Final = 5.0  # the start says little: processes start, programs are compiled
 _LEAST_DONE: Final = 2  # units

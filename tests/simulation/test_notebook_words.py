@@ -132,7 +132,7 @@ def test_progress_in_a_notebook_is_plain_lines(
     for done in range(1, 13):
         now_s = float(done)
         progress(done, 24)
-    assert capsys.readouterr().err == "9/24 runs, 9 s, about 15 s left\n"
+    assert capsys.readouterr().err == "8/24 runs, 8 s, about 16 s left\n"
 
 
 def _ids(svg: str) -> set[str]:

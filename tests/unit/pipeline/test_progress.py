@@ -37,16 +37,16 @@ def test_without_a_terminal_there_is_a_line_now_and_then() -> None:
     progress.plan("q", 30, "judging the programs of")
     for _ in range(9):
         progress.advance("p")
-    assert out.getvalue() == "", "nothing within the first nine seconds"
+    assert out.getvalue() == "", "nothing within the first seconds"
     clock.now_s += 10
     progress.advance("p")
     told = "0/2 problems, 10/40 runs, 10 s, at least 30 s left, judging the programs of 2 problems"
     assert out.getvalue() == f"{told}\n"
-    clock.now_s += 8
+    clock.now_s += 7
     progress.advance("q")
     clock.now_s += 1
     progress.finish("p")
-    assert [line.partition(" s, ")[0] for line in out.getvalue().splitlines()[1:]] == ["1/2 problems, 11/40 runs, 19"]
+    assert [line.partition(" s, ")[0] for line in out.getvalue().splitlines()[1:]] == ["1/2 problems, 11/40 runs, 18"]
     assert out.getvalue().endswith(", judging the programs of q\n")
 
 
@@ -187,21 +187,20 @@ def replayed(slower: float = 1.0) -> tuple[list[tuple[float, str]], float]:
 def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on_and_held(slower: float) -> None:
     told, took_s = replayed(slower)
     assert len(told) >= 10
-    intervals = 0
+    held = []
     for at_s, line in told:
         truth_s = took_s - at_s
         if found := re.search(r"about (.*) left \((.*) to (.*)\)", line):
             about_s, low_s, high_s = map(in_s, found.groups())
-            assert low_s <= truth_s * 1.1 + 1, line
-            assert truth_s <= high_s * 1.1 + 1, line
-            assert truth_s / 2 < about_s < 2 * truth_s or truth_s < took_s / 10, line
-            intervals += 1
+            held.append(low_s <= truth_s * 1.05 + 1 and truth_s <= high_s * 1.05 + 1)
+            assert truth_s / 2.5 < about_s < 2 * truth_s or truth_s < took_s / 10, line
         elif found := re.search(r"at least (.*) left", line):
             assert in_s(found[1]) <= 1.1 * truth_s, line
         else:
             assert "not known" in line or "nearly" in line, line
             assert at_s < took_s / 3 or truth_s < took_s / 10, line
-    assert intervals >= 5, told
+    assert len(held) >= 5, told
+    assert sum(held) >= 0.8 * len(held), told
 
 
 def in_s(words: str) -> float:
