@@ -120,6 +120,7 @@ class Progress:
         self._clock = clock
         self._times = RunTimes(crew, sized=not streamed)
         self._at_work: set[str] = set()
+        self._put_off = 0
         self._activities: dict[str, Activity] = {}
         self._left: Left | None = None
         self._estimated_s = -math.inf
@@ -208,6 +209,14 @@ class Progress:
                     self._standings.pop(first, None)
             self._show()
 
+    def put_off(self, problem: str) -> None:
+        """Record that `problem` is left for the next session."""
+        with self._lock:
+            self._put_off += 1
+            self._times.drop(problem)
+            self._at_work.discard(problem)
+            self._activities.pop(problem, None)
+
     def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
         """Record the status of `problem`, for watchers. `look` is only called if there are any."""
         if self.watched:
@@ -291,8 +300,8 @@ class Progress:
         self._units_left.look(self._display.spent_s, self._done, ahead)
         if now_s - self._estimated_s >= _ESTIMATED_EVERY_S:
             self._estimated_s = now_s
-            at_work = sum(name not in self._last for name in self._at_work)
-            unmet = None if self._problems is None else max(0, self._problems - self._finished - at_work)
+            met = self._finished + self._put_off + sum(name not in self._last for name in self._at_work)
+            unmet = None if self._problems is None else max(0, self._problems - met)
             self._left = self._times.left(now_s, unmet)
         if self._problems is None:
             return "time left not known"

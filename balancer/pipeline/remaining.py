@@ -135,6 +135,11 @@ class RunTimes:
             self._over.append(_Over(took_s, begun.units, begun.size))
             self._over_s, self._over_units = self._over_s + took_s, self._over_units + begun.units
 
+    def drop(self, problem: str) -> None:
+        """Record that a problem is not judged now."""
+        self._sizes.pop(problem, None)
+        self._at_work.pop(problem, None)
+
     def further(self, turns_s: Mapping[str, float]) -> None:
         """Record how many seconds more problems get that have had their first turn, by name."""
         self._further_s = turns_s
@@ -214,8 +219,9 @@ def _likely(seen: ProblemsSeen, rng: random.Random) -> Iterator[tuple[tuple[floa
     squares = sum((each - mean) ** 2 for each in over)
     low, high = min(over + begun) - _BELOW, max(over + begun) + _ABOVE
     pairs = list(product([low + (high - low) * n / (_SCALES - 1) for n in range(_SCALES)], _SPREADS))
+    expected = None if seen.expected_s is None else math.log(max(seen.expected_s, _SHORTEST_S))
     logs = [
-        (-scale if seen.expected_s is None else -((scale - math.log(seen.expected_s)) ** 2) / (2 * _PLAN**2))
+        (-scale if expected is None else -((scale - expected) ** 2) / (2 * _PLAN**2))
         - len(over) * math.log(spread)
         - (squares + len(over) * (mean - scale) ** 2) / (2 * spread**2)
         + sum(math.log(_later((each - scale) / spread)) for each in begun)

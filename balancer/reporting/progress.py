@@ -76,28 +76,30 @@ class TimeLeft:
     """Estimate for one piece of work: the units left at the recent rate. The recent half of the time counts.
 
     The interval is wider where the rate has varied, and holds what the mean rate so far would give as well.
-
-    Attributes:
-        left: at the last look; None while too little is done.
     """
 
     def __init__(self) -> None:
-        self.left: Left | None = None
         self._points: list[tuple[float, float]] = [(0.0, 0.0)]  # seconds, units done
+        self._last = 0.0, 0.0, 0.0
 
     def look(self, spent_s: float, done: float, left: float) -> None:
         """Update: `done` units took `spent_s` seconds since the beginning, and `left` are to be done."""
+        self._last = spent_s, done, left
         if spent_s - self._points[-1][0] >= spent_s / _POINTS:
             self._points.append((spent_s, done))
             if len(self._points) > 2 * _POINTS:
                 del self._points[1::2]
-        enough = max(_LEAST_DONE, min(_ENOUGH_DONE, _BASIS_SHARE * (done + left)))
+
+    @property
+    def left(self) -> Left | None:
+        """The estimate at the last look; None while too little is done."""
+        spent_s, done, left = self._last
         if not left:
-            self.left = Left(0.0, 0.0, 0.0)
-        elif spent_s < _BASIS_S or done < enough:
-            self.left = None
-        else:
-            self.left = _left_at(self._rates(spent_s, done), spent_s / _PARTS, left)
+            return Left(0.0, 0.0, 0.0) if done else None
+        enough = max(_LEAST_DONE, min(_ENOUGH_DONE, _BASIS_SHARE * (done + left)))
+        if spent_s < _BASIS_S or done < enough:
+            return None
+        return _left_at(self._rates(spent_s, done), spent_s / _PARTS, left)
 
     def _rates(self, spent_s: float, done: float) -> list[float]:
         """Return the rate in each part of the time."""

@@ -71,7 +71,7 @@ class EndForecaster:
     Args:
         trace: writes the trace of the run's pool into its database.
         plugin: the forecaster.
-        progress: knows the work left, and shows the forecast.
+        progress: knows the work left, and prints a line for each forecast.
         keep: is called with all predictions of this session when there is a new one.
         plan: what is forecast, and when.
     """

@@ -142,6 +142,7 @@ class ProblemTurns:
 
     def _put_off(self, problem: Problem, why: str) -> None:
         self._store.rounds.put_off(problem.id, why)
+        self._progress.put_off(problem.id)
         self._progress.say(f"{problem.id} is left for the next session: {why}")
         self._lost = True
 

@@ -183,7 +183,7 @@ def replayed(slower: float = 1.0) -> tuple[list[tuple[float, str]], float]:
     return told, clock.now_s - began_s
 
 
-@pytest.mark.parametrize("slower", [1.0, 10.0])
+@pytest.mark.parametrize("slower", [1.0, pytest.param(10.0, marks=pytest.mark.more)])
 def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on_and_held(slower: float) -> None:
     told, took_s = replayed(slower)
     assert len(told) >= 10
@@ -235,6 +235,20 @@ def test_what_another_process_does_is_told_with_its_own_time() -> None:
     clock.now_s += 30
     progress.hear(WorkerProgress("a", 3, 5, ()))
     assert out.getvalue().endswith("searching inputs for a (20 s of 20 s spent)\n"), "never more than its limit"
+
+
+def test_a_problem_that_is_put_off_is_not_waited_for() -> None:
+    progress, clock, out = make(3, crew=Crew(3, 3, 3))
+    for name in "abc":
+        progress.begin(name)
+        progress.plan(name, 4, "judging the programs of")
+    for name in "ab":
+        progress.advance(name)
+        progress.finish(name)
+    progress.put_off("c")
+    clock.now_s += 10
+    progress.plan("a", 0)
+    assert out.getvalue() == "2/3 problems, 2/6 runs, 10 s, nearly done\n"
 
 
 def test_a_line_comes_by_itself_while_a_search_counts_nothing() -> None:

@@ -1,9 +1,12 @@
 """The time left of a run: on made-up runs whose end is known, at each tenth of their time."""
 
+import math
 import random
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from balancer.pipeline.remaining import Crew, ProblemsSeen, ProblemTime, RunTimes, time_left
 from balancer.reporting.progress import Left
@@ -68,6 +71,25 @@ def test_nothing_is_claimed_without_a_basis_and_nothing_left_is_no_time() -> Non
     assert times.left(5.0, None) is None
     times.finish("p", 6.0)
     assert times.left(6.0, 0) == Left(0.0, 0.0, 0.0)
+
+
+_SECONDS = st.floats(0.0, 1e7)
+_TIMES = st.lists(st.builds(ProblemTime, _SECONDS, st.floats(0.01, 100.0)), max_size=80)
+
+
+@settings(max_examples=40)
+@given(
+    _TIMES, _TIMES, st.lists(st.floats(0.01, 100.0), max_size=80), st.lists(_SECONDS, max_size=3), st.none() | _SECONDS
+)
+def test_whatever_is_seen_there_is_an_estimate_in_its_interval_or_none(
+    over: list[ProblemTime],
+    at_work: list[ProblemTime],
+    to_come: list[float],
+    again_s: list[float],
+    plan_s: float | None,
+) -> None:
+    left = time_left(ProblemsSeen(over, at_work, to_come, again_s, plan_s), _SHARED)
+    assert left is None or 0 <= left.low_s <= left.s <= left.high_s < math.inf
 
 
 @pytest.mark.parametrize("sized", [True, False])
