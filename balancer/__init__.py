@@ -7,6 +7,8 @@ minds ctrl-C before anything that is slow to import.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
     from balancer.endpoint import Endpoint, Lease, Outcome
