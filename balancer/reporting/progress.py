@@ -162,12 +162,11 @@ class ProgressDisplay:
             TextColumn("{task.description}"),
             *counts,
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not self._with_bar,
             transient=transient,
         )
-        self._task = self._bar.add_task(title or "starting", total=None, left="")
+        self._task = self._bar.add_task(title or "starting", total=None)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, args=(beat or self.beat,), name="progress", daemon=True)
 
@@ -211,23 +210,22 @@ class ProgressDisplay:
     def _present(self) -> None:
         now_s, shown = self._clock(), self._shown
         spent_s = now_s - self._started_s
+        left = ""
         if shown.total is not None:
             self._time_left.look(spent_s, shown.done, shown.total - shown.done)
-        left = shown.left or left_words(self._time_left.left, all_seen=shown.all_seen)
+            left = shown.left or left_words(self._time_left.left, all_seen=shown.all_seen)
         if self._with_bar:
-            self._bar.doing = shown.doing
+            self._bar.below = left, shown.doing
             self._bar.update(
                 self._task,
                 description=shown.title or self._unit or "starting",
                 completed=shown.done,
                 total=shown.total,
-                left=left if shown.total is not None else "",
             )
         elif now_s - self._line_s >= _LINE_EVERY_S:
             self._line_s = now_s
             counts = [] if shown.total is None else [f"{shown.done}/{shown.total} {self._unit}"]
-            known = [] if shown.total is None else [left]
-            self.say(", ".join(filter(None, [shown.title, *counts, f"{spent_s:.0f} s", *known, shown.doing])))
+            self.say(", ".join(filter(None, [shown.title, *counts, f"{spent_s:.0f} s", left, shown.doing])))
 
     def _go_on(self, beat: Callable[[], object]) -> None:
         while not self._over.wait(_BEAT_S):
@@ -259,11 +257,10 @@ class _Shown:
 
 
 class _Bar(Progress):
-    """The bar of a terminal, with a line below it that says what is being done."""
+    """The bar of a terminal, with lines below it: the time left, and what is being done."""
 
-    doing = ""
+    below: tuple[str, ...] = ()
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
-        if self.doing:
-            yield Text(self.doing, no_wrap=True, overflow="ellipsis")
+        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.below if line)
