@@ -136,6 +136,11 @@ class Progress:
         with self._lock:
             self._before[problem] = units
 
+    def expect(self, problems: int | None) -> None:
+        """Correct the number of problems; None: not known."""
+        with self._lock:
+            self._problems = problems
+
     def begin(self, problem: str) -> None:
         """Record that `problem` is at work from now on."""
         with self._lock:

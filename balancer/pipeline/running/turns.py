@@ -108,7 +108,14 @@ class ProblemTurns:
         return complete and not self._lost
 
     def _first_turns(self, problems: Iterator[SourcedProblem]) -> bool:
-        return work_through(problems, self._take_first, self._judge.at_once, self._runner)
+        return work_through(self._counted(problems), self._take_first, self._judge.at_once, self._runner)
+
+    def _counted(self, problems: Iterator[SourcedProblem]) -> Iterator[SourcedProblem]:
+        """Yield the problems, and tell the progress how many there are: rows may turn out to be left out."""
+        for each in problems:
+            self._progress.expect(self._source.count)
+            yield each
+        self._progress.expect(self._source.count)
 
     def _take_first(self, sourced: SourcedProblem) -> None:
         if sourced.done:
