@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -29,6 +30,7 @@ _REMEMBERED = 1000
 _SHOWN_EVERY_S = 0.1
 _SHOWN = 100  # problems shown after they are done
 _FEWEST: Final = 3  # problems that are over; with fewer there is no basis for a guess
+_LIKE: Final = 100  # problems that are over, which tell the units of those to come
 _ESTIMATED_EVERY_S: Final = 3.0  # an estimate takes some milliseconds
 
 
@@ -170,20 +172,22 @@ class Progress:
     def advance(self, problem: str) -> None:
         """Count one unit of `problem` as done."""
         with self._lock:
-            self._done += 1
-            self._done_of[problem] = self._done_of.get(problem, 0) + 1
-            self._times.advance(problem)
+            self._count(problem, 1)
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
             if abs(self._clock() - self._shown_s) >= _SHOWN_EVERY_S:
                 self._show()
+
+    def _count(self, problem: str, units: int) -> None:
+        self._done += units
+        self._done_of[problem] = self._done_of.get(problem, 0) + units
+        self._times.advance(problem, units)
 
     def hear(self, heard: WorkerProgress) -> None:
         """Count the work of another process."""
         for line in heard.lines:
             self.say(line)
         with self._lock:
-            self._done += heard.done
-            self._times.advance(heard.problem, heard.done)
+            self._count(heard.problem, heard.done)
             if heard.ahead is not None:
                 self._ahead[heard.problem] = heard.ahead
             if heard.activity is not None:
@@ -340,10 +344,11 @@ class Progress:
         return f"{self._finished} {self._unit} (the total is not known)"
 
     def _unmet(self) -> int:
-        """Return the units of work of problems without a plan, if they are like those that are done."""
-        if self._problems is None or not self._streamed or not self._finished:
+        """Return the units of work of problems without a plan, if they are like those that are over."""
+        if self._problems is None or not self._streamed or not self._over:
             return 0
-        return max(0, self._problems - self._finished - len(self._ahead)) * self._done // self._finished
+        mean = sum(each.done for each in islice(reversed(self._over), _LIKE)) / min(len(self._over), _LIKE)
+        return round(max(0, self._problems - self._finished - len(self._ahead)) * mean)
 
     def __enter__(self) -> Self:
         self._display.__enter__()

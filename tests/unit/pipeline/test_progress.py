@@ -129,7 +129,7 @@ def test_rows_that_are_not_read_yet_are_taken_to_be_like_those_that_were() -> No
     progress.plan("c", 15)
     clock.now_s += 10
     progress.advance("c")
-    assert out.getvalue().startswith("2/10 rows, 41/198 runs, 10 s"), "14 of c, and 7 rows of 41 / 2 runs: 143"
+    assert out.getvalue().startswith("2/10 rows, 41/195 runs, 10 s"), "14 of c, and 7 rows of 20 runs"
 
 
 def test_it_says_so_if_nobody_knows_how_many_rows_there_are() -> None:
