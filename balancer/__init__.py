@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from balancer.pool.aio import AsyncPool
     from balancer.pool.pool import Pool
     from balancer.settings.config import Config, load_config
-    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.request_options import prompt_key, prompt_tokens
@@ -60,6 +60,7 @@ __all__ = [
     "EndpointOverloaded",
     "EndpointStats",
     "HealthSettings",
+    "HolderSettings",
     "Lease",
     "LeaseError",
     "LimitSettings",
@@ -107,6 +108,7 @@ _MODULES = {
     "HealthSettings": "balancer.settings.rules",
     "Lease": "balancer.endpoint",
     "LeaseError": "balancer.errors",
+    "HolderSettings": "balancer.settings.rules",
     "LimitSettings": "balancer.settings.rules",
     "NoEndpoint": "balancer.errors",
     "NotConnected": "balancer.errors",
