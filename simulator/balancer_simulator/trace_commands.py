@@ -21,6 +21,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
+    from balancer.reporting.progress import ProgressDisplay
     from balancer_simulator.fitting.fit import Fit
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
@@ -131,15 +132,18 @@ def fit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers."""
+    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers.
+
+    A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
+    """
     require("simulator", '"balancer fit"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.description import fit_data, fit_lines
-        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.predicting.goodness import goodness_of_fit
 
-        found = fit_trace(read_trace(trace))
+        found = fit_run(read_trace(trace))
         held = goodness_of_fit(found)
         scenario = _write_scenario(found, held, trace, out) if out is not None else None
         page = _write_report(found, held, report) if report is not None else None
@@ -155,7 +159,7 @@ def fit(
     for each in held.calls:
         quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
         print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
-    for figure in (*held.waits, held.figures[-1]):
+    for figure in (*held.waits, *(each for each in held.figures if not each.is_of_one)):
         print(f"  {figure.words}")
     for path in (scenario, page):
         if path is not None:
@@ -180,7 +184,7 @@ def backtest(
     if wrong:
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     require("simulator", '"balancer backtest"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting and predicting parts of the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
@@ -215,7 +219,7 @@ def predict(
             "balancer simulate"
         )
     require("simulator", '"balancer predict"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import unknown
@@ -311,7 +315,7 @@ def recommend(
             source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
         )
         return
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the best setting"):
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.report.recommendation import (
@@ -379,7 +383,7 @@ def _recommend_servers(
     as_json: bool,
 ) -> None:
     """Find the number of servers for open arrivals, and print or write it."""
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the number of servers"):
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.predicting.sizing import ServerGoal, servers_for
@@ -461,6 +465,13 @@ def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
 
 def _figure_data(figure: "FigureOfFit") -> dict[str, object]:
     return {"measured": figure.measured, "fitted": figure.fitted, "off": figure.is_far, "by_chance": figure.is_chance}
+
+
+def _working(title: str) -> "ProgressDisplay":
+    """Return a display that says on standard error what is being done, and for how long, in a `with` block."""
+    from balancer_simulator.studies.progress import working
+
+    return working(title)
 
 
 def _write_scenario(fit: "Fit", held: "FitCheck", trace: Path, out: Path) -> Path:

@@ -22,6 +22,7 @@ from balancer.observing.page.serving import PageContents, open_page, token_of_en
 from balancer.observing.traces.tracing import TraceWriter
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
+from balancer.pipeline.remaining import Crew
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
@@ -171,7 +172,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         for each in parts.generators
     ]
     progress = stack.enter_context(
-        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed)
+        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed, crew=_crew(parts))
     )
     if live is not None:
         _show_page(parts, live, progress, stack)
@@ -192,6 +193,13 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
     stats = pool.stats().to_dict() if workers is None else workers.stats()
     store.end_session(session, stats, complete=complete)
     return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)
+
+
+def _crew(parts: _Parts) -> Crew:
+    at_once = parts.settings.sample_level_workers
+    if parts.workers is not None:
+        at_once = max(at_once, parts.workers.at_once)
+    return Crew(at_once, max(1, parts.slots), parts.settings.solution_validation_workers)
 
 
 def _send_pings(parts: _Parts, stack: ExitStack) -> None:

@@ -19,6 +19,7 @@ from balancer_simulator.fitting.survival import beyond
 __all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
+_LATE_S: Final = 0.1  # a stage that begins later than that is said to be late
 _NAMED: Final = 3  # equally likely behaviours that are named
 _THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
@@ -53,7 +54,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
 def changes(fit: Fit) -> Iterator[str]:
     """Yield how the times of endpoints change in the course of the trace, beyond what the fit has of it."""
     pattern = fit.caller_pattern
-    if pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
+    if fit.batch is None and pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
         how = {"trend": "changes little by little", "daily": "depends on the hour", "uneven": "is uneven"}[shape.kind]
         yield (
             f"the load {how}, from {shape.least_per_s:.3g} to {shape.most_per_s:.3g} requests/s; the fit has the "
@@ -239,6 +240,8 @@ def _fewest(found: EndpointFit) -> int:
 
 
 def _who(fit: Fit) -> str:
+    if fit.batch is not None:
+        return _pipeline(fit.batch)
     caller_pattern = fit.caller_pattern
     if caller_pattern.callers is None:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
@@ -248,6 +251,17 @@ def _who(fit: Fit) -> str:
     pauses_s = caller_pattern.pauses_s(200)
     pause = f", then pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
     return f"closed loop: {caller_pattern.callers} callers, each waits for its answer{pause}"
+
+
+def _pipeline(batch: Mapping[str, Any]) -> str:
+    stages = []
+    for place, stage in enumerate(batch["stages"]):
+        calls = sum(counts[place] for counts in batch["counts"])
+        late_s = np.mean(stage["late"]["values_s"]) if "late" in stage else 0.0
+        late = f", {late_s:.3g} s late" if late_s >= _LATE_S else ""
+        stages.append(f"{stage['name']} ({calls} calls, {stage['workers']} threads{late})")
+    problems = f"{batch['samples']} problems, {batch['samples_at_once']} at once"
+    return f"a pipeline: {problems}, through {len(stages)} stages: {', '.join(stages)}"
 
 
 def _endpoint(fit: Fit, member: Member) -> str:

@@ -19,12 +19,13 @@ from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_
 from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.refusals import ObservedRefusals
+from balancer_simulator.fitting.stages import as_batch, by_stage, problems_at_once, stages_of
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
 
-__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
+__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_run", "fit_trace"]
 
 _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
@@ -79,6 +80,7 @@ class Fit:
         caller_pattern: the callers.
         times: durations of calls.
         sizes: how durations depend on announced sizes; None if they do not, or there are no sizes.
+        batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
     """
 
     prepared: PreparedTrace
@@ -88,6 +90,7 @@ class Fit:
     caller_pattern: CallerPattern
     times: FittedTimes
     sizes: SizeRegression | None
+    batch: Mapping[str, Any] | None = None
 
     def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
         """Return the fit as a scenario. Raises ConfigError if the trace has values that no scenario may have."""
@@ -142,6 +145,8 @@ class Fit:
 
     def workload(self, draw: np.random.Generator | None = None, *, calls: int | None = None) -> dict[str, Any]:
         """Return the workload. `calls`: their number in all, if callers wait for their answers."""
+        if self.batch is not None:
+            return dict(self.batch)
         caller_pattern = self.caller_pattern
         if caller_pattern.callers is None:
             return {"kind": "arrivals", "at_s": _rounded(caller_pattern.at_s.tolist())}
@@ -290,6 +295,19 @@ def fit_trace(trace: Trace) -> Fit:
     except ValueError as error:
         raise ConfigError(f"the trace cannot be fitted: {error}") from None
     return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
+
+
+def fit_run(trace: Trace) -> Fit:
+    """As `fit_trace`, but the trace of a pipeline becomes a batch: its problems go through their stages again.
+
+    Each stage has its own times, threads, pauses, and delay before its first call, as when a generator is slow.
+    """
+    staged = by_stage(trace)
+    fit = fit_trace(trace if staged is None else staged)
+    at_once = problems_at_once(fit.prepared.attempts) if staged else 0
+    if not at_once:
+        return fit if staged is None else fit_trace(trace)
+    return replace(fit, batch=as_batch(stages_of(fit.prepared.attempts, at_once), at_once))
 
 
 def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
