@@ -21,7 +21,7 @@ from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
-    from balancer_simulator.fitting.fit import Fit
+    from balancer_simulator.fitting.fit import Fit, Troubles
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
     from balancer_simulator.predicting.settings import TriedSetting
@@ -115,6 +115,17 @@ CallersOption = Annotated[
     int | None,
     typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
 ]
+OutagesOption = Annotated[
+    str,
+    typer.Option(
+        "--outages",
+        metavar="drawn|recorded|none",
+        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
+    ),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
+]
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
 ]
@@ -200,6 +211,8 @@ def predict(
     add: AddOption = None,
     load: LoadOption = None,
     callers: CallersOption = None,
+    outages: OutagesOption = "drawn",
+    again: AgainOption = False,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
@@ -228,7 +241,7 @@ def predict(
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
-            dict(_counts("--add", add or (), named=False)), _factor(load), callers,
+            dict(_counts("--add", add or (), named=False)), _factor(load), callers, _troubles(outages), again,
         )  # fmt: skip
         fitted = fit_trace(read_trace(trace))
         with Simulators(_processes(jobs)) as simulators:
@@ -267,6 +280,12 @@ def _counts(option: str, given: Sequence[str], *, named: bool = True) -> Iterato
         if not many.strip().isdecimal() or (named and not name):
             raise ConfigError(f"{option}: found {each!r}; write it like {example}")
         yield name.strip(), int(many)
+
+
+def _troubles(outages: str) -> "Troubles":
+    if outages not in ("drawn", "recorded", "none"):
+        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
+    return outages  # type: ignore[return-value]
 
 
 def _factor(load: str | None) -> float:

@@ -66,6 +66,7 @@ class Spells:
         fixed: whether they have about the same length each.
         whole: spells that began and ended within the trace.
         slow: which calls began in a spell.
+        seen_s: from when until when each lasted.
     """
 
     factor: float
@@ -74,6 +75,7 @@ class Spells:
     fixed: tuple[bool, bool]
     whole: int
     slow: Bools
+    seen_s: tuple[tuple[float, float], ...]
 
 
 def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:
@@ -135,6 +137,12 @@ def spells_of(at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:
     if len(edges) < 2 * _SPELLS or slow.sum() < _LEAST_CALLS * (len(edges) / 2):
         return None
     states = slow[edges + 1]  # of the intervals that begin at each instant
+    begins_s = at_s[0], *instants.tolist()
+    seen_s = tuple(
+        (begin_s, end_s)
+        for begin_s, end_s, is_slow in zip(begins_s, (*begins_s[1:], ends_s), (slow[0], *states), strict=True)
+        if is_slow
+    )
     lengths = np.diff(instants)
     lasts, between = lengths[states[:-1]], lengths[~states[:-1]]
     if len(lasts) < _SPELLS - 1:
@@ -147,7 +155,7 @@ def spells_of(at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:
         found.append(float(whole.mean()) if regular else float((gaps_s * chance).sum()) / max(left, 1.0))
         fixed.append(bool(regular))
     factor = float(np.exp(log_s[slow].mean() - log_s[~slow].mean()))
-    return Spells(factor, found[0], found[1], (fixed[0], fixed[1]), len(lasts), slow)
+    return Spells(factor, found[0], found[1], (fixed[0], fixed[1]), len(lasts), slow, seen_s)
 
 
 class _Chain:

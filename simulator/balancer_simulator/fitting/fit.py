@@ -4,9 +4,9 @@ A fit can be drawn again, from its calls resampled in blocks: such scenarios var
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_si
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
 
-__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
+__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "Troubles", "fit_trace"]
 
 _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
@@ -32,6 +32,9 @@ _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
 _AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
+
+Troubles = Literal["drawn", "recorded", "none"]
+"""Outages and slow spells of a run: drawn; at the recorded instants; or no outages, and drawn spells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class ScenarioOptions(TypedDict, total=False):
         draw: of a fit to the calls resampled in blocks.
         horizon_s: seconds to simulate.
         outages: further outages.
+        troubles: how outages and slow spells come; drawn by default.
         ongoing: continue at the end of the trace. An outage that was not over continues. Endpoints with one or two
             outages have no other, because their rate is unknown; with more, outages recur at the same rate.
         strategy: instead of that of the trace.
@@ -61,6 +65,7 @@ class ScenarioOptions(TypedDict, total=False):
     draw: np.random.Generator
     horizon_s: float
     outages: Sequence[PlannedOutage]
+    troubles: Troubles
     ongoing: bool
     strategy: str
     replications: int
@@ -126,7 +131,7 @@ class Fit:
             if sample.away_s.any():
                 away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
                 data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
-            if faults := self._faults(member.name, draw, down.get(member.name), options.get("ongoing", False)):
+            if faults := self._faults(member.name, draw, down.get(member.name), options):
                 data["faults"] = faults
             endpoints.append(data)
         return {
@@ -226,9 +231,11 @@ class Fit:
         return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
 
     def _faults(
-        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, ongoing: bool
+        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, options: ScenarioOptions
     ) -> list[dict[str, Any]]:
-        troubles = self.endpoints[name].troubles
+        troubles, ongoing = self.endpoints[name].troubles, options.get("ongoing", False)
+        if options.get("troubles") == "recorded":
+            return [*self._recorded(name), *self._single(name, outage)]
         found: list[dict[str, Any]] = []
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.outages[-1].over:
@@ -236,7 +243,11 @@ class Fit:
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
                 found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
-        if mttr_s is not None and (not ongoing or len(troubles.outages) >= _AGAIN):
+        if (
+            options.get("troubles") != "none"
+            and mttr_s is not None
+            and (not ongoing or len(troubles.outages) >= _AGAIN)
+        ):
             rate = rate_of(len(troubles.outages), troubles.watched_s, draw)
             crash = {
                 "mtbf_s": max(1 / max(rate, 1e-9), 1e-3),
@@ -246,6 +257,21 @@ class Fit:
             found.append({"kind": "crash_repair", **crash})
         if spells := self.endpoints[name].spells:
             found.append(_spells(spells, draw))
+        return [*found, *self._single(name, outage)]
+
+    def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the outages and slow spells at the instants of the trace."""
+        troubles, spells = self.endpoints[name].troubles, self.endpoints[name].spells
+        for each in troubles.outages:
+            if each.to_s > each.from_s:
+                yield {"kind": "fast_fail", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
+        for from_s, to_s in spells.seen_s if spells else ():
+            yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": spells.factor}
+
+    def _single(self, name: str, outage: PlannedOutage | None) -> list[dict[str, Any]]:
+        """Return the failures of single calls, and a planned outage."""
+        troubles = self.endpoints[name].troubles
+        found: list[dict[str, Any]] = []
         if troubles.quick_part:
             found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:

@@ -14,7 +14,7 @@ import numpy as np
 from balancer.errors import ConfigError
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
-from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.fit import Fit, Troubles
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
@@ -44,6 +44,9 @@ class WhatIf:
             of work.
         load: rate of recorded open arrivals, in times of today's.
         callers: number of callers, each of whom waits for its answer; None: as today.
+        troubles: `drawn`: outages and slow spells as often as in the trace; `recorded`: at its instants, of today too;
+            `none`: without outages.
+        again: this day again, and today is that day: arrivals as they came, and `recorded` troubles, if not `none`.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,9 +55,22 @@ class WhatIf:
     add: Mapping[str, int] = field(default_factory=dict)
     load: float = 1.0
     callers: int | None = None
+    troubles: Troubles = "drawn"
+    again: bool = False
 
     def __bool__(self) -> bool:
         return self != WhatIf()
+
+    @property
+    def differs(self) -> bool:
+        """Whether something is changed: another kind of day is none."""
+        return self != self.today
+
+    @property
+    def today(self) -> "WhatIf":
+        """Nothing changed, on the same kind of day."""
+        recorded = self.again or self.troubles == "recorded"
+        return WhatIf(troubles="recorded" if recorded else "drawn", again=self.again)
 
     @property
     def words(self) -> Iterator[str]:
@@ -67,6 +83,8 @@ class WhatIf:
             yield f"load x {self.load:g}"
         if self.callers is not None:
             yield f"{self.callers} {'caller' if self.callers == 1 else 'callers'}"
+        if self.troubles == "none":
+            yield "without outages"
 
     def resolved(self, fit: Fit) -> "WhatIf":
         """Return these changes with the URLs of the fitted scenario.
@@ -91,7 +109,8 @@ class WhatIf:
         left = [model for model in scenario.endpoints if model.url not in without]
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
-        found = replace(self, without=without, capacities=capacities, add=add)
+        troubles: Troubles = "recorded" if self.again and self.troubles == "drawn" else self.troubles
+        found = replace(self, without=without, capacities=capacities, add=add, troubles=troubles)
         found.applied(scenario)
         return found
 
