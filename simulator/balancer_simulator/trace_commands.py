@@ -89,6 +89,14 @@ CostOption = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="URL=COST", help="With --p99: of this endpoint and its copies. Default: 1 each."),
 ]
+SlotCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--slot-cost",
+        metavar="COST",
+        help="With --p99: try other capacities, too. COST of each slot beside that of its endpoint; 0: none.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
@@ -308,6 +316,7 @@ def recommend(
     load: LoadOption = None,
     losing: LosingOption = None,
     cost: CostOption = None,
+    slot_cost: SlotCostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
@@ -323,9 +332,9 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     _check_goal(p99, {"--deadline": deadline, "--tasks": tasks, "--budget": budget},
-                {"--load": load, "--losing": losing, "--cost": cost})  # fmt: skip
+                {"--load": load, "--losing": losing, "--cost": cost, "--slot-cost": slot_cost})  # fmt: skip
     if p99 is not None:
-        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())))
+        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())), slot_cost)
         _recommend_servers(
             source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
         )
@@ -389,7 +398,7 @@ def _costs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
 
 def _recommend_servers(
     source: Path,
-    goal: tuple[float, float, int, float, dict[str, float]],
+    goal: tuple[float, float, int, float, dict[str, float], float | None],
     strategies: Sequence[str] | None,
     draws: tuple[int, int, int],
     files: tuple[Path | None, Path | None],

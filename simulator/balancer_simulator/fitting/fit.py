@@ -181,9 +181,9 @@ class Fit:
 
     @property
     def attempts(self) -> int:
-        """Attempts of a request. Open arrivals as recorded have the retries among them."""
+        """Attempts of a request. Without names, open arrivals as recorded have the retries among them."""
         if self.caller_pattern.callers is None:
-            return 1
+            return self.caller_pattern.attempts
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
@@ -234,9 +234,12 @@ class Fit:
         self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, options: ScenarioOptions
     ) -> list[dict[str, Any]]:
         troubles, ongoing = self.endpoints[name].troubles, options.get("ongoing", False)
-        if options.get("troubles") == "recorded":
-            return [*self._recorded(name), *self._single(name, outage)]
+        hours = self.endpoints[name].hours
         found: list[dict[str, Any]] = []
+        if hours is not None:
+            found.append({"kind": "slow_hours", "factors": _rounded(hours.tolist())})
+        if options.get("troubles") == "recorded":
+            return [*found, *self._recorded(name), *self._single(name, outage)]
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.outages[-1].over:
             ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
@@ -265,8 +268,8 @@ class Fit:
         for each in troubles.outages:
             if each.to_s > each.from_s:
                 yield {"kind": "fast_fail", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
-        for from_s, to_s in spells.seen_s if spells else ():
-            yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": spells.factor}
+        for from_s, to_s, factor in spells.seen_s if spells else ():
+            yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": factor}
 
     def _single(self, name: str, outage: PlannedOutage | None) -> list[dict[str, Any]]:
         """Return the failures of single calls, and a planned outage."""
@@ -327,12 +330,19 @@ def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
 
 def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
     """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
-    found: dict[str, Any] = {"kind": "slow_spells", "factor": float(f"{spells.factor:.6g}")}
-    for name, mean_s, fixed in zip(("between", "lasts"), (spells.between_s, spells.lasts_s), spells.fixed, strict=True):
-        drawn_s = mean_s if fixed or draw is None else mean_s * spells.whole / float(draw.gamma(spells.whole))
-        kind = "deterministic" if fixed else "exponential"
-        found[name] = {"kind": kind, "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
-    return found
+
+    def lengths(mean_s: float, whole: int, *, fixed: bool) -> dict[str, Any]:
+        many = max(1, whole)
+        drawn_s = mean_s if fixed or draw is None else mean_s * many / float(draw.gamma(many))
+        return {"kind": "deterministic" if fixed else "exponential", "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
+
+    between = lengths(spells.between_s, spells.whole, fixed=spells.fixed)
+    kinds = [
+        {"factor": float(f"{each.factor:.6g}"), "lasts": lengths(each.lasts_s, each.whole, fixed=each.fixed)}
+        for each in spells.kinds
+    ]
+    worse = {"worse": {"share": float(f"{spells.share:.6g}"), **kinds[1]}} if len(kinds) > 1 else {}
+    return {"kind": "slow_spells", "between": between, **kinds[0], **worse}
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
