@@ -8,7 +8,7 @@ TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
 LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more lowest quick plain lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
+.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy notebooks docs stress soak mutants drawn test-nogil setup system clean whatif
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
@@ -26,10 +26,18 @@ test: $(READY) system lint    ## lint, types, import rules and the whole test-su
 more: $(READY) system         ## the tests that take long, with the strategies, isolations and servers that `make test` leaves out
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m more $(TESTS)
 
-plain:                        ## a plain install, in an environment of its own: what it brings, and that it does what it promises
+dist:                         ## wheel and sdist, checked; each installed alone, where it does what a plain install promises
+	rm -rf dist
 	$(PYTHON) -m venv --clear $(VENV)-plain
-	$(VENV)-plain/bin/python -m pip install -q .
-	$(VENV)-plain/bin/python -P tests/plain_install.py  # without -P tests/ray would be Ray
+	$(VENV)-plain/bin/python -m pip install -q build twine check-wheel-contents
+	$(VENV)-plain/bin/python -m build -q --outdir dist .
+	$(VENV)-plain/bin/twine check --strict dist/*
+	$(VENV)-plain/bin/check-wheel-contents --ignore W009 dist/*.whl  # strategies and simulator are packages of their own
+	for each in dist/*; do $(PYTHON) -m venv --clear $(VENV)-plain && $(VENV)-plain/bin/python -m pip install -q $$each && \
+		$(VENV)-plain/bin/python -P tests/plain_install.py || exit 1; done  # without -P tests/ray would be Ray
+
+platforms: $(READY)           ## the types, as macOS and Windows have Python's library
+	$(BIN)/python -m tests.platforms
 
 # What most mistakes break, without what takes long: reports are drawn and generators tried by `make test`.
 QUICK := tests/unit --ignore-glob='*/test_generators_*' --ignore-glob='*/test_report*' --ignore=tests/unit/test_failures.py \

@@ -7,6 +7,8 @@ minds ctrl-C before anything that is slow to import.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
     from balancer.endpoint import Endpoint, Lease, Outcome
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from balancer.pool.aio import AsyncPool
     from balancer.pool.pool import Pool
     from balancer.settings.config import Config, load_config
-    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.request_options import prompt_key, prompt_tokens
@@ -58,6 +60,7 @@ __all__ = [
     "EndpointOverloaded",
     "EndpointStats",
     "HealthSettings",
+    "HolderSettings",
     "Lease",
     "LeaseError",
     "LimitSettings",
@@ -105,6 +108,7 @@ _MODULES = {
     "HealthSettings": "balancer.settings.rules",
     "Lease": "balancer.endpoint",
     "LeaseError": "balancer.errors",
+    "HolderSettings": "balancer.settings.rules",
     "LimitSettings": "balancer.settings.rules",
     "NoEndpoint": "balancer.errors",
     "NotConnected": "balancer.errors",

@@ -2,15 +2,15 @@
 
 Each folder has a marker file that its process keeps locked. The system releases the lock when the process dies. So a
 folder is swept if it belongs to this user and has a marker that no process locks. A folder without a marker, a folder
-of another user, and a link are left alone.
+of another user, and a link are left alone. On Windows there are no markers, so nothing is swept.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,9 @@ __all__ = ["Scratch", "remove_tree", "sweep"]
 _PREFIX = "balancer-"
 _MARK = ".held"
 _NEW = ".held.new"  # it becomes the marker only when it is locked
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SAFELY = 0
+if sys.platform != "win32":
+    _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _swept: set[Path] = set()  # by this process
 
@@ -64,7 +66,9 @@ class Scratch:
 
 def sweep(place: Path) -> list[Path]:
     """Remove what dead processes of this user have left in `place`, and return it. Skips what cannot be removed."""
-    swept = []
+    swept: list[Path] = []
+    if sys.platform == "win32":
+        return swept
     try:
         candidates = [Path(entry.path) for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False)]
     except OSError:
@@ -77,8 +81,12 @@ def sweep(place: Path) -> list[Path]:
     return swept
 
 
-def _held(folder: Path) -> int:
+def _held(folder: Path) -> int | None:
     """Put the marker into `folder`, and return its file descriptor. It is locked before it gets the marker's name."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
     mark = os.open(folder / _NEW, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
     try:
         fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,6 +103,11 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
     Then no other process can claim it in the block.
     """
+    if sys.platform == "win32":
+        yield False
+        return
+    import fcntl
+
     with contextlib.ExitStack() as stack:
         home = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
         stack.callback(os.close, home)

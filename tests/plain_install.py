@@ -1,4 +1,4 @@
-"""Try a plain install, in an environment that has no other: `make plain`. Prints what it weighs.
+"""Try a plain install, in an environment that has no other: `make dist`. Prints what it weighs.
 
 Needs no test library, as there is none. Ends with an AssertionError that says what is not as promised.
 """

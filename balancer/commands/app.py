@@ -7,7 +7,6 @@ nothing, an endpoint does not answer `check`), 130 stopped by ctrl-C, 143 stoppe
 import sys
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,6 +14,7 @@ import typer
 from rich.console import Console
 from typer.main import get_command
 
+from balancer import __version__
 from balancer.commands.options import (
     CaOption,
     ConfigArgument,
@@ -46,6 +46,7 @@ _NAME: Final = "balancer"
 _DONE: Final = 0
 _WRONG: Final = 2
 _UNREACHED: Final = 3
+_OF_UNIX: Final = ("fcntl", "resource")  # modules that Python has nowhere else
 
 # A copy of the default in balancer.observing.traces.importers, which is slow to import.
 _NGINX: Final = "$msec $status $request_time $upstream_addr $upstream_response_time"
@@ -71,7 +72,7 @@ def make_app(registry: Registry) -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"{_NAME} {version(_NAME)}")
+        print(f"{_NAME} {__version__}")
         raise typer.Exit
 
 
@@ -312,6 +313,10 @@ def command_line() -> None:
         code = command.main(prog_name=_NAME, standalone_mode=False)
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full
         complain(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_UNIX:
+            raise
+        complain(f"this command needs Linux or macOS, and this is {sys.platform}; on Windows, run it in WSL")
     except typer.Abort:  # a plugin asked a question and got no answer
         sys.exit(1)
     except Exception as error:

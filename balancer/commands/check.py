@@ -84,6 +84,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         "limits": config.limits.model_dump(),
         "host_caps": dict(config.host_caps),
         "quotas": {name: quota.model_dump() for name, quota in config.quotas.items()},
+        "holders": {name: holder.model_dump() for name, holder in config.holders.items()},
         "retries": config.retries.model_dump(),
         "pipeline": None,
     }

@@ -18,7 +18,7 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["commented_config", "write_config"]
 
@@ -32,6 +32,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "limits": LimitSettings,
     "host_caps": None,  # its keys are the user's own
     "quotas": QuotaSettings,
+    "holders": HolderSettings,
     "retries": RetrySettings,
     "pipeline": PipelineSettings,
     "verify": VerifySettings,
@@ -70,10 +71,10 @@ def _section(name: str) -> Iterator[str]:
     about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
     required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
     heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
-    if name == "quotas":  # has a table for each name; there is none yet, so an example stands as a comment
+    if model in (QuotaSettings, HolderSettings):  # has a table for each name; there is none yet, so one is a comment
         yield from _comment(about.replace("`", ""))
-        yield f"# [{name}.text]"
-        yield from _keys(QuotaSettings)
+        yield f"# [{name}.NAME]"
+        yield from _keys(model)
         yield ""
         return
     yield from _comment(about.replace("`", ""))

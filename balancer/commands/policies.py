@@ -44,6 +44,12 @@ def _of_the_pool(config: Config) -> Iterator[str]:
         most = {"calls": quota.requests_per_min, "tokens": quota.tokens_per_min}
         each = " and ".join(f"{number} {what}" for what, number in most.items() if number is not None)
         yield f"quota      {each} a minute on {'each other endpoint' if name == '*' else f'endpoints of {name!r}'}"
+    if config.pool.fairness is not None:
+        yield "fairness   the slots are shared out between the holders that wait"
+    for name, whose in sorted(config.holders.items()):
+        bounds = {"leases": whose.max_leases, "waiters": whose.max_waiters}
+        bound = "".join(f", at most {number} {what}" for what, number in bounds.items() if number is not None)
+        yield f"holder     weight {whose.weight:g}{bound} for {'each other one' if name == '*' else repr(name)}"
     if config.pool.spill_after_s is not None:
         yield f"groups     a higher one is used when the lower ones have been full for {config.pool.spill_after_s:g} s"
 

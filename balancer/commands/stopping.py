@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["saying", "stoppable", "told_to_stop"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ALARMS = tuple(each for each in signal.Signals if each.name == "SIGALRM")  # none on Windows: nothing is raised again
 _STOPPED = 128  # plus the number of the signal, as in a shell
 _AGAIN_S = 0.1  # until it is looked whether an exception was swallowed
 
@@ -60,22 +61,22 @@ def _raising_stopped() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (*_SIGNALS, signal.SIGALRM)
-    before = {each: signal.getsignal(each) for each in numbers}
+    before = {each: signal.getsignal(each) for each in (*_SIGNALS, *_ALARMS)}
     stop = _Stop()
     hook, sys.unraisablehook = sys.unraisablehook, stop.unraisable
     try:
-        signal.signal(signal.SIGALRM, stop.look)
+        for each in _ALARMS:
+            signal.signal(each, stop.look)
         for each in _SIGNALS:
             if before[each] is not signal.SIG_IGN:
                 signal.signal(each, stop)
         yield
     finally:
         stop.over = True  # first, as a signal may come at each of these lines
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _look_after(0)
         sys.unraisablehook = hook
-        for each in numbers:
-            signal.signal(each, before[each])
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager
@@ -130,7 +131,7 @@ class _Stop:
         if self._code is None or self.over:
             return
         if _is_handled(sys.exception()):
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            _look_after(_AGAIN_S)
         else:
             self._raise()
 
@@ -140,8 +141,14 @@ class _Stop:
             sys.__unraisablehook__(found)
 
     def _raise(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        _look_after(_AGAIN_S)
         raise CommandStopped(self._code)
+
+
+def _look_after(seconds: float) -> None:
+    """Call `_Stop.look` after `seconds`; 0: never."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _is_handled(error: BaseException | None) -> bool:

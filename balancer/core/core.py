@@ -28,10 +28,11 @@ from balancer.core.events import (
     Retried,
     StrategyChanged,
 )
+from balancer.core.fairness import FairShares
 from balancer.core.hand_off import EndedWaiters, HandOff
 from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.quotas import Charge
 from balancer.core.readings import endpoint_stats, lease_rows, summary
 from balancer.core.recording import Recordings
@@ -46,7 +47,7 @@ from balancer.strategy import Request, Strategy
 from balancer.values.numbers import checked, whole
 
 if TYPE_CHECKING:
-    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
+    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 
 __all__ = ["Core"]
 
@@ -64,6 +65,8 @@ class Core:
         max_waiters: how many may wait at once; None: any number.
         health, limits, host_caps: the rules; see `balancer.core.rules`.
         quotas, spill_after_s: see `balancer.core.admission`.
+        holders: weights and bounds of holders, which then have fair shares; see `balancer.core.fairness`. None: waiters
+            are served in the order of their claims, whose they are.
         rng: for the jitter of cooldowns; needed with `health`.
         now: the time.
 
@@ -75,6 +78,7 @@ class Core:
         waiters: the queue. Read only.
         admission: the failover groups and quotas. Read only.
         reservations: the slots that are reserved for waiters that need several. Read only.
+        shares: the fair shares of holders, or None. Read only.
         recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
@@ -98,6 +102,7 @@ class Core:
         host_caps: Mapping[str, int] = _NO_CAPS,
         quotas: "Mapping[str, QuotaSettings]" = _NO_QUOTAS,
         spill_after_s: float | None = None,
+        holders: "Mapping[str, HolderSettings] | None" = None,
         rng: random.Random | None = None,
         now: float,
     ) -> None:
@@ -115,7 +120,8 @@ class Core:
         )
         self.recordings = Recordings(ledger)
         self.admission = AdmissionFilters(ledger, quotas, spill_after_s)
-        self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, look)
+        self.shares = None if holders is None else FairShares(holders)
+        self._queue = HandOff(ledger, rules, self.admission, journal, max_waiters, self.shares, look)
         self.waiters = self._queue.waiters
         self.reservations = self._queue.reservations
         for account in ledger.accounts():
@@ -221,6 +227,8 @@ class Core:
             lease.charge = account.meter.take(tokens if fits else None, now)
         if self.admission.any:
             self.admission.observe(now)
+        if self.shares is not None:
+            self.shares.started(lease, now)
         self.journal.note_lease(Granted, now, lease, 0.0)
         self._look_at_the_clock()
         return lease
@@ -232,6 +240,8 @@ class Core:
             LeaseError: it is not out. Nothing is changed.
         """
         self.ledger.check_out(lease)
+        if self.shares is not None:
+            self.shares.used(lease, tokens)
         charge: Charge | None = getattr(lease, "charge", None)
         if charge is None:
             return ()
@@ -308,6 +318,8 @@ class Core:
         self.waiters.mend(set(chain(*self.shells)))  # first, as it calls no strategy
         self.ledger.recount(now)
         self.admission.recount()
+        if self.shares is not None:
+            self.shares.recount(self.ledger.out.values(), now)
         if self.closed:
             self._queue.close(now)
         else:
@@ -391,6 +403,10 @@ class Core:
         """Return how much of each quota is used; an empty list if there are no quotas."""
         return self.admission.usage(now)
 
+    def holders(self, now: float) -> list[HolderStats]:
+        """Return the figures of each holder; an empty list if there are no fair shares. O(holders)."""
+        return [] if self.shares is None else self.shares.stats(now)
+
     def times(self) -> LeaseTimes | None:
         """Return a copy of how long leases were waited for and held; None before `time_leases`."""
         waits = self._queue.waits
@@ -423,7 +439,7 @@ class Core:
     def _choose_paths(self) -> None:
         """Find out what acquires and releases must do besides the ledger, so that the common case is one test."""
         wanted = self.journal.wanted
-        self._is_told = Ended in wanted or self._times
+        self._is_told = Ended in wanted or self._times or self.shares is not None
         self._attends_ends = self._is_told or self.admission.any
         self._attended = self.closed or self._attends_ends or Granted in wanted
         self._look_at_the_clock()
@@ -443,6 +459,8 @@ class Core:
                 self.plain_until_s = self.due_s  # the last waiter has gone
         elif request.open and self.waiters.asked(request) and not self.admission.any:
             return None  # a free slot would have gone to those who ask for the same
+        if self.shares is not None and self.shares.of(request).is_full:
+            return None
         if not self.admission.any:
             lease = self.ledger.take(request, now)
         elif self.waiters.size and self.admission.is_late(now):
@@ -451,6 +469,8 @@ class Core:
             lease = self.admission.take(self.ledger.take, request, now, now)
             self.admission.observe(now)
         if lease is not None:
+            if self.shares is not None:
+                self.shares.started(lease, now)
             self.journal.note_lease(Granted, now, lease, 0.0)
         return lease
 
@@ -463,7 +483,7 @@ class Core:
                 self.admission.observe(now)
 
     def _end(self, lease: Lease, outcome: Outcome, now: float) -> bool:
-        """End a lease, and record an event or a time if somebody wants it."""
+        """End a lease, and record an event, a time or a share if somebody wants it."""
         if not self._is_told:
             return self.ledger.end(lease, outcome, now)
         account: Account | None = lease.account
@@ -473,8 +493,11 @@ class Core:
         try:
             return self.ledger.end(lease, outcome, now, news)
         finally:  # as above
-            if self._times and account is not None and lease.account is None:
-                count_hold(account, held_s)
+            if account is not None and lease.account is None:
+                if self._times:
+                    count_hold(account, held_s)
+                if self.shares is not None:
+                    self.shares.ended(lease, outcome, now)
 
     def _expire(self, lease: Lease, now: float) -> None:
         lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"

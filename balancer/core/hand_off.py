@@ -11,12 +11,13 @@ from functools import partial
 from balancer.core.account import Account
 from balancer.core.admission import AdmissionFilters
 from balancer.core.events import Granted, Journal, Queued, TimedOut
+from balancer.core.fairness import FairShares
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
 from balancer.core.reservations import Reservations
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
-from balancer.core.waiters import Waiter, WaitQueue
+from balancer.core.waiters import FairQueue, Waiter, WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
 from balancer.strategy import Request
@@ -35,6 +36,7 @@ class HandOff:
         admission: the failover groups and quotas.
         journal: records events.
         max_waiters: how many may wait at once; None: any number.
+        shares: the fair shares of holders; None: they have none.
         look: called when the next due time may have changed.
 
     Attributes:
@@ -51,9 +53,10 @@ class HandOff:
         admission: AdmissionFilters,
         journal: Journal,
         max_waiters: int | None,
+        shares: FairShares | None,
         look: Callable[[], object],
     ) -> None:
-        self.waiters = WaitQueue()
+        self.waiters = WaitQueue() if shares is None else FairQueue(shares)
         self.reservations = Reservations(ledger, rules)
         self.waits = WaitHistogram()
         self.timed_out = 0
@@ -62,6 +65,7 @@ class HandOff:
         self._admission = admission
         self._journal = journal
         self._max_waiters = max_waiters
+        self._shares = shares
         self._look = look
 
     # -- the queue ---------------------------------------------------------------------------------
@@ -75,11 +79,18 @@ class HandOff:
         full = self._max_waiters is not None and self.waiters.size >= self._max_waiters
         if full and deadline_s > now:  # a request that will not wait does not fill the queue: it gets its timeout
             raise TooManyWaiters(self.waiters.size, self._max_waiters or 0)
+        if self._shares is not None and deadline_s > now:
+            holder = self._shares.of(request)
+            if holder.max_waiters is not None and holder.waiting >= holder.max_waiters:
+                raise TooManyWaiters(holder.waiting, holder.max_waiters, holder=holder.name)
         waiter = self.waiters.push(request, now, deadline_s, priority, wake)
         if Queued in self._journal.wanted:
             self._journal.note(Queued, now)
         if self.reservations.accounts or request.slots > 1 or self._admission.any:
-            self._reserve_anew(waiter, now)
+            if self._shares is None:
+                self._reserve_anew(waiter, now)
+            else:
+                self._reserve_last(waiter, now)
             self._look()
         return waiter
 
@@ -137,6 +148,8 @@ class HandOff:
         """
         if lease.slots > 1 or self.reservations.accounts or self._ledger.stranded or self._admission.any:
             return self.serve(now)
+        if self._shares is not None and self._shares.bounded:  # one that was passed over may use a slot that was free
+            return self.serve(now)
         head = self.waiters.sole_head()
         if head is None or now >= head.deadline_s:
             return self.serve(now, most=1)
@@ -154,7 +167,7 @@ class HandOff:
         filtered = self._admission.any
         if filtered:
             self._admission.free()
-        for waiter in self.waiters.candidates():
+        for waiter in self.waiters.candidates(now):
             if waiter.error is not None:
                 pass  # it has failed, and an interrupt came before it was removed
             elif now >= waiter.deadline_s:
@@ -197,6 +210,8 @@ class HandOff:
                 self._journal.note_lease(Granted, now, waiter.lease, waited_s)
             if ledger.sink is not None:
                 waiter.lease.waited_s = waited_s
+            if self._shares is not None:
+                self._shares.started(waiter.lease, now, waited_s)
 
     def _reserve_anew(self, fresh: Waiter, now: float) -> None:
         """Reserve slots for the waiters that need several, oldest claim first. `fresh` gets the rest.
@@ -207,13 +222,24 @@ class HandOff:
             return  # others may be served first; `tick` is due and does that
         before = self.reservations.free(now)
         self._admission.free()
-        for waiter in self.waiters.candidates():
+        for waiter in self.waiters.candidates(now):
             if waiter is fresh:
                 self._grant(waiter, now)
             if waiter.ended:
                 self.waiters.discard(waiter)
             elif waiter.request.slots > 1 or self._admission.any:
                 self._reserve(waiter, now, before, stay=True)
+        self._admission.observe(now)
+
+    def _reserve_last(self, fresh: Waiter, now: float) -> None:
+        """Reserve slots for `fresh` behind all others. The order of holders changes with time, so it is not looked at
+        here: the next hand-off does that, for all of them.
+        """
+        if self._admission.any and self._admission.is_late(now):
+            return
+        group = fresh.group
+        if group.head is fresh and not group.holder.is_full and (fresh.request.slots > 1 or self._admission.any):
+            self._reserve(fresh, now, {})
         self._admission.observe(now)
 
     def _reserve(self, waiter: Waiter, now: float, before: dict[object, Account], *, stay: bool = False) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 __all__ = [
     "BUCKETS_PER_OCTAVE",
     "EndpointStats",
+    "HolderStats",
     "LeaseRow",
     "PoolStats",
     "QuotaStats",
@@ -84,6 +85,13 @@ class WaitHistogram:
         twin = WaitHistogram()
         twin._take_over(self)
         return twin
+
+    def add_all(self, other: "WaitHistogram") -> None:
+        """Count all waits of `other` too; O(buckets)."""
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] += count
+        self._total_s += other._total_s
+        self._max_s = max(self._max_s, other._max_s)
 
     def since(self, before: "WaitHistogram") -> "WaitHistogram":
         """Return the waits that came after `before` was copied from this; O(buckets). `max` is exact to a bucket."""
@@ -202,6 +210,34 @@ class QuotaStats:
 
 
 @dataclass(frozen=True, slots=True)
+class HolderStats:
+    """What one holder has had, in a pool with fair shares.
+
+    Attributes:
+        name: the holder; "" for calls that named none, "(others)" for holders that are no longer listed.
+        weight: its share relative to the others.
+        in_flight, waiting: its slots out, and its waiters.
+        leases: granted so far.
+        calls: leases that ended with an outcome other than `IGNORED`.
+        tokens: that its calls reported.
+        busy_s: slot-seconds so far, with the leases that are still out.
+        share: its part of the slot-seconds of all holders, 0..1.
+        wait_s: how long its leases were waited for, in seconds.
+    """
+
+    name: str
+    weight: float
+    in_flight: int
+    waiting: int
+    leases: int
+    calls: int
+    tokens: int
+    busy_s: float
+    share: float
+    wait_s: WaitStats
+
+
+@dataclass(frozen=True, slots=True)
 class PoolStats:
     """The whole pool at one instant.
 
@@ -220,6 +256,7 @@ class PoolStats:
         retries, hedges: calls made again after a failure, and slow calls made a second time.
         ejections: how often an endpoint was ejected.
         quotas: how much of each quota is used, in the order of their endpoints.
+        holders: what each holder has had, in the order in which they came; empty without fair shares.
 
     The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
     """
@@ -241,6 +278,7 @@ class PoolStats:
     hedges: int = 0
     ejections: int = 0
     quotas: tuple[QuotaStats, ...] = ()
+    holders: tuple[HolderStats, ...] = ()
 
     @classmethod
     def of(
@@ -255,6 +293,7 @@ class PoolStats:
         calls: int = 0,
         failures: int = 0,
         quotas: Sequence[QuotaStats] = (),
+        holders: Sequence[HolderStats] = (),
         **others: int,
     ) -> "PoolStats":
         """Compute the statistics of a pool from its counters. `others` become attributes as they are."""
@@ -273,6 +312,7 @@ class PoolStats:
             failures=failures,
             failure_rate=failures / calls if calls else 0.0,
             quotas=tuple(quotas),
+            holders=tuple(holders),
             **others,
         )
 
@@ -288,11 +328,13 @@ class PoolStats:
         """
         endpoints = tuple(EndpointStats(**endpoint) for endpoint in data["endpoints"])
         quotas = [{**quota, "endpoints": tuple(quota["endpoints"])} for quota in data.get("quotas", ())]
+        holders = [{**holder, "wait_s": WaitStats(**holder["wait_s"])} for holder in data.get("holders", ())]
         fields = {
             **data,
             "endpoints": endpoints,
             "wait_s": WaitStats(**data["wait_s"]),
             "quotas": tuple(QuotaStats(**quota) for quota in quotas),
+            "holders": tuple(HolderStats(**holder) for holder in holders),
         }
         if "success_rate" in fields:  # the name of `acquire_rate` up to 0.6
             fields["acquire_rate"] = fields.pop("success_rate")

@@ -60,6 +60,7 @@ class Collector(PrometheusCollector):
         self._pools: dict[str | None, MetricsSource] = {name: pool for name, pool in named}  # noqa: C416, of a wider type
         self._names = {name: ShownNames(redact) for name in self._pools}
         self._quotas = {name: ShownNames(redact) for name in self._pools}
+        self._holders = {name: ShownNames(redact) for name in self._pools}
         for pool in self._pools.values():
             pool.time_leases()
 
@@ -71,7 +72,9 @@ class Collector(PrometheusCollector):
         """Yield the families, with each pool at one instant."""
         families = _Families(named=None not in self._pools)
         for name, pool in self._pools.items():
-            families.take(pool.snapshot(), () if name is None else (name,), self._names[name], self._quotas[name])
+            seen, at = pool.snapshot(), () if name is None else (name,)
+            families.take(seen, at, self._names[name], self._quotas[name])
+            families.take_holders(seen.stats, at, self._holders[name])
         yield from families.all
 
 
@@ -103,6 +106,13 @@ class _Families:
         self._strategy = self._gauge("strategy_info", "1 for the strategy in force.", "strategy")
         self._used = self._gauge("quota_used", "What counts of a quota in this minute.", "quota", "unit")
         self._most = self._gauge("quota_limit", "The most that a minute may have.", "quota", "unit")
+        self._holder_leases = self._counter("holder_leases", "Leases granted to a holder.", "holder")
+        self._holder_busy = self._counter("holder_busy_slot_seconds", "Slots a holder had, times how long.", "holder")
+        self._holder_tokens = self._counter("holder_tokens", "Tokens that calls of a holder reported.", "holder")
+        self._holder_waited = self._counter("holder_wait_seconds", "Waits of a holder for its leases.", "holder")
+        self._holder_waiting = self._gauge("holder_waiting", "Acquires of a holder that wait.", "holder")
+        self._holder_slots = self._gauge("holder_in_flight_slots", "Slots that a holder has now.", "holder")
+        self._holder_weight = self._gauge("holder_weight", "The weight of a holder's share.", "holder")
         self._waits = self._histogram("wait_seconds", "Waits for granted leases.")
         self._holds = self._histogram("hold_seconds", "Times that leases were held.", "endpoint")
 
@@ -135,6 +145,18 @@ class _Families:
             self._waits.add_metric(pool, *_buckets(seen.times.waits))
             for name, held in seen.times.holds.items():
                 self._holds.add_metric([*pool, names(name)], *_buckets(held))
+
+    def take_holders(self, stats: PoolStats, pool: tuple[str, ...], names: ShownNames) -> None:
+        """Add the values of holders, if they have fair shares."""
+        for holder in stats.holders:
+            at = (*pool, names(holder.name))
+            self._holder_leases.add_metric(at, holder.leases)
+            self._holder_busy.add_metric(at, holder.busy_s)
+            self._holder_tokens.add_metric(at, holder.tokens)
+            self._holder_waited.add_metric(at, holder.wait_s.mean * holder.leases)
+            self._holder_waiting.add_metric(at, holder.waiting)
+            self._holder_slots.add_metric(at, holder.in_flight)
+            self._holder_weight.add_metric(at, holder.weight)
 
     def _take_endpoint(self, endpoint: EndpointStats, at: tuple[str, ...]) -> None:
         self._leases.add_metric(at, endpoint.leases)

@@ -16,7 +16,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "judge": ("httptools",),
     "llm": ("openai",),
     "openai": ("openai",),
-    "pipeline": ("httptools", "jinja2", "matplotlib", "numpy", "yaml"),
+    "pipeline": ("httptools", "jinja2", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
     "prometheus": ("prometheus_client",),
@@ -25,7 +25,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rows": ("datasets", "pyarrow"),
     "serve": ("msgspec",),
     "server": ("anyio", "prometheus_client", "starlette", "uvicorn"),
-    "simulator": ("jinja2", "matplotlib", "numpy", "scipy", "simpy"),
+    "simulator": ("jinja2", "numpy", "scipy", "simpy"),
     "transports": ("httpx2",),
     "uvloop": ("msgspec", "uvloop"),
 }

@@ -22,7 +22,7 @@ from balancer.cluster.protocol.messages import FromCoordinator, FromMember, Memb
 from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram
 from balancer.core.readings import lease_rows
 from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
@@ -263,6 +263,7 @@ class _Seat(ClusterMember):
     due_s = property(lambda self: math.inf)
     lapse_s = math.inf
     plain_until_s = -math.inf
+    shares = None
 
     @property
     def next_s(self) -> float:
@@ -303,6 +304,10 @@ class _Seat(ClusterMember):
 
     def quotas(self, now: float) -> list[QuotaStats]:
         """Return an empty list: only the server knows the use of quotas."""
+        return []
+
+    def holders(self, now: float) -> list[HolderStats]:
+        """Return an empty list: only the server knows the shares of holders."""
         return []
 
     def leases(self, now: float) -> list[LeaseRow]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
     from balancer.pool.connected import ConnectedPool
     from balancer.settings.config import Config
-    from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings, RetrySettings
+    from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
 __all__ = ["Pool"]
 
@@ -97,6 +97,9 @@ class Pool:
             names none a quota of its own.
         spill_after_s: a failover group (`Endpoint.group`) may be full for so many seconds before the next one is used.
             None: the next group is used only when the whole group is out of service.
+        fairness: "holder": the slots are shared out between the holders that wait (`acquire(holder=...)`), by their
+            weights; of the calls of one holder the oldest is next. None: of all calls, whose they are.
+        holders: with `fairness`, weights and bounds by the name of the holder. "*" is for each holder without an entry.
         retries: how `call` retries. None: the defaults.
         ttl_s: the longest time of a lease in seconds, unless its acquire gives another. Then the pool ends it, as
             neither success nor failure, and refuses a late release. None: no limit.
@@ -134,6 +137,8 @@ class Pool:
         host_caps: Mapping[str, int] | None = None,
         quotas: "Mapping[str, QuotaSettings] | None" = None,
         spill_after_s: float | None = None,
+        fairness: Literal["holder"] | None = None,
+        holders: "Mapping[str, HolderSettings] | None" = None,
         retries: "RetrySettings | None" = None,
         ttl_s: float | None = None,
         leak_after_s: float | None = None,
@@ -171,6 +176,7 @@ class Pool:
             host_caps=host_caps or {},
             quotas=quotas or {},
             spill_after_s=spill_after_s,
+            holders=_fair_holders(fairness, holders),
             rng=random.Random(None if seed is None else ~seed),  # independent of the strategy's random numbers
             now=clock(),
         )
@@ -227,6 +233,8 @@ class Pool:
                 host_caps=config.host_caps,
                 quotas=config.quotas,
                 spill_after_s=settings.spill_after_s,
+                fairness=settings.fairness,
+                holders=config.holders,
                 retries=config.retries,
                 clock=clock,
                 registry=registry,
@@ -303,11 +311,13 @@ class Pool:
             timeout: seconds to wait at most. 0: do not wait. None: the pool's `acquire_timeout_s`.
             labels: the endpoint must have all of these labels.
             exclude: names of endpoints that must not be used. An endpoint without a name has its URL as its name.
-            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves.
+            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves. With
+                `fairness`, before other calls of its holder only.
             slots: how many slots of one endpoint to take, for a call that runs several programs at once. If a lower
                 limit is in force, the lease takes as many as the limit allows.
             key: for affinity. Strategies such as `rendezvous` send calls with one key to the same endpoint.
-            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it.
+            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it. With `fairness`,
+                its calls have a share together.
             ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
             tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
 
@@ -379,11 +389,13 @@ class Pool:
             timeout: seconds to wait at most. 0: do not wait. None: the pool's `acquire_timeout_s`.
             labels: the endpoint must have all of these labels.
             exclude: names of endpoints that must not be used. An endpoint without a name has its URL as its name.
-            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves.
+            priority: each level is worth 10 s of waiting. So a higher level goes first, and no waiter starves. With
+                `fairness`, before other calls of its holder only.
             slots: how many slots of one endpoint to take, for a call that runs several programs at once. If a lower
                 limit is in force, the lease takes as many as the limit allows.
             key: for affinity. Strategies such as `rendezvous` send calls with one key to the same endpoint.
-            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it.
+            holder: a text that says who has the lease, e.g. "sample 7". `leases` and the log show it. With `fairness`,
+                its calls have a share together.
             ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
             tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
 
@@ -739,6 +751,22 @@ def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
     if not isinstance(endpoints, Iterable):
         raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
     return [Endpoint.of(each) for each in endpoints]
+
+
+def _fair_holders(
+    fairness: Any, holders: "Mapping[str, HolderSettings] | None"
+) -> "Mapping[str, HolderSettings] | None":
+    """Return the settings of holders with fair shares, or None if they have none. Raises ValueError, TypeError."""
+    from balancer.settings.rules import HolderSettings  # imported here, as above
+
+    if fairness not in (None, "holder"):
+        raise ValueError(f'fairness is {fairness!r}; it must be "holder", or None')
+    for name, given in (holders or {}).items():
+        if not isinstance(given, HolderSettings):
+            raise TypeError(f"holders: {name} is {given!r}; it takes balancer.HolderSettings(...)")
+    if holders and fairness is None:
+        raise ValueError('holders have no effect without fairness="holder"; set it, or leave them out')
+    return None if fairness is None else holders or {}
 
 
 def _any_whole(seed: Any) -> int:

@@ -30,7 +30,7 @@ __all__ = ["SECTIONS", "PoolActor", "PoolLocation", "PoolSource", "section_diges
 
 _log = logging.getLogger("balancer.ray")
 
-SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "retries")
+SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "holders", "retries")
 """The sections of a config that define a pool."""
 
 _LOOKS = 4.0  # checks within the time for which a coordinator is sure

@@ -4,9 +4,9 @@
 - `words`: numbers and names as text; `files`: files that are written in one step.
 - `progress`: progress of a piece of work, and an estimate of the time left.
 - `schedule`: spans of time, prepared for a drawing.
-- `style`: the look of all drawings, and their SVG; `rows`, `lines`: the drawings.
+- `rows`, `lines`: the drawings; `drawing`: their shapes, and their SVG; `scales`, `style`: their scales and their look.
 
-Nothing is imported here: matplotlib and the template engine take half a second, and most commands write no report.
+Nothing is imported here, as most commands write no report.
 """
 
 __all__: list[str] = []

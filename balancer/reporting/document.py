@@ -259,7 +259,7 @@ class Chart:
     def _repr_svg_(self) -> str:
         """Return the drawing for a notebook, on white."""
         width = "56rem" if self.wide else "28rem"
-        svg = self.svg.replace("<svg ", f'<svg style="background: #fff; width: 100%; max-width: {width}" ', 1)
+        svg = self.svg.replace(' style="', f' style="background: #fff; width: 100%; max-width: {width}; ', 1)
         for variable, colour in _LIGHT.items():
             svg = svg.replace(variable, colour)
         return svg

@@ -90,7 +90,7 @@ def _environment() -> Environment:
         "contents": _contents,
         "heading": _heading,
         "lines": lambda lines: Markup("\n").join(escape(visible(line)) for line in lines),
-        "drawing": lambda chart: Markup(chart.svg),  # our drawing, escaped by matplotlib
+        "drawing": lambda chart: Markup(chart.svg),  # our drawing, which has escaped its words
         "shown": lambda text: visible(text) or None,
         "words": _words,
     }

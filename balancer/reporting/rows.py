@@ -1,7 +1,5 @@
 """Drawings of named rows over a scale: boxes, dots, vertical strokes, heat maps, and words in them.
 
-Importing this module imports matplotlib, so only modules that draw may import it.
-
 Heat maps show an amount for each row and each part of a time. The ramp is one colour that gets stronger, so a map can
 be read in grey and on dark pages. Values are rounded to steps, and neighbours of the same step are one rectangle, so
 that a large map is a small drawing.
@@ -9,43 +7,22 @@ that a large map is a small drawing.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, PathPatch
-from matplotlib.path import Path
-
-from balancer.reporting.style import (
-    FAINT,
-    HALF_IN,
-    HEAT,
-    INK,
-    LETTERS,
-    ORANGE,
-    PAPER,
-    ROW_IN,
-    SKY,
-    WIDE_IN,
-    blank,
-    drawable,
-    dress,
-    legend,
-)
+from balancer.reporting.drawing import Box, Boxes, Drawing, LegendEntry, Line, Marker, Markers, Text
+from balancer.reporting.scales import Scale
+from balancer.reporting.style import FAINT, HALF, HEAT, INK, ORANGE, PAPER, ROW, SKY, WIDE
 
 __all__ = [
-    "FRAME_IN",
     "STEPS",
-    "Box",
+    "beside",
     "boxes",
     "dot_entry",
     "dots",
-    "dress_rows",
     "heat_map",
+    "inside",
     "remark",
     "rows",
     "share_bars",
@@ -55,140 +32,103 @@ __all__ = [
     "ticks",
 ]
 
-FRAME_IN: Final = 0.85  # a scale, its label and a legend
+_SLOT: Final = 6.5
+_HIGHEST: Final = 36.0  # one row of many slots
+_PAGE: Final = 576.0  # all rows
 
-_SLOT_IN: Final = 0.09
-_HIGHEST_IN: Final = 0.5  # one row of many slots
-_PAGE_IN: Final = 8.0  # all rows
-
-Box = tuple[float, float, float, float]  # left, right, bottom, top
 STEPS: Final = 10  # more shades of one colour cannot be told apart
-_BAR_IN: Final = 0.1
 _LEAST: Final = 0.1  # the ramp's weakest colour is well off "nothing"
 _NOTHING_ALPHA: Final = 0.18
-_GAP: Final = 0.02  # between grey and the ramp, of the ramp
 _HALF_ROW: Final = 0.42
 
+_DOT: Final = Marker("o", 3.5, ORANGE, ORANGE)
+_HOLLOW: Final = Marker("o", 2.7, PAPER, INK, 1.2)  # smaller, so that both can be seen at one place
+_TICK: Final = Marker("|", 4.5, "none", INK, 1.6)
 
-def rows(labels: Sequence[str], *, width_in: float, xlabel: str, row_in: float = ROW_IN) -> tuple[Figure, Axes]:
-    """Return a figure and its axes: a row for each label, the first at the top, over a scale with light lines.
 
-    Rows are at 0, 1, ... on the y axis. All parts make room for each other.
+def rows(labels: Sequence[str], *, width: float, xlabel: str, row: float = ROW) -> Drawing:
+    """Return a drawing with a row for each label, the first at the top, over a scale with light lines.
+
+    Rows are at 0, 1, ... on the y scale. All parts make room for each other.
     """
-    drawing = blank(width_in, FRAME_IN + row_in * len(labels))
-    ax = drawing.add_subplot()
-    dress_rows(ax, labels, xlabel=xlabel)
-    return drawing, ax
+    y = Scale((max(1, len(labels)) - 0.4, -0.6), named=list(enumerate(labels)), grid=False)
+    return Drawing(width, row * max(1, len(labels)), Scale(label=xlabel, most=8), y)
 
 
-def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> tuple[Figure, Axes]:
-    """Return a figure and its axes: rows with room for up to `slots` lines of bars, over a scale up to `length`.
+def slot_rows(labels: Sequence[str], *, slots: int, length: float, xlabel: str) -> Drawing:
+    """Return a drawing of rows with room for up to `slots` lines of bars, over a scale up to `length`.
 
     A thin line separates rows, because bars of two rows would touch.
     """
-    row_in = max(ROW_IN, min(_SLOT_IN * slots, _HIGHEST_IN, _PAGE_IN / max(1, len(labels))))
-    drawing, ax = rows(labels, width_in=WIDE_IN, xlabel=xlabel, row_in=row_in)
-    ax.hlines([row + 0.5 for row in range(len(labels) - 1)], 0, length, color=FAINT, alpha=0.35, linewidth=0.5)
-    ax.set_xlim(0, length)
-    return drawing, ax
+    drawing = rows(
+        labels, width=WIDE, xlabel=xlabel, row=max(ROW, min(_SLOT * slots, _HIGHEST, _PAGE / max(1, len(labels))))
+    )
+    for row in range(len(labels) - 1):
+        drawing.shapes.append(Line((0, length), (row + 0.5, row + 0.5), FAINT, 0.5, alpha=0.35))
+    drawing.x.ends = (0, length)
+    return drawing
 
 
-def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Figure:
-    """Return a figure with a row for each label: its share as a bar, and its due share by weight as a stroke.
+def share_bars(labels: Sequence[str], shares: Sequence[float], due: Sequence[float], *, xlabel: str) -> Drawing:
+    """Return a drawing with a row for each label: its share as a bar, and its due share by weight as a stroke.
 
     Args:
         shares, due: parts of all, 0..1; drawn in percent.
     """
-    drawing, ax = rows(labels, width_in=HALF_IN, xlabel=f"{xlabel} (%)")
-    boxes(ax, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
-    ticks(ax, [100 * part for part in due])
-    ax.set_xlim(0, 108 * max(*shares, *due))
-    legend(drawing, (swatch("share", SKY), tick_entry("by weight")))
+    drawing = rows(labels, width=HALF, xlabel=f"{xlabel} (%)")
+    boxes(drawing, [(0, 100 * share, row - 0.3, row + 0.3) for row, share in enumerate(shares)], SKY)
+    ticks(drawing, [100 * part for part in due])
+    drawing.x.ends = (0, 108 * max(*shares, *due))
+    drawing.legend = (swatch("share", SKY), tick_entry("by weight"))
     return drawing
 
 
-def dress_rows(ax: Axes, labels: Sequence[str], *, xlabel: str) -> None:
-    """Make a row for each label in axes."""
-    dress(ax, grid="x")
-    ax.set_xlabel(xlabel, color=INK, **LETTERS)
-    ax.set_yticks(range(len(labels)), [drawable(label) for label in labels], color=INK, **LETTERS)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+def remark(drawing: Drawing, x: float, row: int, words: str) -> None:
+    """Write `words` at `x` in a row."""
+    drawing.shapes.append(Text(x, row, words, 4.0))
 
 
-def remark(ax: Axes, x: float, row: int, words: str, *, beside: bool = False, to_the_left: bool = False) -> None:
-    """Write `words` at `x` in a row, or so that they end there. With `beside`, `x` counts in widths of the axes."""
-    transform = ax.get_yaxis_transform() if beside else ax.transData
-    side = "right" if to_the_left else "left"
-    ax.text(x, row, drawable(words), ha=side, va="center", color=INK, transform=transform, **LETTERS)
+def beside(drawing: Drawing, row: int, words: str) -> None:
+    """Write `words` to the right of a row. The drawing makes room for them."""
+    drawing.shapes.append(Text(None, row, words, 10.0))
 
 
-def dots(ax: Axes, values: Sequence[float], *, hollow: bool = False) -> None:
-    """Draw a dot in each row."""
-    ax.add_line(_dot(values, hollow=hollow))
+def inside(drawing: Drawing, row: int, words: str) -> None:
+    """Write `words` at the right end of a row."""
+    drawing.shapes.append(Text(None, row, words, -4.0, ends=True))
 
 
-def ticks(ax: Axes, values: Sequence[float]) -> None:
-    """Draw a vertical stroke in each row."""
-    ax.add_line(_tick(values))
+def dots(drawing: Drawing, values: Sequence[float], *, hollow: bool = False) -> None:
+    """Draw a dot in each row, unless its value is NaN."""
+    drawing.shapes.append(Markers(values, range(len(values)), _HOLLOW if hollow else _DOT))
 
 
-def boxes(ax: Axes, corners: Iterable[Box], colour: str, *, alpha: float = 1.0) -> None:
-    """Fill many rectangles as one shape, which takes a third of the bytes of single shapes."""
-    vertices = [
-        corner
-        for left, right, bottom, top in corners
-        for corner in ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    ]
-    if vertices:
-        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * (len(vertices) // 5)
-        filled = PathPatch(Path(vertices, codes), facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha)
-        ax.add_artist(filled)  # unlike `add_patch`, this does not look at each corner for the ends of the scales
+def ticks(drawing: Drawing, values: Sequence[float]) -> None:
+    """Draw a vertical stroke in each row, unless its value is NaN."""
+    drawing.shapes.append(Markers(values, range(len(values)), _TICK))
 
 
-def swatch(words: str, colour: str, *, alpha: float = 1.0) -> Artist:
+def boxes(drawing: Drawing, corners: Sequence[Box], colour: str) -> None:
+    """Fill rectangles."""
+    drawing.shapes.append(Boxes(corners, colour))
+
+
+def swatch(words: str, colour: str) -> LegendEntry:
     """Return the legend entry for `boxes`."""
-    return Patch(facecolor=colour, edgecolor="none", linewidth=0, alpha=alpha, label=words)
+    return LegendEntry(words, ((colour, 1.0),))
 
 
-def dot_entry(words: str, *, hollow: bool = False) -> Artist:
+def dot_entry(words: str, *, hollow: bool = False) -> LegendEntry:
     """Return the legend entry for `dots`."""
-    return _dot([], hollow=hollow, words=words)
+    return LegendEntry(words, marker=_HOLLOW if hollow else _DOT)
 
 
-def tick_entry(words: str) -> Artist:
+def tick_entry(words: str) -> LegendEntry:
     """Return the legend entry for `ticks`."""
-    return _tick([], words=words)
+    return LegendEntry(words, marker=_TICK)
 
 
-def _dot(values: Sequence[float], *, hollow: bool, words: str = "") -> Line2D:
-    face, edge = (PAPER, INK) if hollow else (ORANGE, ORANGE)
-    return Line2D(
-        values,
-        range(len(values)),
-        linestyle="none",
-        marker="o",
-        markersize=5.0 if hollow else 7.0,  # smaller, so that both can be seen at one place
-        markeredgewidth=1.2,
-        markerfacecolor=face,
-        markeredgecolor=edge,
-        label=words,
-        zorder=4 if hollow else 3,
-        clip_on=False,
-    )
-
-
-def _tick(values: Sequence[float], *, words: str = "") -> Line2D:
-    return Line2D(
-        values,
-        range(len(values)),
-        linestyle="none",
-        marker="|",
-        markersize=9.0,
-        markeredgewidth=1.6,
-        markeredgecolor=INK,
-        label=words,
-        clip_on=False,
-    )
+# -- heat maps -----------------------------------------------------------------------------------------
 
 
 def heat_map(
@@ -198,18 +138,16 @@ def heat_map(
     ends: tuple[float, float],
     xlabel: str,
     label: str,
-    width_in: float,
-    row_in: float = ROW_IN,
     nothing: str = "0",
-) -> tuple[Figure, Axes]:
-    """Return a figure and its axes: a row for each label, the first at the top, and a colour bar above.
+) -> Drawing:
+    """Return a drawing with a row for each label, the first at the top, and a legend that shows the ramp.
 
     Args:
         values: for each row, a value from 0 to 1 for each of the equal parts of the time. Values outside count as 0 or
             1; nan is left out. 0 is grey, so that it differs from what is left out.
         ends: start and end of the time, in the unit of `xlabel`.
         label: name of the values.
-        nothing: name of a value of 0, under the grey beside the colour bar.
+        nothing: name of a value of 0.
 
     Raises:
         ValueError: there is not one row of values for each label, or the time has no length.
@@ -218,16 +156,13 @@ def heat_map(
         raise ValueError(f"found {len(values)} rows of values for {len(labels)} labels; give one for each")
     if not ends[0] < ends[1]:
         raise ValueError(f"found a time from {ends[0]} to {ends[1]}; it must end after it begins")
-    drawing = blank(width_in, FRAME_IN + _BAR_IN + row_in * len(labels))
-    heights = (_BAR_IN, row_in * max(1, len(labels)))
-    grid = drawing.add_gridspec(2, 2, height_ratios=heights, width_ratios=(1, 1))
-    ax = drawing.add_subplot(grid[1, :])
-    dress_rows(ax, labels, xlabel=drawable(xlabel))
-    ax.grid(visible=False)
-    _fill(ax, _steps(values, ends))
-    ax.set_xlim(ends)
-    _bar(drawing.add_subplot(grid[0, 0]), drawable(label), drawable(nothing))
-    return drawing, ax
+    drawing = rows(labels, width=WIDE, xlabel=xlabel)
+    drawing.x = Scale(ends, xlabel, most=8, grid=False)
+    for step, found in sorted(_steps(values, ends).items()):
+        drawing.shapes.append(Boxes(found, *_shade(step)))
+    ramp = [_shade(step) for step in range(1, STEPS + 1)]
+    drawing.legend = (LegendEntry(f"{label}, from 0 to 1", ramp), LegendEntry(nothing, [_shade(0)]))
+    return drawing
 
 
 def _steps(values: Sequence[Sequence[float]], ends: tuple[float, float]) -> Mapping[int, list[Box]]:
@@ -249,24 +184,6 @@ def _step(value: float) -> int | None:
     return None if math.isnan(value) else math.ceil(STEPS * min(1.0, max(0.0, value)))
 
 
-def _fill(ax: Axes, steps: Mapping[int, Iterable[Box]]) -> None:
-    for step, found in sorted(steps.items()):
-        if step == 0:
-            boxes(ax, found, FAINT, alpha=_NOTHING_ALPHA)
-        else:
-            boxes(ax, found, HEAT, alpha=_LEAST + (1 - _LEAST) * step / STEPS)
-
-
-def _bar(ax: Axes, label: str, nothing: str) -> None:
-    """Draw grey and the ramp, with their scale above and their label at the right."""
-    dress(ax, grid="x")
-    ax.grid(visible=False)
-    grey = (-1 / STEPS - _GAP, -_GAP)
-    ramp = {step: [((step - 1) / STEPS, step / STEPS, 0.0, 1.0)] for step in range(1, STEPS + 1)}
-    _fill(ax, {0: [(*grey, 0.0, 1.0)], **ramp})
-    ax.set(xlim=(grey[0], 1), ylim=(0, 1))
-    ax.xaxis.tick_top()
-    ax.tick_params(top=False)
-    ax.set_xticks([sum(grey) / 2, 0.5, 1.0], [nothing, "0.5", "1"], color=INK, **LETTERS)
-    ax.set_yticks([])
-    ax.text(1.03, 0.5, label, ha="left", va="center", color=INK, **LETTERS)
+def _shade(step: int) -> tuple[str, float]:
+    """Return colour and alpha of a step."""
+    return (FAINT, _NOTHING_ALPHA) if step == 0 else (HEAT, _LEAST + (1 - _LEAST) * step / STEPS)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 __all__ = ["never_waiting"]
 
-_ROOM = select.PIPE_BUF  # bytes that a write takes at once, if `select` says that it takes some
+_ROOM = getattr(select, "PIPE_BUF", 512)  # bytes that a write takes at once, if `select` says that it takes some
 _lock = threading.RLock()  # for all streams, as two may share a pipe
 
 

@@ -21,7 +21,14 @@ from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import (
+    EnabledHealth,
+    HealthSection,
+    HolderSettings,
+    LimitSettings,
+    QuotaSettings,
+    RetrySettings,
+)
 from balancer.settings.tables import Place, Settings, key_of, problems_of, read_toml
 from balancer.values.redaction import Redaction
 from balancer.values.urls import identity_of
@@ -44,6 +51,7 @@ class Config(Settings):
         limits: `[limits]`.
         host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
         quotas: `[quotas]`: calls and tokens a minute, by name; "*": for each endpoint that names none.
+        holders: `[holders]`: weights and bounds with `pool.fairness`, by name; "*": for each holder without an entry.
         retries: `[retries]`.
         pipeline: `[pipeline]`, or None.
         verify: `[verify]`: which runs of the pipeline are repeated on another endpoint.
@@ -57,6 +65,7 @@ class Config(Settings):
     limits: LimitSettings = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
+    holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings = RetrySettings()
     pipeline: PipelineSettings | None = None
     verify: VerifySettings = VerifySettings()
@@ -115,8 +124,8 @@ def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
     return all(endpoint.url.startswith("local://") for endpoint in endpoints)
 
 
-_SERVERS = ("health", "limits", "host_caps", "quotas", "trace")
-_SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "seed")
+_SERVERS = ("health", "limits", "host_caps", "quotas", "holders", "trace")
+_SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "fairness", "seed")
 
 
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
@@ -143,7 +152,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
         problems += problems_of(error, Config, secret=partial(_hidden, environment.filled))
     else:
         problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
-        problems += _unknown_quotas(config, environment.filled) + _beside_a_server(config)
+        problems += _unknown_quotas(config, environment.filled) + _beside_a_server(config) + _idle_holders(config)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -281,6 +290,13 @@ def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
         for host in config.host_caps
         if host not in hosts and host != _ANY_HOST
     ]
+
+
+def _idle_holders(config: Config) -> list[str]:
+    """Return a line if holders have settings that have no effect."""
+    if config.holders and config.pool.fairness is None:
+        return ['holders: they have no effect without fairness = "holder" in [pool]; set it, or leave them out']
+    return []
 
 
 def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str] = frozenset()) -> list[str]:

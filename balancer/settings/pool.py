@@ -26,6 +26,8 @@ class PoolSettings(Settings):
         leak_after_s: seconds after which a lease that was not released is logged, once; absent: never.
         spill_after_s: seconds for which a failover group may be full before the next one is used; absent: any time.
         max_waiters: acquires that may wait at once; one more fails; absent: any number.
+        fairness: "holder": the slots are shared out between the holders that wait, by the weights in `[holders]`;
+            absent: waiters are served in the order of their claims, whose they are.
         seed: makes the strategy's random choices repeatable; absent: a random seed.
     """
 
@@ -36,6 +38,7 @@ class PoolSettings(Settings):
     leak_after_s: Annotated[float, Field(gt=0)] | None = None
     spill_after_s: Annotated[float, Field(ge=0)] | None = None
     max_waiters: Annotated[int, Field(ge=0)] | None = None
+    fairness: Literal["holder"] | None = None
     seed: int | None = None
 
 

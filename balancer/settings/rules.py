@@ -18,6 +18,7 @@ __all__ = [
     "EnabledHealth",
     "HealthSection",
     "HealthSettings",
+    "HolderSettings",
     "LimitSettings",
     "PingSettings",
     "QuotaSettings",
@@ -208,6 +209,20 @@ class QuotaSettings(CheckedInPython):
         if self.estimate and self.tokens_per_min is None:
             raise ValueError("estimate without tokens_per_min has no effect; set both, or leave it out")
         return self
+
+
+class HolderSettings(CheckedInPython):
+    """`[holders.NAME]`: the share of a holder, and its bounds, in a pool with fair shares.
+
+    Attributes:
+        weight: its share of the slots relative to the other holders that wait, while all of them wait.
+        max_leases: leases that it may have out at once; a further call waits; absent: any number.
+        max_waiters: acquires of it that may wait at once; one more fails; absent: any number.
+    """
+
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
+    max_leases: Annotated[int, Field(ge=1)] | None = None
+    max_waiters: Annotated[int, Field(ge=0)] | None = None
 
 
 class RetrySettings(CheckedInPython):

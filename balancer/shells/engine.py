@@ -346,8 +346,8 @@ class Engine:
 
     @property
     def has_quotas(self) -> bool:
-        """True if some endpoint has a quota. Else token counts are not needed."""
-        return self.core.admission.has_quotas
+        """True if some endpoint has a quota, or holders are counted. Else token counts are not needed."""
+        return self.core.admission.has_quotas or self.core.shares is not None
 
     # -- who watches -------------------------------------------------------------------------------
 
@@ -388,13 +388,16 @@ class Engine:
         def seen() -> Callable[[], Snapshot]:
             endpoints, totals, waits = self.core.counters(now := self.clock())
             quotas = self.core.quotas(now)
+            holders = self.core.holders(now)
             strategy = self.core.ledger.strategy.name
             times = self.core.times()
             rows = self.core.leases(now) if leases else ()
             more = also() if also is not None else None
 
             def summed() -> Snapshot:
-                stats = PoolStats.of(endpoints, strategy=strategy, waits=waits, quotas=quotas, **totals)
+                stats = PoolStats.of(
+                    endpoints, strategy=strategy, waits=waits, quotas=quotas, holders=holders, **totals
+                )
                 return Snapshot(now, stats, waits, times, tuple(rows), more)
 
             return summed

@@ -8,7 +8,7 @@
 - `reference_check`: a refereed core with a clock, to drive by hand.
 - `walk`, `draws`: a long random walk over all calls, under any rules; works without Hypothesis.
 - `call_sequence`: calls as data; the fewest of them that fail.
-- `checks`: what must hold of a strategy by itself.
+- `checks`: what must hold of a strategy by itself; `backlog`: what holds of the shares of holders around it.
 - `conformance`: the contract of a strategy as one call, `check_strategy(MyStrategy)`; needs Hypothesis.
 - `faults`: a faulty server by a schedule, in front of any other; `exchange`, `fault_kinds`: its parts.
 

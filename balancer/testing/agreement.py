@@ -16,6 +16,7 @@ from balancer.testing.model import ModelEndpoint, ModelPool, ModelWaiter
 
 __all__ = [
     "check_counters",
+    "check_holders",
     "check_kept",
     "check_share",
     "check_short",
@@ -29,9 +30,33 @@ __all__ = [
 Counters = tuple[list[EndpointStats], dict[str, int], WaitHistogram]
 
 
-def kept_before(waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
-    """Return the names of endpoints that are kept for older claims than that of `waiter`."""
+def kept_before(model: ModelPool, waiter: ModelWaiter, keepers: Mapping[str, ModelWaiter]) -> list[str]:
+    """Return the names of endpoints that are kept for others before `waiter`.
+
+    With fair shares these are all that are kept for others: who is before whom changes with time, and what is kept
+    stays kept until the next hand-off.
+    """
+    if model.rules.holders is not None:
+        return [name for name, keeper in keepers.items() if keeper is not waiter]
     return [name for name, keeper in keepers.items() if keeper.claim < waiter.claim]
+
+
+def check_holders(core: Core, model: ModelPool, now: float) -> None:
+    """Check the figures of holders, if they have fair shares."""
+    if model.rules.holders is None:
+        return
+    found = {each.name: each for each in core.holders(now)}
+    for name in {*found, *(name for name, holder in model.shares.items() if holder.leases)}:
+        each, holder = found.get(name), model.holder(name)
+        assert each is not None, f"the holder {name!r} is not listed"
+        seen = each.in_flight, each.waiting, each.leases, each.calls, each.tokens
+        slots = sum(slots for _, slots in model.out_of(name))
+        expected = slots, model.waits_of(name), holder.leases, holder.calls, holder.tokens
+        assert seen == expected, f"the figures of the holder {name!r} are {seen}, not {expected}"
+        busy_s = model.busy_of(name, now)
+        assert _near(each.busy_s, busy_s), f"the holder {name!r} has had {each.busy_s} slot-seconds, not {busy_s}"
+        waited_s = each.wait_s.mean * each.leases
+        assert _near(waited_s, holder.waited_s), f"the holder {name!r} has waited {waited_s} s, not {holder.waited_s}"
 
 
 def check_counters(found: Counters, model: ModelPool, keepers: Mapping[str, ModelWaiter], now: float) -> None:
@@ -72,10 +97,10 @@ def check_kept(
     A reach that grows with time is checked when something is due.
     """
     for waiter in heads:
-        if waiter.request.slots > 1 and waiter not in keepers.values():
+        if waiter.request.slots > 1 and waiter not in keepers.values() and not model.is_full(waiter.request):
             for endpoint in model.reach(waiter.request, waiter.since_s, now):
                 name = endpoint.spec.name
-                could = model.ceiling(endpoint) and name not in kept_before(waiter, short)
+                could = model.ceiling(endpoint) and name not in kept_before(model, waiter, short)
                 assert not could or name in keepers, f"nothing is reserved for {waiter}, although {name} could be"
 
 
@@ -88,12 +113,13 @@ def check_short(
 ) -> None:
     """Check that each of `heads` who lacks only room in a quota has a quota kept, against use by others."""
     for waiter in heads:
-        if waiter.request.slots > 1 or waiter in short.values() or now >= waiter.deadline_s:
+        late = now >= waiter.deadline_s
+        if waiter.request.slots > 1 or waiter in short.values() or late or model.is_full(waiter.request):
             continue
         for endpoint in model.reach(waiter.request, waiter.since_s, now):
             name = endpoint.spec.name
-            idle = model.limit(endpoint) > endpoint.in_flight and name not in kept_before(waiter, keepers)
-            kept = name in kept_before(waiter, short)
+            idle = model.limit(endpoint) > endpoint.in_flight and name not in kept_before(model, waiter, keepers)
+            kept = name in kept_before(model, waiter, short)
             assert not idle or kept, f"no quota is reserved for {waiter}, although it lacks only that of {name}"
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from unittest import TestCase
 
 from balancer.strategy import Strategy
+from balancer.testing.backlog import check_shares
 from balancer.testing.call_sequence import CallSequence, SequencePlayer, counterexample, words_of
 from balancer.testing.checks import check_forgets, check_name, check_repeatable
 from balancer.testing.referee import GrantRule
@@ -75,6 +76,7 @@ def check_strategy(
         raise AssertionError("\n".join([_TITLE.format(kind.__name__), *counterexample(player, *found)])) from None
     _judge(kind, lambda: check_repeatable(makers[0]))
     _judge(kind, lambda: check_forgets(makers[0]))
+    _judge(kind, lambda: check_shares(makers[0]))
 
 
 def as_test_case(kind: type[Strategy], **arguments: Any) -> type[TestCase]:
@@ -92,7 +94,7 @@ def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> 
     return lambda rng: kind(chosen, rng)
 
 
-def _judge(kind: type[Strategy], check: Callable[[], None]) -> None:
+def _judge(kind: type[Strategy], check: Callable[[], object]) -> None:
     __tracebackhide__ = True
     try:
         check()

@@ -6,11 +6,21 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from balancer.endpoint import Endpoint, Hint, LeaseTerms, Outcome
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing.model_health import RulesInForce
 
-__all__ = ["FULL_HOSTS", "HOST_CAPS", "PAUSES_S", "TIMEOUTS_S", "Draws", "gated_rules_of", "rules_of", "urls_of"]
+__all__ = [
+    "FULL_HOSTS",
+    "HOST_CAPS",
+    "PAUSES_S",
+    "TIMEOUTS_S",
+    "Draws",
+    "fair_rules_of",
+    "gated_rules_of",
+    "rules_of",
+    "urls_of",
+]
 
 HOST_CAPS: Final = {"10.0.0.4": 2, "shared": 2}
 PAUSES_S: Final = (0.001, 0.05, 0.3, 1.0, 5.0, 40.0)
@@ -28,6 +38,7 @@ _TERMS = (
     LeaseTerms(ttl_s=3.0),
     LeaseTerms("forgetful", leak_after_s=1.0),
 )
+_HOLDERS = tuple(map(LeaseTerms, "abcd"))
 _RESTS_S = (0.0, 0.5, 8.0, 1e4)
 _OUTCOMES = (*[Outcome.SUCCESS] * 5, *Outcome)
 _BAD_OUTCOMES = (*[Outcome.FAILURE] * 7, *Outcome)
@@ -80,6 +91,22 @@ def gated_rules_of(rng: random.Random) -> RulesInForce:
     return replace(rules, quotas={name: quotas[name] for name in some}, groups=groups, spill_after_s=spill_after_s)
 
 
+def fair_rules_of(rng: random.Random) -> RulesInForce:
+    """Return random rules with fair shares of holders, and sometimes others."""
+    rules = rng.choice((lambda _: RulesInForce(), rules_of, gated_rules_of))(rng)
+    some = {name: holder_settings_of(rng) for name in ("a", "b", "*") if rng.random() < 0.5}
+    return replace(rules, holders=some)
+
+
+def holder_settings_of(rng: random.Random) -> HolderSettings:
+    """Return a random weight and random bounds."""
+    return HolderSettings(
+        weight=rng.choice((0.3, 1.0, 4.0)),
+        max_leases=rng.choice((None, None, 1, 2, 5)),
+        max_waiters=rng.choice((None, None, 2)),
+    )
+
+
 class Draws:
     """The random values of one walk.
 
@@ -97,6 +124,8 @@ class Draws:
         self._rng = rng
         self.urls = urls
         self._terms = (None, None, *_TERMS) if rules.any else (None,)
+        if rules.holders is not None:
+            self._terms = (*self._terms, *_HOLDERS, *_HOLDERS)
         self._bad = urls[1::2] if rules.health else ()
         self._groups = (0, 0, 0, 1, 1, 2) if rules.groups else (0,)
         self._quotas = (None, None, *sorted(rules.quotas.keys() - {"*"})) if rules.quotas else (None,)
@@ -111,7 +140,8 @@ class Draws:
         rng = self._rng
         tokens = self.one_of(self._tokens)
         if rng.random() < 0.5:
-            return ANY if tokens is None else Request(tokens=tokens)
+            terms = self.one_of(_HOLDERS) if _HOLDERS[0] in self._terms and rng.random() < 0.8 else None
+            return ANY if tokens is None and terms is None else Request(tokens=tokens, terms=terms)
         labels, terms = rng.choice((_LABELS[0], *_LABELS)), rng.choice(self._terms)
         exclude = rng.sample(self.urls, min(rng.choice((0, 0, 1, 2)), len(self.urls)))
         slots, key = rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l"))

@@ -72,9 +72,10 @@ class Exchange:
     def idle(self) -> None:
         """Send nothing and ignore all input, until the client has gone."""
         self.over = True
+        self.connection.setblocking(False)
         while not self.closing.wait(_LOOK_S):
             try:
-                if not self.connection.recv(_PIECE_BYTES, socket.MSG_DONTWAIT):
+                if not self.connection.recv(_PIECE_BYTES):
                     return
             except BlockingIOError:
                 continue

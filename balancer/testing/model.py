@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from math import inf
 
 from balancer.endpoint import Endpoint, Lease, Outcome
-from balancer.settings.rules import QuotaSettings
+from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.strategy import Request
 from balancer.testing.model_health import OUT, ModelHealth, RulesInForce
 
-__all__ = ["ModelCharge", "ModelEndpoint", "ModelPool", "ModelWaiter"]
+__all__ = ["ModelCharge", "ModelEndpoint", "ModelHolder", "ModelPool", "ModelWaiter"]
 
 # Restated, not imported: the model must notice a change of the pool's figure.
 _PRIORITY_WORTH_S = 10.0
 _WINDOW_S = 60.0
+_MEAN_OF = 64
+_ROUNDING = 1e-6  # of sums of slot-seconds
 
 
 @dataclass(slots=True)
@@ -97,6 +99,19 @@ class ModelCharge:
     most: float = inf  # the whole quota of a minute
 
 
+@dataclass(eq=False, slots=True)
+class ModelHolder:
+    """One holder, in a pool with fair shares."""
+
+    settings: HolderSettings = field(default_factory=HolderSettings)
+    lead_s: float = 0.0  # added to its service when it came back
+    ended_s: float = 0.0  # slot-seconds of the leases that ended
+    leases: int = 0
+    calls: int = 0
+    tokens: int = 0
+    waited_s: float = 0.0
+
+
 class ModelPool:
     """Expected state of a pool. Every illegal move is an AssertionError that says what was wrong."""
 
@@ -119,6 +134,11 @@ class ModelPool:
         self.seen: set[str] = set()  # of health, and "panic"
         self.charges: dict[str, list[ModelCharge]] = {}  # by quota
         self.charge_of: dict[int, tuple[str, ModelCharge]] = {}  # by lease id
+        self.shares: dict[str, ModelHolder] = {}
+        self.said: dict[int, int] = {}  # tokens that the call of a lease reported, by id
+        self._served_s = 0.0
+        self._mean_s = 1.0
+        self._ends = 0
         self._numbers = 0
         for spec in specs:
             self.add(spec)
@@ -140,6 +160,8 @@ class ModelPool:
             now: the time.
             since_s: since when it waits; None: it has just arrived.
         """
+        if self.is_full(request):
+            return []
         reached: list[ModelEndpoint] = []
         for group in self._groups():
             reached += [e for e in self.endpoints if e.spec.group == group and e.state == "active"]
@@ -241,13 +263,82 @@ class ModelPool:
         """Return whether no endpoint in service could ever serve `request`."""
         return not any(self.able(endpoint, request) for endpoint in self.endpoints)
 
-    def full(self, now: float, deadline_s: float) -> bool:
-        """Return whether the queue is full; never for a request that will not wait."""
-        return self.max_waiters is not None and len(self.waiters) >= self.max_waiters and deadline_s > now
+    def full(self, request: Request, now: float, deadline_s: float) -> bool:
+        """Return whether the queue, or its holder's part of it, is full; never for a request that will not wait."""
+        full = self.max_waiters is not None and len(self.waiters) >= self.max_waiters
+        if self.rules.holders is not None:
+            most = self.holder(_holder_of(request)).settings.max_waiters
+            full = full or (most is not None and self.waits_of(_holder_of(request)) >= most)
+        return full and deadline_s > now
 
     def in_order(self) -> list[ModelWaiter]:
         """Return the waiters, oldest claim first."""
         return sorted(self.waiters, key=lambda waiter: waiter.claim)
+
+    # -- fair shares -------------------------------------------------------------------------------
+
+    def holder(self, name: str) -> ModelHolder:
+        """Return the holder of this name."""
+        rules = self.rules.holders or {}
+        return self.shares.setdefault(name, ModelHolder(rules.get(name, rules.get("*", HolderSettings()))))
+
+    def out_of(self, name: str) -> list[tuple[float, int]]:
+        """Return the leases that a holder has out: since when, and how many slots."""
+        held = (item for endpoint in self.endpoints for item in endpoint.held.items())
+        return [facts for lease_id, facts in held if self.holders[lease_id] == name]
+
+    def waits_of(self, name: str) -> int:
+        """Return how many calls of a holder wait."""
+        return sum(_holder_of(waiter.request) == name for waiter in self.waiters)
+
+    def is_full(self, request: Request) -> bool:
+        """Return whether the holder of `request` has as many leases out as it may."""
+        if self.rules.holders is None:
+            return False
+        name = _holder_of(request)
+        most = self.holder(name).settings.max_leases
+        return most is not None and len(self.out_of(name)) >= most
+
+    def busy_of(self, name: str, now: float) -> float:
+        """Return the slot-seconds of a holder."""
+        return self.holder(name).ended_s + sum((now - since_s) * slots for since_s, slots in self.out_of(name))
+
+    def service_of(self, name: str, now: float) -> float:
+        """Return the service of a holder."""
+        holder = self.holder(name)
+        return holder.lead_s + self.busy_of(name, now) / holder.settings.weight
+
+    def turn_of(self, name: str, now: float) -> float:
+        """Return the place of a holder in the order: its service, with one mean lease ahead for each slot."""
+        slots = sum(slots for _, slots in self.out_of(name))
+        return self.service_of(name, now) + slots * self._mean_s / self.holder(name).settings.weight
+
+    def is_before(self, one: ModelWaiter, other: ModelWaiter, now: float) -> bool:
+        """Return whether `one` is certainly to be served before `other`; with fair shares not if rounding decides."""
+        names = _holder_of(one.request), _holder_of(other.request)
+        if self.rules.holders is None or names[0] == names[1]:
+            return one.claim < other.claim
+        first, second = (self.turn_of(name, now) for name in names)
+        return first < second - _ROUNDING * max(1.0, abs(second))
+
+    def _arrive(self, request: Request, now: float) -> None:
+        """Let a holder that does not wait begin at the service of those that are served."""
+        name = _holder_of(request)
+        if not self.waits_of(name):
+            self.holder(name).lead_s += max(0.0, self._served_s - self.service_of(name, now))
+
+    def _count_start(self, request: Request, now: float) -> None:
+        name = _holder_of(request)
+        self._arrive(request, now)
+        self._served_s = max(self._served_s, self.service_of(name, now))
+        self.holder(name).leases += 1
+
+    def _count_end(self, name: str, outcome: Outcome, held_s: float, slots: int) -> None:
+        holder = self.holder(name)
+        holder.ended_s += held_s * slots
+        holder.calls += outcome is not Outcome.IGNORED
+        self._ends = min(self._ends + 1, _MEAN_OF)
+        self._mean_s += (held_s - self._mean_s) / self._ends
 
     # -- moves -------------------------------------------------------------------------------------
 
@@ -268,9 +359,12 @@ class ModelPool:
             charge = ModelCharge(now + _WINDOW_S, 1, tokens, tokens, most=quota.tokens_per_min or inf)
             self.charges.setdefault(name, []).append(charge)
             self.charge_of[lease_id] = name, charge
+        assert not self.is_full(request), f"lease {lease_id} is for {_holder_of(request)!r}, which has all that it may"
+        if self.rules.holders is not None:
+            self._count_start(request, now)
         endpoint.held[lease_id] = now, self.takes(request, endpoint)
         endpoint.leases += 1
-        self.holders[lease_id] = request.terms.holder if request.terms else ""
+        self.holders[lease_id] = _holder_of(request)
         if request.terms and request.terms.ttl_s < inf:
             self.over_s[lease_id] = now + request.terms.ttl_s
         self.last_id = lease_id
@@ -284,7 +378,8 @@ class ModelPool:
             endpoint.standing.ended(lease, outcome, now, self.rules, used=used, capacity=capacity)
         since_s, slots = endpoint.held.pop(lease.id)
         self.over_s.pop(lease.id, None)
-        del self.holders[lease.id]
+        name = self.holders.pop(lease.id)
+        self._count_end(name, outcome, now - since_s, slots)
         endpoint.ended_s += (now - since_s) * slots
         self.ends[outcome] += 1
         endpoint.failures += outcome is Outcome.FAILURE
@@ -295,6 +390,9 @@ class ModelPool:
 
     def used(self, lease: Lease, tokens: int, now: float) -> None:
         """Record how many tokens a call has used so far."""
+        if tokens > self.said.get(lease.id, 0):
+            self.holder(self.holders[lease.id]).tokens += tokens - self.said.get(lease.id, 0)
+            self.said[lease.id] = tokens
         if lease.id in self.charge_of:
             name, charge = self.charge_of[lease.id]
             if tokens > charge.most:
@@ -324,6 +422,7 @@ class ModelPool:
 
     def wait(self, request: Request, now: float, deadline_s: float, priority: int) -> ModelWaiter:
         """Queue a waiter."""
+        self._arrive(request, now)
         self._numbers += 1
         waiter = ModelWaiter(request, now, deadline_s, priority, self._numbers)
         self.waiters.append(waiter)
@@ -340,6 +439,7 @@ class ModelPool:
         self.grant(lease_id, url, waiter.request, now)
         self.handed_off += 1
         self.waited_s += now - waiter.since_s
+        self.holder(_holder_of(waiter.request)).waited_s += now - waiter.since_s
         self.longest_wait_s = max(self.longest_wait_s, now - waiter.since_s)
         self.waiters.remove(waiter)
 
@@ -418,6 +518,10 @@ class ModelPool:
 
 def _estimate(request: Request, quota: QuotaSettings) -> int:
     return quota.estimate if request.tokens is None else request.tokens
+
+
+def _holder_of(request: Request) -> str:
+    return request.terms.holder if request.terms else ""
 
 
 def _host(endpoint: ModelEndpoint) -> str:

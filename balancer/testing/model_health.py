@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import floor, inf
 
 from balancer.endpoint import Lease, Outcome
-from balancer.settings.rules import HealthSettings, LimitSettings, QuotaSettings
+from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings
 
 __all__ = ["OUT", "ModelHealth", "RulesInForce"]
 
@@ -29,6 +29,7 @@ class RulesInForce:
         quotas: by name; "*" for each endpoint that names none.
         groups: True: endpoints belong to several failover groups.
         spill_after_s: how long a group may be full before the next one is used; None: for ever.
+        holders: weights and bounds of holders with fair shares; "*" for each holder without an entry.
     """
 
     health: HealthSettings | None = None
@@ -37,11 +38,12 @@ class RulesInForce:
     quotas: Mapping[str, QuotaSettings] = field(default_factory=dict)
     groups: bool = False
     spill_after_s: float | None = None
+    holders: Mapping[str, HolderSettings] | None = None
 
     @property
     def any(self) -> bool:
         """True if there is any rule at all."""
-        return bool(self.health or self.limits or self.host_caps or self.gated)
+        return bool(self.health or self.limits or self.host_caps or self.gated or self.holders is not None)
 
     @property
     def gated(self) -> bool:

@@ -14,6 +14,8 @@
 - a quota is never exceeded. If an oldest claim lacks only a quota, the quota is kept for it;
 - one endpoint (and those that share its host) is kept for each of these, and no more;
 - order: of the waiters that can use a freed slot, the one with the oldest claim gets it;
+- with fair shares: one of the holder with the least service gets it, and of its waiters the oldest claim. No holder has
+  more leases or waiters than it may;
 - the strategy knows the state of every node;
 - a refused call (a second return, a lease of another pool, an unknown URL) changes nothing.
 
@@ -31,6 +33,7 @@ from balancer.errors import AcquireTimeout, BalancerError, NoEndpoint
 from balancer.strategy import Request
 from balancer.testing.agreement import (
     check_counters,
+    check_holders,
     check_kept,
     check_share,
     check_short,
@@ -115,10 +118,15 @@ class Referee:
         assert len(left) == len(ended), "a waiter was reported twice"
         self.look()
         keepers, short = self._keepers(), self._short()
+        if self._model.rules.holders is not None:
+            self._settle_fairly(ended, keepers, short)
+            return
         core_of = {model: waiter for waiter, model in self.waiting.items()}
         for model in self._model.in_order():  # oldest claim first: this is the order in which slots are due
             waiter = core_of[model]
-            if self._settle_one(waiter, model, [*kept_before(model, keepers), *kept_before(model, short)]):
+            if self._settle_one(
+                waiter, model, [*kept_before(self._model, model, keepers), *kept_before(self._model, model, short)]
+            ):
                 assert waiter in left, "a waiter ended, but was not reported to the shell, which must wake it"
                 left.remove(waiter)
         assert not left, f"{left} were reported, but did not wait"
@@ -144,6 +152,7 @@ class Referee:
         model.observe(now, keepers)
         check_counters(counters, model, keepers, now)
         check_table(core, model, now)
+        check_holders(core, model, now)
         check_told(core, model)
         check_kept(model, list(self._heads().values()), keepers, short, now)
         check_short(model, list(self._heads().values()), keepers, short, now)
@@ -165,7 +174,7 @@ class Referee:
         model = self._model
         for waiter in model.waiters:
             if at_s < waiter.deadline_s and not self._is_behind(waiter):
-                kept = [*kept_before(waiter, keepers), *kept_before(waiter, short)]
+                kept = [*kept_before(model, waiter, keepers), *kept_before(model, waiter, short)]
                 free = model.free_for(waiter.request, kept, now=at_s, since_s=waiter.since_s)
                 assert not free, f"{free[0].spec.name} has a slot free that a waiter could use"
 
@@ -173,8 +182,11 @@ class Referee:
         """Return whether an earlier waiter asks for the same: these are served in order, whatever their tokens."""
         if not self._model.rules.quotas:
             return False
+        whose = waiter.request.terms and waiter.request.terms.holder if self._model.rules.holders is not None else ""
         return any(
-            other.claim < waiter.claim and (other.request, other.priority) == (waiter.request, waiter.priority)
+            other.claim < waiter.claim
+            and (other.request, other.priority) == (waiter.request, waiter.priority)
+            and (self._model.rules.holders is None or (other.request.terms and other.request.terms.holder) == whose)
             for other in self._model.waiters
         )
 
@@ -188,6 +200,32 @@ class Referee:
         return Counter(type(error).__name__ if error else "lease" for _, _, error in self._finished)
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _settle_fairly(
+        self, ended: Sequence[Waiter], keepers: Mapping[str, ModelWaiter], short: Mapping[str, ModelWaiter]
+    ) -> None:
+        """Check the waiters that ended, in the order in which they did; each changes who is next."""
+        pool, now, kept = self._model, self._clock(), {**keepers, **short}
+        for waiter in ended:
+            each = self.waiting.get(waiter)
+            assert each is not None, f"{waiter} was reported, but did not wait"
+            if waiter.lease is None:
+                self.gave_up(waiter, NoEndpoint if pool.hopeless(each.request) else AcquireTimeout)
+                continue
+            for other in pool.waiters:
+                if pool.is_before(other, each, now) and now < other.deadline_s and not self._is_behind(other):
+                    others = kept_before(pool, other, kept)
+                    free = pool.free_for(other.request, others, now=now, since_s=other.since_s)
+                    assert not free, f"{waiter.lease} is for {each}, although {other} was to be served before"
+            taken = [name for name, keeper in kept.items() if pool.is_before(keeper, each, now)]
+            free = pool.free_for(each.request, taken, now=now, since_s=each.since_s)
+            assert free, f"{waiter.lease} for a waiter that no free slot can serve"
+            self._serve(waiter, each, free)
+        for waiter, each in self.waiting.items():
+            assert not waiter.ended, "a waiter ended, but was not reported to the shell, which must wake it"
+            assert not pool.hopeless(each.request), f"{each} still waits, although no endpoint could ever serve it"
+        self._check_nobody_may(now, keepers, short)
+        pool.observe(now, keepers)
 
     def _settle_one(self, waiter: Waiter, model: ModelWaiter, kept: Collection[str]) -> bool:
         """Check one waiter; return whether it ended."""

@@ -73,6 +73,7 @@ class ReferenceCheck:
             host_caps=rules.host_caps,
             quotas=rules.quotas,
             spill_after_s=rules.spill_after_s,
+            holders=rules.holders,
             rng=random.Random(seed + 1),
             now=self.clock(),
             law=law,

@@ -1,6 +1,6 @@
 """Commands `balancer simulate` and `balancer compare`, and the simulator's plugin hooks.
 
-numpy and matplotlib are imported only when a command runs, because their import is slow.
+numpy and scipy are imported only when a command runs, because their import is slow.
 """
 
 import os

@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.table import Table
 
 from balancer.reporting.document import Chart
+from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.style import to_svg
 from balancer.reporting.words import count, part_of, percent, seconds
 from tests.benchmarks.harness import table as table_of
 from tests.benchmarks.yield_found import MadeUp, Own, Sum, sum_of
@@ -92,11 +92,11 @@ def draw(by_budget: Mapping[float, Found], file: Path) -> None:
     if len(ends) > 1:
         lines.append(ChartLine("at the end of the budget", [x for x, _ in ends], [y for _, y in ends]))
     own = max((sum_of(found.values()).by_own for found in by_budget.values()), default=0)
-    drawing, _ = line_chart(
-        lines, xlabel="seconds since the problem's run began", ylabel=f"kills, of the {own} of own data", width_in=7.0,
+    drawing = line_chart(
+        lines, xlabel="seconds since the problem's run began", ylabel=f"kills, of the {own} of own data", width=500.0,
         xscale="log",
     )  # fmt: skip
-    chart = Chart("Yield over time", "", to_svg(drawing, "yield"))
+    chart = Chart("Yield over time", "", to_svg(drawing))
     svg, space = chart._repr_svg_(), '<svg xmlns="http://www.w3.org/2000/svg" '
     file.write_text(svg if "xmlns=" in svg else svg.replace("<svg ", space, 1))
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from balancer import Endpoint, NotConnected, Pool
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
@@ -37,10 +38,11 @@ class Serving:
         may: Callable[[], bool] | None = None,
         trouble: OSError | None = None,
         most: float = inf,
+        **rules: Any,
     ) -> None:
         self._may = may
         self._most = most
-        self.pool = Pool([*endpoints], acquire_timeout_s=None)
+        self.pool = Pool([*endpoints], acquire_timeout_s=None, **rules)
         self.records: list[CoordinatorRecord] = []
         self.trouble = trouble  # raised instead of a record that is kept
         self.port = port

@@ -20,7 +20,7 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.rules import HealthSection, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
 _DOCS = ROOT / "docs"
@@ -84,6 +84,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[health]": HealthSection,
     "[limits]": LimitSettings,
     "[quotas]": QuotaSettings,
+    "[holders]": HolderSettings,
     "[retries]": RetrySettings,
     "[pipeline]": PipelineSettings,
     "[pipeline.aim]": AimSettings,

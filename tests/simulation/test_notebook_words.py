@@ -2,7 +2,6 @@
 
 import math
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from balancer_simulator.report.charts import trend
 from balancer_simulator.report.markdown import best_in_words, markdown_table
 from balancer_simulator.studies.intervals import at_most_of, interval_of
 
+from balancer.reporting.drawing import Drawing
 from balancer.reporting.lines import ChartLine, line_chart
 
 
@@ -79,14 +79,14 @@ def test_the_next_run_stays_below_the_limit_as_often_as_it_says() -> None:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[ChartLine], str, Any]]:
-    """Return a list that gets the lines, the label and the axes of every chart of lines."""
-    found: list[tuple[Sequence[ChartLine], str, Any]] = []
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[ChartLine], str, Drawing]]:
+    """Return a list that gets the lines, the label and the drawing of every chart of lines."""
+    found: list[tuple[Sequence[ChartLine], str, Drawing]] = []
 
-    def spy(lines: Sequence[ChartLine], **given: Any) -> Any:
-        drawing, ax = line_chart(lines, **given)
-        found.append((lines, given["ylabel"], ax))
-        return drawing, ax
+    def spy(lines: Sequence[ChartLine], **given: Any) -> Drawing:
+        drawing = line_chart(lines, **given)
+        found.append((lines, given["ylabel"], drawing))
+        return drawing
 
     monkeypatch.setattr("balancer_simulator.report.charts.line_chart", spy)
     return found
@@ -111,16 +111,9 @@ def test_a_trend_of_long_times_is_in_hours(drawn: list[Any]) -> None:
 def test_between_whole_values_there_are_no_marks(drawn: list[Any]) -> None:
     for xs in ((6.0, 7.0, 8.0), (0.6, 0.7, 0.8)):
         trend({"a": {x: interval_of([1.0, 2.0]) for x in xs}}, "lost", xlabel="hosts")
-    whole, parts = ([float(x).is_integer() for x in ax.get_xticks()] for *_, ax in drawn)
+    whole, parts = ([x.is_integer() for x, _ in drawing.x.marks()] for *_, drawing in drawn)
     assert all(whole)
     assert not all(parts)
-
-
-def test_trends_with_other_titles_have_other_ids() -> None:
-    line = {"a": {1.0: interval_of([1.0, 2.0]), 2.0: interval_of([1.0, 2.0])}}
-    one, other = (trend(line, "makespan_s", xlabel="hosts", title=title) for title in ("one", "other"))
-    assert _ids(one.svg)
-    assert not _ids(one.svg) & _ids(other.svg)
 
 
 def test_progress_in_a_notebook_is_plain_lines(
@@ -132,7 +125,3 @@ def test_progress_in_a_notebook_is_plain_lines(
         progress(1, 4)
         progress(2, 4)
     assert capsys.readouterr().err == "2/4 runs, 12 s, about 12 s left\n"
-
-
-def _ids(svg: str) -> set[str]:
-    return set(re.findall(r'\bid="([^"]+)"', svg))

@@ -14,6 +14,7 @@ from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
 
 from balancer.reporting import rows
+from balancer.reporting.drawing import Box, Drawing, Line, Markers, Text
 from balancer.reporting.lines import line_chart
 
 _SCENARIO = """
@@ -41,14 +42,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[rows.Box]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Box]:
     """Return a list that gets every box that a chart draws."""
-    found: list[rows.Box] = []
+    found: list[Box] = []
     draw: Callable[..., None] = rows.boxes
 
-    def spy(ax: Any, corners: Sequence[rows.Box], colour: str, **given: Any) -> None:
+    def spy(drawing: Drawing, corners: Sequence[Box], colour: str) -> None:
         found.extend(corners)
-        draw(ax, corners, colour, **given)
+        draw(drawing, corners, colour)
 
     monkeypatch.setattr(rows, "boxes", spy)
     return found
@@ -56,7 +57,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[rows.Box]:
 
 @pytest.mark.parametrize("most", [1000, 20])
 def test_every_call_is_drawn_however_few_blocks_there_may_be(
-    study: Study, drawn: list[rows.Box], monkeypatch: pytest.MonkeyPatch, most: int
+    study: Study, drawn: list[Box], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr("balancer_simulator.report.charts._MOST_BLOCKS", most)
     chart = gantt(study, "fifo")
@@ -69,7 +70,7 @@ def test_every_call_is_drawn_however_few_blocks_there_may_be(
     assert not any(_overlap(*pair) for pair in combinations(drawn, 2))
 
 
-def _overlap(one: rows.Box, other: rows.Box) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     """Return whether two boxes share more than an edge; y grows downwards."""
     in_time_s = min(one[1], other[1]) - max(one[0], other[0])
     in_height = min(one[2], other[2]) - max(one[3], other[3])
@@ -103,12 +104,12 @@ def by_load(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture
-def axes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
-    """Return a list that gets the figure and the axes of every drawing of lines or rows."""
-    found: list[tuple[Any, Any]] = []
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
+    """Return a list that gets every drawing of lines or rows."""
+    found: list[Drawing] = []
 
-    def spied(draw: Callable[..., Any]) -> Callable[..., Any]:
-        def spy(*given: Any, **named: Any) -> Any:
+    def spied(draw: Callable[..., Drawing]) -> Callable[..., Drawing]:
+        def spy(*given: Any, **named: Any) -> Drawing:
             found.append(draw(*given, **named))
             return found[-1]
 
@@ -119,67 +120,71 @@ def axes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     return found
 
 
-def test_a_load_of_1_has_a_mark(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+def _words(drawing: Drawing) -> list[str]:
+    return [shape.words for shape in drawing.shapes if isinstance(shape, Text)]
+
+
+def _lines(drawing: Drawing) -> dict[str, Line]:
+    lines = [shape for shape in drawing.shapes if isinstance(shape, Line)]
+    return {entry.words: line for entry, line in zip(drawing.legend, lines, strict=True)}
+
+
+def test_a_load_of_1_has_a_mark(by_load: Study, drawings: list[Drawing]) -> None:
     curves(by_load)
-    ((drawing, ax),) = axes
-    drawing.draw_without_rendering()
-    low, high = ax.get_xlim()
-    marks = {label.get_text() for label, x in zip(ax.get_xticklabels(), ax.get_xticks(), strict=True) if low < x < high}
-    assert {"0.3", "0.5", "1"} <= marks
+    (drawing,) = drawings
+    assert {"0.3", "0.5", "1"} <= {words for _, words in drawing.x.marks(drawing.width)}
 
 
-def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+def test_what_cannot_keep_up_is_named_and_not_drawn(by_load: Study, drawings: list[Drawing]) -> None:
     assert not by_load.keeps_up("always_first")
     chart = ranking(by_load)
-    _, ax = axes.pop()
+    drawing = drawings.pop()
     others = [by_load.metric(policy, "sojourn_mean_s") for policy in ("random", "least_in_flight")]
-    assert ax.get_xlim()[1] < 2 * max(interval.high for interval in others), "it flattens the others"
-    words = [text.get_text() for text in ax.texts]
-    assert "cannot keep up" in words or "Not known: always_first" in chart.caption
+    assert drawing.x.ends[1] < 2 * max(interval.high for interval in others), "it flattens the others"
+    assert "cannot keep up" in _words(drawing) or "Not known: always_first" in chart.caption
     for chart in (tails(by_load, "sojourn"), tails(by_load, "wait"), curves(by_load), beside_best(by_load)):
         assert re.search(r"Not drawn, because they cannot keep up: .*always_first", chart.caption), chart.title
-    times, waits, *by = [{line.get_label(): line for line in ax.lines} for _, ax in axes]
+    times, waits, *by = map(_lines, drawings)
     assert set(times) == set(waits) == {"random", "least_in_flight"}
     for lines in by:  # it keeps up at the lower load
-        assert [bool(np.isfinite(y)) for y in lines["always_first"].get_ydata()] == [True, False]
-        assert all(np.isfinite(lines["random"].get_ydata()))
+        assert [bool(np.isfinite(y)) for y in lines["always_first"].ys] == [True, False]
+        assert all(np.isfinite(lines["random"].ys))
 
 
-def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+def test_if_nobody_keeps_up_all_are_drawn(by_load: Study, drawings: list[Drawing]) -> None:
     alone = replace(by_load, records={"always_first": by_load.records["always_first"]})
     assert "Not drawn" not in tails(alone, "wait").caption
-    assert {line.get_label() for _, ax in axes for line in ax.lines} == {"always_first"}
+    assert {name for drawing in drawings for name in _lines(drawing)} == {"always_first"}
 
 
 def test_one_that_is_far_behind_is_named_and_the_others_can_be_told_apart(
-    study: Study, axes: list[tuple[Any, Any]]
+    study: Study, drawings: list[Drawing]
 ) -> None:
     once = study.records["fifo"]
     far = tuple(replace(record, makespan_s=100 * (record.makespan_s or 0.0)) for record in once)
     ranking(replace(study, records={"a": once, "b": once, "far": far}))
-    ((_, ax),) = axes
-    assert ax.get_xlim()[1] < 3 * max(record.makespan_s or 0.0 for record in once)
-    assert [text.get_text() for text in ax.texts if "off the scale" in text.get_text()] == ["off the scale \u2192"]
+    (drawing,) = drawings
+    assert drawing.x.ends[1] < 3 * max(record.makespan_s or 0.0 for record in once)
+    assert [words for words in _words(drawing) if "off the scale" in words] == ["off the scale \u2192"]
 
 
-def test_what_is_too_short_has_no_dot(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+def test_what_is_too_short_has_no_dot(by_load: Study, drawings: list[Drawing]) -> None:
     short = replace(by_load, records={policy: runs[:1] for policy, runs in by_load.records.items()})
     assert short.metric("random", "sojourn_p99_s").is_refused
     chart = ranking(short, "sojourn_p99_s")
-    ((_, ax),) = axes
-    assert not any(np.isfinite(x) for line in ax.lines for x in line.get_xdata())
-    assert [text.get_text() for text in ax.texts].count("too short") >= 2
+    (drawing,) = drawings
+    assert not any(np.isfinite(x) for shape in drawing.shapes if isinstance(shape, Markers) for x in shape.xs)
+    assert _words(drawing).count("too short") >= 2
     assert "The dot is that of all observations of 3 replications" in chart.caption
 
 
-def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, axes: list[tuple[Any, Any]]) -> None:
+def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, drawings: list[Drawing]) -> None:
     beside_best(by_load)
-    ((_, ax),) = axes
+    (drawing,) = drawings
     there = by_load.at_load(0.3)
     first, second = there.ranking()[:2]
     more = there.difference(second, first, "sojourn_mean_s").mean / there.metric(first, "sojourn_mean_s").mean
-    line = next(line for line in ax.lines if line.get_label() == second)
-    assert line.get_ydata()[0] == pytest.approx(100 * more)
+    assert _lines(drawing)[second].ys[0] == pytest.approx(100 * more)
     assert more > 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from balancer import AcquireTimeout, Endpoint, EndpointError, Lease, LeaseError, Pool, PoolClosed
 from balancer.core import Core, Waiter
 from balancer.core.retry_polls import RetryPolls
-from balancer.settings.rules import HealthSettings, RetrySettings
+from balancer.settings.rules import HealthSettings, HolderSettings, RetrySettings
 from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, until
 from tests.threads.interrupts import Interrupted, interrupted_at, points
@@ -136,6 +136,24 @@ def test_an_interrupt_at_any_point_of_a_wait_leaves_nobody_in_the_queue() -> Non
         lease.release()
         other.join(10)
         assert_nothing_lost(pool, 1)
+
+
+@pytest.mark.more
+def test_an_interrupt_at_any_point_leaves_the_counts_of_holders_right() -> None:
+    """Else a holder with as many leases as it may have would never get another one."""
+    for interrupt in points(*_UNDER_THE_LOCK, least=30):
+        bounded = {"*": HolderSettings(max_leases=1, max_waiters=1)}
+        pool = Pool([Endpoint("a", capacity=2)], strategy="fifo", fairness="holder", holders=bounded)
+        where = interrupt(lambda pool=pool: _wait_behind_itself(pool))
+        counts = {(each.in_flight, each.waiting) for each in pool.stats().holders}
+        assert counts <= {(0, 0)}, f"interrupted at {where}"
+        pool.acquire(0).release()
+
+
+def _wait_behind_itself(pool: Pool) -> None:
+    """Lease as the holder without a name, which may have one lease and one waiter."""
+    with pool.lease(timeout=0), suppress(AcquireTimeout):
+        pool.acquire(timeout=0.001)
 
 
 # The lease is on its way from the pool to the hand of the call here, after the end of a function in Python. The tests

@@ -138,12 +138,12 @@ def test_limits_hosts_and_retries_are_read() -> None:
 # -- what is wrong: the exact line for each ---------------------------------------------------------
 
 _POOL = (
-    "acquire_timeout_s, ca, connect, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, token_file, "
-    "ttl_s"
+    "acquire_timeout_s, ca, connect, fairness, leak_after_s, max_waiters, options, seed, spill_after_s, strategy, "
+    "token_file, ttl_s"
 )
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"
-_KEYS = "endpoints, health, host_caps, limits, llm, pipeline, pool, quotas, retries, trace, verify"
+_KEYS = "endpoints, health, holders, host_caps, limits, llm, pipeline, pool, quotas, retries, trace, verify"
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),

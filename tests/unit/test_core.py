@@ -403,7 +403,7 @@ def test_the_queue_offers_the_oldest_claim_of_each_group_first() -> None:
     ask = [Request(labels=frozenset({label})) for label in "xy"]
     waiters = [queue.push(ask[n % 2], float(n), 100.0, 0, woken) for n in range(6)]
     served = []
-    for waiter in queue.candidates():
+    for waiter in queue.candidates(0.0):
         if waiter.request == ask[0]:  # only one kind can be served
             queue.discard(waiter)
             served.append(waiter)

@@ -271,6 +271,23 @@ def test_several_pools_are_told_apart_by_a_label() -> None:
     assert seen[at("leases_total", pool="sandboxes", endpoint="http://a/")] == 0
 
 
+def test_holders_with_fair_shares_are_told_apart_without_secrets() -> None:
+    with Pool([Endpoint("http://a/", capacity=2)], fairness="holder") as pool:
+        lease = pool.acquire(holder="http://me:c4n4ry@b/")
+        lease.used(tokens=3)
+        pool.acquire(holder="team").release()
+        seen = scraped(Collector(pool))
+        holders = {each.name: each for each in pool.stats().holders}
+    assert seen[at("holder_leases_total", holder="http://b/")] == holders["http://me:c4n4ry@b/"].leases == 1
+    assert seen[at("holder_tokens_total", holder="http://b/")] == 3
+    assert seen[at("holder_in_flight_slots", holder="http://b/")] == 1
+    assert seen[at("holder_in_flight_slots", holder="team")] == 0
+    assert seen[at("holder_waiting", holder="team")] == 0
+    assert seen[at("holder_weight", holder="team")] == 1
+    assert seen[at("holder_busy_slot_seconds_total", holder="team")] == holders["team"].busy_s
+    assert seen[at("holder_wait_seconds_total", holder="team")] == 0
+
+
 def test_health_is_not_said_where_it_is_not_watched() -> None:
     watched = scraped(Collector(Pool(["http://a/"], health=HealthSettings())))
     not_watched = scraped(Collector(Pool(["http://a/"], health=None)))
@@ -287,7 +304,9 @@ _SUFFIXES = ("_bucket", "_sum", "_count")
 
 
 def _all_there_is() -> set[str]:
-    pool = Pool(["http://a/"], quotas={"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)})
+    quotas = {"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)}
+    pool = Pool(["http://a/"], quotas=quotas, fairness="holder")
+    pool.acquire()
     return {name for name, _ in scraped(Collector(pool))}
 
 

@@ -135,7 +135,7 @@ def test_a_place_without_locks_is_used_all_the_same(place: Path, monkeypatch: py
     def no_locks(*_: object) -> None:
         raise OSError("no locks here")
 
-    monkeypatch.setattr(scratch.fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     with Scratch("balancer-", place) as folder:
         assert folder.path.is_dir()
         assert sweep(place) == []

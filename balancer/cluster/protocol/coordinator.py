@@ -250,7 +250,7 @@ class Coordinator:
         session = MemberSession(start, until_s, self._times.again_s, self._due)
         had = before.leases if before is not None else {}
         for claimed in start.held:
-            lease = had.pop(claimed.token, None) or self._leases.adopt(claimed, now)
+            lease = had.pop(claimed.token, None) or self._leases.adopt(start.who, claimed, now)
             if lease is not None and not lease.ended:
                 session.leases[claimed.token] = lease
         if before is not None:

@@ -17,6 +17,7 @@ from balancer.cluster.protocol.messages import (
     LeasesGranted,
     LeaseToken,
     LoadReported,
+    MemberId,
     RequestAmended,
     RequestCancelled,
     RequestRefused,
@@ -25,8 +26,9 @@ from balancer.cluster.protocol.messages import (
 )
 from balancer.cluster.protocol.session import MemberSession, QueuedAcquire
 from balancer.core import Core, Waiter
-from balancer.endpoint import Lease, Outcome
+from balancer.endpoint import Lease, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError, TooManyWaiters
+from balancer.strategy import Request
 
 __all__ = ["GrantQueue", "GrantedLeases"]
 
@@ -103,7 +105,7 @@ class GrantQueue:
         waiter = queued.waiter
         if waiter is not None:
             with suppress(BalancerError):  # no endpoint could serve it: it waits as before
-                self.settle(lambda: self._core.amend(waiter, word.request, now), now)
+                self.settle(lambda: self._core.amend(waiter, self._named(session, word.request), now), now)
 
     def withdraw_all(self, session: MemberSession, now: float) -> None:
         """Cancel all requests of a member."""
@@ -171,7 +173,7 @@ class GrantQueue:
             self._answer_waiter(waiter, now)
 
     def _submit(self, queued: QueuedAcquire, now: float) -> None:
-        request = queued.ask.request
+        request = self._named(queued.session, queued.ask.request)
         try:
             lease = self._core.acquire(request, now)
             if lease is None:
@@ -191,6 +193,12 @@ class GrantQueue:
         else:
             self._grant(queued, lease, now)
 
+    def _named(self, session: MemberSession, request: Request) -> Request:
+        """Return the request, with the member as its holder if it names none and holders have fair shares."""
+        if self._core.shares is None or (request.terms is not None and request.terms.holder):
+            return request
+        return replace(request, terms=_held_by(session.member, request.terms))
+
     def _mind(self, queued: QueuedAcquire) -> None:
         """Time it out at its deadline. The heap has at most twice as many entries as callers wait, and a few more."""
         if len(self._deadlines) >= self._sweep_at:
@@ -208,7 +216,7 @@ class GrantQueue:
         most = min(ask.block, self.block) if ask.block > 1 else 1
         while len(granted) < most and not self._core.waiting:
             try:
-                further = self._core.acquire(ask.request, now)
+                further = self._core.acquire(self._named(session, ask.request), now)
             except Exception:
                 self._recover(now)
                 break
@@ -310,11 +318,12 @@ class GrantedLeases:
         for token in list(session.leases):
             self._release(session, token, _IGNORED, now)
 
-    def adopt(self, claimed: ClaimedLease, now: float) -> Lease | None:
+    def adopt(self, member: MemberId, claimed: ClaimedLease, now: float) -> Lease | None:
         """Add a lease of an earlier epoch to the ledger, once, and only before other leases are granted."""
         if self._queue.is_open or claimed.token.epoch >= self._epoch or claimed.token in self._adopted:
             return None
-        lease = self._core.adopt(claimed.endpoint, claimed.slots, claimed.terms, claimed.tokens, now)
+        terms = claimed.terms if self._core.shares is None else _held_by(member, claimed.terms)
+        lease = self._core.adopt(claimed.endpoint, claimed.slots, terms, claimed.tokens, now)
         if lease is not None:
             lease.granted_s = now - max(0.0, claimed.held_s)
             self._adopted.add(claimed.token)
@@ -324,6 +333,11 @@ class GrantedLeases:
         lease = session.leases.pop(token)
         with suppress(LeaseError):  # it was ended by its id
             self._queue.settle(lambda: self._core.release(lease, outcome, now), now)
+
+
+def _held_by(member: MemberId, terms: LeaseTerms | None) -> LeaseTerms:
+    """Return the terms, with the member as the holder if they name none."""
+    return terms if terms is not None and terms.holder else replace(terms or LeaseTerms(), holder=member.name)
 
 
 def _refuse(queued: QueuedAcquire, error: BalancerError) -> None:

@@ -477,7 +477,7 @@ class ClusterMember:
 
     def _serve_from_idle(self, now: float) -> Served:
         served: list[Waiter] = []
-        for waiter in self._callers.candidates():
+        for waiter in self._callers.candidates(now):
             held = self._leases.idle.take(waiter.request) if is_interchangeable(waiter.request) else None
             if held is not None:
                 waiter.lease = self._leases.lend(held, waiter.request, now, now - waiter.since_s)

@@ -405,9 +405,9 @@ class CallerQueue:
         """Return all waiters."""
         return list(self._waiters)
 
-    def candidates(self) -> Iterator[Waiter]:
+    def candidates(self, now: float) -> Iterator[Waiter]:
         """Yield the next waiters, one of each kind, as `WaitQueue.candidates` does."""
-        return iter(self._waiters.candidates())
+        return iter(self._waiters.candidates(now))
 
     def request(self, number: int, block: int, now: float) -> LeaseRequested:
         """Return the request to the coordinator for this number, with the time left; for a block if possible."""

@@ -4,13 +4,16 @@ Python's `time.monotonic` stops during a suspend. A member that wakes up would t
 given to others. Works on Linux; elsewhere it is Python's clock.
 """
 
+import sys
 import time
 
 __all__ = ["clock"]
 
-_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+if sys.platform == "linux":
 
+    def clock() -> float:
+        """Return the time in seconds; it never goes back."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-def clock() -> float:
-    """Return the time in seconds; it never goes back."""
-    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+else:
+    clock = time.monotonic

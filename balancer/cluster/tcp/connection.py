@@ -42,8 +42,8 @@ _NO_WORD: Final = (
     "it closed the connection without an answer; if it has TLS, connect to balancers://; give the port that "
     "`balancer serve` printed, not the port of its page"
 )
-_IN, _OUT = select.POLLIN, select.POLLOUT  # those of epoll are the same
-_CALLERS_READ: Final = hasattr(select, "epoll")  # a `poll` that runs cannot be told to leave out a socket
+_IN, _OUT = 1, 4  # POLLIN and POLLOUT, and those of epoll
+_CALLERS_READ: Final = sys.platform == "linux"  # by epoll: a `poll` that runs cannot be told to leave out a socket
 
 
 # What a thread has connected to, with its token, or why not; None: it is not waited for. Whoever sets it first, wins.
@@ -79,6 +79,41 @@ class ConnectionCallbacks(Protocol):
     def out(self, again: bool) -> tuple[list[FromMember], float]:
         """Return the messages to send, and when something is due, by `clock`. `again`: the connection is new."""
         ...
+
+
+class SelectPoll:
+    """What `select.poll` does, by `select.select`, for Windows. Files are sockets."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[int, int] = {}
+
+    def register(self, file: int, events: int) -> None:
+        self._wanted[file] = events
+
+    modify = register
+
+    def unregister(self, file: int) -> None:
+        del self._wanted[file]
+
+    def poll(self, timeout_ms: float | None = None) -> list[tuple[int, int]]:
+        """Return each file that is ready, with its events."""
+        wanted = self._wanted
+        reads = [file for file, events in wanted.items() if events & _IN]
+        writes = [file for file, events in wanted.items() if events & _OUT]
+        left_s = None if timeout_ms is None else timeout_ms / 1000
+        readable, writable, _ = select.select(reads, writes, (), left_s)
+        return [(file, _IN * (file in readable) | _OUT * (file in writable)) for file in {*readable, *writable}]
+
+    def close(self) -> None:
+        self._wanted.clear()
+
+
+def _new_poll(*, by_thread: bool = False) -> Any:
+    if sys.platform == "linux" and by_thread:
+        return select.epoll()
+    if sys.platform != "win32":
+        return select.poll()
+    return SelectPoll()
 
 
 class _Waker:
@@ -145,9 +180,9 @@ class MemberConnection:
         self._promised: object = None  # the event loop that sends at the end of its turn
         self._due_s, self._wakes_s = -inf, -inf  # when something is due, and when the thread wakes
         self._waker, self._nudge = _Waker(), _Waker()  # of the thread, and of the caller who reads
-        self._poll: Any = select.epoll() if _CALLERS_READ else select.poll()  # of the thread
+        self._poll: Any = _new_poll(by_thread=True)  # of the thread
         self._poll.register(self._waker.fileno(), _IN)
-        self._callers_poll = select.poll()
+        self._callers_poll: Any = _new_poll()
         self._callers_poll.register(self._nudge.fileno(), _IN)
         self._gate: CallerGate | None = None  # of the caller who reads
         self._ending = threading.Event()

@@ -18,7 +18,7 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from balancer.errors import BalancerError
@@ -138,6 +138,7 @@ def build_app(
             Route("/state", answers.state),
             Route("/events", answers.events),
             Route("/metrics", answers.metrics),
+            Route("/healthz", answers.alive),
             *(Route(f"/{button}", partial(answers.press, act), methods=["POST"]) for button, act in buttons.items()),
         ],
         middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
@@ -172,6 +173,9 @@ class _Answers:
     async def events(self, _: Request) -> Response:
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(self._feed.follow(), media_type="text/event-stream", headers=headers)
+
+    async def alive(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
         if self._scrape is None:

@@ -216,6 +216,8 @@ function others() {
     for (const [, each] of news) { const li = put(list, "li"); put(li, "time"); put(li, "span", (each.endpoint ? short(each.endpoint) + ": " : "") + each.said); li.dataset.at = each.at_s; }
   }
   for (const li of list.children) if (li.dataset.at) say(li.firstChild, span(Math.max(0, at - li.dataset.at)) + " ago");
+  $("fair").hidden = !rows("shares").size;
+  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   const share = (used, most) => most == null ? number(used) : `${number(used)} of ${number(most)}`;
   lines("quotas", [...rows("quotas")].map(([row, q]) => [row, [[q.name], [share(q.requests, q.requests_per_min), "n"], [share(q.tokens, q.tokens_per_min), "n"]]]));

@@ -205,6 +205,7 @@ class PoolTables:
                 "endpoints": self._of_endpoints(seen),
                 "quotas": self._of_quotas(seen),
                 "holders": self._of_holders(seen),
+                "shares": self._of_shares(seen),
                 "news": self._news.rows(),
             }
             if self._extra is not None:
@@ -280,6 +281,25 @@ class PoolTables:
                 "tokens_per_min": each.tokens_per_min,
             }
             for number, each in enumerate(seen.stats.quotas)
+        }
+
+    def _of_shares(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        """Return a row for each holder with a fair share, of those with the most slot-seconds."""
+        most = sorted(seen.stats.holders, key=lambda each: -each.busy_s)[:_MOST_HOLDERS]
+        return {
+            str(number): {
+                "name": self._names.plain(each.name) or _NOBODY,
+                "weight": each.weight,
+                "slots": each.in_flight,
+                "waiting": each.waiting,
+                "leases": each.leases,
+                "tokens": each.tokens,
+                "busy_s": round(each.busy_s, 2),
+                "share": round(each.share, 4),
+                "wait_p50_s": _short(each.wait_s.p50),
+                "wait_p99_s": _short(each.wait_s.p99),
+            }
+            for number, each in enumerate(most)
         }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from balancer.pipeline.report.charts import draw_charts
 from balancer.pipeline.report.document import report_document
 from balancer.pipeline.report.headline import nothing_judged
 from balancer.pipeline.report.summary import print_summary
@@ -21,16 +22,15 @@ def write_report(result: RunResult, folder: Path) -> Path:
     Raises:
         OSError: `folder` cannot be created or written.
     """
-    # Imported here: matplotlib needs half a second, and most commands write no report.
-    from balancer.pipeline.report.charts import draw_charts
-
     put_text(folder / "summary.json", json_text(result.summary()))
     return put_text(folder / "report.html", page(result, draw_charts(result)))
 
 
 def page(result: RunResult, charts: Sequence[Chart]) -> str:
     """Return the page as text. It needs no other files, so it can be mailed and printed."""
-    from balancer.reporting import html  # imported here: the template engine is slow to load too
+    from balancer.reporting import (
+        html,
+    )  # imported here: the template engine is slow to load
 
     styles = Path(__file__).with_name("verdicts.css").read_text(encoding="utf-8")
     return html.page(report_document(result, charts), styles=styles)

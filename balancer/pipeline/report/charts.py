@@ -15,10 +15,9 @@ from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunRe
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
+from balancer.reporting.drawing import Box, to_svg
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.rows import heat_map
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
-from balancer.reporting.style import legend, to_svg
 from balancer.reporting.words import percent, seconds, shorten
 
 __all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
@@ -96,41 +95,40 @@ def _rounds(scores: Sequence[RoundScores]) -> Chart:
                 [100 * rate.high for _, rate in known],
             )
         )
-    drawing, ax = line_chart(lines, xlabel="", ylabel="%", width_in=style.HALF_IN, height_in=2.4)
-    ax.set_xticks([each.rounds for each in scores], [moment(each.rounds) for each in scores], **style.LETTERS)
-    ax.set_ylim(-3, 103)
+    drawing = line_chart(lines, xlabel="", ylabel="%", width=style.HALF, height=130.0)
+    drawing.x.named = [(each.rounds, moment(each.rounds)) for each in scores]
+    drawing.y.ends = (-3, 103)
     caption = "All problems together. A vertical line is the 95% interval, if other problems were drawn."
-    return Chart("Round by round", caption, to_svg(drawing, "rounds"), wide=False)
+    return Chart("Round by round", caption, to_svg(drawing), wide=False)
 
 
 def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     shown = sorted(problems, key=lambda p: len(p.killed) / len(p.wrong_judged))[:MOST_ROWS]
     labels = [shorten(p.id, _LABEL) for p in shown]
-    drawing, ax = rows.rows(labels, width_in=style.WIDE_IN, xlabel="wrong submissions killed (%)")
+    drawing = rows.rows(labels, width=style.WIDE, xlabel="wrong submissions killed (%)")
+    drawing.x.ends = (0, 100)
     before = [100 * len(p.killed_before) / len(p.wrong_judged) for p in shown]
     after = [100 * len(p.killed) / len(p.wrong_judged) for p in shown]
     bars = [(low, high, row - 0.09, row + 0.09) for row, (low, high) in enumerate(zip(before, after, strict=True))]
-    rows.boxes(ax, bars, style.ORANGE)
-    rows.dots(ax, after)
-    rows.dots(ax, before, hollow=True)
+    rows.boxes(drawing, bars, style.ORANGE)
+    rows.dots(drawing, after)
+    rows.dots(drawing, before, hollow=True)
     for row, p in enumerate(shown):
         words = f"{len(p.killed_before)} \u2192 {len(p.killed)} of {len(p.wrong_judged)}"
-        rows.remark(ax, 1.03, row, words, beside=True)
-    ax.set_xlim(0, 100)
-    entries = (
+        rows.beside(drawing, row, words)
+    drawing.legend = (
         rows.dot_entry("before: the problem's own data", hollow=True),
         rows.dot_entry("after: with generated cases"),
     )
-    legend(drawing, entries)
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     if all_problems > len(problems) and not more:
         more = f" Shown are {len(shown)} of {all_problems}."
     caption = f"For each problem with judged wrong submissions, the weakest first. Further right is better.{more}"
-    return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing, "killed"))
+    return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing))
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:
-    drawing, _ = heat_map(
+    drawing = rows.heat_map(
         [line.label(_LABEL) for line in lines],
         [
             [min(1.0, one_in * level) for level in busy_levels(line.spans, when, _BINS, capacity=line.capacity)]
@@ -139,31 +137,30 @@ def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one
         ends=(0.0, when.length_s),
         xlabel=_TIME,
         label="share of its slots in use",
-        width_in=style.WIDE_IN,
-        nothing="none",
+        nothing="no lease",
     )
-    caption = f"Over {_BINS} equal parts of the makespan. Grey: no lease.{left_out}"
-    return Chart("Utilisation over time", caption, to_svg(drawing, "heat"))
+    caption = f"Over {_BINS} equal parts of the makespan.{left_out}"
+    return Chart("Utilisation over time", caption, to_svg(drawing))
 
 
 def _leases(lines: Sequence[EndpointLine], when: Window, left_out: str) -> Chart:
     labels = [line.label(_LABEL) for line in lines]
     most_slots = max(line.capacity for line in lines)
-    drawing, ax = rows.slot_rows(labels, slots=most_slots, length=when.length_s, xlabel=_TIME)
+    drawing = rows.slot_rows(labels, slots=most_slots, length=when.length_s, xlabel=_TIME)
     for colour, bars in _bars(lines, when).items():
-        rows.boxes(ax, bars, colour)
+        rows.boxes(drawing, bars, colour)
     names = [*_STAGES.values(), ("failed or overloaded", style.INK)]
-    legend(drawing, [rows.swatch(words, colour) for words, colour in names])
+    drawing.legend = [rows.swatch(words, colour) for words, colour in names]
     total = sum(len(line.spans) for line in lines)
     thinned = f" Drawn are the {MOST_SPANS} longest of {total} leases." if total > MOST_SPANS else ""
     caption = f"A bar is a lease, a line is a slot.{thinned}{left_out}"
-    return Chart("Leases", caption, to_svg(drawing, "leases"))
+    return Chart("Leases", caption, to_svg(drawing))
 
 
-def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[rows.Box]]:
+def _bars(lines: Sequence[EndpointLine], when: Window) -> dict[str, list[Box]]:
     """Return the bars of the longest leases, by colour."""
     kept = {id(span) for span in longest([span for line in lines for span in line.spans], MOST_SPANS)}
-    found: defaultdict[str, list[rows.Box]] = defaultdict(list)
+    found: defaultdict[str, list[Box]] = defaultdict(list)
     for row, line in enumerate(lines):
         placed = lanes(line.spans, tolerance_s=when.length_s / 1000)
         height = 0.86 / max([line.capacity, *(lane + 1 for lane, _ in placed)])
@@ -181,18 +178,18 @@ def _shares(lines: Sequence[EndpointLine], left_out: str) -> Chart:
     shares = [line.share for line in lines]
     drawing = rows.share_bars(labels, shares, [line.due for line in lines], xlabel="share of all leases")
     caption = f"From {percent(min(shares), digits=1)} to {percent(max(shares), digits=1)}.{left_out}"
-    return Chart("Share of leases against weight", caption, to_svg(drawing, "shares"), wide=False)
+    return Chart("Share of leases against weight", caption, to_svg(drawing), wide=False)
 
 
 def _waits(waits: WaitStats) -> Chart:
     values_s = {field.name: float(getattr(waits, field.name)) for field in fields(waits)}
     scale, unit = (1.0, "s") if waits.max >= 1 else (1000.0, "ms")
-    drawing, ax = rows.rows(list(values_s), width_in=style.HALF_IN, xlabel=f"wait for a lease ({unit})")
-    rows.boxes(ax, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], style.SKY)
+    drawing = rows.rows(list(values_s), width=style.HALF, xlabel=f"wait for a lease ({unit})")
+    rows.boxes(drawing, [(0, scale * s, row - 0.3, row + 0.3) for row, s in enumerate(values_s.values())], style.SKY)
     for row, value_s in enumerate(values_s.values()):
-        rows.remark(ax, scale * (value_s + 0.015 * waits.max), row, seconds(value_s))
-    ax.set_xlim(0, 1.3 * scale * waits.max)
-    return Chart("Waits", "Over all granted leases.", to_svg(drawing, "waits"), wide=False)
+        rows.remark(drawing, scale * value_s, row, seconds(value_s))
+    drawing.x.ends = (0, 1.3 * scale * waits.max)
+    return Chart("Waits", "Over all granted leases.", to_svg(drawing), wide=False)
 
 
 _MOST_GENERATORS = 5  # with their own line
@@ -212,21 +209,21 @@ def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
     lines = [_steps("all", kills, end_s)]
     if len(by) > 1:
         lines += [_steps(name, [kill for kill in kills if _by(kill) == name], end_s) for name in shown]
-    drawing, ax = line_chart(
+    drawing = line_chart(
         lines,
         xlabel="time at work on the problem (s)",
         ylabel="wrong submissions killed",
-        width_in=style.WIDE_IN,
-        height_in=2.6,
+        width=style.WIDE,
+        height=150.0,
         xscale="log",
     )
-    ax.set_ylim(bottom=0)
+    drawing.y.ends = (0, drawing.y.ends[1])
     left_out = f" Shown are the {_MOST_GENERATORS} of {len(by)} that killed most." if len(by) > _MOST_GENERATORS else ""
     caption = (
         "All problems together, each from its own beginning. A kill belongs to the generator of the first case that "
         f"rejects the submission.{left_out}"
     )
-    return Chart("Kills over time", caption, to_svg(drawing, "course"))
+    return Chart("Kills over time", caption, to_svg(drawing))
 
 
 def _by(kill: FirstKill) -> str:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -35,6 +35,7 @@ _FIRST, _LEAST = 8, 4  # inputs between two looks at the clock: the first time, 
 _HALF = 2  # the next look is after at most 1/2 of the time left
 Item = TypeVar("Item")
 
+_MOST_THREADS = 512  # a thread of `in_threads` may call it again
 _MOST_BYTES = 4096  # longer outputs are not kept, to save memory
 
 
@@ -122,6 +123,7 @@ class Sample:
     """One problem with its settings, the runner and the store.
 
     `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
+    `threads`: for `in_threads`; whoever makes the sample ends them.
     """
 
     problem: Problem
@@ -136,9 +138,11 @@ class Sample:
     validators: Validators = field(init=False)
     checker_trial: CheckerTrial = field(init=False)
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
+    threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
+        object.__setattr__(self, "threads", ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=self.problem.id))
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
         named_s, settings = self.problem.time_limit_s, self.settings
         cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
@@ -166,7 +170,10 @@ class Sample:
         return [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised."""
+        """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.
+
+        The caller is one of the workers. So it goes on, also where no thread is free.
+        """
         left = deque(items)
         errors: list[BaseException] = []
 
@@ -181,13 +188,9 @@ class Sample:
                 except BaseException as error:
                     errors.append(error)
 
-        workers = min(workers, len(left))
-        if workers < 2:  # a thread would cost more than it saves
-            work()
-        else:
-            with ThreadPoolExecutor(workers, thread_name_prefix=self.problem.id) as threads:
-                for _ in range(workers):
-                    threads.submit(work)
+        others = [self.threads.submit(work) for _ in range(min(workers, len(left)) - 1)]
+        work()
+        wait([each for each in others if not each.cancel()])
         if errors:
             raise errors[0]
 

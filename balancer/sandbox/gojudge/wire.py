@@ -14,7 +14,6 @@ Pure. An answer that does not fit the models is malformed. Times are nanoseconds
 | Internal Error | the endpoint failed | the endpoint failed |
 """
 
-import signal
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -22,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from balancer.errors import EndpointOverloaded
 from balancer.program import Execution, Limits, Status
-from balancer.sandbox.http.answers import AnswerContext
+from balancer.sandbox.http.answers import AnswerContext, ServerSignal
 from balancer.sandbox.http.builds import PROGRAM, Build
 from balancer.sandbox.languages.memory import died_of_memory_limit
 
@@ -318,7 +317,7 @@ def refusal_of_result(result: Result, context: AnswerContext) -> Execution | Non
         raise EndpointOverloaded(late, endpoint=context.endpoint)
     if result.status is not GoJudgeStatus.FILE_ERROR or not unmade:
         _check(result, context)
-    if result.status is GoJudgeStatus.SIGNALLED and result.exitStatus == signal.SIGKILL:
+    if result.status is GoJudgeStatus.SIGNALLED and result.exitStatus == ServerSignal.SIGKILL:
         raise context.failed("the compiler was killed from outside; is the machine out of memory?")
     if result.status is GoJudgeStatus.ACCEPTED:
         raise context.failed("the answer contradicts itself: the compiler succeeded, but its file is missing")
@@ -334,7 +333,7 @@ def _check(result: Result, context: AnswerContext) -> None:
 
 def _exit_code(result: Result) -> int:
     if result.status is GoJudgeStatus.SYSCALL:
-        return -signal.SIGSYS
+        return -ServerSignal.SIGSYS
     return -result.exitStatus if result.status is GoJudgeStatus.SIGNALLED else result.exitStatus
 
 

@@ -5,15 +5,15 @@ can forge the words that are searched for, but only to its own cost: it is not j
 """
 
 import re
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from balancer.errors import CannotTell, EndpointError
 from balancer.program import Execution, Limits, Status
 from balancer.sandbox.languages.memory import died_of_memory_limit
 
-__all__ = ["AnswerContext", "RunReport", "execution_of_report"]
+__all__ = ["AnswerContext", "RunReport", "ServerSignal", "execution_of_report"]
 
 _REASON_CHARS = 200
 _COMPILER_BYTES = 2**14  # of a compiler's messages
@@ -28,6 +28,15 @@ _UNFIT = re.compile(
 _SHELL_SIGNAL = 128
 _MOST_SIGNAL = 31  # the last signal with a meaning
 _FULL = 0.95  # share of its memory: above it, a program that the kernel killed was out of memory
+
+
+class ServerSignal(IntEnum):
+    """Numbers of signals on Linux, where servers run programs. This process may run elsewhere."""
+
+    SIGKILL = 9
+    SIGXCPU = 24
+    SIGXFSZ = 25
+    SIGSYS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +151,10 @@ def _status(report: RunReport, code: int | None, context: AnswerContext, memory_
     limits = context.limits
     if report.truncated or max(len(report.stdout), len(report.stderr)) > limits.output_bytes:
         return Status.OUTPUT_LIMIT
-    if report.timed_out or code == -signal.SIGXCPU or (report.cpu_s or 0.0) >= limits.cpu_s:
+    if report.timed_out or code == -ServerSignal.SIGXCPU or (report.cpu_s or 0.0) >= limits.cpu_s:
         return Status.TIME_LIMIT
     full = report.memory_bytes is not None and report.memory_bytes >= _FULL * memory_bytes
-    if full and code == -signal.SIGKILL:
+    if full and code == -ServerSignal.SIGKILL:
         return Status.MEMORY_LIMIT
     if code and died_of_memory_limit(context.language, code, report.stderr):
         return Status.MEMORY_LIMIT
@@ -180,6 +189,6 @@ def _doubt_of_death(report: RunReport, execution: Execution) -> str:
         return ""
     if execution.exit_code is None:
         return "it has neither an exit code nor a signal"
-    if execution.exit_code == -signal.SIGKILL:
+    if execution.exit_code == -ServerSignal.SIGKILL:
         return "it was killed, but not by its limits of time or memory; is the machine out of memory?"
     return _unfit_compiler(report.stderr) if execution.exit_code in (126, 127) else ""

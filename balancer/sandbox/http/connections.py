@@ -213,7 +213,7 @@ def _send(connection: socket.socket, request: bytes, left_s: _Left) -> None:
 
 
 def _is_readable(connection: socket.socket) -> bool:
-    if hasattr(select, "poll"):
+    if sys.platform != "win32":  # `select` takes no socket whose number is above 1023, but on Windows
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         return bool(poll.poll(0))

@@ -21,7 +21,6 @@ import io
 import math
 import re
 import shlex
-import signal
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ from enum import IntEnum
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from balancer.program import Execution, Limits
-from balancer.sandbox.http.answers import AnswerContext, RunReport, execution_of_report
+from balancer.sandbox.http.answers import AnswerContext, RunReport, ServerSignal, execution_of_report
 from balancer.sandbox.http.builds import Build, newest
 
 __all__ = [
@@ -354,7 +353,7 @@ def execution_of_answer(answer: SubmissionAnswer, request: Judge0Request, contex
     stdout = text_of(answer.stdout, context)
     most = request.body.max_file_size * _KILO
     killed = answer.exit_signal or None
-    if signal.SIGXFSZ in (killed, (answer.exit_code or 0) - 128) and len(stdout) < most:
+    if ServerSignal.SIGXFSZ in (killed, (answer.exit_code or 0) - 128) and len(stdout) < most:
         raise context.cannot_tell(f"cannot tell how the program ended: it wrote more than {most} bytes")
     report = RunReport(
         stdout=stdout,

@@ -1,6 +1,7 @@
 """Settings of a sandbox server: its limits, with their defaults."""
 
 import os
+import sys
 from dataclasses import dataclass, field, fields
 
 __all__ = ["LARGEST_OUTPUT_BYTES", "LARGE_BODY_BYTES", "ServerSettings"]
@@ -13,7 +14,9 @@ LARGE_BODY_BYTES = 4 * 2**20
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

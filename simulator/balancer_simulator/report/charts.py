@@ -1,25 +1,19 @@
 """Charts of a study: ranking, curves, tails, utilisation, schedules, shares.
 
 If there is too much to show, a chart leaves something out and its caption says so. A policy that cannot keep up is
-named and not drawn: its times depend on the horizon, and beside them the others could not be told apart. Importing this
-module imports matplotlib.
+named and not drawn: its times depend on the horizon, and beside them the others could not be told apart.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
-from zlib import crc32
-
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
-from balancer.reporting.lines import MOST_LINES, ChartLine, Scale, line_chart
-from balancer.reporting.rows import heat_map
+from balancer.reporting.drawing import Box, Drawing, to_svg
+from balancer.reporting.lines import MOST_LINES, ChartLine, Kind, line_chart
 from balancer.reporting.schedule import TimeBlock, blocks, lanes
-from balancer.reporting.style import legend, to_svg
 from balancer.reporting.words import percent, seconds, shorten
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.run.record import CallSpan, Record
@@ -76,8 +70,8 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     figure = figure_of(name)
     policies = [policy for policy in ranking if name in study.metrics(policy)]
     found = [study.metric(policy, name) for policy in policies]
-    drawing, ax = rows.rows(
-        [shorten(policy, _LONG_LABEL) for policy in policies], width_in=style.WIDE_IN, xlabel=_axis(name), row_in=0.24
+    drawing = rows.rows(
+        [shorten(policy, _LONG_LABEL) for policy in policies], width=style.WIDE, xlabel=_axis(name), row=20.0
     )
     drawn = _drawn(study, policies)
     known = {n: i for n, i in enumerate(found) if policies[n] in drawn and not i.is_refused}
@@ -85,14 +79,14 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     inside = {n: i for n, i in known.items() if i.mean <= near}
     end = 1.25 * max([1e-9, *(i.mean for i in inside.values())])
     end = max([end, *(1.05 * _high(i) for i in inside.values() if _high(i) <= 2 * end)])
-    ax.set_xlim(0, end)
-    rows.boxes(ax, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], style.SKY)
-    rows.dots(ax, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
+    drawing.x.ends = (0, end)
+    rows.boxes(drawing, [(_low(i), min(_high(i), end), n - 0.12, n + 0.12) for n, i in inside.items()], style.SKY)
+    rows.dots(drawing, [inside[n].mean if n in inside else math.nan for n in range(len(found))])
     for row, (policy, interval) in enumerate(zip(policies, found, strict=True)):
-        rows.remark(ax, 1.02, row, worded(interval, figure.unit), beside=True)
+        rows.beside(drawing, row, worded(interval, figure.unit))
         if row not in inside and not interval.is_refused:
             far = "cannot keep up" if policy not in drawn else "off the scale \N{RIGHTWARDS ARROW}"
-            rows.remark(ax, 0.99, row, far, beside=True, to_the_left=True)
+            rows.inside(drawing, row, far)
     dot = "that of all observations of" if name in QUANTILES else "the mean over"
     caption = (
         f"{figure.meaning[0].upper()}{figure.meaning[1:]}. The dot is {dot} {study.scenario.replications} "
@@ -101,7 +95,7 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     )
     if without := [policy for policy in ranking if policy not in policies]:
         caption += f" Not known: {', '.join(without)}."
-    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing, _ids("rank", study, name)))
+    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing))
 
 
 def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
@@ -114,19 +108,17 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
             ChartLine(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found])
         )
     lines = [line for line in lines if any(map(math.isfinite, line.ys))]
-    scale: Scale = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
-    drawing, ax = line_chart(
-        lines, xlabel=_BY_LOAD, ylabel=_axis(name), width_in=style.WIDE_IN, yscale=scale,
-    )  # fmt: skip
-    _dress_loads(ax, loads)
+    scale: Kind = "log" if _is_wide([y for line in lines for y in line.ys]) else "linear"
+    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel=_axis(name), width=style.WIDE, yscale=scale)
+    _dress_loads(drawing, loads)
     most = max((y for line in lines for y in line.ys if math.isfinite(y)), default=1.0)
     if scale == "linear":  # the means fill the picture, not the intervals
-        ax.set_ylim(0.0, min(ax.get_ylim()[1], 1.3 * most))
+        drawing.y.ends = (0.0, min(drawing.y.ends[1], 1.3 * most))
     caption = (
         f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_ends_of(study)}"
         f"{_left_out(study)}"
     )
-    return Chart("Time by load", caption, to_svg(drawing, _ids("curve", study, name)))
+    return Chart("Time by load", caption, to_svg(drawing))
 
 
 def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
@@ -150,17 +142,17 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
         for policy, line in found.items()
         if any(math.isfinite(i.mean) for i in line)
     ]
-    drawing, ax = line_chart(lines, xlabel=_BY_LOAD, ylabel="more than the best (%)", width_in=style.WIDE_IN)
-    _dress_loads(ax, loads)
+    drawing = line_chart(lines, xlabel=_BY_LOAD, ylabel="more than the best (%)", width=style.WIDE)
+    _dress_loads(drawing, loads)
     far = _near([max(y for y in line.ys if math.isfinite(y)) for line in lines], times=_FAR_LINES)
     most = max((y for line in lines for y in line.ys if math.isfinite(y) and y <= far), default=1.0)
-    ax.set_ylim(-0.04 * most, 1.15 * most or 1.0)
+    drawing.y.ends = (-0.04 * most, 1.15 * most or 1.0)
     heading = figure_of(name).heading
     caption = (
         f"By {heading}: 0 is the best policy at that load, 20 has 20% more. Differences are paired. The lines at the "
         f"marks are their 95% intervals, cut at the edge of the picture.{_ends_of(study)}{_left_out(study)}"
     )
-    return Chart(f"Compared with the best, by load: {heading}", caption, to_svg(drawing, _ids("beside", study, name)))
+    return Chart(f"Compared with the best, by load: {heading}", caption, to_svg(drawing))
 
 
 def _at(study: Study, policy: str, name: str) -> Interval:
@@ -179,9 +171,9 @@ def _ends_of(study: Study) -> str:
     return f" Not drawn, because they cannot keep up: {named}." if named else ""
 
 
-def _dress_loads(ax: Axes, loads: Sequence[float]) -> None:
-    ax.set_xlim(min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
-    ax.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10]))
+def _dress_loads(drawing: Drawing, loads: Sequence[float]) -> None:
+    drawing.x.ends = (min(loads) - _LOAD_ROOM, max(1.0, *loads) + _LOAD_ROOM)  # 1: where all slots are in use
+    drawing.x.most = 10
 
 
 def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: str, title: str = "") -> Chart:
@@ -192,23 +184,22 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
             strokes.
         name: of the figure.
         xlabel: the changed value, with its unit.
-        title: default: the figure, by `xlabel`. It must differ from that of other trends on the page, as their ids do.
+        title: default: the figure, by `xlabel`.
     """
     figure = figure_of(name)
     means = [interval.mean for line in lines.values() for interval in line.values()]
     hours = figure.unit == "s" and max(means) >= 9999.5  # as `worded` has it
     scale = 1 / 3600 if hours else 1.0
-    drawing, ax = line_chart(
+    drawing = line_chart(
         [_line_of(words, line, scale) for words, line in lines.items()],
         xlabel=xlabel,
         ylabel=f"{figure.heading} (h)" if hours else _axis(name),
-        width_in=style.WIDE_IN,
+        width=style.WIDE,
     )
-    if all(float(x).is_integer() for line in lines.values() for x in line):
-        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))  # there is no half a host
+    drawing.x.whole = all(float(x).is_integer() for line in lines.values() for x in line)  # there is no half a host
     caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; {_STROKES}"
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
-    return Chart(title, caption, to_svg(drawing, f"trend{crc32(title.encode()):x}"))
+    return Chart(title, caption, to_svg(drawing))
 
 
 def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartLine:
@@ -227,7 +218,7 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
         policy: CensoredHistogram.merged(getattr(record, which) for record in study.records[policy]) for policy in shown
     }
     longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
-    scale: Scale = "log" if _is_wide(longest_s) else "linear"
+    scale: Kind = "log" if _is_wide(longest_s) else "linear"
     lines = [
         ChartLine(policy, *_tail(tally, up_to_s=math.inf if scale == "log" else max(longest_s)))
         for policy, tally in list(tallies.items())[:MOST_LINES]
@@ -235,15 +226,15 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     ]
     words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
     title, verb = words[which]
-    drawing, _ = line_chart(
-        lines, xlabel="time (s)", ylabel=f"share that {verb}", width_in=style.WIDE_IN, xscale=scale, yscale="log"
+    drawing = line_chart(
+        lines, xlabel="time (s)", ylabel=f"share that {verb}", width=style.WIDE, xscale=scale, yscale="log"
     )
     caption = (
         f"How likely it is that a request {verb} than the time below. Further left and down is better. "
         f"All {study.scenario.replications} replications together, without the rarest 0.1%."
         f"{_not_drawn(study, shown)}{_left_out(study)}"
     )
-    return Chart(f"{title}: the tail", caption, to_svg(drawing, _ids("tail", study, which)))
+    return Chart(f"{title}: the tail", caption, to_svg(drawing))
 
 
 def utilisation(study: Study, policy: str) -> Chart:
@@ -252,22 +243,18 @@ def utilisation(study: Study, policy: str) -> Chart:
     timeline = record.timeline
     shown = min(len(timeline.urls), _MOST_ROWS)
     end_s = float(timeline.edges_s[-1])
-    drawing, _ = heat_map(
+    drawing = rows.heat_map(
         [shorten(url, _LABEL) for url in timeline.urls[:shown]],
         timeline.utilisation[:shown].tolist(),
         ends=(0.0, end_s),
         xlabel=_TIME,
         label="share of its slots in use",
-        width_in=style.WIDE_IN,
-        nothing="none",
+        nothing="no slot in use (idle, down or not in the pool)",
     )
-    caption = (
-        f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time; "
-        "grey: no slot in use (idle, down or not in the pool)."
-    )
+    caption = f"In the first replication, over {timeline.utilisation.shape[1]} equal parts of the time."
     if shown < len(timeline.urls):
         caption += f" Shown are {shown} of {len(timeline.urls)} endpoints."
-    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing, _ids("heat", study, policy)))
+    return Chart(f"Utilisation over time: {policy}", caption, to_svg(drawing))
 
 
 def shares(study: Study, policy: str) -> Chart:
@@ -284,7 +271,7 @@ def shares(study: Study, policy: str) -> Chart:
     )
     if len(endpoints) < len(records[0].endpoints):
         caption += f" Shown are {len(endpoints)} of {len(records[0].endpoints)} endpoints."
-    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing, _ids("share", study, policy)), wide=False)
+    return Chart(f"Share of calls: {policy}", caption, to_svg(drawing), wide=False)
 
 
 def gantt(study: Study, policy: str) -> Chart:
@@ -297,14 +284,14 @@ def gantt(study: Study, policy: str) -> Chart:
     slots = {url: _slots(span for span in record.spans if span.url == url) for url in urls}
     end_s = max((span.ended_s for span in record.spans), default=1.0)
     most = max(1, *(len(each) for each in slots.values()))
-    drawing, ax = rows.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
+    drawing = rows.slot_rows([shorten(u, _LABEL) for u in urls], slots=most, length=end_s, xlabel=_TIME)
     colours = {**_colours(record), _FAILED: style.INK}
     longest_s, found = _blocks(list(slots.values()), end_s)
     for kind, bars in _bars(found).items():
-        rows.boxes(ax, bars, colours[kind])
-    legend(drawing, [rows.swatch(name, colour) for name, colour in colours.items()])
+        rows.boxes(drawing, bars, colours[kind])
+    drawing.legend = [rows.swatch(name, colour) for name, colour in colours.items()]
     caption = "".join(_gantt_words(study, record, found, longest_s))
-    return Chart(f"Calls: {policy}", caption, to_svg(drawing, _ids("gantt", study, policy)))
+    return Chart(f"Calls: {policy}", caption, to_svg(drawing))
 
 
 def _slots(spans: Iterable[CallSpan]) -> list[list[CallSpan]]:
@@ -329,9 +316,9 @@ def _blocks(endpoints: Sequence[Sequence[Sequence[CallSpan]]], end_s: float) -> 
         longest_s = 1.5 * longest_s or end_s / 1000
 
 
-def _bars(endpoints: _Blocks) -> dict[str, list[rows.Box]]:
+def _bars(endpoints: _Blocks) -> dict[str, list[Box]]:
     """Return the bars of each kind: in a block, each has its part of the height."""
-    found: defaultdict[str, list[rows.Box]] = defaultdict(list)
+    found: defaultdict[str, list[Box]] = defaultdict(list)
     for row, slots in enumerate(endpoints):
         height = 0.86 / max(1, len(slots))
         for lane, slot in enumerate(slots):
@@ -426,8 +413,3 @@ def _high(interval: Interval) -> float:
 
 def _low(interval: Interval) -> float:
     return max(interval.least, interval.mean - _half(interval))
-
-
-def _ids(kind: str, study: Study, which: str) -> str:
-    """Return a prefix for the ids of a drawing that is unique, also among other studies in a notebook."""
-    return f"{kind}{crc32(f'{study.scenario.name} {which}'.encode()):x}"

@@ -1,7 +1,7 @@
 """Report of a study as a document: the best policy, all figures, the charts, the scenario.
 
 Also writes the files of the report: `report.html`, a self-contained page, and its numbers. Importing this module
-imports matplotlib and the template engine.
+imports the template engine.
 """
 
 from collections.abc import Iterator, Sequence

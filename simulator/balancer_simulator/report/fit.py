@@ -1,18 +1,14 @@
-"""Report of a fit: `fit.html`, a self-contained page with a chart for each endpoint.
-
-Importing this module imports matplotlib.
-"""
+"""Report of a fit: `fit.html`, a self-contained page with a chart for each endpoint."""
 
 from pathlib import Path
 from typing import Final
-from zlib import crc32
 
 import numpy as np
 
 from balancer.reporting import style
 from balancer.reporting.document import Bullets, Chart, Document, Figures, Section
+from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.style import to_svg
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.goodness import FitCheck, GoodnessOfFit
@@ -29,14 +25,14 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
         ChartLine(name, (_PARTS * 100).tolist(), np.quantile(times, _PARTS).tolist())
         for name, times in (("measured", held.measured), ("fitted", held.fitted))
     ]
-    drawing, _ = line_chart(
-        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width_in=style.WIDE_IN, height_in=2.2
+    drawing = line_chart(
+        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=style.WIDE, height=125.0
     )
     caption = (
         f"{held.calls} calls. Measured: in the trace; calls that had not ended count as longer. Fitted: in a run of "
         f"the fitted scenario; its mean is {held.off:+.1%} off."
     )
-    return Chart(held.endpoint, caption, to_svg(drawing, f"fit-{crc32(held.endpoint.encode()):x}"))
+    return Chart(held.endpoint, caption, to_svg(drawing))
 
 
 def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:

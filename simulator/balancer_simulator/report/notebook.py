@@ -1,7 +1,7 @@
 """Notebook output: charts, sentences, tables, and differences in words.
 
 Tables are HTML or Markdown and drawings are SVG, which all viewers of notebooks show. IPython is imported when
-something is shown, and matplotlib never here.
+something is shown.
 """
 
 from collections.abc import Iterable, Sequence

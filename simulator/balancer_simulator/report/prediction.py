@@ -1,7 +1,4 @@
-"""Report of a prediction: plain data, and `prediction.html`, a self-contained page with a chart of the intervals.
-
-Importing this module imports matplotlib.
-"""
+"""Report of a prediction: plain data, and `prediction.html`, a self-contained page with a chart of the intervals."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,7 +7,7 @@ from typing import Any, Final
 
 from balancer.reporting import rows, style
 from balancer.reporting.document import Block, Bullets, Chart, Document, Figures, Paragraph
-from balancer.reporting.style import legend, to_svg
+from balancer.reporting.drawing import to_svg
 from balancer_simulator.predicting.predicted import Predicted, PredictedRun
 from balancer_simulator.predicting.shown import (
     off_words,
@@ -54,28 +51,28 @@ def interval_chart(found: PredictedRun, title: str, names: tuple[str, ...]) -> C
             drawn.append(("", found.figures[name], style.GREEN, None))
         else:
             drawn.append((heading, found.figures[name], style.SKY, found.recorded.get(name)))
-    drawing, ax = rows.rows([row[0] for row in drawn], width_in=style.HALF_IN, xlabel="seconds", row_in=0.26)
+    drawing = rows.rows([row[0] for row in drawn], width=style.HALF, xlabel="seconds", row=19.0)
     for colour in (style.SKY, style.GREEN):
         corners = [
             (each.low, each.high, place - 0.16, place + 0.16)
             for place, (_, each, mine, _) in enumerate(drawn)
             if mine == colour
         ]
-        rows.boxes(ax, corners, colour)
-    rows.dots(ax, [each.value for _, each, _, _ in drawn])
-    rows.ticks(ax, [float("nan") if came is None else came for _, _, _, came in drawn])
+        rows.boxes(drawing, corners, colour)
+    rows.dots(drawing, [each.value for _, each, _, _ in drawn])
+    rows.ticks(drawing, [float("nan") if came is None else came for _, _, _, came in drawn])
     found_s = [end for _, each, _, came in drawn for end in (each.low, each.high, came) if end is not None]
     least, most = min(found_s), max(found_s)
     least = least if least > most / 2 else 0.0  # near each other: the scale does not begin at 0
     room = (most - least) / 20 or most / 20 or 1.0
-    ax.set_xlim(least - room, most + room)
+    drawing.x.ends = (least - room, most + room)
     for place, (_, each, _, _) in enumerate(drawn):
-        rows.remark(ax, 1.02, place, value_words(names[0], each.value), beside=True)
+        rows.beside(drawing, place, value_words(names[0], each.value))
     entries = [rows.swatch("as it is", style.SKY)]
     entries += [rows.swatch("changed", style.GREEN)] if found.today else []
-    legend(drawing, [*entries, *([rows.tick_entry("recorded")] if found.recorded else [])])
+    drawing.legend = [*entries, *([rows.tick_entry("recorded")] if found.recorded else [])]
     caption = "A dot is the most likely value, a bar the 95% interval of one next run."
-    return Chart(title, caption, to_svg(drawing, f"next-{names[0]}"), wide=False)
+    return Chart(title, caption, to_svg(drawing), wide=False)
 
 
 def write_prediction(found: PredictedRun, unknown: tuple[str, ...], folder: Path) -> Path:

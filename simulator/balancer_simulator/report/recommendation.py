@@ -1,7 +1,6 @@
 """Report of a recommendation: lines for a terminal, data, and a chart of the end by the number of endpoints.
 
-Shown are the present setting, those with one endpoint after the other, and the recommended one. Importing this module
-imports matplotlib.
+Shown are the present setting, those with one endpoint after the other, and the recommended one.
 """
 
 import math
@@ -12,8 +11,8 @@ from typing import Any
 
 from balancer.reporting import style
 from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, table
+from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.style import to_svg
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
 from balancer_simulator.predicting.settings import TriedSetting
@@ -147,11 +146,11 @@ def end_chart(found: Recommendation) -> Chart:
     lines = [ChartLine("over after", counts, [e.value for e in ends], [e.low for e in ends], [e.high for e in ends])]
     if found.deadline_s is not None:
         lines.append(ChartLine("deadline", counts, [found.deadline_s] * len(counts)))
-    drawing, _ = line_chart(lines, xlabel="endpoints", ylabel="seconds", width_in=style.WIDE_IN)
+    drawing = line_chart(lines, xlabel="endpoints", ylabel="seconds", width=style.WIDE)
     caption = (
         "All other settings are the best ones for the present endpoints. The lines are 95% intervals for a single run."
     )
-    return Chart("The end by the number of endpoints", caption, to_svg(drawing, "ends"))
+    return Chart("The end by the number of endpoints", caption, to_svg(drawing))
 
 
 def write_recommendation(found: Recommendation, folder: Path) -> Path:

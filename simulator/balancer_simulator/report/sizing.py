@@ -1,7 +1,4 @@
-"""Report of a number of servers: lines for a terminal, plain data, and a page with the knee: p99 by load.
-
-Importing this module imports matplotlib.
-"""
+"""Report of a number of servers: lines for a terminal, plain data, and a page with the knee: p99 by load."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -23,8 +20,8 @@ from balancer.reporting.document import (
     identifier,
     table,
 )
+from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
-from balancer.reporting.style import to_svg
 from balancer.reporting.words import NOTHING, count, percent, seconds
 from balancer_simulator.predicting.shown import interval_words
 from balancer_simulator.predicting.sizing import ServerForecast, Sizing
@@ -113,13 +110,13 @@ def knee_chart(found: Sizing) -> Chart:
         lines.append(ChartLine(name, loads, [e.value for e in ends], [e.low for e in ends], [e.high for e in ends]))
     loads = sorted({load for line in found.knee.values() for load in line})
     lines.append(ChartLine("wanted", loads, [found.goal.p99_s] * len(loads)))
-    drawing, _ = line_chart(
+    drawing = line_chart(
         [line for line in lines if len(line.xs)], xlabel="load, in times of today's", ylabel="p99 (s)",
-        width_in=style.HALF_IN, yscale="log",
+        width=style.HALF, yscale="log",
     )  # fmt: skip
     gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
     caption = f"99 in 100 requests take no longer. The lines at the marks are 95% intervals of one run.{gone}"
-    return Chart("The knee: p99 by load", caption, to_svg(drawing, "knee"), wide=False)
+    return Chart("The knee: p99 by load", caption, to_svg(drawing), wide=False)
 
 
 def sizing_data(found: Sizing) -> dict[str, Any]:

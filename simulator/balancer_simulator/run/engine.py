@@ -168,7 +168,9 @@ class Simulation:
         self._core = self._new_core(registry)
         self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
-        has_rules = bool(scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated)
+        has_rules = bool(
+            scenario.health or scenario.limits or scenario.host_caps or scenario.is_gated or self._core.shares
+        )
         by_rules = has_rules and policy.strategy not in BASELINES
         self._done = self._discipline.done_by_rules if by_rules else self._discipline.done
         self._endpoints = {url: self._discipline.enlist(m.endpoint(url)) for url, m in scenario.by_url.items()}
@@ -199,6 +201,7 @@ class Simulation:
             host_caps=scenario.host_caps if by_rules else {},
             quotas=scenario.quotas if by_rules else {},
             spill_after_s=scenario.spill_after_s,
+            holders=scenario.holders if by_rules and (policy.fairness or scenario.fairness) else None,
             rng=streams.choices(Purpose.HEALTH),
             now=self._env.now,
         )

@@ -48,6 +48,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
     found += _unlike_production(scenario) + _quotas_amiss(scenario) + _cluster_amiss(scenario)
     found += _impatient_amiss(scenario) + _halting_amiss(scenario) + _never_overflows(scenario)
+    found += _holders_amiss(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
@@ -201,6 +202,18 @@ def _cluster_amiss(scenario: ScenarioFields) -> list[str]:
         elif outage.at_s < free_s:
             found.append(f"{place}, and the coordinator is away until {free_s:g}; list them one after the other")
         free_s = max(free_s, outage.at_s + outage.for_s)
+    return found
+
+
+def _holders_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return holders that no request has, and shares that nobody has."""
+    known = {kind.holder for kind in scenario.requests.kinds}
+    found = [
+        f"holders: no kind of requests has holder = {name!r}"
+        for name in sorted(scenario.holders.keys() - {*known, "*"})
+    ]
+    if scenario.holders and not (scenario.fairness or any(policy.fairness for policy in scenario.policies)):
+        found.append('holders: they have no effect without fairness = "holder"; set it, or leave them out')
     return found
 
 

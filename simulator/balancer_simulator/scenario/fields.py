@@ -7,11 +7,18 @@ callers, and the distance to their coordinator), and a policy to compare (a stra
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from balancer.settings.rules import EnabledHealth, HealthSection, LimitSettings, QuotaSettings, RetrySettings
+from balancer.settings.rules import (
+    EnabledHealth,
+    HealthSection,
+    HolderSettings,
+    LimitSettings,
+    QuotaSettings,
+    RetrySettings,
+)
 from balancer.settings.tables import CheckedInPython
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
@@ -66,16 +73,21 @@ def renamed(data: Any, keys: Mapping[str, str]) -> Any:
 
 
 class Policy(CheckedInPython):
-    """A strategy with its options, or one of the baselines. `label` is its name in tables."""
+    """A strategy with its options, or one of the baselines. `label` is its name in tables.
+
+    `fairness`: "holder" for this policy only, to compare it with others; None: as in the scenario.
+    """
 
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
     label: str = ""
+    fairness: Literal["holder"] | None = None
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.label:
             given = ", ".join(f"{name}={value}" for name, value in self.options.items())
+            given += ", " * bool(given and self.fairness) + "fair" * bool(self.fairness)
             object.__setattr__(self, "label", f"{self.strategy} ({given})" if given else self.strategy)
         return self
 
@@ -104,6 +116,8 @@ class ScenarioFields(CheckedInPython):
         loads: offered loads (0..1) at which an open workload is simulated for curves; none by default.
         max_waiters: how many may wait at once; None for any number.
         spill_after_s: how long a failover group may be full before the next one is used; None: for ever.
+        fairness, holders: shares of holders as in a config, for every policy that is not a baseline; a kind of requests
+            names its holder.
         health, limits, host_caps, quotas, retries: as in a config, for every policy that is not a baseline. `health` is
             on; with `enabled = false`, in Python `health=None`, no endpoint is ejected. Without `retries` there is no
             budget and the pauses are `requests.retry_pause_s`. `health.ping` must be "off": active probes are not
@@ -134,6 +148,8 @@ class ScenarioFields(CheckedInPython):
     host_caps: dict[str, Count] = Field(default_factory=dict)
     quotas: dict[str, QuotaSettings] = Field(default_factory=dict)
     spill_after_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    fairness: Literal["holder"] | None = None
+    holders: dict[str, HolderSettings] = Field(default_factory=dict)
     retries: RetrySettings | None = None
     cluster: ClusterModel | None = None
 

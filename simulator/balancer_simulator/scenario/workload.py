@@ -255,7 +255,8 @@ class Kind(CheckedInPython):
 
     `slots` is how many slots of one endpoint it takes; at the endpoint it is one call like any other. `tokens` is what
     it reserves of a quota; `used_tokens` what its answer reports as used, if it succeeds. `acquire_timeout_s` is how
-    long it waits for an endpoint; or `patience`, from which this is drawn for each request.
+    long it waits for an endpoint; or `patience`, from which this is drawn for each request. `holder` has a share of the
+    slots together with all other kinds of that holder, if the scenario has `fairness`.
     """
 
     name: str = "all"
@@ -268,6 +269,7 @@ class Kind(CheckedInPython):
     acquire_timeout_s: Positive | None = None
     patience: Distribution | None = None
     work: Distribution | None = None
+    holder: str = ""
 
 
 class Retrial(CheckedInPython):

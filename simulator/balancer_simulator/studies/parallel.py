@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -177,7 +178,7 @@ class WorkerProcesses:
 
 
 @contextmanager
-def _process(do: Callable[[Any], Any]) -> Iterator[Connection]:
+def _process(do: Callable[[Any], Any]) -> Iterator[Any]:
     """Start a process that serves the yielded pipe. It is dead at the end of the block."""
     # "spawn": a fork would copy the caller's threads in the middle of their work.
     context = multiprocessing.get_context("spawn")
@@ -228,21 +229,34 @@ def _signals_later() -> Iterator[None]:
     except ValueError:  # not the main thread, so there are no signals
         yield
         return
-    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and unblocks SIGINT then
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
+        with _without_interrupts():
+            yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for each, handler in before.items():
             signal.signal(each, handler)
         if heard:
             signal.raise_signal(heard[0])
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block SIGINT for this thread and for a process that it starts; not on Windows."""
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # now: it starts with the first process otherwise, and unblocks SIGINT then
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _serve(line: Connection, do: Callable[[Any], Any]) -> None:
-    signal.signal(signal.SIGALRM, _end_with_parent)
-    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, _end_with_parent)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
     with suppress(EOFError, OSError):  # the parent has ended
         while True:
             line.send(_answer(do, line.recv()))

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from xml.etree import ElementTree
 
-import matplotlib
 import pytest
 
 from balancer.core.metrics import WaitStats
@@ -37,13 +36,11 @@ def test_what_has_nothing_to_show_is_not_drawn() -> None:
     assert _titles(replace(alone, pool=replace(alone.pool, wait_s=WaitStats()))) == ["Utilisation over time", "Leases"]
 
 
-def test_threads_draw_the_same_bytes_and_leave_the_settings_alone() -> None:
-    before = dict(matplotlib.rcParams)
+def test_threads_draw_the_same_bytes() -> None:
     alone = draw_charts(_SMALL)
     with ThreadPoolExecutor(3) as threads:
         together = list(threads.map(draw_charts, [_SMALL] * 3))
     assert all(charts == alone for charts in together)
-    assert dict(matplotlib.rcParams) == before
 
 
 def test_a_chart_is_an_svg_element_in_the_page_colours() -> None:
@@ -53,22 +50,14 @@ def test_a_chart_is_an_svg_element_in_the_page_colours() -> None:
         assert "viewBox" in root.attrib
         assert "width" not in root.attrib
         assert "var(--ink)" in chart.svg
-        assert not re.search(r"<!--|<\?xml|<!DOCTYPE|<metadata|<style|#0[0-9a-f]0[0-9a-f]0[0-9a-f]\b", chart.svg)
-
-
-def test_ids_of_all_charts_are_different_and_are_used() -> None:
-    svgs = [chart.svg for chart in draw_charts(_SMALL)]
-    ids = [each for svg in svgs for each in re.findall(r' id="([^"]+)"', svg)]
-    assert len(ids) == len(set(ids))
-    for svg in svgs:
-        assert set(re.findall(r' id="([^"]+)"', svg)) == set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+        assert not re.search(r"<!--|<\?xml|<!DOCTYPE|<metadata|<style| id=", chart.svg)
 
 
 def test_a_problem_has_its_own_dots_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     dotted: dict[bool, list[float]] = {}
     worded: list[str] = []
-    monkeypatch.setattr(rows, "dots", lambda ax, values, hollow=False: dotted.update({hollow: list(values)}))
-    monkeypatch.setattr(rows, "remark", lambda ax, x, row, words, beside=False: worded.append(words))
+    monkeypatch.setattr(rows, "dots", lambda drawing, values, hollow=False: dotted.update({hollow: list(values)}))
+    monkeypatch.setattr(rows, "beside", lambda drawing, row, words: worded.append(words))
     draw_charts(replace(made_up_run(problems=8, cases=10), spans=()))
     problems = sorted(made_up_run(problems=8, cases=10).problems, key=lambda p: len(p.killed) / len(p.wrong))
     assert any(len(p.killed_before) < len(p.killed) for p in problems)

@@ -16,13 +16,13 @@ from tests.unit.pipeline.report_results import case, empty_run, made_up_run, out
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
 
 _ATTRIBUTES = re.compile(
-    "aria-label|charset|class|clip-path|colspan|content|d|height|href|id|lang|name|role|rowspan|scope|style|title"
-    "|transform|version|viewbox|width|x|xlink:href|xmlns|xmlns:xlink|y"
+    "aria-label|charset|class|colspan|content|d|fill|fill-opacity|font-family|font-size|href|id|lang|name|role|rowspan"
+    "|scope|stroke|stroke-dasharray|stroke-opacity|stroke-width|style|text-anchor|title|transform|viewbox|x|xmlns|y"
 )
 _VOID = frozenset({"br", "meta"})
 _TAGS = re.compile(
-    "a|br|body|clippath|code|dd|defs|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
-    "|rect|section|span|style|svg|table|tbody|td|tfoot|th|thead|title|tr|ul|use"
+    "a|br|body|code|dd|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
+    "|section|span|style|svg|table|tbody|td|text|tfoot|th|thead|title|tr|ul"
 )
 
 

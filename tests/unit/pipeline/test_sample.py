@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,22 @@ def test_the_first_failure_stops_the_rest_and_is_raised(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError, match="3"):
         sample.in_threads(2, act, range(1000))
     assert len(done) < 500
+
+
+def test_threads_are_used_again_and_a_step_may_begin_another(tmp_path: Path) -> None:
+    sample = sample_with(tmp_path)
+    sample.threads.shutdown()
+    object.__setattr__(sample, "threads", ThreadPoolExecutor(1))
+    did: list[tuple[int, int]] = []
+
+    def outer(item: int) -> None:
+        sample.in_threads(3, lambda inner: did.append((item, inner)), range(3))
+
+    before = threading.active_count()
+    for _ in range(5):  # no thread is free for the inner steps
+        sample.in_threads(3, outer, range(3))
+    assert sorted(did) == sorted(5 * [(item, inner) for item in range(3) for inner in range(3)])
+    assert threading.active_count() <= before + 1
 
 
 def test_no_item_is_no_work(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_first_kills_and_what_was_brought(result: RunResult) -> None:
 def test_the_report_says_so(result: RunResult) -> None:
     chart = kills_over_time(result.first_kills)
     assert chart.svg.startswith("<svg")
-    assert chart.svg.count("<path") > 20
+    assert chart.svg.count("<path") > 5
     told = page(result, [chart])
     assert "What each generator brought" in told
     assert "Kills over time" in told

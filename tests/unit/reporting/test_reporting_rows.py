@@ -1,46 +1,73 @@
 """Rows: names are drawn as they are, and have room."""
 
+import math
 import re
-from itertools import pairwise
+from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
 
-from balancer.reporting.rows import boxes, remark, rows
-from balancer.reporting.style import drawable, to_svg
+from balancer.reporting.drawing import to_svg
+from balancer.reporting.rows import beside, boxes, dots, inside, remark, rows, share_bars, slot_rows
+from balancer.reporting.style import HALF, WIDE
+from tests.svg import size_of, words_of
 
 
-@pytest.mark.parametrize("name", ["$x^2$", "$\\frac{$", "a_b", "<b>&\"'", "--><script>", "\u65e5\u672c", "\x00\ud800"])
+@pytest.mark.parametrize("name", ["$x^2$", "a  b", "<b>&\"'", "--><script>", "\u65e5\u672c"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
-    drawing, ax = rows([name], width_in=4.0, xlabel="x")
-    remark(ax, 0.0, 0, name)
-    svg = to_svg(drawing, "x")
-    ElementTree.fromstring(svg)
-    assert "script" not in svg
-    assert len(re.findall("<use ", svg)) >= 2 * len(name.replace(" ", ""))  # a glyph for each letter, twice
+    drawing = rows([name], width=HALF, xlabel="x")
+    remark(drawing, 0.0, 0, name)
+    svg = to_svg(drawing)
+    assert [word.text for word in words_of(svg)].count(name) == 2
+    assert "<script" not in svg
 
 
-def test_what_the_font_lacks_has_a_sign() -> None:
-    assert drawable("two\nlines") == "two lines"
-    assert drawable("gr\u00f6\u00dfer \u2192 \u65e5") == "gr\u00f6\u00dfer \u2192 \ufffd"
+def test_what_cannot_be_seen_has_a_sign_and_what_is_long_is_cut() -> None:
+    svg = to_svg(rows(["two\nlines", "\x00\ud800", "x" * 1000], width=WIDE, xlabel=""))
+    assert {"two lines", "\ufffd\ufffd"} <= {word.text for word in words_of(svg)}
+    assert max(len(word.text) for word in words_of(svg)) == 80
 
 
-def test_many_boxes_are_one_shape() -> None:
-    drawing, ax = rows(["a"], width_in=4.0, xlabel="x")
-    ax.set_xlim(0, 100)
-    empty = to_svg(drawing, "x").count("<path")
-    boxes(ax, [(n, n + 0.5, -0.4, 0.4) for n in range(100)], "#56b4e9")
-    svg = to_svg(drawing, "x")
-    assert svg.count("<path") == empty + 1
-    assert max(d.count("z") for d in re.findall(r' d="([^"]*)"', svg)) == 100
+def test_boxes_are_one_shape_where_they_should_be() -> None:
+    drawing = rows(["a", "b"], width=HALF, xlabel="x", row=20.0)
+    drawing.x.ends = (0, 100)
+    before = to_svg(drawing).count("<path")
+    boxes(drawing, [(0, 50, -0.6, 0.5), (50, 100, 0.5, 1.6)], "#56b4e9")
+    svg = to_svg(drawing)
+    assert svg.count("<path") == before + 1
+    (path,) = re.findall(r'<path d="([^"]*)" fill="#56b4e9"/>', svg)
+    width = max(float(x) for x in re.findall(r"H([\d.]+)", path))
+    assert path == f"M0 20H{width / 2:.4g}V0H0zM{width / 2:.4g} 40H{width:g}V20H{width / 2:.4g}z"
 
 
-@pytest.mark.parametrize("number", [1, 32, 40])
-def test_labels_do_not_overlap_however_many_rows(number: int) -> None:
-    labels = [f"{n}  sandbox.example.org:8080" for n in range(number)]
-    drawing, ax = rows(labels, width_in=8.0, xlabel="time (s)")
-    drawing.draw_without_rendering()
-    found = [label.get_window_extent() for label in ax.get_yticklabels()]
-    assert all(lower.y1 < upper.y0 for upper, lower in pairwise(found))
-    assert all(box.x0 >= 0 for box in found)
-    assert ax.get_window_extent().width > 300
+def test_a_dot_is_where_its_value_is_and_an_unknown_one_is_not_drawn() -> None:
+    drawing = rows(["a", "b", "c"], width=HALF, xlabel="", row=20.0)
+    drawing.x.ends = (0, 2)
+    dots(drawing, [1.0, math.nan, 2.0])
+    ((size, path),) = re.findall(r'scale\((\S+)\)" d="([^"]*)"', to_svg(drawing))
+    tops = re.findall(r"M(\S+) (-?[\d.]+)a", path)
+    places = [(float(size) * float(x), float(size) * (float(y) + 1)) for x, y in tops]
+    (x, y), (far, low) = places
+    assert far == pytest.approx(2 * x, abs=0.1)
+    assert y == pytest.approx(11.25, abs=0.1)
+    assert low == pytest.approx(48.75, abs=0.1)
+
+
+@pytest.mark.parametrize("number", [0, 1, 40])
+def test_no_words_overlap_or_leave_the_drawing(number: int) -> None:
+    drawing = rows([f"{n}  sandbox.example.org:8080" for n in range(number)], width=WIDE, xlabel="time (s)")
+    for row in range(number):
+        beside(drawing, row, "12345 of 12345")
+        inside(drawing, row, "far")
+    found, (width, height) = words_of(to_svg(drawing)), size_of(to_svg(drawing))
+    assert len(found) == 3 * number + 1 + len(drawing.x.marks())
+    assert not [pair for pair in combinations(found, 2) if pair[0].overlaps(pair[1])]
+    assert all(word.left > -0.01 and word.right < width + 0.01 and 0 < word.y <= height for word in found)
+
+
+def test_rows_of_slots_and_of_shares() -> None:
+    slots = slot_rows(["a", "b"], slots=20, length=7.0, xlabel="s")
+    assert slots.height > rows(["a", "b"], width=WIDE, xlabel="s").height
+    shares = to_svg(share_bars(["a", "b"], [0.25, 0.75], [0.5, 0.5], xlabel="share"))
+    assert {"share", "by weight", "share (%)"} <= {word.text for word in words_of(shares)}
+    assert ElementTree.fromstring(shares).tag.endswith("}svg")

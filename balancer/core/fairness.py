@@ -1,0 +1,215 @@
+"""Fair shares: which holder's call is next, by the slot-seconds that each holder has had.
+
+What holders share is slots, for as long as they have them. So the service of a holder is its slot-seconds, divided by
+its weight. A freed slot goes to the holder that waits and has had the least service. This is start-time fair queueing
+(Goyal, Vin, Cheng: SIGCOMM 1996), for several servers at once (SFQ(D): Jin, Chase, Kaur: SIGMETRICS 2004), where the
+cost of a call is unknown at its start. A lease that is out counts with what it has used so far, and with one mean lease
+ahead; after its end with its true time. So long calls are paid for while they run, and slots that come free together do
+not all go to one holder.
+
+A holder that was away starts at the service of the last one that was served: what it did not use is not kept for it.
+
+The bound: two holders wait all the time, and all slots may serve both. Let D be the number of slots, L the longest
+lease, w the smaller weight. Their services, each divided by its weight, differ in any interval by at most 2 D L / w.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from balancer.core.metrics import HolderStats, WaitHistogram
+from balancer.endpoint import Lease, Outcome
+from balancer.strategy import Request
+
+if TYPE_CHECKING:
+    from balancer.settings.rules import HolderSettings
+
+__all__ = ["OTHERS", "FairShares", "HolderAccount"]
+
+OTHERS: Final = "(others)"
+"""The name under which the figures of forgotten holders are added up."""
+
+_ANY: Final = "*"
+_MOST_KEPT = 1000  # holders; beyond, those that have been idle longest are forgotten
+_RECENT = 64  # the mean lease is about that of so many last ones
+
+
+class HolderAccount:
+    """What one holder has out and has had.
+
+    Attributes:
+        name, weight, max_leases, max_waiters: as configured.
+        slots, out, waiting: slots and leases out, and waiters.
+        leases, calls, tokens: granted, ended with a judgement of the endpoint, and reported, so far.
+        waits: how long its leases were waited for.
+        busy_s: slot-seconds until `seen_s`.
+        lead_s: what was added to its service when it came back.
+    """
+
+    __slots__ = (
+        "busy_s",
+        "calls",
+        "lead_s",
+        "leases",
+        "max_leases",
+        "max_waiters",
+        "name",
+        "out",
+        "seen_s",
+        "slots",
+        "tokens",
+        "waiting",
+        "waits",
+        "weight",
+    )
+
+    def __init__(self, name: str, settings: "HolderSettings | None") -> None:
+        self.name = name
+        self.weight = 1.0 if settings is None else settings.weight
+        self.max_leases = None if settings is None else settings.max_leases
+        self.max_waiters = None if settings is None else settings.max_waiters
+        self.slots = self.out = self.waiting = 0
+        self.leases = self.calls = self.tokens = 0
+        self.waits = WaitHistogram()
+        self.busy_s = self.seen_s = self.lead_s = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """True while it has as many leases out as it may."""
+        return self.max_leases is not None and self.out >= self.max_leases
+
+    @property
+    def is_idle(self) -> bool:
+        """True if it has no lease out and does not wait."""
+        return not self.out and not self.waiting
+
+    def used_s(self, now: float) -> float:
+        """Return its slot-seconds so far."""
+        return self.busy_s + self.slots * (now - self.seen_s)
+
+    def service_s(self, now: float) -> float:
+        """Return its service: slot-seconds divided by its weight."""
+        return self.lead_s + self.used_s(now) / self.weight
+
+    def take(self, leases: int, slots: int, now: float) -> None:
+        """Change what it has out; negative numbers for an end."""
+        self.busy_s, self.seen_s = self.used_s(now), now
+        self.out += leases
+        self.slots += slots
+
+
+class FairShares:
+    """The holders of one pool, and who is next.
+
+    Args:
+        holders: weights and bounds by name; "*" for each holder without an entry.
+
+    Attributes:
+        bounded: True if some holder has a bound on its leases.
+    """
+
+    def __init__(self, holders: "Mapping[str, HolderSettings]") -> None:
+        self.bounded = any(each.max_leases is not None for each in holders.values())
+        self._settings = dict(holders)
+        self._accounts: dict[str, HolderAccount] = {}
+        self._others = HolderAccount(OTHERS, None)
+        self._sweep_at = 2 * _MOST_KEPT
+        self._served_s = 0.0  # the service of the last holder that was served, when it was
+        self._mean_s = 1.0
+        self._ends = 0
+        self._tokens: dict[int, int] = {}  # reported so far, by the id of a lease that is out
+
+    def of(self, request: Request) -> HolderAccount:
+        """Return the account of the holder that `request` names."""
+        name = request.terms.holder if request.terms is not None else ""
+        account = self._accounts.get(name)
+        if account is None:
+            if len(self._accounts) >= self._sweep_at:
+                self._forget_idle()
+            account = self._accounts[name] = HolderAccount(name, self._settings.get(name, self._settings.get(_ANY)))
+        return account
+
+    def turn(self, holder: HolderAccount, now: float) -> tuple[float, float]:
+        """Return the place of a holder in the order of service: the least is next."""
+        ahead = holder.slots / holder.weight
+        return holder.service_s(now) + ahead * self._mean_s, ahead
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def arrived(self, holder: HolderAccount, now: float) -> None:
+        """Record a call of a holder that does not wait yet: it begins at the service of those that are served."""
+        holder.lead_s += max(0.0, self._served_s - holder.service_s(now))
+
+    def started(self, lease: Lease, now: float, waited_s: float = 0.0) -> None:
+        """Record a lease that was granted, before its waiter has left the queue."""
+        holder = self.of(lease.request)
+        if not holder.waiting:
+            self.arrived(holder, now)
+        self._served_s = max(self._served_s, holder.service_s(now))
+        holder.take(1, lease.slots, now)
+        holder.leases += 1
+        holder.waits.add(waited_s)
+
+    def ended(self, lease: Lease, outcome: Outcome, now: float) -> None:
+        """Record a lease that has ended."""
+        holder = self.of(lease.request)
+        holder.take(-1, -lease.slots, now)
+        holder.calls += outcome is not Outcome.IGNORED
+        self._tokens.pop(lease.id, None)
+        self._ends = min(self._ends + 1, _RECENT)
+        self._mean_s += (now - lease.granted_s - self._mean_s) / self._ends
+
+    def used(self, lease: Lease, tokens: int) -> None:
+        """Set how many tokens the call of a lease that is out has used so far."""
+        before = self._tokens.get(lease.id, 0)
+        if tokens > before:
+            self.of(lease.request).tokens += tokens - before
+            self._tokens[lease.id] = tokens
+
+    def clear_waiting(self) -> None:
+        """Set the waiters of each holder to 0, before they are counted again."""
+        for holder in self._accounts.values():
+            holder.waiting = 0
+
+    def recount(self, out: Iterable[Lease], now: float) -> None:
+        """Count again what is out, after an interrupt. O(holders + leases out)."""
+        for holder in self._accounts.values():
+            holder.take(-holder.out, -holder.slots, now)
+        for lease in out:
+            self.of(lease.request).take(1, lease.slots, now)
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def stats(self, now: float) -> list[HolderStats]:
+        """Return the figures of each holder, in the order in which they came; at last of those forgotten, if any."""
+        accounts = [*self._accounts.values(), *([self._others] if self._others.leases else [])]
+        total_s = sum(each.used_s(now) for each in accounts) or 1.0
+        return [
+            HolderStats(
+                name=each.name,
+                weight=each.weight,
+                in_flight=each.slots,
+                waiting=each.waiting,
+                leases=each.leases,
+                calls=each.calls,
+                tokens=each.tokens,
+                busy_s=each.used_s(now),
+                share=each.used_s(now) / total_s,
+                wait_s=each.waits.summary(each.leases),
+            )
+            for each in accounts
+        ]
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _forget_idle(self) -> None:
+        """Forget the holders that have been idle longest, and keep their figures together. Amortised O(log n)."""
+        idle = sorted((each for each in self._accounts.values() if each.is_idle), key=lambda each: each.seen_s)
+        for each in idle[: max(0, len(self._accounts) - _MOST_KEPT)]:
+            del self._accounts[each.name]
+            others = self._others
+            others.leases += each.leases
+            others.calls += each.calls
+            others.tokens += each.tokens
+            others.busy_s += each.busy_s
+            others.waits.add_all(each.waits)
+        self._sweep_at = len(self._accounts) + _MOST_KEPT

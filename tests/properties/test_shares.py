@@ -1,0 +1,45 @@
+"""Fair shares around every strategy: the bound of start-time fair queueing, and the order that the referee checks.
+
+`balancer.testing.backlog` states the bound. The referee (`balancer.testing.referee`) holds all else against the naive
+model: whose turn it is, bounds of holders, and the figures of each.
+"""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from balancer.testing.backlog import check_shares
+from balancer.testing.draws import fair_rules_of
+from balancer.testing.walk import random_walk
+from tests.registered import MAKERS, NAMES
+
+_worst: dict[str, float] = {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_services_of_two_holders_that_wait_differ_by_no_more_than_the_bound(name: str, in_full: bool) -> None:
+    @settings(max_examples=200 if in_full else 6, deadline=None, database=None)
+    @given(seed=st.integers(0, 2**32))
+    def check(seed: int) -> None:
+        gap = check_shares(MAKERS[name], ends=400 if in_full else 100, seed=seed)
+        _worst[name] = max(_worst.get(name, 0.0), gap.part)
+
+    check()
+    print(f"{name}: the widest gap seen is {_worst[name]:.0%} of the bound")
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", NAMES)
+def test_shares_and_bounds_hold_around_every_strategy(name: str, in_full: bool) -> None:
+    for seed in range(12 if in_full else 3):
+        rules = fair_rules_of(random.Random(seed))
+        random_walk(MAKERS[name], 150, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)
+
+
+@pytest.mark.more
+def test_so_they_do_in_many_lives() -> None:
+    for seed in range(100, 160):
+        rules = fair_rules_of(random.Random(seed))
+        random_walk(MAKERS["least_in_flight"], 300, seed=seed, endpoints=(1, 2, 3, 5)[seed % 4], rules=rules)

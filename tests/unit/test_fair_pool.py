@@ -1,0 +1,180 @@
+"""Fair shares in the pool of threads and tasks, in a config, over a server, in the simulator, on the page."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from balancer_simulator import Scenario, simulate_once
+from balancer_simulator.scenario.fields import Policy
+
+from balancer import ConfigError, Endpoint, HolderSettings, Lease, Pool, TooManyWaiters, load_config
+from balancer.observing.page.pool_tables import PoolTables, RecentEvents
+from balancer.values.redaction import ShownNames
+from tests.cluster.serving import Serving
+from tests.patience import PATIENCE_S
+
+FEW, MANY = 2, 12
+
+
+def until(holds: Callable[[], bool]) -> None:
+    late_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < late_s
+        time.sleep(0.001)
+
+
+def fair_pool(**holders: HolderSettings) -> Pool:
+    return Pool(["http://a/"], strategy="fifo", fairness="holder", holders=holders)
+
+
+def order_of(pool: Pool, names: list[str], pools: dict[str, Pool] | None = None) -> list[str]:
+    """Return whose calls got the only slot, in order, of calls that came in the order of `names`."""
+    served: list[str] = []
+
+    def call(name: str, of: Pool) -> None:
+        with of.lease(PATIENCE_S, holder="" if pools else name):
+            served.append(name)
+
+    held = pool.acquire()
+    threads = []
+    for name in names:
+        thread = threading.Thread(target=call, args=(name, pools[name] if pools else pool))
+        thread.start()
+        threads.append(thread)
+        until(lambda: pool.stats().waiting == len(threads))
+    held.release()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return served
+
+
+def test_threads_of_a_holder_with_few_calls_do_not_wait_for_all_of_another() -> None:
+    with fair_pool() as pool:
+        served = order_of(pool, ["many"] * MANY + ["few"] * FEW)
+    assert served.index("few") == 1  # the other one has had a slot by then, and this one none
+    holders = {each.name: each for each in pool.stats().holders}
+    assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
+
+
+def test_without_fair_shares_they_do() -> None:
+    with Pool(["http://a/"], strategy="fifo") as pool:
+        assert order_of(pool, ["many"] * MANY + ["few"] * FEW)[-FEW:] == ["few"] * FEW
+        assert pool.stats().holders == ()
+
+
+def test_tasks_have_shares_too() -> None:
+    async def main() -> list[str]:
+        served: list[str] = []
+
+        async def call(name: str) -> None:
+            async with pool.aio.lease(holder=name):
+                served.append(name)
+
+        held = pool.acquire()
+        tasks = [asyncio.create_task(call(name)) for name in ["many"] * MANY + ["few"] * FEW]
+        while pool.stats().waiting < len(tasks):
+            await asyncio.sleep(0)
+        held.release()
+        await asyncio.gather(*tasks)
+        return served
+
+    with fair_pool() as pool:
+        served = asyncio.run(main())
+    assert served.index("few") == 1  # the other one has had a slot by then, and this one none
+
+
+def test_at_a_server_each_process_is_a_holder() -> None:
+    with Serving("http://a/", fairness="holder") as server:
+        pools = {name: Pool.connect(server.url, name=name) for name in ("many", "few")}
+        served = order_of(server.pool, ["many"] * MANY + ["few"] * FEW, pools)
+        holders = {each.name: each for each in server.pool.stats().holders}
+        for pool in pools.values():
+            pool.close()
+    assert served.index("few") == 1  # the other one has had a slot by then, and this one none
+    assert (holders["few"].leases, holders["many"].leases) == (FEW, MANY)
+
+
+def test_a_process_has_the_bound_of_its_holder_at_a_server() -> None:
+    with Serving("http://a/", fairness="holder", holders={"*": HolderSettings(max_waiters=0)}) as server:
+        held = server.pool.acquire(holder="other")
+        with (
+            Pool.connect(server.url, name="mine") as pool,
+            pytest.raises(TooManyWaiters, match="0 callers of the holder 'mine' wait already") as told,
+        ):
+            pool.acquire(PATIENCE_S)
+        assert told.value.holder == "mine"
+        held.release()
+
+
+def test_tokens_that_calls_report_are_counted_without_a_quota() -> None:
+    with fair_pool() as pool:
+        lease: Lease
+        with pool.lease(holder="a") as lease:
+            assert pool.engine.has_quotas
+            lease.used(tokens=12)
+        assert pool.stats().holders[0].tokens == 12
+
+
+def test_a_pool_says_what_fairness_may_be() -> None:
+    with pytest.raises(ValueError, match=r"fairness is 'key'; it must be \"holder\", or None"):
+        Pool(["http://a/"], fairness="key")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ValueError, match="no effect without fairness"):
+        Pool(["http://a/"], holders={"a": HolderSettings()})
+    with pytest.raises(TypeError, match=r"holders: a is 3; it takes balancer.HolderSettings"):
+        Pool(["http://a/"], fairness="holder", holders={"a": 3})  # type: ignore[dict-item]  # on purpose
+    with pytest.raises(ValueError, match="weight"):
+        HolderSettings(weight=0)
+
+
+def test_a_config_has_holders_only_with_fairness(tmp_path: Path) -> None:
+    file = tmp_path / "pool.toml"
+    holders = "[holders.a]\nweight = 2.0\nmax_leases = 3\n"
+    file.write_text(f'[[endpoints]]\nurl = "http://a/"\n{holders}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'no effect without fairness = "holder"'):
+        load_config(file)
+    file.write_text(f'[pool]\nfairness = "holder"\n[[endpoints]]\nurl = "http://a/"\n{holders}', encoding="utf-8")
+    with Pool.from_config(file) as pool:
+        pool.acquire(holder="a").release()
+        assert pool.stats().holders[0].weight == 2.0
+
+
+def test_a_simulated_holder_with_few_calls_waits_less_under_a_fair_policy() -> None:
+    scenario = Scenario.model_validate(
+        {
+            "workload": {"kind": "arrivals", "at_s": [0.0] * 220, "kinds": [0] * 200 + [1] * 20},
+            "endpoints": [{"url": "http://a/", "capacity": 4}],
+            "requests": {"kinds": [{"name": "many", "holder": "many"}, {"name": "few", "holder": "few"}]},
+        }
+    )
+    waits = {}
+    for fairness in (None, "holder"):
+        record = simulate_once(scenario, Policy(strategy="fifo", fairness=fairness))
+        waits[fairness] = {kind.name: kind.metrics["wait_mean_s"] for kind in record.kinds}
+    assert waits["holder"]["few"] < waits[None]["few"] / 3
+    assert waits["holder"]["many"] < waits[None]["many"] * 1.3
+
+
+def test_a_scenario_says_which_holders_have_no_requests() -> None:
+    with pytest.raises(ValueError, match="no kind of requests has holder = 'b'"):
+        Scenario.model_validate(
+            {
+                "workload": {"kind": "poisson", "rate_per_s": 1.0},
+                "endpoints": [{"url": "http://a/"}],
+                "fairness": "holder",
+                "holders": {"b": {"weight": 2.0}},
+            }
+        )
+
+
+def test_the_page_has_a_row_for_each_holder() -> None:
+    with Pool([Endpoint("http://a/", capacity=2)], fairness="holder") as pool:
+        names = ShownNames(None)
+        tables = PoolTables(pool, names, RecentEvents(names))
+        with pool.lease(holder="https://user:secret@a/?key=secret"), pool.lease():
+            _, seen = tables.look()
+        rows = list(seen["shares"].values())
+    assert {row["name"] for row in rows} == {"https://a/", "(not named)"}
+    assert [row["slots"] for row in rows] == [1, 1]

@@ -1,0 +1,240 @@
+"""Fair shares of holders in the core: who is next, what it costs to have been away, bounds, and figures."""
+
+import math
+import random
+from collections.abc import Mapping
+
+import pytest
+
+from balancer.core import Core, Waiter
+from balancer.core.fairness import OTHERS, FairShares
+from balancer.core.metrics import HolderStats, PoolStats, jain_index
+from balancer.endpoint import Endpoint, Lease, LeaseTerms, Outcome
+from balancer.errors import TooManyWaiters
+from balancer.settings.rules import HolderSettings, QuotaSettings
+from balancer.strategy import Request
+from balancer.testing.doubles import FakeLender
+from tests.registered import MAKERS
+
+
+def core_of(
+    *specs: Endpoint, holders: Mapping[str, HolderSettings] | None = None, quotas: Mapping[str, QuotaSettings] = {}
+) -> Core:
+    strategy = MAKERS["fifo"](random.Random(0))
+    shares = {} if holders is None else holders
+    return Core(specs, strategy, lender=FakeLender(), holders=shares, quotas=quotas, now=0.0)
+
+
+def call(holder: str, **asked: object) -> Request:
+    return Request(terms=LeaseTerms(holder), **asked)  # type: ignore[arg-type]  # of the test
+
+
+def take(core: Core, request: Request, now: float = 0.0) -> Lease:
+    lease = core.acquire(request, now)
+    assert lease is not None
+    return lease
+
+
+def wait(core: Core, request: Request, now: float = 0.0, priority: int = 0) -> Waiter:
+    assert core.acquire(request, now) is None
+    return core.wait(request, now, math.inf, priority, lambda: None)
+
+
+def served(core: Core, lease: Lease, now: float) -> list[Waiter]:
+    return list(core.release(lease, Outcome.SUCCESS, now))
+
+
+def stats_of(core: Core, name: str, now: float) -> HolderStats:
+    return next(each for each in core.holders(now) if each.name == name)
+
+
+def test_a_holder_with_few_calls_is_not_behind_all_of_one_with_many() -> None:
+    core = core_of(Endpoint("http://a/"))
+    lease = take(core, call("many"))
+    many = [wait(core, call("many")) for _ in range(5)]
+    few = wait(core, call("few"), 0.5)
+    assert served(core, lease, 1.0) == [few]
+    assert served(core, few.lease, 2.0) == [many[0]]  # type: ignore[arg-type]  # it has one
+
+
+def test_a_holder_of_twice_the_weight_gets_twice_the_slot_seconds() -> None:
+    core = core_of(Endpoint("http://a/"), holders={"two": HolderSettings(weight=2.0)})
+    lease = take(core, call("one"))
+    for _ in range(30):
+        wait(core, call("one"))
+        wait(core, call("two"))
+    for now in range(1, 31):
+        (waiter,) = served(core, lease, float(now))
+        assert waiter.lease is not None
+        lease = waiter.lease
+    assert stats_of(core, "two", 31.0).busy_s == pytest.approx(20, abs=1)
+    assert stats_of(core, "one", 31.0).busy_s == pytest.approx(11, abs=1)
+
+
+def test_long_calls_are_paid_for_while_they_run() -> None:
+    core = core_of(Endpoint("http://a/", capacity=4))
+    quick = [take(core, call("quick")) for _ in range(4)]
+    for _ in range(400):
+        wait(core, call("slow"))
+        wait(core, call("quick"))
+    for quarter in range(1, 201):  # calls of one take a second, those of the other never end
+        (waiter,) = served(core, quick.pop(0), quarter / 4)
+        assert waiter.lease is not None
+        if waiter.lease.holder == "quick":
+            quick.append(waiter.lease)
+        assert quick, "calls that never end have all slots"
+    assert stats_of(core, "slow", 50.0).busy_s == pytest.approx(100, rel=0.5)
+
+
+def test_slots_that_come_free_together_go_to_several_holders() -> None:
+    core = core_of(Endpoint("http://a/", capacity=4))
+    leases = [take(core, call("first")) for _ in range(4)]
+    for name in ("one", "two"):
+        for _ in range(4):
+            wait(core, call(name))
+    got = [each.request.terms.holder for lease in leases for each in served(core, lease, 1.0)]  # type: ignore[union-attr]
+    assert sorted(got) == ["one", "one", "two", "two"]
+
+
+def test_what_a_holder_did_not_use_is_not_kept_for_it() -> None:
+    core = core_of(Endpoint("http://a/", capacity=2))
+    for now in range(100):
+        core.release(take(core, call("busy"), now), Outcome.SUCCESS, now + 1.0)
+    out = [take(core, call("busy"), 100.0), take(core, call("new"), 100.0)]
+    for _ in range(20):
+        wait(core, call("busy"), 100.0)
+        wait(core, call("new"), 100.0)
+    for now in range(101, 121):
+        (waiter,) = served(core, out.pop(0), float(now))
+        assert waiter.lease is not None
+        out.append(waiter.lease)
+    assert stats_of(core, "new", 121.0).leases in (11, 12)
+
+
+def test_a_priority_moves_a_call_before_others_of_its_holder_only() -> None:
+    core = core_of(Endpoint("http://a/"))
+    lease = take(core, call("a"))
+    plain, urgent = wait(core, call("a")), wait(core, call("a"), priority=9)
+    other = wait(core, call("b"))
+    order = []
+    for now in (1.0, 2.0, 3.0):
+        (waiter,) = served(core, lease, now)
+        assert waiter.lease is not None
+        order.append(waiter)
+        lease = waiter.lease
+    assert order == [other, urgent, plain]
+
+
+def test_a_holder_has_no_more_leases_than_it_may_though_slots_are_free() -> None:
+    core = core_of(Endpoint("http://a/", capacity=3), holders={"*": HolderSettings(max_leases=2)})
+    first, _ = take(core, call("a")), take(core, call("a"))
+    waiter = wait(core, call("a"))
+    take(core, call("b"))
+    assert served(core, first, 1.0) == [waiter]
+
+
+def test_one_that_was_passed_over_gets_another_slot_that_was_free() -> None:
+    labelled = frozenset({"x"})
+    core = core_of(
+        Endpoint("http://a/"), Endpoint("http://b/", labels=labelled), holders={"a": HolderSettings(max_leases=1)}
+    )
+    lease = take(core, call("a", exclude=frozenset({"http://b/"})))
+    bounded, other = wait(core, call("a", labels=labelled)), wait(core, call("b", exclude=frozenset({"http://b/"})))
+    assert set(served(core, lease, 1.0)) == {bounded, other}
+
+
+def test_a_holder_has_no_more_waiters_than_it_may() -> None:
+    core = core_of(Endpoint("http://a/"), holders={"a": HolderSettings(max_waiters=1)})
+    take(core, call("b"))
+    wait(core, call("a"))
+    with pytest.raises(TooManyWaiters, match=r"1 callers of the holder 'a' wait already and max_waiters is 1") as told:
+        core.wait(call("a"), 0.0, math.inf, 0, lambda: None)
+    assert told.value.holder == "a"
+    wait(core, call("b"))
+
+
+def test_a_large_call_is_not_starved_by_small_ones_of_others() -> None:
+    core = core_of(Endpoint("http://a/", capacity=4))
+    out = [take(core, call("small")) for _ in range(4)]
+    large = wait(core, call("large", slots=4))
+    for now in range(1, 40):
+        wait(core, call("small"), float(now))
+        out += [each.lease for each in served(core, out.pop(0), now + 0.5) if each.lease is not None]
+        if large.lease is not None:
+            break
+    assert large.lease is not None
+
+
+def test_a_quota_is_shared_too() -> None:
+    core = core_of(Endpoint("http://a/", capacity=9, quota="key"), quotas={"key": QuotaSettings(requests_per_min=1)})
+    take(core, call("many"))
+    many = [wait(core, call("many"), 1.0) for _ in range(3)]
+    few = wait(core, call("few"), 2.0)
+    assert list(core.tick(60.0)) == [few]
+    assert list(core.tick(120.0)) == [many[0]]
+
+
+def test_the_figures_of_a_holder_are_its_leases_seconds_tokens_and_waits() -> None:
+    core = core_of(Endpoint("http://a/"))
+    lease = take(core, call("a"))
+    waiter = wait(core, call("b"), 1.0)
+    core.used(lease, 5, 1.0)
+    core.used(lease, 7, 2.0)
+    core.release(lease, Outcome.FAILURE, 3.0)
+    found = stats_of(core, "b", 4.0)
+    assert (found.in_flight, found.waiting, found.leases, found.calls) == (1, 0, 1, 0)
+    assert (found.busy_s, found.wait_s.max, found.share) == (1.0, 2.0, 0.25)
+    found = stats_of(core, "a", 4.0)
+    assert (found.in_flight, found.calls, found.tokens, found.busy_s, found.weight) == (0, 1, 7, 3.0, 1.0)
+    assert waiter.lease is not None
+
+
+def test_the_figures_go_through_a_file() -> None:
+    core = core_of(Endpoint("http://a/"))
+    take(core, call("a"))
+    endpoints, totals, waits = core.counters(1.0)
+    stats = PoolStats.of(endpoints, strategy="fifo", waits=waits, holders=core.holders(1.0), **totals)
+    assert PoolStats.from_dict(stats.to_dict()) == stats
+    assert stats.holders[0].name == "a"
+
+
+def test_holders_that_have_gone_are_forgotten_and_their_figures_are_kept_together() -> None:
+    core = core_of(Endpoint("http://a/"))
+    for number in range(2500):
+        core.release(take(core, call(f"job {number}"), number), Outcome.SUCCESS, number + 1.0)
+    found = core.holders(2500.0)
+    assert len(found) <= 2001
+    assert found[-1].name == OTHERS
+    assert sum(each.leases for each in found) == 2500
+    assert sum(each.busy_s for each in found) == pytest.approx(2500)
+
+
+def test_a_holder_with_a_lease_is_not_forgotten() -> None:
+    shares = FairShares({})
+    core = core_of(Endpoint("http://a/", capacity=2))
+    take(core, call("stays"))
+    for number in range(2500):
+        core.release(take(core, call(f"job {number}"), number), Outcome.SUCCESS, number + 1.0)
+    assert stats_of(core, "stays", 2500.0).busy_s == 2500.0
+    assert shares.stats(0.0) == []
+
+
+def test_a_recovery_counts_what_is_out_and_who_waits() -> None:
+    core = core_of(Endpoint("http://a/"))
+    take(core, call("a"))
+    waiter = wait(core, call("b"))
+    shares = core.shares
+    assert shares is not None
+    shares.of(call("a")).out = shares.of(call("a")).slots = 7
+    shares.of(call("b")).waiting = 7
+    core.shells.append([waiter])
+    core.recover(2.0)
+    assert stats_of(core, "a", 2.0).in_flight == 1
+    assert stats_of(core, "b", 2.0).waiting == 1
+
+
+def test_without_fair_shares_nobody_is_counted() -> None:
+    core = Core([Endpoint("http://a/")], MAKERS["fifo"](random.Random(0)), lender=FakeLender(), now=0.0)
+    take(core, call("a"))
+    assert core.holders(1.0) == []
+    assert jain_index([1.0, 1.0]) == 1.0
