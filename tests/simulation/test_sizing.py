@@ -54,6 +54,7 @@ def number(found: Sizing) -> int:
     return len(found.chosen.setting.endpoints)
 
 
+@pytest.mark.more
 def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace) -> None:
     now = sized(trace, p99_s=0.8, load=2.0)
     free = sized(trace, p99_s=0.8, load=2.0, slot_cost=0.1)

@@ -123,6 +123,7 @@ def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(o
     assert (outage.from_s, outage.to_s) == (pytest.approx(3.0, abs=0.3), pytest.approx(7.0, abs=1.5))
 
 
+@pytest.mark.more
 def test_one_outage_in_the_trace_and_often_none_in_the_next_run_is_said_with_what_it_would_cost(
     one_outage: Trace,
 ) -> None:
