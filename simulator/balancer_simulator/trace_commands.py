@@ -22,7 +22,7 @@ from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
     from balancer.reporting.progress import ProgressDisplay
-    from balancer_simulator.fitting.fit import Fit
+    from balancer_simulator.fitting.fit import Fit, Troubles
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
     from balancer_simulator.predicting.settings import TriedSetting
@@ -90,6 +90,14 @@ CostOption = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="URL=COST", help="With --p99: of this endpoint and its copies. Default: 1 each."),
 ]
+SlotCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--slot-cost",
+        metavar="COST",
+        help="With --p99: try other capacities, too. COST of each slot beside that of its endpoint; 0: none.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
@@ -115,6 +123,17 @@ LoadOption = Annotated[
 CallersOption = Annotated[
     int | None,
     typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
+]
+OutagesOption = Annotated[
+    str,
+    typer.Option(
+        "--outages",
+        metavar="drawn|recorded|none",
+        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
+    ),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
 ]
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
@@ -204,6 +223,8 @@ def predict(
     add: AddOption = None,
     load: LoadOption = None,
     callers: CallersOption = None,
+    outages: OutagesOption = "drawn",
+    again: AgainOption = False,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
@@ -232,7 +253,7 @@ def predict(
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
-            dict(_counts("--add", add or (), named=False)), _factor(load), callers,
+            dict(_counts("--add", add or (), named=False)), _factor(load), callers, _troubles(outages), again,
         )  # fmt: skip
         fitted = fit_trace(read_trace(trace))
         with Simulators(_processes(jobs)) as simulators:
@@ -273,6 +294,12 @@ def _counts(option: str, given: Sequence[str], *, named: bool = True) -> Iterato
         yield name.strip(), int(many)
 
 
+def _troubles(outages: str) -> "Troubles":
+    if outages not in ("drawn", "recorded", "none"):
+        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
+    return outages  # type: ignore[return-value]
+
+
 def _factor(load: str | None) -> float:
     try:
         return 1.0 if load is None else float(load.strip().lower().removeprefix("x"))
@@ -293,6 +320,7 @@ def recommend(
     load: LoadOption = None,
     losing: LosingOption = None,
     cost: CostOption = None,
+    slot_cost: SlotCostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
@@ -308,9 +336,9 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     _check_goal(p99, {"--deadline": deadline, "--tasks": tasks, "--budget": budget},
-                {"--load": load, "--losing": losing, "--cost": cost})  # fmt: skip
+                {"--load": load, "--losing": losing, "--cost": cost, "--slot-cost": slot_cost})  # fmt: skip
     if p99 is not None:
-        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())))
+        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())), slot_cost)
         _recommend_servers(
             source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
         )
@@ -374,7 +402,7 @@ def _costs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
 
 def _recommend_servers(
     source: Path,
-    goal: tuple[float, float, int, float, dict[str, float]],
+    goal: tuple[float, float, int, float, dict[str, float], float | None],
     strategies: Sequence[str] | None,
     draws: tuple[int, int, int],
     files: tuple[Path | None, Path | None],

@@ -123,6 +123,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
                 "spells": _spells_data(each.spells),
+                "hours": None if each.hours is None else each.hours.tolist(),
                 "drift": asdict(each.drift) if each.drift else None,
                 "refused": each.refusals.calls,
                 "refuse_beyond": each.refusals.beyond,
@@ -140,8 +141,8 @@ def fit_data(fit: Fit) -> dict[str, Any]:
 def _spells_data(spells: Spells | None) -> dict[str, Any] | None:
     if spells is None:
         return None
-    names = ("factor", "between_s", "lasts_s", "fixed", "whole")
-    return {name: getattr(spells, name) for name in names}
+    names = ("between_s", "fixed", "share")
+    return {"kinds": [asdict(each) for each in spells.kinds], **{name: getattr(spells, name) for name in names}}
 
 
 def _apart(fit: Fit) -> Iterator[str]:
@@ -169,7 +170,13 @@ def unknown(fit: Fit) -> Iterator[str]:
     for member in fit.members:
         yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
     if fit.caller_pattern.callers is not None and not fit.caller_pattern.named:
-        yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
+        if len(fit.caller_pattern.thinks_s):
+            yield (
+                "who calls: no call has a holder; fewer calls come while more are under way, as from this number of "
+                "callers with exponential pauses"
+            )
+        else:
+            yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
     if fit.caller_pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
         yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
     if trace.lost:
@@ -289,10 +296,19 @@ def _endpoint(fit: Fit, member: Member) -> str:
         parts.append(
             f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
         )
-    if spells := found.spells:
+    if (hours := found.hours) is not None:
         parts.append(
-            f"slow spells: {spells.factor:.3g} times as long for {_length(spells.lasts_s, spells.fixed[1])}, after "
-            f"{_length(spells.between_s, spells.fixed[0])} ({spells.whole} whole ones seen)"
+            f"slow hours: up to {hours.max():.3g} times as long, most in hour {int(hours.argmax())} to "
+            f"{int(hours.argmax()) + 1} of each day of the trace"
+        )
+    if spells := found.spells:
+        kinds = " or ".join(
+            f"{each.factor:.3g} times as long for {_length(each.lasts_s, each.fixed)}" for each in spells.kinds
+        )
+        share = f" ({spells.share:.0%} of them)" if spells.share else ""
+        parts.append(
+            f"slow spells: {kinds}{share}, after {_length(spells.between_s, spells.fixed)} ({spells.whole} whole ones "
+            "seen)"
         )
     if troubles.outages:
         many = len(troubles.outages)
