@@ -153,8 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         yield self._head("text/event-stream", "Transfer-Encoding: chunked")
         *before, last = events(self.model.name, self.model.tokens)
         for event in before:
-            time.sleep(self.model.word_s)
             yield _chunk(event)
+            time.sleep(self.model.word_s)  # after it, as the next is made before this one is sent
         yield _chunk(last) + _chunk(b"")
 
     def _head(self, kind: str, length: str, status: int = 200) -> bytes:

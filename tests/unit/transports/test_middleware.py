@@ -78,7 +78,7 @@ def test_a_stream_holds_its_lease_until_it_ends_and_one_that_is_closed_says_noth
 _GARBAGE = Fault("garbage", "bytes that are no HTTP", lambda met: met.write(b"1\r\n2\r\n\r\n") or True)
 
 
-@pytest.mark.parametrize("fault", ["reset", "503", "429-seconds", _GARBAGE], ids=str)
+@pytest.mark.parametrize("fault", ["reset", "503", "429-seconds", pytest.param(_GARBAGE, id="garbage")])
 def test_what_fails_before_the_head_goes_elsewhere(model: ModelServer, fault: Any) -> None:
     with FaultProxy(model.url, [fault]) as proxy:
         pool, ends = pool_of(Endpoint(proxy.url, name="a"), Endpoint(model.url, name="b"))
