@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 import httptools
 
@@ -254,6 +254,7 @@ class ClientConnection(asyncio.Protocol):
         self._raw = 0  # of what came of it
         self._in_head = self._replayed = self._deaf = self._upgrades = False
         self._early = bytearray()  # what came after a request for an upgrade
+        self._refusal: BadRequest | None = None  # why the parser stopped
         self._unread = 0  # bytes of answers that wait for the client
         self._filled: ClientRequest | None = None  # whose body is read
         self._body_size = self._body_paid = 0  # what came of a body, and what of that has given it time
@@ -403,11 +404,14 @@ class ClientConnection(asyncio.Protocol):
         parser, limits = self._parser, self._limits
         headers, self._headers, self._size = self._headers, [], 0
         if len(self._next) >= _AHEAD:
-            raise BadRequest(f"more than {_AHEAD} requests came before the first was answered")
+            self._stop_at(BadRequest(f"more than {_AHEAD} requests came before the first was answered"))
         keeps = parser.should_keep_alive()
-        head = request_head(parser.get_method(), self._target, headers, parser.get_http_version(), keeps=keeps)
+        try:
+            head = request_head(parser.get_method(), self._target, headers, parser.get_http_version(), keeps=keeps)
+        except BadRequest as refusal:
+            self._stop_at(refusal)
         if head.length is not None and head.length > limits.body_bytes:
-            raise _too_large(limits)
+            self._stop_at(_too_large(limits))
         body = ClientBody(self._every.kept, head.length, self._want)
         self._body_size = self._body_paid = 0
         if not body.complete:
@@ -422,7 +426,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._body_size += len(piece)
         if self._body_size > self._limits.body_bytes:
-            raise _too_large(self._limits)
+            self._stop_at(_too_large(self._limits))
         filled.body.feed(piece)
 
     def on_message_complete(self) -> None:
@@ -444,9 +448,8 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._after_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, BadRequest):
-                self._refuse(cause)
+            if self._refusal is not None:
+                self._refuse(self._refusal)
             elif not self._deaf and (self._in_head or self._filled is not None or "close" not in str(error)):
                 self._refuse(BadRequest(f"the request is no valid HTTP/1.1: {error}"))
             self._deaf = True
@@ -479,7 +482,15 @@ class ClientConnection(asyncio.Protocol):
     def _count(self, size: int) -> None:
         self._size += size
         if self._size > self._limits.head_bytes:
-            raise _too_long(self._limits)
+            self._stop_at(_too_long(self._limits))
+
+    def _stop_at(self, refusal: BadRequest) -> NoReturn:
+        """Refuse a request from within the parser.
+
+        Its own error does not tell the refusal: not if the event loop runs while another error is handled.
+        """
+        self._refusal = refusal
+        raise refusal
 
     def _want(self, more: bool) -> None:
         """Read more of a body, or stop that for now. Time in which nothing is read does not count."""

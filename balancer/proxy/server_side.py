@@ -9,7 +9,7 @@ import math
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 import httptools
 
@@ -190,6 +190,7 @@ class ServerConnection(asyncio.Protocol):
         self._headers: list[Header] = []
         self._size = 0
         self._interim = self._arrived = self._complete = self._until_close = self._stray = False
+        self._why = ""  # the parser stopped
         self._keeps = True
 
     # -- asked by an exchange ----------------------------------------------------------------------
@@ -286,7 +287,7 @@ class ServerConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._keeps = False
             if not self._complete:
-                self._fail(EndpointError(f"sent no valid HTTP: {error.__context__ or error}"))
+                self._fail(EndpointError(f"sent no valid HTTP: {self._why or error}"))
                 return
         if self._complete:
             self._over()
@@ -333,6 +334,11 @@ class ServerConnection(asyncio.Protocol):
         self._headers = []
         self._interim = False
 
+    def _stop_at(self, why: str) -> NoReturn:
+        """Stop the parser, whose own error does not say why."""
+        self._why = why
+        raise httptools.HttpParserError(why)
+
     def on_status(self, reason: bytes) -> None:
         """Take the reason."""
         self._reason = reason
@@ -341,7 +347,7 @@ class ServerConnection(asyncio.Protocol):
         """Take a header, or a trailer."""
         self._size += len(name) + len(value)
         if self._size > self._every.head_bytes:
-            raise httptools.HttpParserError(f"a head of more than {self._every.head_bytes} bytes")
+            self._stop_at(f"a head of more than {self._every.head_bytes} bytes")
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -357,7 +363,7 @@ class ServerConnection(asyncio.Protocol):
         coding = first_of(headers, b"transfer-encoding")
         told = first_of(headers, b"content-length")
         if status > 999 or (coding is not None and coding.strip().lower() != b"chunked"):
-            raise httptools.HttpParserError(f"status {status}, transfer coding {coding!r}")
+            self._stop_at(f"status {status}, transfer coding {coding!r}")
         connection = tokens_of(headers)
         self._keeps = self._parser.get_http_version() == "1.1" and b"close" not in connection
         none = answer.bodiless or status in (204, 304, 101)

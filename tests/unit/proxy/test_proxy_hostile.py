@@ -177,6 +177,17 @@ def test_a_body_that_is_too_large_is_refused() -> None:
     run(test())
 
 
+def test_a_refusal_is_told_though_the_loop_runs_while_an_error_is_handled() -> None:
+    async def test() -> None:
+        async with setting(Server(answering(OK)), proxied={"body_bytes": 1000}) as at:
+            assert (await at.post(bytes(1001))).status == 413
+
+    try:
+        raise KeyError("another error")
+    except KeyError:
+        run(test())
+
+
 # -- clients that dawdle -------------------------------------------------------------------------------
 
 
