@@ -15,8 +15,9 @@ from typing import Literal
 
 from balancer.errors import PackageError
 from balancer.pipeline.results.missing_languages import left_out_of_row
-from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
+from balancer.pipeline.rows.columns import RowProblem, Solution
 from balancer.pipeline.rows.raw import RawRow, raw_rows
+from balancer.pipeline.rows.schema import problem_of
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 from balancer.settings.pipeline import RowSettings
@@ -167,6 +168,7 @@ def _problem(name: str, row: RowProblem, settings: RowSettings, languages: Colle
         submissions=(*_submissions(right, accepted=True), *_submissions(wrong, accepted=False)),
         left_out=_left_out(row, languages),
         statement=row.statement,
+        notes=row.notes,
         by_agreement=True,
     )
 
