@@ -189,11 +189,11 @@ def _check_endpoints(
         if config.pipeline is None:  # the protocol of the endpoints is unknown: only connect
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
         if not offline and not checked.mistakes:
-            silent = unreached(pings)
+            failing = unreached(pings)
             if config.pipeline is not None:  # an endpoint that answers may yet fail each run
-                answering = {name: executor for name, executor in executors.items() if name not in silent}
-                silent |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
-            _tell_silent(config, found, {name: silent.get(name) for name in pings}, checked)
+                answering = {name: executor for name, executor in executors.items() if name not in failing}
+                failing |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
+            _tell_silent(config, found, {name: failing.get(name) for name in pings}, checked)
         checked.data["protections"] = protections = _protections(executors)
         for executor in executors.values():
             executor.close()
@@ -292,13 +292,16 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     except ConfigError as error:
         checked.mistakes += error.problems
     packages_left_out: dict[str, str] = {}
+    notes: list[str] = []
     if are_rows(settings.problems):
         found, said = _first_row(config, settings, checked)
+        notes = [f"columns of the row are {note}" for problem in found for note in problem.notes]
     else:
         found, packages_left_out = _problems(config, settings, checked)
         said = f"{len(found)} in {redact(settings.problems)}"
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
+    checked.lines += [f"           {redact(note)}" for note in notes]
     checked.lines += [f"           {name} is left out: {redact(why)}" for name, why in packages_left_out.items()]
     if known := checked.data.get("languages"):  # unknown for a server that was not asked
         checked.lines += [f"           {line}" for line in lines_on_missing(found, known)]

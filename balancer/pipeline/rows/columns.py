@@ -19,14 +19,17 @@ __all__ = [
     "RowSchema",
     "RowTest",
     "Solution",
+    "in_python",
     "lists",
     "mapping",
+    "name_in",
     "pairs",
     "parsed",
     "seconds",
     "short",
     "solutions",
     "text",
+    "unfenced",
     "whole",
     "without_repetition",
 ]
@@ -114,6 +117,15 @@ def lists(row: Mapping[str, Any], column: str) -> list[Any]:
     return found
 
 
+def name_in(row: Mapping[str, Any], *columns: str) -> str:
+    """Return the first text or whole number of `columns` as a text; "" if there is none."""
+    for column in columns:
+        found = row.get(column)
+        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+            return _encodable(column, str(found))
+    return ""
+
+
 def mapping(where: str, found: object) -> Mapping[str, Any]:
     """Return `found`, which must be an object with names."""
     if not isinstance(found, Mapping):
@@ -175,6 +187,20 @@ def solutions(
             raise PackageError(f"{where}: its language is {short(language)}; it must be a name or a number")
         known = str(language).lower() if languages is None else languages.get(language, f"language {language}")
         yield Solution(number, _encodable(where, known), _encodable(where, program))
+
+
+def in_python(column: str, found: object) -> Iterator[Solution]:
+    """Yield the programs of a list of texts without languages: they are in Python 3. None: there are none."""
+    if found is not None and not isinstance(found, list):
+        raise PackageError(f"{column}: found {short(found)}; it must be a list of programs")
+    for number, program in enumerate(found or []):
+        yield Solution(number, "python", text({f"{column}[{number}]": program}, f"{column}[{number}]"))
+
+
+def unfenced(found: str) -> str:
+    """Return the code in the last Markdown fence of a text; the text itself if it has none."""
+    fences = re.findall(r"^```[^\n`]*\n(.*?)^```", found, flags=re.DOTALL | re.MULTILINE)
+    return str(fences[-1]) if fences else found
 
 
 def seconds(found: object) -> float | None:

@@ -29,7 +29,7 @@ def _read(row: Mapping[str, Any]) -> RowProblem:
 
 
 SCHEMA = RowSchema(
-    frozenset({"right"}),
+    frozenset({"id", "tests", "right"}),
     "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
     _read,
 )
