@@ -32,4 +32,5 @@ SCHEMA = RowSchema(
     frozenset({"id", "tests", "right"}),
     "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
     _read,
+    ignored=("checker", "generator", "validator"),
 )
