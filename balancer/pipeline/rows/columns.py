@@ -22,6 +22,7 @@ __all__ = [
     "in_python",
     "lists",
     "mapping",
+    "mebibytes",
     "name_in",
     "pairs",
     "parsed",
@@ -212,6 +213,14 @@ def seconds(found: object) -> float | None:
         match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:s|seconds?)\s*", found)
         found = float(match[1]) if match else None
     return float(found) if _is_number(found) and 0 < found < math.inf else None
+
+
+def mebibytes(found: object) -> int | None:
+    """Return bytes from a number of megabytes, or from "256.0 megabytes"; None if there is no limit."""
+    if isinstance(found, str):
+        match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:MB|megabytes?)\s*", found)
+        found = float(match[1]) if match else None
+    return int(found * 2**20) if _is_number(found) and 0 < found < 2**20 else None
 
 
 def whole(row: Mapping[str, Any], column: str) -> int:

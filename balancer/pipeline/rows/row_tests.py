@@ -11,7 +11,7 @@ from balancer.pipeline.rows.columns import KINDS, RowTest, mapping, pairs, short
 
 __all__ = ["column_tests", "listed_tests", "refuse_calls", "row_test"]
 
-_STDIN = frozenset({"stdin", "stdin_stdout"})
+_STDIN = frozenset({"stdin", "stdin_stdout", "stdio", "std", "standard_input"})  # as the judge knows them
 
 
 def row_test(where: str, given: object, wanted: object, kind: str) -> RowTest:
@@ -53,15 +53,13 @@ def listed_tests(column: str, found: object, kind: str) -> Iterator[RowTest]:
 
 
 def refuse_calls(where: str, test: Mapping[str, Any]) -> None:
-    """Raise PackageError if `test`, or its metadata, says that it calls a function."""
+    """Raise PackageError if `test` calls a function: its type says so, or without a type, its name or metadata."""
     metadata = test.get("metadata")
     name = test.get("fn_name") or (metadata.get("func_name") if isinstance(metadata, Mapping) else None)
-    how = next((str(test[key]) for key in ("testtype", "type") if test.get(key)), "stdin")
-    if name or how not in _STDIN:
-        named = f"the function {name}" if name else f"a function ({how})"
-        raise PackageError(
-            f"{where}: it calls {ascii(named)[1:-1][:80]}; the pipeline runs only programs that read input"
-        )
+    kind = next((str(test[key]).lower() for key in ("testtype", "type") if test.get(key)), "")
+    if (kind.replace("-", "_").replace(" ", "_") not in _STDIN) if kind else name:
+        called = ascii(name or kind)[1:-1][:60]
+        raise PackageError(f"{where}: it calls a function ({called}); the pipeline runs only programs that read input")
 
 
 def _text(where: str, found: object) -> str:

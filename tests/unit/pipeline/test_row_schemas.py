@@ -36,7 +36,13 @@ def _read(folder: Path, row: Mapping[str, Any]) -> Problem | BadRow:
         ("taco", "Twice", ["private"], ["python"], ""),
         ("live-code-bench", "abc000_a", ["public", "private"], [], ""),
         ("codeforces", "1/A", ["public", "private"], [], "not used: generated_checker"),
-        ("code-contests-plus", "1_A", ["private"], ["python", "cpp", "python2"], "not used: checker"),
+        (
+            "code-contests-plus",
+            "1_A",
+            ["private"],
+            ["python", "cpp", "python2"],
+            "not used: checker, generator, generator_cmd, validator",
+        ),
         ("code-contests-o", "1_A. Twice", ["private"], [], "not used: checker, commands, generator"),
         ("verl", "taco-train-3", ["private", "private"], [], ""),
         ("deep-coder", "row-0", ["private", "private"], [], ""),
@@ -70,6 +76,11 @@ def test_every_schema_has_a_row_and_each_row_is_of_the_first_schema_that_it_fits
     assert len(set(map(id, met))) == len(SCHEMAS) - 2, "CodeContests and the plain schema have theirs in test_rows"
 
 
+def test_the_type_of_a_test_counts_more_than_a_name() -> None:
+    tests = [{"input": "1\n", "output": "2\n", "type": "Standard input", "fn_name": "no"}]
+    assert len(problem_of({**_ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
+
+
 def test_a_row_with_solutions_and_tests_is_not_taken_for_one_of_code_contests() -> None:
     found = problem_of({**_ROWS["deep-coder"], "solutions": ["print(2)"]})
     assert (len(found.tests), found.right, found.notes) == (2, (), ("not used: solutions",))
@@ -78,10 +89,10 @@ def test_a_row_with_solutions_and_tests_is_not_taken_for_one_of_code_contests() 
 def test_limits_are_read_where_their_unit_is_known() -> None:
     read = {name: problem_of(row) for name, row in _ROWS.items() if name != "kod-code"}
     assert {name: each.time_limit_s for name, each in read.items() if each.time_limit_s} == {
-        "codeforces": 1.0, "taco": 2.0, "verifiable-problems": 1.0,
+        "code-contests-plus": 2.0, "codeforces": 1.0, "taco": 2.0, "verifiable-problems": 1.0,
     }  # fmt: skip
     assert {name: each.memory_bytes for name, each in read.items() if each.memory_bytes} == {
-        "codeforces": 64 * 2**20, "verifiable-problems": 1000,
+        "code-contests-plus": 2**28, "codeforces": 2**26, "taco": 2**28, "verifiable-problems": 1000,
     }  # fmt: skip
 
 
@@ -92,12 +103,12 @@ _LISTED = [{"input": "1", "output": "2", "testtype": "functional"}]
 @pytest.mark.parametrize(
     ("name", "columns", "why"),
     [
-        ("apps", {"input_output": _CALL}, "input_output: it calls the function twice; the pipeline runs only programs"),
-        ("live-code-bench", {"metadata": '{"func_name": "twice"}'}, "metadata: it calls the function twice"),
+        ("apps", {"input_output": _CALL}, "input_output: it calls a function (twice); the pipeline runs only programs"),
+        ("live-code-bench", {"metadata": '{"func_name": "twice"}'}, "metadata: it calls a function (twice)"),
         ("live-code-bench", {"public_test_cases": json.dumps(_LISTED)}, "it calls a function (functional)"),
-        ("verl", {"reward_model": {"ground_truth": _CALL}}, "ground_truth: it calls the function twice"),
+        ("verl", {"reward_model": {"ground_truth": _CALL}}, "ground_truth: it calls a function (twice)"),
         ("verl", {"ability": "math"}, "its ability is 'math', not code"),
-        ("deep-coder", {"metadata": {"func_name": "twice"}}, "metadata: it calls the function twice"),
+        ("deep-coder", {"metadata": {"func_name": "twice"}}, "metadata: it calls a function (twice)"),
         ("synthetic", {"verification_info": "{'ground_truth': '2'}"}, "verification_info: has no test_cases"),
         ("codeforces", {"interaction_format": "Ask."}, "it is interactive"),
         ("codeforces", {"input_mode": "file"}, "its programs read a file (input_mode)"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.rows.columns import RowProblem, RowSchema, name_in, seconds, text
+from balancer.pipeline.rows.columns import RowProblem, RowSchema, mebibytes, name_in, seconds, text
 from balancer.pipeline.rows.row_tests import column_tests
 
 __all__ = ["SCHEMA"]
@@ -26,16 +26,11 @@ def _read(row: Mapping[str, Any]) -> RowProblem:
         id=name_in(row, "id"),
         statement="\n\n".join(f"{heading}\n\n{part}".strip() for heading, part in parts if part),
         time_limit_s=seconds(row.get("time_limit")),
-        memory_bytes=_bytes(row.get("memory_limit")),
+        memory_bytes=mebibytes(row.get("memory_limit")),
         tests=tuple(test for column, kind in (examples, official) for test in column_tests(row, column, kind)),
         right=(),
         wrong=(),
     )
-
-
-def _bytes(megabytes: object) -> int | None:
-    given = isinstance(megabytes, int | float) and not isinstance(megabytes, bool) and 0 < megabytes < 2**20
-    return int(float(megabytes) * 2**20) if given else None  # type: ignore[arg-type]
 
 
 SCHEMA = RowSchema(
