@@ -216,6 +216,25 @@ def test_a_folder_that_datasets_has_saved(tmp_path: Path) -> None:
         _read(str(tmp_path / "two"), split="valid")
 
 
+@pytest.mark.parametrize(
+    ("place", "called"),
+    [("hf:a/b", ("a/b", None)), ("hf:a/b:1x", ("a/b", "1x"))],
+)
+def test_a_data_set_is_named_with_its_configuration(
+    place: str, called: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*args: Any, split: str, streaming: bool) -> Any:
+        asked.append((*args, split, streaming))
+        return datasets.Dataset.from_list([_row("a"), _row("b")])
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert [read.id for read in _read(place, split="test", offset=1) if isinstance(read, Problem)] == ["b"]
+    assert asked == [(*called, "test", True)]
+
+
 def test_what_are_rows_and_what_is_not_there(tmp_path: Path) -> None:
     assert are_rows("rows.jsonl")
     assert are_rows("part-*.parquet")
