@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
     from balancer.transports.clients import aopenai, openai
+    from balancer.transports.middleware import BalancedMiddleware as BalancedMiddleware  # so does this
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sync import BalancedTransport
     from balancer.transports.tasks import AsyncBalancedTransport
@@ -94,6 +95,7 @@ _MODULES = {
     "AsyncBalancedTransport": "balancer.transports.tasks",
     "AsyncPool": "balancer.pool.aio",
     "BalancedAdapter": "balancer.transports.adapter",
+    "BalancedMiddleware": "balancer.transports.middleware",
     "BalancedTransport": "balancer.transports.sync",
     "BalancerError": "balancer.errors",
     "CallFromWithin": "balancer.errors",

@@ -30,9 +30,13 @@ _TRANSPORT_ERRORS = frozenset(
     {
         "aiohttp.client_exceptions.ClientConnectionError",
         "aiohttp.client_exceptions.ClientPayloadError",
+        "anthropic.APIConnectionError",
         "http.client.HTTPException",
         "httpx.TransportError",
         "httpx2.TransportError",
+        "niquests.exceptions.ChunkedEncodingError",
+        "niquests.exceptions.ConnectionError",
+        "niquests.exceptions.Timeout",
         "openai.APIConnectionError",
         "requests.exceptions.ConnectionError",
         "requests.exceptions.Timeout",
@@ -46,13 +50,28 @@ _CALLERS_OWN = frozenset({"http.client.InvalidURL"})  # a mistake in a URL, thou
 # The error for a status, and the path to that status.
 _STATUS_ERRORS = {
     "aiohttp.client_exceptions.ClientResponseError": ("status",),
+    "anthropic.APIStatusError": ("status_code",),
+    "cohere.core.api_error.ApiError": ("status_code",),
+    "google.genai.errors.APIError": ("code",),
     "httpx.HTTPStatusError": ("response", "status_code"),
     "httpx2.HTTPStatusError": ("response", "status_code"),
+    "niquests.exceptions.HTTPError": ("response", "status_code"),
     "openai.APIStatusError": ("status_code",),
     "requests.exceptions.HTTPError": ("response", "status_code"),
     "urllib.error.HTTPError": ("code",),
 }
 
+
+_RPC_ERROR = "grpc.RpcError"
+# The statuses of gRPC that are about the server, as those of HTTP. "Unavailable" is also what a refused connection is.
+_RPC_STATUSES = {
+    "UNAVAILABLE": 502,
+    "DEADLINE_EXCEEDED": 504,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "DATA_LOSS": 500,
+}
 
 _PAYMENT_REQUIRED = 402
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
@@ -68,13 +87,22 @@ def said_nothing(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that `error` was raised for, or None."""
+    """Return the HTTP status that `error` was raised for, or that its gRPC status is like; None: neither."""
     for name in _names(error) & _STATUS_ERRORS.keys():
         found: Any = error
         for part in _STATUS_ERRORS[name]:
-            found = getattr(found, part, None)
+            found = _read(found, part)
         return found if isinstance(found, int) else None
-    return None
+    return _status_of_rpc(error)
+
+
+def _status_of_rpc(error: BaseException) -> int | None:
+    if _RPC_ERROR not in _names(error):
+        return None
+    try:
+        return _RPC_STATUSES.get(error.code().name)  # type: ignore[attr-defined]
+    except Exception:  # its code is not known, or it is no code of theirs
+        return None
 
 
 def says_spent(error: BaseException) -> bool:
@@ -85,15 +113,11 @@ def says_spent(error: BaseException) -> bool:
     status = status_of(error)
     if status is None:
         return False
-    body: Any = getattr(error, "body", None)
+    body = _read(error, "body")
     if body is None:
-        response: Any = getattr(error, "response", None)
-        if getattr(response, "_content", None) is False:  # for a body that is not read yet, requests would read it
-            return is_spent(status, None)
-        try:
-            body = response.content
-        except Exception:  # e.g. the body of a stream that is not read yet
-            body = None
+        response = _read(error, "response")
+        if _read(response, "_content") is not False:  # for a body that is not read yet, requests would read it
+            body = _read(response, "content")  # None: e.g. the body of a stream that is not read yet
     return is_spent(status, body)
 
 
@@ -128,7 +152,8 @@ def retry_after_s(error: BaseException) -> float | None:
     """Return for how many seconds the answer behind `error` asks for no calls, or None if it does not ask."""
     if status_of(error) is None:
         return None
-    return asked_pause_s(getattr(getattr(error, "response", error), "headers", None))
+    answer = error if _read(error, "response") is None else _read(error, "response")
+    return asked_pause_s(_read(answer, "headers"))
 
 
 def asked_pause_s(headers: Any, *, received: datetime | None = None) -> float | None:
@@ -152,7 +177,7 @@ def asked_pause_s(headers: Any, *, received: datetime | None = None) -> float | 
 def _header(headers: Any, name: str) -> str | None:
     try:
         found = headers[name]
-    except (KeyError, TypeError):
+    except Exception:  # there is none, or these are no headers
         return None
     return found if isinstance(found, str) else None
 
@@ -167,6 +192,14 @@ def _date(text: str | None) -> datetime | None:
     except (ValueError, OverflowError):  # e.g. a year or a zone of twenty digits
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000": UTC, of unknown place
+
+
+def _read(of: Any, name: str) -> Any:
+    """Return an attribute of an error or of its answer; None if there is none, or if it raises. They are not ours."""
+    try:
+        return getattr(of, name, None)
+    except Exception:
+        return None
 
 
 def _names(error: BaseException) -> set[str]:

@@ -22,6 +22,7 @@ __all__ = [
     "MissingExtra",
     "NoEndpoint",
     "NotConnected",
+    "NotExecuted",
     "PackageError",
     "PoolClosed",
     "PoolForked",
@@ -301,6 +302,19 @@ class CannotTell(EndpointError):
     The outcome is ignored. For ends that either the endpoint or the call may have caused: a limit of the endpoint that
     is lower than what was asked for, a kill of unknown origin, output that the program may have printed itself.
     """
+
+
+class NotExecuted(BalancerError):
+    """A program was not run, because every endpoint that could run it failed. It says nothing about the program.
+
+    Fields: `reason`, how often it was tried, and the last failure; `unable`, whether it was not tried, because no
+    endpoint runs its language.
+    """
+
+    def __init__(self, reason: str, *, unable: bool = False) -> None:
+        super().__init__(f"the program was not run: {reason}")
+        self.reason = reason
+        self.unable = unable
 
 
 class EndpointOverloaded(EndpointError):

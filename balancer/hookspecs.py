@@ -1,11 +1,11 @@
-"""Plugin hooks: strategies, input generators, executors, languages, forecasters, commands.
+"""Plugin hooks: strategies, sources, input generators, executors, languages, forecasters, routes of a proxy, commands.
 
 Hooks run once, when the plugins are loaded. A plugin is a module or an object with functions marked `@hookimpl`. A
 distribution offers it in the entry-point group `balancer`.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from warnings import warn
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from balancer.language import Language
     from balancer.problem import Problem, Proposal
     from balancer.program import Executor, ExecutorOptions
+    from balancer.source import Source
 
 __all__ = [
     "PROJECT",
@@ -29,6 +30,11 @@ __all__ = [
     "ForecasterPlugin",
     "Generator",
     "HookSpecs",
+    "HttpAnswer",
+    "HttpCall",
+    "Route",
+    "RoutePlugin",
+    "Routes",
     "WorkLeft",
     "hookimpl",
     "hookspec",
@@ -116,12 +122,76 @@ class ForecasterPlugin:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """A request for a route of a proxy.
+
+    Args:
+        method, path, query: as the client sent them; the query without its "?".
+        headers: by name, in lower case. Of a name that comes twice, the values are joined by ", ".
+        body: all of it.
+        holder: the name of the client's tenant; "" if the proxy has no tenants.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """The answer of a route.
+
+    Args:
+        status: of HTTP, from 200 on.
+        body: all of it.
+        headers: by name. `Content-Length`, `Date` and `Connection` are the proxy's.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Route = Callable[[HttpCall], Awaitable[HttpAnswer]]
+"""What answers a request, as a task of asyncio, which is cancelled if the client goes away.
+
+It may raise `BalancerError`: if the pool has no lease, the client gets a 503 with Retry-After, as for every request of
+a proxy. Any other exception is a 500."""
+
+Routes = Mapping[str, Route]
+"""Routes by method and path: {"POST /run_code": run_code}."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlugin:
+    """Paths that a proxy answers itself, over its pool, instead of passing the request on.
+
+    Args:
+        name: what `[proxy] routes` names.
+        make: called once with the pool, the config and the registry (a `balancer.Pool`, a `Config`, a `Registry`), in
+            the loop of the proxy. Returns the routes, and what closes them.
+        summary: one line for people.
+    """
+
+    name: str
+    make: Callable[[Any, Any, Any], tuple[Routes, Callable[[], object]]]
+    summary: str
+
+
 class HookSpecs:
     """The hooks, all optional."""
 
     @hookspec
     def balancer_strategies(self) -> Iterable[type[Strategy]]:  # type: ignore[empty-body]
         """Return strategy classes."""
+
+    @hookspec
+    def balancer_sources(self) -> "Iterable[type[Source]]":  # type: ignore[empty-body]
+        """Return classes of sources of endpoints."""
 
     @hookspec
     def balancer_generators(self) -> Iterable[Generator]:  # type: ignore[empty-body]
@@ -142,6 +212,10 @@ class HookSpecs:
     @hookspec(warn_on_impl=DeprecationWarning("balancer_foretellers is now balancer_forecasters"))
     def balancer_foretellers(self) -> Iterable[ForecasterPlugin]:  # type: ignore[empty-body]
         """Return forecasters. This is the hook's name of 0.1, gone in 0.3."""
+
+    @hookspec
+    def balancer_routes(self) -> Iterable[RoutePlugin]:  # type: ignore[empty-body]
+        """Return routes of a proxy."""
 
     @hookspec
     def balancer_commands(self, app: "typer.Typer") -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from balancer.commands.pings import connecting, unreached
 from balancer.commands.policies import policy_lines, warnings
+from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
 from balancer.plugins.extras import require
@@ -62,10 +63,14 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         if config.pool.connect is None:
             checked.data["server"] = None
             _check_strategy(config, registry, checked)
+            discovered = _check_sources(config, registry, checked, offline=offline)
             _check_endpoints(
                 config,
-                config.pool_endpoints,
-                lambda cache: make_executors(config, registry, cache),
+                (*config.pool_endpoints, *discovered),
+                lambda cache: (
+                    make_executors(config, registry, cache)
+                    | _made_for(discovered, executor_maker(registry, cache, config), "of a source")
+                ),
                 checked,
                 offline=offline,
             )
@@ -74,7 +79,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
             _check_endpoints(
                 config,
                 pool.endpoints(),
-                lambda cache: _made_for(pool.endpoints(), executor_maker(registry, cache, config)),
+                lambda cache: _made_for(pool.endpoints(), executor_maker(registry, cache, config), "of the server"),
                 checked,
                 offline=offline,
             )
@@ -125,7 +130,33 @@ def _check_server(config: Config, checked: Checked, *, offline: bool) -> Pool | 
     return pool
 
 
-def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor]) -> dict[str, Executor]:
+def _check_sources(config: Config, registry: Registry, checked: Checked, *, offline: bool) -> tuple[Endpoint, ...]:
+    """Ask the sources of the config, report what they say, and return the endpoints that they list."""
+    checked.data["sources"] = []
+    if not config.discovery:
+        return ()
+    only = config.model_copy(update={"trace": None, "endpoints": []})
+    try:
+        with Pool.from_config(only, registry=registry, discover=not offline) as pool:
+            if offline:
+                discoveries_of(config, registry, pool.engine.change_endpoints, pool.clock)  # its options are checked
+            found, said = pool.endpoints(), pool.stats().sources
+    except (ConfigError, MissingExtra) as error:
+        checked.mistakes += map(config.redact, str(error).splitlines())
+        return ()
+    for each in said:
+        told = f"source     {each.name} ({each.kind}): "
+        checked.data["sources"].append({"name": each.name, "kind": each.kind, "endpoints": each.endpoints})
+        checked.lines.append(f"{told}{each.endpoints} endpoints")
+        if not each.endpoints:
+            why = each.trouble or "no answer within wait_s"
+            checked.silent.append(f"{config.file}: discovery.{each.name}: {why}")
+    if offline:
+        checked.lines += [f"source     {name}, not asked" for name in config.discovery]
+    return found
+
+
+def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor], whose: str) -> dict[str, Executor]:
     """Return an executor for each endpoint, by name. Raises ConfigError with a line for each mistake, MissingExtra."""
     made: dict[str, Executor] = {}
     mistakes: dict[str, None] = {}
@@ -133,7 +164,7 @@ def _made_for(endpoints: Iterable[Endpoint], make: Callable[[Endpoint], Executor
         try:
             made[endpoint.name] = make(endpoint)
         except ConfigError as error:
-            mistakes |= dict.fromkeys(f"endpoint {endpoint.name} of the server: {line}" for line in error.problems)
+            mistakes |= dict.fromkeys(f"endpoint {endpoint.name} {whose}: {line}" for line in error.problems)
     if mistakes:
         for executor in made.values():
             executor.close()

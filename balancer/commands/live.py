@@ -18,6 +18,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.commands.pings import EndpointPings
 from balancer.core import Core, Waiter
+from balancer.core.states import MembershipState
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError
 from balancer.plugins.registry import Registry
@@ -29,7 +30,7 @@ from balancer.strategy import Strategy
 __all__ = ["ConfigChanges", "LiveConfig", "changes"]
 
 # A core keeps these for its life. The server uses no other part of a config.
-_SECTIONS = ("health", "limits", "host_caps", "quotas", "holders", "trace")
+_SECTIONS = ("discovery", "health", "limits", "host_caps", "quotas", "holders", "trace")
 _POOL_KEYS = ("max_waiters", "seed", "spill_after_s", "fairness")
 
 
@@ -174,7 +175,7 @@ class LiveConfig:
             except (BalancerError, OSError) as error:
                 first, *more = str(error).splitlines()
                 others = f" and {len(more)} more mistakes" if more else ""
-                self._tell(f"nothing was changed: {self._config.redact(first)}{others}")
+                self.tell(f"nothing was changed: {self._config.redact(first)}{others}")
 
     async def _read_again(self) -> None:
         assert self._again is not None, "else no signal is minded"
@@ -195,21 +196,29 @@ class LiveConfig:
         await asyncio.to_thread(before.stop)
         pinging.start()
         for line in found.lines(fresh.file):
-            self._tell(line)
+            self.tell(line)
 
     def _acts(self, found: ConfigChanges, strategy: Strategy | None) -> Iterator[Callable[[], Sequence[Waiter]]]:
-        """Yield the changes to the core. Additions come first, so that no waiter finds the pool empty."""
+        """Yield the changes to the core. Additions come first, so that no waiter finds the pool empty.
+
+        A source or the admin API may have added or removed an endpoint of the config before.
+        """
         core = self._core
         now = clock()
+        states = {each.endpoint.identity: each.state for each in core.ledger.accounts()}
         for endpoint in found.added:
-            yield partial(core.add, endpoint, now)
+            is_there = states.get(endpoint.identity) is MembershipState.ACTIVE
+            yield partial(core.update if is_there else core.add, endpoint, now)
         for endpoint in found.changed:
-            yield partial(core.update, endpoint, now)
+            if endpoint.identity in states:
+                yield partial(core.update, endpoint, now)
         for endpoint in found.removed:
-            yield partial(core.remove, endpoint.name, now)
+            if endpoint.identity in states:
+                yield partial(core.remove, endpoint.name, now)
         if strategy is not None:
             yield partial(core.set_strategy, strategy, now)
 
-    def _tell(self, line: str) -> None:
+    def tell(self, line: str) -> None:
+        """Print a line for whoever runs the server."""
         with suppress(OSError):  # the reader of the output has gone
             self._say(line)

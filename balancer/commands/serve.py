@@ -22,6 +22,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer
 from balancer.commands.live import LiveConfig
+from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import CommandStopped, ConfigError
@@ -36,7 +37,7 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "loop_factory", "raise_limit", "serve", "tls_of", "token_of"]
 
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
@@ -118,7 +119,7 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         OSError: it cannot listen, or the state cannot be written.
         CommandStopped: at SIGINT and SIGTERM.
     """
-    _raise_limit()
+    raise_limit()
     if not options.token and not is_loopback(options.host):
         raise ConfigError(
             f"--host {options.host}: other machines could connect without a token; "
@@ -133,15 +134,20 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
     keeper = RecordFile(options.state)
     try:
         # A pool with the clock of its coordinator. Log lines come from the loop, and from under the pool's lock.
-        with never_waiting(), Pool.from_config(config, registry=registry, clock=clock) as pool:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with never_waiting(), _pool_of(config, registry) as pool:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 number = runner.run(_serve(pool, config, registry, options, keeper, times))
             raise CommandStopped(128 + number)
     finally:
         keeper.close()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _pool_of(config: Config, registry: Registry) -> Pool:
+    """Return the pool. The server discovers endpoints itself, as its members must hear of each change."""
+    return Pool.from_config(config, registry=registry, clock=clock, discover=False)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return what makes the event loop: uvloop's where it is installed, as it needs less CPU for each message."""
     if find_spec("uvloop") is None:
         return None
@@ -174,9 +180,11 @@ async def _serve(
     live = LiveConfig(server, pool, config, registry, options.say)
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
-    seen = None if options.page is None else _page_of(pool, server, live, *options.page)
+    served = ServedChanges(server, pool, registry)
+    seen = None if options.page is None else _page_of(pool, server, live, served, options)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
+    await _discover(pool, config, registry, served, live)
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
     told_all = (
@@ -207,11 +215,27 @@ async def _listen(server: PoolServer, options: ServeOptions) -> Address:
     return Address(host, bound, options.tls is not None)
 
 
-def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, host: str, port: int) -> "Page":
+async def _discover(pool: Pool, config: Config, registry: Registry, served: ServedChanges, live: LiveConfig) -> None:
+    """Follow the sources of the config. Wait for their first answers, as members may have leases of those endpoints."""
+    if not config.discovery:
+        return
+    from balancer.discovery.begin import discoveries_of  # most servers have no source
+
+    found = discoveries_of(config, registry, served.change, clock)
+    for each in found:
+        pool.follow(each)
+        each.hide(live.redact)
+    await asyncio.gather(*(asyncio.to_thread(each.wait, wait_s) for each, wait_s in found.items()))
+
+
+def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedChanges, options: ServeOptions) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.serving import token_of_environment
 
-    return page_of(pool, server, host, port, token=token_of_environment(), redact=live.redact)
+    assert options.page is not None
+    host, port = options.page
+    token = token_of_environment()
+    return page_of(pool, server, served, host, port, token=token, redact=live.redact, audit=live.tell)
 
 
 # -- open files: each connection is one ----------------------------------------------------------------
@@ -220,7 +244,7 @@ _KEPT_FILES: Final = 400  # files for all else: the page's 256 connections, the 
 _LEAST_FILES: Final = 16
 
 
-def _raise_limit() -> int | float:
+def raise_limit() -> int | float:
     """Set this process's limit of open files as high as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

@@ -331,15 +331,15 @@ class Core:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def add(self, endpoint: Endpoint, now: float) -> EndedWaiters:
-        """Take an endpoint into service, or back into it.
+    def add(self, endpoint: Endpoint, now: float, *, slowly: bool = False) -> EndedWaiters:
+        """Take an endpoint into service, or back into it; `slowly`: with a slow start, if health is watched.
 
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
             ValueError: the pool does not have the quota that it names.
         """
         self.admission.check(endpoint)
-        self.ledger.add(endpoint, now)
+        self.ledger.add(endpoint, now, slowly=slowly)
         self._arrange(endpoint, now)
         return self._queue.serve(now)
 

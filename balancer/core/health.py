@@ -94,11 +94,13 @@ class HealthWatch:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def join(self, key: Hashable, now: float) -> HealthRecord:
-        """Watch an endpoint from now on. It starts as healthy."""
+    def join(self, key: Hashable, now: float, *, slowly: bool = False) -> HealthRecord:
+        """Watch an endpoint from now on. It starts as healthy, or `slowly`: with a slow start."""
         record = HealthRecord(key, now)
         self._records[record] = None
         self._begin(record, now)
+        if slowly:
+            self._move(record, HealthEvent.JOINED, now)
         self._restrain(now)
         return record
 

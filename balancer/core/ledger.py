@@ -284,8 +284,10 @@ class Ledger:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def add(self, endpoint: Endpoint, now: float) -> None:
+    def add(self, endpoint: Endpoint, now: float, *, slowly: bool = False) -> None:
         """Take `endpoint` into service. One that is draining or retiring comes back, with its leases.
+
+        `slowly`: with a slow start, if health is watched.
 
         Raises:
             DuplicateEndpoint: an active endpoint has this name.
@@ -302,7 +304,7 @@ class Ledger:
         account.full_s = inf
         account.shown.update(load=None)
         account.ceiling = 1  # so that `_stand` does not count a return from out of service
-        moved = self._rules.join(account, now)
+        moved = self._rules.join(account, now, slowly=slowly)
         self._stand(account, now)
         self._strategy.join(account.node, now)
         self._lent[account.node] = account  # after the strategy has it: see `recount`

@@ -14,6 +14,7 @@ __all__ = [
     "LeaseRow",
     "PoolStats",
     "QuotaStats",
+    "SourceStats",
     "WaitHistogram",
     "WaitStats",
     "balance_score",
@@ -210,6 +211,31 @@ class QuotaStats:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceStats:
+    """A source of endpoints: what it has said so far (`Pool.discover`).
+
+    Attributes:
+        name, kind: its name, and the kind of source, e.g. "dns".
+        endpoints: how many endpoints it has in the pool.
+        missing: how many of them it does not list any more; they leave after the grace.
+        held: how many of these stay, so that not too many leave at once.
+        answers, failures: how often it answered, and how often it did not.
+        age_s: seconds since its last answer that was believed; None: there was none.
+        trouble: what is wrong with it now; "": nothing. While there is trouble, no endpoint leaves.
+    """
+
+    name: str
+    kind: str
+    endpoints: int
+    missing: int
+    held: int
+    answers: int
+    failures: int
+    age_s: float | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class HolderStats:
     """What one holder has had, in a pool with fair shares.
 
@@ -256,6 +282,7 @@ class PoolStats:
         retries, hedges: calls made again after a failure, and slow calls made a second time.
         ejections: how often an endpoint was ejected.
         quotas: how much of each quota is used, in the order of their endpoints.
+        sources: the sources of its endpoints.
         holders: what each holder has had, in the order in which they came; empty without fair shares.
 
     The counts of calls, failures, overloads and ejections include endpoints that are no longer listed.
@@ -278,6 +305,7 @@ class PoolStats:
     hedges: int = 0
     ejections: int = 0
     quotas: tuple[QuotaStats, ...] = ()
+    sources: tuple[SourceStats, ...] = ()
     holders: tuple[HolderStats, ...] = ()
 
     @classmethod
@@ -293,6 +321,7 @@ class PoolStats:
         calls: int = 0,
         failures: int = 0,
         quotas: Sequence[QuotaStats] = (),
+        sources: Sequence[SourceStats] = (),
         holders: Sequence[HolderStats] = (),
         **others: int,
     ) -> "PoolStats":
@@ -312,6 +341,7 @@ class PoolStats:
             failures=failures,
             failure_rate=failures / calls if calls else 0.0,
             quotas=tuple(quotas),
+            sources=tuple(sources),
             holders=tuple(holders),
             **others,
         )
@@ -334,6 +364,7 @@ class PoolStats:
             "endpoints": endpoints,
             "wait_s": WaitStats(**data["wait_s"]),
             "quotas": tuple(QuotaStats(**quota) for quota in quotas),
+            "sources": tuple(SourceStats(**source) for source in data.get("sources", ())),
             "holders": tuple(HolderStats(**holder) for holder in holders),
         }
         if "success_rate" in fields:  # the name of `acquire_rate` up to 0.6

@@ -92,12 +92,12 @@ class Rules:
 
     # -- membership --------------------------------------------------------------------------------
 
-    def join(self, account: Account, now: float) -> Moved:
-        """Take an account into service, with new health and a new adaptive limit."""
+    def join(self, account: Account, now: float, *, slowly: bool = False) -> Moved:
+        """Take an account into service, with new health and a new adaptive limit; `slowly`: with a slow start."""
         if self._limits:
             account.aimd = Aimd(self._limits)
         if self._watch:
-            account.record = self._watch.join(account, now)
+            account.record = self._watch.join(account, now, slowly=slowly)
             account.health = account.record.state
         return [*self.change(account), *self._moved(now)]
 

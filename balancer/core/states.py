@@ -49,7 +49,7 @@ class Health(Enum):
     HEALTHY = "healthy"
     EJECTED = "ejected"  # no leases until its cooldown is over
     HALF_OPEN = "half_open"  # one lease at a time; the first to end with an answer decides
-    SLOW_START = "slow_start"  # back in service with a growing weight
+    SLOW_START = "slow_start"  # new or back in service, with a growing weight
     RESTING = "resting"  # it asked for no calls (Retry-After); it was not ejected
 
 
@@ -63,9 +63,11 @@ class HealthEvent(Enum):
     WARMED = "its weight is whole"
     ASKED_REST = "it asks for a rest"
     READMITTED = "too many are ejected"
+    JOINED = "it is new, and others serve"
 
 
 TRANSITIONS: dict[tuple[Health, HealthEvent], Health] = {
+    (Health.HEALTHY, HealthEvent.JOINED): Health.SLOW_START,
     (Health.HEALTHY, HealthEvent.TRIPPED): Health.EJECTED,
     (Health.HEALTHY, HealthEvent.ASKED_REST): Health.RESTING,
     (Health.EJECTED, HealthEvent.COOLED): Health.HALF_OPEN,

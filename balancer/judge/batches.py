@@ -1,4 +1,4 @@
-"""Batches of jobs: judged in threads or in tasks of asyncio.
+"""Batches of jobs: carried out in threads or in tasks of asyncio.
 
 Decides how many jobs run at once, how many results are kept, and the order of the results.
 """
@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
-from balancer.judge.judged import Job, Judged
 from balancer.judging.pending import PendingRuns
 
 __all__ = ["in_tasks", "in_threads"]
@@ -19,15 +18,18 @@ __all__ = ["in_tasks", "in_threads"]
 _WINDOW = 4  # results kept for each job at work, while a slow job holds up the order
 _NO_MORE = object()
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
 
 def in_threads(
     jobs: Iterable[Job],
-    start: Callable[[Job, int, Callable[[], bool]], PendingRuns[Judged]],
-    follow: Callable[[PendingRuns[Judged]], Judged],
+    start: Callable[[Job, int, Callable[[], bool]], PendingRuns[Result]],
+    follow: Callable[[PendingRuns[Result]], Result],
     workers: int,
     *,
     ordered: bool,
-) -> Iterator[Judged]:
+) -> Iterator[Result]:
     """Yield the result of each job.
 
     If the caller stops reading, no further run starts. Closing the generator waits for the runs under way.
@@ -41,8 +43,8 @@ def in_threads(
         ordered: True: results in the order of the jobs; False: as they end.
     """
     gone = threading.Event()
-    ended: SimpleQueue[Future[Judged]] = SimpleQueue()
-    waiting: deque[Future[Judged]] = deque()
+    ended: SimpleQueue[Future[Result]] = SimpleQueue()
+    waiting: deque[Future[Result]] = deque()
     threads = ThreadPoolExecutor(workers, thread_name_prefix="judge")
     numbered, more, out = enumerate(jobs), True, 0
     try:
@@ -70,19 +72,19 @@ def in_threads(
 
 async def in_tasks(
     jobs: Iterable[Job] | AsyncIterable[Job],
-    start: Callable[[Job, int], PendingRuns[Judged]],
-    follow: Callable[[PendingRuns[Judged]], Awaitable[Judged]],
+    start: Callable[[Job, int], PendingRuns[Result]],
+    follow: Callable[[PendingRuns[Result]], Awaitable[Result]],
     workers: int,
     *,
     ordered: bool,
-) -> AsyncGenerator[Judged, None]:
-    """Judge in tasks of asyncio, as `in_threads` does in threads. Closing the generator early cancels the tasks."""
+) -> AsyncGenerator[Result, None]:
+    """Carry out jobs in tasks of asyncio, as `in_threads` in threads. Closing the generator early cancels the tasks."""
     room = asyncio.Semaphore(workers)
-    ended: asyncio.Queue[asyncio.Task[Judged]] = asyncio.Queue()
-    tasks: dict[asyncio.Task[Judged], None] = {}  # in order
+    ended: asyncio.Queue[asyncio.Task[Result]] = asyncio.Queue()
+    tasks: dict[asyncio.Task[Result], None] = {}  # in order
     more, number = True, 0
 
-    async def judged(started: PendingRuns[Judged]) -> Judged:
+    async def carried_out(started: PendingRuns[Result]) -> Result:
         async with room:
             return await follow(started)
 
@@ -94,7 +96,7 @@ async def in_tasks(
                 if job is _NO_MORE:
                     more = False
                     break
-                task = asyncio.create_task(judged(start(job, number)))
+                task = asyncio.create_task(carried_out(start(job, number)))
                 number += 1
                 tasks[task] = None
                 if not ordered:

@@ -13,7 +13,7 @@ from balancer.judging.judgements import Compare
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
 
-__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "shown"]
+__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "shown", "utf8_bytes"]
 
 _calling = lru_cache(maxsize=256)(calling)  # a program has many cases
 
@@ -70,8 +70,8 @@ class StdinCase:
         """Return the run of `program` on this case. Raises ValueError for text that UTF-8 cannot encode."""
         if self.args:
             program = replace(program, args=tuple(self.args))
-        answer = _bytes("output", self.output)
-        return CaseRun(program, _bytes("input", self.input), self.files, answer, answer, judge_output)
+        answer = utf8_bytes("output", self.output)
+        return CaseRun(program, utf8_bytes("input", self.input), self.files, answer, answer, judge_output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,8 @@ def cases_in(given: Any) -> tuple[AnyCase, ...]:
     return tuple(given)
 
 
-def _bytes(name: str, text: str | bytes) -> bytes:
+def utf8_bytes(name: str, text: str | bytes) -> bytes:
+    """Return `text` as bytes. Raises ValueError, with `name`, for text that UTF-8 cannot encode."""
     try:
         return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     except UnicodeEncodeError as error:

@@ -1,24 +1,25 @@
-"""`Judge`: judges programs on cases, for threads and tasks.
+"""`Judge`: judges programs on cases, and runs programs for their output, for threads and tasks.
 
-A shell: carries out the runs of `procedure`. Decides which arguments are valid, how many programs run at once, and
-which resources the judge owns and closes. It does not close a pool that it was given.
+A shell: carries out the runs of `procedure` and `executed`. Decides which arguments are valid, how many programs run at
+once, and which resources the judge owns and closes. It does not close a pool that it was given.
 """
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
 from balancer.judge.batches import in_tasks, in_threads
 from balancer.judge.cases import AnyCase, cases_in
+from balancer.judge.executed import Executed, ExecuteJob, execute_job
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
 from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
@@ -41,6 +42,8 @@ from balancer.values.numbers import checked, whole
 from balancer.values.redaction import Redaction
 
 __all__ = ["Judge", "JudgeResources"]
+
+T = TypeVar("T")
 
 _MOST_AT_ONCE = 256
 _LIMIT_S = 10.0
@@ -175,37 +178,120 @@ class Judge:
             ValueError: a job cannot be judged because of the caller's mistake.
             PoolClosed, TypeError: as for `run`.
         """
-        _check_jobs(jobs)
+        _check_jobs(jobs, "Jobs")
         yield from in_threads(jobs, self._start, self._follow, self._workers(at_once), ordered=ordered)
 
     async def arun_many(
         self, jobs: Iterable[Job] | AsyncIterable[Job], *, ordered: bool = True, at_once: int | None = None
     ) -> AsyncIterator[Judged]:
         """Judge in tasks of asyncio, as `run_many` does in threads. To stop early, close the generator (`aclosing`)."""
-        _check_jobs(jobs)
+        _check_jobs(jobs, "Jobs")
         batch = in_tasks(jobs, self._start, self._follow_in_task, self._workers(at_once), ordered=ordered)
         async with aclosing(batch) as found:
             async for judged in found:
                 yield judged
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages that the endpoints run, together. Asks those that were not asked yet, and waits for them."""
+        return self._runner.languages
+
+    # -- what a program prints -----------------------------------------------------------------------
+
+    def execute(
+        self,
+        program: Program | str,
+        stdin: str | bytes = b"",
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+        limits: Limits | float | None = None,
+    ) -> Executed:
+        """Run `program` once and return what it printed and how it ended; no verdict. For tools of agents.
+
+        It is run again elsewhere if an endpoint fails, or may be the cause of a time limit, as in `run`.
+
+        Args:
+            program: a program, or the source of one in Python: for what a model wrote around it, see `program_in`.
+            stdin: its standard input: text or bytes.
+            files: in its working directory, text or bytes by name.
+            limits: of the run; a number is CPU seconds. None: the judge's.
+
+        Raises:
+            NotExecuted: the infrastructure failed; nothing is known about the program.
+            PoolClosed, TypeError, ValueError: as for `run`.
+        """
+        return self.execute_job(ExecuteJob(program, stdin, files or {}, limits))
+
+    def execute_job(self, job: ExecuteJob) -> Executed:
+        """Run the program of one job, as `execute` does."""
+        return self._ran(self._follow(self._start_execution(job)))
+
+    async def aexecute(
+        self,
+        program: Program | str,
+        stdin: str | bytes = b"",
+        *,
+        files: Mapping[str, str | bytes] | None = None,
+        limits: Limits | float | None = None,
+    ) -> Executed:
+        """Run in a task, as `execute` in a thread. If cancelled, it does not wait for a run that is under way."""
+        return await self.aexecute_job(ExecuteJob(program, stdin, files or {}, limits))
+
+    async def aexecute_job(self, job: ExecuteJob) -> Executed:
+        """Run the program of one job in a task, as `aexecute` does."""
+        return self._ran(await self._follow_in_task(self._start_execution(job)))
+
+    def execute_many(
+        self, jobs: Iterable[ExecuteJob], *, ordered: bool = True, at_once: int | None = None
+    ) -> Iterator[Executed]:
+        """Run the programs of `jobs`, and yield the result of each; arguments and errors as for `run_many`.
+
+        One that the infrastructure could not run has `error`, and its other properties raise it.
+        """
+        _check_jobs(jobs, "ExecuteJobs")
+        yield from in_threads(jobs, self._start_execution, self._follow, self._workers(at_once), ordered=ordered)
+
+    async def aexecute_many(
+        self,
+        jobs: Iterable[ExecuteJob] | AsyncIterable[ExecuteJob],
+        *,
+        ordered: bool = True,
+        at_once: int | None = None,
+    ) -> AsyncGenerator[Executed, None]:
+        """Run in tasks of asyncio, as `execute_many` in threads. To stop early, close the generator (`aclosing`)."""
+        _check_jobs(jobs, "ExecuteJobs")
+        start, workers = self._start_execution, self._workers(at_once)
+        async with aclosing(in_tasks(jobs, start, self._follow_in_task, workers, ordered=ordered)) as found:
+            async for executed in found:
+                yield executed
 
     # -- inside --------------------------------------------------------------------------------------
 
     def _start(self, job: Job, number: int = 0, gone: Callable[[], bool] = lambda: False) -> PendingRuns[Judged]:
         if not isinstance(job, Job):
             raise TypeError(f"found {type(job).__name__}; a job is a Job(program, cases), or Job.of(completion, tests)")
+        return self._until(gone, judge_job(self._runner.reruns, job, self._rules.of(job), self._redact, number))
+
+    def _start_execution(
+        self, job: ExecuteJob, number: int = 0, gone: Callable[[], bool] = lambda: False
+    ) -> PendingRuns[Executed]:
+        if not isinstance(job, ExecuteJob):
+            raise TypeError(f"found {type(job).__name__}; a job is an ExecuteJob(program, stdin)")
+        return self._until(gone, execute_job(self._runner.reruns, job, self._rules.limits, self._redact, number))
+
+    def _until(self, gone: Callable[[], bool], pending_runs: PendingRuns[T]) -> PendingRuns[T]:
         stopping = self._runner.attempts.stopping
         if stopping.is_set():
             raise self._ended()
-        pending_runs = judge_job(self._runner.reruns, job, self._rules.of(job), self._redact)
-        return until(lambda: gone() or stopping.is_set(), pending_runs, number)
+        return until(lambda: gone() or stopping.is_set(), pending_runs)
 
-    def _follow(self, pending_runs: PendingRuns[Judged]) -> Judged:
+    def _follow(self, pending_runs: PendingRuns[T]) -> T:
         try:
             return self._runner.follow(pending_runs)
         except Stopped:
             raise self._ended() from None
 
-    async def _follow_in_task(self, pending_runs: PendingRuns[Judged]) -> Judged:
+    async def _follow_in_task(self, pending_runs: PendingRuns[T]) -> T:
         try:
             return await self._resources.tasks.follow(pending_runs)
         except Stopped:
@@ -214,6 +300,12 @@ class Judge:
     def _ended(self) -> PoolClosed:
         """Return the error of a stopped run: the judge is closed, or else its pool."""
         return PoolClosed(_CLOSED) if self._runner.attempts.stopping.is_set() else PoolClosed()
+
+    @staticmethod
+    def _ran(executed: Executed) -> Executed:
+        if executed.error is not None:
+            raise executed.error
+        return executed
 
     def _redact(self, note: str) -> str:
         """Return `note` without secrets from endpoint headers. A plugin's executor may not remove them."""
@@ -288,9 +380,9 @@ def _check(source: object, labels: object, stop_at_first: object, outage_s: obje
         raise TypeError(f"executors is a {kind}; it takes a mapping, an executor for the name of each endpoint")
 
 
-def _check_jobs(jobs: Any) -> None:
-    if isinstance(jobs, Job | str | bytes | Mapping) or not isinstance(jobs, Iterable | AsyncIterable):
-        raise TypeError(f"jobs is a {type(jobs).__name__}; it takes Jobs, in a list or from a generator")
+def _check_jobs(jobs: Any, take: str) -> None:
+    if isinstance(jobs, Job | ExecuteJob | str | bytes | Mapping) or not isinstance(jobs, Iterable | AsyncIterable):
+        raise TypeError(f"jobs is a {type(jobs).__name__}; it takes {take}, in a list or from a generator")
 
 
 class JudgeResources:

@@ -18,7 +18,7 @@ from balancer.judging.verdict import Judgement
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Limits, Program, Status
 
-__all__ = ["MOST", "JudgingRules", "checker_of", "judge_job", "last_words", "limits_for", "until"]
+__all__ = ["MOST", "JudgingRules", "checker_of", "encodable", "judge_job", "last_words", "limits_for", "until"]
 
 MOST = 200  # characters of the line that explains a failure
 _LOOKED_AT = 8192  # characters; twice as many are read, so that no secret is cut at the edge
@@ -71,22 +71,24 @@ class JudgingRules:
         )
 
 
-def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[str], str] = str) -> PendingRuns[Judged]:
-    """Judge the program of `job` by `rules`. `redact` removes secrets from notes.
+def judge_job(
+    reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[str], str] = str, number: int = 0
+) -> PendingRuns[Judged]:
+    """Judge the program of `job` by `rules`. `redact` removes secrets from notes; `number` is that of the job.
 
     Raises:
         ValueError, TypeError: a case cannot be run, e.g. a call of a program in C++. The message names the case:
             "cases[2]: ...".
     """
     total = len(job.cases)
-    cases = [_named(number, case_of, given) for number, given in enumerate(job.cases)]
+    cases = [_named(at, case_of, given) for at, given in enumerate(job.cases)]
     if job.program is None:
-        return Judged((), total, job.tag, without=NO_CODE)
-    program, written = _written(job.program)
+        return Judged((), total, job.tag, number, NO_CODE)
+    program, written = encodable(job.program)
     key = hashlib.sha256(written).hexdigest()[:16]
     verdicts: list[CaseVerdict] = []
-    for number, case in enumerate(cases):
-        run = _named(number, case.run_of, program)
+    for at, case in enumerate(cases):
+        run = _named(at, case.run_of, program)
         check = OutputCheck(rules.checker, run.compare)
         wanted = ProgramRun(
             run.program,
@@ -95,7 +97,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
             "judge",
             RunStage.VALIDATE_SOLUTION,
             program.name,
-            number,
+            at,
             run.files,
             expected=run.expected if rules.checker.program is None else None,
             key=key,
@@ -112,7 +114,7 @@ def judge_job(reruns: Reruns, job: Job, rules: JudgingRules, redact: Callable[[s
         over = rules.stop_at_first and judgement.verdict is not Verdict.ACCEPTED
         if over or judgement.verdict is Verdict.COMPILE_ERROR:
             break
-    return Judged(tuple(verdicts), total, job.tag)
+    return Judged(tuple(verdicts), total, job.tag, number)
 
 
 def _named(number: int, make: Callable[[Given], Made], given: Given) -> Made:
@@ -125,7 +127,7 @@ def _named(number: int, make: Callable[[Given], Made], given: Given) -> Made:
         raise ValueError(f"cases[{number}]: {error}") from None
 
 
-def _written(program: Program) -> tuple[Program, bytes]:
+def encodable(program: Program) -> tuple[Program, bytes]:
     """Return the program and its source as bytes. Lone surrogates that cannot be encoded are replaced."""
     try:
         return program, program.source.encode("utf-8", "surrogateescape")
@@ -169,7 +171,7 @@ def _lines(words: str) -> list[str]:
     return ["".join(sign if sign.isprintable() else "?" for sign in line) for line in lines if line]
 
 
-def until(stopped: Callable[[], bool], pending_runs: PendingRuns[Judged], number: int) -> PendingRuns[Judged]:
+def until(stopped: Callable[[], bool], pending_runs: PendingRuns[Made]) -> PendingRuns[Made]:
     """Yield from `pending_runs`. Raises Stopped when `stopped()` becomes true."""
     try:
         pending = next(pending_runs)
@@ -178,5 +180,5 @@ def until(stopped: Callable[[], bool], pending_runs: PendingRuns[Judged], number
                 raise Stopped
             pending = pending_runs.send((yield pending))
     except StopIteration as end:
-        judged: Judged = end.value
-        return replace(judged, number=number)
+        found: Made = end.value
+        return found

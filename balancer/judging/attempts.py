@@ -99,7 +99,7 @@ class ProgramAttempts:
         outage = None if brief else self._outage
         plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter, outage=outage)
         wanted, usual = pending.wanted, self._asked
-        holder = usual.holder or f"{wanted.problem}: {wanted.stage.value}"
+        holder = wanted.holder or usual.holder or f"{wanted.problem}: {wanted.stage.value}"
         key = wanted.key or usual.key
         return plans, LeaseRequest(
             usual.labels, out, usual.priority, pending.slots, key, holder, usual.ttl_s, usual.tokens
@@ -112,7 +112,8 @@ class ProgramAttempts:
         if isinstance(error, NoEndpoint) and self.executors and self.unable(language) >= self.executors.keys():
             names = (name for each in self.executors.values() for name in getattr(each, "languages", None) or ())
             known = ", ".join(sorted(set(names))) or "not known"
-            return ProgramResult(None, f"no endpoint runs {language!r}; languages of the pool: {known}", at)
+            why = f"no endpoint runs {language!r}; languages of the pool: {known}"
+            return ProgramResult(None, why, at, unable=True)
         of_most = f" of {plan.terms.attempts}" if plan.tries <= plan.terms.attempts else ""
         why = "; ".join([str(error), *getattr(error, "__notes__", ())])
         return ProgramResult(None, f"after {plan.tries}{of_most} tries: {why}", at)

@@ -80,6 +80,7 @@ class ProgramRun:
         odd: returns whether the endpoint may have caused an execution's end; see `Runner.run_twice`.
         witness: whether the result counts against an endpoint with another result. A wrong submission is no witness.
         key: for strategies that place by key; None: the key of `RunnerOptions.asked`.
+        holder: of its leases; "": the holder of `RunnerOptions.asked`.
     """
 
     program: Program
@@ -94,6 +95,7 @@ class ProgramRun:
     odd: Callable[[Execution], bool] | None = None
     witness: bool = False
     key: str | None = None
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,14 @@ class ProgramResult:
         note: why every try failed.
         at: the endpoint of the last try.
         verified: whether another endpoint had the same result.
+        unable: whether it was not tried, because no endpoint runs the language.
     """
 
     execution: Execution | None
     note: str = ""
     at: str = field(default="", compare=False)
     verified: bool = field(default=False, compare=False)
+    unable: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,10 @@ class _Families:
         self._strategy = self._gauge("strategy_info", "1 for the strategy in force.", "strategy")
         self._used = self._gauge("quota_used", "What counts of a quota in this minute.", "quota", "unit")
         self._most = self._gauge("quota_limit", "The most that a minute may have.", "quota", "unit")
+        self._listed = self._gauge("source_endpoints", "Endpoints that a source has in the pool.", "source")
+        self._missing = self._gauge("source_missing", "Of these, those that it does not list any more.", "source")
+        self._well = self._gauge("source_up", "1 if the last answer of a source was believed, else 0.", "source")
+        self._silent = self._counter("source_failures", "Times that a source did not answer.", "source")
         self._holder_leases = self._counter("holder_leases", "Leases granted to a holder.", "holder")
         self._holder_busy = self._counter("holder_busy_slot_seconds", "Slots a holder had, times how long.", "holder")
         self._holder_tokens = self._counter("holder_tokens", "Tokens that calls of a holder reported.", "holder")
@@ -141,6 +145,12 @@ class _Families:
         self._waiting.add_metric(pool, stats.waiting)
         self._strategy.add_metric([*pool, stats.strategy], 1)
         self._take_quotas(stats, pool, quotas)
+        for source in stats.sources:
+            at = (*pool, source.name)
+            self._listed.add_metric(at, source.endpoints)
+            self._missing.add_metric(at, source.missing)
+            self._well.add_metric(at, not source.trouble and source.age_s is not None)
+            self._silent.add_metric(at, source.failures)
         if seen.times is not None:
             self._waits.add_metric(pool, *_buckets(seen.times.waits))
             for name, held in seen.times.holds.items():

@@ -1,4 +1,4 @@
-"""Progress of a run: units of work done and left, and the status of each problem.
+"""Progress of a run: units of work done and left, what is being done, the time left, and the status of each problem.
 
 `balancer.reporting` decides how it is shown.
 
@@ -7,26 +7,31 @@ and rounds may be added. So each open problem is taken to be like one that is ov
 first plan that was done. Pure.
 """
 
+import math
 import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
 
 from rich.console import Console
 
-from balancer.reporting.progress import ProgressDisplay
-from balancer.reporting.words import seconds
+from balancer.pipeline.remaining import Crew, RunTimes
+from balancer.reporting.progress import Left, ProgressDisplay, TimeLeft, left_words
+from balancer.reporting.words import visible
 
-__all__ = ["ProblemStatus", "ProblemWork", "Progress", "WorkerProgress", "guesses_of"]
+__all__ = ["Activity", "ProblemStatus", "ProblemWork", "Progress", "WorkerProgress", "guesses_of"]
 
 _REMEMBERED = 1000
 _SHOWN_EVERY_S = 0.1
 _SHOWN = 100  # problems shown after they are done
 _FEWEST: Final = 3  # problems that are over; with fewer there is no basis for a guess
+_LIKE: Final = 100  # problems that are over, which tell the units of those to come
+_ESTIMATED_EVERY_S: Final = 3.0  # an estimate takes some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,32 @@ class ProblemStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What is done for a problem.
+
+    Attributes:
+        what: with a preposition before the problem, e.g. "searching inputs for".
+        since_s: when it began, by the clock of its progress.
+        most_s: seconds that it may take; None: no limit.
+    """
+
+    what: str
+    since_s: float
+    most_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerProgress:
-    """Progress of a worker: runs done since the last time, runs ahead (None: not known), and lines to print."""
+    """Progress of a worker: runs done since the last time, runs ahead (None: not known), and lines to print.
+
+    `activity`: what it does; `since_s` is in seconds from now, so it is 0 or less.
+    """
 
     problem: str
     done: int
     ahead: int | None
     lines: tuple[str, ...]
+    activity: Activity | None = None
 
 
 class Progress:
@@ -63,6 +87,7 @@ class Progress:
         problems: number of problems; None: not known.
         unit: name of the problems, in the plural.
         streamed: whether most problems are not known when the run begins.
+        crew: what works on them.
         clock: seconds.
 
     Attributes:
@@ -76,6 +101,7 @@ class Progress:
         *,
         unit: str = "problems",
         streamed: bool = False,
+        crew: Crew = Crew(),  # noqa: B008  (frozen)
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._problems = problems
@@ -94,8 +120,14 @@ class Progress:
         self._before: dict[str, int] = {}  # in earlier ones
         self._over: deque[ProblemWork] = deque(maxlen=_REMEMBERED)
         self._clock = clock
-        self._ends_s: tuple[float, float] | None = None  # forecast interval of the run's end
-        self._display = ProgressDisplay(console, unit="runs", clock=clock)
+        self._times = RunTimes(crew, sized=not streamed)
+        self._at_work: set[str] = set()
+        self._put_off = 0
+        self._activities: dict[str, Activity] = {}
+        self._left: Left | None = None
+        self._estimated_s = -math.inf
+        self._units_left = TimeLeft()
+        self._display = ProgressDisplay(console, unit="runs", clock=clock, beat=self._beat)
         self._shown_s = 0.0
 
     def done_before(self, problem: str, units: int) -> None:
@@ -106,35 +138,69 @@ class Progress:
         with self._lock:
             self._before[problem] = units
 
-    def plan(self, problem: str, ahead: int) -> None:
-        """Record that `ahead` units of work are left for `problem`, as known now."""
+    def expect(self, problems: int | None) -> None:
+        """Correct the number of problems; None: not known."""
+        with self._lock:
+            self._problems = problems
+
+    def begin(self, problem: str) -> None:
+        """Record that `problem` is at work from now on."""
+        with self._lock:
+            self._at_work.add(problem)
+            self._times.begin(problem, self._clock())
+
+    def now(self, problem: str, what: str, most_s: float | None = None) -> None:
+        """Record what is being done for `problem`. See `Activity`."""
+        with self._lock:
+            self._activities[problem] = Activity(what, self._clock(), most_s)
+
+    def further(self, turns_s: Mapping[str, float]) -> None:
+        """Record how many seconds more problems get that have had their first turn, by name."""
+        with self._lock:
+            self._times.further(turns_s)
+
+    def plan(self, problem: str, ahead: int, what: str = "") -> None:
+        """Record that `ahead` units of work are left for `problem`, as known now, and what is done next."""
+        if what:
+            self.now(problem, what)
         with self._lock:
             self._ahead[problem] = ahead
             self._planned.setdefault(problem, ahead)
+            self._times.plan(problem, ahead)
             self._show()
 
     def advance(self, problem: str) -> None:
         """Count one unit of `problem` as done."""
         with self._lock:
-            self._done += 1
-            self._done_of[problem] = self._done_of.get(problem, 0) + 1
+            self._count(problem, 1)
             self._ahead[problem] = max(0, self._ahead.get(problem, 0) - 1)
             if abs(self._clock() - self._shown_s) >= _SHOWN_EVERY_S:
                 self._show()
+
+    def _count(self, problem: str, units: int) -> None:
+        self._done += units
+        self._done_of[problem] = self._done_of.get(problem, 0) + units
+        self._times.advance(problem, units)
 
     def hear(self, heard: WorkerProgress) -> None:
         """Count the work of another process."""
         for line in heard.lines:
             self.say(line)
         with self._lock:
-            self._done += heard.done
+            self._count(heard.problem, heard.done)
             if heard.ahead is not None:
                 self._ahead[heard.problem] = heard.ahead
+            if heard.activity is not None:
+                since_s = self._clock() + heard.activity.since_s
+                self._activities[heard.problem] = replace(heard.activity, since_s=since_s)
             self._show()
 
     def finish(self, problem: str) -> None:
         """Count `problem` as done."""
         with self._lock:
+            self._times.finish(problem, self._clock())
+            self._at_work.discard(problem)
+            self._activities.pop(problem, None)
             if problem not in self._last:
                 self._finished += 1
                 self._last[problem] = None
@@ -151,6 +217,14 @@ class Progress:
                     del self._done_ones[first]
                     self._standings.pop(first, None)
             self._show()
+
+    def put_off(self, problem: str) -> None:
+        """Record that `problem` is left for the next session."""
+        with self._lock:
+            self._put_off += 1
+            self._times.drop(problem)
+            self._at_work.discard(problem)
+            self._activities.pop(problem, None)
 
     def stands(self, problem: str, look: Callable[[], ProblemStatus]) -> None:
         """Record the status of `problem`, for watchers. `look` is only called if there are any."""
@@ -186,25 +260,11 @@ class Progress:
         names = tuple(name for name, each in going_on.items() if each.done)
         return None if found is None else (done, found, names)
 
-    def show_end(self, low_s: float, high_s: float) -> None:
-        """Show the forecast that the run lasts this many seconds more."""
-        with self._lock:
-            now_s = self._clock()
-            self._ends_s = now_s + low_s, now_s + high_s
-            self._show()
-
-    def _forecast(self) -> str:
-        """Return the forecast of the time left as text; "" if there is none, or its time is over."""
-        if self._ends_s is None:
-            return ""
-        low_s, high_s = (max(0.0, each - self._clock()) for each in self._ends_s)
-        return f"predicted {seconds(round(low_s))} to {seconds(round(high_s))} left" if high_s else ""
-
     def tables(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the tables of the page: `run`, and the status of the problems at work and of the last ones done."""
         with self._lock:
             ahead = sum(self._ahead.values()) + self._unmet()
-            spent_s, left_s, left = self._display.look(self._done, ahead, all_seen=self._all_seen)
+            words, left = self._left_words(ahead), self._left
             at_work = [name for name in self._standings if name not in self._done_ones]
             return {
                 "run": {
@@ -214,9 +274,10 @@ class Progress:
                         "ahead": ahead,
                         "finished": self._finished,
                         "problems": self._problems,
-                        "spent_s": round(spent_s, 1),
-                        "left_s": None if left_s is None else round(left_s, 1),
-                        "left": self._forecast() or left,
+                        "spent_s": round(self._display.spent_s, 1),
+                        "left_s": None if left is None else round(left.s, 1),
+                        "left": words,
+                        "doing": self._doing(),
                     }
                 },
                 "problems": {
@@ -230,31 +291,64 @@ class Progress:
         """Print a line above the bar."""
         self._display.say(text)
 
+    def _beat(self) -> None:
+        with self._lock:
+            self._show()
+
     def _show(self) -> None:
         self._shown_s = self._clock()
-        self._display.show(
-            self._done,
-            self._done + sum(self._ahead.values()) + self._unmet(),
-            title=self._title(),
-            all_seen=self._all_seen,
-            forecast=self._forecast(),
-        )
+        ahead = sum(self._ahead.values()) + self._unmet()
+        left, doing = self._left_words(ahead), self._doing()
+        self._display.show(self._done, self._done + ahead, title=self._title(), left=left, doing=doing)
+
+    # -- the time left -------------------------------------------------------------------------------
+
+    def _left_words(self, ahead: int) -> str:
+        """Return the time left in words, and keep the estimate for a while."""
+        now_s = self._clock()
+        self._units_left.look(self._display.spent_s, self._done, ahead)
+        if now_s - self._estimated_s >= _ESTIMATED_EVERY_S:
+            self._estimated_s = now_s
+            met = self._finished + self._put_off + sum(name not in self._last for name in self._at_work)
+            unmet = None if self._problems is None else max(0, self._problems - met)
+            self._left = self._times.left(now_s, unmet)
+        if self._problems is None:
+            return "time left not known"
+        if self._left is None:  # only the plan tells, and it may grow
+            return left_words(self._units_left.left, all_seen=False)
+        return left_words(self._left)
+
+    def _doing(self) -> str:
+        """Return what is being done, for how many problems, and how much of its limit is spent."""
+        by_kind: dict[str, dict[str, Activity]] = {}
+        for name, each in self._activities.items():
+            by_kind.setdefault(each.what, {})[name] = each
+        parts = []
+        for what, those in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0])):
+            who = next(iter(those)) if len(those) == 1 else f"{len(those)} {self._unit}"
+            parts.append(f"{what} {visible(who)}{self._spent(those.values())}")
+        return "; ".join(parts)
+
+    def _spent(self, those: Iterable[Activity]) -> str:
+        """Return how much of its limit the one has spent that has most left; "" if none has a limit."""
+        now_s = self._clock()
+        spent_s = {min(now_s - each.since_s, each.most_s): each.most_s for each in those if each.most_s}
+        if not spent_s:
+            return ""
+        of = max(spent_s, key=lambda spent: spent_s[spent] - spent)
+        return f" ({of:.0f} s of {spent_s[of]:.0f} s spent)"
 
     def _title(self) -> str:
         if self._problems is not None:
             return f"{self._finished}/{self._problems} {self._unit}"
         return f"{self._finished} {self._unit} (the total is not known)"
 
-    @property
-    def _all_seen(self) -> bool:
-        # The last step of a problem, its wrong submissions, has the slowest runs, e.g. endless loops.
-        return bool(self._finished) and self._problems is not None
-
     def _unmet(self) -> int:
-        """Return the units of work of problems without a plan, if they are like those that are done."""
-        if self._problems is None or not self._streamed or not self._finished:
+        """Return the units of work of problems without a plan, if they are like those that are over."""
+        if self._problems is None or not self._streamed or not self._over:
             return 0
-        return max(0, self._problems - self._finished - len(self._ahead)) * self._done // self._finished
+        mean = sum(each.done for each in islice(reversed(self._over), _LIKE)) / min(len(self._over), _LIKE)
+        return round(max(0, self._problems - self._finished - len(self._ahead)) * mean)
 
     def __enter__(self) -> Self:
         self._display.__enter__()

@@ -330,6 +330,13 @@ class Toolbox(Protocol):
         """Whether accepted submissions disagree on the known inputs, so that a checker is wanted."""
         ...
 
+    def now(self, what: str, most_s: float | None = None) -> None:
+        """Say what is being done for the problem, e.g. "searching inputs for", and how many seconds that may take.
+
+        The user sees it until the next step says something else.
+        """
+        ...
+
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""
         ...

@@ -13,12 +13,15 @@ __all__ = ["EXTRAS", "has", "require"]
 
 # The modules that this project imports, by extra; pyproject.toml has the distributions.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "discovery": ("dns", "yaml"),
+    "aiohttp": ("aiohttp",),
     "judge": ("httptools",),
     "llm": ("openai",),
     "openai": ("openai",),
     "pipeline": ("httptools", "jinja2", "numpy", "yaml"),
     "otel": ("opentelemetry",),
     "page": ("starlette", "uvicorn"),
+    "proxy": ("httptools",),
     "prometheus": ("prometheus_client",),
     "ray": ("msgspec", "ray"),
     "requests": ("requests",),

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin
 
 __all__ = [
     "Broken",
@@ -28,6 +28,8 @@ __all__ = [
     "names_of_forecaster",
     "names_of_generator",
     "names_of_language",
+    "names_of_routes",
+    "names_of_source",
     "names_of_strategy",
 ]
 
@@ -182,6 +184,22 @@ def names_of_strategy(item: object) -> tuple[str]:
     return (name,)
 
 
+def names_of_source(item: object) -> tuple[str]:
+    """Return the name of a class of sources. Raises TypeError if it is not one."""
+    from pydantic import BaseModel  # imported here: it is slow, and plugins of other kinds need none
+
+    from balancer.source import Source
+
+    if not (isinstance(item, type) and issubclass(item, Source)):
+        raise TypeError(f"it offers {item!r} as a source; that must be a subclass of balancer.source.Source")
+    name = _name(item)
+    if isabstract(item):
+        raise TypeError(f"its source {name!r} lacks {', '.join(sorted(item.__abstractmethods__))}")
+    if not (isinstance(getattr(item, "Options", None), type) and issubclass(item.Options, BaseModel)):
+        raise TypeError(f"its source {name!r} has no Options; that must be a pydantic model")
+    return (name,)
+
+
 def names_of_generator(item: object) -> tuple[str]:
     """Return the name of a generator object. Raises TypeError if it is not one."""
     name = _name(item)
@@ -210,6 +228,13 @@ def names_of_forecaster(item: object) -> tuple[str]:
     if not (module and function.isidentifier()):
         raise TypeError(f"its forecaster {name!r} has the function {item.function!r}; that must be 'module:function'")
     return (name,)
+
+
+def names_of_routes(item: object) -> tuple[str]:
+    """Return the name of a route plugin. Raises TypeError if it is not one."""
+    if not isinstance(item, RoutePlugin):
+        raise TypeError(f"it offers {item!r} as routes; that must be a RoutePlugin")
+    return (_name(item),)
 
 
 def names_of_language(item: object) -> tuple[str]:

@@ -16,7 +16,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator, RoutePlugin
+from balancer.plugins.extras import require
 from balancer.plugins.loading import (
     Broken,
     HookKind,
@@ -28,13 +29,18 @@ from balancer.plugins.loading import (
     names_of_forecaster,
     names_of_generator,
     names_of_language,
+    names_of_routes,
+    names_of_source,
     names_of_strategy,
 )
 from balancer.strategy import Strategy
 from balancer.values.wording import describe, did_you_mean
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from balancer.language import Language
+    from balancer.source import EndpointTemplate, Source
 
 __all__ = ["Broken", "Registered", "Registry", "built_ins", "default_registry"]
 
@@ -43,7 +49,17 @@ _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_
 _EXECUTORS: Final[HookKind[ExecutorPlugin]] = HookKind("balancer_executors", names_of_executor)
 _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_of_language)
 _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
-_KINDS: Final[tuple[HookKind[Any], ...]] = (_STRATEGIES, _GENERATORS, _EXECUTORS, _LANGUAGES, _FORECASTERS)
+_ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
+_SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
+_KINDS: Final[tuple[HookKind[Any], ...]] = (
+    _STRATEGIES,
+    _SOURCES,
+    _GENERATORS,
+    _EXECUTORS,
+    _LANGUAGES,
+    _FORECASTERS,
+    _ROUTES,
+)
 _COMMANDS: Final = "balancer_commands"
 
 _BY_HAND = "added by hand"
@@ -76,6 +92,11 @@ class Registry:
         return self._all_of(_STRATEGIES)
 
     @property
+    def sources(self) -> dict[str, Registered[type["Source"]]]:
+        """All sources of endpoints, by name."""
+        return self._all_of(_SOURCES)
+
+    @property
     def generators(self) -> dict[str, Registered[Generator]]:
         """All generators, by name."""
         return self._all_of(_GENERATORS)
@@ -94,6 +115,11 @@ class Registry:
     def forecasters(self) -> dict[str, Registered[ForecasterPlugin]]:
         """All forecasters, by name."""
         return self._all_of(_FORECASTERS)
+
+    @property
+    def routes(self) -> dict[str, Registered[RoutePlugin]]:
+        """All routes of a proxy, by name."""
+        return self._all_of(_ROUTES)
 
     @property
     def broken(self) -> list[Broken]:
@@ -132,19 +158,21 @@ class Registry:
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
         """Return the validated options model of strategy `name`. Raises ConfigError, with a line for each option."""
-        from pydantic import ValidationError  # imported here: it is slow, and a list of commands needs no options
+        return _checked_options(f"strategy {name!r}", self._strategy(name).Options, options)
 
-        kind = self._strategy(name)
-        try:
-            return kind.Options.model_validate(dict(options or {}))
-        except ValidationError as error:
-            fields = kind.Options.model_fields
-            raise ConfigError(
-                # A text may come from the environment, which only the config knows. So it is not shown.
-                f"strategy {name!r}, option {'.'.join(map(str, e['loc']))}: "
-                f"{describe(e, fields, secret=isinstance(e['input'], str))}"
-                for e in error.errors()
-            ) from None
+    def source(
+        self, kind: "str | type[Source]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
+    ) -> "Source":
+        """Return a new source, by its name or its class.
+
+        Raises:
+            ConfigError: no usable plugin has this source, or an option is wrong.
+            MissingExtra: it needs an extra that is not installed.
+        """
+        found = self.find(kind, self.sources, "source") if isinstance(kind, str) else kind
+        if found.extra is not None:
+            require(found.extra, f"the source {found.name!r}")
+        return found(_checked_options(f"source {found.name!r}", found.Options, options), template)
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
         """Return the entry `name`, or raise ConfigError with the nearest existing name."""
@@ -203,6 +231,21 @@ class Registry:
         return self._others
 
 
+def _checked_options(whose: str, kind: "type[BaseModel]", options: Mapping[str, Any] | None) -> Any:
+    """Return the validated options. Raises ConfigError, with a line for each option."""
+    from pydantic import ValidationError  # imported here: it is slow, and a list of commands needs no options
+
+    try:
+        return kind.model_validate(dict(options or {}))
+    except ValidationError as error:
+        raise ConfigError(
+            # A text may come from the environment, which only the config knows. So it is not shown.
+            f"{whose}{', option ' * bool(e['loc'])}{'.'.join(map(str, e['loc']))}: "
+            f"{describe(e, kind.model_fields, secret=isinstance(e['input'], str) or 'token' in e['loc'])}"
+            for e in error.errors()
+        ) from None
+
+
 def _importing(modules: Iterable[str]) -> Iterator[tuple[str, Callable[[], object]]]:
     return ((module, partial(import_module, module)) for module in modules)
 
@@ -222,7 +265,7 @@ def default_registry() -> Registry:
 
 # -- the built-ins: found by where their files lie, so that a new one is one file, and no list names it ---------
 
-_COMMAND_MODULES = ("balancer.sandbox.server.command", "balancer_simulator.commands")
+_COMMAND_MODULES = ("balancer.commands.proxy", "balancer.sandbox.server.command", "balancer_simulator.commands")
 
 
 def built_ins(hook: str) -> tuple[str, ...]:
@@ -255,8 +298,10 @@ def _spec(package: str) -> ModuleSpec:
 _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
+    "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
+    "balancer_routes": partial(_rooms_of, "balancer.judge", "routes"),
     "balancer_commands": partial(iter, _COMMAND_MODULES),
 }

@@ -4,7 +4,7 @@ Only `lease`, `acquire` and `call` differ from `Pool`, because they wait. Every 
 not wait.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import update_wrapper
 from os import PathLike
 from types import TracebackType
@@ -16,11 +16,14 @@ from balancer.shells.calls import CallArguments, CallRequest
 from balancer.shells.lease_request import LeaseArguments, shows_arguments
 from balancer.shells.tasks.calls import call
 from balancer.shells.tasks.leasing import TaskLeaseContext, acquire, asking
+from balancer.shells.tasks.parking import spot
 from balancer.strategy import Strategy
 
 if TYPE_CHECKING:
+    from balancer.discovery.follower import Discovery
     from balancer.plugins.registry import Registry
     from balancer.settings.config import Config
+    from balancer.source import Source
 
 __all__ = ["AsyncPool", "TaskPool"]
 
@@ -71,6 +74,22 @@ class TaskPool:
         - If the call itself is cancelled, it releases its leases, as neither success nor failure.
         """
         return await call(self.pool.engine, fn, **asked)
+
+    async def discover(
+        self,
+        source: "str | type[Source]",
+        options: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        **settings: Any,
+    ) -> "Discovery":
+        """Keep the endpoints of this pool in step with a source; see `Pool.discover`. The loop goes on meanwhile."""
+        found, wait_s = self.pool.discovery(source, options, name=name, **settings)
+        here = spot()
+        found.when_first(here.wake)
+        self.pool.follow(found)
+        await here.wait(wait_s)
+        return found
 
 
 def _of_the_pool(method: Callable[Concatenate[Pool, P], T]) -> Callable[Concatenate["AsyncPool", P], T]:

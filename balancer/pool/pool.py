@@ -35,6 +35,7 @@ from balancer.values.numbers import checked
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from balancer.discovery.follower import Discovery
     from balancer.observing.page.serving import Page
     from balancer.observing.traces.files import Sink
     from balancer.observing.traces.tracing import TraceWriter
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from balancer.pool.connected import ConnectedPool
     from balancer.settings.config import Config
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
+    from balancer.source import Source
 
 __all__ = ["Pool"]
 
@@ -197,10 +199,14 @@ class Pool:
         *,
         registry: "Registry | None" = None,
         clock: Callable[[], float] = time.monotonic,
+        discover: bool = True,
     ) -> Self:
         """Return the pool that a config, or the TOML file at this path, describes.
 
         If `[pool]` has `connect`, that is the pool of a server: see `connect`. It has a clock of its own.
+
+        With `[discovery]` it waits for the first answer of each source, at most its `wait_s`. With `discover` False no
+        source is asked: whoever serves the pool to others does that (`balancer.discovery.begin`).
 
         Raises:
             ConfigError: the config cannot be used.
@@ -242,9 +248,26 @@ class Pool:
         except ConfigError as error:
             raise config.located("pool", error) from None
         pool.hide(config.redact)
-        if config.trace is not None:
-            pool.trace(config.trace.path)
+        try:
+            if config.trace is not None:
+                pool.trace(config.trace.path)
+            if config.discovery and discover:
+                pool._discover_all(config)
+        except BaseException:
+            pool.close()
+            raise
         return pool
+
+    def _discover_all(self, config: "Config") -> None:
+        """Start the discoveries of a config, and wait for their first answers. Raises ConfigError, MissingExtra."""
+        from balancer.discovery.begin import discoveries_of
+
+        found = discoveries_of(config, self._registry, self.engine.change_endpoints, self.engine.clock)
+        for each in found:
+            self.follow(each)
+        until = [time.monotonic() + wait_s for wait_s in found.values()]
+        for each, until_s in zip(found, until, strict=True):
+            each.wait(until_s - time.monotonic())
 
     @classmethod
     def connect(
@@ -570,6 +593,63 @@ class Pool:
         """
         chosen = self._registry.strategy(name, options, self.rng)
         self.engine.change_endpoints(lambda core, now: core.set_strategy(chosen, now))
+
+    def discover(
+        self,
+        source: "str | type[Source]",
+        options: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        **settings: Any,
+    ) -> "Discovery":
+        """Keep the endpoints of this pool in step with a source, until the pool or the returned discovery is closed.
+
+        What is new is added, with a slow start. What has vanished is removed after a grace; its leases end as usual.
+        Endpoints that others have added are left alone. An empty answer, or none, changes nothing. See
+        docs/discovery.md.
+
+        Args:
+            source: "file", "dns", "kubernetes", "consul", "ray_serve", the name of a plugin's source, or a subclass of
+                `balancer.source.Source`.
+            options: the options of the source, e.g. `{"host": "vllm.internal", "port": 8000}`.
+            name: its name in the log and in `stats().sources`. None: that of the source.
+            settings: the keys of `[discovery.NAME]`: `grace_s`, `leaving_share`, `wait_s`, and `scheme`, `path`,
+                `capacity`, `weight`, `labels`, `group`, `quota`, `headers` of the endpoints.
+
+        This call waits at most `wait_s` seconds (10) for the first answer. In tasks: `await pool.aio.discover(...)`.
+
+        Raises:
+            ConfigError: no plugin has the source, or an option is wrong.
+            ValueError: a setting is out of range.
+            MissingExtra: the source needs an extra.
+            PoolClosed: the pool is closed.
+        """
+        found, wait_s = self.discovery(source, options, name=name, **settings)
+        self.follow(found)
+        found.wait(wait_s)
+        return found
+
+    def discovery(
+        self, source: "str | type[Source]", options: Mapping[str, Any] | None, *, name: str | None, **settings: Any
+    ) -> "tuple[Discovery, float]":
+        """Return a discovery that is not started, and its `wait_s`. `discover` uses this; args and errors are its."""
+        from balancer.discovery.begin import begun  # imported here: most pools have no source
+        from balancer.settings.pool import DiscoverySettings
+
+        known = source if isinstance(source, str) else source.name
+        checked = DiscoverySettings(source=known, options=dict(options or {}), **settings)
+        kind = None if isinstance(source, str) else source
+        change, clock = self.engine.change_endpoints, self.engine.clock
+        return begun(name or known, checked, self._registry, change, clock, kind=kind), checked.wait_s
+
+    def follow(self, discovery: "Discovery") -> None:
+        """Start a discovery, show it in `stats`, and close it with the pool. Raises PoolClosed."""
+        if self.engine.core.closed:
+            raise PoolClosed
+        discovery.hide(self._redact)
+        self.attach(discovery)
+        self.engine.sources = (*self.engine.sources, discovery.stats)
+        discovery.start()
 
     def pinged(self, name: str, ok: bool, *, conclusive: bool = False) -> None:
         """Record the result of a ping of endpoint `name`. Does nothing if the endpoint has gone.

@@ -7,6 +7,7 @@ connection from this process to the actor's server.
 import os
 import threading
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from balancer.errors import BalancerError, ConfigError, NotConnected, UnknownEndpoint
@@ -14,6 +15,7 @@ from balancer.plugins.extras import require
 from balancer.pool.connected import ConnectedPool
 from balancer.pool.pool import Pool
 from balancer.settings.config import Config, load_config
+from balancer.settings.pool import TraceSettings
 from balancer.settings.rules import RetrySettings
 
 __all__ = ["NAMESPACE", "SharedPool", "last_line", "stop"]
@@ -217,8 +219,14 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
         leader_times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
+    if config.discovery:
+        why = "an actor follows no source; serve the pool (balancer serve), and connect to it"
+        raise config.located("discovery", ConfigError(why))
     only = config.model_copy(update={"pipeline": None, "llm": None, "trace": None})
     Pool.from_config(only).close()  # errors in the config are raised here, not in a process that dies of them
+    if config.trace is not None:  # the actor writes it; its current folder is another one
+        path = str(Path(config.trace.path).absolute())
+        only = only.model_copy(update={"trace": TraceSettings(path=path)})
     given = PoolSource(f"{namespace}/{name}", only, ttl_s)
     options = {"max_restarts": -1, "max_task_retries": -1, "num_cpus": 0, "lifetime": "detached" if detached else None}
     try:

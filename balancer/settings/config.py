@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from os import PathLike
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from balancer.endpoint import Endpoint
 from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import (
     EnabledHealth,
     HealthSection,
@@ -46,7 +47,8 @@ class Config(Settings):
 
     Attributes:
         pool: `[pool]`.
-        endpoints: `[[endpoints]]`. Without any: one `local://` endpoint for each core.
+        endpoints: `[[endpoints]]`. Without any: one `local://` endpoint for each core; none if there is a discovery.
+        discovery: `[discovery.NAME]`: sources of further endpoints, by name.
         health: `[health]`; None if it is not enabled.
         limits: `[limits]`.
         host_caps: `[host_caps]`: how many slots the endpoints of a host may use together; "*": for any other host.
@@ -57,10 +59,12 @@ class Config(Settings):
         verify: `[verify]`: which runs of the pipeline are repeated on another endpoint.
         llm: `[llm]`, or None.
         trace: `[trace]`, or None.
+        proxy: `[proxy]`: of `balancer proxy`.
     """
 
     pool: PoolSection = PoolSection()
     endpoints: Annotated[list[EndpointSettings], Field(default_factory=_local_endpoints, min_length=1)]
+    discovery: dict[str, DiscoverySettings] = Field(default_factory=dict)
     health: EnabledHealth = HealthSection()
     limits: LimitSettings = LimitSettings()
     host_caps: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
@@ -71,6 +75,13 @@ class Config(Settings):
     verify: VerifySettings = VerifySettings()
     llm: LlmSettings | None = None
     trace: TraceSettings | None = None
+    proxy: ProxySettings = ProxySettings()
+
+    @model_validator(mode="after")
+    def _none_of_its_own(self) -> Self:
+        if self.discovery and "endpoints" not in self.model_fields_set:
+            self.__dict__["endpoints"] = []
+        return self
 
     def __repr__(self) -> str:  # short, as any field may hold a secret from the environment
         return f"<Config of {len(self.pool_endpoints)} endpoints, {'with' if self.pipeline else 'without'} a pipeline>"
@@ -124,7 +135,7 @@ def on_one_machine(endpoints: Iterable[Endpoint]) -> bool:
     return all(endpoint.url.startswith("local://") for endpoint in endpoints)
 
 
-_SERVERS = ("health", "limits", "host_caps", "quotas", "holders", "trace")
+_SERVERS = ("discovery", "health", "limits", "host_caps", "quotas", "holders", "trace")
 _SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "fairness", "seed")
 
 
@@ -279,6 +290,8 @@ def _as_written(entry: EndpointSettings) -> str:
 
 def _unknown_hosts(config: Config, secret: set[Place]) -> list[str]:
     """Return a line for each cap of a host without an endpoint. A host from the environment is not shown."""
+    if config.discovery:  # its hosts are not known yet
+        return []
     shown: set[str | None] = set()
     hosts = {endpoint.host for endpoint in config.pool_endpoints}
     for number, entry in enumerate(config.endpoints):
@@ -311,7 +324,10 @@ def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str]
             found = "it" if _touches(("endpoints", number, "quota"), secret) else repr(entry.quota)
             near = "" if found == "it" else did_you_mean(entry.quota, known)
             lines.append(f"endpoints[{number}].quota: {found} is not in [quotas]{near} (quotas: {_few(known)})")
-    named = {entry.quota for entry in config.endpoints}
+    for source, settings in config.discovery.items():
+        if settings.quota is not None and settings.quota not in known:
+            lines.append(f"discovery.{source}.quota: it is not in [quotas] (quotas: {_few(known)})")
+    named = {entry.quota for entry in config.endpoints} | {source.quota for source in config.discovery.values()}
     lines += [
         f"quotas.{name}: no endpoint has quota = {name!r}; set it there, or remove this quota"
         for name in known

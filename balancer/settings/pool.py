@@ -1,4 +1,4 @@
-"""`[pool]` and `[[endpoints]]` of a config: the endpoints, and how one is chosen."""
+"""`[pool]`, `[[endpoints]]` and `[discovery]` of a config: the endpoints, and how one is chosen."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -7,12 +7,12 @@ from pydantic_core import PydanticCustomError
 
 from balancer.endpoint import Endpoint
 from balancer.settings import DEFAULT_STRATEGY
-from balancer.settings.endpoints import EndpointTable
-from balancer.settings.tables import Settings
+from balancer.settings.endpoints import Capacity, EndpointTable, Weight
+from balancer.settings.tables import CheckedInPython, Settings
 from balancer.values.headers import Headers
 from balancer.values.urls import checked_server_url, expand_range
 
-__all__ = ["EndpointSettings", "PoolSection", "PoolSettings"]
+__all__ = ["DiscoverySettings", "EndpointSettings", "PoolSection", "PoolSettings"]
 
 
 class PoolSettings(Settings):
@@ -143,3 +143,37 @@ class EndpointSettings(EndpointTable):
             )
             for url, name in zip(self.urls, self.names, strict=True)
         ]
+
+
+class DiscoverySettings(CheckedInPython):
+    """`[discovery.NAME]`: a source of endpoints, which come and go.
+
+    Attributes:
+        source: the kind of source: "file", "dns", "kubernetes", "consul", "ray_serve", or one of a plugin.
+        options: the options of the source.
+        grace_s: seconds for which an endpoint must be missing until it leaves.
+        leaving_share: the share of the source's endpoints that may leave within one grace; one always may.
+        wait_s: seconds to wait for the first answer at the start.
+        scheme: of the URL of an address.
+        path: what follows the port in the URL of an address, e.g. "/v1".
+        capacity, weight, labels, group, quota, headers: as in `[[endpoints]]`, unless the source says otherwise.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    grace_s: Annotated[float, Field(ge=0)] = 10.0
+    leaving_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    wait_s: Annotated[float, Field(ge=0)] = 10.0
+    scheme: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*$")] = "http"
+    path: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
+    capacity: Capacity = 1
+    weight: Weight = 1.0
+    labels: list[str] = Field(default_factory=list)
+    group: Annotated[int, Field(ge=0)] = 0
+    quota: Annotated[str, Field(min_length=1)] | None = None
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_checked_headers)] = Field(default_factory=dict)
+
+    @property
+    def secret_headers(self) -> Headers:
+        """The headers as an endpoint takes them."""
+        return Headers(_plain(self.headers))

@@ -32,7 +32,7 @@ from balancer.core import Core, Waiter
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.events import Event
-from balancer.core.metrics import PoolStats
+from balancer.core.metrics import PoolStats, SourceStats
 from balancer.core.readings import Snapshot
 from balancer.core.recording import Collected, Recording
 from balancer.core.retry_polls import RetryPolls
@@ -108,6 +108,7 @@ class Engine:
         retries: how calls retry.
         budget: the retry budget of all calls of this pool.
         jitter: as given.
+        sources: return what each source of endpoints has said, for `snapshot`.
     """
 
     # The attributes that every lease reads: slots are the fastest.
@@ -168,6 +169,7 @@ class Engine:
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
+        self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
         notify_of_forks(self)
 
@@ -395,8 +397,15 @@ class Engine:
             more = also() if also is not None else None
 
             def summed() -> Snapshot:
+                said = [each() for each in self.sources]
                 stats = PoolStats.of(
-                    endpoints, strategy=strategy, waits=waits, quotas=quotas, holders=holders, **totals
+                    endpoints,
+                    strategy=strategy,
+                    waits=waits,
+                    quotas=quotas,
+                    holders=holders,
+                    sources=said,
+                    **totals,
                 )
                 return Snapshot(now, stats, waits, times, tuple(rows), more)
 

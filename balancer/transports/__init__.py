@@ -9,7 +9,7 @@
 - `leased_body`: the body of an answer, which holds the lease until it ends.
 - `exchange`: one request and its answer, for threads and for tasks.
 - `sync`, `tasks`: the transports for threads and for tasks, for httpx2 and httpx.
-- `adapter`: the same for requests.
+- `adapter`, `middleware`: the same for requests and for aiohttp.
 - `clients`: ready-made OpenAI clients.
 
 The attempt plan decides where a request goes and when it is tried again, as in `Pool.call`.

@@ -1,6 +1,7 @@
 """Transport adapter for requests: `session.mount("http://pool/", BalancedAdapter(pool))`."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Unpack
 
@@ -88,8 +89,22 @@ class BalancedAdapter(HTTPAdapter):
         if self._options.deadline_s is not None or self._options.resend != "always":
             manager.pool_classes_by_scheme = POOLS
 
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Return the answer of some endpoint. Its body holds the lease. Raises the errors of requests."""
+    def send(self, request: PreparedRequest, stream: bool = False, *args: Any, **kwargs: Any) -> Response:
+        """Return the answer of some endpoint. Its body holds the lease, unless it is read at once (not `stream`).
+
+        Raises the errors of requests. TypeError: the request is not one of requests.
+        """
+        if not isinstance(request, PreparedRequest):
+            raise TypeError(
+                f"found a request of {type(request).__module__}; BalancedAdapter takes those of requests: call another "
+                "library within pool.call"
+            )
+        answer = self._answer(request, (stream, *args), kwargs)
+        if not stream:
+            _ = answer.content  # now, as what the session does next, e.g. its hooks, may raise and drop the answer
+        return answer
+
+    def _answer(self, request: PreparedRequest, args: Any, kwargs: Any) -> Response:
         pool = self._pool
         asked = self._options.always or self._options.asked(request, counted=pool.engine.has_quotas)
         rule = ResendRule(self._options.resend, request.method, request.headers)
@@ -119,7 +134,7 @@ class BalancedAdapter(HTTPAdapter):
         return _came_to(ended, request)
 
     def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
-        endpoint = lease.endpoint
+        endpoint, answer = lease.endpoint, None
         sent = request.copy()
         sent.url = joined(endpoint.url, request.path_url)
         sent.headers.update(headers_of(endpoint))
@@ -140,13 +155,16 @@ class BalancedAdapter(HTTPAdapter):
                     answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
+            begun = BegunBody(answer.raw, pieces, content or None, usage_for(lease, answer.headers, decoded=True))
+            answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         except Exception as error:
+            if answer is not None:
+                with suppress(Exception):
+                    answer.close()
             shown = _known(redacted(error, endpoint), request)
             if shown is error:
                 raise
             raise shown from None
-        begun = BegunBody(answer.raw, pieces, content or None, usage_for(lease, answer.headers, decoded=True))
-        answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         return answer
 
 

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from balancer.errors import BalancerError
 from balancer.plugins.extras import require
@@ -102,7 +102,14 @@ def _hides_errors() -> bool:
     return openai_http().__name__ == "httpx"
 
 
-class _ThreadTold:
+class _Shared:
+    """A client whose deep copy is itself, as pool and connections cannot be copied. dspy copies what it is given."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class _ThreadTold(_Shared):
     """Raises the transport's error in place of the one that hides it."""
 
     def request(self, *given: Any, **more: Any) -> Any:
@@ -113,7 +120,7 @@ class _ThreadTold:
             raise
 
 
-class _TaskTold:
+class _TaskTold(_Shared):
     async def request(self, *given: Any, **more: Any) -> Any:
         try:
             return await super().request(*given, **more)  # type: ignore[misc]
@@ -130,7 +137,7 @@ def _raise_hidden(error: Exception) -> None:
 
 
 def _class_for(client: type, told: type) -> Any:
-    return type(client.__name__, (told, client), {}) if _hides_errors() else client
+    return type(client.__name__, (told if _hides_errors() else _Shared, client), {})
 
 
 def _shared_out(

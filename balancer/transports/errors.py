@@ -88,14 +88,17 @@ def stop_retries(answer: Any) -> None:
 
 
 def redacted(error: Exception, endpoint: Endpoint) -> Exception:
-    """Return `error`, or an error of its kind whose text does not contain the endpoint's headers."""
-    words = str(error)
+    """Return `error`, or an error of its kind whose text does not contain the endpoint's headers. Never raises."""
+    try:
+        words = str(error)
+    except Exception:  # it is not ours
+        words = type(error).__name__
     shown = without_secrets(words, endpoint)
     if shown == words:
         return error
     try:
         other: Exception = type(error)(shown)
-    except TypeError:  # its constructor takes more than a text
+    except Exception:  # its constructor takes more than a text
         other = EndpointError(shown, endpoint=endpoint.name)
     other.__suppress_context__ = True
     return other

@@ -43,7 +43,7 @@ from balancer.transports.resend import ResendRule, Sending
 if TYPE_CHECKING:
     from balancer.pool.aio import TaskPool
 
-__all__ = ["LIBRARIES", "RequestExchange", "TransportBase", "beginning", "reads_more"]
+__all__ = ["LIBRARIES", "RequestExchange", "TransportBase", "beginning", "reads_more", "whole_pool"]
 
 LIBRARIES: Final = ("httpx2", "httpx")
 _LONGEST_ERROR = 2**16  # bytes
@@ -256,9 +256,7 @@ class TransportBase:
     _INNER = ""  # the name of the library's own transport
 
     def __init__(self, pool: "Pool | TaskPool", *, inner: Any = None, **options: Unpack[RequestKeywords]) -> None:
-        whole = getattr(pool, "pool", pool)  # the pool of an AsyncPool, or of `pool.aio`
-        if not isinstance(whole, Pool):
-            raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
+        whole = whole_pool(pool)
         if not any(map(find_spec, LIBRARIES)):
             require("transports", type(self).__name__)
         self._pool = whole
@@ -284,6 +282,14 @@ class TransportBase:
 
     def _inners(self) -> list[Any]:
         return [self._given] if self._given is not None else list(self._made.values())
+
+
+def whole_pool(pool: "Pool | TaskPool") -> Pool:
+    """Return the pool of an `AsyncPool`, or of `pool.aio`. Raises TypeError if it is neither."""
+    whole = getattr(pool, "pool", pool)
+    if not isinstance(whole, Pool):
+        raise TypeError(f"pool is {pool!r}; it takes a balancer.Pool or AsyncPool")
+    return whole
 
 
 def reads_more(error: Exception | None) -> bool:

@@ -86,12 +86,6 @@ class LeasedBody:
             self._usage.feed(content)
         self._end_whole()
 
-    def _take_first(self) -> bytes | None:
-        first, self._first = self._first, None
-        if first is not None:
-            self._count(first)
-        return first
-
     def _count(self, piece: bytes) -> None:
         self._tail = (self._tail + piece)[-_TAIL:]
         if self._left is not None:
@@ -169,19 +163,18 @@ class ThreadLeasedBody(LeasedBody):
 
     def next_piece(self) -> bytes:
         """Return the next piece."""
-        if self._first is not None:
-            return self._take_first() or b""
-        if self._over:
+        first, self._first = self._first, None
+        if first is None and self._over:
             raise StopIteration
         try:
-            piece: bytes = next(self._pieces)
+            piece: bytes = next(self._pieces) if first is None else first
+            self._count(piece)
         except StopIteration:
             self._end_whole()
             raise
-        except BaseException as error:
+        except BaseException as error:  # also of a piece that is no bytes
             self._fail(error)
             raise
-        self._count(piece)
         return piece
 
     def close(self) -> None:
@@ -198,19 +191,18 @@ class AsyncLeasedBody(LeasedBody):
 
     async def next_piece(self) -> bytes:
         """Return the next piece."""
-        if self._first is not None:
-            return self._take_first() or b""
-        if self._over:
+        first, self._first = self._first, None
+        if first is None and self._over:
             raise StopAsyncIteration
         try:
-            piece: bytes = await anext(self._pieces)
+            piece: bytes = await anext(self._pieces) if first is None else first
+            self._count(piece)
         except StopAsyncIteration:
             self._end_whole()
             raise
-        except BaseException as error:
+        except BaseException as error:  # also of a piece that is no bytes
             self._fail(error)
             raise
-        self._count(piece)
         return piece
 
     async def aclose(self) -> None:

@@ -21,6 +21,7 @@ _NOBODY = frozenset[str]()
 _CHARACTERS = 4  # characters of a token, roughly, in English
 _MOST_WAITS = 64  # limits of clients for which a plan is kept
 _MOST_ANSWER = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_PAYLOADS = ("JsonPayload", "JsonBytesPayload", "BytesPayload", "StringPayload")  # of aiohttp, in memory
 _count = partial(whole, least=0)
 
 
@@ -230,7 +231,8 @@ def _asked(request: Any) -> dict[str, Any]:
 def _body(request: Any) -> Any:
     """Return the body of a request if it is in memory. A streamed body is not read for this."""
     try:
-        return request.body if hasattr(request, "body") else request.content
+        found = request.body if hasattr(request, "body") else request.content
+        return found.decode() if type(found).__name__ in _PAYLOADS else found
     except RuntimeError:  # RequestNotRead
         return None
 

@@ -20,7 +20,15 @@ RESENDS: Final = get_args(Resend)
 
 _IDEMPOTENT: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 _KEY: Final = "Idempotency-Key"
-_UNCONNECTED: Final = ("ConnectError", "ConnectTimeout", "PoolTimeout")  # of httpx2, httpx and requests
+_UNCONNECTED: Final = (
+    *("ConnectError", "ConnectTimeout", "PoolTimeout"),  # of httpx2, httpx and requests
+    *(
+        "ClientConnectorError",
+        "ClientConnectorDNSError",
+        "ClientConnectorSSLError",
+        "ConnectionTimeoutError",
+    ),  # aiohttp
+)
 _WHY: Final = {
     "unsent": "resend is 'unsent', and a part of the request was sent",
     "incomplete": "resend is 'incomplete', and the whole request was sent",

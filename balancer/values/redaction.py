@@ -11,6 +11,7 @@ __all__ = ["Redaction", "ShownNames", "in_one_line", "plain_name"]
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_MOST_SHOWN = 50_000  # names that are kept apart at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,12 @@ class ShownNames:
         return self._redact(text)
 
     def __call__(self, name: str) -> str:
-        """Return the shown name of `name`, always the same."""
+        """Return the shown name of `name`, the same until tens of thousands of others have been shown."""
         shown = self._shown.get(name)
         if shown is None:
+            if len(self._shown) >= _MOST_SHOWN:  # nearly all have gone: endpoints come and go
+                self._shown.clear()
+                self._taken.clear()
             plain = self.plain(name)
             shown, number = plain, 1
             while shown in self._taken:

@@ -21,7 +21,8 @@ from balancer.errors import ConfigError
 from balancer.plugins.extras import require
 
 if TYPE_CHECKING:
-    from balancer_simulator.fitting.fit import Fit
+    from balancer.reporting.progress import ProgressDisplay
+    from balancer_simulator.fitting.fit import Fit, Troubles
     from balancer_simulator.predicting.backtest import Backtest
     from balancer_simulator.predicting.goodness import FigureOfFit, FitCheck, GoodnessOfFit
     from balancer_simulator.predicting.settings import TriedSetting
@@ -89,6 +90,14 @@ CostOption = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="URL=COST", help="With --p99: of this endpoint and its copies. Default: 1 each."),
 ]
+SlotCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--slot-cost",
+        metavar="COST",
+        help="With --p99: try other capacities, too. COST of each slot beside that of its endpoint; 0: none.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. strategy=p2c. May be repeated."),
@@ -115,6 +124,17 @@ CallersOption = Annotated[
     int | None,
     typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
 ]
+OutagesOption = Annotated[
+    str,
+    typer.Option(
+        "--outages",
+        metavar="drawn|recorded|none",
+        help="Outages and slow spells: as chance brings them; at the recorded instants; or no outages.",
+    ),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="This day again: arrivals, outages and slow spells at the recorded instants.")
+]
 AnywayOption = Annotated[
     bool, typer.Option("--anyway", help="Build on the fit of TRACE even if runs of it are unlike TRACE.")
 ]
@@ -131,15 +151,18 @@ def fit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers."""
+    """Fit a scenario to TRACE: call times of each endpoint, its behaviour under load, and the callers.
+
+    A run of the pipeline (its results folder) becomes a batch: its problems go through their stages again.
+    """
     require("simulator", '"balancer fit"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.fitting.description import fit_data, fit_lines
-        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.predicting.goodness import goodness_of_fit
 
-        found = fit_trace(read_trace(trace))
+        found = fit_run(read_trace(trace))
         held = goodness_of_fit(found)
         scenario = _write_scenario(found, held, trace, out) if out is not None else None
         page = _write_report(found, held, report) if report is not None else None
@@ -155,7 +178,7 @@ def fit(
     for each in held.calls:
         quantiles = ", ".join(f"p{q} {each.at(q / 100)[0]:.3g} and {each.at(q / 100)[1]:.3g} s" for q in (50, 90, 99))
         print(f"  {each.endpoint}: mean {each.off:+.1%}; {quantiles}")
-    for figure in (*held.waits, held.figures[-1]):
+    for figure in (*held.waits, *(each for each in held.figures if not each.is_of_one)):
         print(f"  {figure.words}")
     for path in (scenario, page):
         if path is not None:
@@ -180,7 +203,7 @@ def backtest(
     if wrong:
         raise ConfigError(f"--part: found {wrong[0]:g}; it must be more than 0 and less than 1, e.g. 0.1")
     require("simulator", '"balancer backtest"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("fitting and predicting parts of the trace"):
         from balancer.observing.traces import read_trace
         from balancer_simulator.predicting.backtest import PARTS
         from balancer_simulator.predicting.backtest import backtest as run_backtest
@@ -200,6 +223,8 @@ def predict(
     add: AddOption = None,
     load: LoadOption = None,
     callers: CallersOption = None,
+    outages: OutagesOption = "drawn",
+    again: AgainOption = False,
     draws: DrawsOption = 40,
     seed: SeedOption = 1,
     jobs: JobsOption = None,
@@ -215,7 +240,7 @@ def predict(
             "balancer simulate"
         )
     require("simulator", '"balancer predict"')
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("predicting the next run"):
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import unknown
@@ -228,7 +253,7 @@ def predict(
 
         change = WhatIf(
             _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
-            dict(_counts("--add", add or (), named=False)), _factor(load), callers,
+            dict(_counts("--add", add or (), named=False)), _factor(load), callers, _troubles(outages), again,
         )  # fmt: skip
         fitted = fit_trace(read_trace(trace))
         with Simulators(_processes(jobs)) as simulators:
@@ -269,6 +294,12 @@ def _counts(option: str, given: Sequence[str], *, named: bool = True) -> Iterato
         yield name.strip(), int(many)
 
 
+def _troubles(outages: str) -> "Troubles":
+    if outages not in ("drawn", "recorded", "none"):
+        raise ConfigError(f"--outages: found {outages!r}; it must be drawn, recorded or none")
+    return outages  # type: ignore[return-value]
+
+
 def _factor(load: str | None) -> float:
     try:
         return 1.0 if load is None else float(load.strip().lower().removeprefix("x"))
@@ -289,6 +320,7 @@ def recommend(
     load: LoadOption = None,
     losing: LosingOption = None,
     cost: CostOption = None,
+    slot_cost: SlotCostOption = None,
     certainty: CertaintyOption = 0.95,
     strategy: StrategyOption = None,
     draws: DrawsOption = 20,
@@ -304,14 +336,14 @@ def recommend(
         raise ConfigError(f"--certainty: found {certainty:g}; it must be at least 0.5 and less than 1, e.g. 0.95")
     require("simulator", '"balancer recommend"')
     _check_goal(p99, {"--deadline": deadline, "--tasks": tasks, "--budget": budget},
-                {"--load": load, "--losing": losing, "--cost": cost})  # fmt: skip
+                {"--load": load, "--losing": losing, "--cost": cost, "--slot-cost": slot_cost})  # fmt: skip
     if p99 is not None:
-        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())))
+        goal = (_seconds("--p99", p99), _factor(load), losing or 0, certainty, dict(_costs(cost or ())), slot_cost)
         _recommend_servers(
             source, goal, strategy, (draws, seed, _processes(jobs)), (out, report), anyway=anyway, as_json=as_json
         )
         return
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the best setting"):
         from balancer_simulator.predicting.recommend import recommend as search
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.report.recommendation import (
@@ -370,7 +402,7 @@ def _costs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
 
 def _recommend_servers(
     source: Path,
-    goal: tuple[float, float, int, float, dict[str, float]],
+    goal: tuple[float, float, int, float, dict[str, float], float | None],
     strategies: Sequence[str] | None,
     draws: tuple[int, int, int],
     files: tuple[Path | None, Path | None],
@@ -379,7 +411,7 @@ def _recommend_servers(
     as_json: bool,
 ) -> None:
     """Find the number of servers for open arrivals, and print or write it."""
-    with saying("nothing was written"):
+    with saying("nothing was written"), _working("looking for the number of servers"):
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.predicting.settings import STRATEGIES
         from balancer_simulator.predicting.sizing import ServerGoal, servers_for
@@ -461,6 +493,13 @@ def _held_data(held: "GoodnessOfFit") -> dict[str, object]:
 
 def _figure_data(figure: "FigureOfFit") -> dict[str, object]:
     return {"measured": figure.measured, "fitted": figure.fitted, "off": figure.is_far, "by_chance": figure.is_chance}
+
+
+def _working(title: str) -> "ProgressDisplay":
+    """Return a display that says on standard error what is being done, and for how long, in a `with` block."""
+    from balancer_simulator.studies.progress import working
+
+    return working(title)
 
 
 def _write_scenario(fit: "Fit", held: "FitCheck", trace: Path, out: Path) -> Path:

@@ -11,8 +11,9 @@ pool; the others are like the log of a proxy: times rounded to milliseconds, in 
 callers, and a notice when a check each second finds a server dead, or alive again.
 
 A parameter is found if the fit has it within 10%. Outages and spells are few in a run, and their mean in the run is not
-their parameter. So they are held against both. "Said": the fit says that it does not know the parameter. A limit beyond
-which a server refuses counts if it has refused a call.
+their parameter. So they are held against both. "Known": the mean in the run is within 10% of the parameter, so who sees
+each outage and spell of the run could know it; "of these": the share of them that the fit finds. "Said": the fit says
+that it does not know the parameter. A limit beyond which a server refuses counts if it has refused a call.
 """
 
 import math
@@ -146,6 +147,11 @@ class Finding:
     real: float
     fitted: float | None
 
+    @property
+    def knowable(self) -> bool:
+        """Whether the parameter is within 10% of its value in the run, which is all that a trace can tell."""
+        return abs(self.real - self.true) <= WITHIN * self.true
+
     def found(self, *, real: bool) -> bool:
         """Return whether the fitted value is within 10% of the true one, or of the one in the run."""
         wanted = self.real if real else self.true
@@ -238,7 +244,7 @@ def steady(count: int, series: int) -> float:
         wrong = {name: each for name, each in fit.endpoints.items() if each.drift or each.spells}
         alarms += bool(wrong)
         for name, each in wrong.items():
-            print(f"  {number}: {name} ({truth.traits[name]}): {each.drift}, {each.spells and each.spells.factor}")
+            print(f"  {number}: {name} ({truth.traits[name]}): {each.drift}, {each.spells and each.spells.kinds}")
     return alarms / count
 
 
@@ -248,8 +254,10 @@ def table(found: list[Finding]) -> Iterator[Row]:
     for kind in [*kinds, "all"]:
         mine = [each for each in found if kind in (each.kind, "all")]
         said = sum(each.fitted is None for each in mine)
-        shares = (sum(each.found(real=real) for each in mine) / len(mine) for real in (False, True))
-        yield kind, len(mine), *(f"{share:.0%}" for share in shares), said
+        shares = [sum(each.found(real=real) for each in mine) / len(mine) for real in (False, True)]
+        known = [each for each in mine if each.knowable]
+        of_these = sum(each.found(real=False) for each in known) / len(known) if known else math.nan
+        yield kind, len(mine), *(f"{share:.0%}" for share in (*shares, len(known) / len(mine), of_these)), said
 
 
 def main() -> None:
@@ -274,7 +282,7 @@ def main() -> None:
             for each in mine:
                 if not each.found(real=True):
                     print(f"{number} proxy={truth.proxy} {truth.scenario.workload.kind}: {each}")
-    stream("parameter | number | as the truth | as in the run | said", table(found))
+    stream("parameter | number | as the truth | as in the run | known | of these | said", table(found))
     share = sum(each.found(real=True) for each in found) / len(found)
     if asked.short and share < 0.7:
         sys.exit(f"only {share:.0%} of the parameters were found")

@@ -46,6 +46,7 @@ def main() -> None:
         round=(1, "another one has other random numbers"),
         draws=(40, "fits that are drawn again"),
         jobs=(2, "processes"),
+        outages=("recorded", "of the prediction; `drawn` if the instants were not known"),
     )
     if asked.judge is None and (missing := missing_programs()):
         sys.exit(f"not installed: {' '.join(missing)}; as root on Debian: apt-get install -y {' '.join(missing)}")
@@ -54,7 +55,7 @@ def main() -> None:
     if asked.judge is None:
         recorded(setups, folder, asked.round)
     if asked.record is None:
-        judged(setups, folder, asked.draws, asked.jobs)
+        judged(setups, folder, (asked.draws, asked.jobs), asked.outages)
 
 
 if __name__ == "__main__":

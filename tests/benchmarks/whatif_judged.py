@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from balancer_simulator import Fit, WhatIf, fit_trace
 from balancer_simulator.fitting.description import fit_lines
+from balancer_simulator.fitting.fit import Troubles
 from balancer_simulator.predicting.predict import FitDraws, Predicted, predict_next
 from balancer_simulator.studies.parallel import Simulators
 
@@ -61,7 +62,7 @@ def came(trace: Trace) -> dict[str, float]:
     )
 
 
-def asked_of(setup: Setup, named: Mapping[str, str]) -> WhatIf:
+def asked_of(setup: Setup, named: Mapping[str, str], outages: Troubles) -> WhatIf:
     """Return a question as `balancer predict` takes it. `named`: the name of each server in the log."""
     change = setup.change
     strategy = _STRATEGIES[change["balance"]] if "balance" in change else None
@@ -73,11 +74,14 @@ def asked_of(setup: Setup, named: Mapping[str, str]) -> WhatIf:
         capacities=dict.fromkeys(named.values(), change["maxconn"]) if "maxconn" in change else {},
         add={named[change["more_like"]]: 1} if "more_like" in change else {},
         load=change.get("load", 1.0),
+        troubles=outages,
     )
 
 
 def known_of(fit: Fit, setup: Setup, named: Mapping[str, str]) -> Fit:
-    """Return the fit with what a question says and `balancer predict` has no option for: weights, and no outage."""
+    """Return the fit with what a question says and `balancer predict` has no option for: weights, and, with slow spells
+    at recorded instants, no outage.
+    """
     weights = {named[name]: float(many) for name, many in setup.weights.items()}
     members = tuple(replace(member, weight=weights.get(member.name, member.weight)) for member in fit.members)
     endpoints = fit.endpoints
@@ -88,14 +92,18 @@ def known_of(fit: Fit, setup: Setup, named: Mapping[str, str]) -> Fit:
     return replace(fit, members=members, endpoints=endpoints)
 
 
-def predicted(fit: Fit, setup: Setup, named: Mapping[str, str], draws: int, jobs: int) -> Mapping[str, Predicted]:
-    """Return the figures of one next run, with the question's change."""
+def predicted(
+    fit: Fit, setup: Setup, named: Mapping[str, str], draws: tuple[int, int], outages: Troubles
+) -> Mapping[str, Predicted]:
+    """Return the figures of one next run, with the question's change. `draws`: their number, and that of processes."""
+    count, jobs = draws
     with Simulators(jobs) as simulators:
-        found = predict_next(known_of(fit, setup, named), FitDraws(simulators, draws), asked_of(setup, named))
+        asked = asked_of(setup, named, outages)
+        found = predict_next(known_of(fit, setup, named), FitDraws(simulators, count), asked)
     return found.figures
 
 
-def judged(setups: Sequence[Setup], folder: Path, draws: int, jobs: int) -> None:
+def judged(setups: Sequence[Setup], folder: Path, draws: tuple[int, int], outages: Troubles) -> None:
     """Print what was predicted of each question from the log of the base, beside what came."""
     found: list[Judged] = []
     for proxy in dict.fromkeys(each.proxy for each in setups):
@@ -110,8 +118,9 @@ def judged(setups: Sequence[Setup], folder: Path, draws: int, jobs: int) -> None
                 if not (folder / setup.folder / "facts.json").exists():
                     continue
                 one = Judged(
-                    setup, predicted(fit, setup, named, draws, jobs), came(trace_of(folder / setup.folder, setup.proxy))
-                )
+                    setup, predicted(fit, setup, named, draws, outages),
+                    came(trace_of(folder / setup.folder, setup.proxy)),
+                )  # fmt: skip
                 if setup.question:
                     found.append(one)
                 yield setup.question or "as it is", *_cells(one)

@@ -55,7 +55,7 @@ def test_the_names() -> None:
         "load_config",
     }  # fmt: skip
     assert promised <= set(balancer.__all__)
-    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter"))
+    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"))
 
 
 # -- endpoint, outcome, lease -------------------------------------------------------------------------
@@ -198,6 +198,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
                 "config": (_POSITIONAL, _REQUIRED),
                 "registry": (_KEYWORD, None),
                 "clock": (_KEYWORD, time.monotonic),
+                "discover": (_KEYWORD, True),
             },
         ),
         (Pool.add, {"endpoint": (_POSITIONAL, _REQUIRED)}),

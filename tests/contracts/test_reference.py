@@ -19,7 +19,8 @@ from balancer.problem import Verdict
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
-from balancer.settings.pool import EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.proxy import ProxySettings, TenantSettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
@@ -36,7 +37,7 @@ def _names(document: str, heading: str) -> list[str]:
 
 
 # A star leaves out what cannot be imported in a plain install.
-_PUBLIC = sorted([*balancer.__all__, "BalancedAdapter"])
+_PUBLIC = sorted([*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"])
 
 
 def test_the_public_names_are_those_that_the_library_page_lists() -> None:
@@ -81,6 +82,7 @@ def test_a_module_says_what_is_public_and_has_it(name: str) -> None:
 _SECTIONS: dict[str, type[BaseModel]] = {
     "[pool]": PoolSection,
     "[[endpoints]]": EndpointSettings,
+    "[discovery]": DiscoverySettings,
     "[health]": HealthSection,
     "[limits]": LimitSettings,
     "[quotas]": QuotaSettings,
@@ -94,6 +96,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[llm.prices]": LlmPrices,
     "[llm.budget]": LlmBudget,
     "[trace]": TraceSettings,
+    "[proxy]": ProxySettings,
+    "[[proxy.tenants]]": TenantSettings,
 }
 _FREE_TABLES = {"[host_caps]"}  # their keys are the user's own
 

@@ -14,6 +14,7 @@ import pytest
 
 from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool, UnknownEndpoint
 from balancer.cluster.tcp.record_file import parse_record
+from balancer.observing.traces import read_trace
 from balancer.ray.store import ControlStore
 from balancer.settings.config import Config
 from tests.cluster.worker import CAPACITY, _work
@@ -115,6 +116,23 @@ def test_what_is_there_is_taken_as_it_is_and_never_silently_another(pool: Shared
     SharedPool(name, config=_config(), ttl_s=TTL_S).close()
     with pytest.raises(ConfigError, match=r"it exists and differs in \[host_caps\], ttl_s \(it has 60\.0\); leave"):
         SharedPool(name, config=_config(host_caps={"*": 1}), ttl_s=5.0)
+
+
+def test_the_actor_writes_the_trace_of_all_processes(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a relative path is of the process that makes the pool
+    with SharedPool("traced", config=_config(trace={"path": "calls.jsonl"}), ttl_s=TTL_S) as pool:
+        with pool.lease(PATIENCE_S, holder="the driver"):
+            pass
+        ray.get(ray.remote(_takes).remote(pool, 0.01), timeout=PATIENCE_S)
+
+        def holders() -> set[str | None]:
+            trace = read_trace(tmp_path / "calls.jsonl")
+            return {each.task for each in trace.attempts if each.outcome is not None}
+
+        until(lambda: (tmp_path / "calls.jsonl").exists() and holders() == {"the driver", "a task"})
+    stop("traced")
 
 
 def test_settings_of_the_config_are_everybodys(cluster: str) -> None:

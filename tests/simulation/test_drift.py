@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator import EndpointModel, Lognormal, Scenario, SlowSpells
+from balancer_simulator import EndpointModel, Lognormal, Scenario, SlowHours, SlowSpells
 from balancer_simulator.fitting.callers import load_shape
 from balancer_simulator.fitting.description import fit_lines
-from balancer_simulator.fitting.drift import drift_of, spells_of
+from balancer_simulator.fitting.drift import DAY_S, drift_of, hours_of, spells_of
 from balancer_simulator.fitting.fit import Fit, fit_trace
 from balancer_simulator.scenario.distributions import Deterministic, Exponential, Floats
 from balancer_simulator.scenario.endpoints import FastFail
@@ -49,10 +49,36 @@ def test_spells_are_found_call_by_call(factor: float) -> None:
     slow = at_s % 20.0 > 15.0
     found = spells_of(at_s, np.where(slow, log + np.log(factor), log), float(at_s[-1]))
     assert found is not None
-    assert found.factor == pytest.approx(factor, rel=0.06)
-    assert (found.between_s, found.lasts_s) == (pytest.approx(15.0, rel=0.08), pytest.approx(5.0, rel=0.08))
-    assert found.fixed == (True, True)
-    assert (found.slow == slow).mean() > 0.97
+    (kind,) = found.kinds
+    assert kind.factor == pytest.approx(factor, rel=0.06)
+    assert (found.between_s, kind.lasts_s) == (pytest.approx(15.0, rel=0.08), pytest.approx(5.0, rel=0.08))
+    assert (found.fixed, kind.fixed) == (True, True)
+    assert ((found.slower > 1) == slow).mean() > 0.97
+    assert found.seen_s[0] == (pytest.approx(15.0, abs=1.0), pytest.approx(20.0, abs=1.0), kind.factor)
+
+
+def test_one_spell_that_chance_adds_does_not_hide_that_all_others_are_as_long() -> None:
+    at_s, log = _times(4000, 3)
+    slow = (at_s % 20.0 > 15.0) | ((at_s > 26.0) & (at_s < 27.0))
+    found = spells_of(at_s, np.where(slow, log + np.log(3.0), log), float(at_s[-1]))
+    assert found is not None
+    assert (found.fixed, found.kinds[0].fixed) == (True, True)
+    assert (found.between_s, found.kinds[0].lasts_s) == (pytest.approx(15.0, rel=0.05), pytest.approx(5.0, rel=0.05))
+
+
+def test_spells_of_two_kinds_are_told_apart_and_one_kind_is_not() -> None:
+    at_s, log = _times(6000, 3)
+    number = at_s // 20.0
+    factor = np.where(at_s % 20.0 < 15.0, 1.0, np.where(number % 3 == 1, 6.0, 1.8))
+    found = spells_of(at_s, log + np.log(factor), float(at_s[-1]))
+    assert found is not None
+    assert [each.factor for each in found.kinds] == pytest.approx([1.8, 6.0], rel=0.1)
+    assert [each.lasts_s for each in found.kinds] == pytest.approx([5.0, 5.0], rel=0.1)
+    assert found.share == pytest.approx(1 / 3, abs=0.05)
+    assert np.abs(np.log(found.slower / factor)).mean() < 0.05
+    alike = spells_of(at_s, np.where(factor > 1, log + 1.0, log), float(at_s[-1]))
+    assert alike is not None
+    assert len(alike.kinds) == 1
 
 
 def test_steady_times_have_no_spells_whatever_their_shape() -> None:
@@ -60,6 +86,40 @@ def test_steady_times_have_no_spells_whatever_their_shape() -> None:
     at_s = np.cumsum(rng.exponential(0.05, 1500))
     for log in (np.log(rng.exponential(1.0, 1500)), rng.choice([0.0, 2.0], 1500) + rng.normal(0, 0.1, 1500)):
         assert spells_of(at_s, log, float(at_s[-1])) is None
+
+
+def _days(count: int, days: float, seed: int = 5) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.uniform(0.0, days * DAY_S, count)), rng.normal(0.0, 0.4, count)
+
+
+def test_slow_hours_are_found_in_days_and_not_in_what_does_not_repeat() -> None:
+    at_s, log = _days(3000, 3.0)
+    wave = 0.5 * (1 - np.cos(2 * np.pi * at_s / DAY_S))  # from 1 at its begin to 2.7 times at noon
+    found = hours_of(at_s, log + wave)
+    assert found is not None
+    assert (len(found), found.min()) == (24, 1.0)
+    assert (int(found.argmax()), found.max()) == (pytest.approx(12, abs=1), pytest.approx(np.e, rel=0.15))
+    assert hours_of(at_s, log) is None
+    assert hours_of(at_s, np.where(at_s > 1.5 * DAY_S, log + 1.0, log)) is None  # a step
+    assert hours_of(at_s, np.where((at_s > 1.2 * DAY_S) & (at_s < 1.4 * DAY_S), log + 1.0, log)) is None  # one spell
+    early = at_s < 1.5 * DAY_S
+    assert hours_of(at_s[early], (log + wave)[early]) is None  # less than two days
+
+
+def test_a_fit_has_the_slow_hours_and_its_times_are_those_of_the_best() -> None:
+    hours = [1.0 + 1.5 * (8 <= hour < 20) for hour in range(24)]
+    slow = EndpointModel(url="http://a/", capacity=50, service=Lognormal(mean_s=60.0, cv=0.5))
+    slow = EndpointModel(**{**slow.model_dump(), "faults": [{"kind": "slow_hours", "factors": hours}]})
+    fit = _fit(slow, workload={"kind": "poisson", "rate_per_s": 0.01}, horizon_s=3 * DAY_S)
+    (fault,) = fit.scenario().endpoints[0].faults
+    assert isinstance(fault, SlowHours)
+    assert fault.factors[14] / fault.factors[2] == pytest.approx(2.5, rel=0.2)
+    mean_s = np.mean([fault.factor(3600.0 * hour) for hour in range(24)]) * fit.times.of["http://a/"][0].mean()
+    assert mean_s == pytest.approx(60.0 * 1.75, rel=0.1)
+    assert any("slow hours: up to" in line for line in fit_lines(fit))
+    told = made_trace(fit.scenario(replications=1))
+    assert abs(np.mean([each.held_s for each in told.attempts]) / mean_s - 1) < 0.1
 
 
 _SERVICE = Lognormal(mean_s=0.15, cv=0.5)
@@ -87,7 +147,7 @@ def test_a_fit_has_the_spells_and_its_times_are_those_between_them() -> None:
 
 
 def test_lengths_of_spells_that_vary_are_drawn_again_with_the_fit() -> None:
-    spells = replace(_some_spells(), fixed=(False, True))
+    spells = replace(_some_spells(), fixed=False)
     fit = _fit(EndpointModel(url="http://a/", capacity=20, service=_SERVICE))
     one = replace(fit, endpoints={name: replace(each, spells=spells) for name, each in fit.endpoints.items()})
     drawn = [one.scenario(draw=np.random.default_rng(seed)).endpoints[0].faults[0] for seed in (1, 2)]

@@ -309,6 +309,28 @@ def test_the_mean_of_pauses_stays_what_it_was_whatever_their_number() -> None:
     assert np.mean(fit.workload()["think"]["values_s"]) == pytest.approx(fit.caller_pattern.thinks_s.mean(), rel=0.02)
 
 
+@pytest.mark.parametrize("pause", [{"kind": "exponential"}, {"kind": "deterministic"}])
+def test_callers_who_pause_are_counted_without_names(pause: dict[str, Any]) -> None:
+    think = {**pause, "mean_s": 0.05}
+    scenario = _scenario(_FREE, workers=9)
+    asked = scenario.workload.model_dump() | {"think": think, "calls": 1500}
+    found = caller_pattern_of(made_trace(scenario.changed(workload=asked), named=False).attempts)
+    assert found.callers is not None
+    assert abs(found.callers - 9) <= (pause["kind"] != "exponential")
+    assert found.pauses_s(200).mean() == pytest.approx(0.05, rel=0.1 if found.callers == 9 else 0.5)
+
+
+@pytest.mark.parametrize("gaps", ["random", "even", "in batches"])
+def test_calls_that_come_whatever_happens_are_not_taken_for_callers_who_pause(gaps: str) -> None:
+    rng = np.random.default_rng(3)
+    apart_s = {"random": rng.exponential(0.05, 1500), "even": np.full(1500, 0.05)}.get(
+        gaps, np.tile([0.5, *[0.0] * 9], 150)
+    )
+    at_s, held_s = np.cumsum(apart_s), rng.lognormal(-2.3, 0.5, 1500)
+    calls = [Attempt("r", 0, at, at, at + held, "a", outcome="success") for at, held in zip(at_s, held_s, strict=True)]
+    assert caller_pattern_of(calls).callers is None
+
+
 def test_those_who_come_whatever_happens_are_recorded() -> None:
     fit = _fitted(_FREE, workload=Poisson(rate_per_s=20.0), horizon_s=30.0)
     assert fit.caller_pattern.callers is None

@@ -19,6 +19,7 @@ from balancer_simulator import (
 )
 from balancer_simulator.fitting.fit import fit_trace
 from balancer_simulator.predicting.sizing import KNEE_LOADS, ServerForecast, ServerGoal, Sizing, servers_for
+from balancer_simulator.report.sizing import servers_verdict
 
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
@@ -51,6 +52,28 @@ def sized(trace: Trace, draws: int = 5, **goal: float) -> Sizing:
 def number(found: Sizing) -> int:
     assert found.chosen is not None
     return len(found.chosen.setting.endpoints)
+
+
+@pytest.mark.more
+def test_slots_that_bind_are_varied_and_are_counted_at_their_cost(trace: Trace) -> None:
+    now = sized(trace, p99_s=0.8, load=2.0)
+    free = sized(trace, p99_s=0.8, load=2.0, slot_cost=0.1)
+    assert number(free) < number(now)
+    assert free.chosen is not None
+    assert free.chosen.setting.slots > 1
+    slots = [model.capacity for model in free.chosen.scenario.endpoints]
+    assert free.chosen.cost == pytest.approx(number(free) + 0.1 * sum(slots))
+    assert min(slots) > 1
+    assert "never had so many calls at once, so the behaviour then is assumed" in servers_verdict(free)
+    assert "never" not in servers_verdict(now)
+
+
+def test_slots_that_never_were_all_in_use_are_not_varied(trace: Trace) -> None:
+    wide = _OPEN.changed(endpoints=[each.model_copy(update={"capacity": 50}) for each in _OPEN.endpoints])
+    with pytest.raises(ConfigError, match="--slot-cost: no endpoint ever had all its slots in use"):
+        sized(made_trace(wide, "fifo"), p99_s=0.8, slot_cost=0.1)
+    with pytest.raises(ConfigError, match="--slot-cost: found -1"):
+        sized(trace, p99_s=0.8, slot_cost=-1.0)
 
 
 def test_one_less_fails_and_what_comes_with_the_answer_is_what_was_wished(trace: Trace) -> None:

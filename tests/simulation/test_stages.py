@@ -1,10 +1,15 @@
 """A pipeline's trace is fitted as the stages of its problems, and a batch is simulated by them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from balancer_simulator import Batch, EndpointModel, Policy, Requests, Scenario, Stage, simulate_once
+from balancer_simulator.fitting.description import fit_lines
+from balancer_simulator.fitting.fit import fit_run
 from balancer_simulator.fitting.stages import by_stage, stages_of
 from balancer_simulator.predicting.forecast import forecast_trace
+from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.workload import Kind
 
@@ -74,6 +79,26 @@ def test_a_rest_whose_inputs_come_late_takes_that_long_too() -> None:
     done = len(seen.attempts)
     told = forecast_trace(seen, WorkLeft(done, (((18,) * 10),) * 10, 2))
     assert told.left_s == pytest.approx(max(ends_s.values()) - cut_s, rel=0.05)
+
+
+def test_a_run_is_fitted_as_a_batch_that_takes_as_long() -> None:
+    whole = traced(batch(10))
+    fit = fit_run(whole)
+    scenario = fit.scenario(replications=2)
+    assert isinstance(scenario.workload, Batch)
+    assert (scenario.workload.samples, scenario.workload.samples_at_once) == (10, 2)
+    assert [stage.name for stage in scenario.workload.stages] == ["inputs 1", "verdicts 1"]
+    took = next(each for each in goodness_of_fit(fit).figures if each.name == "the run takes")
+    assert took.measured == pytest.approx(max(each.ended_s for each in whole.attempts) - _LATE_S, rel=0.01)
+    assert took.fitted == pytest.approx(took.measured, rel=0.12)  # the first problems are late in the fit
+    assert any(line.startswith("a pipeline: 10 problems, 2 at once, through 2 stages") for line in fit_lines(fit))
+
+
+def test_names_with_a_colon_are_no_pipeline() -> None:
+    whole = traced(batch(4))
+    callers = [replace(each, task=f"caller: {each.attempt % 3}") for each in whole.attempts]
+    assert fit_run(Trace(runs=whole.runs, attempts=callers)).batch is None
+    assert fit_run(Trace(runs=whole.runs, attempts=[replace(each, task=None) for each in callers])).batch is None
 
 
 def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage() -> None:

@@ -1,5 +1,6 @@
 """Outages that the notices of a proxy tell, in a fit."""
 
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_calls_that_failed_before_the_notice_are_of_the_outage() -> None:
     assert outage.to_s - outage.from_s == pytest.approx(9.4, abs=0.3)
     assert found.troubles.quick_part == 0
     assert len(found.sound) == len(CALLS)
+
+
+def test_a_request_that_a_proxy_tried_four_times_is_one_arrival_and_one_without_a_name_is_each_time() -> None:
+    named = [replace(each, task=f"request {n}") for n, each in enumerate(CALLS)]
+    again = [replace(call(20.2, ok=False, held_s=0.001), task="request 200") for _ in range(4)]
+    fit = fitted([*named, *again])
+    assert len(fit.caller_pattern.at_s) == len(CALLS) + 1
+    assert fit.scenario().requests.attempts == 4
+    twice = fitted([*named, *(replace(each, granted_s=each.granted_s + 40, ended_s=each.ended_s + 40,
+                                      asked_s=each.asked_s + 40) for each in named[:20])])  # fmt: skip
+    assert len(twice.caller_pattern.at_s) == len(CALLS) + 20  # a task that asks again after an answer
+    nameless = fitted([*CALLS, *(replace(each, task=None) for each in again)])
+    assert len(nameless.caller_pattern.at_s) == len(CALLS) + 4
+    assert nameless.scenario().requests.attempts == 1
 
 
 def test_one_that_is_not_over_lasts_until_the_end() -> None:

@@ -99,6 +99,61 @@ def test_more_load_is_slower_and_a_load_beyond_all_is_said(opened: Trace) -> Non
     assert predict(opened, draws=_FEW).remarks == ()
 
 
+# -- outages, slow spells and arrivals as they came ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one_outage() -> Trace:
+    """25 calls a second, of which one endpoint alone can do 20; b was down from 3 s to 6 s of 60."""
+    down = {"kind": "fast_fail", "from_s": 3.0, "to_s": 6.0}
+    endpoints = [_CLOSED.endpoints[0], EndpointModel(**{**_CLOSED.endpoints[1].model_dump(), "faults": [down]})]
+    return made_trace(
+        _CLOSED.changed(workload=Poisson(rate_per_s=25.0), endpoints=endpoints, horizon_s=60.0, health={}, seed=2)
+    )
+
+
+def test_recorded_outages_come_at_their_instants_and_without_outages_none_does(one_outage: Trace) -> None:
+    fit = fit_trace(one_outage)
+    drawn, recorded, none = (
+        {fault.kind: fault for fault in fit.scenario(troubles=each).by_url["http://b/"].faults}
+        for each in ("drawn", "recorded", "none")
+    )
+    assert (set(drawn), set(none)) == ({"crash_repair"}, set())
+    outage = recorded["fast_fail"]
+    assert (outage.from_s, outage.to_s) == (pytest.approx(3.0, abs=0.3), pytest.approx(7.0, abs=1.5))
+
+
+@pytest.mark.more
+def test_one_outage_in_the_trace_and_often_none_in_the_next_run_is_said_with_what_it_would_cost(
+    one_outage: Trace,
+) -> None:
+    drawn = predict(one_outage, draws=8)
+    recorded = predict(one_outage, change=WhatIf(troubles="recorded"), draws=8)
+    came = recorded_figures(fit_trace(one_outage))
+    name = "wait_p99_s"
+    assert drawn.repeated[name] == recorded.figures[name]
+    assert "with those of the trace, at the same instants: " in str(drawn)
+    assert recorded.repeated == {}
+    assert recorded.today == {}  # nothing is changed
+    assert drawn.figures[name].value < 0.7 * recorded.figures[name].value
+    assert recorded.figures[name].holds(came[name])
+    without = predict(one_outage, change=WhatIf(troubles="none"), draws=_FEW)
+    assert without.changes == ("without outages",)
+    assert without.figures[name].value < without.today[name].high
+
+
+def test_this_day_again_has_the_arrivals_as_they_came(one_outage: Trace) -> None:
+    again = predict(one_outage, change=WhatIf(again=True, capacities={"http://a/": 3}), draws=_FEW)
+    assert again.changes == ("http://a/ with 3 slots",)
+    last_s = max(each.asked_s for each in one_outage.attempts)
+    ends = again.today["makespan_s"]
+    assert abs(ends.low - last_s) < 1.5 > abs(ends.high - last_s)
+    assert again.today["throughput_per_s"].value == pytest.approx(again.recorded["throughput_per_s"], rel=0.03)
+    nothing = predict(one_outage, change=WhatIf(again=True, troubles="none"), draws=_FEW)
+    assert nothing.today == again.today
+    assert nothing.figures["wait_p99_s"].value < 0.5 * nothing.today["wait_p99_s"].value
+
+
 @pytest.mark.more
 def test_most_intervals_hold_what_comes_when_the_change_is_made() -> None:
     held = []
@@ -107,7 +162,7 @@ def test_most_intervals_hold_what_comes_when_the_change_is_made() -> None:
         then = scenario.changed(workload=Poisson(rate_per_s=27.5))
         came = recorded_figures(fit_trace(made_trace(then, "p2c", replication=1)))
         change = WhatIf(load=1.25, settings={"strategy": "p2c"})
-        found = predict(made_trace(scenario), change=change, draws=15)
+        found = predict(made_trace(scenario), change=change, draws=8)
         names = ("sojourn_mean_s", "sojourn_p50_s", "sojourn_p99_s", "wait_mean_s", "wait_p99_s", "throughput_per_s")
         held += [found.figures[name].holds(came[name]) for name in names]
     # 36 intervals of 95%, six of a run: fewer than 28 hold it in one of 1000 such dozens of runs.
@@ -181,6 +236,8 @@ def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, c
     page = (tmp_path / "out" / "prediction.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://a/", "").replace("http://b/", "")
+    code, said, _ = command("predict", path, *few, "--again", "--outages", "none", "--json")
+    assert (code, json.loads(said)["changes"]) == (0, ["without outages"])
     code, said, _ = command("predict", path, *few)
     assert code == 0
     assert "sojourn, p99" in said
@@ -193,6 +250,7 @@ def test_the_command_prints_both_and_draws_them(opened: Trace, tmp_path: Path, c
         (("--set", "p2c"), "--set: found 'p2c'; write it like"),
         (("--capacity", "4"), "--capacity: found '4'; write it like"),
         (("--add", "some"), "--add: found 'some'; write it like"),
+        (("--outages", "all"), "--outages: found 'all'; it must be drawn, recorded or none"),
         (("--load", "fast"), "--load: found 'fast'; write it like x1.3"),
     ],
 )

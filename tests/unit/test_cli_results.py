@@ -97,7 +97,7 @@ def test_check_looks_at_the_first_row_alone(balancer: Balancer) -> None:
         file.write("no JSON")
     said = balancer("check", "c.toml", config=ROWS)
     assert (said.code, said.err) == (0, "")
-    assert "problems   rows of rows.jsonl; the first one, r0: 1 accepted, 1 wrong submissions" in said.out
+    assert "problems   4 rows of rows.jsonl; the first one, r0: 1 accepted, 1 wrong submissions" in said.out
     assert "not used" not in said.out
     rows(1, checker="int main() {}")
     assert "           columns of the row are not used: checker\n" in balancer("check", "c.toml").out

@@ -143,7 +143,10 @@ _POOL = (
 )
 _HEALTH = HealthSection.model_fields
 _DIFFER = "URLs must differ, or each must have a name"
-_KEYS = "endpoints, health, holders, host_caps, limits, llm, pipeline, pool, quotas, retries, trace, verify"
+_KEYS = (
+    "discovery, endpoints, health, holders, host_caps, limits, llm, pipeline, pool, proxy, quotas, retries, trace, "
+    "verify"
+)
 _H = '[[endpoints]]\nurl = "http://h/"\n'
 _WRONG: list[tuple[str, str]] = [
     ("pol = 1", f"pol: unknown key; did you mean 'pool'? (known: {_KEYS})"),

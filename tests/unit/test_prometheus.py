@@ -6,19 +6,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from balancer import AcquireTimeout, Endpoint, HealthSettings, LeaseError, Outcome, Pool, QuotaSettings
-from balancer.core.metrics import EndpointStats, PoolStats
+from balancer.core.metrics import EndpointStats, PoolStats, SourceStats
 from balancer.core.timing import BOUNDS_S
 from balancer.observing.prometheus import Collector
 from balancer.strategy import Node
 from balancer.testing.clock import ManualClock
 from balancer.values.redaction import ShownNames
 from tests.contracts.documents import ROOT, rows
+from tests.patience import PATIENCE_S
 from tests.unit.ruled import Scan
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -307,6 +309,7 @@ def _all_there_is() -> set[str]:
     quotas = {"*": QuotaSettings(requests_per_min=1, tokens_per_min=1, estimate=1)}
     pool = Pool(["http://a/"], quotas=quotas, fairness="holder")
     pool.acquire()
+    pool.engine.sources = (lambda: SourceStats("pods", "file", 1, 0, 0, 1, 0, 0.0, ""),)
     return {name for name, _ in scraped(Collector(pool))}
 
 
@@ -360,3 +363,16 @@ def test_a_lease_that_a_strategy_fails_to_hear_of_is_timed_all_the_same_and_one_
     seen = scraped(collector)
     assert seen[at("hold_seconds_count", endpoint="http://a/")] == 1
     assert seen[at("outcomes_total", endpoint="http://a/", outcome="success")] == 1
+
+
+def test_sources_say_how_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "servers.json"
+    file.write_text('["http://a/", "http://b/"]')
+    with Pool() as pool:
+        discovery = pool.discover("file", {"path": str(file), "every_s": 1e6}, name="pods", wait_s=PATIENCE_S)
+        collector = Collector(pool)
+        seen = scraped(collector)
+        assert [seen[at(f"source_{name}", source="pods")] for name in ("endpoints", "missing", "up")] == [2, 0, 1]
+        discovery.failed(ValueError("it is broken"))
+        seen = scraped(collector)
+        assert [seen[at(f"source_{name}", source="pods")] for name in ("up", "failures_total")] == [0, 1]

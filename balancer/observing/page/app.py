@@ -1,4 +1,4 @@
-"""Routes of the page: HTML, state, events, metrics for Prometheus, and buttons.
+"""Routes of the page: HTML, state, events, metrics for Prometheus, buttons and the admin API.
 
 The event stream sends all tables first, then changes once a second. The pool is read only while there are readers, once
 for all of them. A reader that is too slow misses changes, and then gets all tables again. With one reader too many, the
@@ -22,10 +22,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from balancer.errors import BalancerError
+from balancer.observing.page.admin import Action, AdminRefusal, ChangeLog, WhoAsks
 from balancer.observing.page.guard import PageGuard, shows_token
 from balancer.observing.page.pool_tables import PoolTables, Tables, changes, rows_as_lists
 
-__all__ = ["Buttons", "Feed", "Scrape", "build_app"]
+__all__ = ["Feed", "Scrape", "build_app"]
 
 _log = logging.getLogger("balancer.page")
 
@@ -33,8 +34,9 @@ _MOST_BEHIND: Final = 16  # frames
 _MOST_READERS: Final = 64
 _FOLDER: Final = Path(__file__).parent
 _LONGEST_BODY: Final = 4096
-
-Buttons = Mapping[str, Callable[[str], object]]
+_LONGEST_NAME: Final = 100
+_WHO: Final = "x-balancer-user"
+_BUTTONS: Final = ("drain", "restore")
 
 
 class Feed:
@@ -112,26 +114,32 @@ def _event(told: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
 
 
-"""What a button of this name does to the endpoint of this name. It may raise BalancerError."""
-
 Scrape = Callable[[], tuple[bytes, str]]
 """Returns the metrics for Prometheus, and their content type."""
 
 
 def build_app(
-    tables: PoolTables, feed: Feed, *, buttons: Buttons, token: str, hosts: frozenset[str], scrape: Scrape | None
+    tables: PoolTables,
+    feed: Feed,
+    *,
+    actions: Mapping[str, Action],
+    log: ChangeLog,
+    token: str,
+    hosts: frozenset[str],
+    scrape: Scrape | None,
 ) -> Starlette:
     """Return the ASGI application.
 
     Args:
         tables: the tables to show.
         feed: the stream for readers.
-        buttons: the actions, only for requests with `token`; for none if that is "".
+        actions: what may be changed, only for requests with `token`; for none if that is "".
+        log: gets each change.
         hosts: the allowed host names; empty: any.
         scrape: the metrics for Prometheus; None: their client is not installed.
     """
     html, policy = _page()
-    answers = _Answers(html, tables, feed, token, scrape)
+    answers = _Answers(html, tables, feed, token, scrape, log)
     return Starlette(
         routes=[
             Route("/", answers.page),
@@ -139,7 +147,8 @@ def build_app(
             Route("/events", answers.events),
             Route("/metrics", answers.metrics),
             Route("/healthz", answers.alive),
-            *(Route(f"/{button}", partial(answers.press, act), methods=["POST"]) for button, act in buttons.items()),
+            *(Route(f"/{name}", partial(answers.press, actions[name]), methods=["POST"]) for name in _BUTTONS),
+            *(Route(f"/admin/{name}", partial(answers.ask, act), methods=["POST"]) for name, act in actions.items()),
         ],
         middleware=[Middleware(PageGuard, hosts=hosts, policy=policy)],
     )
@@ -154,14 +163,18 @@ class _Answers:
         feed: the stream for readers.
         token: the token for buttons; "": there are none.
         scrape: the metrics for Prometheus; None: their client is not installed.
+        log: gets each change.
     """
 
-    def __init__(self, html: str, tables: PoolTables, feed: Feed, token: str, scrape: Scrape | None) -> None:
+    def __init__(
+        self, html: str, tables: PoolTables, feed: Feed, token: str, scrape: Scrape | None, log: ChangeLog
+    ) -> None:
         self._html = html
         self._tables = tables
         self._feed = feed
         self._token = token
         self._scrape = scrape
+        self._log = log
 
     async def page(self, _: Request) -> Response:
         return HTMLResponse(self._html)
@@ -183,44 +196,58 @@ class _Answers:
         body, kind = await asyncio.to_thread(self._scrape)
         return Response(body, headers={"Content-Type": kind})
 
-    async def press(self, act: Callable[[str], object], request: Request) -> Response:
+    async def press(self, act: Action, request: Request) -> Response:
+        """Do what a button says, to the endpoint of a row."""
+
+        def on_row(said: Mapping[str, Any]) -> str:
+            row = said.get("endpoint")
+            if not isinstance(row, str):
+                raise AdminRefusal(400, 'the body has no text as endpoint; send {"endpoint": ID}')
+            name = self._tables.endpoint(row)
+            if name is None:
+                raise AdminRefusal(404, "there is no such endpoint")
+            return act({"endpoint": name})
+
+        return await self.ask(on_row, request)
+
+    async def ask(self, act: Action, request: Request) -> Response:
+        """Do what a request with the token asks for, and log it."""
         if not self._token:
             return _refused(403, "this page has no buttons; serve it with a token")
         if not shows_token(self._token, request.headers):
             return _refused(401, "the token is wrong or missing", {"WWW-Authenticate": "Bearer"})
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _refused(415, 'send {"endpoint": ID} as application/json')
+            return _refused(415, "send a table as application/json")
         try:
-            row = await _row_in(request)
+            said = await _table_in(request)
+            done = await asyncio.to_thread(act, said)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
+        except AdminRefusal as error:
+            return _refused(error.status, self._log.plain(error))
+        except BalancerError as error:
+            return _refused(409, self._log.plain(error))
         except ValueError as error:
-            return _refused(400, f'{error}; send {{"endpoint": ID}}')
-        name = self._tables.endpoint(row)
-        if name is None:
-            return _refused(404, "there is no such endpoint")
-        try:
-            await asyncio.to_thread(act, name)
-        except BalancerError:  # its text contains names as they are
-            return _refused(409, "the state of the endpoint does not allow that")
-        return JSONResponse({})
+            return _refused(400, self._log.plain(error))
+        address = request.client.host if request.client else "unknown"
+        self._log.write(WhoAsks(address, request.headers.get(_WHO, "")[:_LONGEST_NAME]), done)
+        return JSONResponse({"done": self._log.shown(done)})
 
 
-async def _row_in(request: Request) -> str:
-    """Return the endpoint's id in a request. Raises ValueError, ClientDisconnect."""
+async def _table_in(request: Request) -> Mapping[str, Any]:
+    """Return the table in a request. Raises AdminRefusal, ClientDisconnect."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _LONGEST_BODY:
-            raise ValueError(f"the body has more than {_LONGEST_BODY} bytes")
+            raise AdminRefusal(400, f"the body has more than {_LONGEST_BODY} bytes")
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
-        raise ValueError("the body is no JSON") from None
-    row = said.get("endpoint") if isinstance(said, dict) else None
-    if not isinstance(row, str):
-        raise ValueError("the body has no text as endpoint")
-    return row
+        raise AdminRefusal(400, "the body is no JSON") from None
+    if not isinstance(said, dict):
+        raise AdminRefusal(400, "the body is no table")
+    return said
 
 
 def _refused(status: int, why: str, headers: dict[str, str] | None = None) -> Response:

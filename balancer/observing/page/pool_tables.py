@@ -204,6 +204,7 @@ class PoolTables:
                 "pool": {"": self._of_pool(seen, still)},
                 "endpoints": self._of_endpoints(seen),
                 "quotas": self._of_quotas(seen),
+                "sources": self._of_sources(seen),
                 "holders": self._of_holders(seen),
                 "shares": self._of_shares(seen),
                 "news": self._news.rows(),
@@ -281,6 +282,21 @@ class PoolTables:
                 "tokens_per_min": each.tokens_per_min,
             }
             for number, each in enumerate(seen.stats.quotas)
+        }
+
+    def _of_sources(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
+        return {
+            str(number): {
+                "name": each.name,
+                "kind": each.kind,
+                "endpoints": each.endpoints,
+                "missing": each.missing,
+                "held": each.held,
+                "failures": each.failures,
+                "answered_at_s": None if each.age_s is None else round(seen.at_s - each.age_s, 1),
+                "trouble": self._names.without_secrets(each.trouble),
+            }
+            for number, each in enumerate(seen.stats.sources)
         }
 
     def _of_shares(self, seen: Snapshot) -> dict[str, dict[str, Any]]:

@@ -1,18 +1,18 @@
-"""Server of the live page, in its own thread, and the token of the page's buttons."""
+"""Server of the live page, in its own thread, and the token of its buttons and its admin API."""
 
 import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from balancer.core.events import Event
 from balancer.core.readings import Snapshot
-from balancer.endpoint import Endpoint
-from balancer.errors import ConfigError, UnknownEndpoint
+from balancer.errors import ConfigError
+from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
@@ -25,7 +25,7 @@ TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
 _SHORTEST: Final = 16  # characters, so that it cannot be guessed
 
 
-class PageSource(Protocol):
+class PageSource(PoolAdmin, Protocol):
     """The part of a pool that the page uses."""
 
     def snapshot(self, *, leases: bool = False, also: Callable[[], object] | None = None) -> Snapshot:
@@ -38,18 +38,6 @@ class PageSource(Protocol):
 
     def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
         """Call an observer with each event."""
-        ...
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the endpoints that are in service or draining."""
-        ...
-
-    def drain(self, url: str) -> None:
-        """Grant no new leases of an endpoint."""
-        ...
-
-    def add(self, endpoint: Endpoint | str) -> None:
-        """Take an endpoint into service."""
         ...
 
 
@@ -113,12 +101,14 @@ class PageContents:
     Args:
         members: returns who has which leases; called under the pool's lock. None: the `holder` of each lease says it.
         extra: returns further tables.
-        buttons: the actions of "drain" and "restore"; None: those of the pool.
+        admin: carries out changes; None: the pool itself.
+        audit: gets a line for each change; None: the logger "balancer.audit".
     """
 
     members: ListMembers | None = None
     extra: Callable[[], Tables] | None = None
-    buttons: Mapping[str, Callable[[str], object]] | None = None
+    admin: PoolAdmin | None = None
+    audit: Audit | None = None
 
 
 def open_page(
@@ -135,7 +125,7 @@ def open_page(
     Args:
         pool: the pool to show.
         host, port: where to listen; port 0 picks a free one.
-        token: needed to drain and restore endpoints; None: no reader may.
+        token: needed to change the pool; None: no reader may.
         redact: takes further secrets out of the names of endpoints and holders.
         contents: additions to the page.
 
@@ -147,13 +137,14 @@ def open_page(
     checked = checked_token(token)
     names = ShownNames(redact)
     events = RecentEvents(names)
-    buttons = contents.buttons or {"drain": pool.drain, "restore": lambda name: _restore(pool, name)}
 
     def further() -> Tables:
         own = {"page": {"": {"buttons": bool(checked)}}}
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
+    actions = actions_on(contents.admin or pool, tables.endpoint)
+    log = ChangeLog(contents.audit, redact)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
     listener = _listener(host, port)
 
@@ -163,7 +154,8 @@ def open_page(
         from balancer.observing.page.http_server import serve_until
 
         feed = Feed(tables.look)
-        app = build_app(tables, feed, buttons=buttons, token=checked, hosts=allowed_hosts(host), scrape=scrape)
+        hosts = allowed_hosts(host)
+        app = build_app(tables, feed, actions=actions, log=log, token=checked, hosts=hosts, scrape=scrape)
         await serve_until(app, listener, page.began, feed.close)
 
     observation = pool.observe(events)
@@ -175,14 +167,6 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"the page cannot listen on {host} port {port}: {why_not_listening(error)}") from None
-
-
-def _restore(pool: PageSource, name: str) -> None:
-    for endpoint in pool.endpoints():
-        if endpoint.name == name:
-            pool.add(endpoint)
-            return
-    raise UnknownEndpoint(name, ())
 
 
 class _Scrape:

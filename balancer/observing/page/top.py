@@ -210,6 +210,8 @@ def _run(tables: Tables, clean: Callable[..., Text]) -> list[RenderableType]:
     if run is None:
         return []
     said = f"{run['title']}, {run['done']}/{run['done'] + run['ahead']} runs, {_span(run['spent_s'])}, {run['left']}"
+    if run.get("doing"):
+        said += f", {run['doing']}"
     at_work = [
         f"{name} round {each['round']}, {each['survivors']} of {each['wrong']} survive"
         for name, each in tables.get("problems", {}).items()

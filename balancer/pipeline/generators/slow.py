@@ -58,6 +58,7 @@ class _Climbing:
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._toolbox.now("searching inputs for", aim.seconds)
         if self._climb is None:
             slowest = sorted(feedback.cases, key=lambda case: (-max(case.survivor_s, case.time_s), -len(case.data)))
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]

@@ -70,6 +70,7 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))

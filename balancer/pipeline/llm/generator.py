@@ -24,6 +24,7 @@ _MOST_SOURCE = 6000  # characters of a program in a question
 _MOST_SURVIVORS = 6
 _MOST_INPUT = 8 * 2**20  # bytes of an input that a program prints
 _MOST_FAILURES = 3  # in a row; the rest of a program's commands are not tried then
+_WAITING = "waiting for the model about"
 _SUFFIXES = {"python": "py", "cpp": "cpp"}
 
 
@@ -83,10 +84,12 @@ class ModelGenerator:
         return self._asked(problem, feedback.round, question, budget)
 
     def _asked(self, problem: Problem, round: int, question: str, budget: int) -> Iterator[Proposal]:
+        self._toolbox.now(_WAITING)
         try:
             asked = self._asker.ask(problem.id, round, question, self._objection, self._toolbox.pause)
         except NotAnswered as error:
             raise PutOff(f"llm: no server of the model answered: {error}") from None
+        self._toolbox.now("making inputs for")
         for line in asked.lines:
             self._toolbox.note(f"llm: {line}")
         if asked.answer is not None:
@@ -97,9 +100,11 @@ class ModelGenerator:
 
     def _objection(self, answer: ModelAnswer) -> str:
         """Return what is wrong with the validator or the checker of an answer, for the model; "" if nothing."""
+        self._toolbox.now("trying the model's programs for")
         for aid, source in self._wanted(answer):
             why = self._toolbox.trial(aid, _program(source, aid))
             if why:
+                self._toolbox.now(_WAITING)
                 return f"your {aid} is wrong: {why}"
         return ""
 

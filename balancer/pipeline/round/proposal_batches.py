@@ -173,6 +173,7 @@ class ProposalBatches:
 
         def take(source: _Source, share: int) -> None:
             began = time.monotonic()
+            self._toolbox.now("making inputs for")
             found: list[Proposal] = []
             given.append(found)
             room = _MOST_BYTES - sum(len(each.data) for some in given for each in some)

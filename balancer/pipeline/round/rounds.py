@@ -55,6 +55,7 @@ def judge_problem(sample: Sample) -> bool:
     sample.store.reopen(sample.problem.id)
     sample.store.judges.forget_troubles(sample.problem.id)
     _leave_out_unknown_languages(sample)
+    sample.progress.now(sample.problem.id, "checking the data of")
     sample.validators.meet()
     hungry = False
     try:

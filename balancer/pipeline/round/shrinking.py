@@ -41,6 +41,7 @@ def shrink_cases(sample: Sample, over: Callable[[], bool]) -> None:
     """
     store, problem = sample.store, sample.problem.id
     began_s = sample.clock.spent_s
+    sample.progress.now(problem, "shrinking the cases of")
 
     def enough() -> bool:
         part_s = None if sample.allowed_s is None else _PART * sample.allowed_s

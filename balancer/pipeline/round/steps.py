@@ -49,7 +49,7 @@ def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int
     """
     most = sample.settings.max_inputs if most is None else most
     while batch := _next_batch(sample, number, most, own=own):
-        sample.progress.plan(sample.problem.id, _ahead(sample, number, most))
+        sample.progress.plan(sample.problem.id, _ahead(sample, number, most), "checking inputs of")
         sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
 
 
@@ -100,7 +100,7 @@ def generate_test_outputs(sample: Sample) -> None:
     if reference is None:
         return
     valid = sample.store.cases(problem.id, CaseState.VALID)
-    sample.progress.plan(problem.id, len(valid) * len(problem.submissions))
+    sample.progress.plan(problem.id, len(valid) * len(problem.submissions), "finding the answers of")
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
@@ -211,7 +211,7 @@ def validate_solutions(sample: Sample) -> None:
             targets = [each for each in wrong if each.name not in killed or (each.name, parent) in kills]
         else:
             targets = [each for each in wrong if each.name not in killed]
-        sample.progress.plan(sample.problem.id, len(cases) * len(targets))
+        sample.progress.plan(sample.problem.id, len(cases) * len(targets), "judging the programs of")
         if place[0] == _LAST:
             judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
         else:

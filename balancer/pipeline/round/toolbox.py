@@ -97,6 +97,10 @@ class SampleToolbox:
         """Return the program in use, from this round or an earlier one; None if there is none."""
         return self._sample.store.judges.kept(self._sample.problem.id, aid)
 
+    def now(self, what: str, most_s: float | None = None) -> None:
+        """Say what is being done for the problem, and how many seconds that may take."""
+        self._sample.progress.now(self._sample.problem.id, what, most_s)
+
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""
         self._notes.append(line)

@@ -7,7 +7,7 @@ import glob
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = ["RawRow", "are_rows", "count_rows", "look_for_rows", "raw_rows"]
 
 _MARKS = ("dataset_info.json", "dataset_dict.json", "state.json")  # of a folder saved by `datasets`
 _NAMED = "hf:"  # before the name of a data set
+_MOST_COUNTED = 2**27  # bytes of JSON lines that are read to count them: less than a second
 _BATCH = 8  # rows of a Parquet file decoded together
 
 
@@ -81,7 +82,12 @@ def count_rows(place: str, split: str) -> int | None:
     if place.endswith(".parquet"):
         require("rows", f"{place}: reading Parquet")
         return sum(int(_parquet_file(name).metadata.num_rows) for name in _files(place))
-    if place.endswith(".jsonl") or place.startswith(_NAMED):
+    if place.endswith(".jsonl"):
+        files = _files(place)
+        if sum(Path(file).stat().st_size for file in files) > _MOST_COUNTED:
+            return None
+        return sum(1 for _ in chain.from_iterable(map(_lines, files)))
+    if place.startswith(_NAMED):
         return None
     return len(_loaded(place, split))
 
@@ -101,10 +107,13 @@ def _numbered(rows: Iterator[Mapping[str, Any] | str]) -> Iterator[RawRow]:
 def _json_lines(place: str) -> Iterator[Mapping[str, Any] | str]:
     """Yield each line's object, or what is wrong with the line. Empty lines are skipped."""
     for file in _files(place):
-        with open(file, "rb") as lines:
-            for line in lines:
-                if line.strip():
-                    yield _object(line)
+        for line in _lines(file):
+            yield _object(line)
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    with open(file, "rb") as lines:
+        yield from (line for line in lines if line.strip())
 
 
 def _object(line: bytes) -> Mapping[str, Any] | str:

@@ -71,7 +71,7 @@ class EndForecaster:
     Args:
         trace: writes the trace of the run's pool into its database.
         plugin: the forecaster.
-        progress: knows the work left, and shows the forecast.
+        progress: knows the work left, and prints a line for each forecast.
         keep: is called with all predictions of this session when there is a new one.
         plan: what is forecast, and when.
     """
@@ -171,7 +171,6 @@ class EndForecaster:
         since_s = time.monotonic() - self._began_s - at_s
         if since_s >= forecast.high_s:  # its time has already passed: keep it as a miss, and do not show it
             return True
-        self._progress.show_end(max(0.0, forecast.low_s - since_s), forecast.high_s - since_s)
         self._progress.say(prediction_line(made, since_s))
         return True
 

@@ -62,7 +62,7 @@ class ProblemSource(Protocol):
     """The problems of one run.
 
     Attributes:
-        count: their number; None if the data does not tell.
+        count: their number, without those that are known to be left out; None if the data does not tell.
         unit: their name, in the plural.
         streamed: whether most are not known when the run begins.
         known: all of them, without their data, if they have been read.
@@ -205,6 +205,7 @@ class _Rows:
         place, wanted = settings.problems, settings.rows
         rows = self._read()
         first = next(rows, None)  # before the claim, because the data may not exist
+        self._furthest = -1  # row that was left out and is not counted any more
         self._opened = rows if first is None else chain([first], rows)
         count = count_rows(place, wanted.split)
         self.count = None if count is None else number_of_rows(count, wanted, shard)
@@ -224,6 +225,9 @@ class _Rows:
             if isinstance(read, BadRow):
                 table.leave_out_row(number, read.why)
                 self._say("row is left out", str(read))
+                if self.count is not None and number > self._furthest:
+                    self.count -= 1
+                self._furthest = max(self._furthest, number)
                 continue
             for note in read.notes:  # most rows have the same: they are said once, not in the notes of each
                 self._say("columns are not used", f"columns of the rows are {note}")

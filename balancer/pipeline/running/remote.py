@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -119,6 +119,7 @@ class RemoteJudge:
 
     def judge(self, problem: Problem, allowed_s: float | None) -> bool:
         """Have a problem judged, and take back the result. Return whether it is hungry."""
+        self._progress.begin(problem.id)
         sent = RemoteTask(problem, allowed_s, part_of(self._store, problem.id))
         sent_s = time.monotonic() - self._began_s
         came = self._workers.judge(sent, self._progress.hear, lambda: self._runner.stopping)
@@ -214,7 +215,10 @@ class _ToldProgress(Progress):
         with self._lock:
             done, self._told = self._done - self._told, self._done
             lines, self._lines = tuple(self._lines), []
-            return WorkerProgress(problem, done, self._ahead.get(problem), lines)
+            activity = self._activities.get(problem)
+            if activity is not None:
+                activity = replace(activity, since_s=activity.since_s - self._clock())
+            return WorkerProgress(problem, done, self._ahead.get(problem), lines, activity)
 
     def _show(self) -> None:
         pass

@@ -22,6 +22,7 @@ from balancer.observing.page.serving import PageContents, open_page, token_of_en
 from balancer.observing.traces.tracing import TraceWriter
 from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import OpenedGenerator
+from balancer.pipeline.remaining import Crew
 from balancer.pipeline.results.answers import Answers
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.results.store import Store
@@ -131,7 +132,7 @@ class _Parts:
     @property
     def slots(self) -> int:
         """Largest number of leases at once."""
-        if self.config.pool.connect is None:
+        if self.config.pool.connect is None and not self.config.discovery:
             return slots_of(self.config)
         return sum(endpoint.capacity for endpoint in self.pool.endpoints())
 
@@ -147,6 +148,7 @@ def _put_together(
         _refuse_what_is_not_shared(config, generators)
     workers = stack.enter_context(options.engine.open(config)) if options.engine is not None else None
     pool = stack.enter_context(Pool.from_config(config, registry=registry)) if workers is None else workers.pool
+    _refuse_an_empty_pool(pool, config)
     store = stack.enter_context(Store(Path(settings.results), fresh=options.fresh))
     executors = _executors(pool, config, registry, Path(settings.results) / "compiled", stack)
     services = _Services(config.llm, registry, store.answers, console)
@@ -170,7 +172,7 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         for each in parts.generators
     ]
     progress = stack.enter_context(
-        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed)
+        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed, crew=_crew(parts))
     )
     if live is not None:
         _show_page(parts, live, progress, stack)
@@ -193,11 +195,19 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
     return replace(conclude(store, Path(settings.results), parts.services.say), stopped_by=told.signal)
 
 
+def _crew(parts: _Parts) -> Crew:
+    at_once = parts.settings.sample_level_workers
+    if parts.workers is not None:
+        at_once = max(at_once, parts.workers.at_once)
+    return Crew(at_once, max(1, parts.slots), parts.settings.solution_validation_workers)
+
+
 def _send_pings(parts: _Parts, stack: ExitStack) -> None:
-    """Ping the endpoints, until `stack` is closed. A server pings its endpoints itself."""
+    """Ping the endpoints of the config, until `stack` is closed. A server pings its endpoints itself."""
     health = parts.config.health
     if parts.config.pool.connect is None and health and health.ping != "off":
-        pings = pings_of(parts.executors, health.ping)
+        own = {endpoint.name: parts.executors[endpoint.name] for endpoint in parts.config.pool_endpoints}
+        pings = pings_of(own, health.ping)
         stack.enter_context(Prober(parts.pool, pings, every_s=health.ping_every_s, conclusive=health.conclusive))
 
 
@@ -231,12 +241,12 @@ def _forecaster(
 
 def _executors(pool: Pool, config: Config, registry: Registry, cache: Path, stack: ExitStack) -> Mapping[str, Executor]:
     """Return the executor of each endpoint, by name, until `stack` is closed."""
-    if config.pool.connect is None:
+    if config.pool.connect is None and not config.discovery:
         made = make_executors(config, registry, cache)
         for executor in made.values():
             stack.callback(executor.close)
         return made
-    live = LiveExecutors(pool, frozenset(), executor_maker(registry, cache, config))  # a server's may come and go
+    live = LiveExecutors(pool, frozenset(), executor_maker(registry, cache, config))  # they may come and go
     stack.callback(live.close)
     return live
 
@@ -252,6 +262,15 @@ class _Services:
 
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=not self.console.is_terminal)
+
+
+def _refuse_an_empty_pool(pool: Pool, config: Config) -> None:
+    """Raise ConfigError if no source has listed an endpoint in time: nothing could be judged."""
+    if config.discovery and config.pool.connect is None and not pool.endpoints():
+        said = "; ".join(f"{each.name}: {each.trouble or 'no answer yet'}" for each in pool.stats().sources)
+        raise config.located(
+            "discovery", ConfigError(f"no source has listed an endpoint ({said}); wait, or correct it")
+        )
 
 
 def _refuse_what_is_not_shared(config: Config, generators: Sequence[Generator]) -> None:

@@ -91,6 +91,7 @@ class ProblemTurns:
         self._runner = runner
         self._budget_s = budget_s
         self._hungry: dict[str, bool] = {}
+        self._spendings: dict[str, Spending] = {}
         self._lost = False
 
     def take_all(self) -> bool:
@@ -107,7 +108,14 @@ class ProblemTurns:
         return complete and not self._lost
 
     def _first_turns(self, problems: Iterator[SourcedProblem]) -> bool:
-        return work_through(problems, self._take_first, self._judge.at_once, self._runner)
+        return work_through(self._counted(problems), self._take_first, self._judge.at_once, self._runner)
+
+    def _counted(self, problems: Iterator[SourcedProblem]) -> Iterator[SourcedProblem]:
+        """Yield the problems, and tell the progress how many there are: rows may turn out to be left out."""
+        for each in problems:
+            self._progress.expect(self._source.count)
+            yield each
+        self._progress.expect(self._source.count)
 
     def _take_first(self, sourced: SourcedProblem) -> None:
         if sourced.done:
@@ -128,9 +136,20 @@ class ProblemTurns:
             self._hungry[problem.id] = False
             self._put_off(problem, str(error))
         settle(self._store, problem)
+        if self._budget_s:
+            spent_s = self._store.times.of(problem.id)[1]
+            self._spendings[problem.id] = Spending(spent_s, self._hungry[problem.id])
+            self._progress.further(self._further_s())
+
+    def _further_s(self) -> dict[str, float]:
+        """Return how many seconds more the problems get that have had a turn, from the time that others left."""
+        spendings = dict(self._spendings)
+        allowed = next_allowances(self._budget_s, spendings)
+        return {name: allowed_s - spendings[name].spent_s for name, allowed_s in allowed.items()}
 
     def _put_off(self, problem: Problem, why: str) -> None:
         self._store.rounds.put_off(problem.id, why)
+        self._progress.put_off(problem.id)
         self._progress.say(f"{problem.id} is left for the next session: {why}")
         self._lost = True
 

@@ -1,6 +1,6 @@
-"""Answers to run requests: SandboxFusion's request to an execution, and the execution to its answer.
+"""Answers to run requests: SandboxFusion's request to a run of a program, and the execution to its answer.
 
-Also converts the limits of a request. Pure, except that it runs the program.
+Also converts the limits of a request. Pure, except that `answer_to` runs the program.
 """
 
 import base64
@@ -12,12 +12,19 @@ from typing import Protocol
 
 from balancer.errors import EndpointError
 from balancer.program import Execution, Limits, Program, Status
-from balancer.sandbox.fusion.wire import CommandResult, CommandStatus, RunCodeAnswer, RunCodeRequest, RunStatus
+from balancer.sandbox.fusion.wire import (
+    CommandResult,
+    CommandStatus,
+    FusionRun,
+    RunCodeAnswer,
+    RunCodeRequest,
+    RunStatus,
+)
 from balancer.sandbox.http.builds import utf8_text
 from balancer.sandbox.languages.known import known_languages
 from balancer.sandbox.server.settings import LARGEST_OUTPUT_BYTES
 
-__all__ = ["FetchingExecutor", "answer_to"]
+__all__ = ["FetchingExecutor", "answer_of", "answer_to", "run_of"]
 
 _MEBIBYTE = 2**20
 _NO_LIMIT_BYTES = 4 * 2**30  # for memory_limit_MB = -1: a program may not use all memory
@@ -66,27 +73,35 @@ def answer_to(request: RunCodeRequest, executor: FetchingExecutor, *, stop: int 
     Raises:
         ValueError: the request asks for something that cannot be done.
     """
-    _check(request)
+    run = run_of(request)
     if request.language not in executor.languages:
         raise ValueError(f"language {request.language!r} is not known; known are {sorted(executor.languages)}")
+    fetch = tuple(dict.fromkeys(request.fetch_files))
+    began_s = time.monotonic()
+    try:
+        execution, fetched = executor.run_and_fetch(run.program, run.stdin, run.limits, run.files, fetch, stop=stop)
+    except EndpointError as error:
+        return RunCodeAnswer(status=RunStatus.SANDBOX_ERROR, message=error.reason)
+    answer = answer_of(execution, request.language)
+    contents = {n: base64.b64encode(data).decode() for n, data in fetched.items()}
+    return answer.model_copy(update={"files": contents, "server_s": time.monotonic() - began_s})
+
+
+def run_of(request: RunCodeRequest) -> FusionRun:
+    """Return the run that `request` asks for, without the files to fetch.
+
+    Raises:
+        ValueError: it asks for something that cannot be done.
+    """
+    _check(request)
     code, stdin = request.code, (request.stdin or "").encode()
     if request.source_base64 is not None:
         code = _decoded("source_base64", request.source_base64).decode("utf-8", "surrogateescape")
     if request.stdin_base64 is not None:
         stdin = _decoded("stdin_base64", request.stdin_base64)
     extras = tuple((name, _decoded(f"file {name!r}", content)) for name, content in request.extras.items())
-    program = Program(request.language, code, "", tuple(request.args), extras)
     files = {n: _decoded(f"file {n!r}", content) for n, content in request.files.items() if content is not None}
-    fetch = dict.fromkeys(request.fetch_files)
-    began_s = time.monotonic()
-    try:
-        execution, fetched = executor.run_and_fetch(program, stdin, _limits(request), files, tuple(fetch), stop=stop)
-    except EndpointError as error:
-        return RunCodeAnswer(status=RunStatus.SANDBOX_ERROR, message=error.reason)
-    known = known_languages().get(request.language)
-    answer = _answer(execution, compiled=known is not None and bool(known.compile))
-    contents = {n: base64.b64encode(data).decode() for n, data in fetched.items()}
-    return answer.model_copy(update={"files": contents, "server_s": time.monotonic() - began_s})
+    return FusionRun(Program(request.language, code, "", tuple(request.args), extras), stdin, _limits(request), files)
 
 
 def _check(request: RunCodeRequest) -> None:
@@ -129,7 +144,10 @@ def _decoded(what: str, content: str) -> bytes:
         raise ValueError(f"{what} is not base64: {error}") from error
 
 
-def _answer(execution: Execution, *, compiled: bool) -> RunCodeAnswer:
+def answer_of(execution: Execution, language: str) -> RunCodeAnswer:
+    """Return the answer for `execution` of a program in `language`."""
+    known = known_languages().get(language)
+    compiled = known is not None and bool(known.compile)
     built: CommandResult | None = None
     ran: CommandResult | None = None
     if execution.status is Status.COMPILE_ERROR:

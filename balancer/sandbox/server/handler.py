@@ -24,8 +24,9 @@ from balancer.sandbox.fusion.wire import RunCodeAnswer, RunCodeRequest
 from balancer.sandbox.server.answer import FetchingExecutor, answer_to
 from balancer.sandbox.server.load import ServerLoad
 from balancer.sandbox.server.settings import LARGE_BODY_BYTES, ServerSettings
+from balancer.values.json_size import json_values_in
 
-__all__ = ["ByteBudget", "HeldBytes", "RunCodeHandler", "json_values_in"]
+__all__ = ["ByteBudget", "HeldBytes", "RunCodeHandler"]
 
 _PIECE_BYTES = 2**16
 _LAST_QUARTER = 4
@@ -274,22 +275,6 @@ def _wrong(message: str) -> bytes:
 
 def _detail(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, status, headers)
-
-
-def json_values_in(text: bytes | bytearray, *, at_most: int) -> int:
-    """Return how many strings, commas and brackets `text` has outside its strings. Stops counting above `at_most`.
-
-    It is checked before the text is parsed, because many small values take far more memory than their text. 60 MB of
-    `[0,0,0,...]` become gigabytes of objects and block the server for seconds. Every value has one of these characters
-    before it. Text that is not JSON gets a number, too.
-    """
-    if b"\\" in text:  # only strings have backslashes: without escapes, all quotes left are those around strings
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    strings = text.count(b'"') // 2
-    if strings > at_most:
-        return strings  # splitting it would take as much memory as parsing it
-    outside = text.split(b'"')[::2]
-    return strings + sum(part.count(each) for part in outside for each in (b",", b"[", b"{"))
 
 
 class _DisconnectSignal:

@@ -1,7 +1,7 @@
 """Caller pattern of a trace: a fixed number of callers who wait for answers, or open arrivals.
 
 It is found from the names of callers, if the trace has them, else from the number of calls under way: callers who wait
-for their answers keep that number constant.
+for their answers keep that number constant or, if they pause between calls, ask less while more are under way.
 """
 
 from collections import Counter, defaultdict
@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+from scipy.special import gammaln
 from scipy.stats import chi2, f_oneway, kendalltau
 
 from balancer.observing.traces import Attempt
@@ -29,6 +30,13 @@ _PARTS: Final = 40  # of the trace, whose arrivals are counted
 _BY_CHANCE: Final = 1e-3
 _HOUR_S: Final = 3600.0
 _DAY_S: Final = 24 * _HOUR_S
+_FEWEST_ASKED: Final = 200  # requests
+_MOST_TIMES: Final = 4.0  # times the mean under way: more callers would pause most of the time, and cannot be counted
+_IMPOSSIBLE: Final = 0.02  # callers left, where more seem to be under way than there are, as a log rounds
+_AHEAD: Final = 10.0  # logarithm of the likelihood by which callers that pause must be ahead
+_LIKELY: Final = 1.92  # the same, within which a number is as likely (95%)
+_SURELY: Final = 0.1  # share of their number, or one
+_EXPONENTIAL: Final = -np.log1p(-(np.arange(200) + 0.5) / 200)  # equally likely times of mean 1
 _RARE: Final = 0.05  # share of the time in which there may seem to be more, as an access log rounds to milliseconds
 
 
@@ -38,10 +46,13 @@ class CallerPattern:
 
     Attributes:
         callers: their number, each of whom waits for its answer; None: open arrivals.
-        thinks_s: seconds from an answer to the next question of the same caller; empty if unknown.
+        thinks_s: seconds from an answer to the next question of the same caller; empty if unknown. Without names, of
+            the exponential pauses that explain when calls come.
         thinks_open: which of these are only lower bounds, because the trace ends before the question.
         named: whether the trace has the caller of each call.
-        at_s: instants of the requests, in order.
+        at_s: instants of the requests, in order. Of calls of one name, one after a failure is of the same request, if
+            the names are not of callers.
+        attempts: the most calls of one request; 1 if no call tells whose it is.
     """
 
     callers: int | None
@@ -49,6 +60,7 @@ class CallerPattern:
     thinks_open: Bools
     named: bool
     at_s: Floats
+    attempts: int = 1
 
     def pauses_s(self, count: int, draw: np.random.Generator | None = None) -> Floats:
         """Return `count` equally likely pauses; None if none is known. With `draw`, of resampled pauses."""
@@ -69,7 +81,15 @@ def caller_pattern_of(attempts: Sequence[Attempt]) -> CallerPattern:
         thinks_s, open_ = np.array([gap for gap, _ in pairs]), np.array([still for _, still in pairs], dtype=np.bool_)
         return CallerPattern(callers, thinks_s, open_, True, at_s)
     many = _always(attempts)
-    return CallerPattern(many, np.empty(0), np.empty(0, dtype=np.bool_), False, at_s)
+    names = Counter((each.run, each.task) for each in attempts if each.task is not None)
+    unnamed = not _come_again(list(names.values()), len(attempts))
+    if many is None and unnamed and (found := _pausing(attempts)) is not None:
+        many, thinks_s = found[0], found[1] * _EXPONENTIAL
+        return CallerPattern(many, thinks_s, np.zeros(len(thinks_s), dtype=np.bool_), False, at_s)
+    none = np.empty(0), np.empty(0, dtype=np.bool_)
+    if many is None and unnamed and names:
+        return CallerPattern(None, *none, False, *_arrivals(attempts))
+    return CallerPattern(many, *none, False, at_s)
 
 
 def have_several_at_once(attempts: Sequence[Attempt]) -> bool:
@@ -177,6 +197,69 @@ def _always(attempts: Sequence[Attempt]) -> int | None:
     most = _mostly(there, lengths)
     busy = float(lengths[there >= 0.9 * most].sum()) / (to_s - from_s)
     return most if busy >= _STEADY and most * _CALLS_EACH <= len(attempts) else None
+
+
+def _pausing(attempts: Sequence[Attempt]) -> tuple[int, float] | None:
+    """Return the number of callers and the mean pause between an answer and the next question, without names.
+
+    If each of N callers pauses for an exponential time, questions come at a rate of (N - n) / pause while n are under
+    way (a finite source). It must be much likelier than any rate that does not depend on n: arrivals with independent
+    gaps, also more regular than at random. None: it is not, or N is uncertain by more than `_SURELY`.
+    """
+    whole = _requests(attempts)
+    asked_s, ended_s = np.sort(whole[0]), np.sort(whole[1])
+    middle = (asked_s > asked_s[0]) & (asked_s < asked_s[-1] - np.quantile(whole[1] - whole[0], 0.99))
+    at_s = asked_s[middle]
+    if len(at_s) < _FEWEST_ASKED:
+        return None
+    from_s, to_s = float(at_s[0]), float(at_s[-1])
+    under_way = np.flatnonzero(middle) - np.searchsorted(ended_s, at_s, side="right")
+    in_all_s = float((np.clip(whole[1], from_s, to_s) - np.clip(whole[0], from_s, to_s)).sum())
+    mean = in_all_s / (to_s - from_s)
+    many = np.arange(max(int(np.quantile(under_way, 1 - _RARE)) + 1, int(mean) + 1), int(_MOST_TIMES * mean) + 20)
+    if not len(many):
+        return None
+    levels, counts = np.unique(under_way, return_counts=True)
+    ahead = np.log(np.maximum(many[:, None] - levels, _IMPOSSIBLE)) @ counts - len(at_s) * np.log(many - mean)
+    best = int(ahead.argmax())
+    likely = many[ahead > ahead[best] - _LIKELY]
+    if ahead[best] < _regular(np.diff(at_s)) + _AHEAD or np.ptp(likely) > max(1.0, _SURELY * many[best]):
+        return None
+    return int(many[best]), float((many[best] - mean) * (to_s - from_s) / len(at_s))
+
+
+def _arrivals(attempts: Sequence[Attempt]) -> tuple[Floats, int]:
+    """Return when requests came, without their further attempts, and the most attempts of one."""
+    at_s, tries = [], dict[tuple[str, str], int]()
+    most = 1
+    for each in sorted(attempts, key=lambda each: each.asked_s):
+        name = each.run, each.task or ""
+        so_far = tries.get(name, 0) if each.task is not None else 0
+        if not so_far:
+            at_s.append(each.asked_s)
+        most = max(most, so_far + 1)
+        tries[name] = 0 if each.outcome == "success" else so_far + 1
+    return np.array(at_s), most
+
+
+def _requests(attempts: Sequence[Attempt]) -> tuple[Floats, Floats]:
+    """Return when each request was asked and over: attempts of one name are one request here."""
+    found: dict[object, tuple[float, float]] = {}
+    for number, each in enumerate(attempts):
+        key = number if each.task is None else (each.run, each.task)
+        asked_s, ended_s = found.get(key, (each.asked_s, each.ended_s))
+        found[key] = min(asked_s, each.asked_s), max(ended_s, each.ended_s)
+    asked, ended = zip(*found.values(), strict=True)
+    return np.array(asked), np.array(ended)
+
+
+def _regular(gaps_s: Floats) -> float:
+    """Return by how much gaps of a Gamma distribution are likelier than exponential ones, if they are more regular."""
+    gaps_s = np.maximum(gaps_s, 1e-3 * gaps_s.mean())
+    spread = max(float(np.log(gaps_s.mean()) - np.log(gaps_s).mean()), 1e-9)
+    shape = max(1.0, (3 - spread + np.sqrt((spread - 3) ** 2 + 24 * spread)) / (12 * spread))
+    many = len(gaps_s)
+    return float(many * (shape * np.log(shape) - gammaln(shape) - shape + 1 - (shape - 1) * spread))
 
 
 def _mostly(there: Floats, lengths: Floats) -> int:

@@ -19,6 +19,7 @@ from balancer_simulator.fitting.survival import beyond
 __all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
 
 _TOO_FEW: Final = "its behaviour with several calls at once is unknown: assumed to work on each as if it were alone"
+_LATE_S: Final = 0.1  # a stage that begins later than that is said to be late
 _NAMED: Final = 3  # equally likely behaviours that are named
 _THREE: Final = 3.0  # if none was seen in some time, the rate is below 3 / time with 95% (the rule of three)
 
@@ -53,7 +54,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
 def changes(fit: Fit) -> Iterator[str]:
     """Yield how the times of endpoints change in the course of the trace, beyond what the fit has of it."""
     pattern = fit.caller_pattern
-    if pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
+    if fit.batch is None and pattern.callers is None and (shape := load_shape(pattern.at_s)) is not None:
         how = {"trend": "changes little by little", "daily": "depends on the hour", "uneven": "is uneven"}[shape.kind]
         yield (
             f"the load {how}, from {shape.least_per_s:.3g} to {shape.most_per_s:.3g} requests/s; the fit has the "
@@ -122,6 +123,7 @@ def fit_data(fit: Fit) -> dict[str, Any]:
                 },
                 "own": {kind: fit.times.own[member.name][place] for place, kind in enumerate(fit.prepared.kinds)},
                 "spells": _spells_data(each.spells),
+                "hours": None if each.hours is None else each.hours.tolist(),
                 "drift": asdict(each.drift) if each.drift else None,
                 "refused": each.refusals.calls,
                 "refuse_beyond": each.refusals.beyond,
@@ -139,8 +141,8 @@ def fit_data(fit: Fit) -> dict[str, Any]:
 def _spells_data(spells: Spells | None) -> dict[str, Any] | None:
     if spells is None:
         return None
-    names = ("factor", "between_s", "lasts_s", "fixed", "whole")
-    return {name: getattr(spells, name) for name in names}
+    names = ("between_s", "fixed", "share")
+    return {"kinds": [asdict(each) for each in spells.kinds], **{name: getattr(spells, name) for name in names}}
 
 
 def _apart(fit: Fit) -> Iterator[str]:
@@ -168,7 +170,13 @@ def unknown(fit: Fit) -> Iterator[str]:
     for member in fit.members:
         yield from (f"{member.name}: {line}" for line in _unknown_of(fit, member))
     if fit.caller_pattern.callers is not None and not fit.caller_pattern.named:
-        yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
+        if len(fit.caller_pattern.thinks_s):
+            yield (
+                "who calls: no call has a holder; fewer calls come while more are under way, as from this number of "
+                "callers with exponential pauses"
+            )
+        else:
+            yield "pauses between the calls of a caller: no call has a holder, so none are assumed"
     if fit.caller_pattern.callers is None and not any(each.task for each in fit.prepared.attempts):
         yield "whether callers wait for their answers, or for each other in stages: no call has a holder"
     if trace.lost:
@@ -239,6 +247,8 @@ def _fewest(found: EndpointFit) -> int:
 
 
 def _who(fit: Fit) -> str:
+    if fit.batch is not None:
+        return _pipeline(fit.batch)
     caller_pattern = fit.caller_pattern
     if caller_pattern.callers is None:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
@@ -248,6 +258,17 @@ def _who(fit: Fit) -> str:
     pauses_s = caller_pattern.pauses_s(200)
     pause = f", then pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""
     return f"closed loop: {caller_pattern.callers} callers, each waits for its answer{pause}"
+
+
+def _pipeline(batch: Mapping[str, Any]) -> str:
+    stages = []
+    for place, stage in enumerate(batch["stages"]):
+        calls = sum(counts[place] for counts in batch["counts"])
+        late_s = np.mean(stage["late"]["values_s"]) if "late" in stage else 0.0
+        late = f", {late_s:.3g} s late" if late_s >= _LATE_S else ""
+        stages.append(f"{stage['name']} ({calls} calls, {stage['workers']} threads{late})")
+    problems = f"{batch['samples']} problems, {batch['samples_at_once']} at once"
+    return f"a pipeline: {problems}, through {len(stages)} stages: {', '.join(stages)}"
 
 
 def _endpoint(fit: Fit, member: Member) -> str:
@@ -275,10 +296,19 @@ def _endpoint(fit: Fit, member: Member) -> str:
         parts.append(
             f"refuses calls beyond {refusals.beyond} at once ({refusals.explained} of {len(found.calls)} calls){rest}"
         )
-    if spells := found.spells:
+    if (hours := found.hours) is not None:
         parts.append(
-            f"slow spells: {spells.factor:.3g} times as long for {_length(spells.lasts_s, spells.fixed[1])}, after "
-            f"{_length(spells.between_s, spells.fixed[0])} ({spells.whole} whole ones seen)"
+            f"slow hours: up to {hours.max():.3g} times as long, most in hour {int(hours.argmax())} to "
+            f"{int(hours.argmax()) + 1} of each day of the trace"
+        )
+    if spells := found.spells:
+        kinds = " or ".join(
+            f"{each.factor:.3g} times as long for {_length(each.lasts_s, each.fixed)}" for each in spells.kinds
+        )
+        share = f" ({spells.share:.0%} of them)" if spells.share else ""
+        parts.append(
+            f"slow spells: {kinds}{share}, after {_length(spells.between_s, spells.fixed)} ({spells.whole} whole ones "
+            "seen)"
         )
     if troubles.outages:
         many = len(troubles.outages)

@@ -1,16 +1,21 @@
-"""Drift: whether the times of an endpoint's calls change in the course of a trace, and how: spells, a step, a trend.
+"""Drift: whether the times of an endpoint's calls change in the course of a trace: by the hour, in spells, at once, or
+little by little.
 
 Tests, on the normal scores of the times in the order of their begins: that of Mann and Kendall for a trend, and an
 analysis of variance between windows of two lengths for anything else. They share `FALSE_ALARMS` for a whole trace.
 
-Spells are a hidden Markov model with two states, fitted by expectation-maximisation (Baum et al., 1970): normal, and
-slower by a factor. The density of normal times is a histogram, smoothed, so that no family is assumed.
+Spells are a hidden Markov model with two or three states, fitted by expectation-maximisation (Baum et al., 1970):
+normal, slower by a factor and, if that is likelier by more than its further parameters cost (BIC), slower by another
+one. The density of normal times is a histogram, smoothed, so that no family is assumed.
 """
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.special import ndtri
 from scipy.stats import f_oneway, kendalltau, rankdata
@@ -18,10 +23,17 @@ from scipy.stats import f_oneway, kendalltau, rankdata
 from balancer_simulator.fitting.calls import Bools
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["Drift", "Spells", "drift_of", "spells_of"]
+Ints = NDArray[np.intp]
+
+__all__ = ["DAY_S", "Drift", "SpellKind", "Spells", "drift_of", "hours_of", "spells_of"]
 
 FALSE_ALARMS: Final = 0.01  # of a trace whose times do not change, by all tests together
 _FEWEST: Final = 100  # calls
+DAY_S: Final = 86_400.0
+"""A day, after which a daily shape of call times repeats."""
+
+_FEWEST_IN_DAYS: Final = 500  # calls
+_HARMONICS: Final = 4
 _WINDOWS: Final = 40  # for the trend
 _IN_WINDOW: Final = (10, 50)  # calls
 _HARMLESS: Final = 0.1  # logarithm of a ratio of times, about a tenth: a smaller change harms nobody
@@ -34,8 +46,9 @@ _SPELLS: Final = 3  # whole ones, from which on they are a process
 _LEAST_FACTOR: Final = 1.2
 _LEAST_CALLS: Final = 4  # in a spell, on average
 _CERTAIN: Final = 0.93  # mean probability of the likelier state of each call
-_REGULAR: Final = 0.2  # deviation / mean of lengths, below which they are fixed
-_REGULAR_FEWEST: Final = 4
+_REGULAR: Final = 0.2  # of the median: lengths within it are about the same
+_REGULAR_MOSTLY: Final = 0.7  # share of five or more lengths that are about the same, if they are fixed; of fewer all
+_STATE_COSTS: Final = 2.5  # half of the parameters of a third state: its factor, and four probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +70,83 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
+class SpellKind:
+    """Slow spells of one kind.
+
+    Attributes:
+        factor: how many times as long calls take in one.
+        lasts_s: mean seconds of one.
+        fixed: whether they have about the same length each.
+        whole: how many began and ended within the trace.
+    """
+
+    factor: float
+    lasts_s: float
+    fixed: bool
+    whole: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spells:
     """Slow spells of an endpoint.
 
     Attributes:
-        factor: how many times as long calls take in a spell.
-        between_s, lasts_s: mean seconds between spells, and of a spell.
-        fixed: whether they have about the same length each.
-        whole: spells that began and ended within the trace.
-        slow: which calls began in a spell.
+        kinds: one or two, the milder first.
+        between_s: mean seconds between spells.
+        fixed: whether these have about the same length each.
+        share: of the spells that are of the last kind, if there are two.
+        slower: by call, how many times as long it takes for its spell.
+        seen_s: from when until when each lasted, and its factor.
     """
 
-    factor: float
+    kinds: tuple[SpellKind, ...]
     between_s: float
-    lasts_s: float
-    fixed: tuple[bool, bool]
-    whole: int
-    slow: Bools
+    fixed: bool
+    share: float
+    slower: Floats
+    seen_s: tuple[tuple[float, float, float], ...]
+
+    @property
+    def whole(self) -> int:
+        """Spells that began and ended within the trace."""
+        return sum(each.whole for each in self.kinds)
+
+
+def hours_of(at_s: Floats, log_s: Floats) -> Floats | None:
+    """Return how many times as long calls take in each hour of the day as in its best; None if that is not clear.
+
+    A day has waves: the likeliest number of harmonics, each at the cost of its two parameters (BIC). The shape is that
+    of all days, if the shape of either half of them makes the times of the other half much likelier.
+
+    Args:
+        at_s: begins of calls, in order, since the begin of the trace, which must last two days.
+        log_s: logarithm of the time of each, less that of its kind.
+    """
+    if not len(at_s) or at_s[-1] < 2 * DAY_S or len(log_s) < _FEWEST_IN_DAYS:
+        return None
+    half = at_s < DAY_S * max(1, round(at_s[-1] / DAY_S / 2))
+    bases = [_waves(at_s, many) for many in range(_HARMONICS + 1)]
+    costs = [_squares(each, log_s, each, log_s) + each.shape[1] * math.log(len(log_s)) for each in bases]
+    best = bases[int(np.argmin(costs))]
+    for learnt in (half, ~half):
+        told = [_squares(each[learnt], log_s[learnt], each[~learnt], log_s[~learnt]) for each in (bases[0], best)]
+        if told[0] - told[1] < 2 * _AHEAD:
+            return None
+    waves = _waves((np.arange(24) + 0.5) * DAY_S / 24, (best.shape[1] - 1) // 2)
+    found = waves @ np.linalg.lstsq(best, log_s, rcond=None)[0]
+    factors: Floats = np.exp(found - found.min())
+    return factors if factors.max() > 1 + _HARMLESS else None
+
+
+def _waves(at_s: Floats, harmonics: int) -> Floats:
+    angles = 2 * np.pi * at_s[:, None] / DAY_S * np.arange(1, harmonics + 1)
+    return np.concatenate([np.ones((len(at_s), 1)), np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _squares(learnt: Floats, from_: Floats, basis: Floats, log_s: Floats) -> float:
+    """Return minus twice the logarithm of the likelihood of times by a shape that was learnt, times being lognormal."""
+    left = log_s - basis @ np.linalg.lstsq(learnt, from_, rcond=None)[0]
+    return len(log_s) * math.log(max(float((left**2).mean()), 1e-12))
 
 
 def drift_of(at_s: Floats, log_s: Floats, tests: int = 1) -> Drift | None:
@@ -123,97 +196,152 @@ def spells_of(at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:
     """
     if len(log_s) < _FEWEST:
         return None
-    best = max((_Chain(log_s).fitted(width) for width in _SMOOTH), key=lambda chain: chain.likelihood)
-    if best.likelihood < _Chain(log_s).alone() + _AHEAD or best.shift < np.log(_LEAST_FACTOR):
+    smooth = [uniform_filter1d(log_s, min(width, len(log_s) // 4), mode="nearest") for width in _SMOOTH]
+    chains = [(_Chain(log_s, 2).fitted(each > _split(each)), each) for each in smooth]
+    two, moving = max(chains, key=lambda pair: pair[0].likelihood)
+    if two.likelihood < _Chain(log_s, 1).likelihood + _AHEAD:
         return None
-    part = best.slow[best.step_of]
-    slow = part > 0.5
-    if np.maximum(part, 1 - part).mean() < _CERTAIN:
+    found = _seen(two, at_s, log_s, ends_s)
+    if found is None:
         return None
-    edges = np.flatnonzero(np.diff(slow.astype(np.int8)))
-    instants = (at_s[edges] + at_s[edges + 1]) / 2
-    if len(edges) < 2 * _SPELLS or slow.sum() < _LEAST_CALLS * (len(edges) / 2):
+    three = _third(two, moving, log_s)
+    if three.likelihood > two.likelihood + _AHEAD + _STATE_COSTS * np.log(len(log_s)):
+        return _seen(three, at_s, log_s, ends_s) or found
+    return found
+
+
+def _third(two: "_Chain", moving: Floats, log_s: Floats) -> "_Chain":
+    """Return a process with three states. It begins with either state of the one with two split in two."""
+    slow = two.states[two.step_of].argmax(axis=1)
+    starts = []
+    for state in (0, 1):
+        mine = slow == state
+        if mine.sum() > _FEWEST:
+            starts.append(np.where(mine, slow + (moving > _split(moving[mine])), slow + (slow > state)))
+    return max((_Chain(log_s, 3).fitted(each) for each in starts), key=lambda chain: chain.likelihood)
+
+
+def _seen(chain: "_Chain", at_s: Floats, log_s: Floats, ends_s: float) -> Spells | None:
+    """Return the spells of a process; None if they are too few, too uncertain or too little."""
+    chance = chain.states[chain.step_of]
+    state = chance.argmax(axis=1)
+    if chance.max(axis=1).mean() < _CERTAIN or not np.bincount(state, minlength=chance.shape[1]).all():
         return None
-    states = slow[edges + 1]  # of the intervals that begin at each instant
-    lengths = np.diff(instants)
-    lasts, between = lengths[states[:-1]], lengths[~states[:-1]]
-    if len(lasts) < _SPELLS - 1:
+    levels = [float(log_s[state == each].mean()) for each in range(chance.shape[1])]
+    factors = np.exp(np.array(levels) - levels[0])
+    if factors[1] < _LEAST_FACTOR or (factors[1:] < _LEAST_FACTOR * factors[:-1]).any():
         return None
-    found, fixed = [], []
-    gaps_s = np.diff(at_s, append=ends_s)
-    for whole, chance, left in ((between, 1 - part, best.begun), (lasts, part, best.over)):
-        regular = len(whole) >= _REGULAR_FEWEST and whole.std() < _REGULAR * whole.mean()
-        # The mean of an exponential length: the time in the state by the number of its ends, as the process tells both.
-        found.append(float(whole.mean()) if regular else float((gaps_s * chance).sum()) / max(left, 1.0))
-        fixed.append(bool(regular))
-    factor = float(np.exp(log_s[slow].mean() - log_s[~slow].mean()))
-    return Spells(factor, found[0], found[1], (fixed[0], fixed[1]), len(lasts), slow)
+    lasts, between = _lengths(at_s, state)
+    usual = [_usual(each) for each in lasts]
+    if len(lasts) == 1 and usual[0] is not None:  # a much shorter one is chance
+        state = _without_short(at_s, state, usual[0] / 2)
+        lasts, between = _lengths(at_s, state)
+    runs = np.flatnonzero(np.diff(state, prepend=-1))
+    many = [int((state[runs] == each).sum()) for each in range(1, len(levels))]
+    for each, whole in enumerate(lasts, 1):
+        if len(whole) < _SPELLS - 1 or (state == each).sum() < _LEAST_CALLS * many[each - 1]:
+            return None
+    if sum(len(whole) for whole in lasts) < _SPELLS and len(between) < _SPELLS:
+        return None
+    times_s = np.diff(at_s, append=ends_s) @ chance
+    # The mean of an exponential length: the time in the state by the number of its ends, as the process tells both.
+    ends = [max(1.0, float(chain.moves[each].sum() - chain.moves[each, each])) for each in range(len(levels))]
+    kinds = []
+    for each, (whole, length_s) in enumerate(zip(lasts, usual, strict=True), 1):
+        mean_s = length_s or float(times_s[each] / ends[each])
+        kinds.append(SpellKind(float(factors[each]), mean_s, length_s is not None, len(whole)))
+    apart_s, begun = _usual(between), ends[0] if len(kinds) == 1 else max(1.0, float(sum(many)))
+    edges = [*((at_s[runs[1:] - 1] + at_s[runs[1:]]) / 2), ends_s]
+    seen_s = tuple(
+        (float(from_s), float(to_s), float(factors[state[run]]))
+        for run, from_s, to_s in zip(runs, [at_s[0], *edges[:-1]], edges, strict=True)
+        if state[run]
+    )
+    share = many[-1] / sum(many) if len(kinds) > 1 else 0.0
+    between_s = apart_s or float(times_s[0] / begun)
+    return Spells(tuple(kinds), between_s, apart_s is not None, share, factors[state], seen_s)
+
+
+def _lengths(at_s: Floats, state: Ints) -> tuple[list[Floats], Floats]:
+    """Return the seconds of the whole spells of each slow state, and of the whole times between spells."""
+    edges = np.flatnonzero(np.diff(state))
+    lengths, states = np.diff((at_s[edges] + at_s[edges + 1]) / 2), state[edges[:-1] + 1]
+    return [lengths[states == each] for each in range(1, int(state.max()) + 1)], lengths[states == 0]
+
+
+def _usual(lengths: Floats) -> float | None:
+    """Return the length that most have; None if they vary. Of exponential ones, two in a hundred are so alike."""
+    if len(lengths) < _SPELLS:
+        return None
+    middle = float(np.median(lengths))
+    alike = float((np.abs(lengths - middle) <= _REGULAR * middle).mean())
+    return middle if alike >= (_REGULAR_MOSTLY if len(lengths) > _SPELLS + 1 else 1.0) else None
+
+
+def _without_short(at_s: Floats, state: Ints, least_s: float) -> Ints:
+    """Return the states of two without whole spells below a length."""
+    edges = np.flatnonzero(np.diff(state)) + 1
+    found = state.copy()
+    for first, last in pairwise(edges):
+        if state[first] and at_s[last - 1] - at_s[first] < least_s:
+            found[first:last] = 0
+    return found
 
 
 class _Chain:
-    """A hidden process with two states, of which the second adds `shift` to the logarithm of times.
+    """A hidden process, whose states but the first add something to the logarithm of times.
 
     Attributes:
-        shift: what the slow state adds.
-        slow: by step, the probability of the slow state.
+        states: by step, the probability of each state.
         step_of: by call, its step.
         likelihood: its logarithm.
-        begun, over: expected number of spells that begin, and that end.
+        moves: expected number of steps from each state to each.
     """
 
-    def __init__(self, log_s: Floats) -> None:
-        self._each = -(-len(log_s) // _STEPS)
-        self.step_of = np.arange(len(log_s)) // self._each
+    def __init__(self, log_s: Floats, many: int) -> None:
+        each = -(-len(log_s) // _STEPS)
+        self.step_of = np.arange(len(log_s)) // each
+        self._begins = np.arange(0, len(log_s), each)
         low, high = np.quantile(log_s, [0.001, 0.999])
         self._log_s = np.clip(log_s, low, high)
         self._low = low - 0.1
         self._width = max((high - low + 0.2) / _BINS, 1e-9)
-        self.shift = 0.0
-        self.slow = np.zeros(int(self.step_of[-1]) + 1)
+        self.states = np.zeros((int(self.step_of[-1]) + 1, many))
+        self.moves = np.zeros((many, many))
         self.likelihood = -np.inf
-        self.begun = self.over = 0.0
+        if many == 1:
+            self.likelihood = float(self._log_densities(np.ones((len(log_s), 1)), np.zeros(1)).sum())
 
-    def alone(self) -> float:
-        """Return the likelihood with one state."""
-        return float(self._log_density(self._log_s, np.zeros(len(self._log_s))).sum())
-
-    def fitted(self, width: int) -> "_Chain":
-        """Fit the process. It begins with the states that the moving mean of `width` calls tells."""
-        smooth = uniform_filter1d(self._log_s, min(width, len(self._log_s) // 4), mode="nearest")
-        slow = (smooth > _split(smooth)).astype(np.float64)
-        if not 0 < slow.mean() < 1:
-            return self
-        stay = np.array([0.98, 0.95])
+    def fitted(self, begin: Ints | Bools) -> "_Chain":
+        """Fit the process, beginning with these states of the calls."""
+        many = self.states.shape[1]
+        chance = np.eye(many)[begin.astype(np.intp)]
+        move = np.full((many, many), 0.05 / max(1, many - 1)) + np.eye(many) * (0.95 - 0.05 / max(1, many - 1))
         for _ in range(_ROUNDS):
-            self.shift = float(np.average(self._log_s, weights=slow + 1e-12))
-            self.shift -= float(np.average(self._log_s, weights=1 - slow + 1e-12))
-            normal = self._log_density(self._log_s, slow)
-            slower = self._log_density(self._log_s - self.shift, slow)
-            sums = np.array([np.bincount(self.step_of, each) for each in (normal, slower)])
+            weights = chance.sum(axis=0)
+            if weights.min() <= 1:
+                break
+            shifts = self._log_s @ chance / weights
+            sums = np.add.reduceat(self._log_densities(chance, shifts - shifts[0]), self._begins)
             before = self.likelihood
-            self.slow, self.begun, self.over, self.likelihood = _forward_backward(sums, stay)
-            in_slow = float(self.slow[:-1].sum())
-            leaves = self.begun / max(len(self.slow) - 1 - in_slow, 1e-9), self.over / max(in_slow, 1e-9)
-            stay = 1 - np.clip(leaves, 1e-6, 0.5)
-            slow = self.slow[self.step_of]
-            if not 1 < slow.sum() < len(slow) - 1 or abs(self.likelihood - before) < 1e-3:
+            self.states, self.moves, self.likelihood = _forward_backward(sums, move)
+            move = np.clip(self.moves / self.moves.sum(axis=1, keepdims=True), 1e-6, None)
+            move /= move.sum(axis=1, keepdims=True)
+            chance = self.states[self.step_of]
+            if abs(self.likelihood - before) < 1e-3:
                 break
         return self
 
-    def _log_density(self, at: Floats, slow: Floats) -> Floats:
-        """Return the logarithm of the density of normal times: of all times, the slow ones made normal."""
-        counts = np.zeros(_BINS)
-        for values, weights in ((self._log_s, 1 - slow), (self._log_s - self.shift, slow)):
-            counts += np.bincount(self._bin(values), weights, _BINS)
+    def _log_densities(self, chance: Floats, shifts: Floats) -> Floats:
+        """Return the logarithm of the density of each call in each state: of all times, the slow ones made normal."""
+        bins = np.clip(((self._log_s[:, None] - shifts - self._low) / self._width).astype(np.intp), 0, _BINS - 1)
+        counts = np.bincount(bins.ravel(), chance.ravel(), _BINS)
         total = counts.sum()
         places = self._low + self._width * np.arange(_BINS)
         mean = float((counts * places).sum() / total)
         spread = float(np.sqrt((counts * (places - mean) ** 2).sum() / total))
         smooth = gaussian_filter1d(counts, max(spread * total**-0.2 / self._width, 1.0), mode="constant") / total
-        return np.asarray(np.log(smooth[self._bin(at)] / self._width + 1e-4 / (_BINS * self._width)))
-
-    def _bin(self, values: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        return np.asarray(np.clip(((values - self._low) / self._width).astype(np.intp), 0, _BINS - 1))
+        return np.asarray(np.log(smooth / self._width + 1e-4 / (_BINS * self._width))[bins])
 
 
 def _split(values: Floats) -> float:
@@ -226,34 +354,51 @@ def _split(values: Floats) -> float:
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
-def _forward_backward(sums: Floats, stay: Floats) -> tuple[Floats, float, float, float]:
-    """Return the probability of the slow state at each step, how many spells begin and end, and the likelihood.
+def _forward_backward(sums: Floats, move: Floats) -> tuple[Floats, Floats, float]:
+    """Return the probability of each state at each step, the expected moves from each to each, and the likelihood.
 
     Args:
-        sums: logarithm of the density of each step, in both states.
-        stay: probability to stay in each state, until now.
+        sums: logarithm of the density of each step in each state.
+        move: probability to go from each state to each, until now.
     """
-    count = sums.shape[1]
-    top = sums.max(axis=0)
-    normal, slower = (np.exp(each - top).tolist() for each in sums)
-    from_normal, from_slow = 1 - float(stay[0]), 1 - float(stay[1])
-    slow = from_normal / (from_normal + from_slow)
-    forward, scales = np.empty(count), np.empty(count)  # forward: the probability of slow
-    ahead = slow
-    for n in range(count):
-        a, b = (1 - ahead) * normal[n], ahead * slower[n]
-        scale = a + b
-        slow = b / scale
-        forward[n], scales[n] = slow, scale
-        ahead = (1 - slow) * from_normal + slow * (1 - from_slow)
-    back_normal, back_slow = 1.0, 1.0
-    both, to_slow, to_normal = np.empty(count), 0.0, 0.0
-    both[-1] = forward[-1]
-    listed, scaled = forward.tolist(), scales.tolist()
-    for n in range(count - 2, -1, -1):
-        a, b = normal[n + 1] * back_normal / scaled[n + 1], slower[n + 1] * back_slow / scaled[n + 1]
-        to_slow += (1 - listed[n]) * from_normal * b
-        to_normal += listed[n] * from_slow * a
-        back_normal, back_slow = (1 - from_normal) * a + from_normal * b, from_slow * a + (1 - from_slow) * b
-        both[n] = listed[n] * back_slow
-    return both, to_slow, to_normal, float(np.log(scales).sum() + top.sum())
+    top = sums.max(axis=1)
+    density = np.exp(sums - top[:, None])
+    first = np.linalg.matrix_power(move, 1024)[0] * density[0]
+    steps = move * density[1:, None, :]
+    ahead, likelihood = _swept(first / first.sum(), steps)
+    behind, _ = _swept(np.ones(len(move)), steps[::-1].transpose(0, 2, 1))
+    forward = np.concatenate([first[None] / first.sum(), ahead])
+    backward = np.concatenate([behind[::-1], np.ones((1, len(move)))])
+    states = forward * backward
+    states /= states.sum(axis=1, keepdims=True)
+    both = forward[:-1, :, None] * steps * backward[1:, None, :]
+    both /= both.sum(axis=(1, 2), keepdims=True)
+    return states, both.sum(axis=0), likelihood + float(np.log(first.sum()) + top.sum())
+
+
+def _swept(first: Floats, steps: Floats) -> tuple[Floats, float]:
+    """Return a row times the first matrix, times the first two, and so on, each scaled to a sum of 1; and the logarithm
+    of the sum of the last one without that.
+
+    Blocks of matrices are multiplied side by side, so that few operations have to follow each other.
+    """
+    count, many = len(steps), len(first)
+    length = max(1, math.isqrt(count))
+    blocks = -(-count // length)
+    padded = np.concatenate([steps, np.broadcast_to(np.eye(many), (blocks * length - count, many, many))])
+    padded = padded.reshape(blocks, length, many, many)
+    products, scales = np.empty_like(padded), np.zeros(blocks)
+    last = np.broadcast_to(np.eye(many), (blocks, many, many))
+    for place in range(length):
+        last = last @ padded[:, place]
+        most = last.max(axis=(1, 2), keepdims=True)
+        products[:, place] = last = last / most
+        scales += np.log(most[:, 0, 0])
+    rows, row, whole = np.empty((blocks, many)), first, float(scales.sum())
+    for block in range(blocks):
+        rows[block] = row
+        row = row @ products[block, -1]
+        whole += float(np.log(row.sum()))
+        row = row / row.sum()
+    found = (rows[:, None, None, :] @ products).reshape(-1, many)[:count]
+    return found / found.sum(axis=1, keepdims=True), whole

@@ -25,7 +25,7 @@ from balancer_simulator.fitting.behaviour import (
     tried,
 )
 from balancer_simulator.fitting.calls import Bools, Calls
-from balancer_simulator.fitting.drift import Drift, Spells, drift_of, spells_of
+from balancer_simulator.fitting.drift import DAY_S, Drift, Spells, drift_of, hours_of, spells_of
 from balancer_simulator.fitting.faults import ObservedFaults, observed_faults_of
 from balancer_simulator.fitting.members import Member
 from balancer_simulator.fitting.refusals import ObservedRefusals, refusals_of
@@ -79,6 +79,7 @@ class EndpointFit:
         troubles: its faults.
         refusals: its answers that it was busy.
         spells: in which it was slow; the times of calls are without them. None: it had none.
+        hours: how many times as long calls take in each hour of a day; likewise.
         drift: how its times change otherwise; None: they do not.
     """
 
@@ -92,6 +93,7 @@ class EndpointFit:
     refusals: ObservedRefusals
     spells: Spells | None = None
     drift: Drift | None = None
+    hours: Floats | None = None
 
     @property
     def sample(self) -> WorkSample:
@@ -163,21 +165,25 @@ def fit_endpoint(
     sound, away_s = _apart(sound)
     simple = few or sound.open.all()
     found = tried(sound, [FREE]) if simple else tried(sound)
-    spells, drift = None, None
+    spells, drift, hours = None, None, None
     if not simple:
-        found, spells, drift = _over_time(sound, found, tests)
+        hours = hours_of(sound.begun_s, _log(sound, found.work_s[found.chosen]))
+        daily = 1.0 if hours is None else hours[(sound.begun_s % DAY_S / DAY_S * len(hours)).astype(np.intp)]
+        if hours is not None:
+            found = tried(sound, slower=daily)
+        found, spells, drift = _over_time(sound, found, tests, daily)
     return EndpointFit(
-        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift
+        calls.endpoint, calls, sound, away_s, found, most_at_once(sound), troubles, refusals, spells, drift, hours
     )
 
 
 def _over_time(
-    sound: Calls, found: BehaviourComparison, tests: int
+    sound: Calls, found: BehaviourComparison, tests: int, daily: Floats | float
 ) -> tuple[BehaviourComparison, Spells | None, Drift | None]:
     """Return the behaviours, the slow spells, and how times change otherwise.
 
     Slow spells look like many calls at once, and the other way round. So each is fitted on top of the other, and the
-    likelier of both is taken.
+    likelier of both is taken. `daily`: how many times as long each call takes for its hour.
     """
     drift = _drift(sound, found.work_s[found.chosen], tests)
     if drift is None:
@@ -188,7 +194,7 @@ def _over_time(
         each = spells_of(sound.begun_s, _log(sound, work_s), float(sound.ended_s.max()))
         if each is None:
             continue
-        other = tried(sound, slower=np.where(each.slow, each.factor, 1.0))
+        other = tried(sound, slower=daily * each.slower)
         if other.total > best.total + _SPELLS_AHEAD:
             best, spells = other, each
     if spells is None:

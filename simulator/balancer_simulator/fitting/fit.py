@@ -4,9 +4,9 @@ A fit can be drawn again, from its calls resampled in blocks: such scenarios var
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from balancer_simulator.fitting.endpoint import EndpointFit, fit_endpoint, host_
 from balancer_simulator.fitting.faults import rate_of
 from balancer_simulator.fitting.members import Member, members_of
 from balancer_simulator.fitting.refusals import ObservedRefusals
+from balancer_simulator.fitting.stages import as_batch, by_stage, problems_at_once, stages_of
 from balancer_simulator.fitting.survival import LEAST_S, quantile_means
 from balancer_simulator.fitting.times import FittedTimes, SizeRegression, fit_sizes, times_of
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario, validated_scenario
 
-__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "fit_trace"]
+__all__ = ["Fit", "PlannedOutage", "ScenarioOptions", "Troubles", "fit_run", "fit_trace"]
 
 _VALUES: Final = 200  # times that represent all calls of a kind at an endpoint
 _CALLS_AHEAD: Final = 20.0  # least horizon of workloads with an end, in lengths of the trace
@@ -32,6 +33,9 @@ _SHORT: Final = 1e-3  # share of a call: a shorter pause counts as none
 _AGAIN: Final = 3  # outages of an endpoint from which on they recur
 _DEFAULT: Final = "least_in_flight"  # for a trace without a strategy
 _ATTEMPTS: Final = 3  # the default of `Pool.call`
+
+Troubles = Literal["drawn", "recorded", "none"]
+"""Outages and slow spells of a run: drawn; at the recorded instants; or no outages, and drawn spells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class ScenarioOptions(TypedDict, total=False):
         draw: of a fit to the calls resampled in blocks.
         horizon_s: seconds to simulate.
         outages: further outages.
+        troubles: how outages and slow spells come; drawn by default.
         ongoing: continue at the end of the trace. An outage that was not over continues. Endpoints with one or two
             outages have no other, because their rate is unknown; with more, outages recur at the same rate.
         strategy: instead of that of the trace.
@@ -61,6 +66,7 @@ class ScenarioOptions(TypedDict, total=False):
     draw: np.random.Generator
     horizon_s: float
     outages: Sequence[PlannedOutage]
+    troubles: Troubles
     ongoing: bool
     strategy: str
     replications: int
@@ -79,6 +85,7 @@ class Fit:
         caller_pattern: the callers.
         times: durations of calls.
         sizes: how durations depend on announced sizes; None if they do not, or there are no sizes.
+        batch: the workload of a pipeline: its problems and their stages; None: `caller_pattern` counts.
     """
 
     prepared: PreparedTrace
@@ -88,6 +95,7 @@ class Fit:
     caller_pattern: CallerPattern
     times: FittedTimes
     sizes: SizeRegression | None
+    batch: Mapping[str, Any] | None = None
 
     def scenario(self, **options: Unpack[ScenarioOptions]) -> Scenario:
         """Return the fit as a scenario. Raises ConfigError if the trace has values that no scenario may have."""
@@ -126,7 +134,7 @@ class Fit:
             if sample.away_s.any():
                 away_s = quantile_means(sample.away_s, np.zeros(len(sample.away_s), dtype=np.bool_), _VALUES)
                 data["network"] = {"kind": "empirical", "values_s": _rounded(away_s.tolist())}
-            if faults := self._faults(member.name, draw, down.get(member.name), options.get("ongoing", False)):
+            if faults := self._faults(member.name, draw, down.get(member.name), options):
                 data["faults"] = faults
             endpoints.append(data)
         return {
@@ -142,6 +150,8 @@ class Fit:
 
     def workload(self, draw: np.random.Generator | None = None, *, calls: int | None = None) -> dict[str, Any]:
         """Return the workload. `calls`: their number in all, if callers wait for their answers."""
+        if self.batch is not None:
+            return dict(self.batch)
         caller_pattern = self.caller_pattern
         if caller_pattern.callers is None:
             return {"kind": "arrivals", "at_s": _rounded(caller_pattern.at_s.tolist())}
@@ -176,9 +186,9 @@ class Fit:
 
     @property
     def attempts(self) -> int:
-        """Attempts of a request. Open arrivals as recorded have the retries among them."""
+        """Attempts of a request. Without names, open arrivals as recorded have the retries among them."""
         if self.caller_pattern.callers is None:
-            return 1
+            return self.caller_pattern.attempts
         return _ATTEMPTS if any(each.event in ("retried", "hedged") for each in self.prepared.trace.events) else 1
 
     @property
@@ -226,17 +236,26 @@ class Fit:
         return found | ({"retry_after_s": refusals.retry_after_s} if refusals.retry_after_s else {})
 
     def _faults(
-        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, ongoing: bool
+        self, name: str, draw: np.random.Generator | None, outage: PlannedOutage | None, options: ScenarioOptions
     ) -> list[dict[str, Any]]:
-        troubles = self.endpoints[name].troubles
+        troubles, ongoing = self.endpoints[name].troubles, options.get("ongoing", False)
+        hours = self.endpoints[name].hours
         found: list[dict[str, Any]] = []
+        if hours is not None:
+            found.append({"kind": "slow_hours", "factors": _rounded(hours.tolist())})
+        if options.get("troubles") == "recorded":
+            return [*found, *self._recorded(name), *self._single(name, outage)]
         mttr_s = troubles.mttr_s
         if ongoing and mttr_s is not None and not troubles.outages[-1].over:
             ago_s = self.prepared.lasts_s - troubles.outages[-1].to_s  # since the last failure; the outage may be over
             lasts_s = (float(draw.exponential(mttr_s)) if draw else mttr_s) - ago_s
             if lasts_s > 0:
                 found.append({"kind": "fast_fail", "to_s": max(lasts_s, 1e-3), "after_s": troubles.quick_s})
-        if mttr_s is not None and (not ongoing or len(troubles.outages) >= _AGAIN):
+        if (
+            options.get("troubles") != "none"
+            and mttr_s is not None
+            and (not ongoing or len(troubles.outages) >= _AGAIN)
+        ):
             rate = rate_of(len(troubles.outages), troubles.watched_s, draw)
             crash = {
                 "mtbf_s": max(1 / max(rate, 1e-9), 1e-3),
@@ -246,6 +265,21 @@ class Fit:
             found.append({"kind": "crash_repair", **crash})
         if spells := self.endpoints[name].spells:
             found.append(_spells(spells, draw))
+        return [*found, *self._single(name, outage)]
+
+    def _recorded(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the outages and slow spells at the instants of the trace."""
+        troubles, spells = self.endpoints[name].troubles, self.endpoints[name].spells
+        for each in troubles.outages:
+            if each.to_s > each.from_s:
+                yield {"kind": "fast_fail", "from_s": each.from_s, "to_s": each.to_s, "after_s": troubles.quick_s}
+        for from_s, to_s, factor in spells.seen_s if spells else ():
+            yield {"kind": "slow_within", "from_s": from_s, "to_s": to_s, "factor": factor}
+
+    def _single(self, name: str, outage: PlannedOutage | None) -> list[dict[str, Any]]:
+        """Return the failures of single calls, and a planned outage."""
+        troubles = self.endpoints[name].troubles
+        found: list[dict[str, Any]] = []
         if troubles.quick_part:
             found.append({"kind": "fast_fail", "probability": troubles.quick_part, "after_s": troubles.quick_s})
         if troubles.slow_part:
@@ -292,6 +326,19 @@ def fit_trace(trace: Trace) -> Fit:
     return Fit(prepared, members, found, cores, caller_pattern_of(prepared.attempts), times, sizes)
 
 
+def fit_run(trace: Trace) -> Fit:
+    """As `fit_trace`, but the trace of a pipeline becomes a batch: its problems go through their stages again.
+
+    Each stage has its own times, threads, pauses, and delay before its first call, as when a generator is slow.
+    """
+    staged = by_stage(trace)
+    fit = fit_trace(trace if staged is None else staged)
+    at_once = problems_at_once(fit.prepared.attempts) if staged else 0
+    if not at_once:
+        return fit if staged is None else fit_trace(trace)
+    return replace(fit, batch=as_batch(stages_of(fit.prepared.attempts, at_once), at_once))
+
+
 def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
     """Return the member with a capacity that is found beyond what the endpoint accepts, as calls were refused."""
     if refusals.beyond is None or member.source not in ("waits", "others") or member.capacity > refusals.beyond:
@@ -301,12 +348,19 @@ def _beyond_refusals(member: Member, refusals: ObservedRefusals) -> Member:
 
 def _spells(spells: Spells, draw: np.random.Generator | None) -> dict[str, Any]:
     """Return slow spells as a fault. With `draw`, the mean of lengths that vary is one of the likely ones."""
-    found: dict[str, Any] = {"kind": "slow_spells", "factor": float(f"{spells.factor:.6g}")}
-    for name, mean_s, fixed in zip(("between", "lasts"), (spells.between_s, spells.lasts_s), spells.fixed, strict=True):
-        drawn_s = mean_s if fixed or draw is None else mean_s * spells.whole / float(draw.gamma(spells.whole))
-        kind = "deterministic" if fixed else "exponential"
-        found[name] = {"kind": kind, "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
-    return found
+
+    def lengths(mean_s: float, whole: int, *, fixed: bool) -> dict[str, Any]:
+        many = max(1, whole)
+        drawn_s = mean_s if fixed or draw is None else mean_s * many / float(draw.gamma(many))
+        return {"kind": "deterministic" if fixed else "exponential", "mean_s": max(float(f"{drawn_s:.6g}"), LEAST_S)}
+
+    between = lengths(spells.between_s, spells.whole, fixed=spells.fixed)
+    kinds = [
+        {"factor": float(f"{each.factor:.6g}"), "lasts": lengths(each.lasts_s, each.whole, fixed=each.fixed)}
+        for each in spells.kinds
+    ]
+    worse = {"worse": {"share": float(f"{spells.share:.6g}"), **kinds[1]}} if len(kinds) > 1 else {}
+    return {"kind": "slow_spells", "between": between, **kinds[0], **worse}
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

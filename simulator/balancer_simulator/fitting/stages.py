@@ -15,13 +15,15 @@ import numpy as np
 from balancer.observing.traces import Attempt, Trace
 from balancer_simulator.fitting.survival import quantile_means
 
-__all__ = ["PipelineStage", "PipelineStages", "by_stage", "stages_of"]
+__all__ = ["PipelineStage", "PipelineStages", "as_batch", "by_stage", "problems_at_once", "stages_of"]
 
 Key = tuple[str, int]
 """A stage: its name, and how often a problem has been in one of that name before."""
 
 _NAMED: Final = 0.95  # share of the calls whose names are of problems and stages
 _VALUES: Final = 50  # that represent all pauses
+_FEWEST: Final = 3  # problems
+_SHARED: Final = 1.5  # problems that go through a stage, on average
 _SHORT_S: Final = 1e-4
 _MOST: Final = 16  # stages; if problems come and go between more, each name is one stage
 
@@ -58,6 +60,33 @@ class PipelineStages:
 
     stages: tuple[PipelineStage, ...]
     counts: Mapping[str, tuple[int, ...]]
+
+
+def as_batch(found: PipelineStages, at_once: int) -> dict[str, Any]:
+    """Return the workload of these problems, in the order in which they began, `at_once` of them at once."""
+    counts = [list(each) for each in found.counts.values()]
+    return {
+        "kind": "batch", "samples": len(counts), "samples_at_once": min(at_once, len(counts)), "counts": counts,
+        "stages": [stage.data for stage in found.stages],
+    }  # fmt: skip
+
+
+def problems_at_once(attempts: Sequence[Attempt]) -> int:
+    """Return the most problems that were at work at once, of calls that `by_stage` has named.
+
+    0 if these are no problems that go through the same stages: e.g. names such as "caller: 7".
+    """
+    calls: dict[str, list[Attempt]] = defaultdict(list)
+    pairs = set()
+    for each in attempts:
+        if (apart := _apart(each)) is not None:
+            calls[apart[0]].append(each)
+            pairs.add(apart)
+    if len(calls) < _FEWEST or len(pairs) < _SHARED * len({stage for _, stage in pairs}):
+        return 0
+    steps = [(min(each.asked_s for each in mine), 1) for mine in calls.values()]
+    steps += [(_end_s(mine), -1) for mine in calls.values()]
+    return int(np.cumsum([step for _, step in sorted(steps)]).max())
 
 
 def by_stage(trace: Trace) -> Trace | None:

@@ -14,7 +14,7 @@ import numpy as np
 from balancer.errors import ConfigError
 from balancer.values.urls import identity_of
 from balancer.values.wording import did_you_mean
-from balancer_simulator.fitting.fit import Fit
+from balancer_simulator.fitting.fit import Fit, Troubles
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
@@ -44,6 +44,9 @@ class WhatIf:
             of work.
         load: rate of recorded open arrivals, in times of today's.
         callers: number of callers, each of whom waits for its answer; None: as today.
+        troubles: `drawn`: outages and slow spells as often as in the trace; `recorded`: at its instants, of today too;
+            `none`: without outages.
+        again: this day again, and today is that day: arrivals as they came, and `recorded` troubles, if not `none`.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -52,9 +55,22 @@ class WhatIf:
     add: Mapping[str, int] = field(default_factory=dict)
     load: float = 1.0
     callers: int | None = None
+    troubles: Troubles = "drawn"
+    again: bool = False
 
     def __bool__(self) -> bool:
         return self != WhatIf()
+
+    @property
+    def differs(self) -> bool:
+        """Whether something is changed: another kind of day is none."""
+        return self != self.today
+
+    @property
+    def today(self) -> "WhatIf":
+        """Nothing changed, on the same kind of day."""
+        recorded = self.again or self.troubles == "recorded"
+        return WhatIf(troubles="recorded" if recorded else "drawn", again=self.again)
 
     @property
     def words(self) -> Iterator[str]:
@@ -67,6 +83,8 @@ class WhatIf:
             yield f"load x {self.load:g}"
         if self.callers is not None:
             yield f"{self.callers} {'caller' if self.callers == 1 else 'callers'}"
+        if self.troubles == "none":
+            yield "without outages"
 
     def resolved(self, fit: Fit) -> "WhatIf":
         """Return these changes with the URLs of the fitted scenario.
@@ -91,7 +109,8 @@ class WhatIf:
         left = [model for model in scenario.endpoints if model.url not in without]
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
-        found = replace(self, without=without, capacities=capacities, add=add)
+        troubles: Troubles = "recorded" if self.again and self.troubles == "drawn" else self.troubles
+        found = replace(self, without=without, capacities=capacities, add=add, troubles=troubles)
         found.applied(scenario)
         return found
 
@@ -243,12 +262,21 @@ def scaled_arrivals(at_s: Floats, load: float, rng: np.random.Generator) -> Floa
     return np.sort(np.concatenate(found))
 
 
-def blocks_of(at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator) -> list[float]:
-    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`."""
+def blocks_of(
+    at_s: Floats, length_s: float, block_s: float, lasts_s: float, rng: np.random.Generator, every_s: float = 0.0
+) -> list[float]:
+    """Return arrivals for `lasts_s`, in blocks of a record that is `length_s` long, as in `Arrivals.resample_s`.
+
+    `every_s`: a block is taken from another period of this length at the same place in it, as from the same hour of
+    another day. 0: from anywhere.
+    """
     found: list[float] = []
     begun_s = 0.0
+    periods = int(length_s // every_s) if every_s else 0
     while begun_s < lasts_s:
         offset_s = rng.random() * length_s
+        if periods:
+            offset_s = begun_s % every_s + every_s * int(offset_s / length_s * periods)
         inside = (at_s - offset_s) % length_s
         found += (begun_s + inside[inside < min(block_s, lasts_s - begun_s)]).tolist()
         begun_s += block_s

@@ -27,6 +27,7 @@ _SPANS: Final = 100_000
 _FEWEST_RUNS, _MOST_RUNS = 4, 10
 _CALLS: Final = 40_000  # in all runs together, about
 _A_WAIT: Final = 0.01  # share of the mean call: a shorter wait is none
+_TAKES: Final = ": a call takes"  # after the name of an endpoint
 _LITTLE: Final = 0.02  # share of the mean call, or of all calls: a smaller difference harms nobody
 
 
@@ -78,6 +79,11 @@ class FigureOfFit:
         if not self.measured:
             return math.inf if self.fitted else 0.0
         return self.fitted / self.measured - 1
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether it is of one endpoint, and not of the whole trace."""
+        return self.name.endswith(_TAKES)
 
     @property
     def is_far(self) -> bool:
@@ -154,11 +160,18 @@ def goodness_of_fit(fit: Fit, seed: int = 1) -> FitCheck:
         fitted = quantile_means(every, np.zeros(len(every), dtype=np.bool_), _POINTS)
         calls.append(GoodnessOfFit(name, int(known.sum()), measured, fitted))
         means = np.array([mine.mean() for mine in times])
-        figures.append(FigureOfFit(f"{name}: a call takes", "s", float(measured.mean()), means, 0.0))
+        figures.append(FigureOfFit(f"{name}{_TAKES}", "s", float(measured.mean()), means, 0.0))
     refused = np.mean([each.outcome == "overload" for each in fit.prepared.attempts])
     shares = np.array([np.mean([float(span.refused) for span in spans] or [0.0]) for spans in runs])
     figures.append(FigureOfFit("refused calls:", "%", float(refused), shares, _LITTLE))
+    if fit.batch is not None:
+        ends_s = np.array([max(each.ended_s for each in spans) - min(each.asked_s for each in spans) for spans in runs])
+        figures.append(FigureOfFit("the run takes", "s", _length_s(fit), ends_s, 0.0))
     return FitCheck(tuple(calls), tuple(figures), tuple(_waits(fit, runs)))
+
+
+def _length_s(fit: Fit) -> float:
+    return max(each.ended_s for each in fit.prepared.attempts) - min(each.asked_s for each in fit.prepared.attempts)
 
 
 def _waits(fit: Fit, runs: Sequence[Sequence[CallSpan]]) -> Iterator[FigureOfFit]:

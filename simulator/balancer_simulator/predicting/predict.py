@@ -7,7 +7,7 @@ uncertainty of the fit, which is most of it.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +16,11 @@ from scipy.special import stdtrit
 from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
+from balancer_simulator.fitting.drift import DAY_S
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
-from balancer_simulator.predicting.predicted import Predicted, PredictedRun
+from balancer_simulator.predicting.predicted import FAR, Predicted, PredictedRun
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.scenario.workload import Arrivals
@@ -45,6 +46,7 @@ DRAWS: Final = 40
 _REPLICATIONS: Final = 3  # of an outage, with the same requests each
 _AROUND: Final = 4  # lengths of an outage that are simulated around it
 _DRAINS: Final = 20.0  # times the arrivals: when a queue that has grown is over
+_AGAIN: Final = 5  # outages of an endpoint from which on their rate is no longer rough
 _BEHIND: Final = 0.1  # share of the run: if its end is later than the last arrival by this, a queue has grown
 
 
@@ -156,17 +158,21 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> RunPrediction:
     if fit.few:
         raise ConfigError(f"predict: {fit.prepared.ended} calls have ended in the trace; it needs at least {FEWEST}")
     change = change.resolved(fit)
-    today = [_next_of(fit, WhatIf(), draws.seed, number) for number in range(draws.count)]
-    then = [_next_of(fit, change, draws.seed, number) for number in range(draws.count)] if change else []
+    today = [_next_of(fit, change.today, draws.seed, number) for number in range(draws.count)]
+    then = [_next_of(fit, change, draws.seed, number) for number in range(draws.count)] if change.differs else []
     orders = [Order(each, fit.policy, number) for number, each in enumerate(today)]
     orders += [Order(each, change.policy(fit.policy), number) for number, each in enumerate(then)]
+    recorded = _as_recorded(fit, change, draws)
+    orders += [Order(each, change.policy(fit.policy), number) for number, each in enumerate(recorded)]
     records = draws.simulators.records(orders)
-    figures = _figures_of(records[-draws.count :])
-    remarks = (*_unseen(fit, change, (then or today)[0]), *_behind(fit, figures))
-    before = _figures_of(records[: draws.count]) if change else {}
+    runs = [records[place : place + draws.count] for place in range(0, len(records), draws.count)]
+    figures = _figures_of(runs[1] if change.differs else runs[0])
+    remarks = [*_unseen(fit, change, (then or today)[0]), *_behind(fit, figures)]
+    repeated = _apart(figures, _figures_of(runs[-1])) if recorded else {}
+    before = _figures_of(runs[0]) if change.differs else {}
     return RunPrediction(
         0.0, fit.asked, figures, today=before, recorded=recorded_figures(fit), changes=tuple(change.words),
-        draws=draws.count, remarks=remarks,
+        draws=draws.count, remarks=tuple(remarks), repeated=repeated,
     )  # fmt: skip
 
 
@@ -174,18 +180,44 @@ def _next_of(fit: Fit, change: WhatIf, seed: int, number: int) -> Scenario:
     """Return the next run on the fit that is drawn as the `number`-th, which does not depend on the change."""
     lasts_s = fit.prepared.lasts_s
     scenario = fit.scenario(
-        draw=np.random.default_rng([seed, number]), replications=1, horizon_s=lasts_s * 50 * _DRAINS
-    )
-    if change:
+        draw=np.random.default_rng([seed, number]), replications=1, horizon_s=lasts_s * 50 * _DRAINS,
+        troubles=change.troubles,
+    )  # fmt: skip
+    if change.differs:
         scenario = change.applied(scenario)
     if fit.caller_pattern.callers is not None:
         return scenario
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
     scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([seed, number, 1]))
+    if change.again:
+        return scenario.changed(workload=Arrivals(at_s=scaled.tolist()), horizon_s=lasts_s * _DRAINS)
+    daily = any(each.hours is not None for each in fit.endpoints.values())
     instants = blocks_of(
-        scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2])
-    )
+        scaled, whole_of(at_s), block_of(at_s), whole_of(at_s), np.random.default_rng([seed, number, 2]),
+        DAY_S if daily else 0.0,
+    )  # fmt: skip
     return scenario.changed(workload=Arrivals(at_s=instants), horizon_s=lasts_s * _DRAINS)
+
+
+def _as_recorded(fit: Fit, change: WhatIf, draws: FitDraws) -> list[Scenario]:
+    """Return the next run with outages at the recorded instants, if few outages are drawn: runs have none, or one."""
+    few = any(0 < len(each.troubles.outages) < _AGAIN for each in fit.endpoints.values())
+    if change.troubles != "drawn" or not few:
+        return []
+    change = replace(change, troubles="recorded")
+    return [_next_of(fit, change, draws.seed, number) for number in range(draws.count)]
+
+
+def _apart(drawn: Mapping[str, Predicted], repeated: Mapping[str, Predicted]) -> dict[str, Predicted]:
+    """Return the times that differ much if outages and slow spells come as in the trace."""
+    call_s = drawn["sojourn_mean_s"].value if "sojourn_mean_s" in drawn else 0.0
+    least_s = {name: call_s if name.startswith("wait") else 0.0 for name in drawn}
+    return {
+        name: each
+        for name, each in repeated.items()
+        if name.endswith("_s") and name in drawn
+        and abs(each.value - drawn[name].value) > FAR * max(drawn[name].value, least_s[name])
+    }  # fmt: skip
 
 
 def _figures_of(records: Sequence[Record]) -> dict[str, Predicted]:
@@ -227,7 +259,7 @@ def _unseen(fit: Fit, change: WhatIf, scenario: Scenario) -> Iterator[str]:
     unseen = [
         f"{names[model.url]} (at most {model.seen_at_once}, of {model.capacity} slots)"
         for model in scenario.endpoints
-        if change and model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
+        if change.differs and model.url in names and NO_LIMIT > model.capacity > (model.seen_at_once or model.capacity)
     ]
     if unseen:
         yield f"never had all slots in use, so its behaviour then is assumed: {', '.join(unseen)}"

@@ -40,6 +40,7 @@ class PredictedRun:
         changes: in words.
         draws: number of resampled fits.
         remarks: assumptions and warnings, a sentence each.
+        repeated: times that differ much if outages and slow spells come when they came in the trace.
     """
 
     at_s: float
@@ -52,6 +53,7 @@ class PredictedRun:
     changes: tuple[str, ...] = ()
     draws: int = 0
     remarks: tuple[str, ...] = ()
+    repeated: dict[str, Predicted] = field(default_factory=dict)
 
     @property
     def value(self) -> float:

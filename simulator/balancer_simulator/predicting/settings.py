@@ -22,7 +22,8 @@ from balancer_simulator.scenario.workload import Closed, Tasks
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = [
-    "STRATEGIES", "Setting", "SettingForecast", "SettingSearch", "TriedSetting", "members_with", "with_setting",
+    "STRATEGIES", "Setting", "SettingForecast", "SettingSearch", "TriedSetting", "binds", "members_with",
+    "with_setting",
 ]  # fmt: skip
 
 STRATEGIES: Final = ("least_in_flight", "fifo", "peak_ewma")
@@ -44,12 +45,14 @@ class Setting:
         room: the capacity of each.
         workers: number of callers.
         strategy: its name.
+        slots: capacity of the endpoints whose capacity binds, in times of what `room` says.
     """
 
     endpoints: tuple[int, ...]
     room: Room
     workers: int
     strategy: str
+    slots: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +193,25 @@ def _capacity(model: EndpointModel, room: Room) -> int:
     return model.capacity
 
 
+def binds(model: EndpointModel) -> bool:
+    """Return whether its capacity is known to bind: all its slots were in use, or nothing says how many were."""
+    return (model.seen_at_once or model.capacity) >= model.capacity
+
+
 def members_with(
-    scenario: Scenario, endpoints: Sequence[int], room: Room
+    scenario: Scenario, endpoints: Sequence[int], room: Room, slots: float = 1.0
 ) -> tuple[list[EndpointModel], dict[str, Host]]:
-    """Return the endpoints of a scenario at these indices, with twins of those that occur twice, and their hosts."""
+    """Return the endpoints of a scenario at these indices, with twins of those that occur twice, and their hosts.
+
+    `slots`: see `Setting`.
+    """
     models, hosts, seen, taken = list[EndpointModel](), dict(scenario.hosts), set[int](), set[str]()
     for place in endpoints:
         model = scenario.endpoints[place]
-        model = model.model_copy(update={"capacity": _capacity(model, room)})
+        capacity = _capacity(model, room)
+        if slots != 1.0 and binds(model):
+            capacity = max(1, round(slots * capacity))
+        model = model.model_copy(update={"capacity": capacity})
         if place in seen:
             model = twin_of(model, taken, hosts)
         taken.add(model.url)

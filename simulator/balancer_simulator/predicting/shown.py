@@ -58,7 +58,16 @@ def off_words(found: PredictedRun) -> list[str]:
 def prediction_words(found: PredictedRun) -> list[str]:
     """Return how to read the table, then the remarks."""
     several = "from the same resampled fits and requests" if found.today else "from resampled fits"
-    return [f"in brackets: 95% intervals of one run, {several} ({found.draws})", *found.remarks]
+    lines = [f"in brackets: 95% intervals of one run, {several} ({found.draws})"]
+    if found.repeated:
+        figures = ", ".join(
+            f"{figure_of(name).heading} {interval_words(name, each)}" for name, each in found.repeated.items()
+        )
+        lines.append(
+            "outages come by chance, and a next run may have none; with those of the trace, at the same instants: "
+            f"{figures} (--outages recorded)"
+        )
+    return [*lines, *found.remarks]
 
 
 def prediction_table(found: PredictedRun) -> Table:

@@ -2,12 +2,12 @@
 
 All pools are simulated on the same fits and the same arrivals (common random numbers). A pool is a number of endpoints
 of a chain: those of today, the fastest for its cost first, then copies of one of them. More of a chain is never slower,
-so the number is found by bisection.
+so the number is found by bisection. If slots have a cost, so is that with other capacities, where one binds.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from balancer_simulator.predicting.changes import block_of, blocks_of, rate_of_w
 from balancer_simulator.predicting.goodness import refuse_if_off
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.predicted import Predicted
-from balancer_simulator.predicting.settings import STRATEGIES, Setting, TriedSetting, members_with
+from balancer_simulator.predicting.settings import STRATEGIES, Setting, TriedSetting, binds, members_with
 from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.fields import Policy
@@ -39,6 +39,7 @@ _DRAINS: Final = 5.0  # times the arrivals: until a queue is empty
 _BUSY: Final = 0.8  # share of the time: where the search begins
 _IDLE: Final = 4.0  # times the load: with so many endpoints hardly any request waits
 _KNEE_DRAWS: Final = 6
+_SLOTS: Final = (0.5, 1.5, 2.0, 3.0)  # capacities that are tried, in times of today's
 _LOST: Final = 0.001  # share of the requests that may be lost, if it is not more today
 _AS_TODAY: Final = 1.25
 
@@ -53,6 +54,7 @@ class ServerGoal:
         losing: number of endpoints that are gone for the whole run: those that do most.
         certainty: probability that a run meets it.
         costs: of an endpoint and of each copy, by URL; 1 for all others.
+        slot_cost: of each slot beside that; None: capacities stay as they are.
     """
 
     p99_s: float
@@ -60,6 +62,7 @@ class ServerGoal:
     losing: int = 0
     certainty: float = 0.95
     costs: Mapping[str, float] | None = None
+    slot_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,13 @@ def _check(goal: ServerGoal, base: Scenario) -> None:
         raise ConfigError(f"--losing: found {goal.losing}; it must be a whole number, 0 or more")
     if strange := [url for url in goal.costs or () if url not in base.by_url]:
         raise ConfigError(f"--cost: there is no endpoint {strange[0]!r}; there are {', '.join(base.by_url)}")
+    if goal.slot_cost is not None:
+        if not 0 <= goal.slot_cost < math.inf:
+            raise ConfigError(f"--slot-cost: found {goal.slot_cost:g}; it must be 0 or more")
+        if not any(binds(model) for model in base.endpoints):
+            raise ConfigError(
+                "--slot-cost: no endpoint ever had all its slots in use, so no capacity binds; leave it out"
+            )
     if wrong := [cost for cost in (goal.costs or {}).values() if not 0 < cost < math.inf]:
         raise ConfigError(f"--cost: found {wrong[0]:g}; it must be more than 0")
 
@@ -197,6 +207,10 @@ class _Search:
             best = self._cheaper(best, self._fewest(kind, now))
             for other in dict.fromkeys(name for name in strategies if name != now):
                 best = self._cheaper(best, self._fewer(kind, other, best))
+            if self._goal.slot_cost is not None:
+                strategy = best.setting.strategy if best else now
+                for slots in _SLOTS:
+                    best = self._cheaper(best, self._fewest(kind, strategy, slots))
         tried = list(self._known.values())
         failing = [each for each in tried if not self._does(each)]
         cheaper = [each for each in failing if best is None or each.cost < best.cost]
@@ -231,23 +245,23 @@ class _Search:
         places = sorted(range(len(self._rates)), key=self._worth, reverse=True)
         return tuple(sorted(places[:count])) + (kind,) * (count - len(places))
 
-    def _at(self, kind: int, count: int, strategy: str) -> ServerForecast:
-        return self.forecast(Setting(self._chain(kind, count), "as it is", 0, strategy))
+    def _at(self, kind: int, count: int, strategy: str, slots: float = 1.0) -> ServerForecast:
+        return self.forecast(Setting(self._chain(kind, count), "as it is", 0, strategy, slots))
 
-    def _fewest(self, kind: int, strategy: str) -> ServerForecast | None:
+    def _fewest(self, kind: int, strategy: str, slots: float = 1.0) -> ServerForecast | None:
         """Return the shortest part of a chain that does: steps that double from a guess, then bisection."""
         low, high, step = self._goal.losing, _MOST + 1, 1  # `low` does not do; `high` does, or is not tried
         count = self._guess(kind)
         while high - low > 1:
-            if self._does(self._at(kind, count, strategy)):
+            if self._does(self._at(kind, count, strategy, slots)):
                 high, count = count, count - step
-            elif self._is_idle(kind, count):
+            elif self._is_idle(kind, count, slots):
                 return None
             else:
                 low, count = count, count + step
             step *= 2
             count = count if low < count < high else (low + high) // 2
-        return None if high > _MOST else self._at(kind, high, strategy)
+        return None if high > _MOST else self._at(kind, high, strategy, slots)
 
     def _guess(self, kind: int) -> int:
         """Return the length of a chain that is busy for a share of `_BUSY` of the time."""
@@ -270,9 +284,9 @@ class _Search:
             found = self._at(kind, count, strategy)
         return found
 
-    def _is_idle(self, kind: int, count: int) -> bool:
+    def _is_idle(self, kind: int, count: int, slots: float) -> bool:
         """Return whether more endpoints do not help, because these are idle most of the time."""
-        return self._does_work(self._chain(kind, count)) > _IDLE * self._goal.load * self._rate()
+        return min(1.0, slots) * self._does_work(self._chain(kind, count)) > _IDLE * self._goal.load * self._rate()
 
     def _rate(self) -> float:
         workload = self._base.workload
@@ -298,6 +312,7 @@ class _Search:
         records = self._simulators.records(self._orders(setting, self._goal.load, len(self._drawn)))
         whole = _with(self._base, setting, self._base.workload, self._base.horizon_s)
         cost = sum(self._costs[place] for place in setting.endpoints)
+        cost += (self._goal.slot_cost or 0.0) * sum(model.capacity for model in whole.endpoints)
         if not records or any(record.makespan_s is None for record in records):
             return ServerForecast(setting, whole, None, math.inf, 1.0, cost)
         p99s = [record.metrics.get("sojourn_p99_s", math.inf) for record in records]
@@ -321,12 +336,12 @@ class _Search:
         """Return a run on the `number`-th fit. Its arrivals depend on the load, and on nothing else of the pool."""
         base = self._drawn[number]
         workload, lasts_s = _loaded(base.workload, load, [self._seed, number], base.horizon_s)
-        left = Setting(endpoints, setting.room, 0, setting.strategy)
+        left = replace(setting, endpoints=endpoints)
         return Order(_with(base, left, workload, lasts_s * _DRAINS), Policy(strategy=setting.strategy), number)
 
     def _knee(self, present: ServerForecast, best: ServerForecast) -> dict[str, dict[float, Predicted]]:
         """Return the p99 over the load of today's pool, of the answer, and of one endpoint more."""
-        more = Setting((*best.setting.endpoints, self._kinds()[0]), best.setting.room, 0, best.setting.strategy)
+        more = replace(best.setting, endpoints=(*best.setting.endpoints, self._kinds()[0]))
         pools = {"as it is": present.setting, "answer": best.setting, "one more": more}
         loads = [round(part * self._goal.load, 4) for part in KNEE_LOADS]
         count = min(_KNEE_DRAWS, len(self._drawn))
@@ -343,7 +358,7 @@ class _Search:
 
 
 def _with(base: Scenario, setting: Setting, workload: Any, horizon_s: float) -> Scenario:
-    models, hosts = members_with(base, setting.endpoints, setting.room)
+    models, hosts = members_with(base, setting.endpoints, setting.room, setting.slots)
     return base.changed(
         endpoints=models, hosts=hosts, workload=workload, horizon_s=horizon_s,
         policies=[Policy(strategy=setting.strategy)],

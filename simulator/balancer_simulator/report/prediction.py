@@ -37,6 +37,7 @@ def prediction_data(found: PredictedRun) -> dict[str, Any]:
         "changed": {name: asdict(each) for name, each in found.figures.items()} if found.today else None,
         "off": off_words(found),
         "remarks": list(found.remarks),
+        "repeated": {name: asdict(each) for name, each in found.repeated.items()},
     }
 
 

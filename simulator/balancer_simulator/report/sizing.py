@@ -51,7 +51,14 @@ def servers_verdict(found: Sizing) -> str:
 def _words(pool: ServerForecast) -> str:
     slots = ", ".join(f"{model.url} {model.capacity}" for model in pool.scenario.endpoints)
     many = count(len(pool.setting.endpoints), "endpoint")
-    return "; ".join([f"{many}, {pool.setting.strategy}, slots: {slots}", *made_up_lines(pool)])
+    return "; ".join([f"{many}, {pool.setting.strategy}, slots: {slots}", *_beyond(pool), *made_up_lines(pool)])
+
+
+def _beyond(pool: ServerForecast) -> Iterator[str]:
+    """Yield which endpoints get more calls at once than they ever had."""
+    unseen = [each.url for each in pool.scenario.endpoints if each.capacity > (each.seen_at_once or each.capacity)]
+    if unseen and pool.setting.slots > 1:
+        yield f"never had so many calls at once, so the behaviour then is assumed: {', '.join(unseen)}"
 
 
 def sizing_sections(found: Sizing) -> list[Section]:

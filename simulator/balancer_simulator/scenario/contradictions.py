@@ -353,5 +353,4 @@ def _troubles(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
         if isinstance(fault, CrashRepair):
             yield f"{place}.mtbf_s", "crashes", len(model.urls) * scenario.horizon_s / (fault.mtbf_s + fault.mttr_s)
         if isinstance(fault, SlowSpells):
-            cycle_s = fault.between.mean_s + fault.lasts.mean_s
-            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / cycle_s
+            yield f"{place}.between", "spells", len(model.urls) * scenario.horizon_s / fault.cycle_s

@@ -25,11 +25,13 @@ __all__ = [
     "Fault",
     "Host",
     "Positive",
+    "SlowHours",
     "SlowSpells",
     "SlowWithin",
     "TimedFault",
     "Vacation",
     "Warmup",
+    "WorseSpells",
 ]
 
 Instant = Annotated[float, Field(ge=0)]
@@ -69,8 +71,16 @@ class SlowWithin(TimedFault):
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
 
 
+class WorseSpells(CheckedInPython):
+    """A second kind of slow spells: a `share` of all, in which calls take `factor` times as long."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    lasts: Distribution
+    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
 class SlowSpells(CheckedInPython):
-    """Slow again and again: calls that begin in a spell take `factor` times as long.
+    """Slow again and again: calls that begin in a spell take `factor` times as long; some spells are `worse`.
 
     Times between spells and lengths of spells are drawn. A run begins at a random instant of that, in a spell or not.
     """
@@ -79,13 +89,40 @@ class SlowSpells(CheckedInPython):
     between: Distribution
     lasts: Distribution
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
+    worse: WorseSpells | None = None
+
+    @property
+    def cycle_s(self) -> float:
+        """Mean seconds from the begin of a spell to that of the next."""
+        lasts_s = self.lasts.mean_s
+        if self.worse is not None:
+            lasts_s += self.worse.share * (self.worse.lasts.mean_s - lasts_s)
+        return self.between.mean_s + lasts_s
 
     @model_validator(mode="after")
     def _goes_on(self) -> Self:
-        for name, each in (("between", self.between), ("lasts", self.lasts)):
+        lengths = {"between": self.between, "lasts": self.lasts}
+        if self.worse is not None:
+            lengths["worse.lasts"] = self.worse.lasts
+        for name, each in lengths.items():
             if not 0 < each.mean_s < math.inf:
                 raise ValueError(f"{name}: its mean is {each.mean_s:g} s; it must be more than 0")
         return self
+
+
+class SlowHours(CheckedInPython):
+    """Slow at some hours of each day: calls that begin in its n-th equal part take `factors[n]` times as long.
+
+    The first day begins with the run, and lasts `period_s` as all others.
+    """
+
+    kind: Literal["slow_hours"] = "slow_hours"
+    factors: Annotated[list[Annotated[float, Field(ge=1, allow_inf_nan=False)]], Field(min_length=2, max_length=1440)]
+    period_s: Positive = 86_400.0
+
+    def factor(self, now: float) -> float:
+        """Return how many times as long a call takes that begins at `now`."""
+        return self.factors[int(now % self.period_s / self.period_s * len(self.factors))]
 
 
 class FailWithin(TimedFault):
@@ -140,7 +177,8 @@ class Warmup(CheckedInPython):
 
 
 Fault = Annotated[
-    SlowWithin | SlowSpells | FailWithin | FastFail | CrashRepair | Vacation | Warmup, Field(discriminator="kind")
+    SlowWithin | SlowSpells | SlowHours | FailWithin | FastFail | CrashRepair | Vacation | Warmup,
+    Field(discriminator="kind"),
 ]
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from balancer.reporting.progress import ProgressDisplay
 
-__all__ = ["StudyProgress"]
+__all__ = ["StudyProgress", "working"]
 
 
 class StudyProgress:
@@ -48,6 +48,11 @@ class StudyProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._display.__exit__(kind, error, traceback)
+
+
+def working(title: str) -> ProgressDisplay:
+    """Return a display of work that counts nothing: what is done, and for how long. Use it as a `with` block."""
+    return ProgressDisplay(_standard_error(), title=title, transient=True)
 
 
 def _standard_error() -> Console:

@@ -1,8 +1,9 @@
 """Fleet: the servers of a scenario, built from their models, with crashes, repairs and changes on the calendar."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from simpy import Environment
 
 from balancer_simulator.scenario.distributions import Distribution
@@ -98,11 +99,24 @@ class Fleet:
 def spell_effects(model: EndpointModel, number: int, streams: Streams) -> Iterator[SpellEffect]:
     """Yield the slow spells of the endpoint with this number. Their streams are their own, so that others stay."""
     for place, fault in enumerate(each for each in model.faults if isinstance(each, SlowSpells)):
-        phase, *drawn = (streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(3))
-        between_s, lasts_s = (
-            durations(each, rng, 64) for each, rng in zip((fault.between, fault.lasts), drawn, strict=True)
+        phase, between, *drawn = (
+            streams.numbers(Purpose.FAULTS, number, 1_000_000 + place, which) for which in range(5)
         )
-        yield SpellEffect(fault, between_s, lasts_s, phase.random())
+        yield SpellEffect(fault, durations(fault.between, between, 64), _drawn_spells(fault, drawn), phase.random())
+
+
+def _drawn_spells(fault: SlowSpells, rngs: Sequence[np.random.Generator]) -> Iterator[tuple[float, float]]:
+    """Yield the factor and the seconds of each spell."""
+    lasts_s, worse = durations(fault.lasts, rngs[0], 64), fault.worse
+    if worse is None:
+        yield from ((fault.factor, each) for each in lasts_s)
+        return
+    worse_s = durations(worse.lasts, rngs[1], 64)
+    while True:
+        if rngs[2].random() < worse.share:
+            yield worse.factor, next(worse_s)
+        else:
+            yield fault.factor, next(lasts_s)
 
 
 class _Flapping:

@@ -18,6 +18,7 @@ from balancer_simulator.scenario.endpoints import (
     FailWithin,
     FastFail,
     Fault,
+    SlowHours,
     SlowSpells,
     SlowWithin,
     Vacation,
@@ -51,23 +52,27 @@ class SpellEffect:
 
     Args:
         spells: the fault.
-        between_s, lasts_s: drawn seconds between spells, and lengths of spells.
+        between_s: drawn seconds between spells.
+        drawn: factor and seconds of each spell.
         phase: where in the course of spells the run begins, 0 to 1.
     """
 
-    def __init__(self, spells: SlowSpells, between_s: Iterator[float], lasts_s: Iterator[float], phase: float) -> None:
-        self._factor = spells.factor
+    def __init__(
+        self, spells: SlowSpells, between_s: Iterator[float], drawn: Iterator[tuple[float, float]], phase: float
+    ) -> None:
         self._between_s = between_s
-        self._lasts_s = lasts_s
+        self._drawn = drawn
+        self._now = 1.0
         self._slow = False
-        self._until_s = next(between_s) - phase * _CYCLES * (spells.between.mean_s + spells.lasts.mean_s)
+        self._until_s = next(between_s) - phase * _CYCLES * spells.cycle_s
 
     def factor(self, now: float) -> float:
         """Return how many times as long a call takes that begins at `now`, which never decreases."""
         while self._until_s <= now:
             self._slow = not self._slow
-            self._until_s += next(self._lasts_s if self._slow else self._between_s)
-        return self._factor if self._slow else 1.0
+            self._now, lasts_s = next(self._drawn) if self._slow else (1.0, next(self._between_s))
+            self._until_s += lasts_s
+        return self._now
 
 
 class FaultEffects:
@@ -84,6 +89,7 @@ class FaultEffects:
         self._rng = rng
         self._spells = list(spells)
         self._slow: list[SlowWithin] = []
+        self._hours: list[SlowHours] = []
         self._warm: list[Warmup] = []
         self._quick: list[FastFail] = []
         self._fail: list[FailWithin] = []
@@ -97,6 +103,8 @@ class FaultEffects:
         match fault:
             case SlowWithin():
                 self._slow.append(fault)
+            case SlowHours():
+                self._hours.append(fault)
             case Warmup():
                 self._warm.append(fault)
             case FastFail():
@@ -127,6 +135,8 @@ class FaultEffects:
                 factor *= slow.factor
         for spells in self._spells:
             factor *= spells.factor(now)
+        for hours in self._hours:
+            factor *= hours.factor(now)
         for warm in self._warm:
             left = max(0.0, 1 - (now - self.since_s) / warm.window_s)
             factor *= 1 + (warm.factor - 1) * left

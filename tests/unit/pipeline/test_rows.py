@@ -290,5 +290,13 @@ def test_rows_are_counted_where_the_format_tells(tmp_path: Path) -> None:
     rows.save_to_disk(tmp_path / "saved")
     assert count_rows(str(tmp_path / "*.parquet"), "train") == 7
     assert count_rows(str(tmp_path / "saved"), "train") == 5
-    assert count_rows(_file(tmp_path, _row()), "train") is None
+
+
+def test_lines_of_json_are_counted_unless_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = _file(tmp_path, _row("a"), _row("b"))
+    with open(place, "a") as file:
+        file.write("\n \n")
+    assert count_rows(place, "train") == 2
+    monkeypatch.setattr("balancer.pipeline.rows.raw._MOST_COUNTED", 10)
+    assert count_rows(place, "train") is None
     assert number_of_rows(7, RowSettings(ids=["p1", "p2"])) == 2

@@ -19,6 +19,7 @@ from rich.console import Console
 from balancer.errors import ConfigError
 from balancer.hookspecs import ExecutorPlugin
 from balancer.judging.runner import Stopped
+from balancer.pipeline.progress import Progress
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import write_report
 from balancer.pipeline.report.export import minimal
@@ -146,6 +147,17 @@ def test_a_row_goes_on_with_its_columns_and_has_its_new_cases(bench: Bench) -> N
     )
     assert first["minimal"] == [0, 1]
     assert first["new_cases"][0]["origin"] == "rounds: first"
+
+
+def test_rows_that_are_left_out_are_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int | None] = []
+    monkeypatch.setattr(Progress, "expect", lambda progress, problems: told.append(problems))
+    bench.write(row("a"), "no JSON", row("b"), "no JSON")
+    bench.run()
+    assert told == [4, 3, 2]
+    told.clear()
+    bench.run()
+    assert told == [4, 3, 2], "each session counts anew"
 
 
 def test_what_comes_out_is_a_data_set(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

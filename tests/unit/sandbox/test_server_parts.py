@@ -18,8 +18,9 @@ from balancer.errors import ConfigError
 from balancer.observing.page.guard import allowed_hosts
 from balancer.sandbox.languages.layout import check_name, check_together
 from balancer.sandbox.server.app import TOKEN_VARIABLE, AccessMiddleware, token_from
-from balancer.sandbox.server.handler import ByteBudget, json_values_in
+from balancer.sandbox.server.handler import ByteBudget
 from balancer.sandbox.server.load import ServerLoad
+from balancer.values.json_size import json_values_in
 
 TOKEN = "0123456789abcdef"
 

@@ -1,6 +1,7 @@
 """OpenAI's clients over a pool: what they are given, whose key is sent, and that nobody tries nine times."""
 
 import asyncio
+import copy
 from typing import Any
 
 import openai
@@ -142,3 +143,10 @@ def test_a_version_with_another_http_library_is_refused(monkeypatch: pytest.Monk
     pool, _ = pool_of("a")
     with pytest.raises(BalancerError, match=r"^openai \S+ sends its requests by neither httpx2 nor httpx, .* install"):
         balancer.openai(pool)
+
+
+def test_a_deep_copy_of_a_client_is_the_client() -> None:
+    """dspy copies the client that it is given."""
+    for make in (balancer.openai, balancer.aopenai):
+        client = make(balancer.Pool(["http://a/"]))
+        assert copy.deepcopy({"client": client})["client"] is client

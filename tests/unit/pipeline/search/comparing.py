@@ -81,6 +81,9 @@ class Bench:
     aim: AimSettings = field(default_factory=AimSettings)
     found: set[str] = field(default_factory=set)
 
+    def now(self, what: str, most_s: float | None = None) -> None:
+        pass
+
 
 class Ticking:
     """A clock that goes on by itself: so much each time it is looked at."""

@@ -1,0 +1,140 @@
+"""The `balancer proxy` command: one URL in front of the pool of a config, or of one that `balancer serve` serves.
+
+The proxy is imported only when the command runs, because its parser is an optional extra.
+"""
+
+import asyncio
+import resource
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from balancer.commands.options import CaOption, ConfigArgument, PageOption, PoolOption, TokenOption, over_pool, redacted
+from balancer.errors import CommandStopped, ConfigError
+from balancer.hookspecs import Route, hookimpl
+from balancer.plugins.extras import require
+from balancer.plugins.registry import Registry
+
+if TYPE_CHECKING:
+    from balancer.pool.pool import Pool
+    from balancer.settings.config import Config
+
+__all__ = ["balancer_commands"]
+
+_KEPT_FILES: Final = 200  # files for all else than connections
+_FEWEST: Final = 16
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+@hookimpl
+def balancer_commands(app: typer.Typer) -> None:
+    """Add `balancer proxy` to the command line."""
+    app.command("proxy")(proxy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where the proxy and its page listen."""
+
+    host: str
+    port: int
+    shared: bool
+    cert: Path | None
+    key: Path | None
+    page: int | None
+    page_host: str
+
+
+def proxy(
+    context: typer.Context,
+    config: ConfigArgument,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on. 0: a free port.")] = 8080,
+    shared: Annotated[bool, typer.Option("--shared", help="Share the port with other processes of this command.")] = (
+        False
+    ),
+    pool: PoolOption = None,
+    token_file: TokenOption = None,
+    ca: CaOption = None,
+    cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate, for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file with the certificate's key.")] = None,
+    page: PageOption = None,
+    page_host: Annotated[
+        str, typer.Option("--page-host", help="Address of the page. All who reach it see the pool.")
+    ] = "127.0.0.1",
+) -> None:
+    """Pass HTTP requests on to the endpoints of CONFIG, at one URL, for any client."""
+    require("proxy", '"balancer proxy"')
+    from balancer.settings.config import load_config
+
+    if page is not None:
+        require("page", '"balancer proxy --page"')
+    settings = over_pool(load_config(config), pool, token_file, ca)
+    place = _Place(host=host, port=port, shared=shared, cert=cert, key=key, page=page, page_host=page_host)
+    with redacted(settings):
+        _run(settings, context.obj, place)
+
+
+def _run(config: "Config", registry: Registry, place: _Place) -> None:
+    from balancer.commands.serve import loop_factory, raise_limit
+    from balancer.pool.pool import Pool
+    from balancer.reporting.streams import never_waiting
+
+    raise_limit()
+    with never_waiting(), Pool.from_config(config, registry=registry) as pool:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            number = runner.run(_serve(pool, config, registry, place))
+        raise CommandStopped(128 + number)
+
+
+async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Place) -> int:
+    """Serve until a signal comes, and return its number."""
+    from balancer.commands.pings import EndpointPings
+    from balancer.commands.serve import tls_of
+    from balancer.commands.stopping import told_to_stop
+    from balancer.proxy.app import ProxyServer
+    from balancer.reporting.words import count
+
+    tls = tls_of(place.cert, place.key)
+    with ExitStack() as owned:
+        routes: dict[str, Route] = {}
+        for name in config.proxy.routes:
+            made, close = registry.find(name, registry.routes, "route").make(pool, config, registry)
+            owned.callback(close)
+            routes.update(made)
+        try:
+            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections())
+        except ConfigError as error:
+            raise config.located("proxy", error) from None
+        if config.pool.connect is None:  # else the server pings
+            owned.callback(EndpointPings(config, registry, pool).start().stop)
+        stopped = told_to_stop()
+        port = await server.listen(place.host, place.port, tls=tls, shared=place.shared)
+        scheme, host = "http" if tls is None else "https", f"[{place.host}]" if ":" in place.host else place.host
+        slots, endpoints = sum(each.capacity for each in pool.endpoints()), len(pool.endpoints())
+        print(f"proxy of {count(slots, 'slot')} of {count(endpoints, 'endpoint')} at {scheme}://{host}:{port}/")
+        if place.host not in _LOOPBACK and not config.proxy.tenants:
+            print(
+                f"warning: anybody who can reach {place.host} can send requests; give [[proxy.tenants]]",
+                file=sys.stderr,
+            )
+        if place.page is not None:
+            from balancer.observing.page.serving import token_of_environment
+
+            shown = pool.serve_page(place.page, place.page_host, token_of_environment(), redact=config.redact)
+            print(f"page at {shown.url}")
+        sys.stdout.flush()
+        try:
+            return await stopped
+        finally:
+            await server.stop()
+
+
+def _most_connections() -> float:
+    """Return how many clients may be connected: each request needs a second connection, to a server."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return float("inf") if soft == resource.RLIM_INFINITY else max(_FEWEST, (soft - _KEPT_FILES) // 2)

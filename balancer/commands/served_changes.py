@@ -1,0 +1,79 @@
+"""Changes of a served pool from other threads: each is a step of the server, so that all members hear of it."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from balancer.cluster.tcp.clock import clock
+from balancer.cluster.tcp.server import PoolServer
+from balancer.core import Core, Waiter
+from balancer.endpoint import Endpoint
+from balancer.plugins.registry import Registry
+from balancer.pool.pool import Pool
+
+__all__ = ["ServedChanges"]
+
+_PATIENCE_S: Final = 10.0
+
+
+class ServedChanges:
+    """Changes a served pool, from any thread but that of the server. Make it in the server's loop.
+
+    Args:
+        server: of the pool.
+        pool: whose core is served.
+        registry: has the strategies.
+    """
+
+    def __init__(self, server: PoolServer, pool: Pool, registry: Registry) -> None:
+        self._server = server
+        self._pool = pool
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
+
+    def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
+        """Do something to the core, in a step of the server. Raises what `act` raises; TimeoutError."""
+
+        async def step() -> None:
+            coordinator, core = self._server.coordinator, self._pool.engine.core
+            self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock()))
+
+        asyncio.run_coroutine_threadsafe(step(), self._loop).result(_PATIENCE_S)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints that are in service or draining."""
+        return self._pool.endpoints()
+
+    def add(self, endpoint: Endpoint | str) -> None:
+        """Take an endpoint into service. Raises DuplicateEndpoint."""
+        spec = Endpoint.of(endpoint)
+        self.change(lambda core, now: core.add(spec, now))
+
+    def drain(self, url: str) -> None:
+        """Grant no new leases of an endpoint. Raises UnknownEndpoint."""
+        self.change(lambda core, now: core.drain(url, now))
+
+    def remove(self, url: str) -> None:
+        """Grant no new leases of an endpoint, and forget it when its last lease ends. Raises UnknownEndpoint."""
+        self.change(lambda core, now: core.remove(url, now))
+
+    def update(
+        self,
+        url: str,
+        *,
+        capacity: int | None = None,
+        weight: float | None = None,
+        labels: Iterable[str] | None = None,
+        group: int | None = None,
+    ) -> None:
+        """Change the given values of an endpoint. Raises UnknownEndpoint."""
+        given = {"capacity": capacity, "weight": weight, "labels": labels, "group": group}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self.change(lambda core, now: core.update(replace(core.ledger.account(url).endpoint, **changes), now))
+
+    def set_strategy(self, name: str, **options: Any) -> None:
+        """Replace the strategy. Raises ConfigError."""
+        chosen = self._registry.strategy(name, options, self._pool.rng)
+        self.change(lambda core, now: core.set_strategy(chosen, now))

@@ -1,0 +1,66 @@
+"""Start of a discovery: from settings to a follower of a source."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from balancer.discovery.follower import ChangePool, Discovery
+from balancer.discovery.reconcile import LeavingRules
+from balancer.errors import ConfigError
+from balancer.plugins.registry import Registry
+from balancer.settings.pool import DiscoverySettings
+from balancer.source import EndpointTemplate, Source
+
+if TYPE_CHECKING:
+    from balancer.settings.config import Config
+
+__all__ = ["begun", "discoveries_of"]
+
+
+def begun(
+    name: str,
+    settings: DiscoverySettings,
+    registry: Registry,
+    change: ChangePool,
+    clock: Callable[[], float],
+    *,
+    kind: type[Source] | None = None,
+) -> Discovery:
+    """Return a discovery that has not been started. `kind`: the class of its source; None: `settings` names it.
+
+    Raises:
+        ConfigError: no plugin has the source, or an option is wrong.
+        MissingExtra: the source needs an extra.
+    """
+    template = EndpointTemplate(
+        scheme=settings.scheme,
+        path=settings.path,
+        capacity=settings.capacity,
+        weight=settings.weight,
+        labels=frozenset(settings.labels),
+        group=settings.group,
+        quota=settings.quota,
+        headers=settings.secret_headers,
+    )
+    source = registry.source(kind or settings.source, settings.options, template)
+    return Discovery(name, source, LeavingRules(settings.grace_s, settings.leaving_share), change, clock)
+
+
+def discoveries_of(
+    config: "Config", registry: Registry, change: ChangePool, clock: Callable[[], float]
+) -> "Mapping[Discovery, float]":
+    """Return the discoveries of a config, not started, and for each how many seconds to wait for its first answer.
+
+    For whoever serves a pool: `change` does to a core what it is told, and whatever else has to be done then.
+
+    Raises:
+        ConfigError, MissingExtra: as `begun` does.
+    """
+    found = {}
+    for name, settings in config.discovery.items():
+        try:
+            made = begun(name, settings, registry, change, clock)
+        except ConfigError as error:
+            raise config.located(f"discovery.{name}", error) from None
+        made.hide(config.redact)
+        found[made] = settings.wait_s
+    return found

@@ -1,0 +1,1 @@
+"""Built-in sources of endpoints, one a file; each is a plugin."""

@@ -1,0 +1,424 @@
+"""The proxy as a server: it listens, finds out who asks for what, and passes requests on to the pool.
+
+It answers some paths itself: `/balancer/health`, `/balancer/metrics`, and the routes of plugins.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import math
+import ssl
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any, Final
+
+from balancer.core.attempt_plan import AttemptPlans
+from balancer.core.decisions import CallPolicy
+from balancer.errors import BalancerError, ConfigError, TooManyWaiters
+from balancer.hookspecs import HttpCall, Routes
+from balancer.plugins.extras import has
+from balancer.pool.pool import Pool
+from balancer.proxy.client_body import BodyGone, KeptBytes
+from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits, ClientRequest
+from balancer.proxy.exchange import ProxyExchange
+from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, place_of
+from balancer.proxy.own_answers import OwnAnswer, answer_for
+from balancer.proxy.server_side import ServerConnections
+from balancer.proxy.tenants import Tenant, Tenants
+from balancer.settings.proxy import ProxySettings
+from balancer.shells.lease_request import LeaseRequest
+from balancer.transports.request_options import prompt_key, prompt_tokens
+from balancer.values.wording import why_not_listening
+
+__all__ = ["ProxyServer"]
+
+_log = logging.getLogger("balancer.proxy")
+
+_HEALTH: Final = b"/balancer/health"
+_METRICS: Final = b"/balancer/metrics"
+_LONGEST_KEY: Final = 256
+_MOST_DEADLINES: Final = 64
+_ENDPOINTS_S: Final = 1.0
+_ACCEPTED_AT_ONCE: Final = 1024
+
+
+class ProxyServer:
+    """One URL in front of a pool. Use it within one event loop.
+
+    Args:
+        pool: gets the requests. It stays open when the proxy stops.
+        settings: of `[proxy]`; None: the defaults.
+        routes: what the proxy answers itself, by method and path.
+        connections: clients' connections at once, if the settings have no number.
+
+    Raises:
+        ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        settings: ProxySettings | None = None,
+        *,
+        routes: Routes | None = None,
+        connections: float = math.inf,
+    ) -> None:
+        self._pool = pool
+        self._engine = pool.engine
+        self._settings = settings = settings or ProxySettings()
+        self._routes = routes or {}
+        self._tenants = Tenants(settings.tenants)
+        self._kept = KeptBytes(settings.all_kept_bytes, settings.kept_bytes)
+        self._tls: ssl.SSLContext | None = None
+        self._plans: dict[float, AttemptPlans] = {}
+        self._labels: frozenset[str] = frozenset()
+        self._labels_until_s = -math.inf
+        self._prompt_key, self._prompt_tokens = prompt_key(), prompt_tokens()
+        self._answers: dict[int, int] = {}  # how many, by status
+        self._lately = 0
+        self._lately_s = -math.inf
+        self._server: asyncio.Server | None = None
+        self._most = settings.connections or connections
+        self._clients: ClientConnections | None = None
+        self._servers: ServerConnections | None = None
+        self._scrape: Callable[[], tuple[bytes, str]] | None = None
+        if not self._routes:
+            for endpoint in pool.endpoints():
+                place_of(endpoint.url)
+        if settings.ca is not None:
+            self._tls = _context(settings.ca)
+
+    # -- the server --------------------------------------------------------------------------------
+
+    async def listen(
+        self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None, shared: bool = False
+    ) -> int:
+        """Begin to listen, and return the port.
+
+        Args:
+            host, port: where; port 0: a free one.
+            tls: the context of the proxy's certificate; None: no TLS.
+            shared: other processes may listen at the same port, and share its connections.
+
+        Raises:
+            ConfigError: it cannot listen there.
+        """
+        loop, settings = asyncio.get_running_loop(), self._settings
+        limits = ClientLimits(
+            connections=self._most,
+            head_bytes=settings.head_bytes,
+            body_bytes=settings.body_bytes,
+            head_s=settings.head_s,
+            body_s=settings.body_s,
+            unread_s=settings.unread_s,
+            keep_alive_s=settings.keep_alive_s,
+        )
+        self._clients = clients = ClientConnections(loop, limits, self._kept, self._handle)
+        self._servers = ServerConnections(
+            loop,
+            self._context_for_servers,
+            connect_s=settings.connect_s,
+            silent_s=settings.silent_s,
+            keep_s=settings.keep_alive_s,
+            head_bytes=settings.head_bytes,
+        )
+        if tls is not None:
+            tls.set_alpn_protocols(["http/1.1"])
+        try:
+            self._server = await loop.create_server(
+                lambda: ClientConnection(clients),
+                host,
+                port,
+                ssl=tls,
+                backlog=_ACCEPTED_AT_ONCE,
+                reuse_port=shared or None,
+                ssl_handshake_timeout=None if tls is None else settings.head_s,
+            )
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Take no new requests, wait for those under way, and close all connections."""
+        if self._server is not None:
+            self._server.close()
+        if self._clients is not None:
+            await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
+        if self._servers is not None:
+            self._servers.close()
+
+    @property
+    def connections(self) -> int:
+        """How many connections of clients are open."""
+        return 0 if self._clients is None else len(self._clients)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of requests' bodies are kept."""
+        return self._kept.kept
+
+    def _context_for_servers(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+    # -- a request ---------------------------------------------------------------------------------
+
+    async def _handle(self, request: ClientRequest) -> None:
+        try:
+            await self._answer(request)
+        except BodyGone:
+            if request.bad is None or request.begun:
+                raise
+            self._refuse(request, _bad(request.bad))
+        finally:
+            if request.begun:
+                self._lately += 1
+                self._answers[request.status] = self._answers.get(request.status, 0) + 1
+
+    async def _answer(self, request: ClientRequest) -> None:
+        head = request.head
+        if head is None or request.bad is not None:
+            assert request.bad is not None, "what has no head could not be read"
+            self._refuse(request, _bad(request.bad))
+            return
+        if head.path == _HEALTH:
+            self._tell_health(request)
+            return
+        tenant = self._tenants.of(head)
+        if tenant is None:
+            why = "this proxy needs a token; send the header Authorization with Bearer and the token"
+            self._refuse(request, OwnAnswer(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),)))
+        elif tenant.full:
+            why = f"{tenant.name} has as many requests under way as it may"
+            self._refuse(request, OwnAnswer(429, why, "tenant_full", self._wait_s(tenant.busy)))
+        else:
+            request.holder = tenant.name
+            tenant.busy += 1
+            try:
+                await request.read_body()
+                await self._share_out(request, head, tenant)
+            finally:
+                tenant.busy -= 1
+
+    async def _share_out(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> None:
+        """Answer by a route, or pass on to the pool."""
+        path = head.path
+        if path == _METRICS:
+            await self._tell_metrics(request)
+            return
+        if self._routes:
+            route = self._routes.get(f"{head.method.decode()} {path.decode()}")
+            if route is not None:
+                await self._run_route(route, request, head)
+                return
+        assert self._servers is not None
+        try:
+            plans, asked = self._plans_for(head), self._asked(request, head, tenant)
+        except BadRequest as bad:
+            self._refuse(request, _bad(bad))
+            return
+        forwarded = ForwardedRequest(
+            head,
+            request.peer,
+            secure=request.secure,
+            extend=self._settings.forwarded == "extend",
+            without=self._tenants.headers,
+        )
+        exchange = ProxyExchange(
+            self._engine,
+            plans,
+            asked,
+            request=request,
+            forwarded=forwarded,
+            servers=self._servers,
+            resend=self._settings.resend,
+        )
+        try:
+            await exchange.pass_on()
+        except BodyGone:
+            raise
+        except Exception as error:
+            if request.begun:
+                raise
+            self._refuse_after(request, error)
+
+    async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
+        body = request.body.content
+        if body is None:
+            self._refuse(request, OwnAnswer(413, "the body is too large for this path", "too_large"))
+            return
+        path, _, query = head.target.decode("ascii").partition("?")
+        headers: dict[str, str] = {}
+        for name, value in head.headers:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        try:
+            answer = await route(HttpCall(head.method.decode(), path, query, headers, body, request.holder))
+        except BalancerError as error:
+            self._refuse_after(request, error)
+            return
+        told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+        request.answer(answer.status, answer.body, told)
+
+    # -- what a request asks for -------------------------------------------------------------------
+
+    def _plans_for(self, head: RequestHead) -> AttemptPlans:
+        """Return what makes the plan of a request. Its own deadline counts if it is the earlier one."""
+        deadline_s = math.inf if self._settings.deadline_s is None else self._settings.deadline_s
+        said = head.named.get(b"balancer-deadline")
+        if said is not None:
+            try:
+                asked_s = float(said)
+            except ValueError:
+                asked_s = math.nan
+            if not asked_s > 0:
+                raise BadRequest("the header Balancer-Deadline takes a number of seconds > 0")
+            deadline_s = min(deadline_s, asked_s)
+        plans = self._plans.get(deadline_s)
+        if plans is None:
+            engine = self._engine
+            policy = CallPolicy(
+                attempts=self._settings.attempts,
+                retries=engine.retries,
+                wait_s=engine.acquire_timeout_s,
+                deadline_s=deadline_s,
+            )
+            plans = AttemptPlans(policy, budget=engine.budget, rng=engine.jitter)
+            if len(self._plans) < _MOST_DEADLINES:
+                self._plans[deadline_s] = plans
+        return plans
+
+    def _asked(self, request: ClientRequest, head: RequestHead, tenant: Tenant) -> LeaseRequest:
+        """Return what a request asks the pool for."""
+        key = head.named.get(b"balancer-key")
+        said = None if key is None else key.decode("latin-1")
+        if said is not None and len(said) > _LONGEST_KEY:
+            said = hashlib.blake2b(said.encode()).hexdigest()
+        labels, tokens = tenant.labels, None
+        by_prompt = said is None and self._settings.prompt_key
+        known = self._known_labels() if self._settings.models else frozenset()
+        if (known or by_prompt or self._engine.has_quotas) and _is_json(head):
+            content = request.body.content
+            if content:
+                body = SimpleNamespace(content=content)
+                said = self._prompt_key(body) if by_prompt else said
+                tokens = self._prompt_tokens(body) if self._engine.has_quotas else None
+                model = _model_of(content) if known else None
+                labels = labels | {model} if model in known else labels
+        priority = 0 if tenant.settings is None else tenant.settings.priority
+        if not (labels or said or tokens or tenant.name or priority):
+            return _ANY
+        return LeaseRequest(labels=labels, key=said, tokens=tokens, holder=tenant.name, priority=priority)
+
+    def _known_labels(self) -> frozenset[str]:
+        """Return the labels of all endpoints, read at most once a second."""
+        now = self._engine.clock()
+        if now >= self._labels_until_s:
+            self._labels_until_s = now + _ENDPOINTS_S
+            self._labels = frozenset().union(*(each.labels for each in self._pool.endpoints()))
+        return self._labels
+
+    # -- answers of its own ------------------------------------------------------------------------
+
+    def _refuse_after(self, request: ClientRequest, error: Exception) -> None:
+        if not isinstance(error, BalancerError | TimeoutError):
+            _log.warning("a request was not answered: %s", type(error).__name__, exc_info=error)
+        waiting = error.waiting if isinstance(error, TooManyWaiters) else 1
+        self._refuse(request, answer_for(error, self._wait_s(waiting)))
+
+    def _refuse(self, request: ClientRequest, refusal: OwnAnswer) -> None:
+        if request.bad is not None:
+            request.keeps = False
+        request.answer(refusal.status, refusal.content(), refusal.all_headers())
+
+    def _wait_s(self, ahead: int) -> float:
+        """Return in how many seconds so many requests will be answered, by the rate of late."""
+        now = self._engine.clock()
+        passed_s = now - self._lately_s
+        rate = self._lately / passed_s if passed_s > 0 else 0.0
+        if passed_s > 10:
+            self._lately, self._lately_s = 0, now
+        return ahead / rate if rate > 0 else 1.0
+
+    def _tell_health(self, request: ClientRequest) -> None:
+        names = {row.name for row in self._pool.stats().endpoints if row.state == "active"}
+        fit = len(names - self._pool.out_of_service())
+        stopping = self._clients is not None and self._clients.stopping
+        content = json.dumps({"endpoints": len(names), "in_service": fit, "stopping": stopping}).encode() + b"\n"
+        request.answer(200 if fit and not stopping else 503, content, _JSON)
+
+    async def _tell_metrics(self, request: ClientRequest) -> None:
+        if not has("prometheus"):
+            self._refuse(request, OwnAnswer(501, "this proxy has no extra 'prometheus'; install it there", "no_extra"))
+            return
+        if self._scrape is None:
+            self._scrape = scrape_of(self._pool, self)
+        body, kind = await asyncio.to_thread(self._scrape)
+        request.answer(200, body, [(b"Content-Type", kind.encode())])
+
+    @property
+    def answers(self) -> Mapping[int, int]:
+        """How many requests were answered, by status."""
+        return dict(self._answers)
+
+
+_ANY: Final = LeaseRequest()
+_JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
+
+
+def _bad(bad: BadRequest) -> OwnAnswer:
+    kind = HTTPStatus(bad.status).phrase.lower().replace(" ", "_")
+    headers = ((b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),) if bad.status == 405 else ()
+    return OwnAnswer(bad.status, bad.why, kind, headers=headers)
+
+
+def _is_json(head: RequestHead) -> bool:
+    kind = head.named.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return head.method == b"POST" and (kind == b"application/json" or kind.endswith(b"+json"))
+
+
+def _model_of(content: bytes) -> str | None:
+    """Return the `model` of a request in OpenAI's form; None: it names none."""
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    model = said.get("model") if isinstance(said, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _context(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        why = "holds no certificate"
+    except OSError as error:
+        why = str(error.strerror)
+    raise ConfigError(f"ca: {ca}: {why}; give a PEM file with the certificate that signed the servers'")
+
+
+def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]:
+    """Return what makes the metrics of a pool and of its proxy, for Prometheus."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+    from prometheus_client.registry import Collector as AnyCollector
+
+    from balancer.observing.prometheus import Collector
+
+    class _ProxyCollector(AnyCollector):
+        def collect(self) -> Any:
+            answers = CounterMetricFamily("balancer_proxy_answers", "Answers to clients.", labels=["status"])
+            for status, count in sorted(proxy.answers.items()):
+                answers.add_metric([str(status)], count)
+            yield answers
+            yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
+
+    registry = CollectorRegistry()
+    registry.register(Collector(pool))
+    registry.register(_ProxyCollector())
+    return lambda: (generate_latest(registry), CONTENT_TYPE_LATEST)

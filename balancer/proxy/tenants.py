@@ -1,0 +1,100 @@
+"""Tenants: who sends a request, by a token, and how many requests each may have under way.
+
+A token is looked up by its digest with a key that only this process knows. So the time that this takes depends on
+nothing that somebody outside could use to guess a token.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from balancer.errors import ConfigError
+from balancer.proxy.heads import RequestHead
+from balancer.settings.proxy import TenantSettings
+
+__all__ = ["TOKEN_HEADERS", "Tenant", "Tenants"]
+
+TOKEN_HEADERS = (b"authorization", b"x-api-key", b"api-key")
+"""Where a token may be: as OpenAI's, Anthropic's and Azure's clients send it."""
+
+_SHORTEST = 16  # characters: a shorter token could be guessed
+
+
+@dataclass(slots=True, eq=False)
+class Tenant:
+    """Somebody who may send requests.
+
+    Attributes:
+        settings: of the config.
+        busy: how many requests are under way or wait.
+    """
+
+    settings: TenantSettings | None = None
+    busy: int = 0
+    labels: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def name(self) -> str:
+        """Its name; "" for everybody."""
+        return "" if self.settings is None else self.settings.name
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many requests under way as it may."""
+        most = None if self.settings is None else self.settings.most
+        return most is not None and self.busy >= most
+
+
+class Tenants:
+    """All tenants.
+
+    Args:
+        known: of the config; none: everybody may send requests, as one tenant.
+
+    Raises:
+        ConfigError: a token could be guessed, or cannot be sent.
+    """
+
+    def __init__(self, known: Sequence[TenantSettings]) -> None:
+        for number, each in enumerate(known):
+            _check(number, each.token.get_secret_value())
+        self._key = secrets.token_bytes(32)
+        self._by_digest = {
+            self._digest(each.token.get_secret_value().encode()): Tenant(each, labels=frozenset(each.labels))
+            for each in known
+        }
+        self._everybody = None if known else Tenant()
+
+    @property
+    def headers(self) -> frozenset[bytes]:
+        """The headers that are not passed on, because they may have a token of the proxy."""
+        return frozenset() if self._everybody is not None else frozenset(TOKEN_HEADERS)
+
+    def of(self, head: RequestHead) -> Tenant | None:
+        """Return who sends a request; None: nobody who may."""
+        if self._everybody is not None:
+            return self._everybody
+        for name in TOKEN_HEADERS:
+            said = head.named.get(name)
+            if said is None:
+                continue
+            if name == b"authorization":
+                scheme, _, said = said.partition(b" ")
+                if scheme.lower() != b"bearer":
+                    continue
+            found = self._by_digest.get(self._digest(said.strip()))
+            if found is not None:
+                return found
+        return None
+
+    def _digest(self, token: bytes) -> bytes:
+        return hashlib.blake2b(token, key=self._key, digest_size=32).digest()
+
+
+def _check(number: int, token: str) -> None:
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"tenants[{number}].token: it has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
+            "characters without spaces, as `openssl rand -hex 16` makes them"
+        )

@@ -1,0 +1,94 @@
+"""`[proxy]` of a config: how `balancer proxy` passes requests on, and who may send some."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from balancer.settings.tables import Settings
+
+__all__ = ["ProxySettings", "TenantSettings"]
+
+_Bytes = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class TenantSettings(Settings):
+    """`[[proxy.tenants]]`: somebody who may send requests.
+
+    Attributes:
+        name: shown as the holder of the leases.
+        token: what the tenant's clients send, as `Authorization: Bearer TOKEN` or as `X-Api-Key`; at least 16
+            characters, e.g. "${TEAM_TOKEN}".
+        priority: of the tenant's requests; each level is worth 10 s of waiting.
+        labels: the tenant's requests go only to endpoints that have all of these.
+        most: how many requests of the tenant may be under way or wait at once; absent: any number.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    token: SecretStr
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    labels: list[str] = Field(default_factory=list)
+    most: Annotated[int, Field(ge=1)] | None = None
+
+
+class ProxySettings(Settings):
+    """`[proxy]`: how `balancer proxy` passes requests on. Sizes are in bytes.
+
+    Attributes:
+        attempts: how often a request is sent at most, the first time included.
+        deadline_s: seconds for all waits and attempts up to the first byte of an answer; absent: no limit. A request
+            may ask for less by its header `Balancer-Deadline`.
+        resend: which failed requests are tried elsewhere: "always", "incomplete" (those that no server can have read
+            whole) or "unsent". Requests of an idempotent method or with an `Idempotency-Key` always are.
+        connect_s: seconds until a server must have accepted a connection.
+        silent_s: the longest time in which a server may send nothing of an answer.
+        models: a request in OpenAI's form goes to endpoints with its `model` as a label, if there are any.
+        prompt_key: requests in OpenAI's form whose prompts begin alike have one key for affinity. A header
+            `Balancer-Key` counts first.
+        forwarded: what happens to `X-Forwarded-For`, `-Proto` and `-Host` of a client: "replace" them by what the proxy
+            sees, or "extend" them, behind another proxy that can be trusted.
+        kept_bytes: a body up to this size is kept, so that the request can be sent again. A larger one is sent once.
+        all_kept_bytes: limit of all bodies that are kept. Beyond it, bodies are kept up to 64 KiB only.
+        body_bytes: the largest body of a request.
+        head_bytes: the largest head of a request, and of an answer.
+        head_s: seconds for the head of a request.
+        body_s: seconds for the body of a request, and one more for each KiB of it.
+        unread_s: the longest time in which a client may read none of its answer.
+        keep_alive_s: seconds after which an idle connection is closed.
+        connections: clients' connections at once; absent: as many as the limit of open files allows.
+        grace_s: seconds for the requests under way when the proxy is stopped.
+        ca: a PEM file with the certificates that servers of https:// are checked against; absent: those of the system.
+        routes: names of plugins' routes that the proxy answers itself.
+        tenants: who may send requests; absent: everybody who can connect.
+    """
+
+    attempts: Annotated[int, Field(ge=1)] = 3
+    deadline_s: _Seconds | None = None
+    resend: Literal["always", "incomplete", "unsent"] = "always"
+    connect_s: _Seconds = 5.0
+    silent_s: _Seconds = 600.0
+    models: bool = True
+    prompt_key: bool = False
+    forwarded: Literal["replace", "extend"] = "replace"
+    kept_bytes: _Bytes = 2**20
+    all_kept_bytes: _Bytes = 2**28
+    body_bytes: _Bytes = 2**30
+    head_bytes: Annotated[int, Field(ge=1024)] = 2**16
+    head_s: _Seconds = 10.0
+    body_s: _Seconds = 30.0
+    unread_s: _Seconds = 120.0
+    keep_alive_s: _Seconds = 60.0
+    connections: Annotated[int, Field(ge=1)] | None = None
+    grace_s: Annotated[float, Field(ge=0)] = 30.0
+    ca: Annotated[str, Field(min_length=1)] | None = None
+    routes: list[str] = Field(default_factory=list)
+    tenants: list[TenantSettings] = Field(default_factory=list)
+
+    @field_validator("tenants")
+    @classmethod
+    def _differ(cls, tenants: list[TenantSettings]) -> list[TenantSettings]:
+        if len({each.name for each in tenants}) < len(tenants):
+            raise ValueError("the names of tenants must differ")
+        if len({each.token.get_secret_value() for each in tenants}) < len(tenants):
+            raise ValueError("the tokens of tenants must differ")
+        return tenants

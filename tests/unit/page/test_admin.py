@@ -1,0 +1,174 @@
+"""The admin API changes the pool for those who have the token, and writes a line for each change."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from balancer import Endpoint, Pool, QuotaSettings
+from balancer.observing.page.serving import Page
+from tests.unit.page.test_page import TOKEN, ask, state
+
+_WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    quotas = {"q": QuotaSettings(requests_per_min=5)}
+    with Pool([Endpoint("http://a/?key=c4n4ry-1", capacity=2), "http://b/"], quotas=quotas) as made:
+        yield made
+
+
+@pytest.fixture
+def page(pool: Pool) -> Iterator[Page]:
+    with pool.serve_page(token=TOKEN) as made:
+        yield made
+
+
+def admin(page: Page, action: str, body: object, **headers: str) -> tuple[int, str]:
+    """Ask for an action; return the status, and what was done or is wrong."""
+    right = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+    answer, said = ask(page, "POST", f"/admin/{action}", right | headers, json.dumps(body))
+    found: dict[str, str] = json.loads(said)
+    return answer.status, found.get("done") or found["error"]
+
+
+def test_each_action_changes_the_pool_and_has_an_audit_line(
+    pool: Pool, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "balancer.audit")
+    asked: list[tuple[str, dict[str, Any], str]] = [
+        (
+            "add",
+            {"url": "http://c{1..2}/", "capacity": 3, "labels": ["x"], "headers": {"Authorization": "c4n4ry-2"}},
+            "added http://c1/, http://c2/",
+        ),
+        ("update", {"endpoint": "http://b", "capacity": 5, "weight": 2}, "updated http://b/: capacity=5, weight=2.0"),
+        ("drain", {"endpoint": "http://a/"}, "drained http://a/"),
+        ("restore", {"endpoint": "0"}, "restored http://a/"),
+        ("remove", {"endpoint": "http://c2/"}, "removed http://c2/"),
+        ("strategy", {"strategy": "p2c", "options": {}}, "set the strategy p2c"),
+    ]
+    state(page)  # rows have numbers from the first look on
+    for action, body, done in asked:
+        assert admin(page, action, body, **{"X-Balancer-User": "ann"}) == (200, done)
+    assert pool.stats().strategy == "p2c"
+    assert {each.name: (each.capacity, each.state) for each in pool.stats().endpoints} == {
+        "http://a/?key=c4n4ry-1": (2, "active"),
+        "http://b/": (5, "active"),
+        "http://c1/": (3, "active"),
+    }
+    added = pool.endpoints()[-1]
+    assert (dict(added.headers), added.labels) == ({"Authorization": "c4n4ry-2"}, {"x"})
+    lines = [record.getMessage() for record in caplog.records if record.name == "balancer.audit"]
+    assert len(lines) == len(asked)
+    for line, (_, _, done) in zip(lines, asked, strict=True):
+        assert re.fullmatch(f"audit: {_WHEN} 'ann' at 127.0.0.1: {re.escape(done)}", line)
+    assert "c4n4ry" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "why"),
+    [
+        ("add", {"url": "http://b"}, 409, "http://b"),
+        ("add", {"url": "http://{b,c}/"}, 400, "url: "),
+        ("add", {"url": "http://c{1..2}/", "capacity": 0}, 400, "capacity: found 0"),
+        ("add", {"url": "http://d/", "quota": "none"}, 400, "none"),
+        ("add", {"url": "http://u:c4n4ry@d/"}, 400, "url: "),
+        ("add", {"url": "http://d/", "headers": {"a": "c4n4ry\n"}}, 400, "headers"),
+        ("add", {}, 400, "url: is missing"),
+        ("add", [], 400, "the body is no table"),
+        ("drain", {"endpoint": "http://nobody/"}, 404, "there is no such endpoint"),
+        ("drain", {}, 400, "endpoint: is missing"),
+        ("drain", {"endpoint": "http://b/", "for": 3}, 400, "for: unknown key"),
+        ("restore", {"endpoint": "http://b/"}, 409, "http://b/"),
+        ("update", {"endpoint": "http://b/"}, 400, "nothing to change; give capacity, weight, labels or group"),
+        ("update", {"endpoint": "http://b/", "capacity": -1}, 400, "capacity: found -1"),
+        ("strategy", {"strategy": "c2p"}, 400, "unknown strategy 'c2p'"),
+        ("strategy", {"strategy": "p2c", "options": {"name": 1}}, 400, "no such option"),
+        ("strategy", {"strategy": "p2c", "options": {"zzz": 1}}, 400, "unknown key"),
+    ],
+)
+def test_a_mistake_changes_nothing_and_is_a_line_without_secrets(
+    action: str, body: object, status: int, why: str, pool: Pool, page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "balancer.audit")
+    before = pool.stats()
+    found, said = admin(page, action, body)
+    assert (found, why in said) == (status, True), said
+    assert "c4n4ry" not in said
+    assert pool.stats() == before
+    assert not [record for record in caplog.records if record.name == "balancer.audit"]
+
+
+def test_what_was_done_before_a_mistake_is_told(pool: Pool, page: Page) -> None:
+    assert admin(page, "add", {"url": "http://{8..9}/"}) == (200, "added http://8/, http://9/")
+    assert admin(page, "add", {"url": "http://{7..9}/"}) == (409, "only http://7/ could be added")
+
+
+def test_names_that_look_the_same_need_the_id(pool: Pool, page: Page) -> None:
+    pool.add("http://a/?key=c4n4ry-3")
+    rows = state(page)["endpoints"]
+    assert admin(page, "drain", {"endpoint": "http://a/"})[0] == 409
+    assert admin(page, "drain", {"endpoint": rows[2]["id"]}) == (200, "drained http://a/")
+    assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining"]
+
+
+@pytest.mark.parametrize("action", ["add", "drain", "restore", "remove", "update", "strategy"])
+def test_without_the_token_nothing_is_changed(action: str, pool: Pool, page: Page) -> None:
+    body = {"endpoint": "http://b/", "capacity": 7} if action == "update" else {"endpoint": "http://b/"}
+    assert admin(page, action, body, Authorization="Bearer wrong")[0] == 401
+    assert admin(page, action, body, **{"Content-Type": "text/plain"})[0] == 415
+    assert ask(page, "GET", f"/admin/{action}", {"Authorization": f"Bearer {TOKEN}"})[0].status == 405
+    assert admin(page, action, body, Host="evil.test")[0] == 421
+    assert admin(page, action, body, **{"Sec-Fetch-Site": "cross-site"})[0] == 403
+    with pool.serve_page() as other:
+        assert urlsplit(other.url).port != urlsplit(page.url).port
+        assert admin(other, action, body)[0] == 403
+    assert [each.state for each in pool.stats().endpoints] == ["active", "active"]
+
+
+def test_a_button_has_an_audit_line_and_a_name_cannot_break_the_line(
+    page: Page, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "balancer.audit")
+    rows = state(page)["endpoints"]
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {TOKEN}",
+        "X-Balancer-User": "x' at 9.9.9.9\tdone: http://u:p@h/?q=c4n4ry " + "y" * 200,
+    }
+    assert ask(page, "POST", "/drain", headers, json.dumps({"endpoint": rows[1]["id"]}))[0].status == 200
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "balancer.audit"]
+    assert line.endswith(" at 127.0.0.1: drained http://b/")
+    assert len(line) < 200
+    assert "c4n4ry" not in line
+
+
+def test_rows_of_endpoints_that_have_gone_are_forgotten_and_no_number_is_used_twice(pool: Pool, page: Page) -> None:
+    first = {row["id"] for row in state(page)["endpoints"]}
+    for number in range(20):
+        pool.add(f"http://pod-{number}/")
+        (new,) = {row["id"] for row in state(page)["endpoints"]} - first
+        pool.remove(f"http://pod-{number}/")
+        assert new == str(2 + number)
+    assert {row["id"] for row in state(page)["endpoints"]} == first
+
+
+def test_the_page_shows_the_sources(tmp_path: Any) -> None:
+    file = tmp_path / "servers.json"
+    file.write_text('["http://a/"]')
+    with Pool() as pool, pool.serve_page() as page:
+        discovery = pool.discover("file", {"path": str(file), "every_s": 1e6}, name="pods", wait_s=300.0)
+        discovery.failed(ValueError("it is broken"))
+        (row,) = state(page)["sources"]
+        assert row["answered_at_s"] > 0
+        del row["answered_at_s"]
+        assert row == {
+            "id": "0", "name": "pods", "kind": "file", "endpoints": 1, "missing": 0, "held": 0, "failures": 1,
+            "trouble": "it is broken",
+        }  # fmt: skip

@@ -1,0 +1,21 @@
+"""The event loops that these tests run in: asyncio's, and in `make more` uvloop's too."""
+
+import asyncio
+from importlib.util import find_spec
+
+import pytest
+
+from tests.unit.proxy import harness
+
+_NO_UVLOOP = pytest.mark.skipif(find_spec("uvloop") is None, reason="needs uvloop")
+
+
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=[pytest.mark.more, _NO_UVLOOP])], autouse=True)
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the loop of `harness.run`."""
+    if request.param == "uvloop":
+        import uvloop
+
+        monkeypatch.setattr(harness, "new_loop", uvloop.new_event_loop)
+    else:
+        monkeypatch.setattr(harness, "new_loop", asyncio.new_event_loop)

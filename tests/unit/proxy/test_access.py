@@ -1,0 +1,378 @@
+"""Who may send requests, what they ask the pool for, and what a proxy answers itself."""
+
+import asyncio
+import json
+import ssl
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from balancer import ConfigError, Endpoint, Lease, NoEndpoint, Pool
+from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
+from balancer.load import Load
+from balancer.proxy.app import ProxyServer
+from balancer.settings.config import load_config
+from balancer.settings.proxy import ProxySettings
+from balancer.settings.rules import HolderSettings, QuotaSettings
+from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
+
+A, B = "a" * 16, "b" * 20
+TENANTS = {"tenants": [{"name": "ann", "token": A, "most": 2}, {"name": "ben", "token": B, "labels": ["big"]}]}
+
+
+@pytest.mark.parametrize(
+    ("said", "who"),
+    [
+        (f"Authorization: Bearer {A}", "ann"),
+        (f"authorization: bearer {A}", "ann"),
+        (f"X-Api-Key: {B}", "ben"),
+        (f"api-key: {B}", "ben"),
+        (f"Authorization: Basic x\r\nX-Api-Key: {A}", "ann"),
+        ("X-A: b", None),
+        (f"Authorization: {A}", None),
+        (f"Authorization: Bearer {A}x", None),
+        (f"Authorization: Bearer {A[:-1]}", None),
+        ("Authorization: Bearer ", None),
+        (f"Authorization: Basic {A}", None),
+    ],
+)
+def test_a_tenant_is_known_by_its_token(said: str, who: str | None) -> None:
+    async def test() -> None:
+        held: list[str] = []
+
+        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            held.extend(row.holder for row in at.pool.leases())
+            writer.write(OK)
+
+        server = Server(behave)
+        async with setting(server, proxied=TENANTS, labels=[frozenset({"big"})]) as at:
+            answer = await at.get("/", f"{said}\r\n")
+            if who is None:
+                assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+                assert (server.asked, held) == ([], [])
+            else:
+                assert (answer.status, held) == (200, [who])
+                assert not [name for name in ("Authorization", "X-Api-Key", "Api-Key") if name in server.asked[0]]
+            assert (await at.get("/balancer/health")).status == 200  # it says nothing that is secret
+
+    run(test())
+
+
+def test_a_tenant_has_as_many_requests_as_it_may() -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+
+        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await gate.wait()
+            writer.write(OK)
+
+        async with setting(Server(behave), proxied=TENANTS, labels=[frozenset({"big"})]) as at:
+            ann, ben = f"X-Api-Key: {A}\r\n", f"X-Api-Key: {B}\r\n"
+            asking = [asyncio.create_task(at.get("/", ann)) for _ in range(2)]
+            await until(lambda: at.out() == 2)
+            answer = await at.get("/", ann)
+            assert (answer.status, "retry-after" in answer.headers) == (429, True)
+            asking.append(asyncio.create_task(at.get("/", ben)))
+            await until(lambda: at.out() == 3)
+            gate.set()
+            assert [each.status for each in await asyncio.gather(*asking)] == [200] * 3
+            assert (await at.get("/", ann)).status == 200
+
+    run(test())
+
+
+def test_a_tenant_is_a_holder_with_its_own_queue() -> None:
+    async def test() -> None:
+        gate = asyncio.Event()
+
+        async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await gate.wait()
+            writer.write(OK)
+
+        holders = {"ann": HolderSettings(max_waiters=0)}
+        shared: dict[str, Any] = {"fairness": "holder", "holders": holders, "capacity": 1}
+        async with setting(Server(behave), proxied=TENANTS, labels=[frozenset({"big"})], **shared) as at:
+            ann, ben = f"X-Api-Key: {A}\r\n", f"X-Api-Key: {B}\r\n"
+            asking = [asyncio.create_task(at.get("/", ann))]
+            await until(lambda: at.out() == 1)
+            asking.append(asyncio.create_task(at.get("/", ben)))
+            await until(lambda: at.pool.stats().waiting == 1)
+            answer = await at.get("/", ann)
+            assert (answer.status, b"the queue of ann is full" in answer.body) == (429, True)
+            gate.set()
+            assert [each.status for each in await asyncio.gather(*asking)] == [200] * 2
+
+    run(test())
+
+
+def test_a_tenants_labels_bind_its_requests() -> None:
+    async def test() -> None:
+        small, big = Server(answering(OK)), Server(answering(OK))
+        labels = [frozenset[str](), frozenset({"big"})]
+        async with setting(small, big, proxied=TENANTS, labels=labels) as at:
+            for _ in range(4):
+                await at.get("/", f"X-Api-Key: {B}\r\n")
+        assert (len(small.asked), len(big.asked)) == (0, 4)
+
+    run(test())
+
+
+@pytest.mark.parametrize("token", ["short", "with a space in it.", "é" * 20])
+def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(token: str) -> None:
+    settings = ProxySettings.model_validate({"tenants": [{"name": "a", "token": token}]})
+    with pytest.raises(ConfigError, match=r"tenants\[0\].token: it has \d+ characters") as caught:
+        ProxyServer(Pool(["http://a/"]), settings)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["name", "token"])
+def test_tenants_differ(key: str) -> None:
+    tenants = [{"name": "a", "token": A}, {"name": "b", "token": B}]
+    tenants[1][key] = tenants[0][key]
+    with pytest.raises(ValueError, match=f"the {key}s of tenants must differ"):
+        ProxySettings.model_validate({"tenants": tenants})
+
+
+def test_tokens_come_from_the_environment_and_are_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[[proxy.tenants]]\nname = "a"\ntoken = "${T}"\n')
+    config = load_config(file, environ={"T": A})
+    assert A not in repr(config.proxy)
+    assert config.redact(f"it is {A}") == "it is ${T}"
+
+
+def test_an_endpoint_that_is_no_server_of_http_is_refused() -> None:
+    with pytest.raises(ConfigError, match="local://1"):
+        ProxyServer(Pool(["local://1"]))
+
+
+# -- what a request asks for ---------------------------------------------------------------------------
+
+
+def _chat(**said: Any) -> tuple[bytes, str, str]:
+    return json.dumps(said).encode(), "/v1/chat/completions", "Content-Type: application/json\r\n"
+
+
+def test_a_model_is_a_label() -> None:
+    async def test() -> None:
+        servers = Server(answering(OK)), Server(answering(OK))
+        async with setting(*servers, labels=[frozenset({"llama"}), frozenset({"qwen"})]) as at:
+            for _ in range(3):
+                assert (await at.post(*_chat(model="qwen"))).status == 200
+            assert [len(server.asked) for server in servers] == [0, 3]
+            for model in ("unknown", 7, None):  # the servers know better
+                assert (await at.post(*_chat(model=model))).status == 200
+            assert (await at.post(b"[1", *_chat()[1:])).status == 200
+            at.pool.drain(at.pool.endpoints()[1].name)
+            answer = await at.post(*_chat(model="qwen"))
+            assert (answer.status, b"qwen" in answer.body) == (503, True)
+
+    run(test())
+
+
+def test_models_may_be_ignored() -> None:
+    async def test() -> None:
+        servers = Server(answering(OK)), Server(answering(OK))
+        labels = [frozenset({"llama"}), frozenset({"qwen"})]
+        async with setting(*servers, labels=labels, proxied={"models": False}) as at:
+            for _ in range(4):
+                await at.post(*_chat(model="qwen"))
+            assert [len(server.asked) for server in servers] == [2, 2]
+
+    run(test())
+
+
+@pytest.mark.parametrize("by_prompt", [False, True])
+def test_requests_with_one_key_go_to_one_server(by_prompt: bool) -> None:
+    async def test() -> None:
+        servers = [Server(answering(OK)) for _ in range(3)]
+        async with setting(*servers, strategy="rendezvous", proxied={"prompt_key": by_prompt}) as at:
+            for number in range(12):
+                body, path, kind = _chat(messages=[{"role": "user", "content": f"prompt {number % 2}"}])
+                head = kind if by_prompt else f"{kind}Balancer-Key: {number % 2}\r\n"
+                assert (await at.post(body, path, head)).status == 200
+            assert sum(len(server.asked) > 0 for server in servers) <= 2
+
+    run(test())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_used_tokens_are_those_of_the_answer(stream: bool) -> None:
+    usage = b'{"usage": {"total_tokens": 700}}'
+    body = b"data: " + usage + b"\n\ndata: [DONE]\n\n" if stream else usage
+    kind = b"text/event-stream" if stream else b"application/json"
+    sent = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def test() -> None:
+        quotas = {"q": QuotaSettings(tokens_per_min=1000)}
+        async with setting(Server(answering(sent)), quota="q", quotas=quotas) as at:
+            assert (await at.post(*_chat(messages=[{"content": "Hello"}], max_tokens=10))).body == body
+            (quota,) = at.pool.stats().quotas
+            assert quota.tokens == 700
+            answer = await at.post(*_chat(messages=[{"content": "Hello"}], max_tokens=2000))
+            assert answer.status == 413
+
+    run(test())
+
+
+def test_reports_of_load_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Load] = []
+    monkeypatch.setattr(Lease, "told", lambda _, load: heard.append(load))
+
+    async def test() -> None:
+        report = b"endpoint-load-metrics: TEXT cpu_utilization=0.25\r\n"
+        server = Server(answering(b"HTTP/1.1 200 OK\r\n" + report + b"Content-Length: 0\r\n\r\n"))
+        async with setting(server) as at:
+            await at.get()
+            assert [load.used for load in heard] == [0.25]
+
+    run(test())
+
+
+# -- answers of its own --------------------------------------------------------------------------------
+
+
+def test_health_and_metrics() -> None:
+    async def test() -> None:
+        async with setting(Server(answering(OK)), path="/v1") as at:
+            answer = await at.get("/balancer/health")
+            assert json.loads(answer.body) == {"endpoints": 1, "in_service": 1, "stopping": False}
+            await at.get()
+            await at.get("/../x")
+            told = (await at.get("/balancer/metrics")).body.decode()
+            assert 'balancer_proxy_answers_total{status="200"} 2.0' in told
+            assert 'balancer_proxy_answers_total{status="400"} 1.0' in told
+            assert "balancer_leases_total{" in told
+            at.pool.drain(at.pool.endpoints()[0].name)
+            assert (await at.get("/balancer/health")).status == 503
+
+    run(test())
+
+
+def test_a_route_answers_in_place_of_the_pool() -> None:
+    calls: list[HttpCall] = []
+
+    async def route(call: HttpCall) -> HttpAnswer:
+        calls.append(call)
+        return HttpAnswer(201, call.body.upper(), {"X-A": "b"})
+
+    async def test() -> None:
+        server = Server(answering(OK))
+        async with setting(server, routes={"POST /run_code": route}, proxied=TENANTS) as at:
+            answer = await at.post(b"hello", "/run_code?x=1", f"X-Api-Key: {A}\r\nX-B: 1\r\nX-B: 2\r\n")
+            assert (answer.status, answer.body, answer.headers["x-a"]) == (201, b"HELLO", "b")
+            assert (calls[0].method, calls[0].path, calls[0].query, calls[0].holder) == (
+                "POST",
+                "/run_code",
+                "x=1",
+                "ann",
+            )
+            assert (calls[0].headers["x-b"], calls[0].body) == ("1, 2", b"hello")
+            assert (await at.get("/run_code", f"X-Api-Key: {A}\r\n")).body == b"ok"  # another method: the pool's
+            assert (await at.post(b"x", "/run_code")).status == 401
+
+    run(test())
+
+
+def test_a_route_that_fails_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def none(_: HttpCall) -> HttpAnswer:
+        raise NoEndpoint(frozenset(), frozenset(), 0)
+
+    async def wrong(_: HttpCall) -> HttpAnswer:
+        raise ZeroDivisionError
+
+    async def test() -> None:
+        async with setting(Server(answering(OK)), routes={"GET /none": none, "GET /wrong": wrong}) as at:
+            answer = await at.get("/none")
+            assert (answer.status, "retry-after" in answer.headers) == (503, True)
+            assert (await at.get("/wrong")).status == 500
+            assert "ZeroDivisionError" in caplog.text
+            body = bytes(2_000_000)
+            assert (await at.post(body, "/none")).status == 200
+
+    run(test())
+
+
+def test_a_route_is_cancelled_with_its_client() -> None:
+    async def test() -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        async def waits(_: HttpCall) -> HttpAnswer:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            raise AssertionError
+
+        async with setting(Server(answering(OK)), routes={"GET /": waits}) as at:
+            client = await at.client()
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await begun.wait()
+            client.close()
+            await ended.wait()
+
+    run(test())
+
+
+class _Plugin:
+    @hookimpl
+    def balancer_routes(self) -> Sequence[RoutePlugin]:
+        def make(pool: Pool, config: object, registry: object) -> tuple[Routes, Any]:
+            return {}, lambda: None
+
+        return [RoutePlugin("mine", make, "")]
+
+
+def test_a_plugin_offers_routes() -> None:
+    from balancer.plugins.loading import HookKind, load_plugins, names_of_routes
+
+    loaded = load_plugins([("p", _Plugin)], [HookKind("balancer_routes", names_of_routes)])
+    assert not loaded.broken
+    assert list(loaded.offered["balancer_routes"]) == ["mine"]
+    with pytest.raises(TypeError, match="must be a RoutePlugin"):
+        names_of_routes("mine")
+
+
+# -- TLS -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs("openssl")
+def test_tls_on_both_sides(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=a "
+            f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+        ).split(),
+        check=True,
+        capture_output=True,
+    )
+    own, theirs = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(2))
+    for context in (own, theirs):
+        context.load_cert_chain(cert, key)
+
+    async def test() -> None:
+        server = Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)))
+        made = setting(server, scheme="https", tls=own, server_tls=theirs, proxied={"ca": str(cert)})
+        async with made as at:
+            client = await at.client(ssl=ssl.create_default_context(cafile=str(cert)))
+            for _ in range(2):
+                assert len((await client.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).body) == 300_000
+            assert (server.asked[0]["X-Forwarded-Proto"], server.connections) == ("https", 1)
+            plain = Client(*await asyncio.open_connection("127.0.0.1", at.port))
+            await plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert await plain.is_closed()
+            plain.close()
+        async with setting(server, scheme="https", server_tls=theirs) as at:  # nobody vouches for the certificate
+            assert (await at.get()).status == 502
+
+    run(test())
+
+
+def test_a_ca_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"ca: /none: No such file"):
+        ProxyServer(Pool([Endpoint("https://a/")]), ProxySettings(ca="/none"))

@@ -1,0 +1,106 @@
+"""The command: what it says of mistakes, and two of its processes that share one port and one pool."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.serving import Command
+from tests.patience import PATIENCE_S
+from tests.unit.command import Balancer
+from tests.unit.command import balancer as balancer
+from tests.unit.command import registry as registry
+from tests.unit.proxy.harness import Client, Server, answering, run, until
+
+_GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('[[endpoints]]\nurl = "local://1"', "proxy: endpoint url is 'local://1'"),
+        (
+            '[[endpoints]]\nurl = "http://a/"\n[[proxy.tenants]]\nname = "a"\ntoken = "b"',
+            "proxy: tenants[0].token: it has 1",
+        ),
+        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nroutes = ["x"]', "unknown route 'x'"),
+        ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca: /none: No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line(balancer: Balancer, tmp_path: Path, config: str, said: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(config)
+    assert said in balancer("proxy", str(file), "--port", "0").refusal
+
+
+@contextmanager
+def _proxy(config: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
+    command = [sys.executable, "-m", "balancer", "proxy", str(config), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.search(r"http://[\d.]+:(\d+)/", said)
+        assert found, said
+        yield process, int(found[1])
+    finally:
+        process.kill()
+        process.wait(PATIENCE_S)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+async def _asked(port: int) -> int:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    try:
+        return (await client.ask(_GET)).status
+    finally:
+        client.close()
+
+
+@pytest.mark.more
+def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
+    async def test() -> None:
+        most, now = 0, 0
+
+        async def behave(_: Server, __: object, ___: object, writer: asyncio.StreamWriter) -> None:
+            nonlocal most, now
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.002)
+            now -= 1
+            await answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(_, __, ___, writer)  # type: ignore[arg-type]
+
+        server = Server(behave)  # type: ignore[arg-type]
+        await server.start()
+        pool, own = tmp_path / "pool.toml", tmp_path / "proxy.toml"
+        pool.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:{server.port}/"\ncapacity = 3\n')
+        own.write_text("[proxy]\ngrace_s = 60.0\n")
+        served = await asyncio.to_thread(Command, pool, ttl_s=10.0)
+        try:
+            options = ("--pool", served.url, "--shared")
+            with (
+                _proxy(own, *options, "--port", "0") as (first, port),
+                _proxy(own, *options, "--port", str(port)) as other,
+            ):
+                assert other[1] == port
+                statuses = await asyncio.gather(*(_asked(port) for _ in range(60)))
+                assert set(statuses) == {200}
+                assert most <= 3  # of both together
+                for process in (first, other[0]):
+                    process.send_signal(signal.SIGTERM)
+                    await until(lambda process=process: process.poll() is not None)  # type: ignore[misc]
+                    assert process.returncode == 143
+        finally:
+            served.kill()
+            await server.end()
+
+    run(test())
