@@ -141,7 +141,11 @@ def _packed(value: Any) -> str:
 @pytest.mark.parametrize(
     ("private", "why"),
     [
-        (_packed(["no text"]), "its pickle holds list ['no text']; it must hold a text of JSON"),
+        (_packed(["no text"]), "FRAME, EMPTY_LIST; it must hold a single text, of JSON"),
+        (_packed(None), "its pickle has PROTO, NONE; it must"),
+        (base64.b64encode(zlib.compress(b"\x80\x04.")).decode(), "its pickle has PROTO, STOP; it must"),
+        (base64.b64encode(zlib.compress(b"\x80\x04\x8c\x01a" + b"\x94" * 99 + b".")).decode(), "MEMOIZE; it must"),
+        (base64.b64encode(zlib.compress(b"\x80\x02X\x01\0\0\0[r\xff\xff\xff\x7f.")).decode(), "is not JSON"),
         (_packed("no JSON"), "private_test_cases: is not JSON"),
         (_packed("[]")[:-8], "is neither JSON nor base64 of a compressed pickle"),
         (base64.b64encode(zlib.compress(b"no pickle")).decode(), "is neither JSON nor base64"),
@@ -158,14 +162,22 @@ def test_private_tests_that_cannot_be_read_are_named(private: str, why: str) -> 
 def test_a_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
     data = pickle.dumps(_Runs(str(tmp_path / "made")), protocol)
     packed = base64.b64encode(zlib.compress(data)).decode()
-    with pytest.raises(PackageError, match=r"UnpicklingError: it names \w+\.open, and only plain values are read"):
+    with pytest.raises(PackageError, match="it must hold a single text, of JSON"):
         problem_of({**_ROWS["live-code-bench"], "private_test_cases": packed})
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
+    text = json.dumps([{"input": "é\n" + "1" * 70_000, "output": "2\n", "testtype": "stdin"}], ensure_ascii=False)
+    packed = base64.b64encode(zlib.compress(pickle.dumps(text, protocol))).decode()
+    found = problem_of({**_ROWS["live-code-bench"], "private_test_cases": packed})
+    assert [test.input[:2] for test in found.tests] == ["1\n", "é\n"]
+
+
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("balancer.pipeline.rows.schemas.live_code_bench._MOST", 2**20)
-    with pytest.raises(PackageError, match="private_test_cases: has more than 1 MiB"):
+    with pytest.raises(PackageError, match="private_test_cases: .* it has more than 1 MiB"):
         problem_of({**_ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
 
 
