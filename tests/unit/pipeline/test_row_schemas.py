@@ -177,7 +177,7 @@ def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("balancer.pipeline.rows.schemas.live_code_bench._MOST", 2**20)
-    with pytest.raises(PackageError, match="private_test_cases: .* it has more than 1 MiB"):
+    with pytest.raises(PackageError, match=r"private_test_cases: .* it has more than 1 MiB"):
         problem_of({**_ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
 
 
