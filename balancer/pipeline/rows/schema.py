@@ -57,7 +57,8 @@ def problem_of(row: Mapping[str, Any]) -> RowProblem:
                 _with_notes(schema, row, read if schema is plain.SCHEMA else _with_more(row, read))
             )
     known = "; ".join(schema.words for schema in SCHEMAS if schema.words)
-    raise PackageError(f"it has the columns {', '.join(sorted(map(str, row)))[:160]}; known are {known}")
+    columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
+    raise PackageError(f"it has the columns {columns[:160]}; known are {known}")
 
 
 def _with_more(row: Mapping[str, Any], read: RowProblem) -> RowProblem:
