@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from balancer.errors import PackageError
+from balancer.pipeline.rows.raw import raw_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.pipeline.rows.schema import SCHEMAS, problem_of
 from balancer.problem import Problem
@@ -69,6 +70,18 @@ def test_a_row_of_each_schema_is_read(
         assert (len(problem.accepted), len(problem.wrong)) == (1, 1)
     assert isinstance(problem, Problem)
     assert problem.name == id_
+
+
+def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, row in _ROWS.items():
+        if name == "kod-code":
+            continue
+        place = tmp_path / f"{name}.parquet"
+        parquet.write_table(arrow.Table.from_pylist([row]), place)
+        (raw,) = raw_rows(str(place), "train")
+        assert raw.columns is not None
+        assert problem_of(raw.columns) == problem_of(row)
 
 
 def test_every_schema_has_a_row_and_each_row_is_of_the_first_schema_that_it_fits() -> None:
