@@ -1,6 +1,6 @@
 """`balancer check`: what a config would run, and every mistake in it.
 
-One mistake hides no other. No program of a problem is run.
+One mistake hides no other. No program of a problem is run; each endpoint that answers runs a tiny one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +22,7 @@ from balancer.pool.connected import connected_as
 from balancer.pool.pool import Pool
 from balancer.program import Executor
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
+from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
@@ -29,6 +30,7 @@ from balancer.settings.pipeline import PipelineSettings
 __all__ = ["Checked", "check_config"]
 
 _SERVER_S: Final = 5.0  # for the server of a pool
+_PROGRAM_S: Final = 60.0  # for the tiny program, where a runtime may start slowly
 _MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
 _EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
 
@@ -218,7 +220,11 @@ def _check_endpoints(
         if config.pipeline is None:  # the protocol of the endpoints is unknown: only connect
             pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
         if not offline and not checked.mistakes:
-            _ask(config, found, pings, checked)
+            failing = unreached(pings)
+            if config.pipeline is not None:  # an endpoint that answers may yet fail each run
+                answering = {name: executor for name, executor in executors.items() if name not in failing}
+                failing |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
+            _tell_silent(config, found, {name: failing.get(name) for name in pings}, checked)
         checked.data["protections"] = protections = _protections(executors)
         for executor in executors.values():
             executor.close()
@@ -272,15 +278,14 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
     }
 
 
-def _ask(
-    config: Config, found: dict[str, dict[str, Any]], pings: Mapping[str, Callable[[], object]], checked: Checked
+def _tell_silent(
+    config: Config, found: dict[str, dict[str, Any]], asked: Mapping[str, str | None], checked: Checked
 ) -> None:
-    """Ask each endpoint in `pings` whether it answers."""
-    silent = unreached(pings)
-    for name in pings:
-        found[name] |= {"answers": name not in silent, "error": silent.get(name)}
-    for name in filter(silent.__contains__, found):
-        checked.silent.append(config.redact(f"endpoint {name} does not answer: {silent[name]}"))
+    """Report what the endpoints `asked` answered: None, or why they do not."""
+    for name, why in asked.items():
+        found[name] |= {"answers": why is None, "error": why}
+    for name in filter(asked.get, found):
+        checked.silent.append(config.redact(f"endpoint {name} does not answer: {asked[name]}"))
 
 
 def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
@@ -318,13 +323,16 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     except ConfigError as error:
         checked.mistakes += error.problems
     packages_left_out: dict[str, str] = {}
+    notes: list[str] = []
     if are_rows(settings.problems):
         found, said = _first_row(config, settings, checked)
+        notes = [f"columns of the row are {note}" for problem in found for note in problem.notes]
     else:
         found, packages_left_out = _problems(config, settings, checked)
         said = f"{len(found)} in {redact(settings.problems)}"
     accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
+    checked.lines += [f"           {redact(note)}" for note in notes]
     checked.lines += [f"           {name} is left out: {redact(why)}" for name, why in packages_left_out.items()]
     if known := checked.data.get("languages"):  # unknown for a server that was not asked
         checked.lines += [f"           {line}" for line in lines_on_missing(found, known)]

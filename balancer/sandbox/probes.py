@@ -51,29 +51,35 @@ class KnownAnswer:
         return done.status is Status.FINISHED and done.exit_code == 0 and not self.is_right(done)
 
 
-def known_answer(executor: Executor) -> KnownAnswer | None:
+def known_answer(executor: Executor, limits: Limits = _LIMITS) -> KnownAnswer | None:
     """Return a program with a known answer, in a language that `executor` runs; None if there is no such language."""
     program = next((program for language, program in _PROGRAMS.items() if runs(executor, language)), None)
     if program is None:
         return None
     number = 1 + secrets.randbelow(_PRIME - 1)
-    return KnownAnswer(program, b"%d\n" % number, _LIMITS, b"%d" % (number * _FACTOR % _PRIME))
+    return KnownAnswer(program, b"%d\n" % number, limits, b"%d" % (number * _FACTOR % _PRIME))
 
 
-def pings_of(executors: Mapping[str, Executor], kind: Literal["ping", "program"]) -> dict[str, Callable[[], object]]:
+def pings_of(
+    executors: Mapping[str, Executor], kind: Literal["ping", "program"], limits: Limits = _LIMITS
+) -> dict[str, Callable[[], object]]:
     """Return the pings for a `Prober`, by endpoint name.
 
     Args:
         executors: one for each endpoint, by name.
         kind: "ping" asks whether the endpoint is there; "program" runs a tiny program, which tests more and uses a core
             for some milliseconds. An executor that knows neither Python nor C++ is only asked.
+        limits: of the program.
     """
-    return {name: executor.ping if kind == "ping" else _program_ping(executor) for name, executor in executors.items()}
+    return {
+        name: executor.ping if kind == "ping" else _program_ping(executor, limits)
+        for name, executor in executors.items()
+    }
 
 
-def _program_ping(executor: Executor) -> Callable[[], object]:
+def _program_ping(executor: Executor, limits: Limits) -> Callable[[], object]:
     def ping() -> None:
-        known = known_answer(executor)
+        known = known_answer(executor, limits)
         if known is None:
             executor.ping()
             return

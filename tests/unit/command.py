@@ -1,7 +1,7 @@
 """The `balancer` command in an empty folder, in this process, for tests."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import pytest
 from balancer.commands import app as cli
 from balancer.hookspecs import ExecutorPlugin
 from balancer.plugins.registry import Registered, Registry
-from balancer.program import ExecutorOptions
+from balancer.program import Execution, ExecutorOptions, Program
 from tests.unit.pipeline.fakes import FakeExecutor
-from tests.unit.pipeline.programs import finished
+from tests.unit.pipeline.programs import finished, pong
 
 __all__ = ["Balancer", "Said", "balancer", "fake", "package", "registry"]
 
@@ -43,8 +43,14 @@ Balancer = Callable[..., Said]
 
 
 def fake(url: str, options: ExecutorOptions) -> FakeExecutor:
-    """Return an executor on which every program prints 2, and every validator accepts."""
-    return FakeExecutor(lambda program, stdin, files: finished(b"2", 42 if "valid" in program.name else 0))
+    """Return an executor on which every program prints 2, every validator accepts, and a ping has its answer."""
+
+    def behave(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
+        if program.name == "ping":
+            return pong(stdin)
+        return finished(b"2", 42 if "valid" in program.name else 0)
+
+    return FakeExecutor(behave)
 
 
 @pytest.fixture

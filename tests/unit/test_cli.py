@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,22 @@ def test_check_says_what_would_run_and_runs_nothing(balancer: Balancer) -> None:
     ):
         assert words in said.out
     assert not Path("results").exists()
+
+
+def test_check_tells_of_an_endpoint_that_is_there_and_fails_every_run(balancer: Balancer, registry: Registry) -> None:
+    def fails(program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
+        raise EndpointError("an internal error", endpoint="fake://2/")
+
+    def make(url: str, options: ExecutorOptions) -> FakeExecutor:
+        return FakeExecutor(fails) if url == "fake://2/" else fake(url, options)
+
+    registry.executors["fake"] = Registered(ExecutorPlugin(("fake",), make, "in memory"), "tests")
+    package()
+    said = balancer("check", "c.toml", config='[[endpoints]]\nurl = "fake://{1..2}/"\n' + PIPELINE)
+    assert said.code == 3
+    assert "fake://1/ capacity 1, weight 1: answers" in said.out
+    assert "fake://2/ capacity 1, weight 1: DOES NOT ANSWER" in said.out
+    assert "endpoint fake://2/ does not answer: fake://2/: an internal error" in said.err
 
 
 def test_check_says_which_protections_are_in_force(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:

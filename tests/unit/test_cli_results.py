@@ -12,13 +12,13 @@ __all__ = ["balancer", "registry"]
 ROWS = '[[endpoints]]\nurl = "fake://1/"\n[pipeline]\nproblems = "rows.jsonl"\ngenerators = ["data"]\n'
 
 
-def rows(count: int) -> None:
+def rows(count: int, **columns: str) -> None:
     """Write rows whose answer is always 2."""
     with Path("rows.jsonl").open("w") as file:
         for n in range(count):
             program = {"language": "python", "source": f"{n}"}
             row = {"id": f"r{n}", "tests": [{"input": "1", "output": "2"}], "right": [program], "wrong": [program]}
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps({**row, **columns}) + "\n")
 
 
 def test_report_makes_all_again_without_an_endpoint(balancer: Balancer) -> None:
@@ -98,6 +98,9 @@ def test_check_looks_at_the_first_row_alone(balancer: Balancer) -> None:
     said = balancer("check", "c.toml", config=ROWS)
     assert (said.code, said.err) == (0, "")
     assert "problems   4 rows of rows.jsonl; the first one, r0: 1 accepted, 1 wrong submissions" in said.out
+    assert "not used" not in said.out
+    rows(1, checker="int main() {}")
+    assert "           columns of the row are not used: checker\n" in balancer("check", "c.toml").out
     Path("rows.jsonl").unlink()
     line = balancer("check", "c.toml").refusal
     assert line == "rows.jsonl: no such file; name a .jsonl or .parquet file, or several as 'part-*.parquet'"

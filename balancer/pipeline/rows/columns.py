@@ -1,21 +1,41 @@
-"""Row schemas: from a row to a problem, with CodeContests' columns or a plain schema of ours.
+"""Columns of a row: the content of a problem, and how values are read from columns that may hold anything.
 
-Decides how a row's schema is recognised, what each column means and what a row must have.
-
-CodeContests: https://github.com/google-deepmind/code_contests (its `contest_problem.proto` names the columns).
+Decides what a value must be to count as a text, a list, a limit or a program. All readers raise `PackageError` with one
+line, and nothing else.
 """
 
+import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from balancer.errors import PackageError
 
-__all__ = ["LANGUAGES", "RowProblem", "RowSchema", "RowTest", "Solution", "problem_of"]
+__all__ = [
+    "KINDS",
+    "RowProblem",
+    "RowSchema",
+    "RowTest",
+    "Solution",
+    "in_python",
+    "lists",
+    "mapping",
+    "mebibytes",
+    "name_in",
+    "pairs",
+    "parsed",
+    "seconds",
+    "short",
+    "solutions",
+    "text",
+    "unfenced",
+    "whole",
+    "without_repetition",
+]
 
-_CODE_CONTESTS = {1: "python2", 2: "cpp", 3: "python", 4: "java"}  # its languages; 0 is unknown
-_KINDS = ("public", "private", "generated")
+KINDS = ("public", "private", "generated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +61,13 @@ class RowProblem:
     """The content of a row.
 
     Args:
-        id: its name in the row.
+        id: its name in the row; "" if it has none.
         statement: for a person or a model.
         time_limit_s, memory_bytes: None if the row has none.
         tests: in the order public, private, generated.
         right, wrong: in the order of the row, without repetitions.
         repeated: number of repetitions.
+        notes: what of the row is ignored, a line each.
     """
 
     id: str
@@ -57,171 +78,185 @@ class RowProblem:
     right: tuple[Solution, ...]
     wrong: tuple[Solution, ...]
     repeated: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RowSchema:
-    """A form of problems in data sets; see `SCHEMAS`.
+    """A form of problems in data sets.
 
     Attributes:
-        mark: the column that identifies its rows.
-        words: its columns, for people.
+        marks: the columns that identify its rows.
+        words: its name and columns, for people.
         read: returns the content of a row; raises PackageError.
         languages: languages of its solutions, by their names in the data; empty: the names in the row are used.
+        ignored: columns that say something about a problem and are not used.
     """
 
-    mark: str
+    marks: frozenset[str]
     words: str
     read: Callable[[Mapping[str, Any]], RowProblem]
     languages: Mapping[Any, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
-def problem_of(row: Mapping[str, Any]) -> RowProblem:
-    """Return the content of `row`.
+def text(row: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
+    """Return a text of `row`; not empty if it is needed, else "" if there is none."""
+    found = row.get(column)
+    if found is None and not needed:
+        return ""
+    if not isinstance(found, str) or (needed and not found):
+        raise PackageError(f"{column}: found {short(found)}; it must be a text{' that is not empty' if needed else ''}")
+    return _encodable(column, found)
 
-    Raises:
-        PackageError: something is missing, or has another form; one line.
+
+def lists(row: Mapping[str, Any], column: str) -> list[Any]:
+    """Return a list of `row`."""
+    found = row.get(column)
+    if not isinstance(found, list):
+        raise PackageError(f"{column}: found {short(found)}; it must be a list")
+    return found
+
+
+def name_in(row: Mapping[str, Any], *columns: str) -> str:
+    """Return the first text or whole number of `columns` as a text; "" if there is none."""
+    for column in columns:
+        found = row.get(column)
+        if isinstance(found, str | int) and not isinstance(found, bool) and str(found).strip():
+            return _encodable(column, str(found))
+    return ""
+
+
+def mapping(where: str, found: object) -> Mapping[str, Any]:
+    """Return `found`, which must be an object with names."""
+    if not isinstance(found, Mapping):
+        raise PackageError(f"{where}: found {short(found)}; it must be an object with names")
+    return found
+
+
+def parsed(row: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; if that is a text, the value that the text holds as JSON; None if it is empty."""
+    found = row.get(column)
+    if not isinstance(found, str):
+        return found
+    if not found.strip():
+        return None
+    try:
+        return json.loads(found)
+    except (ValueError, RecursionError) as error:
+        raise PackageError(f"{column}: is not JSON: {str(error)[:120]}") from None
+
+
+def pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: str) -> list[tuple[Any, Any]]:
+    """Return pairs from a struct of two lists, as `datasets` stores a sequence, or from a list of structs.
+
+    Args:
+        first, second: their names.
+        words: for the error if one list is longer, e.g. "inputs for {} outputs".
     """
-    if "input_output" in row:  # it has `solutions`, too, but they are others than CodeContests'
-        raise PackageError(
-            "it is a row of APPS or TACO (input_output), which only the judge reads; docs/loop.md has a converter"
-        )
-    for schema in SCHEMAS:
-        if schema.mark in row:
-            return schema.read(row)
-    known = " and ".join(schema.words for schema in SCHEMAS)
-    raise PackageError(f"it has the columns {', '.join(sorted(map(str, row)))[:160]}; known are {known}")
-
-
-def _code_contests(row: Mapping[str, Any]) -> RowProblem:
-    return _without_repetition(
-        RowProblem(
-            id=_text(row, "name"),
-            statement=_text(row, "description", needed=False),
-            time_limit_s=_time_limit_s(row.get("time_limit")),
-            memory_bytes=_whole(row, "memory_limit_bytes") or None,
-            tests=tuple(test for kind in _KINDS for test in _tests(row, kind)),
-            right=tuple(_solutions(row, "solutions")),
-            wrong=tuple(_solutions(row, "incorrect_solutions")),
-        )
-    )
-
-
-def _plain(row: Mapping[str, Any]) -> RowProblem:
-    tests = [
-        RowTest(_text(test, "input"), _text(test, "output"), str(test.get("kind") or "public"))
-        for test in _list(row, "tests")
-    ]
-    limit_s = row.get("time_limit_s")
-    return _without_repetition(
-        RowProblem(
-            id=_text(row, "id"),
-            statement=_text(row, "statement", needed=False),
-            time_limit_s=float(limit_s) if isinstance(limit_s, int | float) and limit_s > 0 else None,
-            memory_bytes=_whole(row, "memory_bytes") or None,
-            tests=tuple(
-                sorted(tests, key=lambda test: _KINDS.index(test.kind) if test.kind in _KINDS else len(_KINDS))
-            ),
-            right=tuple(_listed(row, "right")),
-            wrong=tuple(_listed(row, "wrong")),
-        )
-    )
-
-
-SCHEMAS = (
-    RowSchema("solutions", "CodeContests' (name, description, solutions, ...)", _code_contests, _CODE_CONTESTS),
-    RowSchema(
-        "right",
-        "id, statement, tests: [{input, output}], right: [{language, source}], wrong: [{language, source}]",
-        _plain,
-    ),
-)
-
-LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.languages.values())
-"""Languages that the solutions of rows may have, as far as a schema tells."""
-
-
-def _solutions(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
-    for number, (language, source) in enumerate(_pairs(row, column, "language", "solution", "languages, {} programs")):
-        if not isinstance(source, str):
-            raise PackageError(f"{column}[{number}]: found {type(source).__name__}; it must be the text of a program")
-        yield Solution(number, _CODE_CONTESTS.get(language, f"language {language}"), source)
-
-
-def _tests(row: Mapping[str, Any], kind: str) -> Iterator[RowTest]:
-    column = f"{kind}_tests"
-    for given, wanted in _pairs(row, column, "input", "output", "inputs for {} outputs"):
-        if not (isinstance(given, str) and isinstance(wanted, str)):
-            raise PackageError(f"{column}: a test is not text; inputs and outputs must be texts")
-        yield RowTest(given, wanted, kind)
-
-
-def _pairs(row: Mapping[str, Any], column: str, first: str, second: str, words: str) -> list[tuple[Any, Any]]:
-    """Return pairs from a struct of two lists, as `datasets` stores a sequence, or from a list of structs."""
     found = row.get(column)
     if found is None:
         return []
     if not isinstance(found, Mapping):
-        return [(entry.get(first), entry.get(second)) for entry in _list(row, column)]
-    ones, others = _list(found, first), _list(found, second)
+        each = enumerate(lists(row, column))
+        tables = [mapping(f"{column}[{number}]", entry) for number, entry in each]
+        return [(table.get(first), table.get(second)) for table in tables]
+    ones, others = lists(found, first), lists(found, second)
     if len(ones) != len(others):
         raise PackageError(f"{column}: {len(ones)} {words.format(len(others))}; give as many of each")
     return list(zip(ones, others, strict=True))
 
 
-def _listed(row: Mapping[str, Any], column: str) -> Iterator[Solution]:
-    for number, entry in enumerate(_list(row, column)):
-        yield Solution(number, _text(entry, "language").lower(), _text(entry, "source"))
+def solutions(
+    row: Mapping[str, Any],
+    column: str,
+    named: str = "language",
+    source: str = "solution",
+    languages: Mapping[Any, str] | None = None,
+) -> Iterator[Solution]:
+    """Yield the programs of a column that has a language with each.
+
+    Args:
+        named, source: names of the language and the program.
+        languages: by their names in the data. If given, others are "language NAME", which no endpoint runs.
+    """
+    for number, (language, program) in enumerate(pairs(row, column, named, source, "languages, {} programs")):
+        where = f"{column}[{number}]"
+        if not isinstance(program, str) or not (program or languages):
+            raise PackageError(f"{where}: found {short(program)}; it must be the text of a program")
+        if not isinstance(language, str | int):
+            raise PackageError(f"{where}: its language is {short(language)}; it must be a name or a number")
+        known = str(language).lower() if languages is None else languages.get(language, f"language {language}")
+        yield Solution(number, _encodable(where, known), _encodable(where, program))
 
 
-def _without_repetition(row: RowProblem) -> RowProblem:
+def in_python(column: str, found: object) -> Iterator[Solution]:
+    """Yield the programs of a list of texts without languages: they are in Python 3. None: there are none."""
+    if found is not None and not isinstance(found, list):
+        raise PackageError(f"{column}: found {short(found)}; it must be a list of programs")
+    for number, program in enumerate(found or []):
+        yield Solution(number, "python", text({f"{column}[{number}]": program}, f"{column}[{number}]"))
+
+
+def unfenced(found: str) -> str:
+    """Return the code in the last Markdown fence of a text; the text itself if it has none."""
+    fences = re.findall(r"^```[^\n`]*\n(.*?)^```", found, flags=re.DOTALL | re.MULTILINE)
+    return str(fences[-1]) if fences else found
+
+
+def seconds(found: object) -> float | None:
+    """Return seconds from {seconds, nanos}, as durations of protobuf, from a number, or from "2.0 seconds"."""
+    if isinstance(found, Mapping):
+        whole_s, nanos = found.get("seconds") or 0, found.get("nanos") or 0
+        found = whole_s + nanos / 1e9 if _is_number(whole_s) and _is_number(nanos) else None
+    elif isinstance(found, str):
+        match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:s|seconds?)\s*", found)
+        found = float(match[1]) if match else None
+    return float(found) if _is_number(found) and 0 < found < math.inf else None
+
+
+def mebibytes(found: object) -> int | None:
+    """Return bytes from a number of megabytes, or from "256.0 megabytes"; None if there is no limit."""
+    if isinstance(found, str):
+        match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,9})?)\s*(?:MB|megabytes?)\s*", found)
+        found = float(match[1]) if match else None
+    return int(found * 2**20) if _is_number(found) and 0 < found < 2**20 else None
+
+
+def whole(row: Mapping[str, Any], column: str) -> int:
+    """Return a whole number above 0 of `row`; 0 if there is none."""
+    found = row.get(column)
+    return found if isinstance(found, int) and not isinstance(found, bool) and 0 < found < 2**63 else 0
+
+
+def without_repetition(row: RowProblem) -> RowProblem:
     """Drop and count programs that differ from another only in white space at line ends."""
     kept = [_first_ones(row.right), _first_ones(row.wrong)]
     repeated = len(row.right) + len(row.wrong) - sum(map(len, kept))
     return replace(row, right=kept[0], wrong=kept[1], repeated=repeated)
 
 
+def short(found: object) -> str:
+    """Return type and beginning of a value, for an error."""
+    return "nothing" if found is None else f"{type(found).__name__} {ascii(found)[:60]}"
+
+
+def _is_number(found: object) -> TypeGuard[float]:
+    return isinstance(found, int | float) and not isinstance(found, bool) and abs(found) < 1e18
+
+
+def _encodable(where: str, found: str) -> str:
+    """Return `found`, unless it has half a character, as JSON may: then no file can hold it."""
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise PackageError(f"{where}: it has half of a surrogate pair, which is no text; remove it") from None
+    return found
+
+
 def _first_ones(found: Iterable[Solution]) -> tuple[Solution, ...]:
     first: dict[tuple[str, str], Solution] = {}
     for solution in found:
-        text = re.sub(r"[ \t\r]+$", "", solution.source, flags=re.MULTILINE).strip()
-        first.setdefault((solution.language, text), solution)
+        source = re.sub(r"[ \t\r]+$", "", solution.source, flags=re.MULTILINE).strip()
+        first.setdefault((solution.language, source), solution)
     return tuple(first.values())
-
-
-def _time_limit_s(found: object) -> float | None:
-    """Return seconds from {seconds, nanos}, as durations of protobuf, or from a number."""
-    if isinstance(found, Mapping):
-        seconds = (found.get("seconds") or 0) + (found.get("nanos") or 0) / 1e9
-    elif isinstance(found, int | float) and not isinstance(found, bool):
-        seconds = float(found)
-    else:
-        return None
-    return float(seconds) if seconds > 0 else None
-
-
-def _text(row: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
-    found = row.get(column)
-    if found is None and not needed:
-        return ""
-    if not isinstance(found, str) or (needed and not found):
-        raise PackageError(
-            f"{column}: found {_short(found)}; it must be a text{' that is not empty' if needed else ''}"
-        )
-    return found
-
-
-def _list(row: Mapping[str, Any], column: str) -> list[Any]:
-    found = row.get(column)
-    if not isinstance(found, list):
-        raise PackageError(f"{column}: found {_short(found)}; it must be a list")
-    return found
-
-
-def _whole(row: Mapping[str, Any], column: str) -> int:
-    found = row.get(column)
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
-
-
-def _short(found: object) -> str:
-    return "nothing" if found is None else f"{type(found).__name__} {repr(found)[:60]}"

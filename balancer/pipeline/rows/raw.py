@@ -41,7 +41,8 @@ def are_rows(place: str) -> bool:
     """Return whether `place` names rows, not a folder of problem packages.
 
     Rows are names that end in .jsonl or .parquet, a folder saved by `datasets`, and names that begin with "hf:":
-    "hf:deepmind/code_contests". The prefix is required so that a missing folder is not searched on the network.
+    "hf:deepmind/code_contests", or "hf:NAME:CONFIGURATION". The prefix is required so that a missing folder is not
+    searched on the network.
     """
     if place.endswith((".jsonl", ".parquet")) or place.startswith(_NAMED):
         return True
@@ -170,7 +171,8 @@ def _loaded(place: str, split: str) -> Any:
 
     try:
         if place.startswith(_NAMED):
-            return datasets.load_dataset(place.removeprefix(_NAMED), split=split, streaming=True)
+            name, _, configuration = place.removeprefix(_NAMED).partition(":")
+            return datasets.load_dataset(name, configuration or None, split=split, streaming=True)
         found = datasets.load_from_disk(place)
     except Exception as error:  # any error of the library or the network
         why = f"{type(error).__name__}: {str(error)[:160]}"

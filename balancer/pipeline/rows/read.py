@@ -9,14 +9,15 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from balancer.errors import PackageError
 from balancer.pipeline.results.missing_languages import left_out_of_row
-from balancer.pipeline.rows.columns import RowProblem, Solution, problem_of
+from balancer.pipeline.rows.columns import RowProblem, Solution
 from balancer.pipeline.rows.raw import RawRow, raw_rows
+from balancer.pipeline.rows.schema import problem_of
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 from balancer.settings.pipeline import RowSettings
@@ -139,6 +140,7 @@ def _read(raw: RawRow, settings: RowSettings, languages: Collection[str], taken:
         row = problem_of(raw.columns)
     except PackageError as error:
         return BadRow(raw.number, str(error))
+    row = row if row.id else replace(row, id=f"row-{raw.number}")
     name = _NAME.sub("-", row.id).strip("-.")[:80] or f"row-{raw.number}"
     taken[name] += 1
     if taken[name] > 1:  # a name of two rows: each gets a folder and results of its own
@@ -167,6 +169,7 @@ def _problem(name: str, row: RowProblem, settings: RowSettings, languages: Colle
         submissions=(*_submissions(right, accepted=True), *_submissions(wrong, accepted=False)),
         left_out=_left_out(row, languages),
         statement=row.statement,
+        notes=row.notes,
         by_agreement=True,
     )
 
@@ -187,7 +190,9 @@ def _left_out(row: RowProblem, languages: Collection[str]) -> dict[str, str]:
 def _why_not(row: RowProblem, languages: Collection[str]) -> str:
     if not row.tests:
         return f"{row.id}: it has no test; it needs one known input with its output"
-    found = sorted({solution.language for solution in row.right}) or ["none"]
+    if not row.right:
+        return f"{row.id}: it has no right solution; add a column right: [{{language, source}}]"
+    found = sorted({solution.language for solution in row.right})
     if not any(solution.language in languages for solution in row.right):
         runs = ", ".join(sorted(languages))
         return f"{row.id}: no endpoint runs a right solution (they are in: {', '.join(found)}; endpoints run: {runs})"

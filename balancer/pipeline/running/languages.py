@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from balancer.pipeline.results.missing_languages import why_left_out
-from balancer.pipeline.rows.columns import LANGUAGES
+from balancer.pipeline.rows.schema import LANGUAGES
 from balancer.problem import Problem
 from balancer.reporting.words import count
 

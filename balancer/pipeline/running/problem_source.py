@@ -229,7 +229,9 @@ class _Rows:
                     self.count -= 1
                 self._furthest = max(self._furthest, number)
                 continue
-            problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id))
+            for note in read.notes:  # most rows have the same: they are said once, not in the notes of each
+                self._say("columns are not used", f"columns of the rows are {note}")
+            problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id), notes=())
             seen = self._store.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
                 line = f"row {number}, {problem.id}, has changed since it was judged; it is judged again"

@@ -38,6 +38,17 @@ def _row(name: str = "p", **columns: Any) -> dict[str, Any]:
     }
 
 
+CODE_CONTESTS = _row()
+PLAIN = {
+    "id": "add",
+    "statement": "Add.",
+    "time_limit_s": 2,
+    "tests": [{"input": "1 2\n", "output": "3\n", "kind": "public"}],
+    "right": [{"language": "Python", "source": "print(3)"}],
+    "wrong": [{"language": "cpp", "source": "int main() {}"}],
+}
+
+
 def _file(folder: Path, *rows: Mapping[str, Any] | str) -> str:
     path = folder / "rows.jsonl"
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
@@ -88,15 +99,7 @@ def test_a_row_of_code_contests(tmp_path: Path) -> None:
 
 
 def test_a_row_of_the_plain_schema(tmp_path: Path) -> None:
-    plain = {
-        "id": "add",
-        "statement": "Add.",
-        "time_limit_s": 2,
-        "tests": [{"input": "1 2\n", "output": "3\n"}],
-        "right": [{"language": "Python", "source": "print(3)"}],
-        "wrong": [{"language": "cpp", "source": "int main() {}"}],
-    }
-    problem = _only(_file(tmp_path, plain))
+    problem = _only(_file(tmp_path, PLAIN))
     assert (problem.id, problem.time_limit_s, len(problem.data)) == ("add", 2.0, 1)
     assert [s.program.language for s in problem.submissions] == ["python", "cpp"]
 
@@ -116,19 +119,18 @@ _BAD = [
     ("{", "is not JSON"),
     ("[1]", "is a list; it must be an object"),
     ("[" * 100_000, "is not JSON"),
-    ({"question": "?"}, "it has the columns question; known are CodeContests'"),
-    (
-        {"problem_id": 7, "solutions": "[]", "input_output": "{}"},
-        "it is a row of APPS or TACO (input_output), which only",
-    ),
+    ({"question": "?"}, "it has the columns question; known are APPS'"),
     (_row(""), "name: found str ''; it must be a text that is not empty"),
     (
         _row(solutions={"language": [3], "solution": []}),
         "solutions: 1 languages, 0 programs; give as many of each",
     ),
-    (_row(solutions={"language": [3], "solution": [7]}), "solutions[0]: found int; it must be the text of a program"),
+    (_row(solutions={"language": [3], "solution": [7]}), "solutions[0]: found int 7; it must be the text of a program"),
+    (_row(solutions=["print(1)"]), "solutions[0]: found str 'print(1)'; it must be an object with names"),
+    (_row(solutions=[{"language": [3], "solution": "print(1)"}]), "solutions[0]: its language is list [3]"),
+    (_row(name="\ud800"), "name: it has half of a surrogate pair"),
     (_row(public_tests={"input": ["1"], "output": []}), "public_tests: 1 inputs for 0 outputs"),
-    (_row(public_tests={"input": [1], "output": ["1"]}), "public_tests: a test is not text"),
+    (_row(public_tests={"input": [1], "output": ["1"]}), "public_tests[0]: the input is int 1: a test is not text"),
     (_row(public_tests=None, generated_tests=None), "it has no test"),
     (_row(public_tests=None), "it has no test of the kinds that [pipeline.rows] tests names"),
     (
@@ -212,6 +214,25 @@ def test_a_folder_that_datasets_has_saved(tmp_path: Path) -> None:
     assert [read.id for read in _read(str(tmp_path / "two"), split="test") if isinstance(read, Problem)] == ["b"]
     with pytest.raises(ConfigError, match=r"has no split 'valid'; it has: test, train"):
         _read(str(tmp_path / "two"), split="valid")
+
+
+@pytest.mark.parametrize(
+    ("place", "called"),
+    [("hf:a/b", ("a/b", None)), ("hf:a/b:1x", ("a/b", "1x"))],
+)
+def test_a_data_set_is_named_with_its_configuration(
+    place: str, called: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*args: Any, split: str, streaming: bool) -> Any:
+        asked.append((*args, split, streaming))
+        return datasets.Dataset.from_list([_row("a"), _row("b")])
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    assert [read.id for read in _read(place, split="test", offset=1) if isinstance(read, Problem)] == ["b"]
+    assert asked == [(*called, "test", True)]
 
 
 def test_what_are_rows_and_what_is_not_there(tmp_path: Path) -> None:

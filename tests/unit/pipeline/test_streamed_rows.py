@@ -213,6 +213,13 @@ def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
     assert [each["id"] for each in bench.written()] == ["a", "b"]
 
 
+def test_columns_that_are_not_used_are_told_once(bench: Bench) -> None:
+    bench.write(row("a", checker="int main() {}"), row("b"), row("c", checker="int main() {}"))
+    found = bench.run()
+    assert bench.said.getvalue().count("columns of the rows are not used: checker") == 1
+    assert [problem.notes for problem in found.problems] == [()] * 3, "they are not told of each row again"
+
+
 def test_a_later_session_may_take_more_rows(bench: Bench) -> None:
     bench.write(*(row(f"r{n}") for n in range(6)))
     assert bench.run(limit=2).totals.problems == 2
