@@ -120,7 +120,7 @@ def _keys(model: type[BaseModel], *, url: str = _LOCAL) -> Iterator[str]:
 
 def _default(key: str, field: FieldInfo) -> str:
     if field.is_required():
-        return f'"{key}"'
+        return f'"{field.examples[0] if field.examples else key}"'
     value = field.get_default(call_default_factory=True)
     return f"{_example(field.annotation)}  # absent by default" if value is None else _toml(value)
 
@@ -128,6 +128,8 @@ def _default(key: str, field: FieldInfo) -> str:
 def _example(annotation: Any) -> str:
     """Return an example value of an optional key, because TOML has no null."""
     kinds = {kind for part in (annotation, *get_args(annotation)) for kind in (part, *get_args(part))}
+    if words := [kind for kind in kinds if isinstance(kind, str)]:  # of a Literal
+        return f'"{min(words)}"'
     if any(get_origin(kind) is list for kind in kinds):
         return '["text"]'
     if float in kinds:

@@ -159,7 +159,7 @@ class DiscoverySettings(CheckedInPython):
         capacity, weight, labels, group, quota, headers: as in `[[endpoints]]`, unless the source says otherwise.
     """
 
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1, examples=["file"])]
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
     grace_s: Annotated[float, Field(ge=0)] = 10.0
     leaving_share: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -25,7 +25,7 @@ class TenantSettings(Settings):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    token: SecretStr
+    token: Annotated[SecretStr, Field(examples=["at-least-16-characters"])]
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     labels: list[str] = Field(default_factory=list)
     most: Annotated[int, Field(ge=1)] | None = None

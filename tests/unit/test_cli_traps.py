@@ -312,7 +312,7 @@ def _sections() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for line in commented_config().splitlines():
         if heading := re.fullmatch(r"(?:# )?\[+([\w.]+)\]+", line):
-            found[heading[1].removeprefix("quotas.text") or "quotas"] = {}
+            found[heading[1].removesuffix(".NAME")] = {}
         elif key := re.fullmatch(r'(?:# )?([\w"*]+) = (.+)', line):
             found[list(found)[-1]][key[1]] = key[2]
     return found
@@ -366,7 +366,11 @@ def test_a_key_of_the_first_config_can_be_put_to_use(tmp_path: Path) -> None:
     live = live.replace("temperature = 30.0", "temperature = 1.0").replace("output = 0.0", "output = 1.0")
     live = re.sub(r'^kind = "fixed"', 'kind = "aimd"', live, flags=re.MULTILINE)
     live = re.sub("^connect = .*$", "", live, flags=re.MULTILINE)  # with it the endpoints are elsewhere
-    live = live.replace('"*" = 4', '"text" = 4').replace('name = "text"', 'name = "sandbox-{1..2}"')
+    live = (
+        live.replace("[quotas.NAME]", "[quotas.text]")
+        .replace('"*" = 4', '"text" = 4')
+        .replace('name = "text"', 'name = "sandbox-{1..2}"')
+    )
     (tmp_path / "all.toml").write_text(live)
     config = load_config(tmp_path / "all.toml", environ={})
     assert config.pipeline is not None
