@@ -198,6 +198,7 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("what", ["serve", "page", "sandbox"])
 def test_output_that_nobody_reads_stops_no_server(tmp_path: Path, full_pipe: int, what: str) -> None:
     """Each says where it listens, and logs; the pipe of a supervisor that does not read is full some day."""

@@ -37,7 +37,7 @@ def test_options_are_checked(name: str, option: str, value: object) -> None:
         default_registry().strategy(name, {option: value}, random.Random(0))
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -98,7 +98,7 @@ def bytes_of(record: Record) -> bytes:
 any_rules = pytest.mark.parametrize("rules", [{}, RULED], ids=["no rules", "all rules"])
 
 
-@pytest.mark.sampled(48)
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize("workload", WORKLOADS)
 @pytest.mark.parametrize("policy", ALL)
 @any_rules

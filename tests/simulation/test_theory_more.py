@@ -133,6 +133,7 @@ def test_vacations_are_added_to_the_wait(length: dict[str, Any]) -> None:
 # -- clients of their own mind ----------------------------------------------------------------------
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("pause_s", [0.5, 3.0])
 def test_clients_that_try_again_are_a_retrial_queue(pause_s: float) -> None:
     retrial = {"pause": exponential(pause_s)}

@@ -137,6 +137,7 @@ def _loop() -> Any:
     loop.close()
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("what", _CALLS)
 def test_no_room_on_the_stack_at_any_depth(what: str) -> None:
     failed, left = 0, 1
@@ -150,6 +151,7 @@ def test_no_room_on_the_stack_at_any_depth(what: str) -> None:
     assert not is_short, "there are depths that were not tried"
 
 
+@pytest.mark.sampled(9)
 # Where a generator is closed, Python drops an exception and says so.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.more)])
@@ -177,6 +179,7 @@ class _Stopped(BaseException):
     pass
 
 
+@pytest.mark.more
 def test_asynchronous_exceptions_at_random() -> None:
     """As `PyThreadState_SetAsyncExc` sends them: a timeout of somebody's test runner, for example."""
     pool = Pool(["a", "b"], seed=1)

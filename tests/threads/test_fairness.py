@@ -36,6 +36,7 @@ def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
     return ids
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_every_thread_gets_its_share_and_none_waits_long(name: str) -> None:
     said = [unfairness_of(name)]
@@ -95,6 +96,7 @@ def test_the_wait_in_seconds_is_even_too() -> None:
     assert min(ratios) <= 3, ratios
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", few_first(NAMES))
 def test_six_threads_on_two_endpoints_all_get_what_they_ask_for(name: str) -> None:
     """The old queue, asked with get(timeout=0.01) and again with 0.1, served 73% of these."""

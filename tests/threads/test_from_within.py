@@ -54,6 +54,7 @@ def _pool() -> tuple[Pool, Lease]:
     return pool, pool.acquire(labels={"busy"})
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outer", _OUTER)
 def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
     outer: str, caplog: pytest.LogCaptureFixture
@@ -71,6 +72,7 @@ def test_a_release_at_any_point_of_a_call_is_done_when_the_call_is_over(
     assert not caplog.messages
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outer", _OUTER)
 def test_a_lease_at_any_point_of_a_call_is_granted_or_refused_and_the_call_goes_on(outer: str) -> None:
     """As a signal handler does it that leases, with a timeout. It is granted where the lock is free."""

@@ -39,7 +39,7 @@ def quiet(quick: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return ran
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None:
     again = 2 if fault in ("refused", "then-hang", "short-length") else 1

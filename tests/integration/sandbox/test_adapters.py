@@ -106,7 +106,7 @@ def test_it_answers_and_says_what_it_runs(executor: Executor) -> None:
     assert {"python", "cpp", "bash"} <= executor.languages
 
 
-@pytest.mark.sampled(19)
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("stdin", [b"20 22\n", b"20 22", b"20 22\r\n \xc3\xa4\xff"])
 @pytest.mark.parametrize("language", ["python", pytest.param("cpp", marks=CPP), "bash"])
 def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
@@ -115,6 +115,7 @@ def test_a_plus_b(executor: Executor, language: str, stdin: bytes) -> None:
     assert execution.cpu_measured
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(("output", "exit_code"), [(b"7", 42), (b"8", 43), (b"", 43)])
 @CPP
 def test_a_checker_with_arguments(executor: Executor, output: bytes, exit_code: int) -> None:
@@ -152,7 +153,7 @@ def test_compile_errors(executor: Executor) -> None:
         assert b"main.cpp:1:21: error" in execution.stderr
 
 
-@pytest.mark.sampled(13)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("source", "limits", "status", "exit_code"),
     [
@@ -199,6 +200,7 @@ def loses_bytes(executor: Executor) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("size", [10**5, 10**7])
 def test_a_big_input(executor: Executor, size: int) -> None:
     """It is read late, and all of it."""

@@ -52,6 +52,7 @@ def test_whatever_the_language_is(executor: LocalExecutor) -> None:
     _is_refused(executor, "sleeper", "")
 
 
+@pytest.mark.sampled(3)
 @CPP
 @pytest.mark.parametrize("source", ['#include "/dev/stdout"', '#include "/proc/self/fd/2"'])
 def test_a_source_that_reads_where_nothing_comes(executor: LocalExecutor, source: str) -> None:

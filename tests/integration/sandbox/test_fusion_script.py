@@ -176,6 +176,7 @@ while time.time() < end: pass
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kill", ["", "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().split()[3]), 9)"])
 def test_a_program_that_forges_its_times_is_not_accepted(fusion: FusionExecutor, kill: str) -> None:
     """It says that it took 0.01 s, and takes 2.5 s of a limit of 0.5 s."""

@@ -137,6 +137,7 @@ def deaf(connection: socket.socket, stop: threading.Event) -> None:
     stop.wait()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("behaviour", [drip_headers, drip_body, drip_continues, drip_then_stall, silence])
 def test_the_deadline_is_for_all_of_it(behaviour: Behaviour) -> None:
     with server(behaviour) as (url, _):

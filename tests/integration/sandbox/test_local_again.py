@@ -54,7 +54,7 @@ def _run(executor: LocalExecutor, source: str, stdin: bytes = b"", limits: Limit
     return executor.run(Program("python", source), stdin, limits, {})
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("left", LEAVES)
 def test_each_run_finds_what_the_first_one_found(isolated: LocalExecutor, left: str) -> None:
     source = f"{_FINDS}\n{LEAVES[left]}\n# {uuid4()}, so that nothing ran it before"

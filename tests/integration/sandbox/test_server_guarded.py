@@ -73,6 +73,7 @@ def hasty() -> Iterator[RunningServer]:
         yield running
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "sent",
     [

@@ -118,6 +118,7 @@ def test_names_that_look_the_same_need_the_id(pool: Pool, page: Page) -> None:
     assert [each.state for each in pool.stats().endpoints] == ["active", "active", "draining"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("action", ["add", "drain", "restore", "remove", "update", "strategy"])
 def test_without_the_token_nothing_is_changed(action: str, pool: Pool, page: Page) -> None:
     body = {"endpoint": "http://b/", "capacity": 7} if action == "update" else {"endpoint": "http://b/"}

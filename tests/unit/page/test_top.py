@@ -62,6 +62,7 @@ def test_in_a_small_window_the_rest_is_counted(page: Page) -> None:
         assert "and 18 more" in shown(many, height=24, terminal=True)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("width", [60, 72, 80, 100])
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:80{}/", "https://gpu-{}.west.cluster.example.com:8000/v1", "http://10.0.0.{}:8080/"]
