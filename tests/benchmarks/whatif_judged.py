@@ -144,4 +144,5 @@ def _summary(found: Sequence[Judged]) -> None:
         mine = [each for each in found if name != "wait_p99_s" or each.setup.proxy == "haproxy"]
         held = sum(each.predicted[name].holds(each.came[name]) for each in mine)
         off = [abs(each.predicted[name].value / each.came[name] - 1) for each in mine if each.came[name]]
-        print(f"{name}: {held} of {len(mine)} intervals hold what came; median error {statistics.median(off):.1%}")
+        if off:
+            print(f"{name}: {held} of {len(mine)} intervals hold what came; median error {statistics.median(off):.1%}")
