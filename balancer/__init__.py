@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from balancer.transports.clients import aopenai, openai
     from balancer.transports.middleware import BalancedMiddleware as BalancedMiddleware  # so does this
     from balancer.transports.request_options import prompt_key, prompt_tokens
+    from balancer.transports.sessions import Sessions
     from balancer.transports.sync import BalancedTransport
     from balancer.transports.tasks import AsyncBalancedTransport
     from balancer.values.urls import expand_range
@@ -77,6 +78,7 @@ __all__ = [
     "QuotaSpent",
     "QuotaStats",
     "RetrySettings",
+    "Sessions",
     "StrategyError",
     "TooManyWaiters",
     "UnknownEndpoint",
@@ -124,6 +126,7 @@ _MODULES = {
     "QuotaSpent": "balancer.errors",
     "QuotaStats": "balancer.core.metrics",
     "RetrySettings": "balancer.settings.rules",
+    "Sessions": "balancer.transports.sessions",
     "StrategyError": "balancer.errors",
     "TooManyWaiters": "balancer.errors",
     "UnknownEndpoint": "balancer.errors",

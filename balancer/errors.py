@@ -139,8 +139,8 @@ class CallFromWithin(BalancerError):
 class NoEndpoint(BalancerError):
     """No endpoint in service could ever serve the request.
 
-    Fields: `labels`, `exclude` and `slots` of the request; `endpoints`, how many are in service; `spent`, how many of
-    these could serve it, but have an account without quota; `spent_names`, their names.
+    Fields: `labels`, `exclude`, `slots` and `only` of the request; `endpoints`, how many are in service; `spent`, how
+    many of these could serve it, but have an account without quota; `spent_names`, their names.
     """
 
     def __init__(
@@ -150,6 +150,7 @@ class NoEndpoint(BalancerError):
         endpoints: int,
         slots: int = 1,
         spent_names: Sequence[str] = (),
+        only: str | None = None,
     ) -> None:
         wants = []
         if slots > 1:
@@ -160,7 +161,10 @@ class NoEndpoint(BalancerError):
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
         nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
-        if endpoints:
+        if only is not None:
+            said = f"{nothing_left}{only!r}, where alone the request may go, is not in service or cannot serve it; "
+            said += "add it again, or let the request go elsewhere"
+        elif endpoints:
             found = f"none of the {endpoints} endpoints in service can serve a request for {asked}"
             said = f"{found}; {nothing_left}add one that can, or ask for less"
         else:
@@ -172,6 +176,7 @@ class NoEndpoint(BalancerError):
         self.exclude = exclude
         self.slots = slots
         self.endpoints = endpoints
+        self.only = only
 
 
 def _said_spent(names: Sequence[str]) -> str:

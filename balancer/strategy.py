@@ -67,6 +67,7 @@ class Request:
         key: requests with one key go to the same endpoint if possible. Only strategies with affinity use it.
         terms: the holder and the time limits of the lease. Strategies ignore it.
         tokens: how many tokens of a quota the call will use, estimated. None: not given. Strategies ignore it.
+        only: the name of the one endpoint that may be used. None: any.
 
     Attributes:
         open: True if any free slot will do. Then a strategy can skip the filter.
@@ -79,11 +80,13 @@ class Request:
     key: str | None = field(default=None, compare=False)
     terms: LeaseTerms | None = field(default=None, compare=False)
     tokens: int | None = field(default=None, compare=False)
+    only: str | None = None
     open: bool = field(init=False, compare=False, default=True)
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "open", not self.labels and not self.exclude and self.slots == 1)
+        anywhere = not self.labels and not self.exclude and self.only is None
+        object.__setattr__(self, "open", anywhere and self.slots == 1)
         if self.exclude:
             object.__setattr__(self, "barred", frozenset(map(identity_of, self.exclude)))
 
@@ -94,6 +97,7 @@ class Request:
             f"exclude={exclude}": self.exclude,
             f"slots={self.slots}": self.slots > 1,
             f"key={self.key!r}": self.key is not None,
+            f"only={self.only!r}": self.only is not None,
         }
         return f"Request({', '.join(words for words, given in asked.items() if given)})"
 
@@ -109,6 +113,7 @@ class Request:
             ("key", self.key),
             ("terms", self.terms),
             ("tokens", self.tokens),
+            ("only", self.only),
             ("open", False),
             ("barred", self.barred | identities),
         ):
@@ -118,7 +123,8 @@ class Request:
     def admits(self, endpoint: Endpoint) -> bool:
         """Return whether `endpoint` may serve this request, once it has room."""
         able = self.slots <= endpoint.capacity and self.labels <= endpoint.labels
-        return able and (not self.barred or endpoint.identity not in self.barred)
+        named = self.only is None or identity_of(self.only) == endpoint.identity
+        return able and named and (not self.barred or endpoint.identity not in self.barred)
 
     def takes(self, node: Standing) -> int:
         """Return how many slots of `node` the lease takes: `slots`, or the node's ceiling if that is lower."""

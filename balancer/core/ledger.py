@@ -440,7 +440,7 @@ class Ledger:
             needed, has = most.needs(request.tokens), int(most.most_tokens)
             return QuotaExceeded(request.labels, request.exclude, len(active), request.slots, needed, has)
         spent = [account.endpoint.name for account in able if account.spent]
-        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent)
+        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent, request.only)
 
     # -- inside ------------------------------------------------------------------------------------
 

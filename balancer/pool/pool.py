@@ -343,6 +343,7 @@ class Pool:
                 its calls have a share together.
             ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
             tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
+            only: the name of the one endpoint that may be used: it is waited for while it is full or out of service.
 
         Raises:
             AcquireTimeout: no slot came free in time.
@@ -421,6 +422,7 @@ class Pool:
                 its calls have a share together.
             ttl_s: the pool ends the lease after so many seconds. `inf`: never. None: the pool's `ttl_s`.
             tokens: how many tokens of a quota the call will use, estimated. `Lease.used` sets the true number later.
+            only: the name of the one endpoint that may be used: it is waited for while it is full or out of service.
 
         Raises:
             AcquireTimeout: no slot came free in time.
@@ -521,7 +523,7 @@ class Pool:
                 own. The loser's lease ends at once, as neither success nor failure, and its `lease.ended` is true; the
                 loser itself may run on. If it then fails by its endpoint's fault, that counts as a failed ping
                 (`Pool.pinged`). None: never.
-            labels, exclude, priority, slots, key, holder, ttl_s, tokens: as in `acquire`, for each attempt.
+            labels, exclude, priority, slots, key, holder, ttl_s, tokens, only: as in `acquire`, for each attempt.
 
         Raises:
             AcquireTimeout, NoEndpoint, PoolClosed, TooManyWaiters, WaitInCoroutine: no lease for the first attempt.

@@ -10,6 +10,7 @@ import logging
 import math
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
@@ -23,13 +24,14 @@ from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
 from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits, ClientRequest
 from balancer.proxy.exchange import ProxyExchange
-from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, place_of
+from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
 from balancer.proxy.own_answers import OwnAnswer, answer_for
 from balancer.proxy.server_side import ServerConnections
 from balancer.proxy.tenants import Tenant, Tenants
-from balancer.settings.proxy import ProxySettings
+from balancer.settings.proxy import ProxySettings, SessionSettings
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.request_options import prompt_key, prompt_tokens
+from balancer.transports.sessions import IDS, RequestText, Sessions
 from balancer.values.wording import why_not_listening
 
 __all__ = ["ProxyServer"]
@@ -52,6 +54,7 @@ class ProxyServer:
         settings: of `[proxy]`; None: the defaults.
         routes: what the proxy answers itself, by method and path.
         connections: clients' connections at once, if the settings have no number.
+        sessions: in place of those of the settings, e.g. with a function.
 
     Raises:
         ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
@@ -64,12 +67,14 @@ class ProxyServer:
         *,
         routes: Routes | None = None,
         connections: float = math.inf,
+        sessions: Sessions | None = None,
     ) -> None:
         self._pool = pool
         self._engine = pool.engine
         self._settings = settings = settings or ProxySettings()
         self._routes = routes or {}
         self._tenants = Tenants(settings.tenants)
+        self._sessions = sessions or _sessions_of(settings.sessions)
         self._kept = KeptBytes(settings.all_kept_bytes, settings.kept_bytes)
         self._tls: ssl.SSLContext | None = None
         self._plans: dict[float, AttemptPlans] = {}
@@ -221,6 +226,11 @@ class ProxyServer:
         except BadRequest as bad:
             self._refuse(request, _bad(bad))
             return
+        session = None
+        if self._sessions is not None:
+            text = RequestText(head.target.decode("ascii"), header_map(head.headers), request.body.content)
+            session = self._sessions.session_of(self._pool, text)
+            asked = asked if session.only is None else replace(asked, only=session.only)
         forwarded = ForwardedRequest(
             head,
             request.peer,
@@ -236,6 +246,7 @@ class ProxyServer:
             forwarded=forwarded,
             servers=self._servers,
             resend=self._settings.resend,
+            session=session,
         )
         try:
             await exchange.pass_on()
@@ -368,6 +379,20 @@ class ProxyServer:
 
 _ANY: Final = LeaseRequest()
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
+
+
+def _sessions_of(settings: SessionSettings | None) -> Sessions | None:
+    """Return the sessions that the settings want; None: none."""
+    if settings is None:
+        return None
+    return Sessions(
+        ids=IDS if settings.ids is None else settings.ids,
+        header=settings.header,
+        cookie=settings.cookie,
+        idle_s=settings.idle_s,
+        most=settings.most,
+        elsewhere=settings.elsewhere,
+    )
 
 
 def _bad(bad: BadRequest) -> OwnAnswer:

@@ -29,6 +29,7 @@ from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure
 from balancer.transports.leased_body import end_lease
 from balancer.transports.reports import UsageReader, hear, usage_for
 from balancer.transports.resend import Resend, ResendRule, Sending
+from balancer.transports.sessions import IdReader, RequestSession
 
 __all__ = ["ProxyExchange", "error_of_answer"]
 
@@ -74,6 +75,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         forwarded: the request as servers get it.
         servers: the connections to servers.
         resend: which failed requests are tried elsewhere.
+        session: of the request; None: it has none.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         forwarded: ForwardedRequest,
         servers: ServerConnections,
         resend: Resend,
+        session: RequestSession | None = None,
     ) -> None:
         super().__init__(engine, plans, asked)
         assert request.head is not None
@@ -93,6 +96,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         self._head = request.head
         self._forwarded = forwarded
         self._servers = servers
+        self._session = session
         key = self._head.named.get(b"idempotency-key")
         self._rule = ResendRule(resend, self._head.method.decode(), {"Idempotency-Key": key} if key else {})
         self._sending = Sending()
@@ -253,9 +257,14 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
             await self._tunnel(begun)
             return
         usage = usage_for(lease, header_map(answer.headers))
-        relay = _Relay(request, usage)
-        if usage is not None:
-            usage.feed(bytes(answer.held))
+        readers: list[UsageReader | IdReader] = [] if usage is None else [usage]
+        if self._session is not None:
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+            ids = self._session.answered(lease.endpoint.name, answer.status, headers)
+            readers += [] if ids is None else [ids]
+        for reader in readers:
+            reader.feed(bytes(answer.held))
+        relay = _Relay(request, readers)
         try:
             self._send(answer, answer_headers(answer.headers))
             if not answer.complete:
@@ -301,18 +310,18 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
 
 
 class _Relay:
-    """Passes the pieces of a body on, and reads the used tokens from them."""
+    """Passes the pieces of a body on, after the readers of used tokens and ids have seen them."""
 
-    __slots__ = ("_request", "_usage")
+    __slots__ = ("_readers", "_request")
 
-    def __init__(self, request: ClientRequest, usage: UsageReader | None) -> None:
+    def __init__(self, request: ClientRequest, readers: list[UsageReader | IdReader]) -> None:
         self._request = request
-        self._usage = usage
+        self._readers = readers
 
     def take(self, piece: bytes) -> None:
         """Take the next piece."""
-        if self._usage is not None:
-            self._usage.feed(piece)
+        for reader in self._readers:
+            reader.feed(piece)
         self._request.take(piece)
 
 

@@ -74,6 +74,9 @@ def answer_for(error: BaseException, wait_s: float) -> OwnAnswer:
         return OwnAnswer(status, f"{whose} is full: {error.waiting} requests wait already", "queue_full", wait_s)
     if isinstance(error, AcquireTimeout):
         return OwnAnswer(503, "no endpoint came free in time", "busy", wait_s)
+    if isinstance(error, NoEndpoint) and error.only is not None:
+        why = "the server of this session is gone, and what it had with it; begin a new session, or send the file again"
+        return OwnAnswer(404, why, "session_gone")
     if isinstance(error, NoEndpoint) and error.labels and error.endpoints:
         return OwnAnswer(503, f"no endpoint in service has the labels {sorted(error.labels)}", "no_endpoint", wait_s)
     if isinstance(error, NoEndpoint | PoolClosed | NotConnected):

@@ -1,12 +1,12 @@
 """`[proxy]` of a config: how `balancer proxy` passes requests on, and who may send some."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from balancer.settings.tables import Settings
 
-__all__ = ["ProxySettings", "TenantSettings"]
+__all__ = ["ProxySettings", "SessionSettings", "TenantSettings"]
 
 _Bytes = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -29,6 +29,32 @@ class TenantSettings(Settings):
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     labels: list[str] = Field(default_factory=list)
     most: Annotated[int, Field(ge=1)] | None = None
+
+
+class SessionSettings(Settings):
+    """`[proxy.sessions]`: requests go where their file, conversation or other session lives.
+
+    Attributes:
+        ids: beginnings of the ids that answers give, e.g. ["file-", "batch_"]; absent: those of OpenAI's API.
+        header: the name of a header of requests or answers that names a session, e.g. "Mcp-Session-Id".
+        cookie: the name of a cookie that names a session.
+        idle_s: seconds after which a session without requests is forgotten.
+        most: how many names are kept.
+        elsewhere: when a request may leave its server: "gone" (it is out of service), "full" (it has no free slot).
+    """
+
+    ids: list[Annotated[str, Field(min_length=2)]] | None = None
+    header: Annotated[str, Field(min_length=1)] | None = None
+    cookie: Annotated[str, Field(min_length=1)] | None = None
+    idle_s: _Seconds = 3600.0
+    most: Annotated[int, Field(ge=1)] = 100_000
+    elsewhere: list[Literal["gone", "full"]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _names_some(self) -> Self:
+        if self.ids == [] and self.header is None and self.cookie is None:
+            raise ValueError("nothing names a session; give ids, header or cookie")
+        return self
 
 
 class ProxySettings(Settings):
@@ -58,6 +84,7 @@ class ProxySettings(Settings):
         connections: clients' connections at once; absent: as many as the limit of open files allows.
         grace_s: seconds for the requests under way when the proxy is stopped.
         ca: a PEM file with the certificates that servers of https:// are checked against; absent: those of the system.
+        sessions: sends requests where their session lives; absent: anywhere.
         routes: names of plugins' routes that the proxy answers itself.
         tenants: who may send requests; absent: everybody who can connect.
     """
@@ -81,6 +108,7 @@ class ProxySettings(Settings):
     connections: Annotated[int, Field(ge=1)] | None = None
     grace_s: Annotated[float, Field(ge=0)] = 30.0
     ca: Annotated[str, Field(min_length=1)] | None = None
+    sessions: SessionSettings | None = None
     routes: list[str] = Field(default_factory=list)
     tenants: list[TenantSettings] = Field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The request of a caller: labels, exclusions, priority, slots, key, holder, time to live, tokens.
+"""The request of a caller: labels, exclusions, priority, slots, key, holder, time to live, tokens, the only endpoint.
 
 It checks all arguments before anything is changed. Each mistake is an error of one line.
 """
@@ -35,6 +35,7 @@ class LeaseArguments(TypedDict, total=False):
     holder: str
     ttl_s: float | None
     tokens: int | None
+    only: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class LeaseRequest:
     holder: str = ""
     ttl_s: float | None = None
     tokens: int | None = None
+    only: str | None = None
 
     def avoiding(self, avoid: frozenset[str], labels: frozenset[str] = _NONE) -> "LeaseRequest":
         """Return a copy that also excludes `avoid` and also needs `labels`."""
@@ -72,7 +74,9 @@ class LeaseRequest:
                 f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
             )
         key, slots, holder, ttl_s, tokens = self.key, self.slots, self.holder, self.ttl_s, self.tokens
-        if not (labels or exclude or key or slots != 1 or holder or ttl_s is not None or tokens is not None):
+        only = self.only
+        plain = not (labels or exclude or key or slots != 1 or holder or ttl_s is not None or tokens is not None)
+        if plain and only is None:
             return usual
         terms = usual.terms
         if holder or ttl_s is not None:
@@ -84,9 +88,11 @@ class LeaseRequest:
             )
         if key is not None and not isinstance(key, str):
             raise TypeError(f"key is {key!r}; it takes a text, or None")
+        if only is not None and not isinstance(only, str):
+            raise TypeError(f"only is {only!r}; it takes the name of an endpoint, or None")
         if tokens is not None:
             checked("tokens", tokens, partial(whole, least=0))
-        return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key, terms, tokens)
+        return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key, terms, tokens, only)
 
 
 def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | None:

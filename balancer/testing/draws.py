@@ -145,7 +145,8 @@ class Draws:
         labels, terms = rng.choice((_LABELS[0], *_LABELS)), rng.choice(self._terms)
         exclude = rng.sample(self.urls, min(rng.choice((0, 0, 1, 2)), len(self.urls)))
         slots, key = rng.choice((1, 1, 1, 2, 3, 4)), rng.choice((None, "k", "l"))
-        return Request(labels, frozenset(exclude), slots, key, terms, tokens)
+        only = self.urls[0] if key == "l" and slots == 3 else None  # no further draw: walks stay what they were
+        return Request(labels, frozenset(exclude), slots, key, terms, tokens, only)
 
     def spec(self, url: str) -> Endpoint:
         """Return an endpoint of this URL."""

@@ -55,7 +55,8 @@ class ModelEndpoint:
     def serves(self, request: Request) -> bool:
         """Return whether it may serve `request`, now or later."""
         fits = all(label in self.spec.labels for label in request.labels) and request.slots <= self.spec.capacity
-        return self.state == "active" and fits and self.spec.name not in request.exclude
+        named = self.spec.name not in request.exclude and request.only in (None, self.spec.name)
+        return self.state == "active" and fits and named
 
     @property
     def fit(self) -> bool:

@@ -2,6 +2,7 @@
 
 - `request_options`: what a request asks a pool for, and how often and how long it is tried.
 - `forwarding`: the request as an endpoint gets it: URL, headers, and a body that may be sent again or not.
+- `sessions`: requests that must go where an earlier one went, by ids, headers, cookies or a function.
 - `resend`: whether a failed request may be sent again, by what was sent of it.
 - `time_bound`, `bound_connections`: the deadline of an attempt in a thread, for httpx2 and httpx, and for requests.
 - `errors`: what an answer says about the endpoint, and which error the client gets.

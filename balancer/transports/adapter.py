@@ -20,6 +20,7 @@ from balancer.transports.leased_body import BegunBody, ThreadLeasedBody, end_lea
 from balancer.transports.reports import hear, usage_for
 from balancer.transports.request_options import RequestKeywords, RequestOptions, RequestPlans
 from balancer.transports.resend import ResendRule, Sending
+from balancer.transports.sessions import RequestSession
 from balancer.transports.sync import BoundDriver
 
 require("requests", "BalancedAdapter")
@@ -60,8 +61,7 @@ class BalancedAdapter(HTTPAdapter):
     Args:
         pool: leases the endpoints.
         options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
-            resend;
-            see `RequestOptions`.
+            resend, sessions; see `RequestOptions`.
 
     Raises:
         ValueError, TypeError: as `RequestOptions` does.
@@ -106,14 +106,14 @@ class BalancedAdapter(HTTPAdapter):
 
     def _answer(self, request: PreparedRequest, args: Any, kwargs: Any) -> Response:
         pool = self._pool
-        asked = self._options.always or self._options.asked(request, counted=pool.engine.has_quotas)
+        asked, session = self._options.placed(pool, request, request.path_url)
         rule = ResendRule(self._options.resend, request.method, request.headers)
 
         def send(drive: BoundDriver, lease: Lease, run: Run) -> Response:
             sending = Sending()
             try:
                 with sending.in_thread():
-                    return self._attempt(request, lease, args, kwargs)
+                    return self._attempt(request, lease, session, args, kwargs)
             except BaseException as error:
                 end_lease(lease, drive.counts_as(error))
                 if not isinstance(error, Exception):
@@ -133,7 +133,9 @@ class BalancedAdapter(HTTPAdapter):
             ended = error.error if isinstance(error, FinalFailure) else error
         return _came_to(ended, request)
 
-    def _attempt(self, request: PreparedRequest, lease: Lease, args: Any, kwargs: Any) -> Response:
+    def _attempt(
+        self, request: PreparedRequest, lease: Lease, session: RequestSession | None, args: Any, kwargs: Any
+    ) -> Response:
         endpoint, answer = lease.endpoint, None
         sent = request.copy()
         sent.url = joined(endpoint.url, request.path_url)
@@ -155,7 +157,11 @@ class BalancedAdapter(HTTPAdapter):
                     answer._content, answer._content_consumed = content[:MOST_BYTES], True
                     answer.close()
                     raise refusal
-            begun = BegunBody(answer.raw, pieces, content or None, usage_for(lease, answer.headers, decoded=True))
+            ids = None
+            if session is not None:
+                ids = session.answered(endpoint.name, answer.status_code, answer.headers.items(), decoded=True)
+            usage = usage_for(lease, answer.headers, decoded=True)
+            begun = BegunBody(answer.raw, pieces, content or None, usage, ids=ids)
             answer.raw = _Raw(answer.raw, ThreadLeasedBody(lease, outcome_of(refusal), begun))
         except Exception as error:
             if answer is not None:

@@ -140,8 +140,11 @@ def _openai_error(http: ModuleType, request: Any, error: Exception) -> Exception
     if _COUNTS_TRIES not in request.headers or _OPENAI not in request.headers.get("User-Agent", ""):
         return None
     spent: Sequence[str] = getattr(error.__cause__, "spent_names", ())
+    only: str | None = getattr(error.__cause__, "only", None)
     if spent:
         own: Exception = _spent_error(theirs, http, request, error, spent)
+    elif only is not None:
+        own = _gone_error(theirs, http, request, error)
     elif isinstance(error, http.TimeoutException):
         own = theirs.APITimeoutError(request=request)
     else:
@@ -159,4 +162,12 @@ def _spent_error(theirs: Any, http: ModuleType, request: Any, error: Exception, 
     said = {"code": _SPENT, "type": _SPENT, "message": str(error), "param": None, "endpoints": list(names)}
     answer = http.Response(429, request=request, json={"error": said})
     own: Exception = theirs.RateLimitError(str(error), response=answer, body=said)
+    return own
+
+
+def _gone_error(theirs: Any, http: ModuleType, request: Any, error: Exception) -> Exception:
+    """Return the error that OpenAI's client raises for what is not there any more, as its server is gone."""
+    said = {"code": "session_gone", "type": "session_gone", "message": str(error), "param": None}
+    answer = http.Response(404, request=request, json={"error": said})
+    own: Exception = theirs.NotFoundError(str(error), response=answer, body=said)
     return own

@@ -104,7 +104,7 @@ class RequestExchange:
         self, pool: Pool, options: RequestOptions, plans: RequestPlans, http: ModuleType, request: Any
     ) -> None:
         self.http = http
-        self.asked = options.always or options.asked(request, counted=pool.engine.has_quotas)
+        self.asked, self._session = options.placed(pool, request, request.url.raw_path.decode("ascii"))
         self.plans = plans.of(pool_timeout_of(request))
         self._request = request
         self._asks_load = options.load
@@ -194,7 +194,10 @@ class RequestExchange:
         """Return `answer` with a body that holds the lease. `outcome` counts if all of the body arrives."""
         told = answer.headers.get("Content-Length", "")
         length = int(told) if told.isascii() and told.isdecimal() else None
-        begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length)
+        ids = None
+        if self._session is not None:
+            ids = self._session.answered(lease.endpoint.name, answer.status_code, answer.headers.multi_items())
+        begun = BegunBody(answer.stream, pieces, first, usage_for(lease, answer.headers), length, ids)
         answer.stream = body = leased_body_class(self.http, later=later)(lease, outcome, begun)
         if answer.is_closed:  # made of its content, by a cache or a mock below: then no client reads the stream
             body.end_read(answer.content)
@@ -244,8 +247,7 @@ class TransportBase:
         inner: sends the requests. None: a transport of the client's library without connection limits, as the pool has
             its own. The limits of your own one must be above the number of all slots.
         options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
-            resend;
-            see `RequestOptions`.
+            resend, sessions; see `RequestOptions`.
 
     Raises:
         MissingExtra: neither httpx2 nor httpx is installed.

@@ -18,6 +18,7 @@ from balancer.endpoint import Lease, Outcome
 from balancer.errors import LeaseError, PoolForked
 from balancer.transports.errors import redacted
 from balancer.transports.reports import UsageReader
+from balancer.transports.sessions import IdReader
 
 __all__ = ["AsyncLeasedBody", "BegunBody", "LeasedBody", "ThreadLeasedBody", "end_lease", "leased_body_class"]
 
@@ -49,6 +50,7 @@ class BegunBody(NamedTuple):
         first: the piece that has arrived; None: the body ended without any.
         usage: reads the tokens of the call from it; None: they do not count.
         length: how many bytes it will have; None: unknown.
+        ids: reads the ids that it gives; None: they are not kept.
     """
 
     inner: Any
@@ -56,6 +58,7 @@ class BegunBody(NamedTuple):
     first: bytes | None
     usage: UsageReader | None
     length: int | None = None
+    ids: IdReader | None = None
 
 
 class LeasedBody:
@@ -75,6 +78,7 @@ class LeasedBody:
         self._first = begun.first
         self._left = begun.length
         self._usage = begun.usage
+        self._ids = begun.ids
         self._tail = b""
         self._over = False
         if begun.first is None:
@@ -84,6 +88,8 @@ class LeasedBody:
         """End it: all of it, which is `content`, is with its reader already."""
         if self._usage is not None:
             self._usage.feed(content)
+        if self._ids is not None:
+            self._ids.feed(content)
         self._end_whole()
 
     def _count(self, piece: bytes) -> None:
@@ -92,6 +98,8 @@ class LeasedBody:
             self._left -= len(piece)
         if self._usage is not None:
             self._usage.feed(piece)
+        if self._ids is not None:
+            self._ids.feed(piece)
 
     def _end(
         self, error: BaseException | None = None, outcome: Outcome | None = None, tokens: int | None = None

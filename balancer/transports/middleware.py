@@ -16,7 +16,6 @@ from balancer.plugins.extras import require
 from balancer.pool.aio import TaskPool
 from balancer.pool.pool import Pool
 from balancer.shells.driver import DeadlinePassed, tell_where
-from balancer.shells.engine import Engine
 from balancer.shells.tasks.driver import AbstractTaskDriver
 from balancer.transports.errors import HALF_SENT, MOST_BYTES, FinalFailure, date_it, redacted, with_notes_of
 from balancer.transports.exchange import reads_more, whole_pool
@@ -44,8 +43,7 @@ class BalancedMiddleware:
     Args:
         pool: leases the endpoints: a `Pool` or an `AsyncPool`.
         options: attempts, deadline_s, acquire_timeout_s, key, labels, exclude, priority, holder, ttl_s, tokens, load,
-            resend;
-            see `RequestOptions`.
+            resend, sessions; see `RequestOptions`.
 
     Raises:
         ValueError, TypeError: as `RequestOptions` does.
@@ -54,12 +52,12 @@ class BalancedMiddleware:
     def __init__(self, pool: "Pool | TaskPool", **options: Unpack[RequestKeywords]) -> None:
         self._options = RequestOptions(**options)
         whole = whole_pool(pool)
-        self._engine = whole.engine
+        self._pool = whole
         self._plans = RequestPlans(whole.engine, self._options)
 
     async def __call__(self, request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         """Return the answer of some endpoint. Its connection holds the lease. Raises the errors of aiohttp."""
-        drive = _RequestDriver(self._engine, self._options, self._plans, request, handler)
+        drive = _RequestDriver(self._pool, self._options, self._plans, request, handler)
         own = request.url, request.headers.copy()
         try:
             return await drive.run()
@@ -75,13 +73,14 @@ class _RequestDriver(AbstractTaskDriver[aiohttp.ClientResponse]):
 
     def __init__(
         self,
-        engine: Engine,
+        pool: Pool,
         options: RequestOptions,
         plans: RequestPlans,
         request: aiohttp.ClientRequest,
         handler: Handler,
     ) -> None:
-        super().__init__(engine, plans.of(None), options.always or options.asked(request, counted=engine.has_quotas))
+        asked, self._session = options.placed(pool, request, request.url.raw_path_qs)
+        super().__init__(pool.engine, plans.of(None), asked)
         self._request = request
         self._handler = handler
         self._asks_load = options.load
@@ -96,6 +95,8 @@ class _RequestDriver(AbstractTaskDriver[aiohttp.ClientResponse]):
             answer = await self._sent()
             answer._request_info = self._own[2]  # theirs has the endpoint's headers
             outcome = await self._judged(answer, lease)
+            if self._session is not None:  # the body goes to the client as it comes, so its ids are not read
+                self._session.answered(lease.endpoint.name, answer.status, answer.headers.items())
             body = _HeldBody(lease, outcome, BegunBody(answer, None, b"", None))
             if answer.connection is None:  # all of the body is here
                 body.given_back()

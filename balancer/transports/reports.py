@@ -14,7 +14,7 @@ from balancer.endpoint import Lease
 from balancer.errors import LeaseError, PoolForked
 from balancer.load import load_of
 
-__all__ = ["UsageReader", "hear", "usage_for"]
+__all__ = ["PlainText", "UsageReader", "hear", "usage_for"]
 
 _MOST: Final = 2**20  # bytes of a document; of a longer one the end is kept
 _END: Final = 2**14
@@ -46,6 +46,34 @@ def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False
     return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
 
 
+class PlainText:
+    """Decodes a body as it passes. What cannot be decoded is skipped.
+
+    Args:
+        encoding: its Content-Encoding. Only gzip and deflate can be read.
+    """
+
+    def __init__(self, encoding: str = "") -> None:
+        coding = encoding.strip().lower()
+        self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _ZIPPED else None
+        self._deaf = self._unzip is None and coding not in _PLAIN
+
+    def parts(self, piece: bytes) -> Iterator[bytes]:
+        """Yield the decoded piece in small parts: a few bytes may decode to a lot."""
+        unzip = self._unzip
+        if self._deaf:
+            return
+        if unzip is None:
+            yield piece
+            return
+        try:
+            while piece and not unzip.eof:
+                yield unzip.decompress(piece, _STEP)
+                piece = unzip.unconsumed_tail
+        except zlib.error:
+            self._deaf = True
+
+
 class UsageReader:
     """Reads a body as it passes. Read `tokens` at its end.
 
@@ -55,9 +83,7 @@ class UsageReader:
     """
 
     def __init__(self, kind: str, encoding: str = "") -> None:
-        coding = encoding.strip().lower()
-        self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding in _ZIPPED else None
-        self._deaf = self._unzip is None and coding not in _PLAIN
+        self._plain = PlainText(encoding)
         self._events = "event-stream" in kind.lower()
         self._text = bytearray()  # of the document or, in a stream of events, of the current line
         self._cut = False  # True if its beginning was dropped
@@ -65,13 +91,8 @@ class UsageReader:
 
     def feed(self, piece: bytes) -> None:
         """Read the next piece."""
-        if self._deaf:
-            return
-        try:
-            for part in self._plain(piece):
-                self._take(part)
-        except zlib.error:
-            self._deaf = True
+        for part in self._plain.parts(piece):
+            self._take(part)
 
     @property
     def tokens(self) -> int | None:
@@ -81,16 +102,6 @@ class UsageReader:
         if _TOTAL in found:
             return found[_TOTAL]
         return found[_IN] + found[_OUT] if _IN in found and _OUT in found else None
-
-    def _plain(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the decoded piece in small parts: a few bytes may decode to a lot."""
-        unzip = self._unzip
-        if unzip is None:
-            yield piece
-            return
-        while piece and not unzip.eof:
-            yield unzip.decompress(piece, _STEP)
-            piece = unzip.unconsumed_tail
 
     def _take(self, part: bytes) -> None:
         if self._events:

@@ -4,15 +4,17 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypedDict
 
 from balancer.core.attempt_plan import AttemptPlans
 from balancer.core.decisions import CallPolicy
+from balancer.pool.pool import Pool
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.resend import RESENDS, Resend
+from balancer.transports.sessions import RequestSession, RequestText, Sessions
 from balancer.values.numbers import checked, seconds, whole
 
 __all__ = ["RequestKeywords", "RequestOptions", "RequestPlans", "prompt_key", "prompt_tokens"]
@@ -40,6 +42,7 @@ class RequestKeywords(TypedDict, total=False):
     tokens: int | Callable[[Any], int | None] | None
     load: bool
     resend: Resend
+    sessions: Sessions | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class RequestOptions:
         resend: which failed requests are tried elsewhere. "always": all, until the first byte of the answer's body.
             "incomplete": those that no server can have read whole. "unsent": those of which no byte was sent. Requests
             of an idempotent method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) or with an `Idempotency-Key` are "always".
+        sessions: sends requests where their file, conversation or other session lives; None: anywhere.
 
     Raises:
         ValueError: a number is out of range, or `resend` is unknown.
@@ -86,6 +90,7 @@ class RequestOptions:
     tokens: int | Callable[[Any], int | None] | None = None
     load: bool = False
     resend: Resend = "always"
+    sessions: Sessions | None = None
     always: LeaseRequest | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +102,8 @@ class RequestOptions:
             checked("tokens", self.tokens, _count)
         if self.resend not in RESENDS:
             raise ValueError(f"resend is {self.resend!r}; it takes one of {', '.join(map(repr, RESENDS))}")
+        if not isinstance(self.sessions, Sessions | None):
+            raise TypeError(f"sessions is {self.sessions!r}; it takes balancer.Sessions(...), or None")
         for name in ("labels", "exclude"):
             given = getattr(self, name)
             if isinstance(given, str):
@@ -117,6 +124,16 @@ class RequestOptions:
             ttl_s=self.ttl_s,
             tokens=_of(self.tokens, request) if counted else None,
         )
+
+    def placed(self, pool: Pool, request: Any, target: str) -> "tuple[LeaseRequest, RequestSession | None]":
+        """Return what `request` asks the pool for, and its session, if there may be one. `target`: path and query."""
+        asked = self.always or self.asked(request, counted=pool.engine.has_quotas)
+        if self.sessions is None:
+            return asked, None
+        body = _body(request)
+        text = RequestText(target, request.headers, body if isinstance(body, str | bytes) else None)
+        session = self.sessions.session_of(pool, text, request)
+        return asked if session.only is None else replace(asked, only=session.only), session
 
     def terms(self, engine: Engine, wait_s: float | None) -> CallPolicy:
         """Return the call policy of a request. `wait_s`: how long its client waits for a connection; None: unknown.

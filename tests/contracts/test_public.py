@@ -186,6 +186,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         "holder": (_KEYWORD, ""),
         "ttl_s": (_KEYWORD, None),
         "tokens": (_KEYWORD, None),
+        "only": (_KEYWORD, None),
     }
 
 

@@ -20,7 +20,7 @@ from balancer.settings.config import Config
 from balancer.settings.llm import LlmBudget, LlmPrices, LlmSettings
 from balancer.settings.pipeline import AimSettings, PipelineSettings, RowSettings, VerifySettings
 from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.proxy import ProxySettings, TenantSettings
+from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 from tests.contracts.documents import ROOT, prose, rows
 
@@ -97,6 +97,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "[llm.budget]": LlmBudget,
     "[trace]": TraceSettings,
     "[proxy]": ProxySettings,
+    "[proxy.sessions]": SessionSettings,
     "[[proxy.tenants]]": TenantSettings,
 }
 _FREE_TABLES = {"[host_caps]"}  # their keys are the user's own

@@ -342,7 +342,10 @@ def _told_of(error: TooManyWaiters) -> int:
 _FACTS: dict[type[BalancerError], Callable[[Any], tuple[Any, ...]]] = {
     AcquireTimeout: lambda e: (e.waited_s, e.timeout_s, e.out, list(e.quotas)),
     QuotaExceeded: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, e.tokens, e.most),
-    NoEndpoint: lambda e: (sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
+    NoEndpoint: lambda e: (
+        *(sorted(e.labels), sorted(e.exclude), e.endpoints, e.slots, list(e.spent_names)),
+        *([] if e.only is None else [e.only]),  # which members of earlier versions do not know
+    ),
     TooManyWaiters: lambda e: (e.waiting, e.limit, e.of_one_process, e.holder)[: _told_of(e)],
     PoolClosed: lambda e: (),
     StrategyError: _told,

@@ -1,0 +1,123 @@
+"""Sessions behind the proxy: what lives on one server is found there, with OpenAI's own client too."""
+
+import asyncio
+import json
+from typing import Any
+
+import openai
+
+from balancer.proxy.app import ProxyServer
+from balancer.transports.sessions import Sessions
+from tests.unit.proxy.harness import Asked, Server, answering, run, setting, until
+from tests.unit.transports.file_servers import FileServer
+
+
+def _serving(files: FileServer) -> Server:
+    async def behave(_: Server, asked: Asked, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, target, _ = asked.line.split()
+        status, said = files.answer(method, target, asked.body)
+        body = json.dumps(said).encode()
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body[:30])
+        await writer.drain()
+        writer.write(body[30:])
+        await writer.drain()
+
+    return Server(behave)
+
+
+async def _found(port: int) -> int:
+    """Return how many of twelve files and twelve runs OpenAI's client finds again."""
+    found = 0
+    async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as client:
+        for _ in range(12):
+            file = await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+            run: Any = await client.post("/threads/runs", body={"assistant_id": "a"}, cast_to=object)
+            polls = (client.get(f"/threads/{run['thread_id']}/runs/{run['id']}", cast_to=object),)
+            for ask in (client.files.retrieve(file.id), *polls):
+                try:
+                    await ask
+                    found += 1
+                except openai.NotFoundError:
+                    pass
+    return found
+
+
+def test_files_and_runs_are_found_with_openais_client_and_not_without_sessions() -> None:
+    async def test(proxied: dict[str, Any], least: int, most: int) -> None:
+        files = [FileServer(name) for name in "abc"]
+        async with setting(*map(_serving, files), proxied=proxied, strategy="random") as made:
+            assert least <= await _found(made.port) <= most
+        assert all(each.seen for each in files)
+
+    run(test({"sessions": {}}, 24, 24))
+    run(test({}, 0, 14))
+
+
+def test_a_server_that_was_removed_is_told_with_a_404_or_left_by_choice() -> None:
+    async def test(elsewhere: list[str]) -> None:
+        files = [FileServer("a"), FileServer("b")]
+        proxied = {"sessions": {"elsewhere": elsewhere}}
+        async with setting(*map(_serving, files), proxied=proxied) as made:
+            told = json.loads((await made.post(b"", "/v1/files")).body)
+            at = 0 if files[0].seen else 1
+            made.pool.drain(made.pool.endpoints()[at].name)
+            gone = await made.get(f"/v1/files/{told['id']}")
+            error = json.loads(gone.body)["error"]
+            asked = len(files[1 - at].seen)
+            assert (gone.status, error["type"], asked) == (
+                404,
+                "not_found" if elsewhere else "session_gone",
+                len(elsewhere),
+            )
+            if not elsewhere:
+                assert error["message"].startswith("the server of this session is gone")
+                assert gone.headers["x-should-retry"] == "false"
+
+    run(test([]))
+    run(test(["gone"]))
+
+
+def test_a_request_waits_for_the_server_of_its_session_while_another_is_free() -> None:
+    async def test() -> None:
+        files = [FileServer("a"), FileServer("b")]
+        async with setting(*map(_serving, files), capacity=1, proxied={"sessions": {}}) as made:
+            told = json.loads((await made.post(b"", "/v1/files")).body)
+            mine = made.pool.endpoints()[0 if files[0].seen else 1].name
+            await until(lambda: made.out() == 0)
+            with made.pool.lease(only=mine):
+                asks = asyncio.create_task(made.get(f"/v1/files/{told['id']}"))
+                await until(lambda: made.pool.stats().waiting == 1)
+            assert (await asks).status == 200
+
+    run(test())
+
+
+def test_a_session_of_a_server_is_kept_by_its_header() -> None:
+    named = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: s-1\r\nContent-Length: 2\r\n\r\nok"
+
+    async def test() -> None:
+        servers = [Server(answering(named)) for _ in range(3)]
+        async with setting(*servers, proxied={"sessions": {"header": "Mcp-Session-Id"}}) as made:
+            await made.get("/mcp")
+            for _ in range(5):
+                await made.post(b"{}", "/mcp", "Mcp-Session-Id: s-1\r\n")
+            assert sorted(len(server.asked) for server in servers) == [0, 0, 6]
+
+    run(test())
+
+
+def test_a_function_may_name_sessions() -> None:
+    async def test() -> None:
+        servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(3)]
+        async with setting(*servers) as made:
+            sessions = Sessions(ids=(), function=lambda text: text.target.partition("?")[2])
+            proxy = ProxyServer(made.pool, sessions=sessions)
+            made.port = await proxy.listen()
+            for user in "xyzxyzxyz":
+                await made.get(f"/v1?{user}")
+            assert [len(server.asked) for server in servers] == [3, 3, 3]
+            assert all(len({asked.line for asked in server.asked}) == 1 for server in servers)
+            await proxy.stop(0)
+
+    run(test())

@@ -1,0 +1,62 @@
+"""Requests for one endpoint by its name: they wait for it, and go nowhere else."""
+
+from typing import Any
+
+import pytest
+
+from balancer import AcquireTimeout, Endpoint, Lease, NoEndpoint, Pool
+from balancer.cluster.protocol.messages import error_of, facts_of
+
+_STRATEGIES = ["first", "random", "round_robin", "p2c", "rendezvous", "jiq", "least_in_flight", "prequal"]
+
+
+def _pool(groups: str = "000", **pooled: Any) -> Pool:
+    endpoints = [
+        Endpoint(f"http://{name}/", name=name, group=int(group)) for name, group in zip("abc", groups, strict=True)
+    ]
+    return Pool(endpoints, **{"seed": 1} | pooled)
+
+
+@pytest.mark.parametrize("strategy", _STRATEGIES)
+def test_a_request_for_one_endpoint_gets_that_one_whatever_its_group(strategy: str) -> None:
+    with _pool("012", strategy=strategy) as pool:
+        for name in "cab" * 2:
+            with pool.lease(timeout=0, only=name) as lease:
+                assert lease.endpoint.name == name
+
+
+def test_it_waits_for_its_endpoint_while_others_are_free() -> None:
+    with _pool() as pool, pool.lease(only="a"):
+        with pytest.raises(AcquireTimeout):
+            pool.acquire(timeout=0, only="a")
+        pool.acquire(timeout=0).release()
+
+
+def test_an_endpoint_that_is_not_in_service_is_told_at_once() -> None:
+    with _pool() as pool:
+        pool.remove("b")
+        with pytest.raises(NoEndpoint, match=r"^'b', where alone the request may go, is not in service") as told:
+            pool.acquire(only="b")
+        assert told.value.only == "b"
+        again = error_of(*facts_of(told.value))
+        assert (str(again), getattr(again, "only", "")) == (str(told.value), "b")
+
+
+def test_a_retry_returns_to_the_only_endpoint() -> None:
+    asked: list[str] = []
+
+    def call(lease: Lease) -> str:
+        asked.append(lease.endpoint.name)
+        if len(asked) < 3:
+            raise ConnectionError("refused")
+        return lease.endpoint.name
+
+    with _pool() as pool:
+        assert pool.call(call, only="b") == "b"
+    assert asked == ["b"] * 3
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    wrong: Any = 1
+    with _pool() as pool, pytest.raises(TypeError, match="only is 1; it takes the name of an endpoint, or None"):
+        pool.acquire(only=wrong)
