@@ -42,11 +42,6 @@ class SessionTable:
         if len(self._places) > self._most:
             del self._places[next(iter(self._places))]
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Forget these names."""
-        for name in names:
-            self._places.pop(name, None)
-
     def _expire(self, now: float) -> None:
         while self._places:
             name = next(iter(self._places))

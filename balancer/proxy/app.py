@@ -10,7 +10,6 @@ import logging
 import math
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
@@ -230,7 +229,7 @@ class ProxyServer:
         if self._sessions is not None:
             text = RequestText(head.target.decode("ascii"), header_map(head.headers), request.body.content)
             session = self._sessions.session_of(self._pool, text)
-            asked = asked if session.only is None else replace(asked, only=session.only)
+            asked = session.asked(asked)
         forwarded = ForwardedRequest(
             head,
             request.peer,

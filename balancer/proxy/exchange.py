@@ -253,15 +253,15 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
     async def _relay(self, begun: _Begun) -> None:
         """Pass an answer on until its end. The lease ends then, or with what goes wrong."""
         answer, lease, request = begun.answer, begun.lease, self._request
+        ids = None
+        if self._session is not None:
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+            ids = self._session.answered(lease.endpoint.name, answer.status, headers)
         if answer.status == 101:
             await self._tunnel(begun)
             return
         usage = usage_for(lease, header_map(answer.headers))
-        readers: list[UsageReader | IdReader] = [] if usage is None else [usage]
-        if self._session is not None:
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
-            ids = self._session.answered(lease.endpoint.name, answer.status, headers)
-            readers += [] if ids is None else [ids]
+        readers = [each for each in (usage, ids) if each is not None]
         for reader in readers:
             reader.feed(bytes(answer.held))
         relay = _Relay(request, readers)

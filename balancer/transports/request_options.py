@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypedDict
 
@@ -133,7 +133,7 @@ class RequestOptions:
         body = _body(request)
         text = RequestText(target, request.headers, body if isinstance(body, str | bytes) else None)
         session = self.sessions.session_of(pool, text, request)
-        return asked if session.only is None else replace(asked, only=session.only), session
+        return session.asked(asked), session
 
     def terms(self, engine: Engine, wait_s: float | None) -> CallPolicy:
         """Return the call policy of a request. `wait_s`: how long its client waits for a connection; None: unknown.

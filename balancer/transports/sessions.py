@@ -7,7 +7,7 @@ of a name is learnt from answers, and kept in a `SessionTable`.
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from threading import Lock
@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from balancer.core.session_table import SessionTable
 from balancer.pool.pool import Pool
+from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.reports import PlainText
 from balancer.values.numbers import checked, positive, whole
 
@@ -25,6 +26,7 @@ IDS: Final = (
     *("asst_", "batch_", "cntr_", "container_", "conv_", "eval_", "evalrun_", "file-", "file_", "ft-", "ftjob-"),
     *("msgbatch_", "resp_", "run_", "step_", "thread_", "upload_", "video_", "vs_", "vsfb_"),
 )
+_NONE: Final = frozenset[str]()
 _ELSEWHERE: Final = ("gone", "full")
 _LONGEST: Final = 128  # characters of a name
 _MOST_READ: Final = 2**20  # bytes of an answer in which ids are looked for
@@ -113,15 +115,13 @@ class Sessions:
         """
         named = self._named(text, text if request is None else request)
         names = [*self._ids_in(text), *named]
-        if not names:
-            return RequestSession(self, pool, None, ())
-        with self._lock:
-            only = self._table.find(names, pool.clock())
-        if only is None or not self._gives_up(pool, only):
-            return RequestSession(self, pool, only, named if only is None else ())
-        with self._lock:
-            self._table.forget(named)
-        return RequestSession(self, pool, None, named)
+        only = None
+        if names:
+            with self._lock:
+                only = self._table.find(names, pool.clock())
+            if only is not None and self._elsewhere and self._gives_up(pool, only):
+                only = None
+        return RequestSession(self, pool, only, named, leaves=bool(self._elsewhere))
 
     def bind(self, names: Iterable[str], endpoint: str, now: float, *, first: bool = False) -> None:
         """Note that these sessions live at `endpoint`. `first`: unless it is known where they do."""
@@ -152,6 +152,11 @@ class Sessions:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    @property
+    def leaves_failed(self) -> bool:
+        """Whether a request that failed at its endpoint is tried elsewhere."""
+        return "gone" in self._elsewhere
+
     def _named(self, text: RequestText, request: Any) -> list[str]:
         found = []
         if self._header is not None and (value := text.headers.get(self._header)):
@@ -174,12 +179,20 @@ class Sessions:
 
     def _gives_up(self, pool: Pool, name: str) -> bool:
         """Return whether a request may go elsewhere, as things stand."""
-        if not self._elsewhere:
-            return False
         row = next((row for row in pool.stats().endpoints if row.name == name), None)
         if row is None or row.limit == 0:
             return "gone" in self._elsewhere
         return "full" in self._elsewhere and row.in_flight >= row.limit
+
+
+@dataclass(frozen=True, slots=True)
+class _LeavingRequest(LeaseRequest):
+    """A request that leaves its endpoint once it has failed there."""
+
+    def avoiding(self, avoid: frozenset[str], labels: frozenset[str] = _NONE) -> LeaseRequest:
+        """Return a copy that also excludes `avoid` and also needs `labels`."""
+        asked = replace(self, only=None) if self.only in avoid else self
+        return LeaseRequest.avoiding(asked, avoid, labels)
 
 
 class RequestSession:
@@ -189,13 +202,21 @@ class RequestSession:
         only: the name of its endpoint; None: the request may go anywhere.
     """
 
-    __slots__ = ("_named", "_pool", "_sessions", "only")
+    __slots__ = ("_leaves", "_named", "_pool", "_sessions", "only")
 
-    def __init__(self, sessions: Sessions, pool: Pool, only: str | None, named: Iterable[str]) -> None:
+    def __init__(self, sessions: Sessions, pool: Pool, only: str | None, named: Iterable[str], *, leaves: bool) -> None:
         self.only = only
+        self._leaves = leaves
         self._sessions = sessions
         self._pool = pool
         self._named = named  # what the answer will bind
+
+    def asked(self, asked: LeaseRequest) -> LeaseRequest:
+        """Return what the request asks the pool for, given what it would ask for without a session."""
+        if self.only is None:
+            return asked
+        kind = _LeavingRequest if self._sessions.leaves_failed else LeaseRequest
+        return kind(**{each.name: getattr(asked, each.name) for each in fields(asked)} | {"only": self.only})
 
     def answered(
         self, endpoint: str, status: int, headers: Iterable[tuple[str, str]], *, decoded: bool = False
@@ -210,7 +231,7 @@ class RequestSession:
         if status >= 400:
             return None
         headers, now = list(headers), self._pool.clock()
-        self._sessions.bind(self._named, endpoint, now, first=True)
+        self._sessions.bind(self._named, endpoint, now, first=not self._leaves)
         self._sessions.bind(self._sessions.named_by(headers), endpoint, now)
         told = {name.lower(): value for name, value in headers}
         kind = told.get("content-type", "").lower()

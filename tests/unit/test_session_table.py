@@ -19,8 +19,6 @@ def test_the_first_name_that_is_known_counts_and_a_later_answer_replaces() -> No
     assert [table.find(names, 1.0) for names in (["?", "y", "x"], ["x", "y"], ["?"], [])] == ["b", "a", None, None]
     table.bind("x", "c", 2.0)
     assert table.find(["x"], 2.0) == "c"
-    table.forget(["x", "?"])
-    assert (table.find(["x"], 2.0), table.find(["y"], 2.0)) == (None, "b")
 
 
 def test_of_too_many_names_those_unused_for_longest_are_forgotten() -> None:

@@ -241,3 +241,15 @@ def test_a_mistake_is_told(given: dict[str, Any], why: str) -> None:
         Sessions(**given)
     with pytest.raises(TypeError, match=r"sessions is 'x'; it takes balancer.Sessions"):
         balancer.BalancedTransport(Pool(["a"]), sessions="x")  # type: ignore[arg-type]
+
+
+def test_by_choice_a_session_moves_when_its_server_fails() -> None:
+    pool, _ = pool_of("a", "b")
+    sessions = Sessions(header="X-Talk", elsewhere=["gone"])
+    replies = {"a": [Reply(), _HTTP.ConnectError("refused")], "b": [Reply()]}
+    inner = Inner(_HTTP, replies)
+    transport = balancer.BalancedTransport(pool, inner=inner, sessions=sessions)
+    with _HTTP.Client(transport=transport) as client:
+        for _ in range(3):
+            assert client.get("http://pool/x", headers={"X-Talk": "7"}).status_code == 200
+    assert inner.hosts == ["a", "a", "b", "b"]
