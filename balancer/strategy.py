@@ -85,8 +85,8 @@ class Request:
     barred: frozenset[str] = field(init=False, compare=False, repr=False, default=frozenset())
 
     def __post_init__(self) -> None:
-        anywhere = not self.labels and not self.exclude and self.only is None
-        object.__setattr__(self, "open", anywhere and self.slots == 1)
+        if self.labels or self.exclude or self.slots != 1 or self.only is not None:
+            object.__setattr__(self, "open", False)
         if self.exclude:
             object.__setattr__(self, "barred", frozenset(map(identity_of, self.exclude)))
 
@@ -122,9 +122,10 @@ class Request:
 
     def admits(self, endpoint: Endpoint) -> bool:
         """Return whether `endpoint` may serve this request, once it has room."""
+        if self.only is not None and identity_of(self.only) != endpoint.identity:
+            return False
         able = self.slots <= endpoint.capacity and self.labels <= endpoint.labels
-        named = self.only is None or identity_of(self.only) == endpoint.identity
-        return able and named and (not self.barred or endpoint.identity not in self.barred)
+        return able and (not self.barred or endpoint.identity not in self.barred)
 
     def takes(self, node: Standing) -> int:
         """Return how many slots of `node` the lease takes: `slots`, or the node's ceiling if that is lower."""

@@ -74,12 +74,11 @@ class LeaseRequest:
                 f"priority is {priority!r}; it must be a whole number from -{_MOST_PRIORITY} to {_MOST_PRIORITY}"
             )
         key, slots, holder, ttl_s, tokens = self.key, self.slots, self.holder, self.ttl_s, self.tokens
-        only = self.only
-        plain = not (labels or exclude or key or slots != 1 or holder or ttl_s is not None or tokens is not None)
-        if plain and only is None:
+        only, timed = self.only, ttl_s is not None
+        if not (labels or exclude or key or slots != 1 or holder or timed or tokens is not None or only is not None):
             return usual
         terms = usual.terms
-        if holder or ttl_s is not None:
+        if holder or timed:
             pools = terms or _NO_TERMS
             terms = LeaseTerms(holder, pools.ttl_s if ttl_s is None else ttl_s, pools.leak_after_s)
         if isinstance(labels, str) or isinstance(exclude, str):
@@ -92,7 +91,9 @@ class LeaseRequest:
             raise TypeError(f"only is {only!r}; it takes the name of an endpoint, or None")
         if tokens is not None:
             checked("tokens", tokens, partial(whole, least=0))
-        return Request(frozenset(labels), frozenset(exclude), checked("slots", slots, whole), key, terms, tokens, only)
+        if slots.__class__ is not int or slots < 1:
+            slots = checked("slots", slots, whole)
+        return Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
 
 
 def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | None:

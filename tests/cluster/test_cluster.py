@@ -220,6 +220,17 @@ def test_who_comes_later_learns_who_is_out_of_service() -> None:
     assert _process(world).member.out_of_service() == {"http://0/"}
 
 
+def test_a_request_for_one_endpoint_waits_for_it_and_gets_no_idle_lease_of_another() -> None:
+    world, process, other = _begun(2, 1, 1)
+    first, second = _leased(world, other), _leased(world, other)
+    world.ask(process, request=Request(only=first.endpoint.name))
+    world.talk()
+    _give_back(world, other, second)
+    assert len(process.waiting) == 1
+    _give_back(world, other, first)
+    assert [lease.endpoint for lease in process.leases] == [first.endpoint]
+
+
 def _amend(world: World, process: Process, without: str) -> None:
     (waiter,) = process.waiting
     request = Request(exclude=frozenset({without}))

@@ -35,6 +35,7 @@ _REQUESTS = (
     Request(),
     Request(slots=2),
     Request(exclude=frozenset({"http://0/"})),
+    Request(only="http://0/"),
     Request(terms=LeaseTerms("somebody", ttl_s=4.0)),
 )
 

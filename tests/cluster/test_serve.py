@@ -367,6 +367,7 @@ def test_what_cannot_be_is_refused(word: object) -> None:
     [
         AcquireTimeout(1.0, 2.0, 3, ["quota 'key' has no room"]),
         NoEndpoint(frozenset({"a"}), frozenset({"b"}), 2, 3, ["http://spent/"]),
+        NoEndpoint(frozenset(), frozenset(), 2, only="b"),
         QuotaExceeded(frozenset(), frozenset(), 2, 1, 30, 20),
         TooManyWaiters(5, 4),
         PoolClosed(),
@@ -383,10 +384,11 @@ def test_an_error_is_raised_elsewhere_as_it_was_here(error: BalancerError) -> No
     assert (type(again), str(again)) == (type(error), str(error))
     if isinstance(error, NoEndpoint):
         assert isinstance(again, NoEndpoint)
-        assert (again.labels, again.exclude, tuple(again.spent_names)) == (
+        assert (again.labels, again.exclude, tuple(again.spent_names), again.only) == (
             error.labels,
             error.exclude,
             tuple(error.spent_names),
+            error.only,
         )
 
 
