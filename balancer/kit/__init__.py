@@ -1,5 +1,6 @@
-"""Building blocks for strategies: sets of nodes, random draws, deadlines, turns, call times."""
+"""Building blocks for strategies: affinity, sets of nodes, random draws, deadlines, turns, call times."""
 
+from balancer.kit.affinity import Affinity
 from balancer.kit.call_times import CallTime, CallTimeOptions, CallTimes
 from balancer.kit.deadlines import Deadline, Deadlines
 from balancer.kit.places import Place, Places
@@ -8,6 +9,7 @@ from balancer.kit.strips import Strip, Strips
 from balancer.kit.turns import InTurn, Turn, Turns
 
 __all__ = [
+    "Affinity",
     "CallTime",
     "CallTimeOptions",
     "CallTimes",

@@ -40,6 +40,7 @@ _log = logging.getLogger("balancer.proxy")
 _HEALTH: Final = b"/balancer/health"
 _METRICS: Final = b"/balancer/metrics"
 _LONGEST_KEY: Final = 256
+_MOST_BLOCKS: Final = 64
 _MOST_DEADLINES: Final = 64
 _ENDPOINTS_S: Final = 1.0
 _ACCEPTED_AT_ONCE: Final = 1024
@@ -79,7 +80,9 @@ class ProxyServer:
         self._plans: dict[float, AttemptPlans] = {}
         self._labels: frozenset[str] = frozenset()
         self._labels_until_s = -math.inf
-        self._prompt_key, self._prompt_tokens = prompt_key(), prompt_tokens()
+        block = settings.prompt_block
+        self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
+        self._prompt_tokens = prompt_tokens()
         self._answers: dict[int, int] = {}  # how many, by status
         self._lately = 0
         self._lately_s = -math.inf

@@ -71,6 +71,8 @@ class ProxySettings(Settings):
         models: a request in OpenAI's form goes to endpoints with its `model` as a label, if there are any.
         prompt_key: requests in OpenAI's form whose prompts begin alike have one key for affinity. A header
             `Balancer-Key` counts first.
+        prompt_block: for the strategy `prefix`: the key names the beginnings of so many characters, of twice as many
+            and so on, up to 64 blocks; absent: one name for the first 1000 characters.
         forwarded: what happens to `X-Forwarded-For`, `-Proto` and `-Host` of a client: "replace" them by what the proxy
             sees, or "extend" them, behind another proxy that can be trusted.
         kept_bytes: a body up to this size is kept, so that the request can be sent again. A larger one is sent once.
@@ -96,6 +98,7 @@ class ProxySettings(Settings):
     silent_s: _Seconds = 600.0
     models: bool = True
     prompt_key: bool = False
+    prompt_block: Annotated[int, Field(ge=1)] | None = None
     forwarded: Literal["replace", "extend"] = "replace"
     kept_bytes: _Bytes = 2**20
     all_kept_bytes: _Bytes = 2**28

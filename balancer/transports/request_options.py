@@ -178,7 +178,7 @@ def _of(given: Any, request: Any) -> Any:
     return given(request) if callable(given) else given
 
 
-def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
+def prompt_key(characters: int = 1000, *, block: int | None = None) -> Callable[[Any], str | None]:
     """Return a `key=` for LLM servers: requests whose prompts begin alike go where that beginning is cached.
 
     It reads the body of a request as JSON in OpenAI's form (`messages`, `input` or `prompt`). Requests of another form
@@ -186,11 +186,15 @@ def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
 
     Args:
         characters: how many of the prompt's first characters count (>= 1). Prompts that differ later have one key.
+        block: for the strategy `prefix`: the key names each beginning of so many characters, of twice as many, and so
+            on. Give more `characters`, e.g. `prompt_key(64_000, block=1000)`. None: one name for all of them.
 
     Raises:
-        ValueError: `characters` is not a whole number >= 1.
+        ValueError: a number is not a whole number >= 1.
     """
     checked("characters", characters, whole)
+    if block is not None:
+        checked("block", block, whole)
 
     def key(request: Any) -> str | None:
         asked = _asked(request)
@@ -198,7 +202,14 @@ def prompt_key(characters: int = 1000) -> Callable[[Any], str | None]:
         if not said:
             return None
         model = asked.get("model")
-        return hashlib.blake2b(f"{model}\0{said[:characters]}".encode(errors="replace"), digest_size=12).hexdigest()
+        text = f"{model}\0{said[:characters]}"
+        if block is None:
+            return hashlib.blake2b(text.encode(errors="replace"), digest_size=12).hexdigest()
+        so_far, names = hashlib.blake2b(digest_size=8), []
+        for at in range(0, max(block, len(text) - len(text) % block), block):  # a block that may still grow has no name
+            so_far.update(text[at : at + block].encode(errors="replace"))
+            names.append(so_far.hexdigest())
+        return "/".join(names)
 
     return key
 

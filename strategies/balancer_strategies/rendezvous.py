@@ -16,15 +16,15 @@ With a key, a lease costs O(endpoints with a free slot), or O(endpoints) with a 
 """
 
 import random
+from collections.abc import Iterable
 from hashlib import blake2b
-from math import ceil, log
+from math import log
 
 from pydantic import Field
 
-from balancer.endpoint import Outcome
 from balancer.hookspecs import hookimpl
-from balancer.kit.places import NOWHERE
-from balancer.kit.strips import Strip, Strips
+from balancer.kit.affinity import Affinity
+from balancer.kit.strips import Strip
 from balancer.strategy import Node, Request, Strategy, StrategyOptions
 
 __all__ = ["Rendezvous"]
@@ -37,15 +37,14 @@ class _Seat(Strip):
 
     __slots__ = ("hash",)
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.hash = _hash(name)
+    hash: int
 
 
-class Rendezvous(Strategy):
+class Rendezvous(Affinity):
     """The endpoint that a request's key prefers, by weight; without a key a random one, by weight."""
 
     name = "rendezvous"
+    note = _Seat
 
     class Options(StrategyOptions):
         """How uneven the load may be."""
@@ -55,66 +54,30 @@ class Rendezvous(Strategy):
         )
 
     def __init__(self, options: Options, rng: random.Random) -> None:
-        self._strips = Strips(rng)
+        super().__init__(rng)
         self._bound = options.bound
-        self._nodes: dict[Node, None] = {}
 
     def join(self, node: Node, now: float) -> None:
         """O(1)."""
-        node.note = _Seat(node.endpoint.name)
-        self._nodes[node] = None
-        self.change(node, now)
+        super().join(node, now)
+        node.note.hash = _hash(node.endpoint.name)
 
-    def leave(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._strips.leave(node)
-        self._nodes.pop(node, None)
-
-    def change(self, node: Node, now: float) -> None:
-        """O(1)."""
-        self._strips.settle(node, node.weight, node.in_flight)
-
-    def pick(self, request: Request, now: float) -> Node | None:
-        """O(N) with a key, O(1) expected without one."""
-        node = self._strips.any_that_fits(request) if request.key is None else self._preferred(request, request.key)
-        if node is not None and node.in_flight + request.takes(node) >= node.limit:
-            node.note.bucket.drop(node)
-        return node
-
-    def finish(self, node: Node, outcome: Outcome, elapsed_s: float, now: float) -> None:
-        """O(1)."""
-        if node.note.index == NOWHERE and node.in_flight < node.limit:
-            node.note.bucket.put(node)
-
-    def _preferred(self, request: Request, key: str) -> Node | None:
+    def preferred(self, request: Request, key: str) -> Node | None:
+        """Return the node with the highest score within the bound, else of all that fit; O(N)."""
         of_key = _hash(key)
-        best, highest = None, -1.0
-        for node in self._strips.nodes():
-            if request.open or request.fits(node):
-                score = -node.weight / log(_to_unit(of_key ^ node.note.hash))
-                if score > highest:
-                    best, highest = node, score
-        return best if self._bound is None or best is None else self._bounded(request, of_key, self._bound) or best
+        best = _highest(of_key, self.strips.nodes() if request.open else filter(request.fits, self.strips.nodes()))
+        if self._bound is None or best is None:
+            return best
+        return _highest(of_key, self.within(request, self._bound)) or best
 
-    def _bounded(self, request: Request, of_key: int, bound: float) -> Node | None:
-        """Return the key's first choice of those that would not exceed the bound; None if all would."""
-        most = bound * self._mean(request)
-        best, highest = None, -1.0
-        for node in self._strips.nodes():
-            if request.fits(node) and node.in_flight + request.takes(node) <= ceil(most * node.weight):
-                score = -node.weight / log(_to_unit(of_key ^ node.note.hash))
-                if score > highest:
-                    best, highest = node, score
-        return best
 
-    def _mean(self, request: Request) -> float:
-        """Return the slots in use per unit of weight, `request` included, over the nodes that it may use; O(N)."""
-        in_flight, weight = request.slots, 0.0
-        for node in self._nodes:
-            if node.ceiling and (request.open or request.admits(node.endpoint)):
-                in_flight += node.in_flight
-                weight += node.weight
-        return in_flight / weight
+def _highest(of_key: int, nodes: Iterable[Node]) -> Node | None:
+    best, highest = None, -1.0
+    for node in nodes:
+        score = -node.weight / log(_to_unit(of_key ^ node.note.hash))
+        if score > highest:
+            best, highest = node, score
+    return best
 
 
 def _hash(text: str) -> int:

@@ -5,9 +5,14 @@
 Keys are prefixes of prompts: 1000 of them, the n-th asked for as often as 1 / n**1.15. Eight endpoints with 512 slots
 each; requests come at random, calls take 1 s at random, and on average 40 slots are in use at each endpoint, so that
 none is ever full. An endpoint remembers every key that it has seen. Virtual time, so the figures are the same anywhere.
+
+Then conversations, made up: each has one of 40 system prompts of 8 blocks, the n-th as often as 1 / n, and some ten
+turns that add 1 to 6 blocks each. An endpoint's cache keeps the 6000 blocks used last. The part of the blocks that are
+there is what a server need not compute. With `rendezvous` the key is the first 8 or 9 blocks, as of `prompt_key()`.
 """
 
 import random
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import accumulate, count
 from types import SimpleNamespace
@@ -21,6 +26,7 @@ from tests.benchmarks.harness import stream
 
 _ENDPOINTS, _SLOTS, _KEYS, _SKEW, _MEAN_LOAD = 8, 512, 1000, 1.15, 40
 _CALLS = 40_000
+_SYSTEMS, _TALKS, _TURNS_S, _CACHED = 40, 1500, 200.0, 6000
 
 
 def affinity(strategy: str, options: dict[str, Any], *, calls: int = _CALLS, seed: int = 1) -> tuple[float, float]:
@@ -54,6 +60,49 @@ def affinity(strategy: str, options: dict[str, Any], *, calls: int = _CALLS, see
     return hits / (asked - calls // 10), max(busy_s.values()) / (sum(busy_s.values()) / len(busy_s))
 
 
+def conversations(
+    strategy: str, options: dict[str, Any], key_of: Callable[[list[str]], str], *, turns: int = 40_000, seed: int = 1
+) -> tuple[float, float]:
+    """Return the part of all blocks of prompts that were cached, and the busiest's load by the mean load."""
+    rng, tickets = random.Random(seed), count()
+    urls = [f"http://10.0.0.{number}:8000/" for number in range(1, _ENDPOINTS + 1)]
+    chosen = default_registry().strategy(strategy, options, random.Random(seed))
+    core = Core([Endpoint(url, capacity=_SLOTS) for url in urls], chosen, lender=SimpleNamespace(), now=0.0)  # type: ignore[arg-type]
+    weights = list(accumulate(1 / n for n in range(1, _SYSTEMS + 1)))
+    caches: dict[str, dict[str, None]] = {url: {} for url in urls}
+    busy_s = dict.fromkeys(urls, 0.0)
+    begun: list[list[str]] = []
+    ends: list[tuple[float, int, Lease]] = []
+    now, met, all_blocks = 0.0, 0, 0
+    for turn in range(turns):
+        now += rng.expovariate(_TURNS_S)
+        while ends and ends[0][0] <= now:
+            end_s, _, lease = heappop(ends)
+            core.release(lease, Outcome.SUCCESS, end_s)
+        if len(begun) < _TALKS or rng.random() < 1 / 6:
+            system = rng.choices(range(_SYSTEMS), cum_weights=weights)[0]
+            begun.append([f"s{system}.{block}" for block in range(8)])
+        talk = begun[rng.randrange(len(begun))]
+        talk += [f"t{turn}.{block}" for block in range(rng.randint(1, 6))]
+        if len(talk) > 50 or len(begun) > _TALKS:
+            begun.remove(talk)
+        granted = core.acquire(Request(key=key_of(talk)), now)
+        assert granted is not None, "no endpoint is ever full"
+        cache = caches[granted.endpoint.name]
+        known = next((at for at, block in enumerate(talk) if block not in cache), len(talk))
+        if turn >= turns // 10:
+            met, all_blocks = met + known, all_blocks + len(talk)
+        for block in reversed(talk):
+            cache.pop(block, None)
+            cache[block] = None
+        while len(cache) > _CACHED:
+            del cache[next(iter(cache))]
+        call_s = rng.expovariate(1.0) * (0.2 + (len(talk) - known) / 20)
+        busy_s[granted.endpoint.name] += call_s
+        heappush(ends, (now + call_s, next(tickets), granted))
+    return met / all_blocks, max(busy_s.values()) / (sum(busy_s.values()) / len(busy_s))
+
+
 def main() -> None:
     """Print a row for each setting."""
     settings: list[tuple[str, str, dict[str, Any]]] = [("`rendezvous`", "rendezvous", {})]
@@ -64,6 +113,19 @@ def main() -> None:
     stream(
         "strategy | prefix hits | busiest / mean",
         ((label, f"{hits:.1%}", f"{busiest:.2f}") for label, hits, busiest in found),
+    )
+    of_blocks: list[tuple[str, str, dict[str, Any], Callable[[list[str]], str]]] = [
+        ("`rendezvous`, 8 blocks", "rendezvous", {}, lambda talk: talk[7]),
+        ("`rendezvous`, 8 blocks, `bound = 1.25`", "rendezvous", {"bound": 1.25}, lambda talk: talk[7]),
+        ("`rendezvous`, 9 blocks", "rendezvous", {}, lambda talk: talk[8]),
+        ("`rendezvous`, 9 blocks, `bound = 1.25`", "rendezvous", {"bound": 1.25}, lambda talk: talk[8]),
+        *((f"`prefix`, `bound = {bound}`", "prefix", {"bound": bound}, "/".join) for bound in (1.1, 1.25, 1.5, 2.0)),
+        ("`least_in_flight`", "least_in_flight", {}, "/".join),
+    ]
+    shown = ((label, *conversations(strategy, given, key_of)) for label, strategy, given, key_of in of_blocks)
+    stream(
+        "conversations | blocks that are cached | busiest / mean",
+        ((label, f"{hits:.1%}", f"{busiest:.2f}") for label, hits, busiest in shown),
     )
 
 

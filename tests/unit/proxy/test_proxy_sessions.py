@@ -121,3 +121,20 @@ def test_a_function_may_name_sessions() -> None:
             await proxy.stop(0)
 
     run(test())
+
+
+def test_the_proxy_makes_keys_of_blocks_for_the_strategy_prefix() -> None:
+    def talk(user: str, turns: int) -> bytes:
+        said = [{"role": "user", "content": f"{user} " * 100}] * turns
+        return json.dumps({"model": "m", "messages": said}).encode()
+
+    async def test() -> None:
+        servers = [Server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) for _ in range(2)]
+        proxied = {"prompt_key": True, "prompt_block": 100}
+        async with setting(*servers, strategy="prefix", proxied=proxied) as made:
+            for turns in (2, 3, 4):
+                for user in ("me", "you"):
+                    await made.post(talk(user, turns), "/v1/chat/completions", "Content-Type: application/json\r\n")
+            assert [len({asked.body[40:60] for asked in server.asked}) for server in servers] == [1, 1]
+
+    run(test())
