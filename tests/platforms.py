@@ -9,7 +9,12 @@ import sys
 from tempfile import gettempdir
 
 _LINUX_ONLY = ("balancer/sandbox/local/", "balancer/sandbox/server/")
-_UNIX_ONLY = ("balancer/cluster/tcp/record_file.py", "balancer/commands/serve.py", "balancer/pipeline/")
+_UNIX_ONLY = (
+    "balancer/cluster/tcp/record_file.py",
+    "balancer/commands/serve.py",
+    "balancer/commands/proxy.py",
+    "balancer/pipeline/",
+)
 ALLOWED = {"darwin": _LINUX_ONLY, "win32": _LINUX_ONLY + _UNIX_ONLY}
 
 

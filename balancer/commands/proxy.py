@@ -4,7 +4,6 @@ The proxy is imported only when the command runs, because its parser is an optio
 """
 
 import asyncio
-import resource
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -136,5 +135,7 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
 
 def _most_connections() -> float:
     """Return how many clients may be connected: each request needs a second connection, to a server."""
+    import resource  # here: Windows has none, and then the command says so
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return float("inf") if soft == resource.RLIM_INFINITY else max(_FEWEST, (soft - _KEPT_FILES) // 2)

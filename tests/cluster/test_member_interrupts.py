@@ -14,17 +14,18 @@ _WHERE = ("balancer/cluster/", "balancer/pool/connected.py", "balancer/shells/wa
 
 @pytest.mark.parametrize("stride", [41, pytest.param(1, marks=pytest.mark.more)])
 def test_an_interrupt_at_any_point_loses_no_slot(stride: int) -> None:
-    number, where = 1, None
+    number, missed = 1, 0  # a call whose answer another thread reads has fewer points: one such is not the end
     with Serving("http://a/", ttl_s=3.0) as serving, Pool.connect(serving.url, within_s=PATIENCE_S) as pool:
 
         def lease() -> None:
             pool.acquire(_SOON_S).release()
 
         interrupted_at(0, _WHERE, lease)  # once in vain, see there
-        while number == 1 or where is not None:
+        while missed < 10:
             where = interrupted_at(number, _WHERE, lease)
             lease()  # the one slot is free again, and this process is heard and hears
             assert pool.leases() == (), where
             until(lambda: serving.pool.leases() == ())
+            missed = 0 if where is not None else missed + 1
             number += stride
-    assert number > 400
+    assert number > 300

@@ -108,7 +108,7 @@ def test_commands_work(platform: str, tmp_path: Path) -> None:
     _played(platform, _COMMANDS, str(ROOT / "examples/scenarios/two_accounts.toml"), folder=tmp_path)
 
 
-@pytest.mark.parametrize("command", ["serve", "run", "sandbox"])
+@pytest.mark.parametrize("command", ["serve", "proxy", "run", "sandbox"])
 def test_a_command_that_windows_cannot_run_says_so(command: str, tmp_path: Path) -> None:
     (tmp_path / "pool.toml").write_text('[[endpoints]]\nurl = "http://a/"\n\n[pipeline]\nproblems = "."\n')
     code = (
