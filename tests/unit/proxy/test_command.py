@@ -31,6 +31,7 @@ _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
             "proxy: tenants[0].token: it has 1",
         ),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nroutes = ["x"]', "unknown route 'x'"),
+        ('[[endpoints]]\nurl = "http://a/"\n[proxy.sessions]\nids = []', "nothing names a session"),
         ('[[endpoints]]\nurl = "http://a/"\n[proxy]\nca = "/none"', "proxy: ca: /none: No such file or directory"),
     ],
 )
