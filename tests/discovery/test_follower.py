@@ -136,6 +136,25 @@ def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCa
     assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
 
 
+def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told()
+    told.discovery.heard(listed("a"))
+    for words in ("no answer", "not JSON"):
+        for _ in range(5):
+            told.discovery.failed(SourceError(words))
+            told.wait(5.0)
+        told.discovery.heard(listed("a"))
+    assert [each.getMessage() for each in caplog.records] == [
+        "discovery s: no answer; its 1 endpoints stay as they are"
+    ]
+    for _ in range(5):
+        told.discovery.failed(SourceError("not JSON"))
+        told.wait(5.0)
+    assert [each.getMessage() for each in caplog.records][1:] == [
+        "discovery s: not JSON; its 1 endpoints stay as they are"
+    ]
+
+
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     told.discovery.heard(listed("a"))
