@@ -93,6 +93,12 @@ def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute: Execute, fil
         assert judge.pool.stats().acquired == 0
 
 
+@pytest.mark.parametrize("wrong", [-5, 0, "5", True, float("nan"), float("inf")])
+def test_limits_are_numbers_above_0(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"limits has cpu_s = .*; it takes a number, more than 0"):
+        ExecuteJob("print(4)", limits=Limits(cpu_s=wrong))
+
+
 def test_a_further_file_of_a_program_has_a_name_that_endpoints_take() -> None:
     with pytest.raises(ValueError, match=r"file name '/a\.h' is not allowed"):
         ExecuteJob(Program("cpp", "", extras=(("/a.h", b""),)))
