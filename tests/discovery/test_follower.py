@@ -362,6 +362,13 @@ def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path:
         Pool.from_config(config)
 
 
+def test_a_source_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    mistake = "[discovery.x]\nsource = 'consul'\noptions = { service = 's', url = '10.0.0.1:8500' }\n"
+    config = load_config(_config(tmp_path, ["http://a"], mistake), environ={"TOKEN": "t"})
+    with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'consul': the URL of the server must"):
+        Pool.from_config(config)
+
+
 def test_endpoints_of_a_quota_may_come_from_a_source() -> None:
     with Pool(quotas={"q": QuotaSettings(requests_per_min=5)}) as pool:
         pool.add(Endpoint("http://a", quota="q"))
