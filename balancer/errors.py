@@ -48,15 +48,27 @@ class AcquireTimeout(BalancerError):
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
     their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
     when there is room; `apart`, whether there was no contact with the server of the pool.
+
+    Args:
+        full: whether the holder of the call had as many leases as it may.
     """
 
     def __init__(
-        self, waited_s: float, timeout_s: float, out: int = 0, quotas: Sequence[str] = (), *, apart: bool = False
+        self,
+        waited_s: float,
+        timeout_s: float,
+        out: int = 0,
+        quotas: Sequence[str] = (),
+        *,
+        apart: bool = False,
+        full: bool = False,
     ) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
         short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
         short += f"{len(quotas) - _MOST_NAMES} more quotas have no room; " if len(quotas) > _MOST_NAMES else ""
         remedy = "raise the quota, or add a key with its own quota" if quotas else "add endpoints or capacity"
+        if full:
+            remedy = "its holder has as many leases as its max_leases allows: release one, or raise that"
         if apart:
             remedy = "there is no contact with the server of the pool: see that it runs and can be reached"
         super().__init__(

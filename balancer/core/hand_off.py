@@ -263,4 +263,5 @@ class HandOff:
         self._journal.note(TimedOut, now, now - waiter.since_s)
         out = self._ledger.unfit() if self._rules.any else 0
         short = self._admission.short(waiter.request, now) if self._admission.any else ()
-        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out, short)
+        full = self._shares is not None and self._shares.of(waiter.request).is_full
+        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out, short, full=full)

@@ -8,7 +8,7 @@ from balancer.discovery.reconcile import LeavingRules
 from balancer.errors import ConfigError
 from balancer.plugins.registry import Registry
 from balancer.settings.pool import DiscoverySettings
-from balancer.source import EndpointTemplate, Source
+from balancer.source import EndpointTemplate, Source, SourceError
 
 if TYPE_CHECKING:
     from balancer.settings.config import Config
@@ -41,7 +41,10 @@ def begun(
         quota=settings.quota,
         headers=settings.secret_headers,
     )
-    source = registry.source(kind or settings.source, settings.options, template)
+    try:
+        source = registry.source(kind or settings.source, settings.options, template)
+    except SourceError as error:
+        raise ConfigError(f"source {(kind.name if kind else settings.source)!r}: {error}") from None
     return Discovery(name, source, LeavingRules(settings.grace_s, settings.leaving_share), change, clock)
 
 

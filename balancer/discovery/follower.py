@@ -225,7 +225,7 @@ class Discovery:
     def _say_trouble(self, words: str) -> None:
         """Show what is wrong with the source, and log it when it begins, at most once a minute."""
         shown = in_one_line(self._redact(words), _SHOWN)
-        if not self._trouble and self._clock() >= self._logged_s + _SELDOM_S:
+        if not self._is_logged and self._clock() >= self._logged_s + _SELDOM_S:
             kept = len(self._memory.owned)
             _LOGGER.warning("discovery %s: %s; its %d endpoints stay as they are", self.name, shown, kept)
             self._logged_s, self._is_logged = self._clock(), True

@@ -12,8 +12,9 @@ from balancer.judge.calls import as_json, calling, fed, judge_value, shortened
 from balancer.judging.judgements import Compare
 from balancer.judging.verdict import judge_output
 from balancer.program import Program
+from balancer.sandbox.languages.layout import check_name, check_together
 
-__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "shown", "utf8_bytes"]
+__all__ = ["CallCase", "CaseRun", "Cases", "StdinCase", "case_of", "cases_in", "check_names", "shown", "utf8_bytes"]
 
 _calling = lru_cache(maxsize=256)(calling)  # a program has many cases
 
@@ -63,6 +64,7 @@ class StdinCase:
             isinstance(name, str) and isinstance(content, bytes) for name, content in self.files.items()
         ):
             raise TypeError(f"files is {shown(self.files)}; it takes bytes by their name, e.g. {{'a.txt': b'1'}}")
+        check_names(self.files)
         if isinstance(self.args, str) or not all(isinstance(each, str) for each in self.args):
             raise TypeError(f"args is {shown(self.args)}; it takes texts, e.g. ('-n', '3')")
 
@@ -146,6 +148,14 @@ def utf8_bytes(name: str, text: str | bytes) -> bytes:
             f"{name} has {text[error.start]!r} at {error.start}, half of a character, which UTF-8 cannot encode; "
             "give bytes"
         ) from None
+
+
+def check_names(files: Iterable[str]) -> None:
+    """Raise ValueError for names of files that no endpoint takes: that is no failure of an endpoint."""
+    for name in files:
+        utf8_bytes("the name of a file", name)
+        check_name(name)
+    check_together(files)
 
 
 def shown(found: Any) -> str:

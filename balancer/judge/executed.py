@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from balancer.errors import NotExecuted
-from balancer.judge.cases import shown, utf8_bytes
+from balancer.judge.cases import check_names, shown, utf8_bytes
 from balancer.judge.procedure import encodable, limits_for
 from balancer.judging.pending import PendingRuns, ProgramRun, RunStage
 from balancer.judging.reruns import Reruns
 from balancer.program import Execution, Limits, Program, Status
+from balancer.sandbox.languages.known import known_languages
+from balancer.sandbox.languages.layout import lay_out
 
 __all__ = ["ExecuteJob", "Executed", "execute_job"]
 
@@ -55,6 +57,19 @@ class ExecuteJob:
             )
         if self.limits is not None:
             limits_for(self.limits)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raise ValueError for a name of a file that no endpoint takes, which must not count as its failure."""
+        extras = () if isinstance(self.program, str) else self.program.extras
+        if not self.files and not extras:
+            return
+        check_names([*self.files, *(name for name, _ in extras)])
+        program = Program("python", self.program) if isinstance(self.program, str) else self.program
+        language = known_languages().get(program.language)
+        own = frozenset() if language is None else lay_out(language, encodable(program)[0]).own
+        for name in sorted(own & self.files.keys()):
+            raise ValueError(f"file name {name!r} is a name of the program itself; rename the file")
 
 
 @dataclass(frozen=True, slots=True)

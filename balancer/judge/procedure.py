@@ -6,7 +6,8 @@ wait for them, so threads and tasks can carry them out.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Final, TypeVar
 
 from balancer.judge.cases import case_of
@@ -42,6 +43,10 @@ def checker_of(given: Checker | Program | None) -> Checker:
 def limits_for(given: Limits | float) -> Limits:
     """Return `given` as limits; a number is the CPU seconds of a run. Raises ValueError."""
     if isinstance(given, Limits):
+        for each in fields(given):
+            found = getattr(given, each.name)
+            if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < inf:
+                raise ValueError(f"limits has {each.name} = {found!r}; it takes a number, more than 0")
         return given
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 3600:
         raise ValueError(f"limits is {given!r}; it takes Limits(...), or CPU seconds, more than 0 and up to 3600")

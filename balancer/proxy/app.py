@@ -197,7 +197,8 @@ class ProxyServer:
             return
         tenant = self._tenants.of(head)
         if tenant is None:
-            why = "this proxy needs a token; send the header Authorization with Bearer and the token"
+            said = "the token is of no tenant" if self._tenants.names_one(head) else "this proxy needs a token"
+            why = f"{said}; send the header Authorization with Bearer and the token"
             self._refuse(request, OwnAnswer(401, why, "no_token", headers=((b"WWW-Authenticate", b"Bearer"),)))
         elif tenant.full:
             why = f"{tenant.name} has as many requests under way as it may"

@@ -88,6 +88,10 @@ class Tenants:
                 return found
         return None
 
+    def names_one(self, head: RequestHead) -> bool:
+        """Return whether a request has a header for a token, be it right or wrong."""
+        return any(name in head.named for name in TOKEN_HEADERS)
+
     def _digest(self, token: bytes) -> bytes:
         return hashlib.blake2b(token, key=self._key, digest_size=32).digest()
 

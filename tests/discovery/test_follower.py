@@ -136,6 +136,25 @@ def test_a_source_that_comes_and_goes_does_not_fill_the_log(caplog: pytest.LogCa
     assert len(caplog.records) == 1 + 2 + 2, "new; trouble and its end; the same a minute later"
 
 
+def test_trouble_that_begins_soon_after_other_trouble_is_logged_if_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told()
+    told.discovery.heard(listed("a"))
+    for words in ("no answer", "not JSON"):
+        for _ in range(5):
+            told.discovery.failed(SourceError(words))
+            told.wait(5.0)
+        told.discovery.heard(listed("a"))
+    assert [each.getMessage() for each in caplog.records] == [
+        "discovery s: no answer; its 1 endpoints stay as they are"
+    ]
+    for _ in range(5):
+        told.discovery.failed(SourceError("not JSON"))
+        told.wait(5.0)
+    assert [each.getMessage() for each in caplog.records][1:] == [
+        "discovery s: not JSON; its 1 endpoints stay as they are"
+    ]
+
+
 def test_an_answer_that_the_pool_cannot_use_is_trouble(caplog: pytest.LogCaptureFixture) -> None:
     told = Told()
     told.discovery.heard(listed("a"))
@@ -340,6 +359,13 @@ def test_a_mistake_in_a_config_is_a_line(more: str, line: str, tmp_path: Path) -
 def test_a_mistake_in_the_options_names_the_source_and_closes_the_pool(tmp_path: Path) -> None:
     config = load_config(_config(tmp_path, ["http://a"], "[discovery.x]\nsource = 'dns'\n"), environ={"TOKEN": "t"})
     with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'dns', option host: is missing"):
+        Pool.from_config(config)
+
+
+def test_a_source_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    mistake = "[discovery.x]\nsource = 'consul'\noptions = { service = 's', url = '10.0.0.1:8500' }\n"
+    config = load_config(_config(tmp_path, ["http://a"], mistake), environ={"TOKEN": "t"})
+    with pytest.raises(ConfigError, match=r"pool\.toml: discovery\.x: source 'consul': the URL of the server must"):
         Pool.from_config(config)
 
 

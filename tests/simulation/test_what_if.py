@@ -139,6 +139,7 @@ def test_one_outage_in_the_trace_and_often_none_in_the_next_run_is_said_with_wha
     assert recorded.figures[name].holds(came[name])
     without = predict(one_outage, change=WhatIf(troubles="none"), draws=_FEW)
     assert without.changes == ("without outages",)
+    assert "the next run: without outages\n" in str(without)
     assert without.figures[name].value < without.today[name].high
 
 

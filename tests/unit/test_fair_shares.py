@@ -133,6 +133,14 @@ def test_a_holder_has_no_more_leases_than_it_may_though_slots_are_free() -> None
     assert served(core, first, 1.0) == [waiter]
 
 
+def test_a_wait_in_vain_names_the_bound_of_its_holder() -> None:
+    core = core_of(Endpoint("http://a/", capacity=2), holders={"a": HolderSettings(max_leases=1)})
+    take(core, call("a"))
+    waiter = wait(core, call("a"))
+    core.cancel(waiter, 1.0, timed_out=True)
+    assert "its holder has as many leases as its max_leases allows: release one, or raise that" in str(waiter.error)
+
+
 def test_one_that_was_passed_over_gets_another_slot_that_was_free() -> None:
     labelled = frozenset({"x"})
     core = core_of(

@@ -57,9 +57,9 @@ def job_of(asked: RunCodeRequest) -> ExecuteJob:
     asked = asked.model_copy(update={"language": language_of(asked.language)})
     try:
         made = run_of(asked)
+        limits = made.limits
+        if asked.wall_timeout is None:
+            limits = replace(limits, wall_s=_WALL_FACTOR * asked.run_timeout + _WALL_S)
+        return ExecuteJob(made.program, made.stdin, dict(made.files), limits)
     except ValueError as error:
         raise Refused(422, str(error)) from None
-    limits = made.limits
-    if asked.wall_timeout is None:
-        limits = replace(limits, wall_s=_WALL_FACTOR * asked.run_timeout + _WALL_S)
-    return ExecuteJob(made.program, made.stdin, dict(made.files), limits)

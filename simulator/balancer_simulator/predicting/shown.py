@@ -38,7 +38,7 @@ def prediction_section(found: PredictedRun) -> Section:
     """Return a prediction as a table and paragraphs, under a title."""
     title = "the next run" if not found.at_s else f"the run, after {seconds(found.at_s)}"
     if found.changes:
-        title += f", with {', '.join(found.changes)}"
+        title += f": {', '.join(found.changes)}"
     return Section(
         title, (*map(Paragraph, off_words(found)), prediction_table(found), *map(Paragraph, prediction_words(found)))
     )

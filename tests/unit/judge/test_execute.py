@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from balancer.errors import NotExecuted, PoolClosed
-from balancer.judge import Executed, ExecuteJob, Judge, Limits, Program, Status
+from balancer.judge import Executed, ExecuteJob, Judge, Limits, Program, Status, StdinCase
 from balancer.program import Execution
 from tests.unit.judge.judges import DOUBLE, doubling, judge_over
 from tests.unit.pipeline.fakes import BUSY, DOWN, SUSPECT, FakeExecutor, no_leases_out
@@ -74,6 +74,36 @@ def test_what_it_reads_arrives(execute: Execute) -> None:
     with judge_over({"a": FakeExecutor(look)}) as judge:
         execute(judge, "code", "é", files={"a.txt": "ü", "b": b"\xff"})
     assert seen == [(Program("python", "code"), "é".encode(), {"a.txt": "ü".encode(), "b": b"\xff"})]
+
+
+@pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        ({"../a.txt": "1"}, r"file name '\.\./a\.txt' is not allowed; it must be relative"),
+        ({"a\ud800": "1"}, "the name of a file has '.ud800' at 1, half of a character"),
+        ({"a": "1", "a/b": "2"}, "file name 'a' is a folder of 'a/b'; rename one of them"),
+        ({"main.py": "1"}, "file name 'main.py' is a name of the program itself; rename the file"),
+    ],
+)
+@BOTH
+def test_a_name_that_no_endpoint_takes_is_an_error_at_once(execute: Execute, files: Any, error: str) -> None:
+    with judge_over({"a": FakeExecutor(doubling)}) as judge:
+        with pytest.raises(ValueError, match=error):
+            execute(judge, DOUBLE, "21", files=files)
+        assert judge.pool.stats().acquired == 0
+
+
+@pytest.mark.parametrize("wrong", [-5, 0, "5", True, float("nan"), float("inf")])
+def test_limits_are_numbers_above_0(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"limits has cpu_s = .*; it takes a number, more than 0"):
+        ExecuteJob("print(4)", limits=Limits(cpu_s=wrong))
+
+
+def test_a_further_file_of_a_program_has_a_name_that_endpoints_take() -> None:
+    with pytest.raises(ValueError, match=r"file name '/a\.h' is not allowed"):
+        ExecuteJob(Program("cpp", "", extras=(("/a.h", b""),)))
+    with pytest.raises(ValueError, match="file name '' is not allowed"):
+        StdinCase("", "", files={"": b""})
 
 
 def _batch(judge: Judge, jobs: list[ExecuteJob], *, tasks: bool, **more: Any) -> list[Executed]:

@@ -197,6 +197,7 @@ HOSTILE = [
     (b"[1]", JSON, 422, "the body: Input should be an object"),
     (b"[" * 100_000, JSON, 422, "the body: "),
     (b"[" + b"0," * 200_000 + b"0]", JSON, 422, "the body has 200001 values or more; at most 50000 are allowed"),
+    (ASKED | {"files": {"../a": "aGk="}}, JSON, 422, "file name '../a' is not allowed; it must be relative"),
     ({}, JSON, 422, "code: Field required (and 1 more)"),
     (ASKED | {"code": 7}, JSON, 422, "code: Input should be a valid string"),
     (ASKED | {"language": "brainfuck"}, JSON, 422, "language 'brainfuck' is not known; known are bash, c, cpp"),

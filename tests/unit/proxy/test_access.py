@@ -53,6 +53,9 @@ def test_a_tenant_is_known_by_its_token(said: str, who: str | None) -> None:
             if who is None:
                 assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
                 assert (server.asked, held) == ([], [])
+                assert (
+                    b"this proxy needs a token" if said == "X-A: b" else b"the token is of no tenant"
+                ) in answer.body
             else:
                 assert (answer.status, held) == (200, [who])
                 assert not [name for name in ("Authorization", "X-Api-Key", "Api-Key") if name in server.asked[0]]

@@ -26,6 +26,7 @@ _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     ("config", "said"),
     [
         ('[[endpoints]]\nurl = "local://1"', "proxy: endpoint url is 'local://1'"),
+        ("[proxy]\nattempts = 2", "endpoints: there are none; list the servers, each with its url"),
         (
             '[[endpoints]]\nurl = "http://a/"\n[[proxy.tenants]]\nname = "a"\ntoken = "b"',
             "proxy: tenants[0].token: it has 1",
