@@ -41,6 +41,11 @@ class LeavingRules:
     grace_s: float = 10.0
     share: float = 0.5
 
+    @property
+    def window_s(self) -> float:
+        """The seconds in which at most the share leaves, and in which nobody who has left comes back."""
+        return max(self.grace_s, _LEAST_WINDOW_S)
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -50,8 +55,8 @@ class Memory:
         owned: the endpoints that this source has added, as it last described them.
         missing: since when the source has not listed one of these.
         kept_out: listed by the source, but removed from the pool by somebody else.
-        left: when an endpoint left that had vanished, for those within the last grace.
-        away: when an endpoint left for any reason, for those within the last grace.
+        left: when an endpoint left that had vanished, for those within the last window.
+        away: when an endpoint left for any reason, for those within the last window.
     """
 
     owned: Mapping[str, Endpoint] = field(default_factory=dict)
@@ -117,14 +122,13 @@ def _without_what_others_removed(
     removed = {key for key in memory.owned if pool.get(key) in (None, MembershipState.RETIRING)}
     kept_out = (memory.kept_out | removed) & wanted.keys()
     taken_back = {key for key in kept_out if pool.get(key) is MembershipState.ACTIVE}  # somebody added it again
-    window_s = max(rules.grace_s, _LEAST_WINDOW_S)
     return Memory(
         owned={key: each for key, each in memory.owned.items() if key not in removed}
         | {key: wanted[key] for key in taken_back},
         missing=memory.missing,
         kept_out=frozenset(kept_out - taken_back),
-        left=tuple(at_s for at_s in memory.left if at_s + window_s > now + _ROUNDING),
-        away={key: at_s for key, at_s in memory.away.items() if at_s + rules.grace_s > now + _ROUNDING},
+        left=tuple(at_s for at_s in memory.left if at_s + rules.window_s > now + _ROUNDING),
+        away={key: at_s for key, at_s in memory.away.items() if at_s + rules.window_s > now + _ROUNDING},
     )
 
 
@@ -169,7 +173,7 @@ def _due_s(
     silent = [since_s + rules.grace_s for key, since_s in memory.missing.items() if key not in named]
     first_s = min(silent, default=inf)
     if first_s <= now + _ROUNDING:  # it is held back: by the share, or as the last one, which time does not change
-        first_s = min(memory.left, default=inf) + max(rules.grace_s, _LEAST_WINDOW_S)
+        first_s = min(memory.left, default=inf) + rules.window_s
         first_s = min([first_s, *(at_s for at_s in silent if at_s > now + _ROUNDING)])
-    back_s = min((at_s + rules.grace_s for key, at_s in memory.away.items() if key in wanted), default=inf)
+    back_s = min((at_s + rules.window_s for key, at_s in memory.away.items() if key in wanted), default=inf)
     return min(first_s, back_s)
