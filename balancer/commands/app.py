@@ -196,7 +196,7 @@ def check(
     ca: CaOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Runs nothing."""
+    """Report all mistakes of CONFIG, show what it would run, and ask each endpoint for an answer. Judges nothing."""
     from balancer.commands.check import check_config
     from balancer.settings.config import load_usable_part
 
