@@ -82,6 +82,7 @@ class Server:
         """End all."""
         assert self._server is not None
         self._server.close()
+        await _turns()  # whoever was accepted last is served, so that its connection is known
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -102,7 +103,9 @@ class Server:
                 await self.behave(self, asked, reader, writer)
                 if writer.transport.is_closing():
                     return
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            writer.transport.abort()  # though it has something to send
+        except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             self.open -= 1
@@ -274,10 +277,19 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
     async def within() -> None:
         async with asyncio.timeout(PATIENCE_S):
-            await test
+            try:
+                await test
+            finally:
+                await _turns()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(within())
+
+
+async def _turns() -> None:
+    """Let the loop go round: a connection that is closed has its socket closed in a later turn."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def until(holds: Callable[[], object]) -> None:
