@@ -398,6 +398,8 @@ class Pool:
             lease.priority = priority
         if _in_block:
             lease.entered = True
+        elif request is not ANY:
+            lease.taken = True
         return lease
 
     # A lease is its own context manager, so that no code runs between the grant and the `with` block. A lease that is

@@ -28,8 +28,9 @@ _NOBODY = max(_references({1: object()}.values())) if hasattr(sys, "getrefcount"
 def abandoned(out: Mapping[int, Lease], now: float) -> list[Lease]:
     """Return those of the leases in `out` that are abandoned; O(those in `out`).
 
-    No code can get an abandoned lease again. But if it never entered a `with` block, its holder may still release it by
-    its id. So such a lease counts only without terms (e.g. a holder), and only a second after its grant.
+    No code can get an abandoned lease again. But if `acquire` returned it, its holder may still release it by its id.
+    So such a lease counts only without terms (e.g. a holder), and only a second after its grant. A lease that no caller
+    got counts always: the acquire was cut short, e.g. by an interrupt.
     """
     if not _NOBODY:  # not CPython: reference counts are unknown
         return []
@@ -38,7 +39,7 @@ def abandoned(out: Mapping[int, Lease], now: float) -> list[Lease]:
 
 
 def _is_dropped(lease: Lease, now: float) -> bool:
-    return lease.terms is None and now - lease.granted_s >= _GRACE_S
+    return (lease.terms is None or not hasattr(lease, "taken")) and now - lease.granted_s >= _GRACE_S
 
 
 class AbandonedLeaseScan:

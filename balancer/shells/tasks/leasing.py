@@ -94,6 +94,8 @@ async def acquire(
     if block is not None:
         lease.entered = True
         block.lease = lease
+    elif request is not ANY:
+        lease.taken = True
     return lease
 
 
