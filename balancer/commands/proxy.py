@@ -97,7 +97,9 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
     from balancer.commands.pings import EndpointPings
     from balancer.commands.serve import tls_of
     from balancer.commands.stopping import told_to_stop
+    from balancer.pool.connected import ConnectedPool
     from balancer.proxy.app import ProxyServer
+    from balancer.proxy.contact import PoolContact
     from balancer.reporting.words import count
 
     tls = tls_of(place.cert, place.key)
@@ -108,7 +110,8 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
             owned.callback(close)
             routes.update(made)
         try:
-            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections())
+            contact = PoolContact(pool) if isinstance(pool, ConnectedPool) else None
+            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections(), contact=contact)
         except ConfigError as error:
             raise config.located("proxy", error) from None
         if config.pool.connect is None:  # else the server pings
