@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
@@ -28,7 +28,7 @@ from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHe
 from balancer.proxy.own_answers import OwnAnswer, answer_for
 from balancer.proxy.server_side import ServerConnections
 from balancer.proxy.tenants import Tenant, Tenants
-from balancer.settings.proxy import ProxySettings, SessionSettings
+from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.request_options import prompt_key, prompt_tokens
 from balancer.transports.sessions import IDS, RequestText, Sessions
@@ -164,6 +164,10 @@ class ProxyServer:
             self._servers.close()
         if self._contact is not None:
             self._contact.stop()
+
+    def admit(self, tenants: Sequence[TenantSettings]) -> None:
+        """Replace the tenants. Requests under way go on. Raises ConfigError, and changes nothing."""
+        self._tenants = Tenants(tenants, self._tenants)
 
     @property
     def connections(self) -> int:
