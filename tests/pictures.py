@@ -3,8 +3,8 @@
     .venv/bin/python -m tests.pictures page FOLDER [--many 40] [--seconds 20]    # 1280 and 500 px, light and dark
     .venv/bin/python -m tests.pictures report FILE.html PICTURE.png [--width 1280] [--dark] [--height 900]
 
-It needs Chromium. With `--many 12 --seconds 60`, `page-12-1280-light.png` is docs/images/page.png, `page-12-500-dark.png`
-is page-500.png, and `drawer-12-1280-light.png` is page-drawer.png.
+It needs Chromium. With `--many 12 --seconds 60`, `page-12-1280-light.png` is docs/images/page.png,
+`page-12-500-dark.png` is page-500.png, and `drawer-12-1280-light.png` is page-drawer.png.
 """
 
 import argparse

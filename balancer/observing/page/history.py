@@ -79,10 +79,14 @@ class PageHistory:
         """Return all, ready for JSON.
 
         `points` has the figures of the pool, oldest first. `endpoints` has, by row, `stood` (a letter a point, see
-        `standing`) and `leases` (granted since the point before). The last letter and number are of the last point.
+        `standing`) and `leases` (granted since the point before), and `total`
+        (granted so far, at the last point). The last letter and number are of the last point.
         """
         with self._turn:
-            ends = {row: {"stood": past.stood, "leases": list(past.leases)} for row, past in self._ends.items()}
+            ends = {
+                row: {"stood": past.stood, "leases": list(past.leases), "total": past.before}
+                for row, past in self._ends.items()
+            }
             return {"every_s": EVERY_S, "points": list(self._points), "endpoints": ends}
 
     def _point(self, seen: Snapshot) -> dict[str, float]:

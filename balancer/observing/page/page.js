@@ -44,7 +44,7 @@ function stand(e) { // [mark, word]
 const back = e => e.back_at_s == null ? "" : ", back in " + span(Math.max(1, Math.ceil(e.back_at_s - at)));
 
 // -- what is remembered ------------------------------------------------------------------------------
-function remember() {
+function remember(first) {
   const pool = one("pool"), ends = {}, full = {};
   let used = 0, force = 0;
   for (const [row, e] of rows("endpoints")) {
@@ -52,7 +52,7 @@ function remember() {
     ends[row] = [e.in_flight / (e.limit || e.capacity), stand(e)[0], e.leases];
     full[row] = [e.leases, e.failures, e.overloads, e.busy_s, e.successes + e.failures + e.overloads + e.ignored];
   }
-  const figures = { at, used, force, waiting: pool.waiting, acquired: pool.acquired, failures: pool.failures, overloads: pool.overloads, calls: pool.calls, p50: pool.wait_now_p50_s, p99: pool.wait_now_p99_s };
+  const figures = { at, used, force, waiting: pool.waiting, acquired: pool.acquired, failures: pool.failures, overloads: pool.overloads, calls: pool.calls, p50: first ? null : pool.wait_now_p50_s, p99: first ? null : pool.wait_now_p99_s };
   past.push({ ...figures, ends });
   live.push({ ...figures, ends: full });
   while (live.length > 1 && live[1].at <= at - FAILED_S - 0.5) live.shift();
@@ -64,7 +64,7 @@ function recall(kept) { // the history of the server, before what this page has 
   const first = past[0]?.at ?? Infinity, n = kept.points.length, before = kept.points.map(p => ({ ...p, ends: {} }));
   for (const [row, e] of Object.entries(kept.endpoints)) {
     const start = n - e.stood.length;
-    let leases = rows("endpoints").get(row)?.leases ?? 0;
+    let leases = e.total;
     for (let i = e.stood.length - 1; i >= 0; i--) {
       const letter = e.stood[i], mark = { x: "bad", t: "trial", d: "drained" }[letter] ?? "ok";
       before[start + i].ends[row] = [mark === "ok" ? letter / 9 : 0, mark, leases];
@@ -416,7 +416,7 @@ source.onmessage = event => {
   const told = JSON.parse(event.data);
   apply(told.tables, told.all);
   if (told.all && told.at_s < at) { past.length = 0; live.length = 0; } // another process answers
-  at = told.at_s; remember();
+  at = told.at_s; remember(told.all);
   say($("link"), "live"); $("link").className = "";
   if (!document.hidden) requestAnimationFrame(show);
   if (told.all) fetch("history").then(answer => answer.ok ? answer.json() : null).then(kept => { if (kept) { recall(kept); drawn = -1; show(); } }).catch(() => null);

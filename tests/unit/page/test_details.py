@@ -120,7 +120,7 @@ def test_the_history_has_an_hour_and_each_endpoint_as_a_letter_a_point(pool: Poo
     told = scene.history.told()
     assert [point["acquired"] for point in told["points"]] == [0, 1, 1]
     rows = {each["name"]: row for row, each in scene.look()[1]["endpoints"].items()}
-    assert told["endpoints"][rows["http://a/"]] == {"stood": "055", "leases": [0, 1, 0]}
+    assert told["endpoints"][rows["http://a/"]] == {"stood": "055", "leases": [0, 1, 0], "total": 1}
     assert told["endpoints"][rows["http://b/"]]["stood"] == "00d"
     assert told["endpoints"][rows["http://c/"]]["stood"] == "0"
     kept.release()
