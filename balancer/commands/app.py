@@ -257,6 +257,7 @@ def serve(
             token=serving.token_of(token_file),
             tls=serving.tls_of(cert, key),
             page=None if page is None else (page_host, page),
+            name=config.stem,
             say=partial(print, flush=True),
             again=partial(load_config, config),
         )
