@@ -107,6 +107,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
     left_out = store.left_out(problem)
     used = [submission for submission in roster.submissions if submission.name not in left_out]
     reasons = _why_unjudged(cases, verdicts.values())
+    submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
     return ProblemResult(
         id=problem,
         name=roster.name,
@@ -115,7 +116,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             for case in cases
             if case.state not in _UNUSED
         ),
-        submissions=tuple(_submission_result(submission, cases, verdicts) for submission in used),
+        submissions=submissions,
         disagreements=tuple(
             Disagreement(case.id, case.origin, submission.name, stored.verdict, stored.note)
             for case in cases
@@ -137,6 +138,12 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
             *_why_unchecked(cases),
+            *(
+                f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
+                " agree, and abstains there"
+                for each in submissions
+                if each.abstained
+            ),
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
@@ -159,14 +166,20 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
 def _submission_result(
     submission: RosterEntry, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
 ) -> SubmissionResult:
-    ready = [case.id for case in cases if case.state is CaseState.READY]
+    ready = {case.id: case for case in cases if case.state is CaseState.READY}
     stored = {case: verdicts[submission.name, case] for case in ready if (submission.name, case) in verdicts}
+    abstained = frozenset(
+        case
+        for case, each in stored.items()
+        if submission.accepted and each.verdict is Verdict.TIME_LIMIT and not ready[case].sample
+    )
     return SubmissionResult(
         name=submission.name,
         accepted=submission.accepted,
         expected=submission.expected,
-        verdicts={case: stored[case].verdict for case in stored},
+        verdicts={case: stored[case].verdict for case in stored if case not in abstained},
         times_s={case: stored[case].time_s for case in stored},
+        abstained=abstained,
     )
 
 

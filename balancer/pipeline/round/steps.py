@@ -104,18 +104,30 @@ def generate_test_outputs(sample: Sample) -> None:
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
-
-    verdicts = sample.store.verdicts(problem.id)
-    answered = [
-        case
-        for case in sample.store.cases(problem.id, CaseState.VALID)
-        if _verdict(verdicts, reference, case) is Verdict.ACCEPTED
-    ]
     others = [submission for submission in sample.usable(accepted=True) if submission is not reference]
+    answered = _answered(sample, reference, others)
     judge_on(sample, others, answered, RunStage.AGREE, workers)
     _conclude(sample)
     if _were_lies(sample, reference):
         generate_test_outputs(sample)
+
+
+def _answered(sample: Sample, reference: Submission, others: list[Submission]) -> list[StoredCase]:
+    """Return the cases with an answer. Where the reference solution is too slow, another accepted one gives it."""
+    found: list[StoredCase] = []
+    slow: list[StoredCase] = []
+    for submission in (reference, *others):
+        if submission is not reference and slow:
+            workers = sample.settings.output_generation_workers
+            sample.in_threads(workers, lambda case, by=submission: _answer(sample, by, case), slow)  # type: ignore[misc]
+        verdicts = sample.store.verdicts(sample.problem.id)
+        valid = sample.store.cases(sample.problem.id, CaseState.VALID)
+        left = valid if submission is reference else [case for case in valid if case.id in {each.id for each in slow}]
+        found += [case for case in left if _verdict(verdicts, submission, case) is Verdict.ACCEPTED]
+        slow = [case for case in left if not case.sample and _verdict(verdicts, submission, case) is Verdict.TIME_LIMIT]
+        if not slow:
+            break
+    return found
 
 
 def _were_lies(sample: Sample, reference: Submission) -> bool:
@@ -160,16 +172,20 @@ def _conclude(sample: Sample) -> None:
     verdicts = sample.store.verdicts(sample.problem.id)
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in accepted]
-        sample.store.set_case(sample.problem.id, case.id, agreed(found, sample.settings.quorum))
+        state = agreed(found, sample.settings.quorum, slow_abstain=not case.sample)
+        sample.store.set_case(sample.problem.id, case.id, state)
 
 
-def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
+def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = False) -> CaseState:
     """Return the state of a case.
 
     Args:
         found: verdicts of the accepted submissions, the reference solution's first; None: not run.
         quorum: share of them that must accept it.
+        slow_abstain: whether those that meet the time limit do not count, if they are at most half of all.
     """
+    if slow_abstain and 2 * found.count(Verdict.TIME_LIMIT) <= len(found):
+        found = [verdict for verdict in found if verdict is not Verdict.TIME_LIMIT]
     wanted = quorum * len(found) - 1e-9
     against = sum(verdict is not None and verdict.kills for verdict in found)
     if found[0] is not None and found[0].kills:

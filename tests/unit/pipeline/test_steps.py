@@ -8,6 +8,8 @@ from random import Random
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
@@ -181,6 +183,51 @@ RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
 )
 def test_what_becomes_of_a_case(found: list[Verdict | None], quorum: float, state: CaseState) -> None:
     assert agreed(found, quorum) is state
+
+
+LATE = Verdict.TIME_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("found", "quorum", "state"),
+    [
+        ([RIGHT, LATE], 1.0, CaseState.READY),
+        ([LATE, RIGHT], 1.0, CaseState.READY),
+        ([RIGHT, RIGHT, LATE, LATE], 1.0, CaseState.READY),
+        ([RIGHT, LATE, LATE], 1.0, CaseState.CONTESTED),
+        ([LATE], 1.0, CaseState.CONTESTED),
+        ([RIGHT, LATE, WRONG], 1.0, CaseState.CONTESTED),
+        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], 1.0, CaseState.CONTESTED),
+        ([LATE, WRONG, RIGHT], 0.5, CaseState.CONTESTED),
+        ([RIGHT, LATE, None], 1.0, CaseState.UNJUDGED),
+    ],
+)
+def test_who_is_too_slow_abstains_on_made_up_inputs(
+    found: list[Verdict | None], quorum: float, state: CaseState
+) -> None:
+    assert agreed(found, quorum, slow_abstain=True) is state
+
+
+@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6), st.floats(0.5, 1))
+def test_an_abstention_never_hides_another_failure(found: list[Verdict | None], quorum: float) -> None:
+    if WRONG in found and quorum == 1:
+        assert agreed(found, quorum, slow_abstain=True) is CaseState.CONTESTED
+    if LATE not in found:
+        assert agreed(found, quorum, slow_abstain=True) is agreed(found, quorum)
+    if agreed(found, quorum, slow_abstain=True) is CaseState.READY:
+        assert 2 * found.count(LATE) <= len(found)
+        assert RIGHT in found
+
+
+@pytest.mark.parametrize("accepted", [["slow from 20", "add"], ["add", "slow from 20"]])
+def test_a_slow_accepted_submission_does_not_blind_the_rest(tmp_path: Path, accepted: list[str]) -> None:
+    bench = with_problem(tmp_path, accepted=accepted, wrong=["square"], own=[1], answers={})
+    end = judged(bench)
+    large = [n for n in end.inputs(CaseState.READY) if n >= 20]
+    assert large
+    assert end.inputs(CaseState.CONTESTED) == []
+    assert {end.verdict("square", n) for n in large} == {Verdict.WRONG_ANSWER}
+    assert {end.verdict("slow from 20", n) for n in large} == {Verdict.TIME_LIMIT}
 
 
 @pytest.mark.parametrize("quorum", [2 / 3, 1.0])
