@@ -138,6 +138,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
             *_why_unchecked(cases),
+            *_limit_words(store.judges.limit(problem)),
             *(
                 f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
                 " agree, and abstains there"
@@ -148,6 +149,12 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         reasons=reasons,
         rounds=store.rounds.count(problem),
     )
+
+
+def _limit_words(scaled_s: float | None) -> list[str]:
+    """Return a line on a time limit that was scaled; none if the problem's own holds."""
+    words = "its time limit is {:g} s here: accepted submissions take more than its own on its own data"
+    return [] if scaled_s is None else [words.format(scaled_s)]
 
 
 def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:

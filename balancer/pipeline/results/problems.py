@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS bad_packages (name TEXT PRIMARY KEY, why TEXT NOT NUL
 _AT_ONCE = 100
 OF_A_PROBLEM = (
     "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "codes", "troubles", "batches",
-    "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
+    "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn", "limits",
 )  # fmt: skip
 """Tables with rows of a problem, in their column `problem`."""
 
