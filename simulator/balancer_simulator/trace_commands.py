@@ -122,9 +122,7 @@ LoadOption = Annotated[
 ]
 CallersOption = Annotated[
     int | None,
-    typer.Option(
-        "--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."
-    ),
+    typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
 ]
 OutagesOption = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Judges table: validators and checkers of problems, their exit codes and troubles, limits, and generators' programs."""
+"""Judges table: validators and checkers of problems, their exit codes and troubles, limits, programs of generators."""
 
 import json
 
