@@ -231,9 +231,8 @@ def main() -> None:
         f"Two servers and a Valkey, {_PROCESSES} processes at work, {_SLOTS} slots, TTL {TTL_S:g} s, {leases} leases"
     )
     show("what happens | how often | median gap | longest gap | over-issued so far", rows, title)
-    print(
-        f"{leases} leases; over-issued: {over}; slots lost, of {_SLOTS}: {lost}; load at the end: {os.getloadavg()[0]:.0f}"
-    )
+    load = os.getloadavg()[0]
+    print(f"{leases} leases; over-issued: {over}; slots lost, of {_SLOTS}: {lost}; load at the end: {load:.0f}")
 
 
 if __name__ == "__main__":
