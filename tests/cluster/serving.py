@@ -36,11 +36,13 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        why_not: Callable[[], str] | None = None,
         trouble: OSError | None = None,
         most: float = inf,
         **rules: Any,
     ) -> None:
         self._may = may
+        self._why_not = why_not
         self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None, **rules)
         self.records: list[CoordinatorRecord] = []
@@ -62,6 +64,7 @@ class Serving:
             token=token,
             guard=self.pool.engine.under_lock,
             may=self._may,
+            why_not=self._why_not,
             most=self._most,
         )
         self.port = await self.server.listen("127.0.0.1", self.port, tls)
