@@ -110,6 +110,7 @@ class ServeOptions:
         token: members must send it; "" for none.
         tls: the TLS context; None: no TLS.
         page: address and port of the page that shows the pool and its members; None: no page.
+        name: of the pool, for the title of that page.
         say: called with each line of output.
         again: reads the config again at each SIGHUP, and the differences are applied; None: SIGHUP is not handled.
     """
@@ -122,6 +123,7 @@ class ServeOptions:
     token: str
     tls: ssl.SSLContext | None
     page: tuple[str, int] | None = None
+    name: str = ""
     say: Callable[[str], object]
     again: Callable[[], Config] | None = None
 
@@ -332,7 +334,9 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
     assert options.page is not None
     host, port = options.page
     token = token_of_environment()
-    return page_of(pool, server, served, host, port, token=token, redact=live.redact, audit=live.tell)
+    return page_of(
+        pool, server, served, host, port, name=options.name, token=token, redact=live.redact, audit=live.tell
+    )
 
 
 # -- open files: each connection is one ----------------------------------------------------------------

@@ -22,7 +22,7 @@ from balancer.cluster.protocol.messages import FromCoordinator, FromMember, Memb
 from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.readings import lease_rows
 from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
@@ -327,6 +327,14 @@ class _Seat(ClusterMember):
         """Return a row for each lease that is out."""
         self.tick(now)
         return lease_rows(cast(Ledger, self.ledger), now)
+
+    def waits(self) -> list[WaitRow]:
+        """Return an empty list: only the server knows who waits."""
+        return []
+
+    def errors(self, name: str) -> list[CallError]:
+        """Return an empty list: only the server knows the errors of an endpoint."""
+        return []
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in this process. Events of endpoints come from the server."""
