@@ -1,4 +1,4 @@
-"""Judges table: validators and checkers of problems, their exit codes and troubles, limits, and generators' programs."""
+"""Judges table: validators and checkers of problems, exit codes, troubles, limits, and programs from generators."""
 
 import json
 

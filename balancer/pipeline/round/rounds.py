@@ -7,7 +7,6 @@ kills fewer than the one before.
 Also builds the feedback for generators, from the store.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -130,7 +129,7 @@ class _Rounds:
         self.in_vain = 0
 
     def over(self) -> bool:
-        return self._left_s() <= 0
+        return self._sample.left_s <= 0
 
     def begin(self, number: int) -> bool:
         """Give round `number` its first inputs, if it has none yet. Return False if there is no such round."""
@@ -182,17 +181,13 @@ class _Rounds:
             sample.store.rounds.spare(sample.problem.id, number)
             generate_test_outputs(sample)
 
-    def _left_s(self) -> float:
-        allowed_s = self._sample.allowed_s
-        return math.inf if allowed_s is None else allowed_s - self._sample.clock.spent_s
-
     def _fill(self, number: int) -> bool:
         """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
         sample, store, problem = self._sample, self._sample.store, self._sample.problem.id
         chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
         judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
         wanted = sample.settings.max_inputs - chosen
-        target = chosen + max(0, chunk(self._left_s(), sample.clock.spent_s, judged, wanted))
+        target = chosen + max(0, chunk(sample.left_s, sample.clock.spent_s, judged, wanted))
         while True:
             validate_inputs(sample, number, most=target)
             wanted = target - store.rounds.count_made_up(problem, number, *CHOSEN)

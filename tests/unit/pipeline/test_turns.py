@@ -184,9 +184,9 @@ def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Sp
 
 def test_a_chunk_is_what_there_is_time_for() -> None:
     assert chunk(float("inf"), 0.0, 0, 30) == 30
-    assert chunk(10.0, 0.0, 0, 30) == 8
+    assert chunk(10.0, 0.0, 0, 30) == 4
     assert chunk(10.0, 1.0, 10, 100) == 50
-    assert chunk(0.1, 100.0, 10, 100) == 4
+    assert chunk(0.1, 100.0, 10, 100) == 2
     assert chunk(10.0, 0.0, 0, 3) == 3
 
 
