@@ -151,6 +151,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
+        spent_s=store.times.of(problem)[1],
     )
 
 

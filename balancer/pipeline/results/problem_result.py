@@ -106,6 +106,7 @@ class ProblemResult:
         notes: other notes for a person, one line each.
         reasons: why something is unjudged -> how often.
         rounds: number of rounds.
+        spent_s: seconds spent on made-up inputs.
     """
 
     id: str
@@ -118,6 +119,7 @@ class ProblemResult:
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     rounds: int = 1
+    spent_s: float = 0.0
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
 

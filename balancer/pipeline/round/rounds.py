@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.search.largest import SHORTFALL, shortfall
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
@@ -40,6 +42,8 @@ __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "sta
 _DATA = "data"  # the generator that proposes a problem's own data
 _MOST_ROUNDS = 100  # with a time budget
 _MOST_IN_VAIN = 3  # rounds in a row without a new case
+_LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
+_SPENT = "its time for made-up inputs is spent"
 
 
 def judge_problem(sample: Sample) -> bool:
@@ -88,11 +92,27 @@ def _judge_rounds(sample: Sample) -> bool:
         sample.store.rounds.put_off(sample.problem.id, why)
         validate_solutions(sample)
         return False
-    hungry = rounds.over() and bool(surviving(sample)) and rounds.in_vain < _MOST_IN_VAIN
+    alive = len(surviving(sample))
+    hungry = rounds.over() and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
+    _remark(sample, alive, over=rounds.over())
     if sample.shrinks:
         with sample.clock.spending():
             shrink_cases(sample, rounds.over)
     return hungry
+
+
+def _remark(sample: Sample, alive: int, *, over: bool) -> None:
+    """Note for the report what may be why wrong submissions survive: no large input, or no time."""
+    store, problem = sample.store, sample.problem
+    line = ""
+    if alive and (found := knowledge_of(problem)) is not None:
+        refusals = [case.note for case in store.cases(problem.id, CaseState.INVALID)]
+        ready = sorted(store.cases(problem.id, CaseState.READY), key=lambda case: -len(case.data))
+        line = shortfall(found, refusals, [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ])
+    store.rounds.remark(problem.id, line, instead=SHORTFALL)
+    survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
+    line = f"{_SPENT} ({sample.clock.spent_s:.0f} s), and {survive}" if over and alive else ""
+    store.rounds.remark(problem.id, line, instead=_SPENT)
 
 
 def _settle_own(sample: Sample) -> OwnDataVerdict:

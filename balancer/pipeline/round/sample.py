@@ -191,6 +191,11 @@ class Sample:
         """Seconds left for made-up inputs; infinite without a budget."""
         return math.inf if self.allowed_s is None else self.allowed_s - self.clock.spent_s
 
+    def plan(self, ahead: int, what: str) -> None:
+        """Tell the progress how many runs are ahead, what is done next, and how much of the time budget is left."""
+        spending = self.allowed_s is not None and self.clock.is_spending
+        self.progress.plan(self.problem.id, ahead, what, max(self.left_s, 0.1) if spending else None)
+
     @property
     def late(self) -> bool:
         """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""

@@ -51,7 +51,7 @@ def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int
     """
     most = sample.settings.max_inputs if most is None else most
     while not sample.late and (batch := _next_batch(sample, number, most, own=own)):
-        sample.progress.plan(sample.problem.id, _ahead(sample, number, most), "checking inputs of")
+        sample.plan(_ahead(sample, number, most), "checking inputs of")
         sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
 
 
@@ -104,7 +104,7 @@ def generate_test_outputs(sample: Sample) -> None:
     if reference is None:
         return
     valid = sample.store.cases(problem.id, CaseState.VALID)
-    sample.progress.plan(problem.id, len(valid) * len(problem.submissions), "finding the answers of")
+    sample.plan(len(valid) * len(problem.submissions), "finding the answers of")
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
@@ -240,7 +240,7 @@ def validate_solutions(sample: Sample) -> None:
                 targets = [each for each in wrong if each.name not in killed or (each.name, parent) in kills]
             else:
                 targets = [each for each in wrong if each.name not in killed]
-            sample.progress.plan(sample.problem.id, len(cases) * len(targets), "judging the programs of")
+            sample.plan(len(cases) * len(targets), "judging the programs of")
             if place[0] == _LAST:
                 workers = sample.settings.solution_validation_workers
                 judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, workers)
@@ -283,7 +283,7 @@ def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[S
         if not left:
             return
         part, todo = todo[: max(1, _AT_ONCE // len(left))], todo[max(1, _AT_ONCE // len(left)) :]
-        sample.progress.plan(sample.problem.id, (len(part) + len(todo)) * len(left), "judging the programs of")
+        sample.plan((len(part) + len(todo)) * len(left), "judging the programs of")
         judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
 
 
