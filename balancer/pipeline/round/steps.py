@@ -16,7 +16,7 @@ from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
-from balancer.problem import Submission, Verdict
+from balancer.problem import FEWEST_AGREEING, Submission, Verdict
 from balancer.program import Status
 
 __all__ = [
@@ -176,9 +176,11 @@ def _conclude(sample: Sample) -> None:
     """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
     accepted = sample.usable(accepted=True)
     verdicts = sample.store.verdicts(sample.problem.id)
+    validated = bool(sample.validators.programs())  # else agreement tells what is valid, and two must agree
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in accepted]
-        state = agreed(found, sample.settings.quorum, slow_abstain=not case.sample)
+        enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
+        state = agreed(found, sample.settings.quorum, slow_abstain=enough and not case.sample)
         if sample.late and None in found and state is CaseState.UNJUDGED:
             state = CaseState.SPARE
         sample.store.set_case(sample.problem.id, case.id, state)
