@@ -4,7 +4,7 @@ Decides which of many problems are shown in detail: those with the most survivor
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
@@ -17,7 +17,7 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import NearCase, RunResult, SurvivorReading
+from balancer.pipeline.results.run_result import KilledReading, NearCase, RunResult, SurvivorReading
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.pipeline.results.tally import ProblemTally, totals_of
@@ -71,6 +71,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
         readings=_readings_of(store, found),
+        killed_readings=tuple(reading for problem in found for reading in _killed(store, problem)),
         first_kills=tuple(kills),
         brought=store.brought(kills),
         timed=store.timed,
@@ -213,13 +214,27 @@ def _read(store: Store, problem: ProblemResult) -> Iterator[SurvivorReading]:
             )
 
 
+def _killed(store: Store, problem: ProblemResult) -> Iterator[KilledReading]:
+    """Yield the killed submissions whose programs are kept, each with the first case that rejects it."""
+    first = {each.name: min(each.killed_by(problem.ready)) for each in problem.killed}
+    programs = [each for each in store.problems.killed(problem.id) if each.name in first]
+    cases = {each.id: each for each in _as_read(store, problem, {first[each.name] for each in programs})}
+    for program in programs:
+        yield KilledReading(problem.id, program.name, program.language, program.source, cases[first[program.name]])
+
+
 def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
-    rejects: defaultdict[int, list[str]] = defaultdict(list)
-    for submission in problem.wrong:
-        for case in submission.killed_by(problem.ready):
-            rejects[case].append(submission.name)
+    rejects = _rejects(problem)
     most = Counter({case: len(names) for case, names in rejects.items()}).most_common()
     chosen = [case for case, _ in sorted(most, key=lambda each: (-each[1], each[0]))[:_NEAREST]]
+    return _as_read(store, problem, chosen)
+
+
+def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> tuple[NearCase, ...]:
+    """Return these cases of a problem, as far as a reader sees them, in this order."""
+    if not chosen:
+        return ()
+    rejects = _rejects(problem)
     stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
     return tuple(
         NearCase(
@@ -231,6 +246,15 @@ def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
         )
         for case in chosen
     )
+
+
+def _rejects(problem: ProblemResult) -> Mapping[int, list[str]]:
+    """Return the wrong submissions that each case rejects."""
+    rejects: defaultdict[int, list[str]] = defaultdict(list)
+    for submission in problem.wrong:
+        for case in submission.killed_by(problem.ready):
+            rejects[case].append(submission.name)
+    return rejects
 
 
 def _cut(text: str, most: int) -> str:

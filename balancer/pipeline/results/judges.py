@@ -1,4 +1,4 @@
-"""Judges table: validators and checkers of problems, exit codes, troubles, limits, and programs from generators."""
+"""Judges table: validators and checkers of problems, their exit codes and troubles, limits, programs of generators."""
 
 import json
 

@@ -119,7 +119,7 @@ class ProblemResult:
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     rounds: int = 1
-    spent_s: float = 0.0
+    spent_s: float = field(default=0.0, compare=False)
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
 
