@@ -53,6 +53,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: the survivors are not known yet."""
@@ -71,6 +72,7 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._allowance = allowance
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
@@ -95,7 +97,7 @@ class _Exhaustive(_Searching):
     name: ClassVar[str] = ExhaustivePlugin.name
 
     def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
-        return None if found is None else EveryInput(found)
+        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):
