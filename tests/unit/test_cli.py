@@ -189,7 +189,9 @@ def test_help_has_every_command_in_its_group_and_shows_completion(balancer: Bala
     said = balancer("--help")
     assert said.code == 0
     groups = re.split(r"╭─ (\w+) ─+╮", said.out)
-    found = dict(zip(groups[1::2], [re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE) for text in groups[2::2]], strict=True))
+    found = dict(
+        zip(groups[1::2], [re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE) for text in groups[2::2]], strict=True)
+    )
     assert found.pop("Options") == []
     assert [*found] == ["Pool", "Judging", "Planning", "Servers"]
     assert found["Pool"] == ["init", "check", "demo", "top", "strategies"]
