@@ -184,11 +184,11 @@ say("Bold: the best, and those that cannot be told apart from it.")
 
 # %%
 won = [CASES[file] for file, study in studies.items() if Soonest.name in study.best()]
-beside = {CASES[file]: more_than(study, "least_in_flight", Soonest.name) for file, study in studies.items()}
-rest = "\n".join(f"- {case}: with `least_in_flight`, a request takes {words} more" for case, words in beside.items())
+beside = {CASES[file]: more_than(study, Soonest.name, "least_in_flight") for file, study in studies.items()}
+rest = "\n".join(f"- {case}: {words}" for case, words in beside.items())
 say(
-    f"My strategy is among the best in {len(won)} of {len(CASES)} cases{': ' * bool(won)}{', '.join(won)}. Beside the default "
-    f"of a pool:\n\n{rest}\n\n"
+    f"My strategy is among the best in {len(won)} of {len(CASES)} cases{': ' * bool(won)}{', '.join(won)}. The mean time of a "
+    f"request with mine, less that with `least_in_flight`, the default of a pool:\n\n{rest}\n\n"
     f"With servers of three speeds, the best is {best_in_words(speeds)}. "
     f"{'The first try was wrong, and the check showed it in a few calls. ' if mistake else ''}"
     "To use mine: offer it in a [plugin](../docs/plugins.md), and write its name in the config. Nothing else changes, as the "

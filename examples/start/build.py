@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent
 PACKED = EXAMPLES.parent / "balancer" / "commands" / "example.zip"
 PROBLEMS = ("longest-run", "undo-log")
-ROWS = ("longest-run", "meeting-room", "prime-check", "undo-log")
+ROWS = ("longest-run", "prime-check", "rope-cutting", "undo-log")
 PYTHON = 3  # in a row
 
 
