@@ -126,7 +126,9 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
         if place.page is not None:
             from balancer.observing.page.serving import token_of_environment
 
-            shown = pool.serve_page(place.page, place.page_host, token_of_environment(), redact=config.redact)
+            shown = pool.serve_page(
+                place.page, place.page_host, token_of_environment(), redact=config.redact, name=Path(config.file).stem
+            )
             print(f"page at {shown.url}")
         sys.stdout.flush()
         try:
