@@ -16,6 +16,7 @@ from balancer.reporting.document import (
     ColumnKind,
     Document,
     Figures,
+    Row,
     Section,
     Table,
     Tone,
@@ -86,7 +87,7 @@ def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
 def _compared(held: FitCheck) -> Table:
     """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
     off = held.off()
-    rows = []
+    rows: list[Row] = []
     for each in sorted((*held.figures, *held.waits), key=lambda each: each not in off):
         times = 100 if each.unit == "%" else 1
         values = (f"{times * value:.3g}{'%' if times > 1 else ' s'}" for value in (each.measured, each.fitted))
