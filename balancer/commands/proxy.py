@@ -32,7 +32,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
     """Add `balancer proxy` to the command line."""
-    app.command("proxy")(proxy)
+    app.command(rich_help_panel="Servers", epilog="Example: balancer proxy pool.toml --port 8080 --page 8800")(proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,10 +123,8 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     ]
     facts = [f"{busy}/{slots} in flight", f"{waiting} waiting", f"{ledger.granted} granted"]
     if ledger.calls:
-        failed = ledger.failures
-        facts += [f"{ledger.calls} calls", f"{failed} failed ({failed / ledger.calls:.1%})"]
-    if ledger.overloads:
-        facts.append(f"{ledger.overloads} overloaded")
+        facts.append(f"{ledger.calls} calls: {ledger.failures} failures ({ledger.failures / ledger.calls:.1%})")
+        facts.append(f"{ledger.overloads} overloads")
     facts += ["panic"] * panic + ["closed"] * closed
     named = f" ({', '.join(map(plain_name, out))})" if len(out) <= _MOST_NAMED else ""
     states += f", {len(out)} of them out of service{named}" if out else ""

@@ -108,6 +108,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
     left_out = store.left_out(problem)
     used = [submission for submission in roster.submissions if submission.name not in left_out]
     reasons = _why_unjudged(cases, verdicts.values())
+    submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
     return ProblemResult(
         id=problem,
         name=roster.name,
@@ -116,7 +117,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             for case in cases
             if case.state not in _UNUSED
         ),
-        submissions=tuple(_submission_result(submission, cases, verdicts) for submission in used),
+        submissions=submissions,
         disagreements=tuple(
             Disagreement(case.id, case.origin, submission.name, stored.verdict, stored.note)
             for case in cases
@@ -138,10 +139,23 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
             *_why_unchecked(cases),
+            *_limit_words(store.judges.limit(problem)),
+            *(
+                f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
+                " agree, and abstains there"
+                for each in submissions
+                if each.abstained
+            ),
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
     )
+
+
+def _limit_words(scaled_s: float | None) -> list[str]:
+    """Return a line on a time limit that was scaled; none if the problem's own holds."""
+    words = "its time limit is {:g} s here: accepted submissions take more than its own on its own data"
+    return [] if scaled_s is None else [words.format(scaled_s)]
 
 
 def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:
@@ -160,14 +174,20 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
 def _submission_result(
     submission: RosterEntry, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
 ) -> SubmissionResult:
-    ready = [case.id for case in cases if case.state is CaseState.READY]
+    ready = {case.id: case for case in cases if case.state is CaseState.READY}
     stored = {case: verdicts[submission.name, case] for case in ready if (submission.name, case) in verdicts}
+    abstained = frozenset(
+        case
+        for case, each in stored.items()
+        if submission.accepted and each.verdict is Verdict.TIME_LIMIT and not ready[case].sample
+    )
     return SubmissionResult(
         name=submission.name,
         accepted=submission.accepted,
         expected=submission.expected,
-        verdicts={case: stored[case].verdict for case in stored},
+        verdicts={case: stored[case].verdict for case in stored if case not in abstained},
         times_s={case: stored[case].time_s for case in stored},
+        abstained=abstained,
     )
 
 

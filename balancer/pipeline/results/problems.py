@@ -39,7 +39,7 @@ _MOST_KILLED = 20  # programs of a problem
 _MOST_SOURCE = 8000  # characters
 OF_A_PROBLEM = (
     "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "killed_programs", "codes",
-    "troubles", "batches", "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
+    "troubles", "batches", "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn", "limits",
 )  # fmt: skip
 """Tables with rows of a problem, in their column `problem`."""
 
