@@ -91,7 +91,7 @@ def _compared(held: FitCheck) -> Table:
     for each in sorted((*held.figures, *held.waits), key=lambda each: each not in off):
         times = 100 if each.unit == "%" else 1
         values = (f"{times * value:.3g}{'%' if times > 1 else ' s'}" for value in (each.measured, each.fitted))
-        by = f"{each.off:+.0%}" if math.isfinite(each.off) else "none in the trace"
+        by = f"{round(each.off, 2) or 0:+.0%}".replace("+0%", "0%") if math.isfinite(each.off) else "none in the trace"
         remark = "OFF" if each in off else "by chance, or not" if each.is_far else ""
         rows.append(
             (
