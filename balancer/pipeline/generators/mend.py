@@ -24,10 +24,11 @@ from balancer.program import Program
 
 __all__ = ["MendPlugin", "balancer_generators"]
 
-_AT_ONCE = 30  # candidates of one run
-_WORK = 4_000_000  # of one run; see `TracedValidator.work`: some 4 s
-_MOST_BYTES = 6000  # of a candidate
-_SIZES = (8, 20, 60, 150)
+_WANTED = 10  # mended inputs of one run
+_CANDIDATES = 3  # for each of them
+_WORK = 10_000_000  # of one run; see `TracedValidator.work`: some 2 s
+_MOST_BYTES = 4000  # of a candidate
+_SIZES = (8, 20, 40, 100)
 _IN_VAIN = 2  # runs in a row that mend nothing
 
 
@@ -73,7 +74,7 @@ class _Mending:
             return
         candidates = chain(refused, _candidates(problem, rng))
         in_vain = 0
-        while in_vain < _IN_VAIN and (some := list(islice(candidates, _AT_ONCE))):
+        while in_vain < _IN_VAIN and (some := list(islice(candidates, _CANDIDATES * _WANTED))):
             found = self._found(validator, known, [text for data in some if (text := _text(data))], rng)
             in_vain = 0 if found else in_vain + 1
             for text, times in found:
@@ -90,6 +91,7 @@ class _Mending:
             "known": known,
             "candidates": candidates,
             "seed": rng.getrandbits(32),
+            "wanted": _WANTED,
             "work": _WORK,
         }
         program = replace(validator, source=_script(), args=(), name=f"{validator.name}, traced")

@@ -20,6 +20,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 __all__ = ["Ending", "Event", "TracedValidator", "change", "main", "mend"]
@@ -387,9 +388,11 @@ def _anyhow(text: str, at: int, known: Sequence[str], rng: random.Random) -> str
             return text
         start, end = near[-1 - min(int(rng.expovariate(0.25 if at < len(text) else 0.05)), len(near) - 1)]
         return text[:start] + _another(text[start:end], known, rng) + text[end:]
-    lines = text.split("\n")
+    ended = text.endswith("\n")
+    lines = text.removesuffix("\n").split("\n")
     row = text.count("\n", 0, max(at - 1, 0)) if at < len(text) else rng.randrange(len(lines))
-    return "\n".join(_with_line(lines, min(row, len(lines) - 1), known, rng))
+    changed = "\n".join(_with_line(lines, min(row, len(lines) - 1), known, rng))
+    return changed + "\n" if ended else changed
 
 
 def _with_line(lines: list[str], row: int, known: Sequence[str], rng: random.Random) -> list[str]:
@@ -403,7 +406,7 @@ def _with_line(lines: list[str], row: int, known: Sequence[str], rng: random.Ran
     if how == 2 and row:
         other = rng.randrange(row)
         return [*lines[:other], lines[row], *lines[other + 1 : row], lines[other], *lines[row + 1 :]]
-    if len(lines) < 3:
+    if len(lines) < 2:
         return lines
     left = [*lines[:row], *lines[row + 1 :]]
     counts = [(line, each) for line in range(min(2, len(left))) for each in _TOKEN.finditer(left[line])]
@@ -476,7 +479,7 @@ def main() -> None:
     sys.setrecursionlimit(10_000)
     signal.signal(signal.SIGPROF, _late)
     asked = json.loads(sys.stdin.buffer.read())
-    for text, changes in _mended(asked):
+    for text, changes in islice(_mended(asked), asked["wanted"]):
         print(json.dumps([text, changes]), flush=True)
 
 

@@ -112,6 +112,7 @@ for _ in range(n):
     assert kind != before
     assert last[kind] <= int(height) <= 1000
     before, last[kind] = kind, int(height)
+assert sys.stdin.read() == ""
 sys.exit(42)
 """,
         ("2\nU 3\nD 1\n", "5\nD 2\nU 2\nD 4\nU 9\nD 8\n"),
@@ -140,6 +141,7 @@ for _ in range(q):
     assert 1 <= int(at) <= size
     size += 1 if kind == "add" else -1
     assert size >= 1
+assert sys.stdin.read() == ""
 sys.exit(42)
 """,
         ("3 2\nadd 3\nadd 1\n", "5 4\ncut 5\nadd 2\ncut 1\nadd 3\n"),
@@ -190,10 +192,10 @@ print(m, max(at.values()))
 """,
         """n, m = map(int, input().split())
 at = {}
-for _ in range(n):
+for _ in range(min(n, 8)):
     for x in map(int, input().split()):
         at[x] = at.get(x, 0) + 1
-print(m, min(7, max(at.values())))
+print(m, max(at.values()))
 """,
     ),
     # Each node of a tree has at most two children, and its parent comes before it.
@@ -208,6 +210,7 @@ for node, parent in enumerate(parents, 2):
     assert 1 <= parent < node
     children[parent] += 1
     assert children[parent] <= 2
+assert sys.stdin.read() == ""
 sys.exit(42)
 """,
         ("3\n1 1\n", "6\n1 1 2 3 3\n"),
