@@ -52,7 +52,7 @@ class _Mending:
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` mended inputs, lazily."""
-        return islice(self._mended(problem, [], rng), max(budget, 0))
+        return self._mended(problem, [], rng, budget)
 
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
@@ -60,29 +60,34 @@ class _Mending:
         """Yield at most `budget` further ones, of the same round: refused inputs first."""
         refused = [each.data for each in heard.refused if len(each.data) <= _MOST_BYTES]
         rng.shuffle(refused)
-        return islice(self._mended(problem, refused, rng), max(budget, 0))
+        return self._mended(problem, refused, rng, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further ones. Inputs that rejected a submission count as known."""
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
-        return islice(self._mended(replace(problem, data=(*problem.data, *telling)), [], rng), max(budget, 0))
+        return self._mended(replace(problem, data=(*problem.data, *telling)), [], rng, budget)
 
-    def _mended(self, problem: Problem, refused: Sequence[bytes], rng: random.Random) -> Iterator[Proposal]:
+    def _mended(
+        self, problem: Problem, refused: Sequence[bytes], rng: random.Random, budget: int
+    ) -> Iterator[Proposal]:
         validator = next((each for each in problem.input_validators if each.language == "python"), None)
         known = [text for each in problem.data if (text := _text(each.data))]
         if validator is None or not known:
             return
         candidates = chain(refused, _candidates(problem, rng))
         in_vain = 0
-        while in_vain < _IN_VAIN and (some := list(islice(candidates, _CANDIDATES * _WANTED))):
-            found = self._found(validator, known, [text for data in some if (text := _text(data))], rng)
+        while budget > 0 and in_vain < _IN_VAIN:
+            wanted = min(budget, _WANTED)
+            texts = [text for data in islice(candidates, _CANDIDATES * wanted) if (text := _text(data))]
+            found = self._found(validator, known, texts, wanted, rng)
             in_vain = 0 if found else in_vain + 1
+            budget -= len(found)
             for text, times in found:
                 detail = f"mended by {times} change{'s' if times > 1 else ''}"
                 yield Proposal(text.encode("utf-8", "surrogateescape"), Origin(self.name, detail))
 
     def _found(
-        self, validator: Program, known: Sequence[str], candidates: Sequence[str], rng: random.Random
+        self, validator: Program, known: Sequence[str], candidates: Sequence[str], wanted: int, rng: random.Random
     ) -> list[tuple[str, int]]:
         """Return mended inputs, each with its number of changes."""
         asked = {
@@ -91,7 +96,7 @@ class _Mending:
             "known": known,
             "candidates": candidates,
             "seed": rng.getrandbits(32),
-            "wanted": _WANTED,
+            "wanted": wanted,
             "work": _WORK,
         }
         program = replace(validator, source=_script(), args=(), name=f"{validator.name}, traced")

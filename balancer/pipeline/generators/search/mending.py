@@ -1,10 +1,10 @@
 """Mending: changes a refused input until a Python validator accepts it. Its comparisons tell what to change.
 
-This module is also a program. It runs in the sandbox, beside the validator, and imports nothing of this project. It runs
-the validator on an input, records each comparison, and looks at the last ones before the refusal. One of them decided.
-If `p <= size` failed with 7 and 3, a 7 of the input becomes a number up to 3; if `x in there` failed, an x becomes one
-that is there. A change is kept if the validator gets as far as before. So relations that no sample shows are kept too:
-what exists after earlier commands, derived counts, degrees, lines that alternate.
+This module is also a program. It runs in the sandbox, beside the validator, and imports nothing of this project. It
+runs the validator on an input, records each comparison, and looks at the last ones before the refusal. One of them
+decided. If `p <= size` failed with 7 and 3, a 7 of the input becomes a number up to 3; if `x in there` failed, an x
+becomes one that is there. A change is kept if the validator gets as far as before. So relations that no sample
+shows are kept too: what exists after earlier commands, derived counts, degrees, lines that alternate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-__all__ = ["Ending", "Event", "TracedValidator", "change", "main", "mend"]
+__all__ = ["Ending", "Event", "TracedValidator", "anyhow", "change", "main", "mend", "replaced"]
 
 _EVENTS = 48  # comparisons that are kept, the last ones
 _ELEMENTS = 12  # elements of a container that are tried
@@ -44,10 +44,12 @@ _OPPOSITES |= {"NotIn": "In"}
 _MIRRORED = {"Lt": "Gt", "LtE": "GtE", "Gt": "Lt", "GtE": "LtE"}
 _LEAST_WORK = 20  # bytes that a run costs in addition: about 20 us
 _RUN_S = 1.0  # CPU seconds of one run of the validator
+_DIGITS = 20  # longer tokens are no numbers
 _FURTHER = (0, 1, 2, 5, 20)  # how far below or above a bound a value may be
+_INSIDE = 0.7  # share of values anywhere between two bounds; the others are near one
 _TOKEN = re.compile(r"\S+")
 _GUIDED = 0.75  # share of the changes that a comparison tells
-_LEAST_TRIES, _TRIES = 60, 6  # changes of an input, and more for each of its tokens
+_PATIENCE = 60  # changes in a row that do not get the validator further
 _BACK = 0.03  # share of the changes that are kept though the validator gets less far
 
 Event = tuple[str, Any, Any, bool]
@@ -106,13 +108,13 @@ class _Text(io.TextIOWrapper):
     def read(self, size: int | None = -1, /) -> str:
         return self._counted(super().read(size))
 
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]
         line = self.readline()
         if not line:
             raise StopIteration
         return line
 
-    def readlines(self, hint: int = -1, /) -> list[str]:
+    def readlines(self, hint: int = -1, /) -> list[str]:  # type: ignore[override]
         return list(self)
 
     def _counted(self, text: str) -> str:
@@ -240,14 +242,17 @@ def change(text: str, ending: Ending, known: Sequence[str], rng: random.Random) 
     """Return an input with one change, which the last comparisons suggest, or a random one where it was read last."""
     if ending.events and rng.random() < _GUIDED:
         back = min(int(rng.expovariate(0.7)), len(ending.events) - 1)
-        event = ending.events[-1 - back]
-        pairs = list(_wanted(event, ending.events, known, rng))
+        name, left, right, said = ending.events[-1 - back]
+        if back and rng.random() < 0.5:
+            said = not said  # this one did not decide: other values with which it ends as it did
+        pairs = list(_wanted((name, left, right, said), ending.events, known, rng))
         rng.shuffle(pairs)
-        for old, new in pairs:
-            changed = _replaced(text, old, new, ending.at, rng)
-            if changed is not None and changed != text:
-                return changed
-    return _anyhow(text, ending.at, known, rng)
+        for off in (0, -1, 1):  # a validator that counts from 0 compares numbers less one
+            for old, new in pairs:
+                changed = replaced(text, old, new, ending.at, rng, off)
+                if changed is not None and changed != text:
+                    return changed
+    return anyhow(text, ending.at, known, rng)
 
 
 def _wanted(
@@ -318,13 +323,11 @@ def _within(value: int, bound: int, how: str, events: Sequence[Event], rng: rand
             high = other - (kept == "Lt")
         if kept in ("Gt", "GtE") and low is None:
             low = other + (kept == "Gt")
-    if low is None or high is None or low > high or rng.random() < 0.3:
-        return high - rng.choice(_FURTHER) if high is not None and (low is None or rng.random() < 0.5) else _sum(low, rng)
-    return rng.randint(low, high)
-
-
-def _sum(low: int | None, rng: random.Random) -> int:
-    return (low or 0) + rng.choice(_FURTHER)
+    if low is not None and high is not None and low <= high and rng.random() < _INSIDE:
+        return rng.randint(low, high)
+    ends = [] if low is None else [low + rng.choice(_FURTHER)]
+    ends += [] if high is None else [high - rng.choice(_FURTHER)]
+    return rng.choice(ends)
 
 
 def _is_int(value: object) -> bool:
@@ -347,30 +350,35 @@ def _told(value: object) -> str | None:
 
 def _another(old: str, known: Sequence[str], rng: random.Random) -> str:
     """Return another token of the same kind."""
-    number = old.removeprefix("-").isdigit() and len(old) < 20
+    number = _is_number(old)
     if number and rng.random() < 0.7:
         return str(int(old) + rng.choice((-1, 1, 1, 2, 3, 7, -2)))
     tokens = [token for text in known for token in text.split() if token != old]
-    alike = [token for token in tokens if token.removeprefix("-").isdigit() == number]
+    alike = [token for token in tokens if _is_number(token) == number]
     return rng.choice(alike or tokens or [old])
 
 
-def _replaced(text: str, old: str, new: str, at: int, rng: random.Random) -> str | None:
-    """Replace one place of `old`, most likely the last one that was read; also numbers that are off by one."""
-    for low in (0, -1, 1):
-        if low:
-            if not (old.removeprefix("-").isdigit() and new.removeprefix("-").isdigit()) or len(old) > 18:
-                return None
-            old_text, new_text = str(int(old) - low), str(int(new) - low)
-        else:
-            old_text, new_text = old, new
-        found = _places(text, re.compile(rf"(?<!\S){re.escape(old_text)}(?!\S)"), at)
-        if not found and not low and not old.removeprefix("-").isdigit():
-            found = _places(text, re.compile(re.escape(old_text)), at)
-        if found:
-            start, end = found[min(int(rng.expovariate(0.5 if at < len(text) else 0.2)), len(found) - 1)]
-            return text[:start] + new_text + text[end:]
-    return None
+def replaced(text: str, old: str, new: str, at: int, rng: random.Random, off: int = 0) -> str | None:
+    """Replace one place of `old`, most likely the last one that was read; None if there is none.
+
+    `off` is added to both, which are numbers then.
+    """
+    number = _is_number(old)
+    if off:
+        if not (number and _is_number(new)):
+            return None
+        old, new = str(int(old) + off), str(int(new) + off)
+    found = _places(text, re.compile(rf"(?<!\S){re.escape(old)}(?!\S)"), at)
+    if not found and not number:
+        found = _places(text, re.compile(re.escape(old)), at)
+    if not found:
+        return None
+    start, end = found[min(int(rng.expovariate(0.5 if at < len(text) else 0.2)), len(found) - 1)]
+    return text[:start] + new + text[end:]
+
+
+def _is_number(token: str) -> bool:
+    return token.removeprefix("-").isdecimal() and len(token) < _DIGITS
 
 
 def _places(text: str, pattern: re.Pattern[str], at: int) -> list[tuple[int, int]]:
@@ -379,7 +387,7 @@ def _places(text: str, pattern: re.Pattern[str], at: int) -> list[tuple[int, int
     return [each for each in reversed(found) if each[0] < at] or found
 
 
-def _anyhow(text: str, at: int, known: Sequence[str], rng: random.Random) -> str:
+def anyhow(text: str, at: int, known: Sequence[str], rng: random.Random) -> str:
     """Change a token or a line, near the last place that was read if not all was read."""
     if rng.random() < 0.6:
         spans = [each.span() for each in _TOKEN.finditer(text)]
@@ -425,15 +433,18 @@ def mend(
 ) -> tuple[str, int] | None:
     """Return an accepted input, and how many changes made it; None if none is found soon."""
     now, changes = validator.run(_bytes(text)), 0
-    for _ in range(_LEAST_TRIES + _TRIES * len(text.split())):
-        if now.code == accepts:
-            return text, changes
+    furthest, since = now.made, 0
+    while now.code != accepts:
+        if since > _PATIENCE:
+            return None
         other = change(text, now, known, rng)
         then = validator.run(_bytes(other))
+        since = 0 if then.made > furthest else since + 1
+        furthest = max(furthest, then.made)
         if then.code == accepts or then.made >= now.made or rng.random() < _BACK:
             changes += other != text
             text, now = other, then
-    return (text, changes) if now.code == accepts else None
+    return text, changes
 
 
 def _bytes(text: str) -> bytes:
@@ -466,7 +477,7 @@ def _candidates(asked: dict[str, Any], known: Sequence[str], rng: random.Random)
         yield text
         changed = rng.choice(known)
         for _ in range(rng.choice((1, 2, 4, 8, 16))):
-            changed = _anyhow(changed, len(changed), known, rng)
+            changed = anyhow(changed, len(changed), known, rng)
         yield changed
 
 

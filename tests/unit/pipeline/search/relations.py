@@ -223,7 +223,7 @@ print(max(depth))
         """n = int(input())
 depth = [0] * (n + 1)
 for node, parent in enumerate(map(int, input().split()), 2):
-    depth[node] = min(depth[parent] + 1, 6)
+    depth[node] = min(depth[parent] + 1, 4)
 print(max(depth))
 """,
     ),
