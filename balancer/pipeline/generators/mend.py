@@ -1,7 +1,8 @@
 """Generator `mend`: inputs that the validator refuses, changed until it accepts them.
 
-It needs an input validator in Python. The validator runs in the sandbox with its comparisons traced; `search.mending`
-decides what to change. So inputs keep relations that the samples do not tell.
+An input validator in Python runs in the sandbox with its comparisons traced; `search.mending` decides what to change.
+Of other validators only the messages are known; `search.refusal_words` reads them. So inputs keep relations that the
+samples do not tell.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import ClassVar
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.search.refusal_words import mend_by_words
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes
@@ -26,6 +28,7 @@ __all__ = ["MendPlugin", "balancer_generators"]
 
 _WANTED = 10  # mended inputs of one run
 _CANDIDATES = 3  # for each of them
+_TOGETHER = 60  # candidates that are mended together if only messages are known
 _WORK = 10_000_000  # of one run; see `TracedValidator.work`: some 2 s
 _MOST_BYTES = 4000  # of a candidate
 _SIZES = (8, 20, 40, 100)
@@ -70,23 +73,27 @@ class _Mending:
     def _mended(
         self, problem: Problem, refused: Sequence[bytes], rng: random.Random, budget: int
     ) -> Iterator[Proposal]:
-        validator = next((each for each in problem.input_validators if each.language == "python"), None)
         known = [text for each in problem.data if (text := _text(each.data))]
-        if validator is None or not known:
+        if not problem.input_validators or not known:
             return
-        candidates = chain(refused, _candidates(problem, rng))
+        validator = next((each for each in problem.input_validators if each.language == "python"), None)
+        candidates = (text for data in chain(refused, _candidates(problem, rng)) if (text := _text(data)))
         in_vain = 0
         while budget > 0 and in_vain < _IN_VAIN:
             wanted = min(budget, _WANTED)
-            texts = [text for data in islice(candidates, _CANDIDATES * wanted) if (text := _text(data))]
-            found = self._found(validator, known, texts, wanted, rng)
+            if validator is None:
+                texts = list(islice(candidates, _TOGETHER))
+                found = mend_by_words(self._toolbox.comparer.refusals, texts, known, rng)[:wanted]
+            else:
+                texts = list(islice(candidates, _CANDIDATES * wanted))
+                found = self._traced(validator, known, texts, wanted, rng)
             in_vain = 0 if found else in_vain + 1
             budget -= len(found)
             for text, times in found:
                 detail = f"mended by {times} change{'s' if times > 1 else ''}"
                 yield Proposal(text.encode("utf-8", "surrogateescape"), Origin(self.name, detail))
 
-    def _found(
+    def _traced(
         self, validator: Program, known: Sequence[str], candidates: Sequence[str], wanted: int, rng: random.Random
     ) -> list[tuple[str, int]]:
         """Return mended inputs, each with its number of changes."""
@@ -101,10 +108,17 @@ class _Mending:
         }
         program = replace(validator, source=_script(), args=(), name=f"{validator.name}, traced")
         execution, _ = self._toolbox.run(program, json.dumps(asked).encode())
-        if execution is None:
-            return []
-        lines = execution.stdout.split(b"\n")[:-1]  # the last one may be cut
-        return [(text, times) for text, times in map(json.loads, lines)]
+        lines = [] if execution is None else execution.stdout.split(b"\n")[:-1]  # the last one may be cut
+        return [found for line in lines if (found := _read(line)) is not None]
+
+
+def _read(line: bytes) -> tuple[str, int] | None:
+    """Return what a line of the traced validator says; None if the validator wrote it itself."""
+    try:
+        text, times = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (text, times) if isinstance(text, str) and isinstance(times, int) else None
 
 
 def _script() -> str:

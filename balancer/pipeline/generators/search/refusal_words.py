@@ -6,17 +6,68 @@ input becomes another number of the message, or one within its range.
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from balancer.pipeline.generators.search.mending import anyhow, replaced
 
-__all__ = ["change_by_words", "line_of"]
+__all__ = ["change_by_words", "line_of", "mend_by_words"]
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,18}(?![\w.]*\w)")
 _RANGE = re.compile(r"([\[(])\s*(-?\d{1,18})\s*(?:,|\.\.+|;)\s*(-?\d{1,18})\s*([\])])")
 _LINE = re.compile(r"\b(?:line|row|ln)\b\W{0,3}(\d{1,7})|\b(\d{1,7}):\d{1,7}\b", re.IGNORECASE)
 _FURTHER = (0, 1, 2, 5, 20)
 _GUIDED = 0.8  # share of the changes that the message tells
+
+
+_ROUNDS = 10  # runs of the validator on all inputs
+_BACK = 0.05  # share of the changes that are kept though the validator gets less far
+
+
+@dataclass(slots=True)
+class _Refused:
+    """An input on its way: what the validator says of it, and how many changes made it."""
+
+    text: str
+    message: str
+    changes: int = 0
+
+    def hear(self, text: str, message: str, rng: random.Random) -> None:
+        """Take a changed input that is refused too, if the validator gets as far."""
+        line, before = line_of(message) or 0, line_of(self.message) or 0
+        if line >= before or rng.random() < _BACK:
+            self.text, self.message, self.changes = text, message, self.changes + (text != self.text)
+
+
+def mend_by_words(
+    refusals: Callable[[Sequence[bytes]], Sequence[str | None]],
+    texts: Sequence[str],
+    known: Sequence[str],
+    rng: random.Random,
+) -> list[tuple[str, int]]:
+    """Return the inputs that a validator accepts after some changes, and how many changes made each.
+
+    `refusals` tells what it says on inputs: see `Comparer`.
+    """
+    found: dict[str, int] = {}
+    first = refusals([_bytes(text) for text in texts])
+    left = [_Refused(text, message) for text, message in zip(texts, first, strict=True) if message]
+    for _ in range(_ROUNDS):
+        changed = [change_by_words(each.text, each.message, known, rng) for each in left]
+        messages = refusals([_bytes(text) for text in changed])
+        for each, text, message in zip(left, changed, messages, strict=True):
+            if message:
+                each.hear(text, message, rng)
+            elif message is not None and text not in known:
+                found.setdefault(text, each.changes + 1)
+        left = [each for each, message in zip(left, messages, strict=True) if message]
+        if not left:
+            break
+    return list(found.items())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def line_of(message: str) -> int | None:

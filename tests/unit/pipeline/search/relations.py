@@ -1,8 +1,11 @@
-"""Tiny packages for tests of generators: each has a relation between its values that samples alone do not tell."""
+"""Tiny packages for tests of generators, each with one cause for which a wrong program survives.
+
+`CAUSES`: a relation between values that samples alone do not tell. `CORNERS`: a rare value.
+"""
 
 from dataclasses import dataclass
 
-__all__ = ["CAUSES", "Cause"]
+__all__ = ["CAUSES", "CORNERS", "Cause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ print(total)
 """,
         """rows = [input().split() for _ in range(int(input()))]
 total = 0
-for kind, height in rows[:12]:
+for kind, height in rows[:8]:
     total += int(height) if kind == "U" else -int(height)
 print(total)
 """,
@@ -226,5 +229,61 @@ for node, parent in enumerate(map(int, input().split()), 2):
     depth[node] = min(depth[parent] + 1, 4)
 print(max(depth))
 """,
+    ),
+}
+
+_LIST = """import sys
+n = int(input())
+assert 1 <= n <= 2000
+a = list(map(int, input().split()))
+assert len(a) == n
+assert all(1 <= x <= 1000000 for x in a)
+assert sys.stdin.read() == ""
+sys.exit(42)
+"""
+
+CORNERS = {
+    # Off by one at a bound that only the programs name.
+    "bound in code": Cause(
+        """import sys
+t, k = map(int, input().split())
+assert 0 <= t <= 100000 and 1 <= k <= 9
+sys.exit(42)
+""",
+        ("30 2\n", "9000 3\n"),
+        "t, k = map(int, input().split())\nprint(k * (5 if t < 5400 else 9))\n",
+        "t, k = map(int, input().split())\nprint(k * (5 if t <= 5400 else 9))\n",
+    ),
+    # A number of things at which a wrong program changes its way.
+    "count in code": Cause(
+        _LIST,
+        ("3\n5 1 4\n", "2\n7 7\n"),
+        "n = int(input())\nprint(sum(map(int, input().split())))\n",
+        "n = int(input())\na = list(map(int, input().split()))\nprint(sum(a) if n != 366 else 0)\n",
+    ),
+    # The product of two greatest values does not fit.
+    "product of bounds": Cause(
+        """import sys
+a, b = map(int, input().split())
+assert 1 <= a <= 1000000 and 1 <= b <= 1000000
+sys.exit(42)
+""",
+        ("3 4\n", "100 200\n"),
+        "a, b = map(int, input().split())\nprint(a * b)\n",
+        "a, b = map(int, input().split())\nprint(a * b % 2**31)\n",
+    ),
+    # Several values are the greatest one.
+    "equal maxima": Cause(
+        _LIST,
+        ("3\n5 1 4\n", "4\n7 9 2 1\n"),
+        "n = int(input())\na = list(map(int, input().split()))\nprint(n - a[::-1].index(max(a)))\n",
+        "n = int(input())\na = list(map(int, input().split()))\nprint(1 + a.index(max(a)))\n",
+    ),
+    # A mean just at a half.
+    "half": Cause(
+        _LIST,
+        ("3\n5 1 4\n", "4\n7 9 2 1\n"),
+        "n = int(input())\nprint((2 * sum(map(int, input().split())) + n) // (2 * n))\n",
+        "n = int(input())\nprint(round(sum(map(int, input().split())) / n))\n",
     ),
 }
