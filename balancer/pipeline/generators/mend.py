@@ -32,6 +32,7 @@ _TOGETHER = 60  # candidates that are mended together if only messages are known
 _WORK = 10_000_000  # of one run; see `TracedValidator.work`: some 2 s
 _MOST_BYTES = 4000  # of a candidate
 _SIZES = (8, 20, 40, 100)
+_KNOWN = 0.8  # share of valid inputs from which nothing needs mending
 _IN_VAIN = 2  # runs in a row that mend nothing
 
 
@@ -60,7 +61,15 @@ class _Mending:
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
     ) -> Iterable[Proposal]:
-        """Yield at most `budget` further ones, of the same round: refused inputs first."""
+        """Yield at most `budget` further ones, of the same round: refused inputs first.
+
+        None while few inputs of others are refused.
+        """
+        right, wrong = (
+            sum(each.origin.generator != self.name for each in some) for some in (heard.valid, heard.refused)
+        )
+        if right > _KNOWN * (right + wrong):
+            return ()
         refused = [each.data for each in heard.refused if len(each.data) <= _MOST_BYTES]
         rng.shuffle(refused)
         return self._mended(problem, refused, rng, budget)

@@ -50,6 +50,7 @@ _INSIDE = 0.7  # share of values anywhere between two bounds; the others are nea
 _TOKEN = re.compile(r"\S+")
 _GUIDED = 0.75  # share of the changes that a comparison tells
 _PATIENCE = 60  # changes in a row that do not get the validator further
+_KNOWN = 0.8  # share of valid candidates from which nothing needs mending
 _BACK = 0.03  # share of the changes that are kept though the validator gets less far
 
 Event = tuple[str, Any, Any, bool]
@@ -452,7 +453,10 @@ def _bytes(text: str) -> bytes:
 
 
 def _mended(asked: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield the mended ones of the candidates, and changes of known inputs that were mended. Each is new."""
+    """Yield the mended ones of the candidates, and changes of known inputs that were mended. Each is new.
+
+    Nothing if most candidates are right as they are: then no relation is missing.
+    """
     known: list[str] = asked["known"]
     rng = random.Random(asked["seed"])
     validator = TracedValidator(asked["source"], asked["args"])
@@ -462,6 +466,9 @@ def _mended(asked: dict[str, Any]) -> Iterator[tuple[str, int]]:
     accepts = codes.pop()
     assert accepts is not None
     seen = {*known}
+    right = sum(validator.run(_bytes(text)).code == accepts for text in asked["candidates"])
+    if right >= _KNOWN * len(asked["candidates"]):
+        return
     for text in _candidates(asked, known, rng):
         if validator.work > asked["work"]:
             return

@@ -73,6 +73,7 @@ def mended(cause: Cause, count: int, seed: int = 1) -> list[str]:
     return [each.data.decode() for each in generator.propose(problem(cause), random.Random(seed), count)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CAUSES)
 def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: str) -> None:
     cause = CAUSES[name]
@@ -137,6 +138,17 @@ def test_without_a_validator_that_works_nothing_is_mended(found: Problem) -> Non
     generator = MendPlugin().equip(InProcess())  # type: ignore[arg-type]
     with contextlib.suppress(SyntaxError):
         assert list(generator.propose(found, random.Random(1), 5)) == []
+
+
+def test_where_most_inputs_are_valid_nothing_is_mended() -> None:
+    easy = problem_of("3\n", "5\n", validator="assert 1 <= int(input()) <= 1000\nexit(42)")
+    toolbox = InProcess()
+    generator: Any = MendPlugin().equip(toolbox)  # type: ignore[arg-type]
+    assert list(generator.propose(easy, random.Random(1), 5)) == []
+    assert len(toolbox.asked) == 2
+    valid = tuple(UnusedInput(Origin("mutate", "x"), b"%d\n" % n, "") for n in range(6))
+    assert list(generator.ask_again(easy, ValidatorFeedback(valid, valid[:1]), random.Random(1), 5)) == []
+    assert len(toolbox.asked) == 2
 
 
 # -- what is recorded ------------------------------------------------------------------------------------
@@ -251,4 +263,6 @@ def test_what_only_says_why_it_refuses_is_answered_too() -> None:
 
 
 def test_nothing_is_made_of_inputs_of_which_nothing_is_known() -> None:
+    said = ["", "", "", "", "no"]
+    assert mend_by_words(lambda inputs: said, [str(number) for number in range(5)], ["2\n"], random.Random(1)) == []
     assert mend_by_words(lambda inputs: [None for _ in inputs], ["1\n"], ["2\n"], random.Random(1)) == []
