@@ -24,7 +24,7 @@ from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program
 
-__all__ = ["MendPlugin", "balancer_generators"]
+__all__ = ["MendPlugin", "balancer_generators", "drawn_inputs"]
 
 _WANTED = 10  # mended inputs of one run
 _CANDIDATES = 3  # for each of them
@@ -86,7 +86,7 @@ class _Mending:
         if not problem.input_validators or not known:
             return
         validator = next((each for each in problem.input_validators if each.language == "python"), None)
-        candidates = (text for data in chain(refused, _candidates(problem, rng)) if (text := _text(data)))
+        candidates = (text for data in chain(refused, drawn_inputs(problem, rng)) if (text := _text(data)))
         in_vain = 0
         while budget > 0 and in_vain < _IN_VAIN:
             wanted = min(budget, _WANTED)
@@ -139,7 +139,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape") if len(data) <= _MOST_BYTES else ""
 
 
-def _candidates(problem: Problem, rng: random.Random) -> Iterator[bytes]:
+def drawn_inputs(problem: Problem, rng: random.Random) -> Iterator[bytes]:
     """Yield made-up inputs without end, whether valid or not: small, of some size, and changed."""
     found = knowledge_of(problem)
     if found is None:
