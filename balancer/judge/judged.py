@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.datasets import cases_of
 from balancer.judge.extract import program_in
+from balancer.judging.cases import AnyCase, cases_in
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program
 

@@ -12,8 +12,8 @@ import numpy
 import pytest
 
 from balancer.judge import CallCase, Checker, Job, StdinCase, Verdict, cases_of
-from balancer.judge.calls import judge_value
-from balancer.judge.cases import CaseRun, case_of
+from balancer.judging.cases import CaseRun, case_of
+from balancer.judging.verdict import judge_value
 from tests.patience import PATIENCE_S
 
 _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
