@@ -1,15 +1,20 @@
-"""Tests of data sets as cases: a row of a known schema, or tests in one of the forms of data sets."""
+"""Tests of data sets as cases: a row of a known schema, or tests in one of the forms of data sets.
+
+Decides with which checker of a row outputs are compared: one in Python, which needs nothing else.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from balancer.errors import PackageError
 from balancer.judging.cases import CallCase, StdinCase
+from balancer.program import Program
+from balancer.rows.row_programs import checker_in
 from balancer.rows.row_tests import cases_in_row
 from balancer.rows.schema import problem_of, schema_of
 from balancer.rows.test_forms import cases_of_tests
 
-__all__ = ["cases_of"]
+__all__ = ["cases_and_checker", "cases_of"]
 
 _FORMS = frozenset({"input_output", "inputs"})  # tables with one of these are read as they are, like rows of APPS
 
@@ -25,9 +30,15 @@ def cases_of(tests: Any, function: str | None = None) -> list[StdinCase | CallCa
     Raises:
         ValueError: the form is not known, or it is not certain what a test means.
     """
+    return cases_and_checker(tests, function)[0]
+
+
+def cases_and_checker(tests: Any, function: str | None = None) -> tuple[list[StdinCase | CallCase], Program | None]:
+    """Return the cases, as `cases_of`, and the checker of the row, if it has one that needs no testlib.h."""
     if isinstance(tests, Mapping) and not (_FORMS & tests.keys()) and schema_of(tests):
         try:
-            return cases_in_row(problem_of(tests).tests)
+            row = problem_of(tests)
+            return cases_in_row(row.tests), checker_in(row, None)
         except PackageError as error:
             raise ValueError(str(error)) from None
-    return cases_of_tests(tests, function)
+    return cases_of_tests(tests, function), None

@@ -21,10 +21,10 @@ from balancer.judging.calls import LANGUAGES as CALLED
 from balancer.judging.calls import calling
 from balancer.pipeline.results.missing_languages import left_out_of_row
 from balancer.pipeline.rows.raw import RawRow, raw_rows
-from balancer.pipeline.rows.row_programs import Testlib, checker_in, needs_header, recipes_in, validator_in
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
 from balancer.rows.columns import RowProblem, Solution
+from balancer.rows.row_programs import Testlib, checker_in, needs_header, recipes_in, validator_in
 from balancer.rows.row_tests import function_of
 from balancer.rows.schema import problem_of
 from balancer.settings.pipeline import RowSettings

@@ -13,9 +13,9 @@ from balancer.errors import ConfigError
 from balancer.judging.verdict import checker_files, checker_program
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.rows.read import read_rows
-from balancer.pipeline.rows.row_programs import recipes_in
 from balancer.problem import Checker, Problem, Verdict
 from balancer.program import Execution, Program
+from balancer.rows.row_programs import recipes_in
 from balancer.rows.schema import problem_of
 from balancer.settings.pipeline import RowSettings
 from tests.patience import PATIENCE_S

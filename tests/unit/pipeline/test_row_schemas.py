@@ -56,7 +56,7 @@ def _read(folder: Path, row: Mapping[str, Any]) -> Problem | BadRow:
             "Prefill_1",
             ["private"],
             ["python"],
-            "not used: 1 of 2 asserts: no calls of twice with plain values",
+            _ASSERTS,
         ),
         ("code-contests", "1_A. Twice", ["public", "generated"], ["python", "cpp", "python"], ""),
         ("plain", "twice", ["public"], ["python", "cpp"], ""),
