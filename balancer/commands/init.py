@@ -1,10 +1,11 @@
-"""`balancer init`: a commented config with every section, key and default.
+"""`balancer init`: a commented config with every section, key and default; or an example that runs as it is.
 
 Keys, defaults and meanings are read from the settings classes and their docstrings.
 """
 
 import inspect
 import re
+import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSect
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
-__all__ = ["commented_config", "write_config"]
+__all__ = ["commented_config", "write_config", "write_example"]
 
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
@@ -42,6 +43,8 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "trace": TraceSettings,
     "proxy": ProxySettings,
 }
+_HERE: Final = Path(__file__).parent
+_EXAMPLES: Final = (_HERE / "example", _HERE.parents[1] / "examples" / "start" / "files")  # of a wheel; of a checkout
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
 # problems of [pipeline]. Every key below is shown with its default: take the "# " away from the ones to change.
@@ -62,6 +65,21 @@ def write_config(file: Path, *, force: bool = False) -> None:
         raise ConfigError(f"{file}: already exists; give another name, or replace it with --force") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; give another name") from None
+
+
+def write_example(folder: Path, *, force: bool = False) -> None:
+    """Write two problems, four rows with a scripted model, a scenario and their configs to `folder`.
+
+    Raises:
+        ConfigError: the folder exists and `force` is False, or it cannot be written.
+    """
+    if folder.exists() and not force:
+        raise ConfigError(f"{folder}: already exists; give another folder, or write over its files with --force")
+    source = next(filter(Path.is_dir, _EXAMPLES))
+    try:
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise ConfigError(f"{folder}: cannot be written: {error}; give another folder") from None
 
 
 def commented_config() -> str:

@@ -32,7 +32,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
     """Add `balancer proxy` to the command line."""
-    app.command("proxy")(proxy)
+    app.command(rich_help_panel="Servers", epilog="Example: balancer proxy pool.toml --port 8080 --page 8800")(proxy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,9 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
         if place.page is not None:
             from balancer.observing.page.serving import token_of_environment
 
-            shown = pool.serve_page(place.page, place.page_host, token_of_environment(), redact=config.redact)
+            shown = pool.serve_page(
+                place.page, place.page_host, token_of_environment(), redact=config.redact, name=Path(config.file).stem
+            )
             print(f"page at {shown.url}")
         sys.stdout.flush()
         try:

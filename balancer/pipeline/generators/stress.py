@@ -18,6 +18,7 @@ from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget, finds
+from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
@@ -79,8 +80,10 @@ class _Searching(ABC):
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+            if found is not None:
+                found = within_feedback(found, feedback)
             if found is not None and problem.input_validators:
-                found = widen_ranges(found, comparer.valid)
+                found = widen_ranges(found, comparer.valid, lambda: allowance.left)
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return

@@ -59,6 +59,8 @@ class SubmissionResult:
         name, accepted, expected: as in the package.
         verdicts: case id -> verdict, for the ready cases.
         times_s: case id -> seconds.
+        abstained: ready cases on which it has no verdict that counts. An accepted submission abstains on made-up cases
+            on which it meets the time limit.
     """
 
     name: str
@@ -66,15 +68,17 @@ class SubmissionResult:
     expected: str
     verdicts: Mapping[int, Verdict]
     times_s: Mapping[int, float] = field(default_factory=dict)
+    abstained: frozenset[int] = frozenset()
 
     def killed_by(self, cases: Iterable[CaseResult]) -> list[int]:
         """Return the ids of those `cases` on which this submission ran and was not accepted."""
         return [c.id for c in cases if c.id in self.verdicts and self.verdicts[c.id].kills]
 
     def judged_on(self, cases: Collection[CaseResult]) -> bool:
-        """Return whether there are `cases`, and the submission is judged on each of them."""
+        """Return whether there are `cases`, and the submission is judged on each of them, or abstains."""
         unknown = (None, Verdict.UNJUDGED)
-        return bool(cases) and all(self.verdicts.get(case.id) not in unknown for case in cases)
+        counted = [case.id for case in cases if case.id not in self.abstained]
+        return bool(counted) and all(self.verdicts.get(case) not in unknown for case in counted)
 
     @property
     def compiles(self) -> bool:

@@ -303,9 +303,10 @@ class ProposalBatches:
         valid: list[UnusedInput] = []
         refused: list[UnusedInput] = []
         for case in self._sample.store.cases(self._sample.problem.id, *_CHECKED):
-            if case.round == self._round and not case.sample:
-                heard = UnusedInput(case.origin, case.data, case.note)
-                (refused if case.state is CaseState.INVALID else valid).append(heard)
+            if case.sample or (case.round != self._round and case.state is not CaseState.INVALID):
+                continue
+            heard = UnusedInput(case.origin, case.data, case.note)
+            (refused if case.state is CaseState.INVALID else valid).append(heard)
         return ValidatorFeedback(tuple(valid), tuple(refused))
 
 

@@ -146,11 +146,19 @@ class Sample:
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
         named_s, settings = self.problem.time_limit_s, self.settings
         cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
-        limits = replace(limits_of(cpu_s, self.problem.memory_bytes), compile_s=settings.compile_s)
-        object.__setattr__(self, "limits", limits)
+        object.__setattr__(self, "limits", self.limits_at(self.store.judges.limit(self.problem.id) or cpu_s))
         say = self.progress.say
         object.__setattr__(self, "validators", Validators(self.problem, self.runner, self.store, say))
         object.__setattr__(self, "checker_trial", CheckerTrial(self.problem, self.runner, self.store, say))
+
+    def limits_at(self, cpu_s: float) -> Limits:
+        """Return the limits of a run with another time limit."""
+        return replace(limits_of(cpu_s, self.problem.memory_bytes), compile_s=self.settings.compile_s)
+
+    def limit_time(self, cpu_s: float) -> None:
+        """Use this time limit from now on, in later sessions too."""
+        self.store.judges.set_limit(self.problem.id, cpu_s)
+        object.__setattr__(self, "limits", self.limits_at(cpu_s))
 
     @property
     def shrinks(self) -> bool:
@@ -199,9 +207,12 @@ class Sample:
         if errors:
             raise errors[0]
 
-    def execute(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramResult:
-        """Run `submission` on the input of `case`."""
-        return self.runner.run(self._wanted(submission, case, stage))
+    def execute(
+        self, submission: Submission, case: StoredCase, stage: RunStage, limits: Limits | None = None
+    ) -> ProgramResult:
+        """Run `submission` on the input of `case`, with other `limits` if they are given."""
+        wanted = self._wanted(submission, case, stage)
+        return self.runner.run(wanted if limits is None else replace(wanted, limits=limits))
 
     def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
         # A problem with a checker may have many right outputs, so no expected beginning is known.

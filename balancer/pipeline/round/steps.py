@@ -17,6 +17,7 @@ from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission, Verdict
+from balancer.program import Status
 
 __all__ = [
     "CHOSEN",
@@ -36,6 +37,7 @@ CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUD
 _LAST = 10**9  # place after all rounds
 _SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
 _AT_ONCE = 4  # cases between two counts of these
+_SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
@@ -105,18 +107,30 @@ def generate_test_outputs(sample: Sample) -> None:
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
-
-    verdicts = sample.store.verdicts(problem.id)
-    answered = [
-        case
-        for case in sample.store.cases(problem.id, CaseState.VALID)
-        if _verdict(verdicts, reference, case) is Verdict.ACCEPTED
-    ]
     others = [submission for submission in sample.usable(accepted=True) if submission is not reference]
+    answered = _answered(sample, reference, others)
     judge_on(sample, others, answered, RunStage.AGREE, workers)
     _conclude(sample)
     if _were_lies(sample, reference):
         generate_test_outputs(sample)
+
+
+def _answered(sample: Sample, reference: Submission, others: list[Submission]) -> list[StoredCase]:
+    """Return the cases with an answer. Where the reference solution is too slow, another accepted one gives it."""
+    found: list[StoredCase] = []
+    slow: list[StoredCase] = []
+    for submission in (reference, *others):
+        if submission is not reference and slow:
+            workers = sample.settings.output_generation_workers
+            sample.in_threads(workers, lambda case, by=submission: _answer(sample, by, case), slow)  # type: ignore[misc]
+        verdicts = sample.store.verdicts(sample.problem.id)
+        valid = sample.store.cases(sample.problem.id, CaseState.VALID)
+        left = valid if submission is reference else [case for case in valid if case.id in {each.id for each in slow}]
+        found += [case for case in left if _verdict(verdicts, submission, case) is Verdict.ACCEPTED]
+        slow = [case for case in left if not case.sample and _verdict(verdicts, submission, case) is Verdict.TIME_LIMIT]
+        if not slow:
+            break
+    return found
 
 
 def _were_lies(sample: Sample, reference: Submission) -> bool:
@@ -161,16 +175,20 @@ def _conclude(sample: Sample) -> None:
     verdicts = sample.store.verdicts(sample.problem.id)
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in accepted]
-        sample.store.set_case(sample.problem.id, case.id, agreed(found, sample.settings.quorum))
+        state = agreed(found, sample.settings.quorum, slow_abstain=not case.sample)
+        sample.store.set_case(sample.problem.id, case.id, state)
 
 
-def agreed(found: list[Verdict | None], quorum: float) -> CaseState:
+def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = False) -> CaseState:
     """Return the state of a case.
 
     Args:
         found: verdicts of the accepted submissions, the reference solution's first; None: not run.
         quorum: share of them that must accept it.
+        slow_abstain: whether those that meet the time limit do not count, if they are at most half of all.
     """
+    if slow_abstain and 2 * found.count(Verdict.TIME_LIMIT) <= len(found):
+        found = [verdict for verdict in found if verdict is not Verdict.TIME_LIMIT]
     wanted = quorum * len(found) - 1e-9
     against = sum(verdict is not None and verdict.kills for verdict in found)
     if found[0] is not None and found[0].kills:
@@ -315,7 +333,7 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     own = [case for case in known if case.sample and case.answer is not None]
     names = {case.id: case.origin.detail for case in own}
     failed: dict[str, StoredVerdict] = {}
-    for stored in _rejections(sample, own):
+    for stored in _rejections_with_margin(sample, own):
         failed.setdefault(stored.submission, stored)
     for stored in failed.values():
         _leave_out(sample, stored, "marked as accepted", f"the package's own {names[stored.case]}")
@@ -378,6 +396,44 @@ def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
         ),
         key=lambda stored: stored.case,
     )
+
+
+def _rejections_with_margin(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
+    """Return the verdicts on own data that reject an accepted submission, with another time limit if need be.
+
+    Limits are for the archive's machine. One that has no margin on this machine is scaled, once: if half of the
+    accepted submissions take more than half of it on a case on which one of them meets it.
+    """
+    rejections = _rejections(sample, own)
+    limit_s, problem = sample.limits.cpu_s, sample.problem.id
+    slow = [stored for stored in rejections if stored.verdict is Verdict.TIME_LIMIT]
+    if not slow or sample.store.judges.limit(problem) is not None or not sample.problem.time_limit_s:
+        return rejections
+    right = {each.name for each in sample.usable(accepted=True)}
+    late = Counter(
+        each.case
+        for each in sample.store.verdicts(problem).values()
+        if each.submission in right and (each.verdict is Verdict.TIME_LIMIT or each.time_s > limit_s / 2)
+    )
+    if not any(2 * late[stored.case] >= len(right) for stored in slow):
+        return rejections
+    cases, programs = {case.id: case for case in own}, {each.name: each for each in sample.problem.submissions}
+    taken_s: list[float] = []
+
+    def measure(stored: StoredVerdict) -> None:
+        execution = sample.execute(
+            programs[stored.submission], cases[stored.case], RunStage.AGREE, sample.limits_at(_SCALED * limit_s)
+        ).execution
+        if execution is not None and execution.status is Status.FINISHED:
+            taken_s.append(execution.time_s)
+
+    sample.in_threads(sample.settings.output_generation_workers, measure, slow)
+    if not taken_s:
+        return rejections
+    scaled_s = round(min(_MARGIN * max(taken_s), _SCALED * limit_s), 1)
+    sample.limit_time(max(scaled_s, limit_s))
+    sample.store.forget_verdicts(problem, [(stored.submission, stored.case) for stored in slow])
+    return _rejections(sample, own)
 
 
 def _leave_out(sample: Sample, stored: StoredVerdict, called: str, where: str) -> None:

@@ -30,7 +30,7 @@ __all__ = [
 _HEADINGS = (
     "endpoints",
     "slots",
-    "workers",
+    "callers",
     "strategy",
     "over after, s",
     "sure by, s",
@@ -105,7 +105,7 @@ def _differs(found: Recommendation, outlook: SettingForecast) -> Iterator[str]:
     if every or _slots(there) != _slots(here):
         yield _count(_slots(there), "slot")
     if every or there.setting.workers != here.setting.workers:
-        yield _count(there.setting.workers, "worker")
+        yield there.crew
     if every or there.setting.strategy != here.setting.strategy:
         yield there.setting.strategy
 
@@ -199,7 +199,7 @@ def _words(found: Recommendation, outlook: SettingForecast) -> str:
     setting = outlook.setting
     slots = ", ".join(f"{model.url} {model.capacity}" for model in outlook.scenario.endpoints)
     left = _left_out(found, outlook)
-    parts = [f"{setting.strategy}, {_count(setting.workers, 'worker')}, slots: {slots}"]
+    parts = [f"{setting.strategy}, {outlook.crew}, slots: {slots}"]
     parts += [f"without {', '.join(left)}"] if left else []
     return "; ".join([*parts, *made_up_lines(outlook)])
 
