@@ -27,6 +27,7 @@ from balancer.pipeline.round.shrinking import shrink_cases
 from balancer.pipeline.round.steps import (
     CHOSEN,
     OwnDataVerdict,
+    add_own,
     generate_test_outputs,
     settle_own_data,
     settle_own_tests,
@@ -34,7 +35,7 @@ from balancer.pipeline.round.steps import (
     validate_inputs,
     validate_solutions,
 )
-from balancer.pipeline.round.toolbox import SampleToolbox
+from balancer.pipeline.round.toolbox import SampleToolbox, leave_out_row_programs
 from balancer.problem import Verdict
 
 __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "status_after"]
@@ -116,7 +117,10 @@ def _remark(sample: Sample, alive: int, *, over: bool) -> None:
 
 
 def _settle_own(sample: Sample) -> OwnDataVerdict:
-    """Decide which accepted submissions are believed, by runs on this machine."""
+    """Decide which accepted submissions are believed, by runs on this machine; before that, which programs of a row."""
+    if sample.problem.by_agreement:
+        add_own(sample)
+        leave_out_row_programs(sample)
     if sample.problem.packaged:
         return settle_own_data(sample) if _DATA in sample.settings.generators else OwnDataVerdict.SOUND
     return settle_own_tests(sample) if sample.problem.by_agreement else OwnDataVerdict.SOUND

@@ -205,9 +205,14 @@ class Sample:
 
     @property
     def checker(self) -> Checker:
-        """How answers are compared: by the checker from a generator, else by the problem's own."""
+        """How answers are compared: by a generator's checker, else by the problem's own unless that is left out."""
         brought = self.store.judges.kept(self.problem.id, "checker")
-        return self.problem.checker if brought is None else Checker(brought)
+        if brought is not None:
+            return Checker(brought)
+        own = self.problem.checker
+        if own.program is None or own.instead is None or own.program.name not in self.store.left_out(self.problem.id):
+            return own
+        return Checker(None, own.instead)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
         """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
@@ -248,7 +253,7 @@ class Sample:
 
     def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
         # A problem with a checker may have many right outputs, so no expected beginning is known.
-        expected = case.answer if self.checker.program is None else None
+        expected = case.answer if self.checker.program is None and not self.checker.values else None
         options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
         return ProgramRun(
             replace(submission.program, args=options.args) if options.args else submission.program,

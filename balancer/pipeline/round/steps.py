@@ -22,6 +22,7 @@ from balancer.program import Status
 __all__ = [
     "CHOSEN",
     "OwnDataVerdict",
+    "add_own",
     "agreed",
     "generate_test_outputs",
     "judge_on",
@@ -419,8 +420,13 @@ def settle_own_tests(sample: Sample) -> OwnDataVerdict:
 
 
 def _check_own(sample: Sample) -> None:
-    sample.store.rounds.add_own(sample.problem.id, sample.problem.data)
+    add_own(sample)
     validate_inputs(sample, 0, own=True)
+
+
+def add_own(sample: Sample) -> None:
+    """Store the problem's own data as cases."""
+    sample.store.rounds.add_own(sample.problem.id, sample.problem.data)
 
 
 def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:

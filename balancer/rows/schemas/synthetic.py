@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.rows.columns import (
+from balancer.rows.columns import (
     RowProblem,
     RowSchema,
     Solution,
@@ -22,7 +22,7 @@ from balancer.pipeline.rows.columns import (
     unfenced,
     whole,
 )
-from balancer.pipeline.rows.row_tests import listed_tests
+from balancer.rows.row_tests import listed_tests
 
 __all__ = ["SCHEMA"]
 

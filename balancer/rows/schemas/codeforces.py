@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.rows.columns import RowProblem, RowSchema, mebibytes, name_in, seconds, text
-from balancer.pipeline.rows.row_tests import column_tests
+from balancer.rows.columns import RowProblem, RowSchema, mebibytes, name_in, program_in, seconds, text
+from balancer.rows.row_tests import column_tests
 
 __all__ = ["SCHEMA"]
 
@@ -28,6 +28,7 @@ def _read(row: Mapping[str, Any]) -> RowProblem:
         time_limit_s=seconds(row.get("time_limit")),
         memory_bytes=mebibytes(row.get("memory_limit")),
         tests=tuple(test for column, kind in (examples, official) for test in column_tests(row, column, kind)),
+        checker=program_in(row, "generated_checker", "python"),
         right=(),
         wrong=(),
     )
@@ -37,5 +38,4 @@ SCHEMA = RowSchema(
     frozenset({"official_tests"}),
     "Codeforces' of Open R1 (id, description, examples, official_tests)",
     _read,
-    ignored=("generated_checker",),
 )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.rows.columns import RowProblem, RowSchema, lists, mapping, name_in, parsed, text
-from balancer.pipeline.rows.row_tests import listed_tests
+from balancer.rows.columns import RowProblem, RowSchema, lists, mapping, name_in, text
+from balancer.rows.row_tests import listed_tests
 
 __all__ = ["SCHEMA"]
 
@@ -27,7 +27,7 @@ def _read(row: Mapping[str, Any]) -> RowProblem:
         statement="\n\n".join(text(message, "content") for message in asked if message.get("role") == "user"),
         time_limit_s=None,
         memory_bytes=None,
-        tests=tuple(listed_tests("ground_truth", parsed(truth, "ground_truth"), "private")),
+        tests=tuple(listed_tests("ground_truth", truth.get("ground_truth"), "private")),
         right=(),
         wrong=(),
     )

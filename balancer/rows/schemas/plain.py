@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from balancer.pipeline.rows.columns import KINDS, RowProblem, RowSchema, lists, mapping, seconds, solutions, text, whole
-from balancer.pipeline.rows.row_tests import row_test
+from balancer.rows.columns import KINDS, RowProblem, RowSchema, lists, mapping, seconds, solutions, text, whole
+from balancer.rows.row_tests import row_test
 
 __all__ = ["SCHEMA"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from balancer.pipeline.rows.columns import KINDS, RowProblem, RowSchema, RowTest, seconds, solutions, text, whole
-from balancer.pipeline.rows.row_tests import column_tests
+from balancer.rows.columns import KINDS, RowProblem, RowSchema, RowTest, seconds, solutions, text, whole
+from balancer.rows.row_tests import column_tests
 
 __all__ = ["SCHEMA", "tests"]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from balancer.errors import PackageError
+from balancer.program import Program
 
 __all__ = [
     "KINDS",
@@ -26,12 +27,14 @@ __all__ = [
     "name_in",
     "pairs",
     "parsed",
+    "program_in",
     "seconds",
     "short",
     "solutions",
     "text",
     "unfenced",
     "whole",
+    "with_starter",
     "without_repetition",
 ]
 
@@ -40,11 +43,16 @@ KINDS = ("public", "private", "generated")
 
 @dataclass(frozen=True, slots=True)
 class RowTest:
-    """A known input with its expected output; `kind` is "public", "private" or "generated"."""
+    """A known input with its expected output; `kind` is "public", "private" or "generated".
+
+    `function`: the function that it calls, or "". Then each line of the input is an argument, and each line of the
+    output a right value, as JSON.
+    """
 
     input: str
     output: str
     kind: str
+    function: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class RowProblem:
         right, wrong: in the order of the row, without repetitions.
         repeated: number of repetitions.
         notes: what of the row is ignored, a line each.
+        checker, validator: programs of the row, as it has them.
+        generator, commands: a program that makes inputs, and its command lines.
     """
 
     id: str
@@ -79,6 +89,10 @@ class RowProblem:
     wrong: tuple[Solution, ...]
     repeated: int = 0
     notes: tuple[str, ...] = ()
+    checker: Program | None = None
+    validator: Program | None = None
+    generator: Program | None = None
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,18 @@ def in_python(column: str, found: object) -> Iterator[Solution]:
         raise PackageError(f"{column}: found {short(found)}; it must be a list of programs")
     for number, program in enumerate(found or []):
         yield Solution(number, "python", text({f"{column}[{number}]": program}, f"{column}[{number}]"))
+
+
+def program_in(row: Mapping[str, Any], column: str, language: str) -> Program | None:
+    """Return the program in a column, named for people; None if the row has none."""
+    source = text(row, column, needed=False)
+    return Program(language, source, f"row/{column}") if source.strip() else None
+
+
+def with_starter(statement: str, row: Mapping[str, Any]) -> str:
+    """Return the statement, with the row's starter code if it has some: that names the types of a call."""
+    starter = text(row, "starter_code", needed=False)
+    return f"{statement}\n\n```python\n{starter.strip()}\n```" if starter.strip() else statement
 
 
 def unfenced(found: str) -> str:

@@ -6,19 +6,20 @@ Columns: https://huggingface.co/datasets/caijanfeng/CodeContests-O.
 from collections.abc import Mapping
 from typing import Any
 
-from balancer.pipeline.rows.columns import (
+from balancer.rows.columns import (
     RowProblem,
     RowSchema,
     lists,
     mapping,
     name_in,
+    program_in,
     seconds,
     solutions,
     text,
     whole,
 )
-from balancer.pipeline.rows.row_tests import row_test
-from balancer.pipeline.rows.schemas import code_contests
+from balancer.rows.row_tests import row_test
+from balancer.rows.schemas import code_contests
 
 __all__ = ["SCHEMA"]
 
@@ -36,6 +37,9 @@ def _read(row: Mapping[str, Any]) -> RowProblem:
         time_limit_s=seconds(row.get("time_limit")),
         memory_bytes=whole(row, "memory_limit_bytes") or None,
         tests=tuple(tests),
+        checker=program_in(row, "checker", "cpp"),
+        generator=program_in(row, "generator", "cpp"),
+        commands=tuple(each for each in lists(row, "commands") if isinstance(each, str)) if row.get("commands") else (),
         right=tuple(solutions(row, "solutions", languages=code_contests.SCHEMA.languages)),
         wrong=tuple(solutions(row, "incorrect_solutions", languages=code_contests.SCHEMA.languages)),
     )
@@ -45,5 +49,5 @@ SCHEMA = RowSchema(
     frozenset({"corner_cases"}),
     "CodeContests-O's (name, description, corner_cases)",
     _read,
-    ignored=("checker", "commands", "generator", "results"),
+    ignored=("results",),
 )

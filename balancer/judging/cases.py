@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from balancer.judge.calls import as_json, calling, fed, judge_value, shortened
+from balancer.judging.calls import as_json, calling, fed, shortened
 from balancer.judging.judgements import Compare
-from balancer.judging.verdict import judge_output
+from balancer.judging.verdict import judge_output, judge_value
 from balancer.program import Program
 from balancer.sandbox.languages.layout import check_name, check_together
 

@@ -6,8 +6,18 @@ Columns: https://huggingface.co/datasets/codeparrot/apps and https://huggingface
 from collections.abc import Mapping
 from typing import Any
 
-from balancer.pipeline.rows.columns import RowProblem, RowSchema, in_python, mebibytes, name_in, parsed, seconds, text
-from balancer.pipeline.rows.row_tests import listed_tests
+from balancer.rows.columns import (
+    RowProblem,
+    RowSchema,
+    in_python,
+    mebibytes,
+    name_in,
+    parsed,
+    seconds,
+    text,
+    with_starter,
+)
+from balancer.rows.row_tests import listed_tests
 
 __all__ = ["SCHEMA"]
 
@@ -15,10 +25,10 @@ __all__ = ["SCHEMA"]
 def _read(row: Mapping[str, Any]) -> RowProblem:
     return RowProblem(
         id=name_in(row, "problem_id", "id", "name", "url"),
-        statement=text(row, "question", needed=False),
+        statement=with_starter(text(row, "question", needed=False), row),
         time_limit_s=seconds(row.get("time_limit")),
         memory_bytes=mebibytes(row.get("memory_limit")),
-        tests=tuple(listed_tests("input_output", parsed(row, "input_output"), "private")),
+        tests=tuple(listed_tests("input_output", row.get("input_output"), "private")),
         right=tuple(in_python("solutions", parsed(row, "solutions"))),
         wrong=(),
     )

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from balancer.errors import PackageError
-from balancer.pipeline.rows.columns import RowProblem, RowSchema, Solution, solutions, without_repetition
-from balancer.pipeline.rows.schemas import (
+from balancer.rows.columns import RowProblem, RowSchema, Solution, solutions, without_repetition
+from balancer.rows.schemas import (
     apps,
     code_contests,
     code_contests_o,
@@ -23,7 +23,7 @@ from balancer.pipeline.rows.schemas import (
     verl,
 )
 
-__all__ = ["LANGUAGES", "SCHEMAS", "problem_of"]
+__all__ = ["LANGUAGES", "SCHEMAS", "problem_of", "schema_of"]
 
 SCHEMAS: tuple[RowSchema, ...] = (
     apps.SCHEMA,
@@ -44,18 +44,21 @@ LANGUAGES = frozenset(language for schema in SCHEMAS for language in schema.lang
 """Languages that the solutions of rows may have, as far as a schema tells."""
 
 
+def schema_of(row: Mapping[str, Any]) -> RowSchema | None:
+    """Return the schema of `row`; None if it is not known."""
+    return next((schema for schema in SCHEMAS if schema.marks <= row.keys()), None)
+
+
 def problem_of(row: Mapping[str, Any]) -> RowProblem:
     """Return the content of `row`.
 
     Raises:
         PackageError: something is missing, or has another form; one line.
     """
-    for schema in SCHEMAS:
-        if schema.marks <= row.keys():
-            read = schema.read(row)
-            return without_repetition(
-                _with_notes(schema, row, read if schema is plain.SCHEMA else _with_more(row, read))
-            )
+    schema = schema_of(row)
+    if schema is not None:
+        read = schema.read(row)
+        return without_repetition(_with_notes(schema, row, read if schema is plain.SCHEMA else _with_more(row, read)))
     known = "; ".join(schema.words for schema in SCHEMAS if schema.words)
     columns = ascii(", ".join(sorted(map(str, row))))[1:-1]
     raise PackageError(f"it has the columns {columns[:160]}; known are {known}")
@@ -74,4 +77,4 @@ def _joined(own: tuple[Solution, ...], more: tuple[Solution, ...]) -> tuple[Solu
 
 def _with_notes(schema: RowSchema, row: Mapping[str, Any], read: RowProblem) -> RowProblem:
     ignored = [column for column in schema.ignored if row.get(column)]
-    return replace(read, notes=(f"not used: {', '.join(ignored)}",)) if ignored else read
+    return replace(read, notes=(f"not used: {', '.join(ignored)}", *read.notes)) if ignored else read
