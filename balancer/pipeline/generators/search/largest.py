@@ -19,7 +19,7 @@ from balancer.pipeline.proposing import Feedback
 
 __all__ = [
     "SHORTFALL",
-    "Interval",
+    "ToldInterval",
     "interval_in",
     "next_size",
     "shortfall",
@@ -41,7 +41,7 @@ _STEP = 10  # the most by which a size is divided at once
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ToldInterval:
     """An interval that a refusal names, closed, and the numbers in the refusal that are outside."""
 
     low: int
@@ -49,7 +49,7 @@ class Interval:
     outside: tuple[int, ...] = ()
 
 
-def interval_in(words: str) -> Interval | None:
+def interval_in(words: str) -> ToldInterval | None:
     """Return the interval in a refusal; None if there is none, or no number outside it."""
     if found := _INTERVAL.search(words):
         low, high = _number(found[2]) + (found[1] == "("), _number(found[3]) - (found[4] == ")")
@@ -61,7 +61,7 @@ def interval_in(words: str) -> Interval | None:
         return None
     rest = words[: found.start()] + " " + words[found.end() :]
     outside = tuple(dict.fromkeys(value for value in map(int, _VALUE.findall(rest)) if not low <= value <= high))
-    return Interval(low, high, outside) if low <= high and outside else None
+    return ToldInterval(low, high, outside) if low <= high and outside else None
 
 
 def _number(text: str) -> int:
@@ -141,7 +141,7 @@ def shortfall(found: Knowledge, refusals: Iterable[str], inputs: Iterable[bytes]
 # -- intervals -----------------------------------------------------------------------------------------
 
 
-def _told(found: Knowledge, intervals: Sequence[Interval]) -> dict[int, Range]:
+def _told(found: Knowledge, intervals: Sequence[ToldInterval]) -> dict[int, Range]:
     """Return the ranges within the intervals. An interval is about fields whose known values are all inside."""
     ranges = dict(found.ranges)
     often = Counter((each.low, each.high) for each in intervals)
@@ -167,7 +167,7 @@ def _seen(found: Knowledge, number: int) -> tuple[int, int] | None:
     return ranges_apart(tokens) if tokens else None
 
 
-def _inside(known: Range, told: Interval, *, alike: bool) -> Range:
+def _inside(known: Range, told: ToldInterval, *, alike: bool) -> Range:
     """Return a range within an interval if a value outside is its bound, or if several refusals name it."""
     high, low = max(known.highs), known.low
     for value in told.outside:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.search.largest import (
     SHORTFALL,
-    Interval,
+    ToldInterval,
     interval_in,
     next_size,
     shortfall,
@@ -20,19 +20,19 @@ from tests.unit.pipeline.knowing import known
 @pytest.mark.parametrize(
     ("words", "interval"),
     [
-        ("v.py refuses it: Integer 100001 out of range [3, 100001)", Interval(3, 100_000, (100_001,))),
-        ("integer 0 outside of range [1, 10^5]", Interval(1, 100_000, (0,))),
-        ("Integer parameter [name=n] equals to 7, violates the range [1, 5]", Interval(1, 5, (7,))),
-        ("n = 2000000 is not in (0..2*10^5)", Interval(1, 199_999, (2_000_000,))),
-        ("got 9: 1 <= n < 9 does not hold", Interval(1, 8, (9,))),
-        ("n must be between 1 and 1000, not 1001", Interval(1, 1000, (1001,))),
-        ("1e6 is 1000000, not in [1, 1e5]", Interval(1, 100_000, (1_000_000,))),
+        ("v.py refuses it: Integer 100001 out of range [3, 100001)", ToldInterval(3, 100_000, (100_001,))),
+        ("integer 0 outside of range [1, 10^5]", ToldInterval(1, 100_000, (0,))),
+        ("Integer parameter [name=n] equals to 7, violates the range [1, 5]", ToldInterval(1, 5, (7,))),
+        ("n = 2000000 is not in (0..2*10^5)", ToldInterval(1, 199_999, (2_000_000,))),
+        ("got 9: 1 <= n < 9 does not hold", ToldInterval(1, 8, (9,))),
+        ("n must be between 1 and 1000, not 1001", ToldInterval(1, 1000, (1001,))),
+        ("1e6 is 1000000, not in [1, 1e5]", ToldInterval(1, 100_000, (1_000_000,))),
         ("line 3: 4 numbers expected, [1, 5]", None),
         ("the graph is not connected", None),
         ("", None),
     ],
 )
-def test_the_interval_in_a_refusal(words: str, interval: Interval | None) -> None:
+def test_the_interval_in_a_refusal(words: str, interval: ToldInterval | None) -> None:
     assert interval_in(words) == interval
 
 
