@@ -1,8 +1,8 @@
 """Generator `mend`: inputs that the validator refuses, changed until it accepts them.
 
 An input validator in Python runs in the sandbox with its comparisons traced; `search.mending` decides what to change.
-Of other validators only the messages are known; `search.refusal_words` reads them. So inputs keep relations that the
-samples do not tell.
+Of other programs only the messages are known; `search.refusal_words` reads them. Grammars are not followed. So inputs
+keep relations that the samples do not tell.
 """
 
 import json
@@ -33,6 +33,7 @@ _WORK = 10_000_000  # of one run; see `TracedValidator.work`: some 2 s
 _MOST_BYTES = 4000  # of a candidate
 _SIZES = (8, 20, 40, 100)
 _KNOWN = 0.8  # share of valid inputs from which nothing needs mending
+_GRAMMAR = ".ctd"  # takes long to run, and compares nothing itself
 _IN_VAIN = 2  # runs in a row that mend nothing
 
 
@@ -83,16 +84,18 @@ class _Mending:
         self, problem: Problem, refused: Sequence[bytes], rng: random.Random, budget: int
     ) -> Iterator[Proposal]:
         known = [text for each in problem.data if (text := _text(each.data))]
-        if not problem.input_validators or not known:
+        programs = [each for each in problem.input_validators if not each.name.endswith(_GRAMMAR)]
+        if not programs or not known:
             return
-        validator = next((each for each in problem.input_validators if each.language == "python"), None)
+        validator = next((each for each in programs if each.language == "python"), None)
         candidates = (text for data in chain(refused, drawn_inputs(problem, rng)) if (text := _text(data)))
         in_vain = 0
         while budget > 0 and in_vain < _IN_VAIN:
             wanted = min(budget, _WANTED)
             if validator is None:
                 texts = list(islice(candidates, _TOGETHER))
-                found = mend_by_words(self._toolbox.comparer.refusals, texts, known, rng)[:wanted]
+                found = mend_by_words(self._toolbox.comparer.refusals, texts, known, rng)
+                found = [each for each in found if _has_the_format(problem, each[0])][:wanted]
             else:
                 texts = list(islice(candidates, _CANDIDATES * wanted))
                 found = self._traced(validator, known, texts, wanted, rng)
@@ -128,6 +131,12 @@ def _read(line: bytes) -> tuple[str, int] | None:
     except (ValueError, TypeError):
         return None
     return (text, times) if isinstance(text, str) and isinstance(times, int) else None
+
+
+def _has_the_format(problem: Problem, text: str) -> bool:
+    """Return whether an input is laid out as the known ones: validators that are no scripts often ignore the lines."""
+    found = knowledge_of(problem)
+    return found is None or found.read(text.encode("utf-8", "surrogateescape")) is not None
 
 
 def _script() -> str:

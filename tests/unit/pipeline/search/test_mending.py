@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,6 +131,7 @@ def test_a_program_alone_mends_in_the_sandbox() -> None:
     [
         problem_of("1\n"),  # no validator
         problem_of("1\n", validator="import sys; sys.exit(43)"),  # refuses what is known
+        replace(problem_of("1\n"), input_validators=(Program("python", "exit(42)", "input_validators/a.ctd"),)),
         problem_of("1\n", validator="this is no Python"),
         problem_of("1\n", validator="import os, sys; os.abort if 0 else sys.exit()  # accepts all with 0"),
     ],
