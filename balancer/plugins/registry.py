@@ -29,6 +29,7 @@ from balancer.plugins.loading import (
     names_of_forecaster,
     names_of_generator,
     names_of_language,
+    names_of_provider,
     names_of_routes,
     names_of_source,
     names_of_strategy,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from balancer.language import Language
+    from balancer.provider import Provider
     from balancer.source import EndpointTemplate, Source
 
 __all__ = ["Broken", "Registered", "Registry", "built_ins", "default_registry"]
@@ -51,9 +53,11 @@ _LANGUAGES: Final[HookKind["Language"]] = HookKind("balancer_languages", names_o
 _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters", names_of_forecaster)
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
+_PROVIDERS: Final[HookKind[type["Provider"]]] = HookKind("balancer_providers", names_of_provider)
 _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _STRATEGIES,
     _SOURCES,
+    _PROVIDERS,
     _GENERATORS,
     _EXECUTORS,
     _LANGUAGES,
@@ -95,6 +99,11 @@ class Registry:
     def sources(self) -> dict[str, Registered[type["Source"]]]:
         """All sources of endpoints, by name."""
         return self._all_of(_SOURCES)
+
+    @property
+    def providers(self) -> dict[str, Registered[type["Provider"]]]:
+        """All providers, which make endpoints on demand, by name."""
+        return self._all_of(_PROVIDERS)
 
     @property
     def generators(self) -> dict[str, Registered[Generator]]:
@@ -173,6 +182,20 @@ class Registry:
         if found.extra is not None:
             require(found.extra, f"the source {found.name!r}")
         return found(_checked_options(f"source {found.name!r}", found.Options, options), template)
+
+    def provider(
+        self, kind: "str | type[Provider]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
+    ) -> "Provider":
+        """Return a new provider, by its name or its class.
+
+        Raises:
+            ConfigError: no usable plugin has this provider, or an option is wrong.
+            MissingExtra: it needs an extra that is not installed.
+        """
+        found = self.find(kind, self.providers, "provider") if isinstance(kind, str) else kind
+        if found.extra is not None:
+            require(found.extra, f"the provider {found.name!r}")
+        return found(_checked_options(f"provider {found.name!r}", found.Options, options), template)
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
         """Return the entry `name`, or raise ConfigError with the nearest existing name."""
@@ -299,6 +322,7 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_strategies": partial(_modules_of, "balancer_strategies"),
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
+    "balancer_providers": partial(_modules_of, "balancer.provisioning.providers"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),
