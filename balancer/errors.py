@@ -47,7 +47,8 @@ class AcquireTimeout(BalancerError):
 
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
     their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
-    when there is room; `apart`, whether there was no contact with the server of the pool.
+    when there is room; `apart`, whether there was no contact with the server of the pool, and `why_apart`, why not, as
+    far as it is known ("": it is not).
 
     Args:
         full: whether the holder of the call had as many leases as it may.
@@ -61,6 +62,7 @@ class AcquireTimeout(BalancerError):
         quotas: Sequence[str] = (),
         *,
         apart: bool = False,
+        why_apart: str = "",
         full: bool = False,
     ) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
@@ -70,16 +72,19 @@ class AcquireTimeout(BalancerError):
         if full:
             remedy = "its holder has as many leases as its max_leases allows: release one, or raise that"
         if apart:
-            remedy = "there is no contact with the server of the pool: see that it runs and can be reached"
+            remedy = (
+                f"there is no contact with the server of the pool: {why_apart or 'see that it runs and can be reached'}"
+            )
         super().__init__(
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
-            f"{unfit}{short}{remedy}, or allow a longer timeout"
+            f"{unfit}{short}{remedy}{'' if why_apart else ', or allow a longer timeout'}"
         )
         self.quotas = tuple(quotas)
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
         self.apart = apart
+        self.why_apart = why_apart
 
 
 class MissingExtra(BalancerError):

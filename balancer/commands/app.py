@@ -28,7 +28,6 @@ from balancer.commands.options import (
     redacted,
     result_folders,
     with_options,
-    without_clutter,
 )
 from balancer.commands.output import complain, print_errors, print_json
 from balancer.commands.run import run
@@ -64,8 +63,20 @@ def make_app(registry: Registry) -> typer.Typer:
         context_settings={"obj": registry},
     )
     app.callback()(_options)
-    for command in (run, trace, report, merge, diff, check, serve, top, strategies, init):
-        app.command()(command)
+    for command, group, example in (
+        (init, "Pool", "balancer init --example"),
+        (check, "Pool", "balancer check balancer.toml"),
+        (demo, "Pool", "balancer demo --seconds 20"),
+        (top, "Pool", "balancer top http://127.0.0.1:8800/"),
+        (strategies, "Pool", "balancer strategies"),
+        (run, "Judging", "balancer run balancer.toml --live 8800"),
+        (report, "Judging", "balancer report results"),
+        (merge, "Judging", "balancer merge share-1 share-2 --results all"),
+        (diff, "Judging", "balancer diff results/monday results/tuesday"),
+        (trace, "Planning", "balancer trace haproxy.log --out calls.jsonl"),
+        (serve, "Servers", "balancer serve pool.toml --page 8800"),
+    ):
+        app.command(rich_help_panel=group, epilog=f"Example: {example}")(command)
     registry.add_commands(app)
     return app
 
@@ -229,6 +240,16 @@ def serve(
         Path | None,
         typer.Option(metavar="FILE", help="File that records the holders of leases. Default: CONFIG.state."),
     ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="BALANCER_SERVE_CLAIM",
+            show_envvar=False,
+            help="Store for the record, in place of a file, e.g. valkey://10.0.0.8: of several servers one serves, "
+            "the others stand by. Default: BALANCER_SERVE_CLAIM, if it is set.",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(help="File with the token that processes must send. Default: BALANCER_SERVE_TOKEN, if it is set."),
@@ -253,10 +274,12 @@ def serve(
             host=host,
             port=port,
             state=state or config.with_name(config.name + ".state"),
+            claim=serving.claim_of(claim, state, config),
             ttl_s=ttl,
             token=serving.token_of(token_file),
             tls=serving.tls_of(cert, key),
             page=None if page is None else (page_host, page),
+            name=config.stem,
             say=partial(print, flush=True),
             again=partial(load_config, config),
         )
@@ -277,6 +300,17 @@ def top(
         show(url, Console())
 
 
+def demo(
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=86400.0, help="How long it lasts.")] = 60.0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the page. 0: a free port.")] = 0,
+) -> None:
+    """Show a pool at work in its live page. A server dies and comes back. Needs no config and no other server."""
+    require("page", '"balancer demo"')
+    from balancer.commands.demo import run_demo
+
+    run_demo(seconds, port)
+
+
 def strategies(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the strategies, with their options and plugins."""
     from balancer.commands.strategies import print_strategies, strategies_data
@@ -288,12 +322,29 @@ def strategies(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("balancer.toml"),
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Where to write it. Default: balancer.toml, or the folder balancer-example.",
+            show_default=False,
+        ),
+    ] = None,
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Write a folder with problems, rows, a scenario and configs that run at once."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a config with every section and key, each with its default and meaning."""
-    from balancer.commands.init import write_config
+    """Write a config with every section and key, each with its default and meaning; or an example that runs at once."""
+    from balancer.commands.init import write_config, write_example
 
+    if example:
+        folder = file or Path("balancer-example")
+        write_example(folder, force=force)
+        print(f"wrote {folder}; next: cd {folder} && balancer run balancer.toml (README.md there has more commands)")
+        return
+    file = file or Path("balancer.toml")
     write_config(file, force=force)
     print(f"wrote {file}; change what you need, then: balancer check {file}")
 
@@ -309,7 +360,7 @@ def main() -> None:
 def command_line() -> None:
     """As `main`, for a caller that minds signals itself."""
     try:
-        command = without_clutter(get_command(make_app(default_registry())))
+        command = get_command(make_app(default_registry()))
         code = command.main(prog_name=_NAME, standalone_mode=False)
     except (BalancerError, OSError) as error:  # OSError: e.g. the disk is full
         complain(str(error))

@@ -3,7 +3,9 @@
 One mistake hides no other. No program of a problem is run; each endpoint that answers runs a tiny one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,8 +22,10 @@ from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
 from balancer.pool.connected import connected_as
 from balancer.pool.pool import Pool
+from balancer.problem import Problem
 from balancer.program import Executor
 from balancer.provisioning.begin import provisionings_of
+from balancer.reporting.words import count
 from balancer.sandbox.executors import executor_maker, languages_of, make_executors
 from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 from balancer.scratch import Scratch
@@ -32,8 +36,24 @@ __all__ = ["Checked", "check_config"]
 
 _SERVER_S: Final = 5.0  # for the server of a pool
 _PROGRAM_S: Final = 60.0  # for the tiny program, where a runtime may start slowly
+_ROWS_S: Final = 60.0  # for reading rows
 _MOST_LINES: Final = 24  # with more endpoints, only those that do not answer get a line
 _EVERY_LANGUAGE = ("cpp", "java", "python", "python2")  # of a row
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is told of a problem. The problem itself is not kept: rows may be many."""
+
+    id: str
+    accepted: int
+    wrong: int
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> "_Found":
+        return cls(problem.id, len(problem.accepted), len(problem.wrong), problem.left_out, problem.notes)
 
 
 @dataclass(slots=True)
@@ -339,25 +359,20 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
         find_generators(config, registry)
     except ConfigError as error:
         checked.mistakes += error.problems
-    packages_left_out: dict[str, str] = {}
-    notes: list[str] = []
     if are_rows(settings.problems):
-        found, said = _first_row(config, settings, checked)
-        notes = [f"columns of the row are {note}" for problem in found for note in problem.notes]
+        found, said, not_used = _rows(config, settings, checked)
+        lines = _on_rows(found)
     else:
-        found, packages_left_out = _problems(config, settings, checked)
-        said = f"{len(found)} in {redact(settings.problems)}"
-    accepted, wrong = sum(len(p.accepted) for p in found), sum(len(p.wrong) for p in found)
+        problems, not_used = _problems(config, settings, checked)
+        found, said = [*map(_Found.of, problems)], f"{len(problems)} in {redact(settings.problems)}"
+        known = checked.data.get("languages")  # unknown for a server that was not asked
+        lines = [*lines_on_missing(problems, known)] if known else []
+        lines += [f"{each.id}/{name} is left out: {why}" for each in found for name, why in each.left_out.items()]
+    accepted, wrong = sum(each.accepted for each in found), sum(each.wrong for each in found)
     checked.lines.append(f"problems   {said}: {accepted} accepted, {wrong} wrong submissions")
-    checked.lines += [f"           {redact(note)}" for note in notes]
-    checked.lines += [f"           {name} is left out: {redact(why)}" for name, why in packages_left_out.items()]
-    if known := checked.data.get("languages"):  # unknown for a server that was not asked
-        checked.lines += [f"           {line}" for line in lines_on_missing(found, known)]
-    checked.lines += [
-        f"           {problem.id}/{name} is left out: {why}"
-        for problem in found
-        for name, why in problem.left_out.items()
-    ]
+    lines = [*(f"{name} is left out: {why}" for name, why in not_used.items()), *lines]
+    more = [f"and {len(lines) - _MOST_LINES} more lines like these: see --json"] * (len(lines) > _MOST_LINES)
+    checked.lines += [f"           {redact(line)}" for line in (*lines[:_MOST_LINES], *more)]
     checked.lines += [
         f"inputs     from {', '.join(map(redact, settings.generators))}: "
         f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}",
@@ -368,30 +383,54 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     checked.data["pipeline"] = {
         **settings.model_dump(),
         "found": {
-            problem.id: {"accepted": len(problem.accepted), "wrong": len(problem.wrong), "left_out": problem.left_out}
-            for problem in found
+            each.id: {"accepted": each.accepted, "wrong": each.wrong, "left_out": each.left_out} for each in found
         },
-        "packages_left_out": {name: redact(why) for name, why in packages_left_out.items()},
+        "packages_left_out": {name: redact(why) for name, why in not_used.items()},
     }
 
 
-def _first_row(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], str]:
-    """Return the first usable row, and a description of the data. The other rows are not read."""
+def _rows(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[_Found], str, dict[str, str]]:
+    """Return the usable rows, a description of the data, and the rows that are left out: number -> why."""
     from balancer.pipeline.rows.raw import count_rows
     from balancer.pipeline.rows.read import BadRow, read_rows
 
     place = config.redact(settings.problems)
     languages = checked.data["languages"] or _EVERY_LANGUAGE  # unknown for a server that was not asked
+    found: list[_Found] = []
+    bad: dict[str, str] = {}
+    until_s = time.monotonic() + _ROWS_S
+    said = ""
     try:
         many = count_rows(settings.problems, settings.rows.split)
-        read = next((each for _, each in read_rows(settings.problems, settings.rows, languages)), None)
+        for number, read in read_rows(settings.problems, settings.rows, languages):
+            if isinstance(read, BadRow):
+                bad[f"row {number}"] = read.why
+            else:
+                found.append(_Found.of(read))
+            if time.monotonic() > until_s:
+                said = f" (those up to row {number}: it stops after {_ROWS_S:.0f} s)"
+                break
     except BalancerError as error:
         checked.mistakes.append(config.redact(str(error)))
-        return [], f"rows of {place}, not readable"
-    said = f"{'rows' if many is None else f'{many} rows'} of {place}; the first one"
-    if read is None:
-        return [], f"{said} is not among the rows that [pipeline.rows] selects"
-    return ([], f"{said} cannot be used ({read.why})") if isinstance(read, BadRow) else ([read], f"{said}, {read.id}")
+        return [], f"rows of {place}, not readable", {}
+    of_many = "" if many is None or many == len(found) else f" of {many}"
+    return found, f"{len(found)}{of_many} rows of {place}{said}", bad
+
+
+def _on_rows(found: Sequence[_Found]) -> list[str]:
+    """Return a line for each kind of column that is not used, and for each language that no endpoint runs."""
+    from balancer.pipeline.results.missing_languages import cost_of_missing, why_left_out
+
+    notes = Counter(note for each in found for note in each.notes)
+    lost = [cost_of_missing(each.left_out) for each in found]
+    return [
+        *(f"columns are {note} ({count(many, 'row')})" for note, many in notes.items()),
+        *(
+            f"{why_left_out(language)}: {count(many, 'submission')} of "
+            f"{count(sum(language in each for each in lost), 'row')} left out"
+            for language, many in sorted(sum(lost, Counter[str]()).items())
+        ),
+    ]
 
 
 def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""`balancer init`: a commented config with every section, key and default.
+"""`balancer init`: a commented config with every section, key and default; or an example that runs as it is.
 
 Keys, defaults and meanings are read from the settings classes and their docstrings.
 """
@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
+from zipfile import ZipFile
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -21,7 +22,7 @@ from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointS
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
-__all__ = ["commented_config", "write_config"]
+__all__ = ["commented_config", "write_config", "write_example"]
 
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
@@ -44,6 +45,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "trace": TraceSettings,
     "proxy": ProxySettings,
 }
+_EXAMPLE: Final = Path(__file__).with_name("example.zip")  # packed by examples/start/build.py
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
 # problems of [pipeline]. Every key below is shown with its default: take the "# " away from the ones to change.
@@ -64,6 +66,21 @@ def write_config(file: Path, *, force: bool = False) -> None:
         raise ConfigError(f"{file}: already exists; give another name, or replace it with --force") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; give another name") from None
+
+
+def write_example(folder: Path, *, force: bool = False) -> None:
+    """Write two problems, four rows with a scripted model, a scenario and their configs to `folder`.
+
+    Raises:
+        ConfigError: the folder exists and `force` is False, or it cannot be written.
+    """
+    if folder.exists() and not force:
+        raise ConfigError(f"{folder}: already exists; give another folder, or write over its files with --force")
+    try:
+        with ZipFile(_EXAMPLE) as archive:
+            archive.extractall(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; give another folder") from None
 
 
 def commented_config() -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,10 +29,7 @@ __all__ = [
     "strategy_names",
     "toml_files",
     "with_options",
-    "without_clutter",
 ]
-
-_HIDDEN = ("install_completion", "show_completion")
 
 JsonOption = Annotated[
     bool, typer.Option(JSON_OPTION, help="Print one JSON document on standard output. All else goes to standard error.")
@@ -67,14 +64,6 @@ def _paths(incomplete: str, suffix: str | None) -> list[str]:
         for entry in entries
         if (entry.is_dir() or entry.suffix == suffix) and (begun or not entry.name.startswith("."))
     ]
-
-
-def without_clutter(command: Any) -> Any:
-    """Return `command`, with the two completion options hidden in its help."""
-    for option in command.params:
-        if option.name in _HIDDEN:
-            option.hidden = True
-    return command
 
 
 ConfigArgument = Annotated[

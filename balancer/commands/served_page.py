@@ -18,6 +18,7 @@ def page_of(
     host: str,
     port: int,
     *,
+    name: str,
     token: str | None,
     redact: Callable[[str], str],
     audit: Callable[[str], object],
@@ -40,7 +41,7 @@ def page_of(
             waiting = sum(count for _, _, count in server.coordinator.sessions())
         return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
 
-    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit)
+    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name)
     page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
     pool.attach(page)
     return page

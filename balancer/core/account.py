@@ -1,15 +1,18 @@
 """The account of an endpoint in the ledger: its slots, its counters, its membership."""
 
+from collections import deque
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.quotas import Meter
 from balancer.core.states import Health, HealthRecord, MembershipState
-from balancer.endpoint import Endpoint
+from balancer.endpoint import Endpoint, Outcome
 from balancer.strategy import Node
 
 __all__ = ["Account"]
+
+_MOST_ERRORS: Final = 50
 
 
 class Account:
@@ -26,6 +29,7 @@ class Account:
         spent: True if its account has no quota left. It serves no request until it is added again.
         meter: the meter of its quota, or None.
         ignored: how many leases ended with the outcome IGNORED.
+        errors: the last 50 failures and overloads: time, outcome, what the call raised ("": not known). None: no error.
         holds, held_s: how long its leases were held; see `balancer.core.timing`. None: not counted.
         full_s: since when it has no free slot; inf: it has one. Kept only if there are several groups.
     """
@@ -36,6 +40,7 @@ class Account:
         "busy_s",
         "ceiling",
         "endpoint",
+        "errors",
         "failures",
         "full_s",
         "health",
@@ -70,6 +75,7 @@ class Account:
         self.failures = 0
         self.overloads = 0
         self.ignored = 0
+        self.errors: deque[tuple[float, Outcome, str]] | None = None
         self.busy_s = 0.0  # slot-seconds of the leases that have ended
         # Total seconds in service without slots ejected, resting or spent. It adds the end of each such period
         # and subtracts its start, so `out_s + now` includes a period that has not ended.
@@ -90,6 +96,12 @@ class Account:
     def fit(self) -> bool:
         """True if it is in service: neither out because of its health, nor half open."""
         return bool(self.ceiling) and (self.record is None or self.record.fit)
+
+    def note_error(self, at_s: float, outcome: Outcome, raised: str) -> None:
+        """Remember a failure or an overload."""
+        if self.errors is None:
+            self.errors = deque(maxlen=_MOST_ERRORS)
+        self.errors.append((at_s, outcome, raised))
 
     def show(self) -> None:
         """Copy its state to `node`, for the strategy."""

@@ -32,9 +32,9 @@ from balancer.core.fairness import FairShares
 from balancer.core.hand_off import EndedWaiters, HandOff
 from balancer.core.lease_timers import LeaseTimers
 from balancer.core.ledger import ExpectedEndpoint, Ledger
-from balancer.core.metrics import EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.quotas import Charge
-from balancer.core.readings import endpoint_stats, lease_rows, summary
+from balancer.core.readings import endpoint_stats, lease_rows, summary, wait_rows
 from balancer.core.recording import Recordings
 from balancer.core.rules import Rules
 from balancer.core.states import MembershipEvent
@@ -439,6 +439,15 @@ class Core:
         if now >= self.due_s and not self.waiters.size:
             self.tick(now)
         return lease_rows(self.ledger, now)
+
+    def waits(self) -> list[WaitRow]:
+        """Return a row for each holder that waits, of the first 2000 waiters."""
+        return wait_rows(self.waiters)
+
+    def errors(self, name: str) -> list[CallError]:
+        """Return the last failures and overloads of an endpoint, oldest first. Raises UnknownEndpoint."""
+        kept = self.ledger.account(name).errors or ()
+        return [CallError(at_s, outcome.value, said) for at_s, outcome, said in kept]
 
     def quotas(self, now: float) -> list[QuotaStats]:
         """Return how much of each quota is used; an empty list if there are no quotas."""

@@ -166,6 +166,8 @@ class Ledger:
         learns = self.learns
         if outcome is not _SUCCESS:
             self._count(account, outcome)
+            if outcome is not Outcome.IGNORED:
+                account.note_error(now, outcome, getattr(lease, "raised", ""))
             if lease.hint is not None and lease.hint.spent:
                 self._exhaust(account, now)
         elif account.record is not None and now < account.record.look_s:

@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "BUCKETS_PER_OCTAVE",
+    "CallError",
     "EndpointStats",
     "HolderStats",
     "LeaseRow",
@@ -16,6 +17,7 @@ __all__ = [
     "QuotaStats",
     "SourceStats",
     "WaitHistogram",
+    "WaitRow",
     "WaitStats",
     "balance_score",
     "jain_index",
@@ -187,6 +189,36 @@ class LeaseRow:
     age_s: float
     slots: int
     where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRow:
+    """Waiters of one holder.
+
+    Attributes:
+        holder: who waits; "" if the caller did not say.
+        waiting: how many of its acquires wait.
+        since_s: since when the first of them waits, by the pool's clock.
+    """
+
+    holder: str
+    waiting: int
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """A call that ended as a failure or an overload of its endpoint.
+
+    Attributes:
+        at_s: when its lease ended, by the pool's clock.
+        outcome: "failure" or "overload".
+        said: the kind of the exception, its HTTP status and its reason, as far as known; "": not known. No secrets.
+    """
+
+    at_s: float
+    outcome: str
+    said: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,20 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 
 from balancer.core.account import Account
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram
+from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistogram, WaitRow
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import LeaseTimes
+from balancer.core.waiters import WaitQueue
 from balancer.values.redaction import plain_name
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows"]
 
 _SPENT = "spent"
+_MOST_LISTED = 2000  # waiters
 _MOST_NAMED = 3  # endpoints out of service, in the one-line text
 
 
@@ -28,6 +31,7 @@ class Snapshot:
         times: how long leases were waited for and held, in buckets; None before `Pool.time_leases`.
         leases: those that are out; empty unless asked for.
         also: the result of the `also` function.
+        waiters: those that wait, by holder; empty unless leases were asked for.
     """
 
     at_s: float
@@ -36,6 +40,7 @@ class Snapshot:
     times: LeaseTimes | None = None
     leases: tuple[LeaseRow, ...] = ()
     also: object = None
+    waiters: tuple[WaitRow, ...] = ()
 
 
 def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
@@ -52,6 +57,17 @@ def lease_rows(ledger: Ledger, now: float) -> list[LeaseRow]:
         )
         for lease in ledger.out.values()
     ]
+
+
+def wait_rows(queue: WaitQueue) -> list[WaitRow]:
+    """Return a row for each holder that waits, the longest wait first; of the first 2000 waiters of a longer queue."""
+    found: dict[str, tuple[int, float]] = {}
+    for waiter in islice(queue, _MOST_LISTED):
+        terms = waiter.request.terms
+        holder = terms.holder if terms is not None else ""
+        many, since_s = found.get(holder, (0, waiter.since_s))
+        found[holder] = many + 1, min(since_s, waiter.since_s)
+    return sorted((WaitRow(holder, *each) for holder, each in found.items()), key=lambda row: row.since_s)
 
 
 def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
@@ -107,10 +123,8 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     ]
     facts = [f"{busy}/{slots} in flight", f"{waiting} waiting", f"{ledger.granted} granted"]
     if ledger.calls:
-        failed = ledger.failures
-        facts += [f"{ledger.calls} calls", f"{failed} failed ({failed / ledger.calls:.1%})"]
-    if ledger.overloads:
-        facts.append(f"{ledger.overloads} overloaded")
+        facts.append(f"{ledger.calls} calls: {ledger.failures} failures ({ledger.failures / ledger.calls:.1%})")
+        facts.append(f"{ledger.overloads} overloads")
     facts += ["panic"] * panic + ["closed"] * closed
     named = f" ({', '.join(map(plain_name, out))})" if len(out) <= _MOST_NAMED else ""
     states += f", {len(out)} of them out of service{named}" if out else ""

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import pluggy
 
 from balancer.errors import CommandStopped
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin
+from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, HookSpecs, RoutePlugin, StorePlugin
 
 __all__ = [
     "Broken",
@@ -32,6 +32,7 @@ __all__ = [
     "names_of_provider",
     "names_of_routes",
     "names_of_source",
+    "names_of_store",
     "names_of_strategy",
 ]
 
@@ -233,6 +234,13 @@ def names_of_executor(item: object) -> tuple[str, ...]:
         raise TypeError(f"it offers {item!r} as an executor; that must be an ExecutorPlugin")
     if not isinstance(item.schemes, tuple) or not all(isinstance(scheme, str) and scheme for scheme in item.schemes):
         raise TypeError(f"its executor has the schemes {item.schemes!r}; that must be a tuple of strings")
+    return item.schemes
+
+
+def names_of_store(item: object) -> tuple[str, ...]:
+    """Return the schemes of a store plugin. Raises TypeError if it is not one."""
+    if not isinstance(item, StorePlugin):
+        raise TypeError(f"it offers {item!r} as a store; that must be a StorePlugin")
     return item.schemes
 
 

@@ -16,7 +16,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from balancer.errors import ConfigError
-from balancer.hookspecs import PROJECT, ExecutorPlugin, ForecasterPlugin, Generator, RoutePlugin
+from balancer.hookspecs import (
+    PROJECT,
+    ExecutorPlugin,
+    ForecasterPlugin,
+    Generator,
+    KeyValueStore,
+    RoutePlugin,
+    StorePlugin,
+)
 from balancer.plugins.extras import require
 from balancer.plugins.loading import (
     Broken,
@@ -32,6 +40,7 @@ from balancer.plugins.loading import (
     names_of_provider,
     names_of_routes,
     names_of_source,
+    names_of_store,
     names_of_strategy,
 )
 from balancer.strategy import Strategy
@@ -54,10 +63,12 @@ _FORECASTERS: Final[HookKind[ForecasterPlugin]] = HookKind("balancer_forecasters
 _ROUTES: Final[HookKind[RoutePlugin]] = HookKind("balancer_routes", names_of_routes)
 _SOURCES: Final[HookKind[type["Source"]]] = HookKind("balancer_sources", names_of_source)
 _PROVIDERS: Final[HookKind[type["Provider"]]] = HookKind("balancer_providers", names_of_provider)
+_STORES: Final[HookKind[StorePlugin]] = HookKind("balancer_stores", names_of_store)
 _KINDS: Final[tuple[HookKind[Any], ...]] = (
     _STRATEGIES,
     _SOURCES,
     _PROVIDERS,
+    _STORES,
     _GENERATORS,
     _EXECUTORS,
     _LANGUAGES,
@@ -104,6 +115,11 @@ class Registry:
     def providers(self) -> dict[str, Registered[type["Provider"]]]:
         """All providers, which make endpoints on demand, by name."""
         return self._all_of(_PROVIDERS)
+
+    @property
+    def stores(self) -> dict[str, Registered[StorePlugin]]:
+        """All stores for the claim of a server, by URL scheme."""
+        return self._all_of(_STORES)
 
     @property
     def generators(self) -> dict[str, Registered[Generator]]:
@@ -196,6 +212,19 @@ class Registry:
         if found.extra is not None:
             require(found.extra, f"the provider {found.name!r}")
         return found(_checked_options(f"provider {found.name!r}", found.Options, options), template)
+
+    def store(self, url: str, timeout_s: float) -> KeyValueStore:
+        """Return the store at `url`, whose calls take so many seconds at most.
+
+        Raises:
+            ConfigError: no usable plugin has this scheme, or the URL cannot be used.
+            MissingExtra: it needs an extra that is not installed.
+        """
+        scheme = url.partition("://")[0] if "://" in url else ""
+        found = self.find(scheme, self.stores, "store")
+        if found.extra is not None:
+            require(found.extra, f"a claim at {scheme}://")
+        return found.open(url, timeout_s)
 
     def find(self, name: str, among: Mapping[str, Registered[T]], noun: str) -> T:
         """Return the entry `name`, or raise ConfigError with the nearest existing name."""
@@ -323,6 +352,7 @@ _FOUND: Mapping[str, Callable[[], Iterator[str]]] = {
     "balancer_generators": partial(_modules_of, "balancer.pipeline.generators"),
     "balancer_sources": partial(_modules_of, "balancer.discovery.sources"),
     "balancer_providers": partial(_modules_of, "balancer.provisioning.providers"),
+    "balancer_stores": partial(_modules_of, "balancer.cluster.stores"),
     "balancer_executors": partial(_rooms_of, "balancer.sandbox", "executor"),
     "balancer_languages": lambda: iter(("balancer.sandbox.languages.table",)),
     "balancer_forecasters": lambda: iter(("balancer_simulator.commands",)),

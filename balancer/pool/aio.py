@@ -136,6 +136,7 @@ class AsyncPool(TaskPool):
     mark_leases = _of_the_pool(Pool.mark_leases)
     snapshot = _of_the_pool(Pool.snapshot)
     time_leases = _of_the_pool(Pool.time_leases)
+    last_errors = _of_the_pool(Pool.last_errors)
     trace = _of_the_pool(Pool.trace)
     serve_page = _of_the_pool(Pool.serve_page)
     clock = property(lambda self: self.pool.clock)

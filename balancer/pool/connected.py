@@ -22,7 +22,7 @@ from balancer.cluster.protocol.messages import FromCoordinator, FromMember, Memb
 from balancer.core import Core, Waiter
 from balancer.core.events import Event
 from balancer.core.ledger import Ledger
-from balancer.core.metrics import EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram
+from balancer.core.metrics import CallError, EndpointStats, HolderStats, LeaseRow, QuotaStats, WaitHistogram, WaitRow
 from balancer.core.readings import lease_rows
 from balancer.core.timing import LeaseTimes
 from balancer.endpoint import Endpoint, Lease
@@ -109,18 +109,26 @@ class ConnectedPool(Pool):
         leak_after_s: float | None = None,
     ) -> None:
         require("serve", "Pool.connect")
-        from balancer.cluster.tcp.address import address_of
+        from balancer.cluster.tcp.address import address_of, addresses_of
         from balancer.cluster.tcp.clock import clock
         from balancer.cluster.tcp.connection import CallerGate, MemberConnection
 
-        address = address_of(url)
+        addresses = addresses_of(url)
         within_s = checked("within_s", within_s, seconds)
         checked("block", block, whole)
-        self._url = str(address)
+        self._url = ",".join([str(addresses[0]), *(str(each).partition("://")[2] for each in addresses[1:])])
         self.rng = random.Random()
         who = MemberId(name or f"{socket.gethostname()}:{os.getpid()}", secrets.token_hex(16))
 
-        self._seat = _Seat(who, lender=self, blank=_SharedLease, block=block, stirred=self._stir, now=clock())
+        self._seat = _Seat(
+            who,
+            lender=self,
+            blank=_SharedLease,
+            block=block,
+            stirred=self._stir,
+            why_apart=self._why_apart,
+            now=clock(),
+        )
         defaults = CallerDefaults(acquire_timeout_s, retries, ttl_s, leak_after_s)
         core = cast(Core, self._seat)  # it has what an engine calls
         self.engine = Engine(
@@ -134,9 +142,9 @@ class ConnectedPool(Pool):
             url, token = seek()
             return address_of(url), token
 
-        tls = _tls(ca) if address.tls else None
+        tls = _tls(ca) if addresses[0].tls else None
         party = _Party(self.engine, self._seat, self._in)
-        self._line = MemberConnection(address, tls, given, who, party, found if seek is not None else None)
+        self._line = MemberConnection(addresses, tls, given, who, party, found if seek is not None else None)
         self._log = Log()
         self.observe(self._log)
         self._line.start()
@@ -147,8 +155,10 @@ class ConnectedPool(Pool):
         until_s = time.monotonic() + within_s
         while not self._in.wait(0.02):
             late = time.monotonic() >= until_s
-            if self._line.refused or late:
-                why = self._line.refused or f"not connected within {within_s:g} s: {self._line.trouble or 'no answer'}"
+            if late or (self._line.refused and self._line.alone):
+                why = self._line.why_apart or "no answer"
+                if not (self._line.refused and self._line.alone):
+                    why = f"not connected within {within_s:g} s: {why}"
                 self.close()
                 raise NotConnected(self._url, why)
 
@@ -158,10 +168,18 @@ class ConnectedPool(Pool):
     def _flush(self) -> None:
         self._line.flush()
 
+    def _why_apart(self) -> str:
+        return self._line.why_apart
+
     @property
     def connected(self) -> bool:
         """True while the server accepts this process. After a disconnect, leases stay usable for 0.8 TTL."""
         return self._seat.inside
+
+    @property
+    def trouble(self) -> str:
+        """Why the server cannot be reached, or refuses this process; a text of its own while neither is known."""
+        return self._line.refused or self._line.trouble or "no word from it"
 
     @property
     def served(self) -> ServerIdentity:
@@ -314,6 +332,14 @@ class _Seat(ClusterMember):
         """Return a row for each lease that is out."""
         self.tick(now)
         return lease_rows(cast(Ledger, self.ledger), now)
+
+    def waits(self) -> list[WaitRow]:
+        """Return an empty list: only the server knows who waits."""
+        return []
+
+    def errors(self, name: str) -> list[CallError]:
+        """Return an empty list: only the server knows the errors of an endpoint."""
+        return []
 
     def listen(self, kinds: Collection[type[Event]]) -> None:
         """Record events of these kinds in this process. Events of endpoints come from the server."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, TypeVa
 
 from balancer.core import Core
 from balancer.core.events import Event
-from balancer.core.metrics import LeaseRow, PoolStats
+from balancer.core.metrics import CallError, LeaseRow, PoolStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, ConfigError, LeaseError, PoolClosed, PoolForked
@@ -777,6 +777,7 @@ class Pool:
         token: str | None = None,
         *,
         redact: Callable[[str], str] | None = None,
+        name: str = "",
     ) -> "Page":
         """Serve a live page about this pool, until the pool or the returned page is closed.
 
@@ -788,14 +789,17 @@ class Pool:
             host: address to listen on. Everyone who can reach it sees the pool.
             token: with this token, a reader may drain and restore endpoints. None: no reader may.
             redact: takes further secrets out of the names of endpoints, e.g. `Config.redact`.
+            name: of the pool, for the title of the page.
 
         Raises:
             ConfigError: it cannot listen there, or the token has fewer than 16 characters.
             MissingExtra: the extra `page` is not installed.
         """
-        from balancer.observing.page.serving import open_page  # imported here: only a page needs the web framework
+        # Imported here: only a page needs the web framework.
+        from balancer.observing.page.serving import PageContents, open_page
 
-        page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact)
+        contents = PageContents(name=name)
+        page = open_page(self, host=host, port=port, token=token, redact=redact or self._redact, contents=contents)
         self.attach(page)
         return page
 
@@ -839,6 +843,16 @@ class Pool:
             also: called under the pool's lock, for further data of the same instant. It must be quick.
         """
         return self.engine.snapshot(leases=leases, also=also)
+
+    def last_errors(self, url: str) -> tuple[CallError, ...]:
+        """Return the last 50 failures and overloads of the endpoint of this name, oldest first, with their reasons.
+
+        The reason is known of a call whose exception ended a `with` block, or that `pool.call` or a transport made.
+
+        Raises:
+            UnknownEndpoint: there is no such endpoint.
+        """
+        return tuple(self.engine.under_lock(lambda: self.engine.core.errors(url)))
 
     def time_leases(self) -> None:
         """Count from now on, for good, how long leases are waited for and held; `snapshot` has the buckets.

@@ -94,6 +94,7 @@ class Provisioning:
         self._first = threading.Event()
         self._quiet = threading.Condition()  # notified when work has ended
         self._working = 0
+        self._lost: set[str] = set()  # keys of creations that failed
         self._failures = 0
         self._answered_s: float | None = None
         self._trouble = ""
@@ -284,6 +285,7 @@ class Provisioning:
             after_s, refused = _asked_by(error)
             with self._lock:
                 self._fleet.failed(key, self._clock(), refused=refused, after_s=after_s)
+                self._lost.add(key)
             self._failures += 1
             self._say_trouble(error)
             return
@@ -373,12 +375,15 @@ class Provisioning:
         return [*core.expect(self, None, 0, now), *self._removed(accounts, accounts, core, now)]
 
     def _sweep(self) -> None:
-        """Destroy what still has the label, such as an instance of a creation whose answer was lost."""
-        left: dict[str, str] = {}
+        """Destroy what is left of this owner's, such as an instance of a creation whose answer was lost.
+
+        Not more: after a partition, another owner may have the label already.
+        """
         try:
-            left = dict(self._provider.find(self.label))
-            for id in left:
-                self._provider.destroy(id)
+            known = self._known()
+            for id, key in self._provider.find(self.label).items():
+                if key in self._lost or id in known:
+                    self._provider.destroy(id)
         except Exception as error:
             _LOGGER.warning(
                 "account %s: %s; the next owner of the label %s destroys what is left",

@@ -18,11 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from balancer.cluster.leader import LeaderClaim
+from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.pool.pool import Pool
-from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 from balancer.settings.config import Config
 from balancer.settings.rules import RetrySettings
 
@@ -33,7 +35,6 @@ _log = logging.getLogger("balancer.ray")
 SECTIONS: Final = ("pool", "endpoints", "health", "limits", "host_caps", "quotas", "holders", "retries")
 """The sections of a config that define a pool."""
 
-_LOOKS = 4.0  # checks within the time for which a coordinator is sure
 _BEGIN_S = 30.0
 
 
@@ -89,11 +90,13 @@ class PoolActor:
     def __init__(self, given: PoolSource) -> None:
         from balancer.ray.store import ControlStore
 
-        times = leader_times(given.ttl_s)
+        times = claim_times(given.ttl_s)
+        none = CoordinatorRecord(0, times.ttl_s, frozenset())  # the store lives as long as the processes that lease
         self._given = given
         self._pool = Pool.from_config(given.config, clock=clock)  # the clock of its coordinator
         self._token = secrets.token_hex(16)
-        self._claim = LeaderClaim(given.name, times, ControlStore(), clock)
+        self._claim = LeaderClaim(given.name, times, ControlStore(), clock, none=none)
+        self._claim.take()
         self._sections = {**section_digests(given.config), "ttl_s": repr(given.ttl_s)}
         self._ports: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
@@ -167,13 +170,14 @@ class PoolActor:
 
         self._server = PoolServer(
             pool.engine.core,
-            times=leader_times(self._given.ttl_s),
+            times=claim_times(self._given.ttl_s),
             last=self._claim.last,
             keep=self._claim.keep,
             token=self._token,
             guard=pool.engine.under_lock,  # `drain` runs in another thread
             told=told,
             may=lambda: self._claim.sure,
+            why_not=self._claim.why_not,
         )
         begun.set()
         await asyncio.Event().wait()
@@ -187,8 +191,8 @@ class PoolActor:
 
     def _watch(self) -> None:
         """Check again and again whether this actor is still the leader, and return when it is not."""
-        while not self._claim.usurped:
-            time.sleep(LEADER_SHARE * self._given.ttl_s / _LOOKS)
+        while not self._claim.lost:
+            time.sleep(self._claim.period_s)
             with suppress(OSError):  # then it is no longer sure, and sends nothing
                 self._claim.look()
         _log.warning("another actor hosts the pool %r now: this one ends", self._given.name)

@@ -211,12 +211,12 @@ def _made(name: str, namespace: str, config: Config, ttl_s: float | None, detach
     """Return the actor of this name; create it if there is none."""
     import ray
 
+    from balancer.cluster.protocol.claim import claim_times
     from balancer.ray.actor import PoolActor, PoolSource
-    from balancer.ray.leader import leader_times
 
     ttl_s = _TTL_S if ttl_s is None else float(ttl_s)
     try:
-        leader_times(ttl_s)
+        claim_times(ttl_s)
     except ValueError as error:
         raise ConfigError(f"{_called(name)}: {error}") from None
     for table in ("discovery", "accounts"):

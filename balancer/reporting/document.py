@@ -41,10 +41,11 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Words in one style."""
+    """Words in one style. With an `anchor` they are a link to that place of the document."""
 
     text: str
     style: WordStyle = WordStyle.PLAIN
+    anchor: str = ""
 
 
 Words = str | Written | tuple[str | Written, ...]
@@ -292,10 +293,11 @@ class Panes:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A block that is folded under a line."""
+    """A block that is folded under a line. `anchor`: its name in links; "" for none."""
 
     summary: Words
     panes: Panes
+    anchor: str = ""
     block: ClassVar[str] = "details"
 
 
@@ -322,12 +324,16 @@ class Section:
         blocks: in reading order.
         anchor: its name in links; "" for none.
         label: its name in the contents; "": it is not listed there.
+        folded: whether it is folded under its title.
+        searched: whether a search hides rows and folded blocks in which the words are not.
     """
 
     title: str
     blocks: tuple[Block, ...]
     anchor: str = ""
     label: str = ""
+    folded: bool = False
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +347,9 @@ class Document:
         blocks: before the first section.
         sections: the rest.
         footer: the last words.
+        verdict: the answer in a sentence, first of all; "" for none.
+        tone: of the verdict.
+        search: what can be searched for, in a few words; "": there is no search.
     """
 
     title: str
@@ -349,3 +358,6 @@ class Document:
     lead: Words = ""
     blocks: tuple[Block, ...] = ()
     footer: Words = ""
+    verdict: Words = ""
+    tone: Tone = Tone.PLAIN
+    search: str = ""

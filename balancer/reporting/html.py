@@ -6,11 +6,14 @@ drawings of charts. `page.html.j2` is the structure of a page, the style sheets 
 
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,6 +30,7 @@ _TAGS: Final = {
     doc.WordStyle.EMPHASIS: Markup("<em>{}</em>"),
     doc.WordStyle.SOFT: Markup('<span class="soft">{}</span>'),
 }
+_SCRIPT: Final = Path(__file__).with_name("search.js").read_text(encoding="utf-8")
 _PIECE: Final = re.compile(r" (?=[\u00b1(])")  # of a measure: value, interval, part
 
 
@@ -37,8 +41,18 @@ def page(document: doc.Document, *, styles: str = "") -> str:
         styles: CSS beyond that of all pages.
     """
     template = _environment().get_template("page.html.j2")
-    made = template.render(document=document, styles=Markup(styles), made_by=made_by())  # our own text, no data
+    script = _SCRIPT if document.search else ""
+    made = template.render(  # all of `Markup` is our own text, no data
+        document=document, styles=Markup(styles), made_by=made_by(), script=Markup(script), policy=_policy(script)
+    )
     return made.lstrip()
+
+
+def _policy(script: str) -> str:
+    """Return the Content-Security-Policy of a page: it loads nothing, and runs nothing but our script."""
+    allowed = f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" if script else "'none'"
+    # Drawings and tables have style attributes.
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def made_by() -> str:
@@ -117,8 +131,10 @@ def _heading(words: doc.Words) -> Markup:
 def _written(each: doc.Written) -> Markup:
     text = escape(visible(each.text))
     if each.style is doc.WordStyle.IDENTIFIER:
-        return _TAGS[doc.WordStyle.CODE].format(Markup("_<wbr>").join(text.split("_")))
-    return _TAGS[each.style].format(text) if each.style in _TAGS else text
+        text = _TAGS[doc.WordStyle.CODE].format(Markup("_<wbr>").join(text.split("_")))
+    elif each.style in _TAGS:
+        text = _TAGS[each.style].format(text)
+    return Markup('<a href="#{}">{}</a>').format(each.anchor, text) if each.anchor else text
 
 
 # -- tables --------------------------------------------------------------------------------------------

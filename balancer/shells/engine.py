@@ -394,6 +394,7 @@ class Engine:
             strategy = self.core.ledger.strategy.name
             times = self.core.times()
             rows = self.core.leases(now) if leases else ()
+            waiters = self.core.waits() if leases else ()
             more = also() if also is not None else None
 
             def summed() -> Snapshot:
@@ -407,7 +408,7 @@ class Engine:
                     sources=said,
                     **totals,
                 )
-                return Snapshot(now, stats, waits, times, tuple(rows), more)
+                return Snapshot(now, stats, waits, times, tuple(rows), more, tuple(waiters))
 
             return summed
 

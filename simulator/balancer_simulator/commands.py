@@ -109,12 +109,15 @@ class _Options:
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
     """Add the simulator's commands to the command line."""
-    app.command("simulate")(simulate)
-    app.command("compare")(compare)
-    app.command("fit")(fit)
-    app.command("predict")(predict)
-    app.command("backtest")(backtest)
-    app.command("recommend")(recommend)
+    for command, example in (
+        (simulate, "balancer simulate scenario.toml --strategy fifo"),
+        (compare, "balancer compare scenario.toml --out report"),
+        (fit, "balancer fit calls.jsonl --out scenario.toml"),
+        (predict, "balancer predict calls.jsonl --set strategy=p2c --load x1.3"),
+        (backtest, "balancer backtest calls.jsonl --part 0.2"),
+        (recommend, "balancer recommend calls.jsonl --p99 800ms --load x1.5"),
+    ):
+        app.command(rich_help_panel="Planning", epilog=f"Example: {example}")(command)
 
 
 @hookimpl

@@ -122,7 +122,7 @@ LoadOption = Annotated[
 ]
 CallersOption = Annotated[
     int | None,
-    typer.Option("--callers", metavar="N", min=1, help="Number of callers, each of whom waits for its answer."),
+    typer.Option("--callers", metavar="N", min=1, help="Number of callers who wait for their answers, or of problems."),
 ]
 OutagesOption = Annotated[
     str,
@@ -244,7 +244,7 @@ def predict(
         from balancer.observing.traces import read_trace
         from balancer.reporting.terminal import print_sections
         from balancer_simulator.fitting.description import unknown
-        from balancer_simulator.fitting.fit import fit_trace
+        from balancer_simulator.fitting.fit import fit_run
         from balancer_simulator.predicting.changes import WhatIf
         from balancer_simulator.predicting.predict import FitDraws, predict_next
         from balancer_simulator.predicting.shown import prediction_section
@@ -255,7 +255,7 @@ def predict(
             _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
             dict(_counts("--add", add or (), named=False)), _factor(load), callers, _troubles(outages), again,
         )  # fmt: skip
-        fitted = fit_trace(read_trace(trace))
+        fitted = fit_run(read_trace(trace))
         with Simulators(_processes(jobs)) as simulators:
             found = predict_next(fitted, FitDraws(simulators, draws, seed), change)
         try:
@@ -446,10 +446,10 @@ def _recommend_servers(
 
 def _source(path: Path) -> "Fit | Scenario":
     from balancer.observing.traces import read_trace
-    from balancer_simulator.fitting.fit import fit_trace
+    from balancer_simulator.fitting.fit import fit_run
     from balancer_simulator.scenario.scenario import load_scenario
 
-    return load_scenario(path) if path.suffix == ".toml" else fit_trace(read_trace(path))
+    return load_scenario(path) if path.suffix == ".toml" else fit_run(read_trace(path))
 
 
 def _write_config(outlook: "TriedSetting", words: str, out: Path) -> Path:
@@ -460,7 +460,7 @@ def _write_config(outlook: "TriedSetting", words: str, out: Path) -> Path:
     made_up = made_up_lines(outlook)
     remarks = [
         words,
-        *([f"{outlook.setting.workers} callers at once"] if outlook.setting.workers else []),
+        *([f"{outlook.crew} at once"] if outlook.setting.workers else []),
         "a trace has only the names of endpoints: where a name is not an address, put the address in",
         *(["put in the address of a server for each that does not exist yet"] if made_up else []),
     ]

@@ -103,7 +103,7 @@ class ConnectionScene:
         address = Address("127.0.0.1", self.listener.getsockname()[1], False)
         self.place = (address, "a token")
         self.party = ScriptedParty()
-        self.line = MemberConnection(address, None, "a token", WHO, self.party, self._sought)
+        self.line = MemberConnection([address], None, "a token", WHO, self.party, self._sought)
         self.peers: list[ScriptedPeer] = []
 
     def clock(self) -> float:

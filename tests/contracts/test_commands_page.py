@@ -1,8 +1,10 @@
 """docs/commands.md names every command with all of its options and their defaults, and no other."""
 
 import re
+import shlex
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
 from balancer.commands.app import make_app
@@ -36,6 +38,19 @@ def test_every_option_is_named_with_its_default() -> None:
         for command in re.findall(r"`(\w+)`", names)
     }
     assert told == {name: _options(command) for name, command in _COMMAND.commands.items()}
+
+
+@pytest.mark.parametrize("name", _COMMAND.commands)
+def test_help_ends_with_an_example_that_is_right(name: str) -> None:
+    command = _COMMAND.commands[name]
+    program, said, *arguments = shlex.split(command.epilog.removeprefix("Example: "))
+    assert (program, said) == ("balancer", name)
+    command.make_context(name, arguments, obj=Registry(group=None))  # raises, if an option or argument is wrong
+
+
+def test_no_command_is_outside_the_groups() -> None:
+    groups = {name: each.rich_help_panel for name, each in _COMMAND.commands.items()}
+    assert {*groups.values()} == {"Pool", "Judging", "Planning", "Servers"}, groups
 
 
 def test_what_prints_json_is_said() -> None:

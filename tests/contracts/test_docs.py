@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from balancer_simulator import load_scenario
 
+from balancer.pipeline.llm.answer import ModelAnswer
 from balancer.plugins.registry import default_registry
 from balancer.settings.config import load_config
 from tests.contracts.documents import DOCUMENTS, ROOT, Block, anchors, blocks, links, name_of
@@ -96,6 +97,11 @@ def test_a_config_or_scenario_loads(block: Block, tmp_path: Path) -> None:
     file.write_text(block.code, encoding="utf-8")
     if "workload" in found:
         load_scenario(file)
+        return
+    if "rounds" in found:  # what a scripted model answers
+        for answer in found["rounds"]:
+            assert answer.keys() <= ModelAnswer.model_fields.keys()
+            ModelAnswer.model_validate(answer)
         return
     environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.code), "a-secret")
     config = load_config(file, environ=environ)

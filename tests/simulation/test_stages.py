@@ -8,10 +8,14 @@ from balancer_simulator import Batch, EndpointModel, Policy, Requests, Scenario,
 from balancer_simulator.fitting.description import fit_lines
 from balancer_simulator.fitting.fit import fit_run
 from balancer_simulator.fitting.stages import by_stage, stages_of
+from balancer_simulator.predicting.changes import WhatIf
 from balancer_simulator.predicting.forecast import forecast_trace
 from balancer_simulator.predicting.goodness import goodness_of_fit
+from balancer_simulator.predicting.predict import FitDraws, predict_next
+from balancer_simulator.predicting.recommend import recommend
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.workload import Kind
+from balancer_simulator.studies.parallel import Simulators
 
 from balancer.errors import ConfigError
 from balancer.hookspecs import WorkLeft
@@ -114,3 +118,33 @@ def test_a_batch_may_say_how_many_tasks_each_sample_has_in_each_stage() -> None:
             Batch(samples=3, stages=workload.stages, counts=wrong)
     with pytest.raises(ConfigError, match=r"workload.stages\[0\].kind: requests.kinds has no 'x'"):
         scenario.changed(workload=Batch(samples=1, stages=[Stage(name="s", tasks=1, workers=1, kind="x")]))
+
+
+def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again() -> None:
+    fit = fit_run(traced(batch(10)))
+    changed = batch(10).changed(workload=batch(10).workload.model_copy(update={"samples_at_once": 5}))
+    really_s = max(each.ended_s for each in traced(changed).attempts)
+    with Simulators(1) as simulators:
+        found = predict_next(fit, FitDraws(simulators, 6), WhatIf(callers=5))
+        with pytest.raises(ConfigError, match="--load: 2 callers wait for their answers"):
+            predict_next(fit, FitDraws(simulators, 2), WhatIf(load=2.0))
+    assert found.figures["makespan_s"].value == pytest.approx(really_s, rel=0.1)
+    # A trace begins with its first call, a predicted run with the time before it.
+    assert found.today["makespan_s"].value - _LATE_S == pytest.approx(found.recorded["makespan_s"], rel=0.01)
+    assert any("the same 10 problems again, 2 at once" in line for line in found.remarks)
+
+
+def test_a_setting_of_a_run_has_problems_at_once() -> None:
+    found = recommend(fit_run(traced(batch(8))), strategies=["fifo"], draws=3)
+    assert found.present.crew == "2 problems"
+    assert found.chosen is not None
+    assert found.chosen.setting.workers > 2, "its inputs come late, so more problems at once take less time"
+    assert found.chosen.sure_s < found.present.sure_s
+    twice = recommend(fit_run(traced(batch(8))), tasks=2 * 8 * 18, strategies=["fifo"], draws=3)
+    assert twice.present.sure_s == pytest.approx(2 * found.present.sure_s, rel=0.2)
+
+
+def test_a_batch_of_twice_the_tasks_has_the_same_samples_again() -> None:
+    workload = Batch(samples=3, stages=[Stage(name="s", tasks=2, workers=1)], counts=[[1], [2], [4]])
+    assert (workload.calls, workload.with_calls(14).counts) == (7, [[1], [2], [4]] * 2)
+    assert Batch(samples=3, stages=workload.stages).with_calls(12).samples == 6

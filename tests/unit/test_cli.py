@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from balancer.pipeline.results.store import Store
 from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import Execution, ExecutorOptions, Program
 from balancer.strategy import StrategyOptions
+from tests.patience import PATIENCE_S
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, MISTAKES, ODD_PACKAGES, PIPELINE
 from tests.unit.command import Balancer, Said, fake, package
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -183,11 +185,44 @@ def test_strategies_lists_all_with_their_options(balancer: Balancer, registry: R
     assert "an odd [plugin]" in said.out
 
 
-def test_help_names_every_command_and_no_completion(balancer: Balancer) -> None:
+def test_help_has_every_command_in_its_group_and_shows_completion(balancer: Balancer) -> None:
     said = balancer("--help")
     assert said.code == 0
-    assert all(command in said.out for command in ("run", "check", "init", "strategies", "sandbox"))
-    assert "completion" not in said.out
+    groups = re.split(r"╭─ (\w+) ─+╮", said.out)
+    found = dict(
+        zip(groups[1::2], [re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE) for text in groups[2::2]], strict=True)
+    )
+    assert found.pop("Options") == []
+    assert [*found] == ["Pool", "Judging", "Planning", "Servers"]
+    assert found["Pool"] == ["init", "check", "demo", "top", "strategies"]
+    assert "--install-completion" in said.out
+
+
+# -- demo ----------------------------------------------------------------------------------------------
+
+
+def test_the_demo_has_a_server_that_dies_and_comes_back(balancer: Balancer) -> None:
+    said = balancer("demo", "--seconds", "0.5")
+    assert (said.code, said.err) == (0, "")
+    first, where, *_, last = said.out.splitlines()
+    assert first == "a pool of 5 servers with 20 slots, and 20 callers: 0.5 s"
+    assert where.startswith("page at http://127.0.0.1:")
+    assert "server-3 dies" in said.out
+    assert "server-3 is up again" in said.out
+    assert re.match(r"\d+ calls answered, \d+ lost; ", last)
+
+
+@pytest.mark.more
+def test_ctrl_c_ends_the_demo_in_order() -> None:
+    command = [sys.executable, "-m", "balancer", "demo", "--seconds", "3000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        while "page at" not in demo.stdout.readline():
+            pass
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=PATIENCE_S)
+    assert (demo.returncode, err) == (130, "balancer: stopped\n")
+    assert "calls answered" in out
 
 
 # -- mistakes in a config ------------------------------------------------------------------------------

@@ -91,16 +91,20 @@ def test_rows_that_are_gone_are_no_reason_not_to_report(balancer: Balancer) -> N
     assert "rows.jsonl is not written: rows.jsonl: no such file" in said.err
 
 
-def test_check_looks_at_the_first_row_alone(balancer: Balancer) -> None:
+def test_check_reads_all_rows(balancer: Balancer) -> None:
     rows(3)
     with Path("rows.jsonl").open("a") as file:
         file.write("no JSON")
     said = balancer("check", "c.toml", config=ROWS)
     assert (said.code, said.err) == (0, "")
-    assert "problems   4 rows of rows.jsonl; the first one, r0: 1 accepted, 1 wrong submissions" in said.out
+    assert "problems   3 of 4 rows of rows.jsonl: 3 accepted, 3 wrong submissions\n           row 3 is left" in said.out
     assert "not used" not in said.out
-    rows(1, checker="int main() {}")
-    assert "           columns of the row are not used: checker\n" in balancer("check", "c.toml").out
+    data = json.loads(balancer("check", "c.toml", "--json").out)["pipeline"]
+    assert ([*data["found"]], [*data["packages_left_out"]]) == (["r0", "r1", "r2"], ["row 3"])
+    rows(2, checker="int main() {}")
+    said = balancer("check", "c.toml")
+    assert "problems   2 rows of rows.jsonl: 2 accepted, 2 wrong submissions" in said.out
+    assert "           columns are not used: checker (2 rows)\n" in said.out
     Path("rows.jsonl").unlink()
     line = balancer("check", "c.toml").refusal
     assert line == "rows.jsonl: no such file; name a .jsonl or .parquet file, or several as 'part-*.parquet'"

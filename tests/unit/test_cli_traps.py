@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from balancer_simulator import load_scenario
 
 from balancer.commands.init import commented_config
 from balancer.commands.pings import unreached
@@ -305,6 +306,35 @@ def test_the_first_config_passes_the_check_and_is_never_replaced_by_accident(
     assert balancer("init", "mine.toml", "--force").code == 0
     assert balancer("init").code == 0
     assert Path("balancer.toml").read_text() == commented_config()
+
+
+def test_the_example_is_written_once_and_checked_without_a_mistake(
+    balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
+    said = balancer("init", "--example")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("wrote balancer-example; next: cd balancer-example && balancer run balancer.toml")
+    line = balancer("init", "--example").refusal
+    assert line == "balancer-example: already exists; give another folder, or write over its files with --force"
+    assert balancer("init", "--example", "--force").code == 0
+    monkeypatch.chdir("balancer-example")
+    told = {"balancer.toml": "2 in problems: 4 accepted", "rows.toml": "4 rows of rows.jsonl: 8 accepted"}
+    for config, problems in told.items():
+        said = balancer("check", config, "--offline")
+        assert (said.code, said.err) == (0, "")
+        assert f"problems   {problems}" in said.out
+    assert load_scenario(Path("scenario.toml")).replications == 10
+
+
+@pytest.mark.more
+def test_the_example_runs_as_it_is(balancer: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("balancer.commands.app.default_registry", default_registry)
+    assert balancer("init", "--example").code == 0
+    monkeypatch.chdir("balancer-example")
+    for config, results in (("balancer.toml", "problems"), ("rows.toml", "rows")):
+        assert balancer("run", config).code == 0
+        assert Path("results", results, "report.html").exists()
 
 
 def _sections() -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ def test_half_of_the_calls_failing_shows_in_the_rates_and_in_print() -> None:
     stats = pool.stats()
     assert (stats.acquired, stats.timed_out, stats.acquire_rate) == (6, 1, 6 / 7)
     assert (stats.calls, stats.failures, stats.overloads, stats.failure_rate) == (4, 2, 1, 0.5)
-    assert "6 granted, 4 calls, 2 failed (50.0%), 1 overloaded" in repr(pool)
+    assert "6 granted, 4 calls: 2 failures (50.0%), 1 overloads" in repr(pool)
     held.release()
 
 

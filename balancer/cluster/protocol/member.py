@@ -106,6 +106,7 @@ class ClusterMember:
         block: how many leases to ask for at once; 1: one by one.
         times: until the coordinator has sent its TTL, how often to ask to join. `idle_s` is the member's own.
         stirred: called when there is something to send, perhaps often.
+        why_apart: returns why there is no contact with the coordinator, as far as the shell knows; "": it does not.
         now: the time.
 
     Attributes:
@@ -125,9 +126,11 @@ class ClusterMember:
         block: int = 1,
         times: ClusterTimes | None = None,
         stirred: Callable[[], object] | None = None,
+        why_apart: Callable[[], str] = str,
         now: float,
     ) -> None:
         self._who = who
+        self._why_apart = why_apart
         self._stirred = stirred or _nothing
         self._contact = CoordinatorContact(who, times or ClusterTimes(), now)
         self._leases = LeaseTable(lender, blank, self._say)
@@ -306,8 +309,13 @@ class ClusterMember:
         if waiter.ended:
             return ()
         if timed_out:
+            why = self._why_apart()
             waiter.error = AcquireTimeout(
-                now - waiter.since_s, waiter.deadline_s - waiter.since_s, len(self.offered.out), apart=not self.inside
+                now - waiter.since_s,
+                waiter.deadline_s - waiter.since_s,
+                len(self.offered.out),
+                apart=bool(why) or not self.inside or self._contact.is_silent_since(waiter.since_s, now),
+                why_apart=why,
             )
             self._note_time_out(waiter, now)
         else:

@@ -136,6 +136,10 @@ class CoordinatorContact:
             return inf
         return self.contact_s + EXPIRY_SHARE * self.times.ttl_s
 
+    def is_silent_since(self, since_s: float, now: float) -> bool:
+        """Return whether the coordinator has received nothing that was sent after `since_s`, though sent twice."""
+        return self.contact_s < since_s and now >= since_s + 2 * self.times.again_s
+
     def is_unanswered(self, now: float) -> bool:
         """Return whether the coordinator no longer knows the session that this member has begun."""
         return self.state is ContactState.BEGINNING and now >= self._begun_s + self.times.ttl_s

@@ -6,20 +6,20 @@ held in reserve for it, so that it can be written when the process has no other 
 
 import errno
 import fcntl
-import json
 import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.protocol.claim import dump_record, parse_record
 from balancer.cluster.protocol.messages import MemberId
 from balancer.errors import ConfigError
 
-__all__ = ["RecordFile", "RecordKeeper", "dump_record", "parse_record"]
+__all__ = ["RecordFile", "RecordKeeper"]
 
 _log = logging.getLogger("balancer.serve")
 
@@ -138,23 +138,6 @@ class RecordKeeper:
         if stored is None or stored.ttl_s < self._ttl_s:
             return False
         return stored.holders is None or who in stored.holders
-
-
-def dump_record(record: CoordinatorRecord) -> str:
-    """Return a record as text."""
-    members = None if record.holders is None else sorted(record.holders)
-    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": members})
-
-
-def parse_record(text: str) -> CoordinatorRecord | None:
-    """Return the record that `dump_record` wrote, or None if it is not one."""
-    try:
-        data: Any = json.loads(text)
-        members = data["holders"]
-        told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
-        return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
 
 
 def _read(path: Path) -> CoordinatorRecord | None:

@@ -75,7 +75,8 @@ class PoolServer:
         guard: runs each step. It gets the step as a function, and may lock what other threads read.
         told: called after each step, when nothing is locked.
         may: returns whether this coordinator may receive and send now. It must not if another one may have replaced it.
-            Members repeat what they sent meanwhile.
+            Members are told why not, and sent away. They keep their leases, and repeat what they said.
+        why_not: returns why it may not.
         most: how many members may be connected. Further ones are refused. There is one connection more, for somebody
             who has not said anything yet; with a second one, the longest silent one is closed.
     """
@@ -91,12 +92,14 @@ class PoolServer:
         guard: Callable[[Callable[[], None]], None] | None = None,
         told: Callable[[], None] | None = None,
         may: Callable[[], bool] | None = None,
+        why_not: Callable[[], str] | None = None,
         most: float = inf,
     ) -> None:
         self._token = token.encode()
         self._guard = guard or _do
         self._told = told or _nothing
         self._may = may or _always
+        self._why_not = why_not or _no_reason
         self._lines: dict[MemberId, _Line] = {}
         self._records = RecordKeeper(keep, last, times.ttl_s)
         self._timer: asyncio.TimerHandle | None = None
@@ -122,7 +125,7 @@ class PoolServer:
 
         Raises:
             OSError: it cannot listen.
-            ConfigError: no record is stored, and none can be: nobody could be let in.
+            ConfigError: no record is stored, and none can be: nobody could be let in. With `may` it goes on, and tries.
         """
         self._loop = loop = asyncio.get_running_loop()
         bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
@@ -137,7 +140,7 @@ class PoolServer:
         for each in listening:
             self._begin(self._accept(each, tls))
         self.act(_nothing)
-        if not self._records.stored:
+        if not self._records.stored and self._may is _always:
             raise ConfigError(f"{self._records.trouble}; nobody can be let in, so make room or choose another place")
         found: int = listening[0].getsockname()[1]
         return found
@@ -232,6 +235,8 @@ class PoolServer:
             return f"it speaks version {opening.version}, this server {VERSION}; install the same balancer on both"
         if not hmac.compare_digest(opening.token.encode(), self._token):
             return "the token is wrong or missing; give token=, or set BALANCER_SERVE_TOKEN"
+        if not self._may():
+            return self._why_not()
         if self._open.served >= self._most:
             return (
                 f"this server has {self._most:g} connections, the most that its limit of open files allows; "
@@ -284,7 +289,7 @@ class PoolServer:
             self._wind()
 
     def _act(self, step: Callable[[], None]) -> None:
-        if self._over or not self._may():
+        if self._over or self._sends_away():
             return
         sent: _Sent = []
 
@@ -308,6 +313,16 @@ class PoolServer:
         for line, frames in by_line.items():
             line.send(b"".join(frames))
         self._told()
+
+    def _sends_away(self) -> bool:
+        """Return whether this coordinator may not act now. If so, tell those who are connected why, and no more."""
+        if self._may():
+            return False
+        lines = [*self._lines.values()]
+        self._lines.clear()
+        for line in lines:
+            line.refuse(self._why_not())
+        return True
 
     def _wake(self) -> None:
         """Have the coordinator answer waiters that another thread has ended. Any thread may call this."""
@@ -472,3 +487,7 @@ def _nothing() -> None:
 
 def _always() -> bool:
     return True
+
+
+def _no_reason() -> str:
+    return "it may have been replaced by another server"

@@ -1,5 +1,7 @@
 """Routes of the page: HTML, state, events, metrics for Prometheus, buttons and the admin API.
 
+Besides, the pool is read every ten seconds for the history.
+
 The event stream sends all tables first, then changes once a second. The pool is read only while there are readers, once
 for all of them. A reader that is too slow misses changes, and then gets all tables again. With one reader too many, the
 stream of the first one ends; a browser comes back after two seconds.
@@ -23,10 +25,11 @@ from starlette.routing import Route
 
 from balancer.errors import BalancerError
 from balancer.observing.page.admin import Action, AdminRefusal, ChangeLog, WhoAsks
+from balancer.observing.page.drawer import Drawers
 from balancer.observing.page.guard import PageGuard, shows_token
 from balancer.observing.page.pool_tables import PoolTables, Tables, changes, rows_as_lists
 
-__all__ = ["Feed", "Scrape", "build_app"]
+__all__ = ["Feed", "Scrape", "build_app", "keep_history"]
 
 _log = logging.getLogger("balancer.page")
 
@@ -114,6 +117,17 @@ def _event(told: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
 
 
+async def keep_history(tables: PoolTables, drawers: Drawers, every_s: float) -> None:
+    """Add the pool to the history every so many seconds, until cancelled. Let drawers that nobody reads be closed."""
+    while True:
+        try:
+            await asyncio.to_thread(tables.sample)
+            await asyncio.to_thread(drawers.beat)
+        except Exception:
+            _log.warning("the page could not read the pool", exc_info=True)
+        await asyncio.sleep(every_s)
+
+
 Scrape = Callable[[], tuple[bytes, str]]
 """Returns the metrics for Prometheus, and their content type."""
 
@@ -123,6 +137,7 @@ def build_app(
     feed: Feed,
     *,
     actions: Mapping[str, Action],
+    drawers: Drawers,
     log: ChangeLog,
     token: str,
     hosts: frozenset[str],
@@ -134,17 +149,20 @@ def build_app(
         tables: the tables to show.
         feed: the stream for readers.
         actions: what may be changed, only for requests with `token`; for none if that is "".
+        drawers: tell the details of an endpoint.
         log: gets each change.
         hosts: the allowed host names; empty: any.
         scrape: the metrics for Prometheus; None: their client is not installed.
     """
     html, policy = _page()
-    answers = _Answers(html, tables, feed, token, scrape, log)
+    answers = _Answers(html, tables, feed, token, scrape, log, drawers)
     return Starlette(
         routes=[
             Route("/", answers.page),
             Route("/state", answers.state),
             Route("/events", answers.events),
+            Route("/history", answers.history),
+            Route("/endpoint", answers.endpoint),
             Route("/metrics", answers.metrics),
             Route("/healthz", answers.alive),
             *(Route(f"/{name}", partial(answers.press, actions[name]), methods=["POST"]) for name in _BUTTONS),
@@ -164,10 +182,18 @@ class _Answers:
         token: the token for buttons; "": there are none.
         scrape: the metrics for Prometheus; None: their client is not installed.
         log: gets each change.
+        drawers: tell the details of an endpoint.
     """
 
     def __init__(
-        self, html: str, tables: PoolTables, feed: Feed, token: str, scrape: Scrape | None, log: ChangeLog
+        self,
+        html: str,
+        tables: PoolTables,
+        feed: Feed,
+        token: str,
+        scrape: Scrape | None,
+        log: ChangeLog,
+        drawers: Drawers,
     ) -> None:
         self._html = html
         self._tables = tables
@@ -175,6 +201,7 @@ class _Answers:
         self._token = token
         self._scrape = scrape
         self._log = log
+        self._drawers = drawers
 
     async def page(self, _: Request) -> Response:
         return HTMLResponse(self._html)
@@ -186,6 +213,19 @@ class _Answers:
     async def events(self, _: Request) -> Response:
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(self._feed.follow(), media_type="text/event-stream", headers=headers)
+
+    async def history(self, _: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(self._tables.history.told))
+
+    async def endpoint(self, request: Request) -> Response:
+        """Tell the details of the endpoint of a row."""
+        name = self._tables.endpoint(request.query_params.get("id", ""))
+        if name is None:
+            return _refused(404, "there is no such endpoint")
+        try:
+            return JSONResponse(await asyncio.to_thread(self._drawers.look, name))
+        except BalancerError as error:  # it has just gone
+            return _refused(404, self._log.plain(error))
 
     async def alive(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")

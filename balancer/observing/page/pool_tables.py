@@ -9,8 +9,8 @@ change, that is a few hundred bytes. The page's script and `balancer top` read t
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from balancer.core.events import (
@@ -26,10 +26,11 @@ from balancer.core.events import (
     Spent,
     StrategyChanged,
 )
-from balancer.core.metrics import LeaseRow, WaitHistogram, WaitStats
+from balancer.core.metrics import LeaseRow, WaitHistogram, WaitRow, WaitStats
 from balancer.core.readings import Snapshot
 from balancer.endpoint import Lease
-from balancer.shells.logs import RestLines, until_back
+from balancer.observing.page.history import PageHistory
+from balancer.shells.logs import until_back
 from balancer.values.redaction import ShownNames
 
 __all__ = [
@@ -48,7 +49,9 @@ __all__ = [
 
 Tables = dict[str, dict[str, dict[str, Any]]]
 _KEPT: Final = 100  # lines of recent events
+_EPISODE_S: Final = 600.0  # rests that follow each other for longer get a further line
 _MOST_HOLDERS: Final = 100
+_MOST_PLACES: Final = 3
 _NOBODY: Final = "(not named)"
 _SAID: Final[dict[type[Event], str]] = {
     Added: "in service",
@@ -56,7 +59,7 @@ _SAID: Final[dict[type[Event], str]] = {
     Removed: "removed",
     Ejected: "ejected",
     Probing: "on trial",
-    Rested: "asked for a rest",  # `RestLines` says it
+    Rested: "asked for a rest",
     Restored: "back in service",
     Spent: "its account has no quota left",
 }
@@ -121,8 +124,50 @@ class HasSnapshot(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Line:
+    """A line about an endpoint: what happened, how often, and whether it is over."""
+
+    at_s: float
+    where: str
+    what: str
+    rests: int = 0
+    tries: int = 0
+    back_s: float | None = None
+
+    @property
+    def said(self) -> str:
+        """The line."""
+        tried = f"; tried {self.tries} more {'time' if self.tries == 1 else 'times'}" if self.tries else ""
+        back = "" if self.back_s is None else "; back in service" + ("" if self.rests > 1 else f" after {self._away}")
+        return f"{self.what}{tried}{back}"
+
+    @property
+    def _away(self) -> str:
+        return f"{max(0.0, (self.back_s or 0.0) - self.at_s):.3g} s"
+
+    def again(self, event: Rested) -> None:
+        """Count one more rest."""
+        self.rests += 1
+        self.back_s = None
+        for_s = "" if event.for_s is None else f" of {event.for_s:.3g} s"
+        if self.rests == 1:
+            self.what = f"{_SAID[Rested]}{for_s}"
+        else:
+            over_s = event.at_s - self.at_s
+            self.what = f"{_SAID[Rested]} {self.rests} times in {over_s:.3g} s" + (
+                f", the last{for_s}" if for_s else ""
+            )
+
+    def returned(self, at_s: float) -> None:
+        """Note that it is back in service."""
+        self.back_s = at_s
+
+
 class RecentEvents:
-    """An observer that keeps the latest events of endpoints.
+    """An observer that keeps the latest events of endpoints, an episode a line.
+
+    An endpoint that rests or is ejected, and its return, are one line; so are rests that follow each other.
 
     Args:
         names: the shown names of endpoints.
@@ -133,35 +178,63 @@ class RecentEvents:
     def __init__(self, names: ShownNames) -> None:
         self._names = names
         self._count = 0
-        self._lines: deque[tuple[int, float, str, str]] = deque(maxlen=_KEPT)
-        self._rests = RestLines()
+        self._lines: dict[int, _Line] = {}
+        self._open: dict[str, _Line] = {}  # the line of each endpoint that is away, or came back from a rest
+        self._turn = threading.Lock()
 
     def __call__(self, event: Event, /) -> None:
-        """Keep a line about `event`."""
-        said: str | None
-        if isinstance(event, Panic):
-            where, said = "", "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over"
-        elif isinstance(event, StrategyChanged):
-            where, said = "", f"the strategy is now {event.strategy}"
-        else:
-            where, said = self._names(getattr(event, "endpoint", "")), _SAID[type(event)]
-            if isinstance(event, Rested):
-                said = self._rests.line(event)
-            elif isinstance(event, Ejected | Restored) and self._rests.ends_unsaid(event):
-                said = None
-            elif isinstance(event, Ejected) and event.why:
-                said = f"{said}: {self._names.without_secrets(event.why)}{until_back(event.for_s)}"
-        if said is None:
-            return
-        self._count += 1
-        self._lines.append((self._count, event.at_s, where, said))
+        """Keep a line about `event`, or add it to that of its endpoint."""
+        with self._turn:
+            if isinstance(event, Panic):
+                self._add(
+                    event.at_s,
+                    "",
+                    "panic: too few endpoints are fit, so all serve" if event.on else "the panic is over",
+                )
+            elif isinstance(event, StrategyChanged):
+                self._add(event.at_s, "", f"the strategy is now {event.strategy}")
+            else:
+                self._of_endpoint(event, self._names(getattr(event, "endpoint", "")))
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return the lines, oldest first."""
-        return {
-            str(number): {"at_s": round(at_s, 2), "endpoint": where, "said": said}
-            for number, at_s, where, said in self._lines.copy()
-        }
+        with self._turn:
+            return {
+                str(number): {"at_s": round(line.at_s, 2), "endpoint": line.where, "said": line.said}
+                for number, line in self._lines.items()
+            }
+
+    def _of_endpoint(self, event: Event, where: str) -> None:
+        line = self._open.get(where)
+        match event:
+            case Rested() if line is not None and line.rests and event.at_s - line.at_s < _EPISODE_S:
+                line.again(event)
+            case Rested():
+                self._open[where] = line = self._add(event.at_s, where, "")
+                line.again(event)
+            case Restored() if line is not None:
+                line.returned(event.at_s)
+                if not line.rests:
+                    del self._open[where]
+            case Probing() if line is not None:
+                pass  # it is tried again; what comes of it is said
+            case Ejected() if line is not None and not line.rests:
+                line.tries += 1
+            case Ejected():
+                why = f": {self._names.without_secrets(event.why)}{until_back(event.for_s)}" if event.why else ""
+                self._open[where] = self._add(event.at_s, where, f"{_SAID[Ejected]}{why}")
+            case _:
+                self._open.pop(where, None)
+                self._add(event.at_s, where, _SAID[type(event)])
+
+    def _add(self, at_s: float, where: str, said: str) -> _Line:
+        self._count += 1
+        line = self._lines[self._count] = _Line(at_s, where, said)
+        if len(self._lines) > _KEPT:
+            old = self._lines.pop(next(iter(self._lines)))
+            if self._open.get(old.where) is old:
+                del self._open[old.where]
+        return line
 
 
 class PoolTables:
@@ -192,6 +265,7 @@ class PoolTables:
         self._numbers: dict[str, int] = {}
         self._turn = threading.Lock()
         self._before: tuple[WaitHistogram, int] | None = None
+        self.history = PageHistory()
 
     def look(self, *, still: bool = False) -> tuple[float, Tables]:
         """Return the pool's time in seconds, and the tables.
@@ -213,9 +287,19 @@ class PoolTables:
                 tables.update(self._extra())
             return round(seen.at_s, 3), tables
 
+    def sample(self) -> None:
+        """Add the pool as it is now to the history."""
+        with self._turn:
+            seen = self._pool.snapshot()
+            rows = {each.name: self._row(each.name) for each in seen.stats.endpoints}
+        self.history.take(seen, rows)
+
     def endpoint(self, row: str) -> str | None:
         """Return the real name of the endpoint in this row, or None."""
         return next((name for name, number in self._numbers.items() if str(number) == row), None)
+
+    def _row(self, name: str) -> str:
+        return str(self._numbers.setdefault(name, len(self._numbers)))
 
     def _of_pool(self, seen: Snapshot, still: bool) -> dict[str, Any]:
         stats = seen.stats
@@ -238,7 +322,7 @@ class PoolTables:
 
     def _of_holders(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
         if self._holders is None:
-            return holder_rows(seen.leases, self._names.plain)
+            return holder_rows(seen.leases, self._names.plain, seen.waiters, self._names)
         return member_rows(seen.also, self._names.plain)
 
     def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
@@ -251,7 +335,7 @@ class PoolTables:
 
     def _of_endpoints(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
         return {
-            str(self._numbers.setdefault(each.name, len(self._numbers))): {
+            self._row(each.name): {
                 "name": self._names(each.name),
                 "state": each.state,
                 "health": each.health,
@@ -319,19 +403,41 @@ class PoolTables:
         }
 
 
-def holder_rows(leases: Iterable[LeaseRow], shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:
-    """Return rows by holder: its number of leases and slots, and the start of its oldest lease.
+def holder_rows(
+    leases: Iterable[LeaseRow],
+    shown: Callable[[str], str] = str,
+    waiters: Iterable[WaitRow] = (),
+    endpoint: Callable[[str], str] = str,
+) -> dict[str, dict[str, Any]]:
+    """Return rows by holder: its leases and slots, where, since when; its waiters, and since when they wait.
 
-    `shown` returns the shown name of a holder; holders with the same one share a row. Beyond a hundred, holders whose
-    youngest lease is the oldest are left out.
+    `shown` returns the shown name of a holder; holders with the same one share a row. `endpoint` returns that of an
+    endpoint. `on` has [endpoint, slots] of the first few, and `places` how many there are. Beyond a hundred, holders
+    whose youngest lease is the oldest are left out.
     """
     found: dict[str, dict[str, Any]] = {}
+    held: dict[str, dict[str, int]] = {}
     for lease in leases:  # oldest first
-        name = shown(lease.holder) or _NOBODY
-        row = found.setdefault(name, {"leases": 0, "slots": 0, "since_s": _past(lease.since_s)})
+        row = found.setdefault(shown(lease.holder) or _NOBODY, _idle_row())
         row["leases"] += 1
         row["slots"] += lease.slots
-    return dict(list(found.items())[:_MOST_HOLDERS])
+        row["since_s"] = _past(lease.since_s) if row["since_s"] is None else row["since_s"]
+        on = held.setdefault(shown(lease.holder) or _NOBODY, {})
+        on[lease.endpoint] = on.get(lease.endpoint, 0) + lease.slots
+    for each in waiters:
+        row = found.setdefault(shown(each.holder) or _NOBODY, _idle_row())
+        row["waiting"] += each.waiting
+        row["waits_since_s"] = min(_past(each.since_s), row["waits_since_s"] or math.inf)
+    told = dict(list(found.items())[:_MOST_HOLDERS])
+    for name, row in told.items():
+        on = held.get(name, {})
+        row["places"] = len(on)
+        row["on"] = [[endpoint(url), on[url]] for url in sorted(on, key=lambda url: -on[url])[:_MOST_PLACES]]
+    return told
+
+
+def _idle_row() -> dict[str, Any]:
+    return {"leases": 0, "slots": 0, "since_s": None, "waiting": 0, "waits_since_s": None}
 
 
 def member_rows(holders: Any, shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:

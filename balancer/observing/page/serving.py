@@ -4,15 +4,19 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from balancer.core.events import Event
+from balancer.core.metrics import CallError
 from balancer.core.readings import Snapshot
 from balancer.errors import ConfigError
 from balancer.observing.page.admin import Audit, ChangeLog, PoolAdmin, actions_on
+from balancer.observing.page.drawer import Drawers
+from balancer.observing.page.history import EVERY_S
 from balancer.observing.page.pool_tables import ListMembers, PoolTables, RecentEvents, Tables
 from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
@@ -34,6 +38,15 @@ class PageSource(PoolAdmin, Protocol):
 
     def time_leases(self) -> None:
         """Count how long leases are waited for and held."""
+        ...
+
+    def last_errors(self, url: str) -> Sequence[CallError]:
+        """Return the last failures and overloads of an endpoint."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Returns the time in seconds."""
         ...
 
     def observe(self, observer: Any, kinds: Iterable[type[Event]] | None = None) -> Any:
@@ -103,12 +116,14 @@ class PageContents:
         extra: returns further tables.
         admin: carries out changes; None: the pool itself.
         audit: gets a line for each change; None: the logger "balancer.audit".
+        name: of the pool, for the title; "": it has none.
     """
 
     members: ListMembers | None = None
     extra: Callable[[], Tables] | None = None
     admin: PoolAdmin | None = None
     audit: Audit | None = None
+    name: str = ""
 
 
 def open_page(
@@ -139,27 +154,41 @@ def open_page(
     events = RecentEvents(names)
 
     def further() -> Tables:
-        own = {"page": {"": {"buttons": bool(checked)}}}
+        own = {"page": {"": {"buttons": bool(checked), "name": names.without_secrets(contents.name)}}}
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
+    drawers = Drawers(pool, names, pool.clock)
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
     listener = _listener(host, port)
 
     async def run(page: Page) -> None:
-        from balancer.observing.page.app import Feed, build_app
+        from balancer.observing.page.app import Feed, build_app, keep_history
         from balancer.observing.page.guard import allowed_hosts
         from balancer.observing.page.http_server import serve_until
 
         feed = Feed(tables.look)
         hosts = allowed_hosts(host)
-        app = build_app(tables, feed, actions=actions, log=log, token=checked, hosts=hosts, scrape=scrape)
-        await serve_until(app, listener, page.began, feed.close)
+        app = build_app(
+            tables, feed, actions=actions, drawers=drawers, log=log, token=checked, hosts=hosts, scrape=scrape
+        )
+        history = asyncio.create_task(keep_history(tables, drawers, EVERY_S))
+        try:
+            await serve_until(app, listener, page.began, feed.close)
+        finally:
+            history.cancel()
+            with suppress(asyncio.CancelledError):
+                await history
 
     observation = pool.observe(events)
-    return Page(listener, run, observation.end)
+
+    def end() -> None:
+        observation.end()
+        drawers.close()
+
+    return Page(listener, run, end)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -30,6 +30,7 @@ _GAP: Final = "..."
 _NEWS: Final = 5
 _BAR: Final = 10
 _STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "resting": "yellow", "draining": "dim"}
+_COUNTS: Final = {"acquired": "leases"} | {name: name for name in ("failures", "overloads", "retries", "hedges")}
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
 
@@ -108,19 +109,10 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     used, force = (sum(each[name] for each in endpoints.values()) for name in ("in_flight", "limit"))
     grace = tables.get("grace", {}).get("", {})
     waiting = grace.get("waiting", pool.get("waiting", 0))
-    ended = f"{pool.get('failures', 0)} failed, {pool.get('overloads', 0)} overloaded"
-    head = Text("  ").join(
-        clean(text)
-        for text in (
-            str(pool.get("strategy", "")),
-            f"{used} of {force} slots in use",
-            f"{waiting} waiting",
-            f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}",
-            f"{pool.get('acquired', 0)} leases, {ended}",
-            f"{pool.get('retries', 0)} retries, {pool.get('hedges', 0)} hedges",
-        )
-    )
-    parts: list[RenderableType] = [head, *_run(tables, clean)]
+    waits = f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}"
+    now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
+    counts = [f"{pool.get(key, 0)} {word}" for key, word in _COUNTS.items()]
+    parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
     if grace:
         left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
         parts.append(
@@ -169,7 +161,7 @@ def _table_of(
     table.add_column("endpoint", no_wrap=True)
     for name in ("health", "slots"):
         table.add_column(name)
-    for name in ("leases/s",) * rates + ("leases", "failed", "overloaded", "ejected"):
+    for name in ("leases/s",) * rates + ("leases", "failures", "overloads", "ejections"):
         table.add_column(name, justify="right")
     for (row, each), name in zip(endpoints.items(), names, strict=True):
         word = each["state"] if each["state"] != "active" else each["health"]
@@ -186,7 +178,13 @@ def _table_of(
 
 
 def apart(names: Sequence[str], room: int) -> list[str]:
-    """Return the names with at most `room` characters each, without what they have in common, as far as needed."""
+    """Return the names with at most `room` characters each, without what they have in common, as far as needed.
+
+    A scheme that all have is never shown.
+    """
+    schemes = {name.partition("://")[0] if "://" in name else "" for name in names}
+    if len(schemes) == 1 and (scheme := schemes.pop()):
+        names = [name.removeprefix(f"{scheme}://") for name in names]
     longest = max(map(len, names), default=0)
     if longest <= room:
         return list(names)
@@ -195,6 +193,8 @@ def apart(names: Sequence[str], room: int) -> list[str]:
     if cut <= before:
         return [_GAP + name[cut:] for name in names]
     after = _shared(name[before:][::-1] for name in names)
+    spare = room - (longest - before - after) - 2 * len(_GAP)
+    before = max(0, before - max(0, spare))  # there is room for the end of what they have in common
     front, back = _GAP * (before > len(_GAP)), _GAP * (after > len(_GAP))
     kept = [name[before if front else 0 : len(name) - after if back else None] for name in names]
     return [f"{front}{shorten(name, room - len(front) - len(back), gap=_GAP)}{back}" for name in kept]

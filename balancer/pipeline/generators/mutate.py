@@ -25,6 +25,7 @@ from balancer.pipeline.generators.draw.styles import (
 )
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
+from balancer.pipeline.generators.search.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
@@ -65,7 +66,7 @@ class MutateGenerator:
         used = [case.data for case in feedback.cases]
         used += [each.data for each in (*feedback.failed, *feedback.disagreed, *feedback.refused)]
         changed = [proposal.data for proposal in (telling or problem.data)]
-        return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND), used, budget)
+        return self._proposals(_scheduled(wider, changed, rng, _LATER_ROUND, feedback), used, budget)
 
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
@@ -106,12 +107,20 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _scheduled(problem: Problem, known: Sequence[bytes], rng: random.Random, turns: Sequence[str]) -> Iterator[_Made]:
+def _scheduled(
+    problem: Problem,
+    known: Sequence[bytes],
+    rng: random.Random,
+    turns: Sequence[str],
+    feedback: Feedback | None = None,
+) -> Iterator[_Made]:
     """Yield inputs from all streams in turn, until all are empty."""
     found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
         return
+    if feedback is not None:
+        found = within_feedback(found, feedback)
     streams = _streams(found, known, rng, frozenset())
     while streams:
         for name in (*turns, *_SOME_FORMATS):
@@ -132,6 +141,11 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
     refusals = [Refusal(each.data, style_of(each.origin.detail)) for each in heard.refused]
     found = learn_from_refusals(problem, found, [each.data for each in heard.valid], refusals, good)
+    found = within_refusals(
+        found,
+        [each.origin.detail for each in heard.valid],
+        [(each.origin.detail, each.why) for each in heard.refused],
+    )
     streams = _streams(found, [each.data for each in problem.data], rng, frozenset(good))
     weights = {name: _SHARES[name] * _yield(name, good, bad) for name in streams}
     while streams:

@@ -16,6 +16,7 @@ from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import SearchBudget
 from balancer.pipeline.generators.search.hill_climb import HillClimb
+from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
@@ -65,8 +66,9 @@ class _Climbing:
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
             if found is None:
                 return
+            found = within_feedback(found, feedback)
             if problem.input_validators:
-                found = widen_ranges(found, comparer.valid)
+                found = widen_ranges(found, comparer.valid, lambda: allowance.left)
             self._climb = HillClimb(found, comparer, [case.data for case in slowest], rng)
         for find in islice(self._climb.finds(survivors, allowance), max(budget, 0)):
             done.update(find.names)

@@ -17,6 +17,7 @@ from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
+from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
@@ -52,6 +53,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: the survivors are not known yet."""
@@ -70,12 +72,15 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._allowance = allowance
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
             found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+            if found is not None:
+                found = within_feedback(found, feedback)
             if found is not None and problem.input_validators:
-                found = widen_ranges(found, comparer.valid)
+                found = widen_ranges(found, comparer.valid, lambda: allowance.left)
             self._source = self._source_of(found, feedback, rng)
         if self._source is None:
             return
@@ -92,7 +97,7 @@ class _Exhaustive(_Searching):
     name: ClassVar[str] = ExhaustivePlugin.name
 
     def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
-        return None if found is None else EveryInput(found)
+        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):

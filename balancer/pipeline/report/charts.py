@@ -20,10 +20,11 @@ from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
 from balancer.reporting.words import percent, seconds, shorten
 
-__all__ = ["MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
+__all__ = ["KILLED", "MOST_ROWS", "MOST_SPANS", "draw_charts", "kills_over_time"]
 
 MOST_ROWS = 40  # more would not fit on a printed page
 MOST_SPANS = 2000  # 576 units wide: more could not be told apart
+KILLED = "Wrong submissions killed, before and after"
 _BINS = 90
 _LABEL = 28  # letters: a fifth of a whole page's width
 _SHORT_LABEL = 20
@@ -124,7 +125,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     if all_problems > len(problems) and not more:
         more = f" Shown are {len(shown)} of {all_problems}."
     caption = f"For each problem with judged wrong submissions, the weakest first. Further right is better.{more}"
-    return Chart("Wrong submissions killed, before and after", caption, to_svg(drawing))
+    return Chart(KILLED, caption, to_svg(drawing))
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:

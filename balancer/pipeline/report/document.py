@@ -3,11 +3,13 @@
 Decides what is shown, and in which order.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, warnings
+from balancer.pipeline.report.charts import KILLED
+from balancer.pipeline.report.headline import NOT_JUDGED, left_out_lines, lost, tiles, troubles, verdict, warnings
 from balancer.pipeline.report.matrix import LEGEND, kill_matrix
 from balancer.pipeline.report.tables import (
     brought_table,
@@ -21,7 +23,14 @@ from balancer.pipeline.report.tables import (
 )
 from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.predictions import prediction_lines
-from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult, SurvivorReading
+from balancer.pipeline.results.run_result import (
+    CaseState,
+    KilledReading,
+    NearCase,
+    ProblemResult,
+    RunResult,
+    SurvivorReading,
+)
 from balancer.problem import Verdict
 from balancer.reporting import document as doc
 from balancer.reporting.words import count, part_of, percent, shorten
@@ -49,12 +58,18 @@ _LEAD: Final[doc.Words] = (
 def report_document(result: RunResult, charts: Sequence[doc.Chart]) -> doc.Document:
     """Return the whole report."""
     first = (*left_out_lines(result, most=len(result.packages_left_out)), *troubles(result))
+    said, tone = verdict(result)
+    main = tuple(chart for chart in charts if chart.title == KILLED)
+    drawn = (doc.Figures(main),) if main else ()
     return doc.Document(
         title=f"Judging report: {count(result.totals.problems, 'problem')}",
         heading="Judging report",
         lead=_LEAD,
-        blocks=(*_warned(first), doc.Tiles(tiles(result)), *_warned(warnings(result))),
-        sections=tuple(_sections(result, charts)),
+        blocks=(*_warned(first), doc.Tiles(tiles(result)), *_warned(warnings(result)), *drawn),
+        sections=tuple(_sections(result, [chart for chart in charts if chart.title != KILLED])),
+        verdict=said,
+        tone=tone,
+        search="search problems and programs" if result.problems else "",
     )
 
 
@@ -63,19 +78,65 @@ def _warned(lines: Iterable[str]) -> Iterator[doc.Block]:
 
 
 def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
-    yield doc.Section("Problems", tuple(_problems(result)), "problems", "Problems")
-    yield doc.Section("Round by round", tuple(_rounds(result)), "rounds", "Rounds")
-    yield doc.Section("Wrong submissions that survive", tuple(_survivors(result)), "survivors", "Survivors")
-    title = "Disagreements among accepted submissions"
-    yield doc.Section(title, (_disagreements(result),), "disagreements", "Disagreements")
-    yield doc.Section("Left out, and notes", (_noted(result),), "notes", "Notes")
+    if attention := tuple(_attention(result)):
+        yield doc.Section("What needs attention", attention, "attention", "Attention", searched=True)
+    if survivors := tuple(_survivors(result)):
+        yield doc.Section("Wrong submissions that survive", survivors, "survivors", "Survivors", searched=True)
+    if any(problem.disagreements for problem in result.problems):
+        title = "Disagreements among accepted submissions"
+        yield doc.Section(title, (_disagreements(result),), "disagreements", "Disagreements", searched=True)
+    yield doc.Section("Problems", tuple(_problems(result)), "problems", "Problems", searched=True)
+    if result.problems:
+        title = "Each problem: its kill matrix, its programs"
+        yield doc.Section(title, tuple(_each_problem(result)), "matrices", "Each problem", searched=True)
+    if result.scores or result.brought:
+        yield doc.Section("Round by round", tuple(_rounds(result)), "rounds", "Rounds")
+    if noted := notes(result):
+        yield doc.Section("Left out, and notes", (_noted(noted),), "notes", "Notes", searched=True)
     if result.rows_left_out:
-        yield doc.Section("Rows left out", (_rows_left_out(result),), "rows")
-    yield doc.Section("Kill matrices", tuple(_matrices(result)), "matrices", "Kill matrices")
+        yield doc.Section("Rows left out", (_rows_left_out(result),), "rows", "Rows", folded=True)
+    if charts:
+        yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     yield doc.Section("Endpoints", tuple(_endpoints(result)), "endpoints", "Endpoints")
     yield doc.Section("Pool", (pool_table(result),), "pool", "Pool")
-    drawn = doc.Figures(tuple(charts)) if charts else doc.Paragraph("There is nothing to draw.")
-    yield doc.Section("Charts", (drawn,), "charts", "Charts")
+
+
+# -- what needs attention ------------------------------------------------------------------------------
+
+
+def _attention(result: RunResult) -> Iterator[doc.Block]:
+    rows = [
+        (_linked(number, problem), "; ".join(said))
+        for number, problem in enumerate(result.problems)
+        if (said := tuple(_troubles_of(problem)))
+    ]
+    if rows:
+        yield doc.table((doc.Column("problem", _NAME), doc.Column("what", _TEXT)), rows)
+    if rejected := lost(result):
+        items = tuple((doc.code(problem), ": ", doc.code(submission)) for problem, submission in rejected)
+        yield doc.Bullets(items, "Accepted submissions that a case rejects")
+    if any(problem.not_judged for problem in result.problems):
+        yield _not_judged(result)
+
+
+def _troubles_of(problem: ProblemResult) -> Iterator[str]:
+    if problem.rejected:
+        yield f"{count(len(problem.rejected), 'accepted submission')} rejected by a case"
+    if problem.survivors:
+        survive = "survives" if len(problem.survivors) == 1 else "survive"
+        yield f"{count(len(problem.survivors), 'wrong submission')} {survive}"
+    if contested := sum(case.state is CaseState.CONTESTED for case in problem.cases):
+        yield f"accepted submissions disagree on {count(contested, 'case')}"
+    if problem.unjudged:
+        yield f"{count(problem.unjudged, 'verdict')} unjudged"
+    if problem.not_judged:
+        yield f"{count(len(problem.not_judged), 'submission')} not judged on every case"
+    if not problem.ready:
+        yield "no case that counts"
+
+
+def _linked(number: int, problem: ProblemResult) -> doc.Words:
+    return doc.code(problem.id, anchor=f"problem-{number}")
 
 
 # -- problems ------------------------------------------------------------------------------------------
@@ -98,37 +159,37 @@ _PROBLEM_COLUMNS: Final = (
 def _problems(result: RunResult) -> Iterator[doc.Block]:
     if not result.problems:
         yield doc.Paragraph("No problems.")
-    else:
-        yield doc.table(_PROBLEM_COLUMNS, map(_problem, result.problems), totals=_all_problems(result))
-    if rejected := lost(result):
-        items = tuple((doc.code(problem), ": ", doc.code(submission)) for problem, submission in rejected)
-        yield doc.Bullets(items, "Accepted submissions that a case rejects")
-    if any(problem.not_judged for problem in result.problems):
-        yield doc.table(
-            (
-                doc.Column("problem", _NAME),
-                doc.Column("submission", _NAME),
-                doc.Column("expected", _TEXT),
-                doc.Column("cases judged"),
-            ),
-            (
-                (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(judged, len(problem.ready)))
-                for problem in result.problems
-                for each in problem.not_judged
-                for judged in [sum(verdict is not Verdict.UNJUDGED for verdict in each.verdicts.values())]
-            ),
-            title="Submissions not judged on every case",
-            note="No case kills them so far, and a verdict is missing or there is no case. They count neither as kept "
-            "nor as survivors, and in no rate.",
-        )
+        return
+    rows = (_problem(number, problem) for number, problem in enumerate(result.problems))
+    yield doc.table(_PROBLEM_COLUMNS, rows, totals=_all_problems(result))
 
 
-def _problem(problem: ProblemResult) -> doc.Row:
+def _not_judged(result: RunResult) -> doc.Block:
+    return doc.table(
+        (
+            doc.Column("problem", _NAME),
+            doc.Column("submission", _NAME),
+            doc.Column("expected", _TEXT),
+            doc.Column("cases judged"),
+        ),
+        (
+            (doc.code(problem.id), doc.code(each.name), _spaced(each.expected), part_of(judged, len(problem.ready)))
+            for problem in result.problems
+            for each in problem.not_judged
+            for judged in [sum(verdict is not Verdict.UNJUDGED for verdict in each.verdicts.values())]
+        ),
+        title="Submissions not judged on every case",
+        note="No case kills them so far, and a verdict is missing or there is no case. They count neither as kept "
+        "nor as survivors, and in no rate.",
+    )
+
+
+def _problem(number: int, problem: ProblemResult) -> doc.Row:
     contested = sum(case.state is CaseState.CONTESTED for case in problem.cases)
     name = doc.soft(problem.name) if _bare(problem.name) != _bare(problem.id) else ""
     judged, wrong = len(problem.wrong_judged), len(problem.wrong)
     return (
-        doc.Cell(doc.code(problem.id), below=name),
+        doc.Cell(_linked(number, problem), below=name),
         str(len(problem.ready)),
         str(len(problem.killers)),
         str(problem.invalid),
@@ -211,13 +272,6 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
 def _survivors(result: RunResult) -> Iterator[doc.Block]:
     counts = result.summary()["counts"]
     if counts["wrong_killed"] >= counts["wrong_judged"]:
-        if not counts["wrong"]:
-            yield doc.Paragraph("There are no wrong submissions to kill.")
-        elif not counts["wrong_judged"]:
-            yield doc.Paragraph("Not known: no wrong submission was judged.")
-        else:
-            judged = " that was judged" if counts["wrong_judged"] < counts["wrong"] else ""
-            yield doc.Paragraph(f"None: some case kills each of them{judged}.")
         return
     yield doc.table(
         (
@@ -249,26 +303,24 @@ def _survivors(result: RunResult) -> Iterator[doc.Block]:
 
 def _reading(each: SurvivorReading) -> doc.Details:
     program = (doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n"))))
-    nearest: list[doc.Block] = []
-    for case in each.nearest:
-        origin = shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
-        nearest += [
-            doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {origin}", 4),
-            doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True),
-            doc.Preformatted(tuple(case.input.split("\n"))),
-            doc.Paragraph("expected", soft=True),
-            doc.Preformatted(tuple(case.answer.split("\n"))),
-        ]
+    nearest = [block for case in each.nearest for block in _case(case)]
     beside = tuple(nearest) or (doc.Paragraph("No case rejects any submission of this problem."),)
     return doc.Details((doc.code(each.problem), " ", doc.code(each.submission)), doc.Panes((program, beside), "beside"))
+
+
+def _case(case: NearCase) -> Iterator[doc.Block]:
+    origin = shorten(f"{case.origin.generator}: {case.origin.detail}", 80)
+    yield doc.Heading(f"Case {case.id} rejects {len(case.rejects)}: {origin}", 4)
+    yield doc.Paragraph(shorten(", ".join(case.rejects), 200), soft=True)
+    yield doc.Preformatted(tuple(case.input.split("\n")))
+    yield doc.Paragraph("expected", soft=True)
+    yield doc.Preformatted(tuple(case.answer.split("\n")))
 
 
 # -- what is not among the figures ---------------------------------------------------------------------
 
 
 def _disagreements(result: RunResult) -> doc.Block:
-    if not any(problem.disagreements for problem in result.problems):
-        return doc.Paragraph("None.")
     columns = (
         doc.Column("problem", _NAME),
         doc.Column("case"),
@@ -293,10 +345,7 @@ def _disagreements(result: RunResult) -> doc.Block:
     return doc.table(columns, rows, note=note)
 
 
-def _noted(result: RunResult) -> doc.Block:
-    rows = notes(result)
-    if not rows:
-        return doc.Paragraph("Nothing.")
+def _noted(rows: Iterable[doc.Row]) -> doc.Block:
     return doc.table((doc.Column("problem", _NAME), doc.Column("what", _NAME), doc.Column("why", _NAME)), rows)
 
 
@@ -326,18 +375,38 @@ def _rows_left_out(result: RunResult) -> doc.Block:
     )
 
 
-def _matrices(result: RunResult) -> Iterator[doc.Block]:
+def _each_problem(result: RunResult) -> Iterator[doc.Block]:
     yield doc.Paragraph(
         "A row is a submission, a column is a case. The number before the cells is the number of cases that the "
         "submission failed. Above a case: S is the problem\u2019s own (sample) data, K is kept, because it kills a "
-        "wrong submission.",
+        "wrong submission. Below are wrong programs, each beside the first case that rejects it.",
         soft=True,
     )
     yield LEGEND
-    if result.problems:
-        yield doc.Panes(tuple(tuple(kill_matrix(problem)) for problem in result.problems), "matrices")
-    else:
-        yield doc.Paragraph("No problems.")
+    killed: defaultdict[str, list[KilledReading]] = defaultdict(list)
+    for reading in result.killed_readings:
+        killed[reading.problem].append(reading)
+    for number, problem in enumerate(result.problems):
+        _, *matrix = kill_matrix(problem)
+        inside = (*matrix, *map(_killed, killed[problem.id]))
+        yield doc.Details(_summed(problem), doc.Panes((inside,), "one"), f"problem-{number}")
+
+
+def _summed(problem: ProblemResult) -> doc.Words:
+    judged = len(problem.wrong_judged)
+    said = f"{len(problem.killed)} of {judged} wrong killed" if judged else "no wrong submission judged"
+    troubled = ", ".join(_troubles_of(problem))
+    return (
+        doc.code(problem.id),
+        doc.soft(f"  {count(len(problem.ready), 'case')}, {said}"),
+        f"; {troubled}" * bool(troubled),
+    )
+
+
+def _killed(each: KilledReading) -> doc.Details:
+    program = (doc.Heading(f"The program ({each.language})", 4), doc.Preformatted(tuple(each.source.split("\n"))))
+    summary = (doc.code(each.submission), doc.soft(f"  killed by case {each.case.id}"))
+    return doc.Details(summary, doc.Panes((program, tuple(_case(each.case))), "beside"))
 
 
 # -- endpoints -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from balancer.pipeline.results.run_result import RunResult
 from balancer.reporting.document import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
-__all__ = ["NOT_JUDGED", "left_out_lines", "lost", "nothing_judged", "tiles", "troubles", "warnings"]
+__all__ = ["NOT_JUDGED", "left_out_lines", "lost", "nothing_judged", "tiles", "troubles", "verdict", "warnings"]
 
 NOT_JUDGED = "not judged"
 
@@ -45,6 +45,36 @@ def left_out_lines(result: RunResult, most: int = 10) -> tuple[str, ...]:
 def lost(result: RunResult) -> tuple[tuple[str, str], ...]:
     """Return (problem, accepted submission) for each accepted submission that a case rejects."""
     return tuple((problem.id, submission.name) for problem in result.problems for submission in problem.rejected)
+
+
+def verdict(result: RunResult) -> tuple[str, Tone]:
+    """Return what came of the run, in a sentence, and whether that is good."""
+    counts, totals = result.summary()["counts"], result.totals
+    accepted, kept = counts["accepted_judged"], counts["accepted_kept"]
+    wrong, killed, before = counts["wrong_judged"], counts["wrong_killed"], counts["wrong_killed_before"]
+    if not accepted and not wrong:
+        return "Nothing can be said yet: no submission was judged on every case.", Tone.BAD
+    said = []
+    if accepted:
+        said.append(
+            f"all {accepted} accepted submissions are kept"
+            if kept == accepted
+            else f"{accepted - kept} of {accepted} accepted submissions are rejected by a case"
+        )
+    if wrong:
+        alone = f"{before} with the problems\u2019 own data alone"
+        said.append(
+            f"all {wrong} wrong ones are killed, {alone}"
+            if killed == wrong
+            else f"{killed} of {wrong} wrong ones are killed, {alone}; {wrong - killed} survive, in "
+            f"{count(totals.surviving, 'problem')}"
+        )
+    sentence = ", and ".join(said) + "."
+    if totals.not_judged:
+        was = "was" if totals.not_judged == 1 else "were"
+        sentence += f" {count(totals.not_judged, 'submission')} {was} not judged on every case."
+    good = kept == accepted and killed == wrong and not totals.not_judged
+    return sentence[0].upper() + sentence[1:], Tone.GOOD if good else Tone.BAD if kept < accepted else Tone.PLAIN
 
 
 def nothing_judged(result: RunResult) -> str:

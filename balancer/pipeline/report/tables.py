@@ -208,12 +208,13 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
     rate = f": {percent(pool.acquire_rate)} got one" if pool.acquired + pool.timed_out else ""
     yield "acquires", f"{pool.acquired} got a lease, {pool.timed_out} timed out{rate}"
     if pool.calls:
-        yield "calls", f"{pool.calls} ended, {pool.failures} failed: {percent(pool.failure_rate)}"
+        yield (
+            "calls",
+            f"{pool.calls} ended, {pool.failures} failures: {percent(pool.failure_rate)}, {pool.overloads} overloads",
+        )
     quantiles = {"mean": waits.mean, "p50": waits.p50, "p90": waits.p90, "p99": waits.p99, "longest": waits.max}
     yield "waits", ", ".join(f"{name} {seconds(value_s)}" for name, value_s in quantiles.items())
     yield "Jain's index", (f"{number(pool.jain)} ", doc.soft("(leases by weight; 1: in proportion)"))
-    score = doc.soft("(1 / (1 + variance of lease counts); 1: all equal)")
-    yield "balance score", (f"{number(pool.balance_score)} ", score)
     bound = f"no schedule is shorter than {seconds(bound_s)}: {times(result.makespan_s, bound_s)} the bound"
     yield "makespan", f"{seconds(result.makespan_s)}; {bound}" if bound_s else "nothing was run"
     if bound_s:

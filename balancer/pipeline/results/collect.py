@@ -4,11 +4,12 @@ Decides which of many problems are shown in detail: those with the most survivor
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.pipeline.results.problem_result import (
+    NOT_ALL_RUN,
     CaseResult,
     CaseState,
     Disagreement,
@@ -16,7 +17,7 @@ from balancer.pipeline.results.problem_result import (
     SubmissionResult,
 )
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import NearCase, RunResult, SurvivorReading
+from balancer.pipeline.results.run_result import KilledReading, NearCase, RunResult, SurvivorReading
 from balancer.pipeline.results.scores import scores_of
 from balancer.pipeline.results.store import Session, Store, StoredCase, StoredVerdict
 from balancer.pipeline.results.tally import ProblemTally, totals_of
@@ -70,6 +71,7 @@ def collect(store: Store, *, most: int | None = None) -> RunResult:
         rows_left_out=rows_left_out,
         left_out_rows=tuple(left_out_rows),
         readings=_readings_of(store, found),
+        killed_readings=tuple(reading for problem in found for reading in _killed(store, problem)),
         first_kills=tuple(kills),
         brought=store.brought(kills),
         timed=store.timed,
@@ -107,15 +109,18 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
     left_out = store.left_out(problem)
     used = [submission for submission in roster.submissions if submission.name not in left_out]
     reasons = _why_unjudged(cases, verdicts.values())
+    submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
     return ProblemResult(
         id=problem,
         name=roster.name,
         cases=tuple(
-            CaseResult(case.id, case.origin, case.sample, case.state, len(case.data), case.round)
+            CaseResult(
+                case.id, case.origin, case.sample, case.state, len(case.data), case.round, case.note == NOT_ALL_RUN
+            )
             for case in cases
             if case.state not in _UNUSED
         ),
-        submissions=tuple(_submission_result(submission, cases, verdicts) for submission in used),
+        submissions=submissions,
         disagreements=tuple(
             Disagreement(case.id, case.origin, submission.name, stored.verdict, stored.note)
             for case in cases
@@ -137,10 +142,24 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
             *_why_unchecked(cases),
+            *_limit_words(store.judges.limit(problem)),
+            *(
+                f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
+                " agree, and abstains there"
+                for each in submissions
+                if each.abstained
+            ),
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
+        spent_s=store.times.of(problem)[1],
     )
+
+
+def _limit_words(scaled_s: float | None) -> list[str]:
+    """Return a line on a time limit that was scaled; none if the problem's own holds."""
+    words = "its time limit is {:g} s here: accepted submissions take more than its own on its own data"
+    return [] if scaled_s is None else [words.format(scaled_s)]
 
 
 def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:
@@ -159,14 +178,20 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
 def _submission_result(
     submission: RosterEntry, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
 ) -> SubmissionResult:
-    ready = [case.id for case in cases if case.state is CaseState.READY]
+    ready = {case.id: case for case in cases if case.state is CaseState.READY}
     stored = {case: verdicts[submission.name, case] for case in ready if (submission.name, case) in verdicts}
+    abstained = frozenset(
+        case
+        for case, each in stored.items()
+        if submission.accepted and each.verdict is Verdict.TIME_LIMIT and not ready[case].sample
+    )
     return SubmissionResult(
         name=submission.name,
         accepted=submission.accepted,
         expected=submission.expected,
-        verdicts={case: stored[case].verdict for case in stored},
+        verdicts={case: stored[case].verdict for case in stored if case not in abstained},
         times_s={case: stored[case].time_s for case in stored},
+        abstained=abstained,
     )
 
 
@@ -189,13 +214,27 @@ def _read(store: Store, problem: ProblemResult) -> Iterator[SurvivorReading]:
             )
 
 
+def _killed(store: Store, problem: ProblemResult) -> Iterator[KilledReading]:
+    """Yield the killed submissions whose programs are kept, each with the first case that rejects it."""
+    first = {each.name: min(each.killed_by(problem.ready)) for each in problem.killed}
+    programs = [each for each in store.problems.killed(problem.id) if each.name in first]
+    cases = {each.id: each for each in _as_read(store, problem, {first[each.name] for each in programs})}
+    for program in programs:
+        yield KilledReading(problem.id, program.name, program.language, program.source, cases[first[program.name]])
+
+
 def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
-    rejects: defaultdict[int, list[str]] = defaultdict(list)
-    for submission in problem.wrong:
-        for case in submission.killed_by(problem.ready):
-            rejects[case].append(submission.name)
+    rejects = _rejects(problem)
     most = Counter({case: len(names) for case, names in rejects.items()}).most_common()
     chosen = [case for case, _ in sorted(most, key=lambda each: (-each[1], each[0]))[:_NEAREST]]
+    return _as_read(store, problem, chosen)
+
+
+def _as_read(store: Store, problem: ProblemResult, chosen: Collection[int]) -> tuple[NearCase, ...]:
+    """Return these cases of a problem, as far as a reader sees them, in this order."""
+    if not chosen:
+        return ()
+    rejects = _rejects(problem)
     stored = {case.id: case for case in store.cases(problem.id) if case.id in chosen}
     return tuple(
         NearCase(
@@ -207,6 +246,15 @@ def _nearest(store: Store, problem: ProblemResult) -> tuple[NearCase, ...]:
         )
         for case in chosen
     )
+
+
+def _rejects(problem: ProblemResult) -> Mapping[int, list[str]]:
+    """Return the wrong submissions that each case rejects."""
+    rejects: defaultdict[int, list[str]] = defaultdict(list)
+    for submission in problem.wrong:
+        for case in submission.killed_by(problem.ready):
+            rejects[case].append(submission.name)
+    return rejects
 
 
 def _cut(text: str, most: int) -> str:

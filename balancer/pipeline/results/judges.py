@@ -1,4 +1,4 @@
-"""Judges table: validators and checkers of problems, their exit codes and troubles, and programs from generators."""
+"""Judges table: validators and checkers of problems, their exit codes and troubles, limits, programs of generators."""
 
 import json
 
@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS aids (
     problem TEXT, aid TEXT, language TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, round INTEGER NOT NULL,
     PRIMARY KEY (problem, aid));
 CREATE TABLE IF NOT EXISTS troubles (problem TEXT, line TEXT, PRIMARY KEY (problem, line));
+CREATE TABLE IF NOT EXISTS limits (problem TEXT PRIMARY KEY, cpu_s REAL NOT NULL);
 """
 
 
@@ -33,6 +34,15 @@ class Judges:
         """Return the exit codes with which it accepts and refuses; None if not found yet."""
         row = self._db.row("SELECT accepts, refuses FROM codes WHERE problem = ? AND program = ?", problem, program)
         return (int(row[0]), frozenset(json.loads(row[1]))) if row else None
+
+    def set_limit(self, problem: str, cpu_s: float) -> None:
+        """Store the time limit that replaces the problem's own."""
+        self._db.do("INSERT OR REPLACE INTO limits VALUES (?, ?)", problem, cpu_s)
+
+    def limit(self, problem: str) -> float | None:
+        """Return the time limit that replaces the problem's own; None: its own holds."""
+        row = self._db.row("SELECT cpu_s FROM limits WHERE problem = ?", problem)
+        return None if row is None else float(row[0])
 
     def add_trouble(self, problem: str, line: str) -> None:
         """Record a trouble of `problem` that a person must know first. A repeated line is ignored."""

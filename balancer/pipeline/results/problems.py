@@ -27,14 +27,19 @@ CREATE UNIQUE INDEX IF NOT EXISTS problems_by_number ON problems (number);
 CREATE INDEX IF NOT EXISTS problems_by_survivors ON problems (survivors);
 CREATE TABLE IF NOT EXISTS surviving (
     problem TEXT, name TEXT, language TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (problem, name));
+CREATE TABLE IF NOT EXISTS killed_programs (
+    problem TEXT, name TEXT, language TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (problem, name));
 CREATE TABLE IF NOT EXISTS bad_rows (number INTEGER PRIMARY KEY, why TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS bad_packages (name TEXT PRIMARY KEY, why TEXT NOT NULL);
 """
 
 _AT_ONCE = 100
+_FEW = 100  # problems; of more, the killed programs are not kept
+_MOST_KILLED = 20  # programs of a problem
+_MOST_SOURCE = 8000  # characters
 OF_A_PROBLEM = (
-    "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "codes", "troubles", "batches",
-    "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn",
+    "put_off", "cases", "verdicts", "left_out", "rounds", "aids", "looks", "surviving", "killed_programs", "codes",
+    "troubles", "batches", "clocks", "moments", "first_kills", "shrunk", "believed", "withdrawn", "limits",
 )  # fmt: skip
 """Tables with rows of a problem, in their column `problem`."""
 
@@ -125,16 +130,25 @@ class Problems:
         Args:
             found: the result.
             tally: its figures.
-            programs: of its submissions; those of the survivors are stored, for readers.
+            programs: of its submissions; those of the survivors are stored, for readers. So are killed ones, if there
+                are few problems.
         """
         put_off = self._db.row("SELECT 1 FROM put_off WHERE problem = ?", found.id) is not None
         done = not (tally.unjudged or tally.not_judged or put_off)
+        names = [each.name for each in found.killed][:_MOST_KILLED] if self.count() <= _FEW else []
+        killed = [
+            (found.id, name, programs[name].language, programs[name].source)
+            for name in names
+            if len(programs[name].source) <= _MOST_SOURCE
+        ]
         with self._db.transaction() as db:
             db.execute("DELETE FROM surviving WHERE problem = ?", (found.id,))
             db.executemany(
                 "INSERT INTO surviving VALUES (?, ?, ?, ?)",
                 [(found.id, name, programs[name].language, programs[name].source) for name in tally.survivors],
             )
+            db.execute("DELETE FROM killed_programs WHERE problem = ?", (found.id,))
+            db.executemany("INSERT INTO killed_programs VALUES (?, ?, ?, ?)", killed)
             db.execute(
                 "UPDATE problems SET done = ?, survivors = ?, tally = ? WHERE id = ?",
                 (done, len(tally.survivors), json.dumps(tally.to_dict()), found.id),
@@ -186,6 +200,11 @@ class Problems:
         """Return the surviving wrong programs of `problem`, named as their submissions."""
         rows = self._db.rows("SELECT language, source, name FROM surviving WHERE problem = ? ORDER BY name", problem)
         return [Program(*row) for row in rows]
+
+    def killed(self, problem: str) -> list[Program]:
+        """Return some of the killed wrong programs of `problem`, named as their submissions."""
+        query = "SELECT language, source, name FROM killed_programs WHERE problem = ? ORDER BY name"
+        return [Program(*row) for row in self._db.rows(query, problem)]
 
     def leave_out_row(self, number: int, why: str) -> None:
         """Record that a row could not be used."""

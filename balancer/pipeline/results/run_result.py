@@ -12,6 +12,7 @@ from balancer.core.metrics import PoolStats
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import (
+    NOT_ALL_RUN,
     CaseResult,
     CaseState,
     Disagreement,
@@ -26,12 +27,14 @@ from balancer.problem import Origin
 
 __all__ = [
     "ANSWERS",
+    "NOT_ALL_RUN",
     "CaseResult",
     "CaseState",
     "Disagreement",
     "EndpointTotals",
     "FirstKill",
     "GeneratorYield",
+    "KilledReading",
     "LeaseTotals",
     "LeftOutRow",
     "Liar",
@@ -155,6 +158,17 @@ class SurvivorReading:
 
 
 @dataclass(frozen=True, slots=True)
+class KilledReading:
+    """A wrong submission with its source, and the first case that rejects it."""
+
+    problem: str
+    submission: str
+    language: str
+    source: str
+    case: NearCase
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOutRow:
     """A row of the data set that could not be used, and why. Rows are counted from 0."""
 
@@ -183,6 +197,7 @@ class RunResult:
         rechecks: (why an end was doubted, result of the recheck) -> how often.
         rows_left_out: number of rows that could not be used; `left_out_rows`: the first of them.
         readings: survivors to read; some, if there are many.
+        killed_readings: killed submissions to read; none, if there are many problems.
         first_kills: first kill of each wrong submission, by time.
         brought: the yield of each generator.
         timed: whether problems have a time budget.
@@ -208,6 +223,7 @@ class RunResult:
     rows_left_out: int = 0
     left_out_rows: tuple[LeftOutRow, ...] = ()
     readings: tuple[SurvivorReading, ...] = ()
+    killed_readings: tuple[KilledReading, ...] = ()
     first_kills: tuple[FirstKill, ...] = ()
     brought: tuple[GeneratorYield, ...] = ()
     timed: bool = False

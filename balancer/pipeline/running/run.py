@@ -219,9 +219,8 @@ def _show_page(parts: _Parts, port: int, progress: Progress, stack: ExitStack) -
     """Serve a page that shows the run, until `stack` is closed."""
     progress.watched = True
     token, redact = token_of_environment(), parts.config.redact
-    page = stack.enter_context(
-        open_page(parts.pool, port=port, token=token, redact=redact, contents=PageContents(extra=progress.tables))
-    )
+    contents = PageContents(extra=progress.tables, name=Path(parts.config.file).stem)
+    page = stack.enter_context(open_page(parts.pool, port=port, token=token, redact=redact, contents=contents))
     progress.say(f"page at {page.url}")
 
 

@@ -20,7 +20,7 @@ __all__ = ["balancer_commands"]
 @hookimpl
 def balancer_commands(app: typer.Typer) -> None:
     """Add `balancer sandbox` to the command line."""
-    app.command("sandbox")(sandbox)
+    app.command(rich_help_panel="Servers", epilog="Example: balancer sandbox --port 8080 --workers 4")(sandbox)
 
 
 def sandbox(

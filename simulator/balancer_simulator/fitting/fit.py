@@ -174,6 +174,11 @@ class Fit:
         return callers, pause_s if pause_s > _SHORT * self.typical_s else 0.0
 
     @property
+    def callers(self) -> int | None:
+        """Number of callers who wait for their answers, or of problems at once; None: arrivals are open."""
+        return self.caller_pattern.callers if self.batch is None else self.batch["samples_at_once"]
+
+    @property
     def asked(self) -> int:
         """Number of requests; retries of one request count once."""
         again = sum(each.event == "retried" for each in self.prepared.trace.events)

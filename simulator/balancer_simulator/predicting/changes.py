@@ -19,9 +19,12 @@ from balancer_simulator.scenario.distributions import Floats
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Batch, Workload
 from balancer_simulator.studies.study import chosen_policies
 
-__all__ = ["WhatIf", "block_of", "blocks_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of"]
+__all__ = [
+    "WhatIf", "block_of", "blocks_of", "rate_of_work", "scaled_arrivals", "twin_of", "whole_of", "with_callers",
+]  # fmt: skip
 
 _SETTINGS: Final = (
     "strategy", "options", "health", "limits", "retries", "quotas", "host_caps", "max_waiters", "spill_after_s",
@@ -43,7 +46,8 @@ class WhatIf:
         add: number of further endpoints, by name or URL of the one that each is like; "": the one with the median rate
             of work.
         load: rate of recorded open arrivals, in times of today's.
-        callers: number of callers, each of whom waits for its answer; None: as today.
+        callers: number of callers, each of whom waits for its answer; of a run of the pipeline, number of problems at
+            once. None: as today.
         troubles: `drawn`: outages and slow spells as often as in the trace; `recorded`: at its instants, of today too;
             `none`: without outages.
         again: this day again, and today is that day: arrivals as they came, and `recorded` troubles, if not `none`.
@@ -92,7 +96,7 @@ class WhatIf:
         Raises:
             ConfigError: one of them does not apply.
         """
-        _check_load(self.load, self.callers, fit.caller_pattern.callers)
+        _check_load(self.load, self.callers, fit.callers)
         scenario = fit.scenario(replications=1)
         urls = {each.url: each.url for each in fit.members} | {each.name: each.url for each in fit.members}
         without = tuple(_found("--without", name, urls) for name in self.without)
@@ -137,7 +141,7 @@ class WhatIf:
             "policies": [self.policy(scenario.policies[0])] if scenario.policies else [],
         }  # fmt: skip
         if self.callers is not None:
-            values["workload"] = scenario.workload.model_copy(update={"workers": self.callers})
+            values["workload"] = with_callers(scenario.workload, self.callers)
         for key, value in self.settings.items():
             name, *path = key.split(".")
             if name not in _SETTINGS or (name == "strategy" and path):
@@ -232,6 +236,13 @@ def twin_of(model: EndpointModel, taken: Container[str], hosts: dict[str, Host])
     if host in hosts:
         hosts[name] = Host(cores=hosts[host].cores)
     return model.model_copy(update={"url": f"http://{name}/", "host": name})
+
+
+def with_callers(workload: Workload, callers: int) -> Workload:
+    """Return the workload with so many callers; a batch with so many samples at once, if it has them."""
+    if isinstance(workload, Batch):
+        return workload.model_copy(update={"samples_at_once": min(callers, workload.samples)})
+    return workload.model_copy(update={"workers": callers})
 
 
 # -- more load -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from balancer.errors import ConfigError
 from balancer.observing.traces import Trace
 from balancer_simulator.fitting.calls import FEWEST
 from balancer_simulator.fitting.drift import DAY_S
-from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_trace
+from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_run, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
 from balancer_simulator.predicting.predicted import FAR, Predicted, PredictedRun
@@ -96,7 +96,7 @@ def predict(
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     if remaining is not None and change:
         raise ConfigError("predict: found remaining and change; give one of the two")
-    fit = fit_trace(rows_so_far)
+    fit = fit_run(rows_so_far) if remaining is None else fit_trace(rows_so_far)
     with Simulators(jobs) as simulators:
         drawn = FitDraws(simulators, draws, seed)
         if remaining is None:
@@ -167,7 +167,7 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> RunPrediction:
     records = draws.simulators.records(orders)
     runs = [records[place : place + draws.count] for place in range(0, len(records), draws.count)]
     figures = _figures_of(runs[1] if change.differs else runs[0])
-    remarks = [*_unseen(fit, change, (then or today)[0]), *_behind(fit, figures)]
+    remarks = [*_again(fit), *_unseen(fit, change, (then or today)[0]), *_behind(fit, figures)]
     repeated = _apart(figures, _figures_of(runs[-1])) if recorded else {}
     before = _figures_of(runs[0]) if change.differs else {}
     return RunPrediction(
@@ -185,7 +185,7 @@ def _next_of(fit: Fit, change: WhatIf, seed: int, number: int) -> Scenario:
     )  # fmt: skip
     if change.differs:
         scenario = change.applied(scenario)
-    if fit.caller_pattern.callers is not None:
+    if fit.callers is not None:
         return scenario
     at_s = fit.caller_pattern.at_s - fit.caller_pattern.at_s[0]
     scaled = scaled_arrivals(at_s, change.load, np.random.default_rng([seed, number, 1]))
@@ -253,6 +253,15 @@ def recorded_figures(fit: Fit) -> dict[str, float]:
     return found
 
 
+def _again(fit: Fit) -> Iterator[str]:
+    """Yield that a run of the pipeline is the same again."""
+    if fit.batch is not None:
+        yield (
+            f"a run of the pipeline: the same {fit.batch['samples']} problems again, {fit.callers} at once, each "
+            "through its stages"
+        )
+
+
 def _unseen(fit: Fit, change: WhatIf, scenario: Scenario) -> Iterator[str]:
     """Yield that endpoints may get more calls at once than they ever had, if the change is the reason."""
     names = {member.url: member.name for member in fit.members}
@@ -267,7 +276,7 @@ def _unseen(fit: Fit, change: WhatIf, scenario: Scenario) -> Iterator[str]:
 
 def _behind(fit: Fit, figures: Mapping[str, Predicted]) -> Iterator[str]:
     """Yield that open arrivals come faster than they are served."""
-    if fit.caller_pattern.callers is not None:
+    if fit.callers is not None:
         return
     last_s = whole_of(fit.caller_pattern.at_s - fit.caller_pattern.at_s[0])
     over_s = figures["makespan_s"].value if "makespan_s" in figures else math.inf

@@ -21,7 +21,7 @@ from balancer_simulator.predicting.settings import STRATEGIES, Setting, SettingF
 from balancer_simulator.scenario.distributions import Deterministic
 from balancer_simulator.scenario.endpoints import EndpointModel
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Closed, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = ["STRATEGIES", "Recommendation", "Setting", "SettingForecast", "recommend", "setting_config"]
@@ -84,7 +84,7 @@ def recommend(
     """Return the setting that meets the deadline and the budget.
 
     Args:
-        source: a fit, or a scenario whose callers wait for their answers or have a list of tasks.
+        source: a fit, or a scenario whose callers wait for their answers, have a list of tasks, or are a batch.
         deadline_s: seconds until it must be over; None: as soon as possible.
         tasks: number of calls; default: as in `source`.
         budget_h: endpoint-hours that it may use.
@@ -97,7 +97,7 @@ def recommend(
         ConfigError: there is no end, because arrivals are open; or runs of the fit are unlike its trace.
     """
     if isinstance(source, Fit) and not anyway:
-        refuse_if_off(source, waits=not _of_problems(source))
+        refuse_if_off(source, waits=source.batch is None and not _of_problems(source))
     bases = _bases(source, tasks, draws, seed)
     with Simulators(jobs) as simulators:
         search = SettingSearch(bases, certainty, simulators)
@@ -168,7 +168,7 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
     """Return the scenario, then `draws` equally likely ones, with `tasks` calls."""
     if isinstance(source, Scenario):
         return [_with_tasks(_apart(source), tasks)] * (1 + draws)
-    if source.caller_pattern.callers is None and not _of_problems(source):
+    if source.callers is None and not _of_problems(source):
         raise ConfigError(
             f"{_ENDLESS}; if they do wait for their answers, give each a holder (lease(holder=...)), as balancer run "
             "does, and record again, or "
@@ -183,7 +183,9 @@ def _bases(source: Fit | Scenario, tasks: int | None, draws: int, seed: int) -> 
 
 
 def _of_problems(fit: Fit) -> str:
-    """Return the sign that names are those of problems and stages, not of callers; "" if there is none."""
+    """Return the sign that names are those of problems, whose stages are unknown, not of callers; "": there is none."""
+    if fit.batch is not None:
+        return ""
     if fit.caller_pattern.callers is None:
         return "have several calls at once" if have_several_at_once(fit.prepared.attempts) else ""
     return "come and go" if fit.caller_pattern.named and come_and_go(fit.prepared.attempts) else ""
@@ -191,6 +193,9 @@ def _of_problems(fit: Fit) -> str:
 
 def _asked(fit: Fit, tasks: int | None, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """Return the workload. Names of problems become as many callers as keep the number of calls under way."""
+    if fit.batch is not None:
+        batch = Batch.model_validate(fit.batch)
+        return batch.with_calls(tasks).model_dump(exclude_none=True) if tasks else dict(fit.batch)
     if not _of_problems(fit):
         return fit.workload(rng, calls=tasks)
     workers, pause_s = fit.equivalent_callers(1)
@@ -205,6 +210,8 @@ def _taken(source: Fit | Scenario, tasks: int | None) -> Iterator[str]:
     if line := runs_line(source):
         yield line if tasks else f"{line}; tasks is the sum of all, {source.asked}, unless you give --tasks"
     yield from (f"not stationary: {line}" for line in changes(source))
+    if source.batch is not None:
+        yield "a run of the pipeline: the same problems again, each through its stages; callers are problems at once"
     if shown := _of_problems(source):
         workers, pause_s = source.equivalent_callers(1)
         pause = f", each with pauses of {pause_s:.3g} s on average" if pause_s else ""
@@ -220,6 +227,8 @@ _OTHER_RATES: Final = "for the number of servers that open arrivals need, give -
 
 def _with_tasks(scenario: Scenario, tasks: int | None) -> Scenario:
     workload = scenario.workload
+    if isinstance(workload, Batch):
+        return scenario.changed(workload=workload.with_calls(tasks)) if tasks else scenario
     if isinstance(workload, Closed) and (tasks or workload.calls):
         return scenario.changed(workload=workload.model_copy(update={"calls": tasks or workload.calls}))
     if isinstance(workload, Tasks):

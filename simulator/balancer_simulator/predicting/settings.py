@@ -12,13 +12,13 @@ from typing import Final, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from balancer_simulator.predicting.changes import rate_of_work, twin_of
+from balancer_simulator.predicting.changes import rate_of_work, twin_of, with_callers
 from balancer_simulator.predicting.predict import prediction_of
 from balancer_simulator.predicting.predicted import Predicted
 from balancer_simulator.scenario.endpoints import EndpointModel, Host
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Closed, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed, Tasks
 from balancer_simulator.studies.parallel import Simulators
 
 __all__ = [
@@ -43,7 +43,7 @@ class Setting:
     Attributes:
         endpoints: indices of the endpoints; one that occurs twice has a twin.
         room: the capacity of each.
-        workers: number of callers.
+        workers: number of callers; of a batch, of samples at once.
         strategy: its name.
         slots: capacity of the endpoints whose capacity binds, in times of what `room` says.
     """
@@ -77,6 +77,13 @@ class TriedSetting:
                 found[model.url] = first[place]
         return found
 
+    @property
+    def crew(self) -> str:
+        """The number of callers, or of problems at once, in words."""
+        many = self.setting.workers
+        what = "problem" if isinstance(self.scenario.workload, Batch) else "caller"
+        return f"{many} {what}{'s' * (many != 1)}"
+
 
 @dataclass(frozen=True, slots=True)
 class SettingForecast(TriedSetting):
@@ -106,9 +113,10 @@ class SettingSearch:
         self._known: dict[Setting, SettingForecast] = {}
         base = bases[0]
         workload = base.workload
-        assert isinstance(workload, Closed | Tasks), "the others are refused"
+        assert isinstance(workload, Closed | Tasks | Batch), "the others are refused"
+        workers = workload.samples_at_once if isinstance(workload, Batch) else workload.workers
         strategy = base.policies[0].strategy if base.policies else STRATEGIES[0]
-        self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workload.workers, strategy)
+        self.present = Setting(tuple(range(len(base.endpoints))), "as it is", workers, strategy)
 
     @property
     def tried(self) -> list[SettingForecast]:
@@ -128,7 +136,7 @@ class SettingSearch:
             best = self._better(best, self.outlook(replace(best.setting, workers=workers)))
         for room in self._rooms():
             best = self._better(best, self.outlook(replace(best.setting, room=room)))
-            crew = self._slots(best.setting.endpoints, room)
+            crew = self._crew(best.setting.endpoints, room)
             if crew > best.setting.workers:  # otherwise the slots would stay empty
                 best = self._better(best, self.outlook(replace(best.setting, room=room, workers=crew)))
         for strategy in strategies:
@@ -152,18 +160,25 @@ class SettingSearch:
 
     def manned(self, setting: Setting, endpoints: tuple[int, ...]) -> Setting:
         """Return the setting with these endpoints, and a caller for each further slot."""
-        more = self._slots(endpoints, setting.room) - self._slots(setting.endpoints, setting.room)
-        return replace(setting, endpoints=endpoints, workers=setting.workers + more)
+        more = self._crew(endpoints, setting.room) - self._crew(setting.endpoints, setting.room)
+        return replace(setting, endpoints=endpoints, workers=max(1, setting.workers + more))
 
-    def _slots(self, endpoints: tuple[int, ...], room: Room = "as it is") -> int:
-        return sum(_capacity(self._bases[0].endpoints[place], room) for place in endpoints)
+    def _crew(self, endpoints: tuple[int, ...], room: Room = "as it is") -> int:
+        """Return how many callers fill these slots; of a batch, how many samples, as each has several threads."""
+        slots = sum(_capacity(self._bases[0].endpoints[place], room) for place in endpoints)
+        workload = self._bases[0].workload
+        if not isinstance(workload, Batch):
+            return slots
+        threads = max(stage.workers for stage in workload.stages)
+        return min(workload.samples, -(-slots // threads))
 
     def _better(self, best: SettingForecast, other: SettingForecast) -> SettingForecast:
         return other if other.sure_s < best.sure_s * (1 - _BETTER) else best
 
     def _crews(self, setting: Setting) -> list[int]:
-        slots = self._slots(setting.endpoints)
-        return [workers for workers in (slots, 2 * slots) if workers != setting.workers]
+        crew, workload = self._crew(setting.endpoints), self._bases[0].workload
+        most = workload.samples if isinstance(workload, Batch) else 2 * crew
+        return [workers for workers in {crew: 0, min(most, 2 * crew): 0} if workers != setting.workers]
 
     def _rooms(self) -> Iterator[Room]:
         models = self._bases[0].endpoints
@@ -224,11 +239,11 @@ def members_with(
 def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
     """Return the scenario with a setting."""
     models, hosts = members_with(scenario, setting.endpoints, setting.room)
-    workload = scenario.workload.model_copy(update={"workers": setting.workers})
+    workload = with_callers(scenario.workload, setting.workers)
     lean = scenario.model_copy(update={"endpoints": models})
-    assert isinstance(workload, Closed | Tasks), "the others are refused"
+    assert isinstance(workload, Closed | Tasks | Batch), "the others are refused"
     calls = workload.count if isinstance(workload, Tasks) else workload.calls or 1
-    pause_s = workload.think.mean_s if workload.think else 0.0
+    pause_s = _pause_s(workload)
     slowest_s = max((model.service or scenario.work).mean_s for model in models)
     horizon_s = _HORIZON * (calls / lean.rate + calls * (pause_s + slowest_s) / setting.workers) + 1.0
     return scenario.changed(
@@ -238,3 +253,11 @@ def with_setting(scenario: Scenario, setting: Setting) -> Scenario:
         policies=[Policy(strategy=setting.strategy)],
         horizon_s=horizon_s,
     )
+
+
+def _pause_s(workload: Closed | Tasks | Batch) -> float:
+    """Return how long a caller pauses before a call; of a batch at most, and with the time before its stages."""
+    if not isinstance(workload, Batch):
+        return workload.think.mean_s if workload.think else 0.0
+    late_s = sum(stage.late.mean_s for stage in workload.stages if stage.late) * workload.samples / workload.calls
+    return late_s + max(stage.think.mean_s if stage.think else 0.0 for stage in workload.stages)

@@ -4,6 +4,7 @@
 """
 
 import csv
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -210,6 +211,23 @@ class Batch(CheckedInPython):
         if sum((bool(self.sizes), bool(self.counts), bool(self.task_spread))) > 1:
             raise ValueError("give either task_spread or sizes or counts")
         return self
+
+    @property
+    def calls(self) -> int:
+        """Number of tasks of all samples, about."""
+        if self.counts:
+            return sum(map(sum, self.counts))
+        return max(1, round(sum(self.sizes or [self.samples]) * sum(stage.tasks for stage in self.stages)))
+
+    def with_calls(self, calls: int) -> "Batch":
+        """Return the batch with more or fewer samples, for about so many tasks: the same ones again, in order."""
+        samples = max(1, round(self.samples * calls / self.calls))
+        data = {
+            "samples": samples,
+            "sizes": list(islice(cycle(self.sizes), samples)),
+            "counts": list(islice(cycle(self.counts), samples)),
+        }
+        return self.model_copy(update=data)
 
 
 class Tasks(CheckedInPython):

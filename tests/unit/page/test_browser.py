@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import Endpoint, Outcome, Pool
+from balancer import Endpoint, EndpointError, Outcome, Pool
 from tests.browser import CHROMIUM, Browser
 
 pytestmark = [
@@ -55,9 +55,10 @@ def test_it_shows_the_pool_and_fits_the_window(pool: Pool, tmp_path: Path, width
 def test_its_buttons_work_with_the_token_and_say_so_without(pool: Pool) -> None:
     with pool.serve_page(token=TOKEN) as page, Browser() as browser:
         browser.open(page.url)
-        browser.until("document.querySelectorAll('#endpoints button').length === 4")
-        assert browser.value("[...document.querySelectorAll('#endpoints button')].every(b => b.disabled)")
-        button = "document.querySelectorAll('#endpoints button')[1]"
+        browser.until("document.querySelectorAll('#endpoints .act button').length === 4")
+        assert browser.value("[...document.querySelectorAll('#endpoints .act button')].every(b => b.disabled)")
+        row = "[...document.querySelectorAll('#endpoints tr')].find(r => r.textContent.includes('10.0.0.1'))"
+        button = f"{row}.querySelector('.act button')"
         give = "(t => {const i = document.querySelector('#token'); i.value = t; i.dispatchEvent(new Event('input'))})"
         browser.value(f"{give}('wrong-wrong-wrong-wrong'), {button}.click()")
         said = browser.until("document.querySelector('#said').textContent")
@@ -84,3 +85,40 @@ def test_it_says_when_it_is_cut_off_and_comes_back(pool: Pool) -> None:
         time.sleep(0.1)
         with pool.serve_page(port):
             browser.until("document.querySelector('#link').textContent === 'live'")
+
+
+def test_it_filters_sorts_and_opens_a_drawer_with_the_last_errors(pool: Pool) -> None:
+    hostile = "<img src=x onerror=document.title='taken'>"
+    with pool.serve_page(token=TOKEN, name=hostile) as page, Browser(500) as browser:
+        for _ in range(5):
+            with pytest.raises(EndpointError), pool.lease(timeout=0):
+                raise EndpointError(hostile)
+        browser.open(page.url)
+        names = "[...document.querySelectorAll('#endpoints .title')].map(x => x.title)"
+        browser.until(f"{names}.length === 4")
+        assert browser.value(f"{names}[0]") == "http://10.0.0.0:8080/"  # the worst first
+        browser.value("document.querySelector('[data-by=name] button').click()")
+        browser.value("document.querySelector('[data-by=name] button').click()")
+        assert browser.value(f"{names}[0]") == "http://10.0.0.3:8080/"
+        assert browser.value("document.querySelector('[data-by=name]').ariaSort") == "descending"
+        browser.value("document.querySelector('#troubled').click()")
+        assert browser.until(f"{names}.length === 1 && {names}[0]") == "http://10.0.0.0:8080/"
+        browser.value("document.querySelector('.open').click()")
+        browser.until("document.querySelectorAll('#errors time').length === 5")
+        text = browser.value("document.querySelector('#drawer').innerText")
+        assert f"failure: EndpointError: {hostile}" in text
+        assert browser.value("document.querySelectorAll('img').length") == 0
+        assert browser.value("document.documentElement.scrollWidth") <= 500
+        browser.value("document.querySelector('#shut').click(), document.querySelector('#troubled').click()")
+        browser.value(
+            "(i => {i.value = '0.2:'; i.dispatchEvent(new Event('input'))})(document.querySelector('#filter'))"
+        )
+        assert browser.value(names) == ["http://10.0.0.2:8080/"]
+        give = "((id, t) => {const i = document.querySelector(id); i.value = t; i.dispatchEvent(new Event('input'))})"
+        browser.value(f"{give}('#token', '{TOKEN}'), {give}('#url', 'http://10.0.0.9:1/')")
+        browser.value("document.querySelector('#add').click()")
+        browser.value(f"{give}('#filter', '0.9:')")
+        browser.until(f"{names}.length === 1")
+        assert "http://10.0.0.9:1/" in {each.name for each in pool.endpoints()}
+        assert hostile in browser.value("document.title")
+        assert browser.errors() == []

@@ -104,7 +104,7 @@ def test_a_run_has_a_page_that_ends_with_it(
     assert balancer("run", "c.toml", "--live", "0", config=GOOD.replace("sample_level_workers = 4", "")).code == 0
     (found,) = seen
     assert found["run"]["title"] == "0/1 problems"  # type: ignore[index]
-    assert found["page"] == {"buttons": True}
+    assert found["page"] == {"buttons": True, "name": "c"}
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(str(found["url"]) + "state", timeout=PATIENCE_S)
 

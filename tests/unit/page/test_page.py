@@ -10,16 +10,18 @@ import os
 import re
 import socket
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from balancer import AsyncPool, ConfigError, Endpoint, Outcome, Pool, QuotaSettings
-from balancer.core.events import Ejected
+from balancer.core.events import Added, Ejected, Event, Probing, Removed, Rested, Restored
 from balancer.core.metrics import LeaseRow
 from balancer.observing.page.pool_tables import PoolTables, RecentEvents, Tables, apply, holder_rows
 from balancer.observing.page.serving import Page
@@ -190,10 +192,41 @@ def test_waits_since_the_last_look_are_told_apart_from_all() -> None:
 def test_what_happened_to_endpoints_is_told_and_no_more_than_a_hundred_lines() -> None:
     news = RecentEvents(ShownNames())
     for number in range(150):
-        news(Ejected(float(number), "http://u:p@a/?key=1", "5 failures in a row"))
+        news(Ejected(float(number), f"http://u:p@a-{number}/?key=1", "5 failures in a row"))
     rows = news.rows()
     assert len(rows) == 100
-    assert rows["150"] == {"at_s": 149.0, "endpoint": "http://a/", "said": "ejected: 5 failures in a row"}
+    assert rows["150"] == {"at_s": 149.0, "endpoint": "http://a-149/", "said": "ejected: 5 failures in a row"}
+
+
+def lines_of(*happened: Event) -> list[str]:
+    news = RecentEvents(ShownNames())
+    for event in happened:
+        news(event)
+    return [row["said"] for row in news.rows().values()]
+
+
+def test_an_endpoint_that_leaves_and_comes_back_is_one_line() -> None:
+    out = Ejected(0.0, "a", "5 failures in a row", 2.0)
+    said = "ejected: 5 failures in a row; it is tried again in 2 s"
+    assert lines_of(out) == [said]
+    assert lines_of(out, Probing(2.0, "a")) == [said]
+    assert lines_of(out, Probing(2.0, "a"), Ejected(2.5, "a", "its probe failed", 4.0)) == [
+        f"{said}; tried 1 more time"
+    ]
+    assert lines_of(out, Probing(2.0, "a"), Restored(3.0, "a")) == [f"{said}; back in service after 3 s"]
+    assert lines_of(out, Restored(3.0, "a"), replace(out, at_s=9.0)) == [f"{said}; back in service after 3 s", said]
+    assert lines_of(out, Removed(1.0, "a"), Added(2.0, "a")) == [said, "removed", "in service"]
+
+
+def test_rests_and_returns_are_one_line_and_ten_minutes_of_them_two() -> None:
+    rests = [event for n in range(5) for event in (Rested(2.0 * n, "a", 1.5), Restored(2.0 * n + 1.5, "a"))]
+    assert lines_of(*rests[:1]) == ["asked for a rest of 1.5 s"]
+    assert lines_of(*rests[:2]) == ["asked for a rest of 1.5 s; back in service after 1.5 s"]
+    often = "asked for a rest 5 times in 8 s, the last of 1.5 s"
+    assert lines_of(*rests[:-1]) == [often]
+    assert lines_of(*rests) == [f"{often}; back in service"]
+    assert lines_of(*rests, Rested(700.0, "a", 3.0)) == [f"{often}; back in service", "asked for a rest of 3 s"]
+    assert lines_of(*rests, Ejected(9.0, "a", "5 failures")) == [f"{often}; back in service", "ejected: 5 failures"]
 
 
 def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -211,18 +244,23 @@ def test_the_reason_of_an_ejection_is_redacted_on_the_page_and_in_the_log(caplog
         assert "user *** is over quota" in said
 
 
-def test_a_pool_is_looked_at_only_while_somebody_reads(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_is_looked_at_only_while_somebody_reads_but_for_its_history(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looks: list[object] = []
     snapshot = pool.snapshot
     monkeypatch.setattr(pool, "snapshot", lambda **asked: (looks.append(asked), snapshot(**asked))[1])
     with pool.serve_page() as page:
-        assert looks == []
+        over = time.monotonic() + PATIENCE_S
+        while not looks and time.monotonic() < over:
+            time.sleep(0.001)
+        assert looks == [{}]  # a point of the history; no lease is listed for it
         assert pool.snapshot().times is None
         looks.clear()
         told = events(page)
         next(told)
         next(told)
-        assert len(looks) == 2
+        assert [asked for asked in looks if asked] == 2 * [{"leases": True, "also": None}]
         told.close()
 
 
@@ -318,7 +356,7 @@ def test_a_page_without_a_token_has_no_buttons(pool: Pool) -> None:
     with pool.serve_page() as page:
         assert press(page, "drain", "0", Authorization="Bearer ") == 403
         assert press(page, "drain", "0", Authorization="Bearer None") == 403
-        assert state(page)["page"] == {"buttons": False}
+        assert state(page)["page"] == {"buttons": False, "name": ""}
     assert pool.stats().endpoints[0].state == "active"
 
 

@@ -12,6 +12,7 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators
+from balancer.pipeline.packages.validators import checktestdata_program
 from balancer.program import Program
 from tests.unit.pipeline.knowing import known
 
@@ -115,6 +116,60 @@ def test_bounds_that_a_validator_names(source: str, pairs: list[Bounds]) -> None
     hints = python(source)
     assert list(hints.pairs) == pairs
     assert hints.known
+
+
+_READER = (
+    "def integer(self, lo, hi):\n    v = int(next(words))\n    if not (lo <= v < hi):\n        fail(v)\n    return v\n"
+)
+_OTHER = "long long INT(long long lo, long long hi) { long long v; cin >> v; if (v <= lo || v >= hi) exit(43);"
+
+
+@pytest.mark.parametrize(
+    ("source", "ends"),
+    [
+        ("assert 0 < n < 100001", [(1, 100_000)]),
+        ("assert 1 <= n <= 100000", [(1, 100_000)]),
+        ("if n < 1 or n > 100000: sys.exit(43)", [(1, 100_000)]),
+        ("if n <= 0 or n >= 100001: sys.exit(43)", [(1, 100_000)]),
+        ("assert n in range(1, 100001)", [(1, 100_000)]),
+        ("if n not in range(1, 100001): sys.exit(43)", [(1, 100_000)]),
+        ("for i in range(1, 100001): use(i)", []),
+        (f"{_READER}n = reader.integer(1, 100001)", [(1, 100_000)]),
+        ("def whole(token, low, high):\n    assert low <= int(token) <= high\nn = whole(word, 1, 1000)", [(1, 1000)]),
+        ("def inside(x, a, b):\n    return x in range(a, b)\nassert inside(n, 1, 1001)", [(1, 1000)]),
+    ],
+)
+def test_open_bounds_of_a_python_validator(source: str, ends: list[tuple[int, int]]) -> None:
+    assert [(pair.low, pair.high) for pair in python(source).pairs] == ends
+
+
+def test_open_bounds_of_other_validators() -> None:
+    assert [
+        (pair.low, pair.high) for pair in cpp(f"{_OTHER} return v; }}\nint main() {{ int n = INT(0, 101); }}").pairs
+    ] == [(1, 100)]
+    beside = Program(
+        "python",
+        "from reader import integer\nn = integer(1, 101)",
+        extras=(("reader.py", b"def integer(lo, hi):\n    assert lo <= word() < hi"),),
+    )
+    assert [(pair.low, pair.high) for pair in read_validators([beside]).pairs] == [(1, 100)]
+
+
+def test_a_grammar_is_read_without_what_runs_it() -> None:
+    grammar = (
+        b'# n numbers\nINT(1, 100000, n) NEWLINE REP(n, SPACE) INT(-5, 2*1000) END NEWLINE REGEX("[a-c]{2,9}") EOF'
+    )
+    hints = read_validators([checktestdata_program("v.ctd", grammar)])
+    assert [(pair.low, pair.high) for pair in hints.pairs] == [(1, 100_000), (-5, 2000)]
+    assert hints.alphabets == (Alphabet("abc", 2, 9),)
+    assert hints.constants == (-5, 1, 2000, 100_000)
+
+
+def test_of_the_validator_and_the_statement_the_lesser_bound_comes_first() -> None:
+    told = "# Input\nThe first line has $n$, $1 \\le n \\le 100000$.\n"
+    for high, highs in ((100_001, (100_000,)), (10**6, (100_000, 10**6)), (50_000, (50_000,))):
+        found = known("3\n7 8 9\n", "2\n1 0\n", validator=f"assert 1 <= n <= {high}", statement=told)
+        assert found.ranges[0].highs == highs
 
 
 def test_a_cpp_validator() -> None:

@@ -1,28 +1,41 @@
 """The page: whole, alone, and deaf to what names try to tell a browser."""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import draw_charts
-from balancer.pipeline.results.run_result import CaseState, Disagreement, ProblemResult, RunResult
+from balancer.pipeline.results.run_result import (
+    CaseState,
+    Disagreement,
+    KilledReading,
+    NearCase,
+    ProblemResult,
+    RunResult,
+    SurvivorReading,
+)
 from balancer.problem import Origin, Verdict
 from balancer.reporting.document import Chart
 from tests.unit.pipeline.report_results import case, empty_run, made_up_run, outage_run, submission, watched
 
+SEARCH = files("balancer.reporting").joinpath("search.js").read_text(encoding="utf-8")
 EVIL = "</style></title><script>alert(1)</script>\" onload='x' $\\frac{1}{$ {{ 7*7 }} \x1b[31m\u202e\udce9 &amp; -->"
 
 _ATTRIBUTES = re.compile(
-    "aria-label|charset|class|colspan|content|d|fill|fill-opacity|font-family|font-size|href|id|lang|name|role|rowspan"
+    "aria-label|charset|http-equiv|placeholder|hidden|type|class|colspan|content|d|fill|fill-opacity|font-family|font-size|href|id|lang|name|role|rowspan"
     "|scope|stroke|stroke-dasharray|stroke-opacity|stroke-width|style|text-anchor|title|transform|viewbox|x|xmlns|y"
 )
-_VOID = frozenset({"br", "meta"})
+_VOID = frozenset({"br", "input", "meta", "wbr"})
 _TAGS = re.compile(
-    "a|br|body|code|dd|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|head|header|html|li|main|meta|nav|p|path"
-    "|section|span|style|svg|table|tbody|td|text|tfoot|th|thead|title|tr|ul"
+    "a|br|body|code|dd|details|div|dl|dt|em|figcaption|figure|footer|g|h1|h2|h3|h4|head|header|html|input|li|main|meta"
+    "|nav|output|p|path|pre|script|section|span|style|summary|svg|table|tbody|td|text|tfoot|th|thead|title|tr|ul"
 )
 
 
@@ -62,6 +75,13 @@ def _checked(html: str) -> str:
     ids = re.findall(r' id="([^"]+)"', html)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert html.count("<script") == len(scripts) <= 1
+    assert all(script == SEARCH for script in scripts)
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    hashes = [f"'sha256-{b64encode(sha256(each.encode()).digest()).decode()}'" for each in scripts]
+    allowed = " ".join(hashes) or chr(39) + "none" + chr(39)
+    assert f"default-src 'none'; script-src {allowed};" in unescape(policy)
     html.encode()
     return "".join(parser.text)
 
@@ -94,14 +114,23 @@ def hostile_run(evil: str = EVIL) -> RunResult:
     )
     gone = replace(run.spans[0], endpoint=evil)
     spans = (replace(s, endpoint=urls[s.endpoint], problem=evil, subject=evil, outcome=evil) for s in run.spans)
-    return replace(run, problems=(problem, idle), pool=pool, spans=(*spans, gone), strategy=evil, complete=False)
+    near = NearCase(1, origin, evil, evil, (evil, evil))
+    return replace(
+        run,
+        problems=(problem, idle),
+        pool=pool,
+        spans=(*spans, gone),
+        strategy=evil,
+        complete=False,
+        readings=(SurvivorReading(evil, evil, evil, evil, (near,)),),
+        killed_readings=(KilledReading(evil, evil, evil, evil, near),),
+    )
 
 
 def test_names_are_text_and_nothing_else() -> None:
     result = hostile_run()
     html = page(result, draw_charts(result))
     text = _checked(html)
-    assert "<script" not in html
     assert "49" not in re.findall(r"\{\{.*?\}\}|\b49\b", text)
     assert all(character not in html for character in "\x1b\u202e")
     assert text.count("<script>alert(1)</script>") > 20
@@ -142,9 +171,9 @@ def test_a_page_of_little_is_whole_and_makes_sense(result: RunResult) -> None:
 
 def test_the_headline_comes_first_and_the_order_is_kept() -> None:
     html = page(replace(made_up_run(problems=1, cases=3), complete=False, sessions=4), ())
-    sections = ("problems", "survivors", "disagreements", "notes", "matrices", "endpoints", "pool", "charts")
-    marks = ["tiles", "warning", *(f'id="{section}"' for section in sections)]
-    body = html[html.index("<main>") :]
+    sections = ("attention", "survivors", "problems", "matrices", "endpoints", "pool")
+    marks = ['class="verdict', "<nav", "tiles", "warning", *(f'id="{section}"' for section in sections)]
+    body = html[html.index("<body>") :]
     places = [body.index(mark) for mark in marks]
     assert places == sorted(places)
     assert "it took 4 sessions" in html
@@ -153,7 +182,7 @@ def test_the_headline_comes_first_and_the_order_is_kept() -> None:
 def test_the_table_of_problems_has_counts_and_rates_before_and_after() -> None:
     result = made_up_run(problems=6, cases=10)
     html = page(result, ())
-    section = html[html.index('id="problems"') : html.index('id="survivors"')]
+    section = html[html.index('id="problems"') : html.index('id="matrices"')]
     rows = [re.findall(r'<td class="number[^"]*">([^<]*)</td>', row) for row in section.split("<tr>")[3:]]
     for problem, row in zip(result.problems, rows, strict=False):
         before, after = len(problem.killed_before), len(problem.killed)
@@ -186,12 +215,13 @@ def test_what_was_not_judged_is_listed_and_in_no_verdict() -> None:
     result = outage_run()
     html = page(result, draw_charts(result))
     assert "Accepted submissions that a case rejects" not in html
-    assert "Not known: no wrong submission was judged." in html
+    assert "Nothing can be said yet: no submission was judged on every case." in html
+    assert 'id="survivors"' not in html
     assert "Wrong submissions killed, before and after" not in html
-    listed = html[html.index("Submissions not judged on every case") : html.index('id="survivors"')]
+    listed = html[html.index("Submissions not judged on every case") : html.index('id="problems"')]
     names = re.findall(r"<code>([^<]*)</code></td>", listed)
     assert names == [s.name for p in result.problems for s in p.submissions]
-    rows = html[html.index('id="problems"') : html.index("Submissions not judged on every case")]
+    rows = html[html.index('id="problems"') : html.index('id="matrices"')]
     assert rows.count(">not judged</td>") == 3 * (len(result.problems) + 1)
     assert "not judged" not in page(made_up_run(problems=2, cases=4), ())
 

@@ -8,6 +8,8 @@ from random import Random
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
@@ -15,7 +17,7 @@ from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import begin_round, judge_problem
 from balancer.pipeline.round.steps import agreed, validate_inputs
 from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
-from balancer.program import Execution, Executor, Program
+from balancer.program import Execution, Executor, Limits, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Numbers, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, TRUTH, finished
@@ -181,6 +183,92 @@ RIGHT, WRONG, LOST = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.UNJUDGED
 )
 def test_what_becomes_of_a_case(found: list[Verdict | None], quorum: float, state: CaseState) -> None:
     assert agreed(found, quorum) is state
+
+
+LATE = Verdict.TIME_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("found", "quorum", "state"),
+    [
+        ([RIGHT, LATE], 1.0, CaseState.READY),
+        ([LATE, RIGHT], 1.0, CaseState.READY),
+        ([RIGHT, RIGHT, LATE, LATE], 1.0, CaseState.READY),
+        ([RIGHT, LATE, LATE], 1.0, CaseState.CONTESTED),
+        ([LATE], 1.0, CaseState.CONTESTED),
+        ([RIGHT, LATE, WRONG], 1.0, CaseState.CONTESTED),
+        ([RIGHT, LATE, Verdict.RUN_TIME_ERROR], 1.0, CaseState.CONTESTED),
+        ([LATE, WRONG, RIGHT], 0.5, CaseState.CONTESTED),
+        ([RIGHT, LATE, None], 1.0, CaseState.UNJUDGED),
+    ],
+)
+def test_who_is_too_slow_abstains_on_made_up_inputs(
+    found: list[Verdict | None], quorum: float, state: CaseState
+) -> None:
+    assert agreed(found, quorum, slow_abstain=True) is state
+
+
+@given(st.lists(st.sampled_from([RIGHT, WRONG, LATE, LOST, None]), min_size=1, max_size=6), st.floats(0.5, 1))
+def test_an_abstention_never_hides_another_failure(found: list[Verdict | None], quorum: float) -> None:
+    if WRONG in found and quorum == 1:
+        assert agreed(found, quorum, slow_abstain=True) is CaseState.CONTESTED
+    if LATE not in found:
+        assert agreed(found, quorum, slow_abstain=True) is agreed(found, quorum)
+    if agreed(found, quorum, slow_abstain=True) is CaseState.READY:
+        assert 2 * found.count(LATE) <= len(found)
+        assert RIGHT in found
+
+
+@pytest.mark.parametrize("accepted", [["slow from 20", "add"], ["add", "slow from 20"]])
+def test_a_slow_accepted_submission_does_not_blind_the_rest(tmp_path: Path, accepted: list[str]) -> None:
+    bench = with_problem(tmp_path, accepted=accepted, wrong=["square"], own=[1], answers={})
+    end = judged(bench)
+    large = [n for n in end.inputs(CaseState.READY) if n >= 20]
+    assert large
+    assert end.inputs(CaseState.CONTESTED) == []
+    assert {end.verdict("square", n) for n in large} == {Verdict.WRONG_ANSWER}
+    assert {end.verdict("slow from 20", n) for n in large} == {Verdict.TIME_LIMIT}
+
+
+class Timed(FakeExecutor):
+    """Programs named in `takes_s` take so many seconds on inputs from 20."""
+
+    def __init__(self, takes_s: Mapping[str, float]) -> None:
+        super().__init__()
+        self._takes_s = takes_s
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        ended = super().run(program, stdin, limits, files)
+        takes_s = self._takes_s.get(program.source, 0.0) if stdin.isdigit() and int(stdin) >= 20 else 0.0
+        if takes_s > limits.cpu_s:
+            return Execution(Status.TIME_LIMIT, time_s=limits.cpu_s, cpu_measured=True)
+        return replace(ended, time_s=takes_s)
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "limit_s", "left_out"),
+    [
+        ({"double": 1.4, "add": 1.2}, 2.1, ()),
+        ({"double": 0.6, "add": 1.4}, 2.1, ()),
+        ({"double": 0.6, "add": 3.9}, 4.0, ()),
+        ({"double": 0.3, "add": 1.4}, 2.1, ()),
+        ({"double": 0.8, "add": 5.0}, None, ("add",)),
+        ({"double": 0.9, "add": 0.9}, None, ()),
+    ],
+    ids=["both", "one near it", "at most four times", "one of two is half", "too slow", "within"],
+)
+def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
+    tmp_path: Path, takes_s: Mapping[str, float], limit_s: float | None, left_out: tuple[str, ...]
+) -> None:
+    bench = with_problem(tmp_path, wrong=["square"], own=[1, 30])
+    bench = replace(bench, problem=replace(bench.problem, packaged=True))
+    for _ in range(2):  # a later session keeps it
+        executors = {"a": Timed(takes_s), "b": Timed(takes_s)}
+        with bench.open(executors) as sample:
+            judge_problem(sample)
+            assert sample.store.judges.limit(bench.problem.id) == limit_s
+            assert sample.limits.cpu_s == (limit_s or 1.0)
+            assert end_of(sample.store, bench.problem).left_out == left_out
 
 
 @pytest.mark.parametrize("quorum", [2 / 3, 1.0])

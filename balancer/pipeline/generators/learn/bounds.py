@@ -33,6 +33,7 @@ class Bounds:
         high_by: greatest value in terms of other names.
         of_words: whether they bound a length.
         open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
+        looser: a greater upper bound that another source gives.
     """
 
     low: int | None
@@ -43,6 +44,7 @@ class Bounds:
     of_words: bool = False
     open_low: bool = False
     open_high: bool = False
+    looser: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,14 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
 
 
 def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:
-    """Return the validator's bounds if it states them clearly. The statement fills in what is missing."""
+    """Return the validator's bounds if it states them clearly. The statement fills in what is missing.
+
+    If the statement's greatest value is less, both are kept, the lesser one first; if by 1, the validator's is open.
+    """
     if read is None or said is None:
         return read or said
+    if read.high is not None and said.high is not None and said.high < read.high and said.low in (None, read.low):
+        return replace(read, high=said.high, looser=None if said.high == read.high - 1 else read.high)
     if read.weight < _SURE and said.high is not None and (read.high is None or said.high <= read.high):
         read, said = said, read
     low = said.low if read.low is None else read.low
@@ -205,7 +212,8 @@ def _with_mark(fact: Fact, pair: Bounds) -> Bounds:
 def _score(fact: Fact, pair: Bounds) -> float:
     """Return the score of a pair for a field; 0 or less if it cannot match."""
     least = None if pair.low is None else pair.low - (fact.kind is TokenKind.FLOAT and pair.open_low)
-    if (least is not None and least > fact.low) or (pair.high is not None and pair.high < fact.high):
+    most = None if pair.high is None else pair.high + (fact.kind is TokenKind.FLOAT and pair.open_high)
+    if (least is not None and least > fact.low) or (most is not None and most < fact.high):
         return 0.0
     score = pair.weight if (pair.low, pair.high) != (None, None) else 0.05
     score += 0.3 * (pair.high_by is not None)
@@ -234,7 +242,8 @@ def _number_range(fact: Fact, pair: Bounds | None, guesses: tuple[int, ...]) -> 
     high = min(pair.high, _LARGEST_COUNT) if fact.counts else pair.high
     high += fact.kind is TokenKind.FLOAT and pair.open_high
     if pair.weight >= _SURE:
-        return Range(low, (high,), lowest=lowest)
+        looser = () if pair.looser is None else (min(pair.looser, _LARGEST_COUNT) if fact.counts else pair.looser,)
+        return Range(low, tuple(dict.fromkeys((high, *looser))), lowest=lowest)
     smaller = [value for value in guesses if fact.high < value < high]
     return Range(low, (*sorted(smaller, reverse=True), high), fact.bound, lowest=lowest)
 

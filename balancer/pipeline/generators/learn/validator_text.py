@@ -3,10 +3,15 @@
 A validator compares its input with constants: `1 <= n <= 2 * 10**5`, `readInt(1, MAX_N)`, `[a-z]{1,50}`. This module
 finds alphabets, words, and constants that bound something, in pairs if possible. They are in the order in which the
 bounded names first appear.
+
+A bound may be open: `n < 100001`, `n in range(1, 100001)`, or `integer(1, 100001)` where `integer` itself compares with
+`<`. The greatest value is then one less. Of a checktestdata grammar, only the grammar is read, not what runs it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from ast import literal_eval
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
 from keyword import iskeyword
@@ -39,6 +44,17 @@ _ENDS = frozenset({"\n", ";", ":", "{"})  # of statements
 _PAIR_DISTANCE = 14  # tokens between "1 <=" and "<= 100", as in "1 <= int(a[0]) and int(a[0]) <= 100"
 _AGGREGATES = re.compile(r"(?:^|_)prod|(?:^|_)(?:sum|total|tot)|(?:sum|total|tot)(?:$|_)|^(?:sum|tot)", re.IGNORECASE)
 _WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
+_GRAMMAR = re.compile(r"^GRAMMAR = (b[\"'].*)$", re.MULTILINE)
+_BLOCKS = frozenset({"if", "for", "while", "switch", "catch"})
+_LONGEST_BODY = 150  # tokens of a function in which its own bounds are compared
+_MOST_BESIDE = 50_000  # bytes of a file beside a validator that is searched for functions
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_OPEN_HIGH = frozenset({"<", ">="})  # "n < 9" accepts, "n >= 9" refuses
+_OPEN_LOW = frozenset({">", "<="})
+
+Opens = Mapping[
+    str, frozenset[tuple[int, str]]
+]  # function -> places of arguments that are open bounds, "low" or "high"
 
 
 def read_validators(validators: Sequence[Program]) -> Hints:
@@ -49,13 +65,19 @@ def read_validators(validators: Sequence[Program]) -> Hints:
     mentions: set[str] = set()
     vocabularies: list[tuple[str, ...]] = []
     for program in validators:
-        tokens, texts = lex(program.source, python=program.language == "python")
+        source, python = _source_of(program), program.language == "python"
+        tokens, texts = lex(source, python=python)
+        beside = [
+            lex(content.decode(errors="replace"), python=python)[0]
+            for _, content in program.extras
+            if len(content) <= _MOST_BESIDE
+        ]
         pairs += [pair for text in texts for pair in _digit_pairs(text)]
-        pairs += find_pairs(tokens)
-        vocabularies += vocabularies_of(program.source, texts)
+        pairs += find_pairs(tokens, _open_arguments([tokens, *beside]))
+        vocabularies += vocabularies_of(source, texts)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in alphabets_of(text)]
-        mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(program.source.lower()))
+        mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(source.lower()))
         alphabets += [
             Alphabet("".join(sorted(set(text))), 1, 10**5) for text in map(_inside, texts) if _is_alphabet(text)
         ]
@@ -67,6 +89,14 @@ def read_validators(validators: Sequence[Program]) -> Hints:
         bool(validators),
         tuple(vocabularies),
     )
+
+
+def _source_of(program: Program) -> str:
+    """Return the source; of a program that follows a grammar, the grammar."""
+    grammar = _GRAMMAR.search(program.source) if program.name.endswith(".ctd") else None
+    if grammar is None:
+        return program.source
+    return bytes(literal_eval(grammar[1])).decode(errors="replace")
 
 
 def _inside(text: str) -> str:
@@ -117,8 +147,11 @@ def _letters(inside: str) -> Iterator[str]:
             yield from (chr(code) for code in range(ord(first), ord(last) + 1))
 
 
-def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
-    """Return the pairs, ordered by the first occurrence of the names they bound, without bounds of sums or products."""
+def find_pairs(tokens: Sequence[SourceToken], opens: Opens = {}) -> list[Bounds]:  # noqa: B006  (never changed)
+    """Return the pairs, ordered by the first occurrence of the names they bound, without bounds of sums or products.
+
+    `opens`: the arguments of functions that are open bounds.
+    """
     first_seen: dict[str, int] = {}
     for index, token in enumerate(tokens):
         first_seen.setdefault(token.text, index)
@@ -130,9 +163,11 @@ def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
         partner = bounds[position + 1] if position + 1 < len(bounds) else None
         if partner is not None and _is_pair(tokens, index, partner):
             last: int = partner
-            pair: Bounds | None = Bounds(tokens[index].value, tokens[partner].value)
+            pair: Bounds | None = _closed(
+                tokens, Bounds(tokens[index].value, tokens[partner].value), index, last, opens
+            )
         else:
-            last, pair = index, _lone(tokens, index)
+            last, pair = index, _lone(tokens, index, opens)
         position += 1 if last == index else 2
         if pair is not None and pair.high is not None and _is_aggregate(tokens, index, last):
             continue
@@ -144,13 +179,106 @@ def find_pairs(tokens: Sequence[SourceToken]) -> list[Bounds]:
     return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
 
 
+def _closed(tokens: Sequence[SourceToken], pair: Bounds, low_at: int, high_at: int, opens: Opens) -> Bounds:
+    """Return a pair of closed bounds: for whole numbers, an open one is moved by 1."""
+    low = pair.low is not None and _is_open(tokens, low_at, "low", opens)
+    high = pair.high is not None and _is_open(tokens, high_at, "high", opens)
+    return replace(
+        pair,
+        low=None if pair.low is None else pair.low + low,
+        high=None if pair.high is None else pair.high - high,
+        open_low=low,
+        open_high=high,
+    )
+
+
+def _is_open(tokens: Sequence[SourceToken], index: int, side: str, opens: Opens) -> bool:
+    """Return whether the bound itself is no valid value, by its comparison or by the function that receives it."""
+    sign = _compared(tokens, index)
+    if sign:
+        return sign in (_OPEN_HIGH if side == "high" else _OPEN_LOW)
+    call = tokens[index].call
+    if call == "range":
+        return side == "high"
+    return call in opens and (_argument(tokens, index), side) in opens[call]
+
+
+def _compared(tokens: Sequence[SourceToken], index: int) -> str:
+    """Return the sign between a name and this token, as if the name stood before it; "" if there is none."""
+    before, after = _text(tokens, index - 1), _text(tokens, index + 1)
+    if before in _COMPARISONS and after not in _COMPARISONS:
+        return before
+    return _FLIPPED.get(after, "") if before not in _COMPARISONS else ""
+
+
+def _argument(tokens: Sequence[SourceToken], index: int) -> int:
+    """Return the place of a token among the arguments of the call around it."""
+    depth = place = 0
+    for token in reversed(tokens[:index]):
+        depth += (token.text in ")]}") - (token.text in "([{")
+        if depth < 0:
+            break
+        place += depth == 0 and token.text == ","
+    return place
+
+
+def _open_arguments(sources: Sequence[Sequence[SourceToken]]) -> Opens:
+    """Return the open arguments of the functions that these sources define: those compared with "<", or in a range."""
+    found: defaultdict[str, set[tuple[int, str]]] = defaultdict(set)
+    for tokens in sources:
+        for index, token in enumerate(tokens):
+            parameters, body = _definition(tokens, index) if token.called else ([], 0)
+            for at in range(body, min(body + _LONGEST_BODY, len(tokens)) if parameters else body):
+                if tokens[at].text == "def" or (tokens[at].called and _definition(tokens, at)[0]):
+                    break
+                if tokens[at].text in parameters:
+                    place, sign = parameters.index(tokens[at].text), _compared(tokens, at)
+                    if sign in _OPEN_HIGH or (tokens[at].call == "range" and _argument(tokens, at)):
+                        found[token.text].add((place, "high"))
+                    if sign in _OPEN_LOW:
+                        found[token.text].add((place, "low"))
+    return {name: frozenset(places) for name, places in found.items()}
+
+
+def _definition(tokens: Sequence[SourceToken], index: int) -> tuple[list[str], int]:
+    """Return the parameters of a function defined here, and where its body begins; no parameters if there is none."""
+    parts: list[list[str]] = [[]]
+    depth, at = 0, index + 1
+    while at < len(tokens):
+        text = tokens[at].text
+        depth += (text in "([{") - (text in ")]}")
+        if depth == 0:
+            break
+        if text == "," and depth == 1:
+            parts.append([])
+        elif at > index + 1:
+            parts[-1].append(text)
+        at += 1
+    python = _text(tokens, index - 1) == "def"
+    if not python and (_text(tokens, at + 1) not in ("{", "const") or tokens[index].text in _BLOCKS):
+        return [], 0
+    names = [[text for text in part if text.isidentifier()] for part in parts]
+    chosen = [part[0 if python else -1] if part else "" for part in names]
+    return chosen[1:] if chosen[:1] == ["self"] else chosen, at + 1
+
+
 def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
-    if tokens[index].value is None or tokens[index].subscript or tokens[index].call in _DEAF:
+    if tokens[index].value is None or tokens[index].subscript:
+        return False
+    if tokens[index].call in _DEAF and not _is_member(tokens, index):
         return False
     before, after = _text(tokens, index - 1), _text(tokens, index + 1)
     if before in _ARITHMETIC or after in _ARITHMETIC or before in ("return", "="):
         return False
     return before in _COMPARISONS or after in _COMPARISONS or "," in (before, after)
+
+
+def _is_member(tokens: Sequence[SourceToken], index: int) -> bool:
+    """Return whether it is in a range that a value must be in, as in "n in range(1, 9)", which is no loop."""
+    if tokens[index].call != "range":
+        return False
+    before = [token.text for token in _statement(list(reversed(tokens[max(index - 24, 0) : index])))]
+    return "in" in before and "for" not in before
 
 
 def _is_aggregate(tokens: Sequence[SourceToken], one: int, last: int) -> bool:
@@ -169,18 +297,19 @@ def _is_pair(tokens: Sequence[SourceToken], one: int, other: int) -> bool:
     return between == {","} or (bool(between & _COMPARISONS) and not between & _ENDS)
 
 
-def _lone(tokens: Sequence[SourceToken], index: int) -> Bounds | None:
+def _lone(tokens: Sequence[SourceToken], index: int, opens: Opens) -> Bounds | None:
     """Return the bound of a constant without a partner: a low bound beside a name, or a high bound."""
     value = tokens[index].value
     after = _text(tokens, index + 1), _text(tokens, index + 2), _text(tokens, index + 3)
     chain = after[0] in ("<", "<=") and after[1].isidentifier() and after[2] in ("<", "<=")
     listed = after[0] == "," and after[1].isidentifier() and after[2] in (")", ",")
     if chain or (listed and tokens[index].call):
-        return Bounds(value, None)
+        return _closed(tokens, Bounds(value, None), index, index, opens)
     if value is None or value < 3 or _text(tokens, index - 1) not in _COMPARISONS:
         return None
     absolute = any(token.text == "abs" for token in tokens[max(index - 12, 0) : index])
-    return Bounds(-value if absolute else None, value, weight=0.8)
+    pair = _closed(tokens, Bounds(None, value, weight=0.8), index, index, opens)
+    return replace(pair, low=-pair.high) if absolute and pair.high is not None else pair
 
 
 def _bounded_name(tokens: Sequence[SourceToken], one: int, last: int) -> str:

@@ -18,24 +18,29 @@ __all__ = ["widen_ranges"]
 _POWERS = {base * 10**power for power in range(1, 18) for base in (1, 2, 5)}
 _HIGHS = sorted(_POWERS | {10**18, 2**31 - 1})
 _LOWS = (0, -1, -(10**3), -(10**6), -(10**9), -(10**18))
+_AT_ONCE = 100  # questions between two looks at the time
 _SMALL = 400  # bytes of the input that is used
 
 Valid = Callable[[Sequence[bytes]], list[bool | None]]
 
 
-def widen_ranges(found: Knowledge, valid: Valid) -> Knowledge:
+def widen_ranges(found: Knowledge, valid: Valid, go_on: Callable[[], bool] = lambda: True) -> Knowledge:
     """Return the knowledge with the ranges widened to accepted values.
 
     Args:
         found: the knowledge so far.
         valid: returns which inputs are valid.
+        go_on: returns whether there is time for more questions.
     """
     asked = [each for instance in found.instances[:2] for each in _questions(found, instance)]
-    says = valid([data for _, _, data in asked])
     ranges = dict(found.ranges)
-    for (number, value, _), accepted in zip(asked, says, strict=True):
-        if accepted:
-            ranges[number] = _with(ranges[number], value)
+    for start in range(0, len(asked), _AT_ONCE):
+        if not go_on():
+            break
+        part = asked[start : start + _AT_ONCE]
+        for (number, value, _), accepted in zip(part, valid([data for _, _, data in part]), strict=True):
+            if accepted:
+                ranges[number] = _with(ranges[number], value)
     return replace(found, ranges=ranges)
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from balancer.judging.verdict import judge_end
 from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
-from balancer.program import Execution
+from balancer.program import Execution, Status
 
 __all__ = ["Find", "InputSource", "MadeInput", "SearchBudget", "confirmed", "finds"]
 
@@ -153,9 +153,17 @@ def _most_telling(different: Mapping[str, set[int]], answered: Sequence[tuple[Ma
 
 
 def confirmed(comparer: Comparer, data: bytes, answer: bytes, suspects: Sequence[Submission]) -> tuple[str, ...]:
-    """Return the names of `suspects` that fail on `data`, each run alone; none if accepted submissions disagree."""
-    for other in comparer.accepted[:_MOST_RIGHT]:
-        if _is_right(comparer, other, data, answer) is not True:
+    """Return the names of `suspects` that fail on `data`, each run alone; none if accepted submissions disagree.
+
+    Accepted ones that meet the time limit abstain, at most half of them.
+    """
+    others = comparer.accepted[:_MOST_RIGHT]
+    abstain = len(others) // 2
+    for other in others:
+        execution = comparer.measured(other, data)
+        if execution is not None and execution.status is Status.TIME_LIMIT and abstain:
+            abstain -= 1
+        elif execution is None or comparer.right([(data, execution, answer)])[0] is not True:
             return ()
     return tuple(each.name for each in suspects if _is_right(comparer, each, data, answer) is False)
 

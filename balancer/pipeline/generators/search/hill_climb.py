@@ -1,13 +1,14 @@
 """Hill climbing on CPU time: from large inputs to those on which a survivor takes longest.
 
 Decides where to start, for which survivor to climb, and when to give up. It measures the survivor's CPU time, within
-the problem's limits; the reference solution must stay well below. An input is a find when a survivor passes the limit
+the problem's limits; an accepted submission must stay well below. An input is a find when a survivor passes the limit
 on it, or fails on it. The choices depend on times, so no two runs climb in quite the same way.
 
 `Steps` goes from one large input to a similar one: a list reordered, or a part drawn again. Pure.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from balancer.pipeline.generators.search.enlarge import enlarged, larger_relativ
 from balancer.pipeline.generators.write.build import build, build_given
 from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
-from balancer.program import Status
+from balancer.program import Execution, Status
 
 __all__ = ["HillClimb", "Step", "Steps"]
 
@@ -38,7 +39,8 @@ _MOST_REFUSED = 6  # refused in a row; then no more are made up, because a relat
 _ENLARGED = 3  # known inputs that are enlarged
 _TAKEN, _MEASURED = 12, 4  # steps taken at once, and valid ones of them that are measured
 _KEPT = 3  # inputs to climb from, for each survivor
-_WELL_WITHIN = 1 / 1.2  # of the limit, for the reference solution
+_WELL_WITHIN = 1 / 1.2  # of the limit, for the accepted submission that gives the answer
+_REFERENCES = 2  # accepted submissions that are tried for it
 _FAST = 0.05  # of the limit: below it, times tell little, and the larger input is better
 _PATIENCE, _HOPE = 40, 200  # inputs without a slower one before giving up: for a fast survivor, for a slow one
 _MOST_BYTES = 2**20  # bytes of an enlarged input
@@ -277,6 +279,7 @@ class HillClimb:
         self._starts = _starts(found, known[:_KNOWN_STARTS], comparer, rng)
         self._steps = Steps(found, rng)
         self._slopes: dict[str, _Slope] = {}
+        self._late: Counter[str] = Counter()  # accepted submissions that came near the limit, and how often
 
     def finds(self, survivors: Iterable[Submission], allowance: SearchBudget) -> Iterator[Find]:
         """Yield finds until each survivor has one, no input gets slower, or the allowance is used up."""
@@ -340,8 +343,8 @@ class HillClimb:
 
     def _measured(self, step: Step, survivors: Sequence[Submission]) -> "_Measured":
         comparer, limit_s, data = self._comparer, self._comparer.limit_s, step.data
-        right = comparer.measured(comparer.accepted[0], data)
-        if right is None or judge_end(right) is not None or right.time_s > _WELL_WITHIN * limit_s:
+        right = self._quick_answer(data)
+        if right is None:
             return _Measured(step, {}, ())
         shares, failed = {}, []
         for survivor in survivors:
@@ -353,6 +356,17 @@ class HillClimb:
             if slow or comparer.right([(data, ran, right.stdout)])[0] is False:
                 failed.append(survivor)
         return _Measured(step, shares, confirmed(comparer, data, right.stdout, failed) if failed else ())
+
+    def _quick_answer(self, data: bytes) -> Execution | None:
+        """Run an accepted submission that stays well within the limit; None if there is none, or they fail."""
+        accepted, limit_s = self._comparer.accepted, self._comparer.limit_s
+        for submission in sorted(accepted, key=lambda each: self._late[each.name])[:_REFERENCES]:
+            ran = self._comparer.measured(submission, data)
+            late = ran is not None and (ran.status is Status.TIME_LIMIT or ran.time_s > _WELL_WITHIN * limit_s)
+            if not late:
+                return None if ran is None or judge_end(ran) is not None else ran
+            self._late[submission.name] += 1
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,19 @@ from collections.abc import Callable
 
 import pytest
 
-from balancer.cluster.protocol import CoordinatorRecord
+from balancer.cluster.leader import LeaderClaim
+from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
+from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.protocol.messages import MemberId
-from balancer.ray.leader import LEADER_SHARE, LeaderClaim, leader_times
 
-_TIMES = leader_times(10.0)
+_TIMES = claim_times(10.0)
 _RECORD = CoordinatorRecord(7, 10.0, frozenset({MemberId("a", "1"), MemberId("b", "2")}))
 
 
 class _Kept:
     """A store in memory. Before the `at`th call that comes it does something else, once."""
+
+    called = "the store"
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -40,6 +43,13 @@ class _Kept:
         self._come()
         self.texts[name] = text
 
+    def swap(self, name: str, before: str | None, text: str) -> bool:
+        self._come()
+        if self.texts.get(name) != before:
+            return False
+        self.texts[name] = text
+        return True
+
     def drop(self, name: str) -> None:
         self._come()
         self.texts.pop(name, None)
@@ -53,30 +63,37 @@ class _Time:
         return self.now_s
 
 
+def _claimed(kept: _Kept, time: _Time, pool: str = "p", times: ClusterTimes = _TIMES) -> LeaderClaim:
+    """Return the claim of somebody who takes it whoever has it, as an actor of Ray does."""
+    claim = LeaderClaim(pool, times, kept, time, none=CoordinatorRecord(0, times.ttl_s, frozenset()))
+    claim.take()
+    return claim
+
+
 def test_the_first_coordinator_knows_that_nobody_holds_anything() -> None:
-    last = LeaderClaim("p", _TIMES, _Kept(), _Time()).last
+    last = _claimed(_Kept(), _Time()).last
     assert last is not None
     assert last.holders == frozenset()
 
 
 def test_the_next_one_knows_the_members_and_waits_for_as_long_as_the_promises_of_the_one_before_last() -> None:
     kept = _Kept()
-    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
-    last = LeaderClaim("p", leader_times(1.0), kept, _Time()).last
-    assert last == CoordinatorRecord(7, (1 + LEADER_SHARE) * 10.0, _RECORD.holders)
+    _claimed(kept, _Time()).keep(_RECORD)
+    last = _claimed(kept, _Time(), times=claim_times(1.0)).last
+    assert last == CoordinatorRecord(7, 12.5, _RECORD.holders)
 
 
 def test_one_that_died_before_it_kept_anything_leaves_nothing_known() -> None:
     kept = _Kept()
-    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
-    LeaderClaim("p", _TIMES, kept, _Time())
-    assert LeaderClaim("p", _TIMES, kept, _Time()).last is None
+    _claimed(kept, _Time()).keep(_RECORD)
+    _claimed(kept, _Time())
+    assert _claimed(kept, _Time()).last is None
 
 
 def test_pools_do_not_read_each_others_records() -> None:
     kept = _Kept()
-    LeaderClaim("p", _TIMES, kept, _Time()).keep(_RECORD)
-    last = LeaderClaim("q", _TIMES, kept, _Time()).last
+    _claimed(kept, _Time()).keep(_RECORD)
+    last = _claimed(kept, _Time(), "q").last
     assert last is not None
     assert last.holders == frozenset()
 
@@ -84,17 +101,17 @@ def test_pools_do_not_read_each_others_records() -> None:
 @pytest.mark.parametrize("call", range(1, 4))
 def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_between(call: int) -> None:
     kept = _Kept()
-    LeaderClaim("p", _TIMES, kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset()))
-    old = LeaderClaim("p", _TIMES, kept, _Time())
+    _claimed(kept, _Time()).keep(CoordinatorRecord(6, 10.0, frozenset()))
+    old = _claimed(kept, _Time())
     fresh: list[LeaderClaim] = []
-    kept.before(call, lambda: fresh.append(LeaderClaim("p", _TIMES, kept, _Time())))
+    kept.before(call, lambda: fresh.append(_claimed(kept, _Time())))
     try:
         old.keep(_RECORD)
         counts = True
     except OSError:
         counts = False
     kept.at = -1
-    new = fresh[0] if fresh else LeaderClaim("p", _TIMES, kept, _Time())
+    new = fresh[0] if fresh else _claimed(kept, _Time())
     seen = new.last is not None and new.last.holders == _RECORD.holders
     assert seen or not counts
 
@@ -102,7 +119,7 @@ def test_a_record_that_counts_is_seen_by_the_next_one_wherever_that_comes_betwee
 @pytest.mark.parametrize("call", range(1, 5))
 def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_one_does(call: int) -> None:
     kept = _Kept()
-    old = LeaderClaim("p", _TIMES, kept, _Time())
+    old = _claimed(kept, _Time())
     counts: list[bool] = []
 
     def keep() -> None:
@@ -113,7 +130,7 @@ def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_on
             counts.append(False)
 
     kept.before(call, keep)
-    new = LeaderClaim("p", _TIMES, kept, _Time())
+    new = _claimed(kept, _Time())
     seen = new.last is not None and new.last.holders == _RECORD.holders
     assert counts
     assert seen or not counts[0]
@@ -121,7 +138,7 @@ def test_a_record_that_counts_is_seen_wherever_it_comes_between_what_the_next_on
 
 def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_of_a_ttl() -> None:
     kept, time = _Kept(), _Time()
-    claim = LeaderClaim("p", _TIMES, kept, time)
+    claim = _claimed(kept, time)
     time.now_s += 1.9
     assert claim.sure
     time.now_s += 0.1
@@ -137,7 +154,7 @@ def test_a_coordinator_that_is_not_told_that_it_is_the_one_is_sure_for_a_fifth_o
 
 def test_an_answer_counts_from_when_it_was_asked_for() -> None:
     kept, time = _Kept(), _Time()
-    claim = LeaderClaim("p", _TIMES, kept, time)
+    claim = _claimed(kept, time)
 
     def passes() -> None:
         time.now_s += 5.0
@@ -149,9 +166,9 @@ def test_an_answer_counts_from_when_it_was_asked_for() -> None:
 
 def test_a_coordinator_whose_place_is_taken_is_not_sure_at_once() -> None:
     kept = _Kept()
-    claim = LeaderClaim("p", _TIMES, kept, _Time())
+    claim = _claimed(kept, _Time())
     assert claim.sure
-    LeaderClaim("p", _TIMES, kept, _Time())
+    _claimed(kept, _Time())
     assert not claim.look()
-    assert claim.usurped
+    assert claim.lost
     assert not claim.sure

@@ -1,0 +1,88 @@
+"""Standing by: a server of a pool that another one serves looks at its claim, and takes it when that one is silent."""
+
+import asyncio
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from balancer.cluster.leader import LeaderClaim
+from balancer.cluster.tcp.address import Address
+from balancer.cluster.tcp.standby import StandbyListener
+from balancer.commands.stopping import told_to_stop
+
+__all__ = ["Standby"]
+
+_ANY = ("0.0.0.0", "::", "")
+
+
+class Standby:
+    """A server until its turn comes.
+
+    Args:
+        claim: its own.
+        host, port, tls, token: see `StandbyListener`.
+        say: called with each line of output.
+
+    Attributes:
+        waited: whether it had to wait.
+        port: where it listened; as given, if it never did.
+    """
+
+    def __init__(
+        self,
+        claim: LeaderClaim,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        token: str,
+        say: Callable[[str], object],
+    ) -> None:
+        self._claim = claim
+        self._host = host
+        self._tls = tls
+        self._token = token
+        self._say = say
+        self.waited = False
+        self.port = port
+
+    async def wait(self) -> int:
+        """Return 0 when the claim is taken, or the number of a signal that came before. Raises ConfigError."""
+        stopped = told_to_stop()
+        with suppress(NotImplementedError, RuntimeError):  # the config is read when its turn comes
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, bool)
+        self._show()
+        if await self._taken():
+            return 0
+        self.waited = True
+        async with StandbyListener(self._host, self.port, self._tls, self._token, self._why) as listener:
+            self.port = listener.port
+            self._show()
+            self._say(f"standing by at {self._address(self._host)}: {self._why()}")
+            sys.stdout.flush()
+            while not stopped.done():
+                if await self._taken():
+                    return 0
+                await asyncio.wait([stopped], timeout=self._claim.period_s)
+        return stopped.result()
+
+    def _show(self) -> None:
+        host = socket.gethostname() if self._host in _ANY else self._host
+        self._claim.shown = str(self._address(host)) if self.port else host
+
+    def _address(self, host: str) -> Address:
+        return Address(host, self.port, self._tls is not None)
+
+    async def _taken(self) -> bool:
+        try:
+            return await asyncio.to_thread(self._claim.stand_by)
+        except OSError:
+            return False  # `_why` says it
+
+    def _why(self) -> str:
+        if self._claim.trouble:
+            return f"this server stands by, and cannot see who serves: {self._claim.trouble}"
+        return f"this server stands by; {self._claim.serving or 'another one'} serves the pool"
