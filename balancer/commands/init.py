@@ -18,7 +18,7 @@ from balancer.errors import ConfigError
 from balancer.settings.config import Config
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
-from balancer.settings.pool import DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
+from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HealthSection, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
 
@@ -27,10 +27,12 @@ __all__ = ["commented_config", "write_config", "write_example"]
 _WIDE: Final = 100
 _LOCAL: Final = "local://{1..2}"
 _MODEL_SERVER: Final = "http://10.0.0.{1..2}:8000/v1/"
+_NAMED: Final = (QuotaSettings, HolderSettings, DiscoverySettings, AccountSettings)
 _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "pool": PoolSection,
     "endpoints": EndpointSettings,
     "discovery": DiscoverySettings,
+    "accounts": AccountSettings,
     "health": HealthSection,
     "limits": LimitSettings,
     "host_caps": None,  # its keys are the user's own
@@ -91,7 +93,7 @@ def _section(name: str) -> Iterator[str]:
     about = (inspect.getdoc(model) or "").splitlines()[0] if model else _meanings(Config)[name]
     required = [key for key, field in model.model_fields.items() if field.is_required()] if model else []
     heading = f"[[{name}]]" if name == "endpoints" else f"[{name}]"
-    if model in (QuotaSettings, HolderSettings, DiscoverySettings):  # a table for each name, so one is a comment
+    if model in _NAMED:  # a table for each name, so one is a comment
         yield from _comment(about.replace("`", ""))
         yield f"# [{name}.NAME]"
         yield from _keys(model)

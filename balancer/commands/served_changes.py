@@ -10,6 +10,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint
+from balancer.errors import PoolClosed
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 
@@ -34,7 +35,9 @@ class ServedChanges:
         self._loop = asyncio.get_running_loop()
 
     def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Do something to the core, in a step of the server. Raises what `act` raises; TimeoutError."""
+        """Do something to the core, in a step of the server. Raises what `act` raises; TimeoutError; PoolClosed."""
+        if self._loop.is_closed():
+            raise PoolClosed
 
         async def step() -> None:
             coordinator, core = self._server.coordinator, self._pool.engine.core

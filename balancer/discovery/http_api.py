@@ -1,4 +1,4 @@
-"""HTTP API of a source: JSON by GET, and streams of lines, over connections that another thread may end.
+"""HTTP API of a source or a provider: JSON, and streams of lines, over connections that another thread may end.
 
 Errors quote no header and no body: both may hold secrets.
 """
@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from balancer.client_errors import asked_pause_s
 from balancer.source import SourceError
 
 __all__ = ["HttpApi", "HttpStatus"]
@@ -25,11 +26,15 @@ Query = Mapping[str, str | int]
 
 
 class HttpStatus(SourceError):
-    """The server answered with a status other than 200. Field: `status`."""
+    """The server answered with a status that is not expected.
 
-    def __init__(self, where: str, status: int, hint: str = "") -> None:
+    Fields: `status`, and `after_s`, the seconds of its Retry-After header; 0: it has none.
+    """
+
+    def __init__(self, where: str, status: int, hint: str = "", after_s: float = 0.0) -> None:
         super().__init__(f"{where} answered with status {status}{hint}")
         self.status = status
+        self.after_s = after_s
 
 
 class HttpApi:
@@ -64,14 +69,36 @@ class HttpApi:
 
     def get(self, path: str, query: Query, *, within_s: float) -> tuple[Mapping[str, str], Any]:
         """Return the headers, in lower case, and the JSON of an answer. Raises SourceError, HttpStatus."""
-        with self._asked(path, query, within_s) as response:
-            body = response.read(_MOST + 1)
+        return self.ask("GET", path, query, within_s=within_s)
+
+    def ask(
+        self, method: str, path: str, query: Query, *, within_s: float, send: Any = None, good: int = 200
+    ) -> tuple[Mapping[str, str], Any]:
+        """Send a request, with `send` as JSON; None: without a body. Return as `get` does; None for an empty answer.
+
+        Raises:
+            SourceError, HttpStatus: as `get` does; the status must be `good`.
+        """
+        with self._asked(path, query, within_s, method, send, good) as response:
+            with self._told():
+                body = response.read(_MOST + 1)
             if len(body) > _MOST:
                 raise SourceError(f"{self._where} answered with more than {_MOST} bytes")
             try:
-                return {name.lower(): value for name, value in response.headers.items()}, json.loads(body)
+                return (
+                    {name.lower(): value for name, value in response.headers.items()},
+                    json.loads(body) if body else None,
+                )
             except (ValueError, RecursionError):
                 raise SourceError(f"{self._where} answered with what is not JSON") from None
+
+    def status(self, path: str, *, within_s: float) -> int:
+        """Return the status of an answer to GET, whatever it is. Raises SourceError if there is no answer."""
+        try:
+            with self._asked(path, {}, within_s):
+                return 200
+        except HttpStatus as error:
+            return error.status
 
     @contextmanager
     def lines(self, path: str, query: Query, *, silent_s: float) -> Iterator[Iterator[Any]]:
@@ -97,7 +124,9 @@ class HttpApi:
                     raise SourceError(f"{self._where} answered with a line that is not JSON") from None
 
     @contextmanager
-    def _asked(self, path: str, query: Query, within_s: float) -> Iterator[HTTPResponse]:
+    def _asked(
+        self, path: str, query: Query, within_s: float, method: str = "GET", send: Any = None, good: int = 200
+    ) -> Iterator[HTTPResponse]:
         """Send a request and return its answer. Raises SourceError."""
         connection: HTTPConnection = (
             HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
@@ -111,12 +140,17 @@ class HttpApi:
                 connection.connect()
                 _probe(connection.sock)
                 connection.sock.settimeout(within_s)
-                connection.request("GET", target, headers={"Accept": "application/json", **self._headers()})
+                headers = {"Accept": "application/json", **self._headers()}
+                body = None if send is None else json.dumps(send)
+                if body is not None:
+                    headers["Content-Type"] = "application/json"
+                connection.request(method, target, body, headers)
                 if self._closed:
                     raise SourceError("it is closed")
                 response = connection.getresponse()
-                if response.status != 200:
-                    raise HttpStatus(self._where, response.status, _DENIED if response.status in (401, 403) else "")
+                if response.status != good:
+                    hint = _DENIED if response.status in (401, 403) else ""
+                    raise HttpStatus(self._where, response.status, hint, asked_pause_s(response.headers) or 0.0)
                 yield response
         finally:
             self._open = None
