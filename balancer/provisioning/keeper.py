@@ -93,7 +93,6 @@ class Provisioning:
         self._over = threading.Event()
         self._first = threading.Event()
         self._quiet = threading.Condition()  # notified when work has ended
-        self._working = 0
         self._lost: set[str] = set()  # keys of creations that failed
         self._failures = 0
         self._answered_s: float | None = None
@@ -258,8 +257,6 @@ class Provisioning:
 
     def _begin(self, work: Callable[[], object]) -> None:
         """Do some work in a thread of its own; here, if the machine has no more."""
-        with self._quiet:
-            self._working += 1
         try:
             threading.Thread(target=self._do, args=(work,), name=f"account {self.name}", daemon=True).start()
         except RuntimeError:
@@ -271,7 +268,6 @@ class Provisioning:
         finally:
             self._news.set()
             with self._quiet:
-                self._working -= 1
                 self._quiet.notify_all()
 
     def _create(self, key: str) -> None:

@@ -215,6 +215,22 @@ def test_the_end_waits_for_creations_and_leaves_nothing(account: FakeAccount, po
     assert not account.exists
 
 
+def test_the_end_destroys_its_own_only(account: FakeAccount, pool: Pool, label: str) -> None:
+    """Also what was made and is not known; not what another owner has made since, e.g. on another machine."""
+
+    def lose(id: str) -> None:
+        account.exists["of another"] = label, "its key"
+        account.find = refuse  # so that it is not looked for before the end
+        raise OSError
+
+    account.create = lose
+    made = _on(pool, label, warm=1)
+    until(lambda: made.counts.failed == 1)
+    account.find = str
+    made.close()
+    assert set(account.exists) <= {"of another"}
+
+
 def test_closed_alone_it_leaves_the_pool_to_others(account: FakeAccount, label: str) -> None:
     with Pool(["http://10.0.0.1"]) as pool:
         made = _on(pool, label, warm=1)
