@@ -99,7 +99,9 @@ class PipelineSettings(Settings):
     sample_level_workers: Workers = 4
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
-    generators: list[str] = Field(default_factory=lambda: ["data", "package", "exhaustive", "stress", "slow", "mutate"])
+    generators: list[str] = Field(
+        default_factory=lambda: ["data", "package", "exhaustive", "stress", "slow", "mutate", "mend"]
+    )
     max_inputs: Annotated[int, Field(ge=0)] = 30
     max_proposals: Annotated[int, Field(ge=0)] = 600
     seed: int = 1

@@ -58,6 +58,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: the survivors are not known yet."""
@@ -76,6 +77,7 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._allowance = allowance
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
@@ -104,7 +106,7 @@ class _Exhaustive(_Searching):
     def _source_of(
         self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
     ) -> InputSource | None:
-        return None if found is None else EveryInput(found)
+        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):

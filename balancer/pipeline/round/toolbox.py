@@ -13,6 +13,7 @@ from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_prog
 from balancer.pipeline.proposing import ProgramRole, ended
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.round.bandit import AIMED
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.comparer import SampleComparer
 from balancer.pipeline.round.sample import Sample
@@ -23,7 +24,6 @@ from balancer.settings.pipeline import AimSettings
 __all__ = ["NOT_TRIED", "SampleToolbox", "Trial", "leave_out_row_programs"]
 
 _LIMITS = Limits(cpu_s=10.0, wall_s=30.0)
-_AIMED = 0.2  # share of the time left that an aiming generator may use in a round
 NOT_TRIED = "it could not be tried: "  # begins a complaint that says nothing about the program
 _MOST_FOREIGN = 12  # answers to other inputs in the trial of a checker
 _KNOWN = 20  # known tests in the trial of a row's checker
@@ -39,6 +39,7 @@ class SampleToolbox:
         round: the round that begins next.
         comparer: compares the problem's submissions.
         found: names of survivors for which a search has found an input in this round.
+        part: share of the time left that the next search may take, with a time budget.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -48,18 +49,19 @@ class SampleToolbox:
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
         self.round = 0
         self.found: set[str] = set()
+        self.part = AIMED
         self.comparer = SampleComparer(sample)
 
     @property
     def aim(self) -> AimSettings:
-        """How long aiming generators may search: 0 without made-up inputs, else as set, and within the time left."""
-        settings, allowed_s = self._sample.settings, self._sample.allowed_s
+        """How long aiming generators may search: 0 without made-up inputs, else as set, and a part of the time left."""
+        settings = self._sample.settings
         if not (settings.max_inputs and settings.max_proposals):
             return AimSettings(seconds=0.0)
-        if allowed_s is None:
+        if self._sample.allowed_s is None:
             return settings.aim
-        left_s = max(0.0, allowed_s - self._sample.clock.spent_s)
-        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, _AIMED * left_s)})
+        most_s = self.part * max(0.0, self._sample.left_s)
+        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, most_s)})
 
     @property
     def languages(self) -> frozenset[str]:
