@@ -10,12 +10,13 @@ import resource
 import signal
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from balancer.cluster.leader import LeaderClaim
@@ -29,7 +30,7 @@ from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
 from balancer.commands.stopping import told_to_stop
-from balancer.errors import CommandStopped, ConfigError
+from balancer.errors import BalancerError, CommandStopped, ConfigError
 from balancer.plugins.registry import Registry
 from balancer.pool.connected import TOKEN_VARIABLE
 from balancer.pool.pool import Pool
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ServeOptions", "claim_of", "loop_factory", "raise_limit", "serve", "tls_of", "token_of"]
 
+_STORE_SHARE: Final = 0.1  # of a TTL: how long a call of a store may take
+_LEAVE_S: Final = 2.0
 _SHORTEST = 16  # characters: a shorter token could be guessed
 
 
@@ -149,15 +152,57 @@ def serve(config: Config, registry: Registry, options: ServeOptions) -> None:
         raise ConfigError(f"--ttl: {error}") from None
     if config.pool.connect is not None:
         raise config.located("pool.connect", ConfigError("this server serves its own pool; leave it out"))
-    if options.claim is None:
-        with never_waiting(), closing(RecordFile(options.state)) as keeper:
-            number = _served(config, registry, options, keeper, times)
-    else:
-        from balancer.commands.standing_by import serve_in_turn  # most servers have no standby
-
-        with never_waiting():
-            number = serve_in_turn(config, registry, options, times, _served)
+    with never_waiting():
+        if options.claim is None:
+            with closing(RecordFile(options.state)) as keeper:
+                number = _served(config, registry, options, keeper, times)
+        else:
+            number = _serve_in_turn(config, registry, options, options.claim, times)
     raise CommandStopped(128 + number)
+
+
+def _serve_in_turn(config: Config, registry: Registry, options: ServeOptions, place: str, times: ClusterTimes) -> int:
+    """Stand by and serve, again and again, until a signal comes; return its number.
+
+    The config is read again after standing by, as it may have changed meanwhile.
+    """
+    from balancer.commands.standing_by import Standby  # most servers have none
+
+    url, _, name = place.partition("#")
+    try:
+        store = registry.store(url, _STORE_SHARE * times.ttl_s)
+    except ConfigError as error:
+        raise ConfigError(f"--claim: {error}") from None
+    given: dict[str, Any] = {"host": options.host, "tls": options.tls, "token": options.token, "say": options.say}
+    while True:
+        claim = LeaderClaim(f"balancer/{name}", times, store, clock)
+        standby = Standby(claim, port=options.port, **given)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            number = runner.run(standby.wait())
+        if number:
+            return number
+        if standby.waited:
+            options, config = replace(options, port=standby.port), _read_again(config, options)
+        staying = threading.Thread(target=claim.stay, name="balancer-claim", daemon=True)
+        staying.start()
+        try:
+            number = _served(config, registry, options, claim, times)
+        finally:
+            claim.leave()
+            staying.join(_LEAVE_S)
+        if number:
+            return number
+        options.say(f"{claim.why_not()}; it stands by")
+
+
+def _read_again(config: Config, options: ServeOptions) -> Config:
+    """Return the config as its file has it now. With a mistake in it, the one from before is better than none."""
+    if options.again is not None:
+        try:
+            return options.again()
+        except (BalancerError, OSError) as error:
+            options.say(f"the config of before is served: {config.redact(str(error).splitlines()[0])}")
+    return config
 
 
 def _served(
@@ -236,6 +281,8 @@ async def _serve(
     sys.stdout.flush()
     if claim is not None:
         _mind(claim, stopped)
+        if not options.port:
+            claim.shown = str(address)
     try:
         async with live:
             return await stopped

@@ -75,22 +75,18 @@ class Spot(ABC):
     Args:
         told: called with this place by the waker, once the task is sure to go on.
         lost: called by the waker if the task will never come back.
-
-    Attributes:
-        deserted: True if the task has gone without a word, e.g. because it was collected.
     """
 
-    __slots__ = ("_is_woken", "_lost", "_told", "deserted")
+    __slots__ = ("_is_woken", "_lost", "_told")
 
     def __init__(self, told: Told, lost: "Callable[[], object]") -> None:
         self._told = told
         self._lost = lost
         self._is_woken = False
-        self.deserted = False
 
     def wake(self) -> None:
         """Let the task go on. Any thread may call this, also twice."""
-        if self.deserted or not self._reached():
+        if not self._reached():
             self._lost()
         else:
             self._told(self, None)

@@ -36,11 +36,13 @@ class Serving:
         last: CoordinatorRecord | None = None,
         port: int = 0,
         may: Callable[[], bool] | None = None,
+        why_not: Callable[[], str] | None = None,
         trouble: OSError | None = None,
         most: float = inf,
         **rules: Any,
     ) -> None:
         self._may = may
+        self._why_not = why_not
         self._most = most
         self.pool = Pool([*endpoints], acquire_timeout_s=None, **rules)
         self.records: list[CoordinatorRecord] = []
@@ -62,6 +64,7 @@ class Serving:
             token=token,
             guard=self.pool.engine.under_lock,
             may=self._may,
+            why_not=self._why_not,
             most=self._most,
         )
         self.port = await self.server.listen("127.0.0.1", self.port, tls)
@@ -115,6 +118,7 @@ class Command:
         within: what the command begins with.
         log: the file that gets its log; None: it goes where ours goes.
         tls: a certificate and its key.
+        claim: the URL of the store that has its claim; None: its record is in a file.
     """
 
     def __init__(
@@ -128,11 +132,14 @@ class Command:
         within: Sequence[str] = (),
         log: Path | None = None,
         tls: tuple[Path, Path] | None = None,
+        claim: str | None = None,
     ) -> None:
         command = [*within, sys.executable, "-m", "balancer", "serve", str(config), "--ttl", str(ttl_s)]
         command += ["--port", str(port), "--host", host]
         if tls is not None:
             command += ["--cert", str(tls[0]), "--key", str(tls[1])]
+        if claim is not None:
+            command += ["--claim", claim]
         environment = {name: value for name, value in os.environ.items() if name != "BALANCER_SERVE_TOKEN"}
         if token:
             environment["BALANCER_SERVE_TOKEN"] = token

@@ -1,8 +1,8 @@
 """Generator `mutate`: inputs made from the known ones, changed or made up in the same format.
 
 Decides only the order: corner cases, small random inputs, changes and large inputs in turn, so that a small budget has
-some of each. `learn` gathers the common format. Inputs without one are changed as text. Every input is proposed once,
-and never a known one.
+some of each. `learn` gathers the common format. Inputs without one are changed as text. Inputs that are arguments of a
+call are drawn by their types. Every input is proposed once, and never a known one.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
     Style,
@@ -116,6 +117,9 @@ def _scheduled(
     feedback: Feedback | None = None,
 ) -> Iterator[_Made]:
     """Yield inputs from all streams in turn, until all are empty."""
+    if problem.function:
+        yield from drawn_arguments(problem, known, rng)
+        return
     found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
@@ -134,9 +138,12 @@ def _scheduled(
 
 
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
+    if problem.function:
+        yield from drawn_arguments(problem, _data_of(problem, heard), rng)
+        return
     found = knowledge_of(problem)
     if found is None:
-        yield from text_changes([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
+        yield from text_changes(_data_of(problem, heard), rng)
         return
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
@@ -157,6 +164,10 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
             del streams[name]
         else:
             yield made
+
+
+def _data_of(problem: Problem, heard: ValidatorFeedback) -> list[bytes]:
+    return [*(each.data for each in problem.data), *(each.data for each in heard.valid)]
 
 
 def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:

@@ -37,7 +37,8 @@ Item = TypeVar("Item")
 
 _AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs and bytes of one run
 _SHORT_S = 1.0  # CPU seconds for one of many small inputs
-_RUN_CPU_S, _RUN_WALL_S = 60.0, 120.0  # for all inputs of one run
+_RUN_CPU_S = 60.0  # for all inputs of one run
+_COMPILED, _COMPILED_S = 0.05, 1.0  # part of a time budget for compiling a front, and at least so many seconds
 _MESSAGE = 500  # bytes of a validator's message, the last ones
 _NONE: Mapping[str, bytes] = {}
 
@@ -228,7 +229,7 @@ class SampleComparer:
         program: Program,
         inputs: Sequence[BatchedInput],
         limits: Limits,
-        cpu_s: float,
+        short_s: float,
         files: Mapping[str, bytes],
         *,
         told: bool,
@@ -237,8 +238,13 @@ class SampleComparer:
         wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
         if wrapped is None:
             return None
-        wide = Limits(_RUN_CPU_S, _RUN_WALL_S, limits.compile_s, limits.memory_bytes)
-        ran = self._run(wrapped, records(inputs, cpu_s, told=told), wide, files, len(inputs))
+        # A front that takes long to compile would take a part of the budget for nothing: each input alone is cheaper.
+        compile_s, cpu_s = limits.compile_s, _RUN_CPU_S
+        if self._sample.allowed_s is not None:
+            compile_s = min(compile_s, max(_COMPILED_S, _COMPILED * self._sample.allowed_s))
+            cpu_s = min(cpu_s, max(short_s, self._sample.left_s))
+        wide = Limits(cpu_s, 2 * cpu_s, compile_s, limits.memory_bytes)
+        ran = self._run(wrapped, records(inputs, short_s, told=told), wide, files, len(inputs))
         if ran is None:
             return []
         ended = list(outcomes(ran.stdout))
@@ -257,6 +263,8 @@ class SampleComparer:
     ) -> Execution | None:
         with self._lock:
             self.runs += inputs
+        if self._sample.late:
+            return None
         problem = self._sample.problem.id
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         return self._sample.runner.run(wanted).execution

@@ -12,7 +12,6 @@ from balancer.errors import REFUSALS, CallFromWithin, PoolForked
 from balancer.shells.engine import Engine
 from balancer.shells.lease_request import LeaseArguments, LeaseRequest, checked_timeout
 from balancer.shells.tasks.parking import spot
-from balancer.shells.waiting import Spot
 from balancer.strategy import ANY, Request
 
 __all__ = ["TaskLeaseContext", "acquire", "asking"]
@@ -71,7 +70,8 @@ async def acquire(
             engine.see_to(lease)
     except GeneratorExit:
         if waiter is not None:
-            _collected(engine, waiter, at)
+            with suppress(PoolForked):  # if it is collected within a call of the core, that is over first
+                engine.waits.abandon(waiter, at)
         raise
     except BaseException as error:  # e.g. it is cancelled, perhaps at the moment of the grant
         if not waits_now and error.__class__ not in REFUSALS:
@@ -138,21 +138,6 @@ class TaskLeaseContext:
             self.lease.__exit__(kind, error, traceback)
         done: Awaitable[None] = _DONE
         return done
-
-
-def _collected(engine: Engine, waiter: Waiter, at: Spot) -> None:
-    """Cancel the wait of a task that was collected.
-
-    That may happen inside a call of the core, in this thread. Then the waker does the rest.
-    """
-    if engine.is_inside():
-        at.deserted = True
-        if waiter.lease is not None:
-            waiter.lease.entered = True  # so that it can be found as abandoned
-    else:
-        with suppress(PoolForked):
-            engine.waits.abandon(waiter)
-        engine.waits.parked.pop(at, None)
 
 
 class _Done:

@@ -42,7 +42,7 @@ class _Spot(Spot):
 
     @property
     def is_over(self) -> bool:
-        return self.deserted or self._loop.is_closed()
+        return self._loop.is_closed()
 
     def _reached(self) -> bool:
         loop = self._loop

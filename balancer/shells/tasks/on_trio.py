@@ -33,7 +33,7 @@ class _Spot(Spot):
 
     @property
     def is_over(self) -> bool:
-        return self.deserted or not self._told_run(_nothing)
+        return not self._told_run(_nothing)
 
     def _reached(self) -> bool:
         return self._told_run(self._open)
