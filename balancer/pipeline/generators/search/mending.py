@@ -44,7 +44,7 @@ _OPPOSITES = {"Lt": "GtE", "LtE": "Gt", "Gt": "LtE", "GtE": "Lt", "Eq": "NotEq",
 _OPPOSITES |= {"NotIn": "In"}
 _MIRRORED = {"Lt": "Gt", "LtE": "GtE", "Gt": "Lt", "GtE": "LtE"}
 _LEAST_WORK = 20  # bytes that a run costs in addition: about 20 us
-_MOST_S = 4.0  # CPU seconds for all inputs of a slow validator; others stop by their work, so that a seed decides
+_MOST_S = 8.0  # CPU seconds for all inputs of a slow validator; others stop by their work, so that a seed decides
 _RUN_S = 1.0  # CPU seconds of one run of the validator
 _DIGITS = 20  # longer tokens are no numbers
 _FURTHER = (0, 1, 2, 5, 20)  # how far below or above a bound a value may be
@@ -459,6 +459,7 @@ def _mended(asked: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
     Nothing if most candidates are right as they are: then no relation is missing.
     """
+    until_s = time.process_time() + _MOST_S
     known: list[str] = asked["known"]
     rng = random.Random(asked["seed"])
     validator = TracedValidator(asked["source"], asked["args"])
@@ -472,7 +473,7 @@ def _mended(asked: dict[str, Any]) -> Iterator[tuple[str, int]]:
     if right >= _KNOWN * len(asked["candidates"]):
         return
     for text in _candidates(asked, known, rng):
-        if validator.work > asked["work"] or time.process_time() > _MOST_S:
+        if validator.work > asked["work"] or time.process_time() > until_s:
             return
         found = mend(validator, text, accepts, known, rng)
         if found is not None and found[1] and found[0] not in seen:
