@@ -66,10 +66,14 @@ class Checker:
     Args:
         program: the problem's own output validator, or None for the default one.
         flags: `validator_flags` of the package, split at white space, e.g. ("float_tolerance", "1e-6").
+        values: True if outputs are values, as JSON, and are compared as such.
+        instead: flags of the default one, which is used if the program fails its trial; None: it is not tried first.
     """
 
     program: Program | None = None
     flags: tuple[str, ...] = ()
+    values: bool = False
+    instead: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,8 @@ class Problem:
         options: detail of a known input's origin -> its own arguments and files.
         recipes: how the package makes its inputs.
         notes: further remarks of its reader, a line each.
+        function: the function that its programs call; "" if they do not. Then each line of an input is an argument, as
+            JSON, and an output is the value.
         packaged: True if its own data and checker are those that its authors judge with, so that what fails on them is
             wrong. False if that is not sure, as in rows of a data set.
     """
@@ -201,6 +207,7 @@ class Problem:
     options: Mapping[str, CaseOptions] = field(default_factory=dict)
     recipes: tuple[Recipe, ...] = ()
     notes: tuple[str, ...] = ()
+    function: str = ""
     packaged: bool = False
 
     @property

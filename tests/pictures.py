@@ -90,7 +90,7 @@ def picture_of_a_report(file: Path, picture: Path, width: int, height: int, *, d
     """Write the picture of a report; height 0: the whole of it."""
     with Browser(width, height or 900, dark=dark) as browser:
         browser.open(file.resolve().as_uri())
-        browser.until("document.readyState === 'complete' && document.querySelector('footer')")
+        browser.until("document.readyState === 'complete' && !!document.querySelector('footer')")
         tall, wide = (browser.value(f"document.documentElement.scroll{side}") for side in ("Height", "Width"))
         print(f"{picture}: {wide} x {tall} px")
         browser.picture(picture, whole=height == 0)

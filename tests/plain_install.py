@@ -33,8 +33,11 @@ def main() -> None:
         for arguments in (["--version"], ["strategies"]):
             said = balancer(*arguments, folder=folder)
             assert said.returncode == 0, said
-        for command, extra in (("simulate", "simulator"), ("compare", "simulator")):
-            said = balancer(command, "no.toml", folder=folder)
+        said = balancer("init", "--example", folder=folder)
+        assert said.returncode == 0, said
+        assert len([*Path(folder, "balancer-example").rglob("*.*")]) > 20
+        for command, extra in (("simulate", "simulator"), ("compare", "simulator"), ("demo", "page")):
+            said = balancer(command, *(["no.toml"] if extra == "simulator" else []), folder=folder)
             assert said.returncode == 2, said
             assert f"needs the extra {extra!r}" in said.stderr, said
             assert len(said.stderr.splitlines()) == 1, said

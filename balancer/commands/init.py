@@ -5,11 +5,11 @@ Keys, defaults and meanings are read from the settings classes and their docstri
 
 import inspect
 import re
-import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
+from zipfile import ZipFile
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -43,8 +43,7 @@ _MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "trace": TraceSettings,
     "proxy": ProxySettings,
 }
-_HERE: Final = Path(__file__).parent
-_EXAMPLES: Final = (_HERE / "example", _HERE.parents[1] / "examples" / "start" / "files")  # of a wheel; of a checkout
+_EXAMPLE: Final = Path(__file__).with_name("example.zip")  # packed by examples/start/build.py
 _TOP: Final = """\
 # A config of balancer. `balancer check` says what it would run and pings the endpoints; `balancer run` judges the
 # problems of [pipeline]. Every key below is shown with its default: take the "# " away from the ones to change.
@@ -75,11 +74,11 @@ def write_example(folder: Path, *, force: bool = False) -> None:
     """
     if folder.exists() and not force:
         raise ConfigError(f"{folder}: already exists; give another folder, or write over its files with --force")
-    source = next(filter(Path.is_dir, _EXAMPLES))
     try:
-        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    except (OSError, shutil.Error) as error:
-        raise ConfigError(f"{folder}: cannot be written: {error}; give another folder") from None
+        with ZipFile(_EXAMPLE) as archive:
+            archive.extractall(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written: {error.strerror}; give another folder") from None
 
 
 def commented_config() -> str:

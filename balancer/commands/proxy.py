@@ -4,7 +4,9 @@ The proxy is imported only when the command runs, because its parser is an optio
 """
 
 import asyncio
+import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from balancer.commands.options import CaOption, ConfigArgument, PageOption, PoolOption, TokenOption, over_pool, redacted
-from balancer.errors import CommandStopped, ConfigError
+from balancer.commands.output import print_errors
+from balancer.errors import BalancerError, CommandStopped, ConfigError
 from balancer.hookspecs import Route, hookimpl
 from balancer.plugins.extras import require
 from balancer.plugins.registry import Registry
+from balancer.reporting.words import count
 
 if TYPE_CHECKING:
     from balancer.pool.pool import Pool
+    from balancer.proxy.app import ProxyServer
     from balancer.settings.config import Config
 
 __all__ = ["balancer_commands"]
@@ -77,10 +82,10 @@ def proxy(
         raise settings.located("endpoints", ConfigError("there are none; list the servers, each with its url"))
     place = _Place(host=host, port=port, shared=shared, cert=cert, key=key, page=page, page_host=page_host)
     with redacted(settings):
-        _run(settings, context.obj, place)
+        _run(settings, context.obj, place, lambda: load_config(config))
 
 
-def _run(config: "Config", registry: Registry, place: _Place) -> None:
+def _run(config: "Config", registry: Registry, place: _Place, again: Callable[[], "Config"]) -> None:
     from balancer.commands.serve import loop_factory, raise_limit
     from balancer.pool.pool import Pool
     from balancer.reporting.streams import never_waiting
@@ -88,17 +93,20 @@ def _run(config: "Config", registry: Registry, place: _Place) -> None:
     raise_limit()
     with never_waiting(), Pool.from_config(config, registry=registry) as pool:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            number = runner.run(_serve(pool, config, registry, place))
+            number = runner.run(_serve(pool, config, registry, place, again))
         raise CommandStopped(128 + number)
 
 
-async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Place) -> int:
+async def _serve(
+    pool: "Pool", config: "Config", registry: Registry, place: _Place, again: Callable[[], "Config"]
+) -> int:
     """Serve until a signal comes, and return its number."""
     from balancer.commands.pings import EndpointPings
     from balancer.commands.serve import tls_of
     from balancer.commands.stopping import told_to_stop
+    from balancer.pool.connected import ConnectedPool
     from balancer.proxy.app import ProxyServer
-    from balancer.reporting.words import count
+    from balancer.proxy.contact import PoolContact
 
     tls = tls_of(place.cert, place.key)
     with ExitStack() as owned:
@@ -108,12 +116,14 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
             owned.callback(close)
             routes.update(made)
         try:
-            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections())
+            contact = PoolContact(pool) if isinstance(pool, ConnectedPool) else None
+            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections(), contact=contact)
         except ConfigError as error:
             raise config.located("proxy", error) from None
         if config.pool.connect is None:  # else the server pings
             owned.callback(EndpointPings(config, registry, pool).start().stop)
         stopped = told_to_stop()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _admit_again, server, again, config)
         port = await server.listen(place.host, place.port, tls=tls, shared=place.shared)
         scheme, host = "http" if tls is None else "https", f"[{place.host}]" if ":" in place.host else place.host
         slots, endpoints = sum(each.capacity for each in pool.endpoints()), len(pool.endpoints())
@@ -135,6 +145,18 @@ async def _serve(pool: "Pool", config: "Config", registry: Registry, place: _Pla
             return await stopped
         finally:
             await server.stop()
+
+
+def _admit_again(server: "ProxyServer", again: Callable[[], "Config"], before: "Config") -> None:
+    """Read the tenants of the config again. A config with a mistake changes nothing."""
+    try:
+        config = again()
+        server.admit(config.proxy.tenants)
+    except (BalancerError, OSError) as error:
+        print_errors([before.redact(f"the config is not read again: {error}")])
+        return
+    told = count(len(config.proxy.tenants), "tenant")
+    print(f"read the config again: {told}; all else changes with a restart", flush=True)
 
 
 def _most_connections() -> float:

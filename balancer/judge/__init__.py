@@ -10,12 +10,12 @@
 `balancer.judging` decides what an end means, what is run again and which endpoint is believed.
 """
 
-from balancer.judge.cases import CallCase, StdinCase
 from balancer.judge.datasets import cases_of
 from balancer.judge.executed import Executed, ExecuteJob
 from balancer.judge.extract import code_in, program_in
 from balancer.judge.judge import Judge
 from balancer.judge.judged import CaseVerdict, Job, Judged
+from balancer.judging.cases import CallCase, StdinCase
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program, Status
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from balancer.errors import NotExecuted
-from balancer.judge.cases import check_names, shown, utf8_bytes
 from balancer.judge.procedure import encodable, limits_for
+from balancer.judging.cases import check_names, shown, utf8_bytes
 from balancer.judging.pending import PendingRuns, ProgramRun, RunStage
 from balancer.judging.reruns import Reruns
 from balancer.program import Execution, Limits, Program, Status

@@ -18,11 +18,11 @@ from typing import Any, Self, TypeVar
 from balancer.endpoint import Endpoint
 from balancer.errors import PoolClosed
 from balancer.judge.batches import in_tasks, in_threads
-from balancer.judge.cases import AnyCase, cases_in
 from balancer.judge.executed import Executed, ExecuteJob, execute_job
 from balancer.judge.extract import program_in
 from balancer.judge.judged import Job, Judged
 from balancer.judge.procedure import JudgingRules, checker_of, judge_job, limits_for, until
+from balancer.judging.cases import AnyCase, cases_in
 from balancer.judging.pending import PendingRuns, RunnerOptions, Stopped
 from balancer.judging.runner import Runner
 from balancer.judging.task_runner import TaskRunner

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from balancer.judge.cases import AnyCase, cases_in
-from balancer.judge.datasets import cases_of
+from balancer.judge.datasets import cases_and_checker
 from balancer.judge.extract import program_in
+from balancer.judging.cases import AnyCase, cases_in
 from balancer.problem import Checker, Verdict
 from balancer.program import Limits, Program
 
@@ -60,12 +60,13 @@ class Job:
             tests: see `cases_of`.
             language: of the program.
             function: the function to call, if the tests do not name one.
-            more: as for the class.
+            more: as for the class. Without a checker here, that of the row is used, if it needs no testlib.h.
 
         Raises:
             ValueError: the form of the tests is not known.
         """
-        return cls(program_in(completion, language), cases_of(tests, function), **more)
+        cases, checker = cases_and_checker(tests, function)
+        return cls(program_in(completion, language), cases, **{"checker": checker, **more})
 
 
 @dataclass(frozen=True, slots=True)

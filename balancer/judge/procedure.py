@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Final, TypeVar
 
-from balancer.judge.cases import case_of
 from balancer.judge.judged import NO_CODE, CaseVerdict, Job, Judged
+from balancer.judging.cases import case_of
 from balancer.judging.judgements import OutputCheck, judgement_of, limits_of
 from balancer.judging.pending import PendingRuns, ProgramResult, ProgramRun, RunStage, Stopped
 from balancer.judging.reruns import Reruns

@@ -3,10 +3,12 @@
 If a problem has its own output validator, the caller runs it and passes its execution here.
 """
 
+import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from balancer.judging.compare import compare, parse_flags
+from balancer.judging.compare import Comparison, compare, parse_flags
+from balancer.judging.values import compare_values
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Program, Status
 
@@ -20,6 +22,7 @@ __all__ = [
     "checker_says",
     "judge_end",
     "judge_output",
+    "judge_value",
 ]
 
 ACCEPT, REJECT = 42, 43  # exit codes of input and output validators (problem package format)
@@ -54,8 +57,31 @@ _parsed = lru_cache(parse_flags)
 
 
 def judge_output(checker: Checker, output: bytes, answer: bytes) -> Judgement:
-    """Compare with the default output validator, with the problem's flags."""
-    comparison = compare(output, answer, _parsed(checker.flags))
+    """Compare with the default output validator, with the problem's flags; or as values, if they are values.
+
+    Of values, each line of `answer` is a right one.
+    """
+    if not checker.values:
+        return _of(compare(output, answer, _parsed(checker.flags)))
+    try:
+        right = [json.loads(line) for line in answer.split(b"\n") if line.strip()]
+    except (ValueError, RecursionError):
+        return Judgement(Verdict.WRONG_ANSWER, "the expected value cannot be read")
+    return _of(compare_values(output, right, _parsed(checker.flags)))
+
+
+def judge_value(checker: Checker, output: bytes, answers: bytes) -> Judgement:
+    """Return whether a returned value is right, as a judgement.
+
+    Args:
+        checker: its flags may set the tolerance, e.g. `("float_tolerance", "1e-9")`; the default is 1e-6.
+        output: the value, as JSON.
+        answers: a list of the right values, as JSON.
+    """
+    return _of(compare_values(output, json.loads(answers), _parsed(checker.flags)))
+
+
+def _of(comparison: Comparison) -> Judgement:
     return Judgement(Verdict.ACCEPTED if comparison.accepted else Verdict.WRONG_ANSWER, comparison.reason)
 
 

@@ -159,10 +159,13 @@ class Progress:
         with self._lock:
             self._times.further(turns_s)
 
-    def plan(self, problem: str, ahead: int, what: str = "") -> None:
-        """Record that `ahead` units of work are left for `problem`, as known now, and what is done next."""
+    def plan(self, problem: str, ahead: int, what: str = "", most_s: float | None = None) -> None:
+        """Record that `ahead` units of work are left for `problem`, as known now, and what is done next.
+
+        `most_s`: seconds left of its time budget; None: it has none.
+        """
         if what:
-            self.now(problem, what)
+            self.now(problem, what, most_s)
         with self._lock:
             self._ahead[problem] = ahead
             self._planned.setdefault(problem, ahead)

@@ -270,6 +270,10 @@ class Comparer(Protocol):
         """Return for each input whether all validators accept it; None if nothing is known."""
         ...
 
+    def refusals(self, inputs: Sequence[bytes]) -> list[str | None]:
+        """Return for each input what the first validator that refuses it says; "" if all accept it, None: not known."""
+        ...
+
     def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
         """Return for each (input, execution of a submission, answer) whether it is accepted; None: not known."""
         ...

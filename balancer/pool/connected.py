@@ -177,6 +177,11 @@ class ConnectedPool(Pool):
         return self._seat.inside
 
     @property
+    def trouble(self) -> str:
+        """Why the server cannot be reached, or refuses this process; a text of its own while neither is known."""
+        return self._line.refused or self._line.trouble or "no word from it"
+
+    @property
     def served(self) -> ServerIdentity:
         """The server, as far as it is known. The epoch is 0 while there is no contact."""
         return ServerIdentity(self._url, self._seat.session[0], self._seat.ttl_s)

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
@@ -22,12 +22,13 @@ from balancer.plugins.extras import has
 from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
 from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits, ClientRequest
+from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
 from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
 from balancer.proxy.own_answers import OwnAnswer, answer_for
 from balancer.proxy.server_side import ServerConnections
 from balancer.proxy.tenants import Tenant, Tenants
-from balancer.settings.proxy import ProxySettings, SessionSettings
+from balancer.settings.proxy import ProxySettings, SessionSettings, TenantSettings
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.request_options import prompt_key, prompt_tokens
 from balancer.transports.sessions import IDS, RequestText, Sessions
@@ -55,6 +56,7 @@ class ProxyServer:
         routes: what the proxy answers itself, by method and path.
         connections: clients' connections at once, if the settings have no number.
         sessions: in place of those of the settings, e.g. with a function.
+        contact: with the server of the pool, if it has one.
 
     Raises:
         ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
@@ -68,8 +70,10 @@ class ProxyServer:
         routes: Routes | None = None,
         connections: float = math.inf,
         sessions: Sessions | None = None,
+        contact: PoolContact | None = None,
     ) -> None:
         self._pool = pool
+        self._contact = contact
         self._engine = pool.engine
         self._settings = settings = settings or ProxySettings()
         self._routes = routes or {}
@@ -145,6 +149,8 @@ class ProxyServer:
             )
         except (OSError, OverflowError) as error:
             raise ConfigError(f"cannot listen on {host} port {port}: {why_not_listening(error)}") from None
+        if self._contact is not None:
+            self._contact.watch()
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -156,6 +162,12 @@ class ProxyServer:
             await self._clients.stop(self._settings.grace_s if grace_s is None else grace_s)
         if self._servers is not None:
             self._servers.close()
+        if self._contact is not None:
+            self._contact.stop()
+
+    def admit(self, tenants: Sequence[TenantSettings]) -> None:
+        """Replace the tenants. Requests under way go on. Raises ConfigError, and changes nothing."""
+        self._tenants = Tenants(tenants, self._tenants)
 
     @property
     def connections(self) -> int:
@@ -252,7 +264,7 @@ class ProxyServer:
             session=session,
         )
         try:
-            await exchange.pass_on()
+            await (exchange.pass_on() if self._contact is None else self._contact.pass_on(exchange))
         except BodyGone:
             raise
         except Exception as error:
@@ -271,6 +283,8 @@ class ProxyServer:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1")
             headers[key] = f"{headers[key]}, {text}" if key in headers else text
         try:
+            if self._contact is not None:
+                self._contact.check()
             answer = await route(HttpCall(head.method.decode(), path, query, headers, body, request.holder))
         except BalancerError as error:
             self._refuse_after(request, error)
@@ -362,8 +376,12 @@ class ProxyServer:
         names = {row.name for row in self._pool.stats().endpoints if row.state == "active"}
         fit = len(names - self._pool.out_of_service())
         stopping = self._clients is not None and self._clients.stopping
-        content = json.dumps({"endpoints": len(names), "in_service": fit, "stopping": stopping}).encode() + b"\n"
-        request.answer(200 if fit and not stopping else 503, content, _JSON)
+        told: dict[str, object] = {"endpoints": len(names), "in_service": fit, "stopping": stopping}
+        trouble = "" if self._contact is None else self._contact.trouble
+        if trouble:
+            told["why"] = f"the server of the pool is lost: {trouble}"
+        well = fit and not stopping and not trouble
+        request.answer(200 if well else 503, json.dumps(told).encode() + b"\n", _JSON)
 
     async def _tell_metrics(self, request: ClientRequest) -> None:
         if not has("prometheus"):

@@ -104,6 +104,11 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         self._uploads: asyncio.Task[None] | None = None
         self._gone: BodyGone | None = None  # why the body of the request ended early
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has no slot now, and no answer was begun."""
+        return not self.hand and not self._request.begun
+
     async def pass_on(self) -> None:
         """Carry out the request, and answer it. Raises the error that it ends with, if no answer was begun."""
         try:

@@ -79,7 +79,9 @@ def answer_for(error: BaseException, wait_s: float) -> OwnAnswer:
         return OwnAnswer(404, why, "session_gone")
     if isinstance(error, NoEndpoint) and error.labels and error.endpoints:
         return OwnAnswer(503, f"no endpoint in service has the labels {sorted(error.labels)}", "no_endpoint", wait_s)
-    if isinstance(error, NoEndpoint | PoolClosed | NotConnected):
+    if isinstance(error, NotConnected):
+        return OwnAnswer(503, "the proxy has lost the server of its pool", "no_pool", wait_s)
+    if isinstance(error, NoEndpoint | PoolClosed):
         return OwnAnswer(503, "no endpoint is in service", "no_endpoint", wait_s)
     if isinstance(error, DeadlinePassed):
         return OwnAnswer(504, "no endpoint answered before the deadline", "deadline")

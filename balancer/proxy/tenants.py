@@ -51,19 +51,24 @@ class Tenants:
 
     Args:
         known: of the config; none: everybody may send requests, as one tenant.
+        before: the tenants until now; those of the same names keep their requests under way.
 
     Raises:
-        ConfigError: a token could be guessed, or cannot be sent.
+        ConfigError: a token could be guessed, or cannot be sent; or nobody is left, which would let everybody in.
     """
 
-    def __init__(self, known: Sequence[TenantSettings]) -> None:
+    def __init__(self, known: Sequence[TenantSettings], before: "Tenants | None" = None) -> None:
         for number, each in enumerate(known):
             _check(number, each.token.get_secret_value())
+        old = {} if before is None else {each.name: each for each in before._by_digest.values()}
+        if old and not known:
+            raise ConfigError("tenants: there are none any more, which would let everybody in; restart for that")
         self._key = secrets.token_bytes(32)
-        self._by_digest = {
-            self._digest(each.token.get_secret_value().encode()): Tenant(each, labels=frozenset(each.labels))
-            for each in known
-        }
+        self._by_digest: dict[bytes, Tenant] = {}
+        for each in known:
+            tenant = old.get(each.name) or Tenant()
+            tenant.settings, tenant.labels = each, frozenset(each.labels)
+            self._by_digest[self._digest(each.token.get_secret_value().encode())] = tenant
         self._everybody = None if known else Tenant()
 
     @property

@@ -37,6 +37,8 @@ class RowSettings(Settings):
         wrong: how many wrong ones.
         seed: chooses which ones.
         tests: the kinds of known tests that count as the row's own data.
+        testlib: path of testlib.h, for checkers, validators and generators of rows that include it; "": they are not
+            used.
     """
 
     split: str = "train"
@@ -47,6 +49,7 @@ class RowSettings(Settings):
     wrong: _Some = 8
     seed: int = 1
     tests: Annotated[list[_Kind], Field(min_length=1)] = Field(default=["public", "private"])
+    testlib: str = ""
 
 
 class VerifySettings(Settings):
@@ -96,7 +99,9 @@ class PipelineSettings(Settings):
     sample_level_workers: Workers = 4
     output_generation_workers: Workers = 8
     solution_validation_workers: Workers = 8
-    generators: list[str] = Field(default_factory=lambda: ["data", "package", "exhaustive", "stress", "slow", "mutate"])
+    generators: list[str] = Field(
+        default_factory=lambda: ["data", "package", "exhaustive", "stress", "slow", "mutate", "mend"]
+    )
     max_inputs: Annotated[int, Field(ge=0)] = 30
     max_proposals: Annotated[int, Field(ge=0)] = 600
     seed: int = 1

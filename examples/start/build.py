@@ -1,4 +1,4 @@
-"""Makes the example that `balancer init --example` writes, of the problems, rows and answers in the folders beside it.
+"""Packs the example of `balancer init --example`: this folder, and problems, rows and answers beside it.
 
     python examples/start/build.py
 
@@ -7,32 +7,40 @@ Only programs in Python are taken, so that the example needs no compiler.
 
 import json
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parent
+PACKED = EXAMPLES.parent / "balancer" / "commands" / "example.zip"
 PROBLEMS = ("longest-run", "undo-log")
-ROWS = ("longest-run", "meeting-room", "prime-check", "undo-log")
+ROWS = ("longest-run", "prime-check", "rope-cutting", "undo-log")
 PYTHON = 3  # in a row
 
 
-def main(to: Path = HERE / "files") -> None:
-    """Write all but the configs, the scenario and the page of words, which are written by hand."""
+def files() -> dict[str, str]:
+    """Return the files of the example: path -> text."""
+    found = {path.name: path for path in HERE.iterdir() if path.suffix in (".md", ".toml")}
     for name in PROBLEMS:
-        package(EXAMPLES / "problems" / name, to / "problems" / name)
+        found |= {f"problems/{name}/{place}": path for place, path in package(name)}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in found.items()}
     rows = map(json.loads, (EXAMPLES / "rows" / "rows.jsonl").read_text(encoding="utf-8").splitlines())
-    text = "".join(json.dumps(in_python(row), ensure_ascii=False) + "\n" for row in rows if row["name"] in ROWS)
-    (to / "rows.jsonl").write_text(text, encoding="utf-8")
+    chosen = [in_python(row) for row in rows if row["name"] in ROWS]
+    texts["rows.jsonl"] = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen)
     for name in ROWS:
-        answers(EXAMPLES / "rows" / "model" / name, to / "model" / name)
+        texts |= {f"model/{name}/{file}": text for file, text in answers(EXAMPLES / "rows" / "model" / name)}
+    return dict(sorted(texts.items()))
 
 
-def package(source: Path, to: Path) -> None:
-    """Copy a problem package without what needs a compiler, and with further right programs."""
-    shutil.copytree(source, to, ignore=shutil.ignore_patterns("*.cpp", "*.java", "__pycache__"), dirs_exist_ok=True)
-    for program in sorted((EXAMPLES / "rows" / "more" / source.name / "right").glob("*.py")):
-        shutil.copy(program, to / "submissions" / "accepted")
+def package(name: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a problem package but what needs a compiler, and further right programs."""
+    source = EXAMPLES / "problems" / name
+    for path in source.rglob("*"):
+        if path.is_file() and path.suffix not in (".cpp", ".java", ".pyc"):
+            yield path.relative_to(source).as_posix(), path
+    for path in (EXAMPLES / "rows" / "more" / name / "right").glob("*.py"):
+        yield f"submissions/accepted/{path.name}", path
 
 
 def in_python(row: dict[str, object]) -> dict[str, object]:
@@ -43,14 +51,20 @@ def in_python(row: dict[str, object]) -> dict[str, object]:
     return row
 
 
-def answers(source: Path, to: Path) -> None:
-    """Copy the answers of the scripted model for one row, with the programs that they name beside them."""
-    to.mkdir(parents=True, exist_ok=True)
+def answers(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield the answers of the scripted model for one row, with the programs that they name beside them."""
     script = (source / "rounds.toml").read_text(encoding="utf-8")
     for kind, path in re.findall(r'^(generator|validator|checker) = "(.+)"$', script, flags=re.MULTILINE):
-        shutil.copy(source / path, to / f"{kind}.py")
+        yield f"{kind}.py", (source / path).read_text(encoding="utf-8")
         script = script.replace(f'"{path}"', f'"{kind}.py"')
-    (to / "rounds.toml").write_text(script, encoding="utf-8")
+    yield "rounds.toml", script
+
+
+def main() -> None:
+    """Write the archive. The same files give the same bytes."""
+    with ZipFile(PACKED, "w", ZIP_DEFLATED) as archive:
+        for name, text in files().items():
+            archive.writestr(ZipInfo(name), text, ZIP_DEFLATED)
 
 
 if __name__ == "__main__":

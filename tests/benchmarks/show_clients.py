@@ -22,7 +22,7 @@ from typing import Any
 from tests.benchmarks.client_faces import LIBRARIES, Library
 from tests.benchmarks.harness import END, ROOT, begin_of, json_of_rows, markdown, options, write_between
 
-__all__ = ["BEGIN", "END", "PAGE", "read", "written"]
+__all__ = ["BEGIN", "END", "PAGE", "environment", "output_of", "read", "versions", "written"]
 
 PAGE = ROOT / "docs" / "clients.md"
 BEGIN = begin_of("show_clients")
@@ -40,7 +40,7 @@ print(json.dumps({name: version(name) for name in sys.argv[1:]}))
 _BENEATH = ("openai", "httpx2", "httpx", "requests", "aiohttp", "urllib3-future", "urllib3", "grpcio")
 
 
-def _environment(folder: Path, install: Sequence[str]) -> Path:
+def environment(folder: Path, install: Sequence[str]) -> Path:
     """Return the Python of a new environment with these packages and balancer."""
     python = folder / "bin" / "python"
     if which("uv"):
@@ -63,16 +63,16 @@ def _run(name: str, library: Library, version: str) -> Iterator[list[Any]]:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         try:
-            python = _environment(Path(folder), exact)
+            python = environment(Path(folder), exact)
         except subprocess.CalledProcessError:
             yield [version, "", "", 0, 0, 0, "cannot be installed"]
             return
         took_s = time.monotonic() - began
         own = first.partition("[")[0].partition(">")[0]
-        told = json.loads(_output(python, "-c", _TELL, own, *_BENEATH))
+        told = versions(python, own, *_BENEATH)
         print(f"{name} {told[own]}: installed in {took_s:.0f} s", file=sys.stderr, flush=True)
         over = ", ".join(f"{each} {told[each]}" for each in _BENEATH if told[each] and each != own)
-        for line in _output(python, "-m", "tests.benchmarks.client_faces", name).splitlines():
+        for line in output_of(python, "-m", "tests.benchmarks.client_faces", name).splitlines():
             came = json.loads(line)
             face = f"{came['face']}{', async' if came['async'] else ''}"
             wrong = came.get("broken") or "".join(came["error"])
@@ -82,7 +82,14 @@ def _run(name: str, library: Library, version: str) -> Iterator[list[Any]]:
             yield [told[own], over, face, lost, made, came.get("left", 0), wrong]
 
 
-def _output(python: Path, *command: str) -> str:
+def versions(python: Path, *names: str) -> dict[str, str]:
+    """Return the versions of packages in an environment; "" for one that is not there."""
+    told: dict[str, str] = json.loads(output_of(python, "-c", _TELL, *names))
+    return told
+
+
+def output_of(python: Path, *command: str) -> str:
+    """Return what a Python prints, without keys of this machine in its environment."""
     plain = {name: value for name, value in os.environ.items() if not name.endswith(("_KEY", "_TOKEN"))}
     ran = subprocess.run(
         [str(python), *command], capture_output=True, text=True, timeout=_LONGEST_S, cwd=ROOT, env=plain, check=True
@@ -141,7 +148,8 @@ def main() -> None:
                     record[name].append(row)
                     print(name, *row, sep=" | ", flush=True)
     if asked.write:
-        _RECORD.write_text(json_of_rows(record), encoding="utf-8")
+        ordered = {name: record[name] for name in ("date", *LIBRARIES) if name in record}
+        _RECORD.write_text(json_of_rows(ordered), encoding="utf-8")
         write_between(PAGE, BEGIN, written(read()))
 
 

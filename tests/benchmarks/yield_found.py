@@ -81,6 +81,7 @@ class MadeUp:
     unjudged: int
     seconds: float
     kept_by: Mapping[str, int] = field(default_factory=dict)
+    spent_s: float = 0.0  # on made-up inputs, of the budget
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as what JSON has."""
@@ -103,6 +104,7 @@ class Sum:
     contested: int = 0
     unjudged: int = 0
     seconds: float = 0.0
+    spent_s: float = 0.0
 
 
 def look_at_own(result: ProblemResult, seconds: float) -> Own:
@@ -161,6 +163,7 @@ def look_at_made_up(
         unjudged=result.unjudged,
         seconds=seconds,
         kept_by=dict(Counter(case.origin.generator for case in result.killers if not case.sample)),
+        spent_s=result.spent_s,
     )
 
 
@@ -181,7 +184,7 @@ def _reason(s: SubmissionResult, result: ProblemResult, made: list[CaseResult], 
 def sum_of(found: Iterable[tuple[Own, MadeUp]]) -> Sum:
     """Return the figures of several packages together."""
     total: Counter[str] = Counter()
-    seconds = 0.0
+    seconds = spent_s = 0.0
     for own, made in found:
         killed = {kill.submission for kill in made.kills}
         total.update(
@@ -198,4 +201,5 @@ def sum_of(found: Iterable[tuple[Own, MadeUp]]) -> Sum:
             unjudged=made.unjudged,
         )
         seconds += made.seconds
-    return Sum(**total, seconds=seconds)
+        spent_s += made.spent_s
+    return Sum(**total, seconds=seconds, spent_s=spent_s)

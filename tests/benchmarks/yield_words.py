@@ -27,7 +27,7 @@ def table(found: Found, title: str) -> Table:
     rows = [_cells(label, sum_of([each])) for label, each in found.items()]
     head = "package | wrong | samples | own data | made up | of own data |  | accepted kept | cases"
     total = _cells(count(len(rows), "package"), sum_of(found.values()))
-    return table_of(f"{head} | refused | contested | unjudged | time", [*rows, total], title)
+    return table_of(f"{head} | refused | contested | unjudged | of budget | time", [*rows, total], title)
 
 
 def _cells(label: str, each: Sum) -> Sequence[str]:
@@ -44,6 +44,7 @@ def _cells(label: str, each: Sum) -> Sequence[str]:
         str(each.refused),
         str(each.contested),
         str(each.unjudged),
+        f"{each.spent_s:.1f} s",
         seconds(each.seconds),
     )
 

@@ -22,8 +22,8 @@ def _cells(notebook: Any, kind: str) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
-def test_there_are_four() -> None:
-    assert [path.stem[:2] for path in _SOURCES] == ["01", "02", "03", "04"]
+def test_there_are_six() -> None:
+    assert [path.stem[:2] for path in _SOURCES] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize("source", _SOURCES, ids=name_of)

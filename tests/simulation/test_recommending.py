@@ -183,7 +183,9 @@ def test_the_command_writes_a_config_that_loads_and_a_page(
     page = (folder / "recommendation.html").read_text(encoding="utf-8")
     assert "<svg" in page
     assert "Made by balancer" in page
-    assert "&#34;endpoints&#34;" in page, "the settings"
+    assert "&#34;endpoints&#34;" not in page, "no JSON"
+    assert '<p class="verdict good">It ends within ' in page
+    assert "that were tried</summary>" in page
     assert json.loads(command(*in_time, "--json")[1])["chosen"]["does"] is True
     code, _, wrong = command(*told, "--certainty", "3")
     assert code == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from balancer_simulator.report.charts import beside_best, curves, gantt, ranking, tails
+from balancer_simulator.report.charts import beside_best, curves, draw_charts, gantt, ranking, tails
 from balancer_simulator.report.document import page, settings_lines
 from balancer_simulator.scenario.scenario import load_scenario
 from balancer_simulator.studies.study import Study, run_study
@@ -189,7 +189,7 @@ def test_beside_the_best_is_a_paired_difference_in_percent(by_load: Study, drawi
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(("policies", "tables"), [(1, [1]), (6, [6]), (7, [4, 4]), (14, [5, 5, 5])])
+@pytest.mark.parametrize(("policies", "tables"), [(1, [2]), (6, [7]), (7, [5, 4]), (14, [6, 6, 5])])
 def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, tables: list[int]) -> None:
     names = [f"policy_{n}" for n in range(policies)]
     text = page(replace(study, records=dict.fromkeys(names, study.records["fifo"])))
@@ -197,6 +197,13 @@ def test_no_table_of_figures_is_wider_than_a_page(study: Study, policies: int, t
     assert [head.count("<th ") for head in heads] == tables
     shown = re.findall(r"<code>(policy_\d+)</code>", "".join(heads).replace("<wbr>", ""))
     assert shown == names
+
+
+def test_equal_drawings_are_drawn_once_with_all_their_names(study: Study) -> None:
+    twice = replace(study, records=dict.fromkeys(["p", "<q>"], study.records["fifo"]))
+    titles = [chart.title for chart in draw_charts(twice)]
+    assert titles.count("Utilisation over time: p, <q>") == 1
+    assert not [title for title in titles if title.endswith((": p", ": <q>"))]
 
 
 def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> None:

@@ -65,16 +65,16 @@ def test_one_that_has_won_is_crowned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _card(study).startswith("best policy p of 3")
     for show in (print_ranking, print_study):
         assert "best by makespan: p\n" in printed(study, show, width=100)
-        assert "cannot be told apart" not in printed(study, show, width=100)
+        assert "no difference" not in printed(study, show, width=100)
     assert to_data(study)["ranking"]["best"] == ["p"]
 
 
 @pytest.mark.more
 def test_one_that_may_have_been_lucky_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     study = _batch(_ALIKE, monkeypatch)
-    assert _card(study).startswith("best policy cannot be told apart p, q, of 3")
+    assert _card(study).startswith("policy to keep p no difference that these runs show: p, q, of 3")
     for show in (print_ranking, print_study):
-        assert "cannot be told apart by makespan: p, q\n" in printed(study, show, width=100)
+        assert "no difference by makespan that these runs show: p, q; keep p\n" in printed(study, show, width=100)
         assert "best by" not in printed(study, show, width=100)
     places = [line.split()[:2] for line in printed(study, print_ranking, width=100).splitlines() if line[:1].isdigit()]
     assert places == [["1", "p"], ["1", "q"], ["3", "slow"]]

@@ -41,7 +41,7 @@ def test_a_cell_has_the_ranking_who_won_and_how_it_was_run(study: Study) -> None
 def test_one_replication_says_nothing_of_chance(study: Study) -> None:
     alone = Study(study.scenario.changed(replications=1), {p: r[:1] for p, r in study.records.items()})
     assert "one replication, so no intervals" in alone._repr_html_()
-    assert "cannot be told apart" not in alone._repr_html_().rsplit("</table>", 1)[1]
+    assert "no difference" not in alone._repr_html_().rsplit("</table>", 1)[1]
 
 
 def test_a_frame_has_every_figure_and_no_number_where_it_is_refused(study: Study) -> None:

@@ -107,6 +107,8 @@ class Scoring:
         self.counts.add(len(each), len(missing))
         if missing:
             gets = "have no reward" if self.unjudged is None else f"score {self.unjudged}"
+            if self.unjudged == RAISE:
+                gets = "end with an error"
             _LOGGER.warning(
                 "%d of %d samples could not be judged and %s; the last one: %s",
                 len(missing), len(each), gets, missing[-1].note or "some of its cases",

@@ -1,8 +1,8 @@
 """Generator `mutate`: inputs made from the known ones, changed or made up in the same format.
 
 Decides only the order: corner cases, small random inputs, changes and large inputs in turn, so that a small budget has
-some of each. `learn` gathers the common format. Inputs without one are changed as text. Every input is proposed once,
-and never a known one.
+some of each. `learn` gathers the common format. Inputs without one are changed as text. Inputs that are arguments of a
+call are drawn by their types. Every input is proposed once, and never a known one.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
     Style,
@@ -24,10 +25,11 @@ from balancer.pipeline.generators.draw.styles import (
     telling_styles,
 )
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
 from balancer.pipeline.generators.search.largest import within_feedback, within_refusals
 from balancer.pipeline.generators.write.build import build_changed, build_styled
-from balancer.pipeline.generators.write.changes import changes, text_changes
+from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 from balancer.pipeline.proposing import Feedback, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
@@ -37,9 +39,9 @@ __all__ = ["MutateGenerator", "balancer_generators"]
 # One round: the stream of each proposal. Slow programs need large inputs, early. Small and random inputs
 # kill most of the others.
 _ROUND = ("telling", "large", "small", "change", "large", "telling", "small", "small", "large", "change")
-_LATER_ROUND = ("change", "large", "small", "change", "telling", "large")
-_SOME_FORMATS = ("commands", "commands")  # a stream that few formats have, after each round
-_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3}  # for `ask_again`
+_LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
+_SOME_FORMATS = ("commands", "commands", "constants")  # streams that few problems have, after each round
+_SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3, "constants": 1}  # for `ask_again`
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
 
 _Made = tuple[str, bytes]
@@ -115,13 +117,16 @@ def _scheduled(
     feedback: Feedback | None = None,
 ) -> Iterator[_Made]:
     """Yield inputs from all streams in turn, until all are empty."""
+    if problem.function:
+        yield from drawn_arguments(problem, known, rng)
+        return
     found = knowledge_of(problem)
     if found is None:
         yield from text_changes(known, rng)
         return
     if feedback is not None:
         found = within_feedback(found, feedback)
-    streams = _streams(found, known, rng, frozenset())
+    streams = _streams(problem, found, rng, frozenset())
     while streams:
         for name in (*turns, *_SOME_FORMATS):
             if name in streams:
@@ -133,9 +138,12 @@ def _scheduled(
 
 
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
+    if problem.function:
+        yield from drawn_arguments(problem, _data_of(problem, heard), rng)
+        return
     found = knowledge_of(problem)
     if found is None:
-        yield from text_changes([*(each.data for each in problem.data), *(each.data for each in heard.valid)], rng)
+        yield from text_changes(_data_of(problem, heard), rng)
         return
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
@@ -146,7 +154,7 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
         [each.origin.detail for each in heard.valid],
         [(each.origin.detail, each.why) for each in heard.refused],
     )
-    streams = _streams(found, [each.data for each in problem.data], rng, frozenset(good))
+    streams = _streams(problem, found, rng, frozenset(good))
     weights = {name: _SHARES[name] * _yield(name, good, bad) for name in streams}
     while streams:
         names = list(streams)
@@ -158,6 +166,10 @@ def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random)
             yield made
 
 
+def _data_of(problem: Problem, heard: ValidatorFeedback) -> list[bytes]:
+    return [*(each.data for each in problem.data), *(each.data for each in heard.valid)]
+
+
 def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
     """Return an estimate of a stream's share of valid inputs, from those so far. It is never 0 or 1."""
     right = sum(count for style, count in good.items() if stream_of(style) == stream)
@@ -166,7 +178,7 @@ def _yield(stream: str, good: Counter[str], bad: Counter[str]) -> float:
 
 
 def _streams(
-    found: Knowledge, known: Sequence[bytes], rng: random.Random, done: frozenset[str]
+    problem: Problem, found: Knowledge, rng: random.Random, done: frozenset[str]
 ) -> dict[str, Iterator[_Made]]:
     """Return the streams, without named styles that are `done` or always refused."""
     left_out = (done & ONE_TIME) | found.shunned
@@ -176,6 +188,9 @@ def _streams(
         "change": build_changed(found, changes(found, rng), rng),
         "large": build_styled(found, _without(left_out, large_styles(rng)), rng),
     }
+    constants = constants_of(problem.submissions)
+    if constants:
+        streams["constants"] = build_changed(found, set_constants(found, constants, rng), rng)
     if has_commands(found):
         streams["commands"] = build_changed(found, command_changes(found, rng), rng)
     return streams

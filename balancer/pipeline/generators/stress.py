@@ -14,15 +14,20 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget, finds
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
+
+_AT_ONCE, _DRAWS = 250, 2000  # arguments of a batch, and draws until it is left short
+_MOST_KNOWN = 300  # inputs that are changed
+_KINDS = ("small", "change", "small", "middle")
 
 
 class ExhaustivePlugin:
@@ -53,6 +58,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield nothing: the survivors are not known yet."""
@@ -71,6 +77,7 @@ class _Searching(ABC):
         allowance = SearchBudget(comparer, aim.seconds, aim.runs, time.monotonic)
         if not allowance.left:
             return
+        self._allowance = allowance
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
@@ -79,7 +86,7 @@ class _Searching(ABC):
                 found = within_feedback(found, feedback)
             if found is not None and problem.input_validators:
                 found = widen_ranges(found, comparer.valid, lambda: allowance.left)
-            self._source = self._source_of(found, feedback, rng)
+            self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
         for find in islice(finds(comparer, self._source, survivors, allowance), max(budget, 0)):
@@ -87,24 +94,52 @@ class _Searching(ABC):
             yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
 
     @abstractmethod
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
+    def _source_of(
+        self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
+    ) -> InputSource | None:
         """Return the source of inputs; None if there is none."""
 
 
 class _Exhaustive(_Searching):
     name: ClassVar[str] = ExhaustivePlugin.name
 
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
-        return None if found is None else EveryInput(found)
+    def _source_of(
+        self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
+    ) -> InputSource | None:
+        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):
     name: ClassVar[str] = StressPlugin.name
 
-    def _source_of(self, found: Knowledge | None, feedback: Feedback, rng: random.Random) -> InputSource | None:
+    def _source_of(
+        self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
+    ) -> InputSource | None:
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
-        return SmallInputs(found, known, near, rng)
+        return SmallArguments(problem, known, near, rng) if problem.function else SmallInputs(found, known, near, rng)
+
+
+class SmallArguments:
+    """Small random arguments of a call, each once, and changes of known ones."""
+
+    def __init__(self, problem: Problem, known: Sequence[bytes], near: Sequence[bytes], rng: random.Random) -> None:
+        self._seen = set(known)
+        self._made = drawn_arguments(problem, [*near, *known][:_MOST_KNOWN], rng, _KINDS)
+
+    def batch(self) -> list[MadeInput]:
+        """Return the next inputs."""
+        found: list[MadeInput] = []
+        for detail, data in islice(self._made, _DRAWS):
+            if data not in self._seen:
+                self._seen.add(data)
+                found.append(MadeInput("arguments", detail, data))
+            if len(found) == _AT_ONCE:
+                break
+        return found
+
+    def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
+        """Nothing is learnt: a row has no validator."""
 
 
 def _told(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
+from balancer.judging.calls import called_source
 from balancer.pipeline.llm.answer import ModelAnswer, ModelProgram
 from balancer.pipeline.llm.asker import Asker, Prompts
 from balancer.pipeline.llm.client import NotAnswered
@@ -52,7 +53,7 @@ class ModelGenerator:
             statement=problem.statement,
             time_limit_s=problem.time_limit_s or "?",
             examples=[{"input": _short(case.data), "output": _short(case.answer or b"")} for case in problem.data[:3]],
-            reference={"language": reference.language, "source": reference.source[:_MOST_SOURCE]},
+            reference={"language": reference.language, "source": called_source(reference)[:_MOST_SOURCE]},
             many_answers=self._toolbox.many_answers,
             most=budget,
         )
@@ -75,7 +76,7 @@ class ModelGenerator:
                 {
                     "name": each.name,
                     "language": each.program.language,
-                    "source": each.program.source[:_MOST_SOURCE],
+                    "source": called_source(each.program)[:_MOST_SOURCE],
                 }
                 for each in survivors
             ],

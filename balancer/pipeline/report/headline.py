@@ -70,7 +70,10 @@ def verdict(result: RunResult) -> tuple[str, Tone]:
             f"{count(totals.surviving, 'problem')}"
         )
     sentence = ", and ".join(said) + "."
-    good = kept == accepted and killed == wrong
+    if totals.not_judged:
+        was = "was" if totals.not_judged == 1 else "were"
+        sentence += f" {count(totals.not_judged, 'submission')} {was} not judged on every case."
+    good = kept == accepted and killed == wrong and not totals.not_judged
     return sentence[0].upper() + sentence[1:], Tone.GOOD if good else Tone.BAD if kept < accepted else Tone.PLAIN
 
 

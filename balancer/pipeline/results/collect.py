@@ -9,6 +9,7 @@ from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
 from balancer.pipeline.results.problem_result import (
+    NOT_ALL_RUN,
     CaseResult,
     CaseState,
     Disagreement,
@@ -113,7 +114,9 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         id=problem,
         name=roster.name,
         cases=tuple(
-            CaseResult(case.id, case.origin, case.sample, case.state, len(case.data), case.round)
+            CaseResult(
+                case.id, case.origin, case.sample, case.state, len(case.data), case.round, case.note == NOT_ALL_RUN
+            )
             for case in cases
             if case.state not in _UNUSED
         ),
@@ -149,6 +152,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
+        spent_s=store.times.of(problem)[1],
     )
 
 

@@ -11,7 +11,10 @@ from functools import cached_property
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.problem import Origin, Verdict
 
-__all__ = ["CaseResult", "CaseState", "Disagreement", "ProblemResult", "SubmissionResult"]
+__all__ = ["NOT_ALL_RUN", "CaseResult", "CaseState", "Disagreement", "ProblemResult", "SubmissionResult"]
+
+
+NOT_ALL_RUN = "no time was left to run all survivors on it"  # the note of such a case
 
 
 class CaseState(Enum):
@@ -38,6 +41,7 @@ class CaseResult:
     state: CaseState
     size: int  # bytes of the input
     round: int = 0  # round of its proposal
+    partial: bool = False  # the time was over before all survivors ran on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,9 @@ class SubmissionResult:
         return [c.id for c in cases if c.id in self.verdicts and self.verdicts[c.id].kills]
 
     def judged_on(self, cases: Collection[CaseResult]) -> bool:
-        """Return whether there are `cases`, and the submission is judged on each of them, or abstains."""
+        """Return whether there are `cases`, and the submission is judged on each of them, if all were."""
         unknown = (None, Verdict.UNJUDGED)
-        counted = [case.id for case in cases if case.id not in self.abstained]
+        counted = [case.id for case in cases if case.id not in self.abstained and not case.partial]
         return bool(counted) and all(self.verdicts.get(case) not in unknown for case in counted)
 
     @property
@@ -102,6 +106,7 @@ class ProblemResult:
         notes: other notes for a person, one line each.
         reasons: why something is unjudged -> how often.
         rounds: number of rounds.
+        spent_s: seconds spent on made-up inputs.
     """
 
     id: str
@@ -114,6 +119,7 @@ class ProblemResult:
     notes: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     rounds: int = 1
+    spent_s: float = field(default=0.0, compare=False)
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
 

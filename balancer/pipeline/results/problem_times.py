@@ -70,6 +70,27 @@ class ProblemTimes:
         """Return case id -> number of its batch in its round."""
         return dict(self._db.rows("SELECT case_id, batch FROM moments WHERE problem = ?", problem))
 
+    def by_round(self, problem: str) -> tuple[dict[str, dict[int, float]], dict[str, dict[int, float]]]:
+        """Return the first kills of each generator by round, and the seconds that it and runs on its inputs took."""
+        kills: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        seconds: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        for name, number, count in self._db.rows(
+            "SELECT c.generator, c.round, COUNT(*) FROM first_kills k"
+            " JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
+            " WHERE k.problem = ? AND NOT c.sample AND c.state = 'ready' GROUP BY c.generator, c.round", problem
+        ):  # fmt: skip
+            kills[name][number] = count
+        for name, number, ran_s in self._db.rows(
+            "SELECT c.generator, c.round, SUM(v.time_s) FROM verdicts v"
+            " JOIN cases c ON c.problem = v.problem AND c.id = v.case_id"
+            " WHERE v.problem = ? AND NOT c.sample GROUP BY c.generator, c.round", problem
+        ):  # fmt: skip
+            seconds[name][number] = ran_s
+        for number, asked in self._db.rows("SELECT round, asked FROM batches WHERE problem = ?", problem):
+            for name, each in json.loads(asked).items():
+                seconds[name][number] = seconds[name].get(number, 0.0) + each["seconds"]
+        return kills, seconds
+
     def kills(self) -> list[FirstKill]:
         """Return the first kills of all problems, by time, without those by cases that no longer count."""
         rows = self._db.rows(

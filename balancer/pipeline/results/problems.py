@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from balancer.judging.calls import called_source
 from balancer.pipeline.results.database import Database
 from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.run_result import LeftOutRow
@@ -145,7 +146,7 @@ class Problems:
             db.execute("DELETE FROM surviving WHERE problem = ?", (found.id,))
             db.executemany(
                 "INSERT INTO surviving VALUES (?, ?, ?, ?)",
-                [(found.id, name, programs[name].language, programs[name].source) for name in tally.survivors],
+                [(found.id, name, programs[name].language, called_source(programs[name])) for name in tally.survivors],
             )
             db.execute("DELETE FROM killed_programs WHERE problem = ?", (found.id,))
             db.executemany("INSERT INTO killed_programs VALUES (?, ?, ?, ?)", killed)

@@ -140,6 +140,17 @@ class Rounds:
         )  # fmt: skip
         return [note for (notes,) in rows for note in json.loads(notes)]
 
+    def remark(self, problem: str, line: str, *, instead: str) -> None:
+        """Add a note to the last round, in place of notes that begin with `instead`. An empty line removes these."""
+        with self._db.transaction() as db:
+            for number in range(self.count(problem)):
+                notes = [note for note in self.notes(problem, number) if not note.startswith(instead)]
+                if line and number == self.count(problem) - 1:
+                    notes.append(line)
+                db.execute(
+                    "UPDATE rounds SET notes = ? WHERE problem = ? AND number = ?", (json.dumps(notes), problem, number)
+                )
+
     def put_off(self, problem: str, why: str) -> None:
         """Record that the next round is left to another session, and why."""
         self._db.do("INSERT OR REPLACE INTO put_off VALUES (?, ?)", problem, why)

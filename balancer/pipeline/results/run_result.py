@@ -12,6 +12,7 @@ from balancer.core.metrics import PoolStats
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.results.predictions import EndPrediction
 from balancer.pipeline.results.problem_result import (
+    NOT_ALL_RUN,
     CaseResult,
     CaseState,
     Disagreement,
@@ -26,6 +27,7 @@ from balancer.problem import Origin
 
 __all__ = [
     "ANSWERS",
+    "NOT_ALL_RUN",
     "CaseResult",
     "CaseState",
     "Disagreement",

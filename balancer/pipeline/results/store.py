@@ -243,6 +243,13 @@ class Store:
         )  # fmt: skip
         return [StoredCase(r[0], r[1], r[2], Origin(r[3], r[4]), bool(r[5]), CaseState(r[6]), r[7], r[8]) for r in rows]
 
+    def states(self, problem: str) -> list[tuple[int, CaseState]]:
+        """Return id and state of the cases of `problem`, without their data."""
+        return [
+            (row[0], CaseState(row[1]))
+            for row in self._db.rows("SELECT id, state FROM cases WHERE problem = ?", problem)
+        ]
+
     def origins(self, problem: str, number: int, *states: CaseState) -> list[tuple[str, CaseState]]:
         """Return generator and state of the made-up inputs of round `number` that are in one of `states`."""
         rows = self._db.rows(

@@ -37,7 +37,9 @@ Item = TypeVar("Item")
 
 _AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs and bytes of one run
 _SHORT_S = 1.0  # CPU seconds for one of many small inputs
-_RUN_CPU_S, _RUN_WALL_S = 60.0, 120.0  # for all inputs of one run
+_RUN_CPU_S = 60.0  # for all inputs of one run
+_COMPILED, _COMPILED_S = 0.05, 1.0  # part of a time budget for compiling a front, and at least so many seconds
+_MESSAGE = 500  # bytes of a validator's message, the last ones
 _NONE: Mapping[str, bytes] = {}
 
 
@@ -73,9 +75,12 @@ class BatchedInput:
     answer: bytes | None = None
 
 
-def records(inputs: Sequence[BatchedInput], cpu_s: float) -> bytes:
-    """Return the standard input of a program that takes all `inputs`, with `cpu_s` CPU seconds for each."""
-    parts = [b"%d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS)]
+def records(inputs: Sequence[BatchedInput], cpu_s: float, *, told: bool = False) -> bytes:
+    """Return the standard input of a program that takes all `inputs`, with `cpu_s` CPU seconds for each.
+
+    With `told`, its standard error is kept too, as if it were output.
+    """
+    parts = [b"%d %d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS, told)]
     for fed in inputs:
         parts.append(b"%d %d %d\n" % (len(fed.stdin), _length(fed.input), _length(fed.answer)))
         parts += [fed.stdin, fed.input or b"", fed.answer or b""]
@@ -150,14 +155,11 @@ class SampleComparer:
 
     def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
         """Return for each input whether all validators accept it; None if nothing is known."""
-        found: list[bool | None] = [True] * len(inputs)
-        for validator in self._sample.validators.programs():
-            left = [index for index, says in enumerate(found) if says]
-            fed = [BatchedInput(inputs[index]) for index in left]
-            ended = self._each(validator, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, _NONE)
-            for index, execution in zip(left, ended, strict=True):
-                found[index] = None if execution is None else self._sample.validators.says(validator, execution)
-        return found
+        return [None if message is None else not message for message in self._validated(inputs, told=False)]
+
+    def refusals(self, inputs: Sequence[bytes]) -> list[str | None]:
+        """Return for each input what the first validator that refuses it says; "" if all accept it, None: not known."""
+        return self._validated(inputs, told=True)
 
     def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
         """Return for each (input, execution of a submission, answer) whether it is accepted; None: not known."""
@@ -183,15 +185,37 @@ class SampleComparer:
 
     # -- inside --------------------------------------------------------------------------------------
 
+    def _validated(self, inputs: Sequence[bytes], *, told: bool) -> list[str | None]:
+        found: list[str | None] = [""] * len(inputs)
+        for validator in self._sample.validators.programs():
+            left = [index for index, says in enumerate(found) if says == ""]
+            fed = [BatchedInput(inputs[index]) for index in left]
+            ended = self._each(validator, fed, VALIDATOR_LIMITS, VALIDATOR_LIMITS.cpu_s, _NONE, told=told)
+            for index, execution in zip(left, ended, strict=True):
+                says = None if execution is None else self._sample.validators.says(validator, execution)
+                if execution is None or says is None:
+                    found[index] = None
+                elif not says:
+                    words = (execution.stdout + execution.stderr)[-_MESSAGE:].decode(errors="replace").strip()
+                    found[index] = words or "refused"
+        return found
+
     def _each(
-        self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+        self,
+        program: Program,
+        inputs: Sequence[BatchedInput],
+        limits: Limits,
+        cpu_s: float,
+        files: Mapping[str, bytes],
+        *,
+        told: bool = False,
     ) -> list[Execution | None]:
         """Run `program` on each of `inputs`, many in one run if possible, with `cpu_s` CPU seconds for each."""
         found: list[Execution | None] = [None] * len(inputs)
         short = Limits(cpu_s, 3 * cpu_s + 2, limits.compile_s, limits.memory_bytes)
 
         def act(part: range) -> None:
-            ended = self._many(program, [inputs[index] for index in part], limits, cpu_s, files)
+            ended = self._many(program, [inputs[index] for index in part], limits, cpu_s, files, told=told)
             if ended is None:
                 ended = [self._one(program, inputs[index], short, files) for index in part]
             for index, execution in zip(part, ended, strict=False):
@@ -201,14 +225,26 @@ class SampleComparer:
         return found
 
     def _many(
-        self, program: Program, inputs: Sequence[BatchedInput], limits: Limits, cpu_s: float, files: Mapping[str, bytes]
+        self,
+        program: Program,
+        inputs: Sequence[BatchedInput],
+        limits: Limits,
+        short_s: float,
+        files: Mapping[str, bytes],
+        *,
+        told: bool,
     ) -> Sequence[Execution | None] | None:
         """Run `program` once for all `inputs`; None if it cannot take many. If it ends early, the rest is missing."""
         wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
         if wrapped is None:
             return None
-        wide = Limits(_RUN_CPU_S, _RUN_WALL_S, limits.compile_s, limits.memory_bytes)
-        ran = self._run(wrapped, records(inputs, cpu_s), wide, files, len(inputs))
+        # A front that takes long to compile would take a part of the budget for nothing: each input alone is cheaper.
+        compile_s, cpu_s = limits.compile_s, _RUN_CPU_S
+        if self._sample.allowed_s is not None:
+            compile_s = min(compile_s, max(_COMPILED_S, _COMPILED * self._sample.allowed_s))
+            cpu_s = min(cpu_s, max(short_s, self._sample.left_s))
+        wide = Limits(cpu_s, 2 * cpu_s, compile_s, limits.memory_bytes)
+        ran = self._run(wrapped, records(inputs, short_s, told=told), wide, files, len(inputs))
         if ran is None:
             return []
         ended = list(outcomes(ran.stdout))
@@ -227,6 +263,8 @@ class SampleComparer:
     ) -> Execution | None:
         with self._lock:
             self.runs += inputs
+        if self._sample.late:
+            return None
         problem = self._sample.problem.id
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         return self._sample.runner.run(wanted).execution

@@ -26,11 +26,12 @@ from balancer.pipeline.proposing import (
 )
 from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import FEWEST_AGREEING, Problem, Proposal
 
-__all__ = ["GeneratorRecord", "ProposalBatches", "batch_size", "shares"]
+__all__ = ["ProposalBatches", "batch_size"]
 
 _MOST_BYTES = 64 * 2**20  # of a batch's inputs, which are in memory together
 _MOST_INPUT = 32 * 2**20
@@ -39,7 +40,6 @@ _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless mor
 _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
-_EXPLORED = 0.2  # share of a batch that is divided equally, for all generators
 
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
@@ -191,8 +191,10 @@ class ProposalBatches:
             for source in self._sources:
                 if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
                     take(source, 0)
-        for source, share in zip(self._sources, self._shares(wanted), strict=True):
+        records = self._records()
+        for source, share, record in zip(self._sources, self._shares(wanted, records), records, strict=True):
             if share and not source.dry:
+                self._toolbox.part = search_part(record, [each for each in records if each is not record])
                 take(source, share)
                 source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
         return given
@@ -230,31 +232,39 @@ class ProposalBatches:
                 found.append(each)
         return found, large
 
-    def _shares(self, wanted: int) -> list[int]:
+    def _shares(self, wanted: int, records: Sequence[GeneratorRecord]) -> list[int]:
         most = self._sample.settings.max_proposals
-        cases = self._sample.store.origins(self._sample.problem.id, self._round, *_CHECKED)
-        records = []
-        for source in self._sources:
-            states = [state for generator, state in cases if generator == source.generator.name]
-            valid = sum(state is not CaseState.INVALID for state in states)
-            left = 0 if source.dry or source.whole else most - source.made_up
-            records.append(GeneratorRecord(len(states), valid, left))
         found = shares(batch_size(wanted), records) if wanted > 0 else [0] * len(records)
         everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
         return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
+
+    def _records(self) -> list[GeneratorRecord]:
+        """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
+        most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
+        cases = self._sample.store.origins(self._sample.problem.id, self._round, *_CHECKED)
+        kills, seconds = self._sample.store.times.by_round(self._sample.problem.id) if timed else ({}, {})
+        records = []
+        for source in self._sources:
+            name = source.generator.name
+            states = [state for generator, state in cases if generator == name]
+            valid = sum(state is not CaseState.INVALID for state in states)
+            left = 0 if source.dry or source.whole else most - source.made_up
+            paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
+            records.append(GeneratorRecord(len(states), valid, left, *paid))
+        return records
 
     # -- a generator ---------------------------------------------------------------------------------
 
     def _pulled(self, source: _Source, share: int, room: int) -> Iterator[Proposal]:
         """Yield `share` made-up inputs, and the problem's own data before them, up to `room` bytes."""
         stream, left = self._stream(source, share), share
-        since = time.monotonic()
+        since, most_s = time.monotonic(), min(_MOST_S, AIMED * self._sample.left_s)
         while True:
             if self._sample.runner.stopping:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room <= 0 or self._over() or (not source.whole and time.monotonic() - since > _MOST_S):
+            if room <= 0 or self._over() or (not source.whole and time.monotonic() - since > most_s):
                 return
             proposal = next(stream, None)
             if proposal is None:
@@ -313,40 +323,6 @@ class ProposalBatches:
 # -- arithmetic ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratorRecord:
-    """A generator's inputs so far: number checked, number valid, and how many more it may give."""
-
-    checked: int
-    valid: int
-    left: int
-
-
 def batch_size(wanted: int) -> int:
     """Return the number of inputs to ask for, if `wanted` more valid ones are needed."""
     return min(_MOST_BATCH, max(_LEAST_BATCH, math.ceil(_MARGIN * wanted)))
-
-
-def shares(size: int, records: Sequence[GeneratorRecord]) -> list[int]:
-    """Return how many of `size` inputs each generator is asked for: at least one, if it has some left.
-
-    A fifth is shared equally, so that an unlucky generator is tried again. The rest is shared by each one's rate of
-    valid inputs (Laplace's rule of succession: a generator without inputs has the rate one half).
-    """
-    able = [record.left > 0 for record in records]
-    if not any(able):
-        return [0] * len(records)
-    yields = [(r.valid + 1) / (r.checked + 2) if fit else 0.0 for r, fit in zip(records, able, strict=True)]
-    alike = _EXPLORED / sum(able)
-    parts = [fit * (alike + (1 - _EXPLORED) * rate / sum(yields)) for rate, fit in zip(yields, able, strict=True)]
-    found = [
-        min(record.left, max(1, math.floor(size * part))) if fit else 0
-        for record, part, fit in zip(records, parts, able, strict=True)
-    ]
-    # The remainder from rounding goes to the largest parts.
-    for place in sorted(range(len(records)), key=lambda i: (-parts[i], i)):
-        spare = size - sum(found)
-        if spare <= 0:
-            break
-        found[place] += min(spare, records[place].left - found[place])
-    return found

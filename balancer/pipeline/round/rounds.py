@@ -7,12 +7,13 @@ kills fewer than the one before.
 Also builds the feedback for generators, from the store.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
+from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.search.largest import SHORTFALL, shortfall
 from balancer.pipeline.progress import ProblemStatus
 from balancer.pipeline.proposing import CaseFeedback, Feedback, PutOff, UnusedInput
 from balancer.pipeline.results.missing_languages import why_left_out
@@ -26,6 +27,7 @@ from balancer.pipeline.round.shrinking import shrink_cases
 from balancer.pipeline.round.steps import (
     CHOSEN,
     OwnDataVerdict,
+    add_own,
     generate_test_outputs,
     settle_own_data,
     settle_own_tests,
@@ -33,7 +35,7 @@ from balancer.pipeline.round.steps import (
     validate_inputs,
     validate_solutions,
 )
-from balancer.pipeline.round.toolbox import SampleToolbox
+from balancer.pipeline.round.toolbox import SampleToolbox, leave_out_row_programs
 from balancer.problem import Verdict
 
 __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "status_after"]
@@ -41,6 +43,8 @@ __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "sta
 _DATA = "data"  # the generator that proposes a problem's own data
 _MOST_ROUNDS = 100  # with a time budget
 _MOST_IN_VAIN = 3  # rounds in a row without a new case
+_LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
+_SPENT = "its time for made-up inputs is spent"
 
 
 def judge_problem(sample: Sample) -> bool:
@@ -89,15 +93,34 @@ def _judge_rounds(sample: Sample) -> bool:
         sample.store.rounds.put_off(sample.problem.id, why)
         validate_solutions(sample)
         return False
-    hungry = rounds.over() and bool(surviving(sample)) and rounds.in_vain < _MOST_IN_VAIN
+    alive = len(surviving(sample))
+    hungry = rounds.over() and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
+    _remark(sample, alive, over=rounds.over())
     if sample.shrinks:
         with sample.clock.spending():
             shrink_cases(sample, rounds.over)
     return hungry
 
 
+def _remark(sample: Sample, alive: int, *, over: bool) -> None:
+    """Note for the report what may be why wrong submissions survive: no large input, or no time."""
+    store, problem = sample.store, sample.problem
+    line = ""
+    if alive and (found := knowledge_of(problem)) is not None:
+        refusals = [case.note for case in store.cases(problem.id, CaseState.INVALID)]
+        ready = sorted(store.cases(problem.id, CaseState.READY), key=lambda case: -len(case.data))
+        line = shortfall(found, refusals, [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ])
+    store.rounds.remark(problem.id, line, instead=SHORTFALL)
+    survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
+    line = f"{_SPENT} ({sample.clock.spent_s:.0f} s), and {survive}" if over and alive else ""
+    store.rounds.remark(problem.id, line, instead=_SPENT)
+
+
 def _settle_own(sample: Sample) -> OwnDataVerdict:
-    """Decide which accepted submissions are believed, by runs on this machine."""
+    """Decide which accepted submissions are believed, by runs on this machine; before that, which programs of a row."""
+    if sample.problem.by_agreement:
+        add_own(sample)
+        leave_out_row_programs(sample)
     if sample.problem.packaged:
         return settle_own_data(sample) if _DATA in sample.settings.generators else OwnDataVerdict.SOUND
     return settle_own_tests(sample) if sample.problem.by_agreement else OwnDataVerdict.SOUND
@@ -130,7 +153,7 @@ class _Rounds:
         self.in_vain = 0
 
     def over(self) -> bool:
-        return self._left_s() <= 0
+        return self._sample.left_s <= 0
 
     def begin(self, number: int) -> bool:
         """Give round `number` its first inputs, if it has none yet. Return False if there is no such round."""
@@ -182,17 +205,13 @@ class _Rounds:
             sample.store.rounds.spare(sample.problem.id, number)
             generate_test_outputs(sample)
 
-    def _left_s(self) -> float:
-        allowed_s = self._sample.allowed_s
-        return math.inf if allowed_s is None else allowed_s - self._sample.clock.spent_s
-
     def _fill(self, number: int) -> bool:
         """Check inputs until enough are valid to judge. Return whether the round may have more after that."""
         sample, store, problem = self._sample, self._sample.store, self._sample.problem.id
         chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
         judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
         wanted = sample.settings.max_inputs - chosen
-        target = chosen + max(0, chunk(self._left_s(), sample.clock.spent_s, judged, wanted))
+        target = chosen + max(0, chunk(sample.left_s, sample.clock.spent_s, judged, wanted))
         while True:
             validate_inputs(sample, number, most=target)
             wanted = target - store.rounds.count_made_up(problem, number, *CHOSEN)

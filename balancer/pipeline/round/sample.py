@@ -31,7 +31,9 @@ from balancer.settings.pipeline import PipelineSettings
 
 __all__ = ["ProblemClock", "Sample", "chunk"]
 
-_FIRST, _LEAST = 8, 4  # inputs between two looks at the clock: the first time, and at least
+_FIRST, _LEAST = 4, 2  # inputs between two looks at the clock: the first time, and at least
+_OVERRUN = 0.1  # of the budget, in which the last runs may end
+_REMEMBERED = 16  # runs, whose longest tells how long the next one may take
 _HALF = 2  # the next look is after at most 1/2 of the time left
 Item = TypeVar("Item")
 
@@ -55,6 +57,7 @@ class ProblemClock:
         self._before_s, self._spent_before_s = times.of(problem)
         self._began_s = clock()
         self._spending_since_s: float | None = None
+        self._took_s: deque[float] = deque([0.0], _REMEMBERED)
 
     @property
     def elapsed_s(self) -> float:
@@ -66,6 +69,23 @@ class ProblemClock:
         """Seconds of these that were spent on made-up inputs."""
         since_s = self._spending_since_s
         return self._spent_before_s + (0.0 if since_s is None else self._clock() - since_s)
+
+    @property
+    def is_spending(self) -> bool:
+        """Whether the present time is spent on made-up inputs."""
+        return self._spending_since_s is not None
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Remember how long the run in the block takes, with its wait for an endpoint. Many threads may use it."""
+        began_s = self._clock()
+        yield
+        self._took_s.append(self._clock() - began_s)
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that the longest of the last runs took."""
+        return max(self._took_s.copy())
 
     @contextmanager
     def spending(self) -> Iterator[None]:
@@ -167,10 +187,32 @@ class Sample:
         return self.allowed_s is not None if wanted == "auto" else wanted == "on"
 
     @property
+    def left_s(self) -> float:
+        """Seconds left for made-up inputs; infinite without a budget."""
+        return math.inf if self.allowed_s is None else self.allowed_s - self.clock.spent_s
+
+    def plan(self, ahead: int, what: str) -> None:
+        """Tell the progress how many runs are ahead, what is done next, and how much of the time budget is left."""
+        spending = self.allowed_s is not None and self.clock.is_spending
+        self.progress.plan(self.problem.id, ahead, what, max(self.left_s, 0.1) if spending else None)
+
+    @property
+    def late(self) -> bool:
+        """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
+        if self.allowed_s is None or not self.clock.is_spending:
+            return False
+        return self.left_s <= 0 or self.left_s + _OVERRUN * self.allowed_s < self.clock.longest_s
+
+    @property
     def checker(self) -> Checker:
-        """How answers are compared: by the checker from a generator, else by the problem's own."""
+        """How answers are compared: by a generator's checker, else by the problem's own unless that is left out."""
         brought = self.store.judges.kept(self.problem.id, "checker")
-        return self.problem.checker if brought is None else Checker(brought)
+        if brought is not None:
+            return Checker(brought)
+        own = self.problem.checker
+        if own.program is None or own.instead is None or own.program.name not in self.store.left_out(self.problem.id):
+            return own
+        return Checker(None, own.instead)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
         """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
@@ -211,7 +253,7 @@ class Sample:
 
     def _wanted(self, submission: Submission, case: StoredCase, stage: RunStage) -> ProgramRun:
         # A problem with a checker may have many right outputs, so no expected beginning is known.
-        expected = case.answer if self.checker.program is None else None
+        expected = case.answer if self.checker.program is None and not self.checker.values else None
         options = self.problem.options_of(case.origin, sample=case.sample) or CaseOptions()
         return ProgramRun(
             replace(submission.program, args=options.args) if options.args else submission.program,
@@ -267,7 +309,9 @@ class Sample:
             ran: its result; None: run it.
         """
         wanted = self._wanted(submission, case, stage)
-        ran = ran or self.runner.run(wanted)
+        if ran is None:
+            with self.clock.timing():
+                ran = self.runner.run(wanted)
         judgement = self._judgement(wanted, case, ran)
         if _surprises(submission, judgement):
             again = self.runner.confirm(wanted, ran)

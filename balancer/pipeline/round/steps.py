@@ -13,15 +13,16 @@ from collections import Counter, defaultdict
 from enum import Enum
 
 from balancer.pipeline.results.rounds import ProposalBatch
-from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
 from balancer.pipeline.round.sample import Sample
-from balancer.problem import Submission, Verdict
+from balancer.problem import FEWEST_AGREEING, Submission, Verdict
 from balancer.program import Status
 
 __all__ = [
     "CHOSEN",
     "OwnDataVerdict",
+    "add_own",
     "agreed",
     "generate_test_outputs",
     "judge_on",
@@ -50,8 +51,8 @@ def validate_inputs(sample: Sample, number: int, *, own: bool = False, most: int
     valid ones of the list are used, wherever an earlier session stopped.
     """
     most = sample.settings.max_inputs if most is None else most
-    while batch := _next_batch(sample, number, most, own=own):
-        sample.progress.plan(sample.problem.id, _ahead(sample, number, most), "checking inputs of")
+    while not sample.late and (batch := _next_batch(sample, number, most, own=own)):
+        sample.plan(_ahead(sample, number, most), "checking inputs of")
         sample.in_threads(sample.settings.output_generation_workers, lambda case: _validate(sample, case), batch)
 
 
@@ -83,6 +84,8 @@ def _ahead(sample: Sample, number: int, most: int) -> int:
 
 
 def _validate(sample: Sample, case: StoredCase) -> None:
+    if sample.late:
+        return
     state, note = sample.validators.check(case)
     sample.store.set_case(sample.problem.id, case.id, state, note=note)
     sample.progress.advance(sample.problem.id)
@@ -102,7 +105,7 @@ def generate_test_outputs(sample: Sample) -> None:
     if reference is None:
         return
     valid = sample.store.cases(problem.id, CaseState.VALID)
-    sample.progress.plan(problem.id, len(valid) * len(problem.submissions), "finding the answers of")
+    sample.plan(len(valid) * len(problem.submissions), "finding the answers of")
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
@@ -159,6 +162,8 @@ def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Sub
 
 
 def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
+    if sample.late:
+        return
     judgement, ran = sample.settle(reference, case, RunStage.REFERENCE)
     if ran.execution is not None and judgement.verdict is Verdict.ACCEPTED:
         answer = ran.execution.stdout if case.answer is None else case.answer
@@ -172,9 +177,13 @@ def _conclude(sample: Sample) -> None:
     """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
     accepted = sample.usable(accepted=True)
     verdicts = sample.store.verdicts(sample.problem.id)
+    validated = bool(sample.validators.programs())  # else agreement tells what is valid, and two must agree
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
         found = [_verdict(verdicts, submission, case) for submission in accepted]
-        state = agreed(found, sample.settings.quorum, slow_abstain=not case.sample)
+        enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
+        state = agreed(found, sample.settings.quorum, slow_abstain=enough and not case.sample)
+        if sample.late and None in found and state is CaseState.UNJUDGED:
+            state = CaseState.SPARE
         sample.store.set_case(sample.problem.id, case.id, state)
 
 
@@ -205,6 +214,8 @@ def validate_solutions(sample: Sample) -> None:
 
     All run on the problem's own cases, and, without a time budget, on those of the first round. Later only those run
     that no earlier case has killed. One that was too slow on three cases is not run on the others.
+
+    With a time budget, the smallest cases of a batch come first, and a case is left out if there was no time for it.
     """
     verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
     parents = sample.store.shrunk.parents(sample.problem.id)
@@ -222,22 +233,28 @@ def validate_solutions(sample: Sample) -> None:
         groups[place].append(case)
     for place in sorted(groups):
         cases = groups[place]
-        if place == (-1, 0) or (place[0] == 0 and not timed):
-            targets = wrong
-        elif place[0] == _LAST:
-            parent = parents[place[1]]
-            targets = [each for each in wrong if each.name not in killed or (each.name, parent) in kills]
+        if timed and place[0] not in (-1, _LAST):
+            _judge_cheapest_first(sample, wrong, cases)
         else:
-            targets = [each for each in wrong if each.name not in killed]
-        sample.progress.plan(sample.problem.id, len(cases) * len(targets), "judging the programs of")
-        if place[0] == _LAST:
-            judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
-        else:
-            _judge_while_fast(sample, targets, cases, slow)
+            if place == (-1, 0) or (place[0] == 0 and not timed):
+                targets = wrong
+            elif place[0] == _LAST:
+                parent = parents[place[1]]
+                targets = [each for each in wrong if each.name not in killed or (each.name, parent) in kills]
+            else:
+                targets = [each for each in wrong if each.name not in killed]
+            sample.plan(len(cases) * len(targets), "judging the programs of")
+            if place[0] == _LAST:
+                workers = sample.settings.solution_validation_workers
+                judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, workers)
+            else:
+                _judge_while_fast(sample, targets, cases, slow)
         ids = {case.id for case in cases}
         verdicts = sample.store.verdicts(sample.problem.id)
         killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
     _confirm_lone_kills(sample)
+    if timed:
+        _settle_late(sample)
 
 
 def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[StoredCase], slow: Counter[str]) -> None:
@@ -258,6 +275,34 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
         found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
         slow.update(name for name, case in found if verdicts[name, case].verdict is Verdict.TIME_LIMIT)
         sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
+
+
+def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
+    """Judge the wrong submissions that survive so far on cases, the smallest first, only a few runs at a time."""
+    todo = sorted(cases, key=lambda case: (len(case.data), case.id))
+    while todo and not sample.late:
+        alive = {each.name for each in surviving(sample)}
+        left = [each for each in wrong if each.name in alive]
+        if not left:
+            return
+        part, todo = todo[: max(1, _AT_ONCE // len(left))], todo[max(1, _AT_ONCE // len(left)) :]
+        sample.plan((len(part) + len(todo)) * len(left), "judging the programs of")
+        judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+
+
+def _settle_late(sample: Sample) -> None:
+    """Mark cases that survivors did not run on, because the time was over: those that kill count, others are spare."""
+    verdicts = sample.store.verdicts(sample.problem.id)
+    alive = {each.name for each in surviving(sample)}
+    wrong = {each.name for each in sample.usable(accepted=False)}
+    killers = {case for (name, case), stored in verdicts.items() if name in wrong and stored.verdict.kills}
+    for case in sample.store.cases(sample.problem.id, CaseState.READY):
+        whole = case.sample or all((name, case.id) in verdicts for name in alive)
+        if whole and case.note == NOT_ALL_RUN:
+            sample.store.set_case(sample.problem.id, case.id, CaseState.READY)
+        elif not whole and sample.late:
+            state = CaseState.READY if case.id in killers else CaseState.SPARE
+            sample.store.set_case(sample.problem.id, case.id, state, note=NOT_ALL_RUN)
 
 
 def _confirm_lone_kills(sample: Sample) -> None:
@@ -282,7 +327,7 @@ def _confirm_lone_kills(sample: Sample) -> None:
 
 def surviving(sample: Sample) -> list[Submission]:
     """Return the wrong submissions that no ready case kills."""
-    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
+    ready = {id_ for id_, state in sample.store.states(sample.problem.id) if state is CaseState.READY}
     verdicts = sample.store.verdicts(sample.problem.id)
     killed = {name for (name, case), stored in verdicts.items() if case in ready and stored.verdict.kills}
     return [submission for submission in sample.usable(accepted=False) if submission.name not in killed]
@@ -299,7 +344,12 @@ def judge_on(
         for submission in submissions
         if _undecided(_verdict(verdicts, submission, case))
     ]
-    sample.in_threads(workers, lambda pair: sample.judge(pair[0], pair[1], stage), undecided)
+
+    def act(pair: tuple[Submission, StoredCase]) -> None:
+        if not sample.late:
+            sample.judge(*pair, stage)
+
+    sample.in_threads(workers, act, undecided)
 
 
 def _verdict(
@@ -370,8 +420,13 @@ def settle_own_tests(sample: Sample) -> OwnDataVerdict:
 
 
 def _check_own(sample: Sample) -> None:
-    sample.store.rounds.add_own(sample.problem.id, sample.problem.data)
+    add_own(sample)
     validate_inputs(sample, 0, own=True)
+
+
+def add_own(sample: Sample) -> None:
+    """Store the problem's own data as cases."""
+    sample.store.rounds.add_own(sample.problem.id, sample.problem.data)
 
 
 def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:

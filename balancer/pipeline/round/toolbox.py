@@ -13,6 +13,7 @@ from balancer.judging.verdict import ACCEPT, REJECT, checker_files, checker_prog
 from balancer.pipeline.proposing import ProgramRole, ended
 from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.results.store import StoredCase
+from balancer.pipeline.round.bandit import AIMED
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.comparer import SampleComparer
 from balancer.pipeline.round.sample import Sample
@@ -20,12 +21,12 @@ from balancer.problem import Checker, Submission
 from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.pipeline import AimSettings
 
-__all__ = ["NOT_TRIED", "SampleToolbox", "Trial"]
+__all__ = ["NOT_TRIED", "SampleToolbox", "Trial", "leave_out_row_programs"]
 
 _LIMITS = Limits(cpu_s=10.0, wall_s=30.0)
-_AIMED = 0.2  # share of the time left that an aiming generator may use in a round
 NOT_TRIED = "it could not be tried: "  # begins a complaint that says nothing about the program
 _MOST_FOREIGN = 12  # answers to other inputs in the trial of a checker
+_KNOWN = 20  # known tests in the trial of a row's checker
 _NONSENSE = b"no-answer\x01to anything\n"
 
 _Run = Callable[[Program, bytes, Mapping[str, bytes], Limits], tuple[Execution | None, str]]
@@ -38,6 +39,7 @@ class SampleToolbox:
         round: the round that begins next.
         comparer: compares the problem's submissions.
         found: names of survivors for which a search has found an input in this round.
+        part: share of the time left that the next search may take, with a time budget.
     """
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
@@ -47,18 +49,19 @@ class SampleToolbox:
         self._tried: dict[tuple[ProgramRole, Program], str] = {}
         self.round = 0
         self.found: set[str] = set()
+        self.part = AIMED
         self.comparer = SampleComparer(sample)
 
     @property
     def aim(self) -> AimSettings:
-        """How long aiming generators may search: 0 without made-up inputs, else as set, and within the time left."""
-        settings, allowed_s = self._sample.settings, self._sample.allowed_s
+        """How long aiming generators may search: 0 without made-up inputs, else as set, and a part of the time left."""
+        settings = self._sample.settings
         if not (settings.max_inputs and settings.max_proposals):
             return AimSettings(seconds=0.0)
-        if allowed_s is None:
+        if self._sample.allowed_s is None:
             return settings.aim
-        left_s = max(0.0, allowed_s - self._sample.clock.spent_s)
-        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, _AIMED * left_s)})
+        most_s = self.part * max(0.0, self._sample.left_s)
+        return settings.aim.model_copy(update={"seconds": min(settings.aim.seconds, most_s)})
 
     @property
     def languages(self) -> frozenset[str]:
@@ -82,6 +85,10 @@ class SampleToolbox:
                 return why
             self._tried[aid, program] = why
         return self._tried[aid, program]
+
+    def row_trial(self, program: Program) -> str:
+        """Return what is wrong with the checker of a row, in one line; "" if nothing."""
+        return Trial(self._sample, program, self._run).of_row_checker()
 
     def use(self, aid: ProgramRole, program: Program) -> None:
         """Use a program that has passed its trial, from this round on."""
@@ -149,6 +156,23 @@ class Trial:
             return _first(self._as_checker(own))
         return ""
 
+    def of_row_checker(self) -> str:
+        """Return what is wrong with the checker of a row; "" if nothing.
+
+        It must accept the outputs of the known tests. Its right solutions are not asked: some are wrong.
+        """
+        own = [case for case in self.sample.store.cases(self.sample.problem.id) if case.sample]
+        return _first(self._on_known_answers([case for case in own if case.answer is not None][:_KNOWN]))
+
+    def _on_known_answers(self, own: list[StoredCase]) -> Iterator[str]:
+        for case in own:
+            assert case.answer is not None
+            execution, why = self._judge(case, case.answer)
+            yield _unless(ACCEPT, execution, why, f"on the output of the known test {case.origin.detail!r}")
+        for case in [each for each in own if each.answer and each.answer.split()][:1]:
+            yield self._on_nonsense(case, b"", "an empty output")
+            yield self._on_nonsense(case, _NONSENSE, "an output that is not an answer")
+
     # -- a validator ---------------------------------------------------------------------------------
 
     def _as_validator(self, own: list[StoredCase]) -> Iterator[str]:
@@ -209,6 +233,39 @@ class Trial:
         assert judge is not None
         assert case.answer is not None
         return self.run(judge, output, checker_files(case.data, case.answer), VALIDATOR_LIMITS)
+
+
+def leave_out_row_programs(sample: Sample) -> None:
+    """Try the checker and the validators of a row on its known tests, and leave out those that err. They may be wrong.
+
+    A run that goes on tries none: what an earlier session decided stays.
+    """
+    problem, store = sample.problem, sample.store
+    toolbox = SampleToolbox(sample, many_answers=False)
+    begun = store.rounds.has_begun(problem.id, 0)
+    left_out = store.left_out(problem.id)
+    programs = [("validator", each) for each in problem.input_validators]
+    if problem.checker.program is not None and problem.checker.instead is not None:
+        programs.append(("checker", problem.checker.program))
+    for role, program in programs:
+        if role == "validator" and program.name in left_out:
+            continue  # that is said where validators begin
+        why = left_out.get(program.name, "")
+        if not why and not begun:
+            why = _unfit(sample, toolbox, role, program)
+        if why:
+            store.leave_out(problem.id, program.name, why)
+            line = f"the row's {role} is left out: {why}"
+            store.judges.add_trouble(problem.id, line)
+            sample.progress.say(f"{problem.id}: {line}")
+
+
+def _unfit(sample: Sample, toolbox: SampleToolbox, role: str, program: Program) -> str:
+    """Return why a program of a row cannot be used; "" if it can, or if it could not be tried."""
+    if program.language not in toolbox.languages:
+        return f"no endpoint runs {program.language}"
+    why = toolbox.row_trial(program) if role == "checker" else toolbox.trial("validator", program)
+    return "" if why.startswith(NOT_TRIED) else why
 
 
 def _first(complaints: Iterable[str]) -> str:

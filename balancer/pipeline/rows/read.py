@@ -2,6 +2,9 @@
 
 Decides which rows are used and their ids in a run. A bad row is named and left out. Rows are selected by number, name
 and shard. Solutions of a row are drawn with a seed, spread over their languages.
+
+A row whose tests call a function becomes a problem of programs that read input: each solution is put into a program
+that reads a JSON argument from each line, calls the function, and prints the JSON of the value.
 """
 
 import random
@@ -13,13 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from balancer.errors import PackageError
+from balancer.errors import ConfigError, PackageError
+from balancer.judging.calls import LANGUAGES as CALLED
+from balancer.judging.calls import calling
 from balancer.pipeline.results.missing_languages import left_out_of_row
-from balancer.pipeline.rows.columns import RowProblem, Solution
 from balancer.pipeline.rows.raw import RawRow, raw_rows
-from balancer.pipeline.rows.schema import problem_of
 from balancer.problem import Checker, Origin, Problem, Proposal, Submission
 from balancer.program import Program
+from balancer.rows.columns import RowProblem, Solution
+from balancer.rows.row_programs import Testlib, checker_in, needs_header, recipes_in, validator_in
+from balancer.rows.row_tests import function_of
+from balancer.rows.schema import problem_of
 from balancer.settings.pipeline import RowSettings
 
 __all__ = ["ALL", "BadRow", "Shard", "drawn", "number_of_rows", "parse_shard", "read_rows"]
@@ -28,6 +35,10 @@ __all__ = ["ALL", "BadRow", "Shard", "drawn", "number_of_rows", "parse_shard", "
 _FLAGS = ("case_sensitive", "float_tolerance", "1e-6")
 _SUFFIXES = {"python": "py", "python2": "py2", "cpp": "cpp", "java": "java"}
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_CALLS = """
+
+The tests call the function {}. An input has the JSON of one argument on each line, in their order. The output is the \
+JSON of the value that it returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +117,13 @@ def read_rows(
     Raises:
         ConfigError: there is no such data.
     """
-    wanted, left = set(settings.ids), settings.limit
+    wanted, left, testlib = set(settings.ids), settings.limit, _testlib(settings.testlib)
     taken: Counter[str] = Counter()
     for raw in raw_rows(place, settings.split, start=settings.offset):
         if left == 0 or (settings.ids and not wanted):
             return
         left = None if left is None else left - 1
-        read = _read(raw, settings, languages, taken) if share.takes(raw.number) else None
+        read = _read(raw, settings, languages, taken, testlib) if share.takes(raw.number) else None
         if read is None or (settings.ids and not _is_one_of(read, wanted)):
             continue
         yield raw.number, read
@@ -133,7 +144,19 @@ def _is_one_of(read: Problem | BadRow, wanted: set[str]) -> bool:
     return bool(names)
 
 
-def _read(raw: RawRow, settings: RowSettings, languages: Collection[str], taken: Counter[str]) -> Problem | BadRow:
+def _testlib(path: str) -> Testlib:
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        why = f"[pipeline.rows] testlib = {path!r} cannot be read ({error.strerror}); name the file testlib.h"
+        raise ConfigError(why) from None
+
+
+def _read(
+    raw: RawRow, settings: RowSettings, languages: Collection[str], taken: Counter[str], testlib: Testlib
+) -> Problem | BadRow:
     if raw.columns is None:
         return BadRow(raw.number, raw.problem)
     try:
@@ -145,15 +168,24 @@ def _read(raw: RawRow, settings: RowSettings, languages: Collection[str], taken:
     taken[name] += 1
     if taken[name] > 1:  # a name of two rows: each gets a folder and results of its own
         name = f"{name}-row-{raw.number}"
-    return _problem(name, row, settings, languages) or BadRow(raw.number, _why_not(row, languages))
+    try:
+        return _problem(name, row, settings, languages, testlib) or BadRow(raw.number, _why_not(row, languages))
+    except PackageError as error:
+        return BadRow(raw.number, f"{row.id}: {error}")
 
 
-def _problem(name: str, row: RowProblem, settings: RowSettings, languages: Collection[str]) -> Problem | None:
+def _problem(
+    name: str, row: RowProblem, settings: RowSettings, languages: Collection[str], testlib: Testlib
+) -> Problem | None:
+    tests = [test for test in row.tests if test.kind in settings.tests]
+    function = function_of(tests)
+    if function:
+        languages = _that_call(languages)
     right = drawn(row.right, settings.right, languages, f"{settings.seed}/{name}/right")
     wrong = drawn(row.wrong, settings.wrong, languages, f"{settings.seed}/{name}/wrong")
-    tests = [test for test in row.tests if test.kind in settings.tests]
     if not right or not tests:
         return None
+    checker, validator = checker_in(row, testlib), validator_in(row, testlib)
     return Problem(
         id=name,
         name=row.id,
@@ -164,21 +196,44 @@ def _problem(name: str, row: RowProblem, settings: RowSettings, languages: Colle
             Proposal(test.input.encode(), Origin("data", f"{test.kind} {number}"), test.output.encode(), sample=True)
             for number, test in enumerate(tests, 1)
         ),
-        input_validators=(),
-        checker=Checker(None, _FLAGS),
-        submissions=(*_submissions(right, accepted=True), *_submissions(wrong, accepted=False)),
+        input_validators=(validator,) if validator is not None else (),
+        checker=Checker(None, _FLAGS, values=bool(function)) if checker is None else Checker(checker, instead=_FLAGS),
+        submissions=(*_submissions(right, function, accepted=True), *_submissions(wrong, function, accepted=False)),
         left_out=_left_out(row, languages),
-        statement=row.statement,
-        notes=row.notes,
+        statement=row.statement + (_CALLS.format(function) if function else ""),
+        notes=(*row.notes, *_not_used(row, testlib)),
         by_agreement=True,
+        recipes=tuple(recipes_in(row, testlib)),
+        function=function,
     )
 
 
-def _submissions(solutions: tuple[Solution, ...], *, accepted: bool) -> Iterator[Submission]:
+def _not_used(row: RowProblem, testlib: Testlib) -> Iterator[str]:
+    """Yield a note on the programs of a row that are not used because there is no testlib.h."""
+    programs = (row.checker, row.validator, row.generator)
+    names = [each.name.removeprefix("row/") for each in programs if each is not None and needs_header(each)]
+    if names and testlib is None:
+        yield f"not used: {', '.join(names)} (testlib.h is not named in [pipeline.rows] testlib)"
+
+
+def _that_call(languages: Collection[str]) -> Collection[str]:
+    """Return the languages in which a function can be called."""
+    return [each for each in languages if each in CALLED]
+
+
+def _submissions(solutions: tuple[Solution, ...], function: str, *, accepted: bool) -> Iterator[Submission]:
     folder = "accepted" if accepted else "wrong_answer"
     for solution in solutions:
         name = f"{'right' if accepted else 'wrong'}/{solution.number}.{_SUFFIXES.get(solution.language, 'txt')}"
-        yield Submission(name, Program(solution.language, solution.source, name), accepted, folder)
+        program = Program(solution.language, solution.source, name)
+        yield Submission(name, _calling(program, function) if function else program, accepted, folder)
+
+
+def _calling(program: Program, function: str) -> Program:
+    try:
+        return calling(program, function, lines=True)
+    except ValueError as error:
+        raise PackageError(str(error)) from None
 
 
 def _left_out(row: RowProblem, languages: Collection[str]) -> dict[str, str]:
@@ -193,6 +248,8 @@ def _why_not(row: RowProblem, languages: Collection[str]) -> str:
     if not row.right:
         return f"{row.id}: it has no right solution; add a column right: [{{language, source}}]"
     found = sorted({solution.language for solution in row.right})
+    if any(test.function for test in row.tests):
+        languages = _that_call(languages)
     if not any(solution.language in languages for solution in row.right):
         runs = ", ".join(sorted(languages))
         return f"{row.id}: no endpoint runs a right solution (they are in: {', '.join(found)}; endpoints run: {runs})"

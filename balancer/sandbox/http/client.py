@@ -5,12 +5,14 @@ executor knows the requests and the meaning of answers. Headers may hold secrets
 repr, even if the server quotes them.
 """
 
+import logging
 import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -20,7 +22,7 @@ from balancer.client_errors import BUSY_STATUSES, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Received, connector
 from balancer.values.headers import checked_headers, secrets_of
-from balancer.values.redaction import Redaction
+from balancer.values.redaction import Redaction, in_one_line, plain_name
 
 __all__ = ["Body", "ServerClient", "UnexpectedStatus"]
 
@@ -30,10 +32,14 @@ _NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
+_NO_ENTRY = (401, 403, 407)
+_EVERY_S = 60.0  # at most one line of the log in so many seconds
 _OWN = ("content-length", "transfer-encoding")  # headers that follow from a body
 _PORTS = {"http": 80, "https": 443}
 
 Answer = TypeVar("Answer", bound=BaseModel)
+
+_LOGGER = logging.getLogger("balancer")
 
 
 class UnexpectedStatus(EndpointError):
@@ -85,6 +91,7 @@ class ServerClient:
         self._telling = [secret for secret in secrets if len(secret) >= _TELLING_CHARS]
         self._url = url
         self._clock = clock
+        self._told_s = -inf
         self._path = quote(base.path.rstrip("/"), safe="%/:@!$&'()*+,;=~")
         self._head = _head(base, given, url)
         host, port, tls = _ascii_host(base), base.port or _PORTS[base.scheme], base.scheme == "https"
@@ -191,6 +198,10 @@ class ServerClient:
             return EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             return CannotTell(reason, endpoint=self._url)
+        if status in _NO_ENTRY and self._clock() - self._told_s >= _EVERY_S:
+            self._told_s = self._clock()
+            hint = "it refuses the token, or lacks one; correct the headers of the endpoint in the config"
+            _LOGGER.warning("%s %s; %s", plain_name(self._url), in_one_line(reason, _REASON_CHARS), hint)
         return UnexpectedStatus(reason, endpoint=self._url, status=status, words=words)
 
 

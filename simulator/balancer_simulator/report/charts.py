@@ -6,7 +6,8 @@ named and not drawn: its times depend on the horizon, and beside them the others
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from balancer.reporting import rows, style
@@ -53,14 +54,21 @@ def _charts(study: Study) -> Iterator[Chart]:
         yield tails(study, "sojourn")
     if any(record.wait.most > 0 for records in study.records.values() for record in records):
         yield tails(study, "wait")
-    for policy in study.policies:
-        yield utilisation(study, policy)
+    yield from _once(study, utilisation)
     if study.scenario.is_batch:
-        for policy in study.policies:
-            yield gantt(study, policy)
+        yield from _once(study, gantt)
     if len(study.scenario.by_url) > 1:
-        for policy in study.policies:
-            yield shares(study, policy)
+        yield from _once(study, shares)
+
+
+def _once(study: Study, draw: Callable[[Study, str], Chart]) -> Iterator[Chart]:
+    """Yield the chart of each policy; equal ones once, with the names of all their policies."""
+    found: dict[tuple[str, str], tuple[Chart, list[str]]] = {}
+    for policy in study.policies:
+        chart = draw(study, policy)
+        found.setdefault((chart.svg, chart.caption), (chart, []))[1].append(policy)
+    for chart, (first, *others) in found.values():
+        yield replace(chart, title=f"{chart.title.removesuffix(first)}{', '.join([first, *others])}")
 
 
 def ranking(study: Study, name: str | None = None) -> Chart:

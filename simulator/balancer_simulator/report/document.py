@@ -19,7 +19,7 @@ from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
 from balancer_simulator.report.tables import compared_tables, kind_table
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
-from balancer_simulator.studies.ranking import behind, of_the_runs, ranking_table, unsure, winner_of
+from balancer_simulator.studies.ranking import Winner, behind, of_the_runs, ranking_table, unsure, winner_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
@@ -33,9 +33,12 @@ def study_document(study: Study, charts: Sequence[doc.Chart]) -> doc.Document:
     certainty = "One replication gives no intervals."
     if scenario.replications > 1:
         certainty = "\u00b1 is half a 95% interval over the replications."
+    said, tone = _verdict(study)
     return doc.Document(
         title=f"Simulation: {scenario.name}",
         heading=scenario.name,
+        verdict=said,
+        tone=tone,
         lead=f"A simulation: {count(len(study.policies), 'policy', 'policies')}, "
         f"{count(scenario.replications, 'replication')} each, on the same requests and faults. {certainty}",
         blocks=(doc.Tiles(tuple(_tiles(study))), *_warnings(study)),
@@ -82,18 +85,12 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
-    yield replace(scenario_section(study.scenario, note=note), label="Scenario")
+    yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
 
 
 def _ranking(study: Study) -> Iterator[doc.Block]:
-    winner = winner_of(study)
-    verdict: tuple[str | doc.Written, ...] = ()
-    if winner and study.scenario.replications > 1 and (sentence := winner.sentence()):
-        verdict = (" ", doc.strong(_capital(sentence)), ".")
     meaning = figure_of(study.default_metric).meaning
-    yield doc.Paragraph(
-        (f"{_capital(meaning)}. Differences are taken replication by replication.", *verdict), soft=True
-    )
+    yield doc.Paragraph(f"{_capital(meaning)}. Differences are taken replication by replication.", soft=True)
     yield ranking_table(study)
     yield from (doc.Paragraph(f"{_capital(line)}.", soft=True) for line in of_the_runs(study))
 
@@ -135,9 +132,36 @@ def _crown(study: Study) -> doc.Tile:
         return doc.Tile(
             "best policy", "not known", f"{winner.first} is first of {many}, but one replication decides nothing"
         )
+    return doc.Tile("policy to keep", winner.kept, f"no difference that these runs show: {_alike(winner)}, of {many}")
+
+
+def _alike(winner: Winner) -> str:
     alike = [winner.first, *winner.alike]
-    named = ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
-    return doc.Tile("best policy", "cannot be told apart", f"{named}, of {many}")
+    return ", ".join(alike[:_MOST_ALIKE]) + (f" and {len(alike) - _MOST_ALIKE} more" if alike[_MOST_ALIKE:] else "")
+
+
+def _verdict(study: Study) -> tuple[str, doc.Tone]:
+    """Return the answer in a sentence, and whether it is good."""
+    winner, heading = winner_of(study), figure_of(study.default_metric).heading
+    if winner is None:
+        return "No policy has the figure that they are ranked by; the remarks say why.", doc.Tone.BAD
+    if winner.of == 1:
+        return "", doc.Tone.PLAIN
+    if study.scenario.replications == 1:
+        return f"One replication decides nothing; {winner.first} is first by {heading}.", doc.Tone.PLAIN
+    if not study.keeps_up(winner.first):
+        return f"Even {winner.first}, the first by {heading}, cannot keep up.", doc.Tone.BAD
+    if winner.is_certain:
+        return (
+            f"{winner.first} is the best by {heading}: no other comes as near as chance would explain.",
+            doc.Tone.GOOD,
+        )
+    worse = winner.of - 1 - len(winner.alike)
+    others = f" The other {worse} are worse." if worse > 1 else " The other one is worse." if worse else ""
+    return (
+        f"No difference that these runs show by {heading}, between {_alike(winner)}; keep {winner.kept}.{others}",
+        doc.Tone.PLAIN,
+    )
 
 
 # -- the scenario --------------------------------------------------------------------------------------

@@ -1,14 +1,30 @@
 """Report of a fit: `fit.html`, a self-contained page with a chart for each endpoint."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from balancer.reporting import style
-from balancer.reporting.document import Bullets, Chart, Document, Figures, Section
+from balancer.reporting.document import (
+    Bullets,
+    Cell,
+    Chart,
+    Column,
+    ColumnKind,
+    Document,
+    Figures,
+    Row,
+    Section,
+    Table,
+    Tone,
+    table,
+)
 from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.words import count
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.goodness import FitCheck, GoodnessOfFit
@@ -26,13 +42,13 @@ def quantile_chart(held: GoodnessOfFit) -> Chart:
         for name, times in (("measured", held.measured), ("fitted", held.fitted))
     ]
     drawing = line_chart(
-        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=style.WIDE, height=125.0
+        lines, xlabel="share of the calls (%)", ylabel="took at most (s)", width=style.HALF, height=125.0
     )
     caption = (
         f"{held.calls} calls. Measured: in the trace; calls that had not ended count as longer. Fitted: in a run of "
         f"the fitted scenario; its mean is {held.off:+.1%} off."
     )
-    return Chart(held.endpoint, caption, to_svg(drawing))
+    return Chart(held.endpoint, caption, to_svg(drawing), wide=False)
 
 
 def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
@@ -42,14 +58,52 @@ def write_fit_report(fit: Fit, held: FitCheck, folder: Path) -> Path:
         OSError: `folder` cannot be made or written to.
     """
     lost = set(unknown(fit))
-    warnings = tuple(line.strip() for line in held.lines())
     found = [line for line in fit_lines(fit) if line.strip() not in lost and line != "not known:"]
+    off = held.off()
+    by_chance = [each for each in (*held.figures, *held.waits) if each.is_far and each.is_chance]
     sections = (
-        *([Section("Is the fit right?", (Bullets(warnings),))] if warnings else []),
-        Section("Not known", (Bullets(tuple(unknown(fit))),)),
-        Section("Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held.calls))),)),
-        Section("Waits, measured and fitted", (Bullets(tuple(each.words for each in held.waits)),)),
-        scenario_section(fit.scenario(), "The fitted scenario"),
+        Section("Measured and fitted", (_compared(held),), "compared", "Compared"),
+        Section(
+            "Call times, measured and fitted", (Figures(tuple(map(quantile_chart, held.calls))),), "calls", "Call times"
+        ),
+        Section("What was fitted", (Bullets(tuple(found)),), "fitted", "Fitted"),
+        *([Section("Not known", (Bullets(tuple(unknown(fit))),), "unknown", "Not known")] if lost else []),
+        replace(scenario_section(fit.scenario(), "The fitted scenario"), folded=True, label="Scenario"),
     )
+    said = "The fit is right: runs of it are like the trace."
+    if off:
+        said = (
+            f"The fit is off, in {count(len(off), 'figure')}: runs of it are unlike the trace, so do not plan with it."
+        )
+    elif by_chance:
+        said = (
+            f"The fit may be off, in {count(len(by_chance), 'figure')}: runs of it differ by as much among themselves."
+        )
+    tone = Tone.BAD if off else Tone.PLAIN if by_chance else Tone.GOOD
     title = "What was fitted"
-    return put_page(Document(title, title, sections, blocks=(Bullets(tuple(found)),)), folder / "fit.html")
+    return put_page(Document(title, title, sections, verdict=said, tone=tone), folder / "fit.html")
+
+
+def _compared(held: FitCheck) -> Table:
+    """Return each figure in the trace and in runs of the fit; those that are off are marked, and come first."""
+    off = held.off()
+    rows: list[Row] = []
+    for each in sorted((*held.figures, *held.waits), key=lambda each: each not in off):
+        times = 100 if each.unit == "%" else 1
+        values = (f"{times * value:.3g}{'%' if times > 1 else ' s'}" for value in (each.measured, each.fitted))
+        by = f"{round(each.off, 2) or 0:+.0%}".replace("+0%", "0%") if math.isfinite(each.off) else "none in the trace"
+        remark = "OFF" if each in off else "by chance, or not" if each.is_far else ""
+        rows.append(
+            (
+                each.name.rstrip(":"),
+                *values,
+                Cell(by, tone=Tone.BAD if each in off else Tone.PLAIN),
+                Cell(remark, tone=Tone.BAD if each in off else Tone.PLAIN),
+            )
+        )
+    columns = (
+        Column("", ColumnKind.NAME),
+        *map(Column, ("in the trace", "in the fit", "off by")),
+        Column("", ColumnKind.TEXT),
+    )
+    return table(columns, rows)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from balancer.reporting import style
-from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, table
+from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, Section, Tone, table
 from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
 from balancer_simulator.predicting.settings import TriedSetting
-from balancer_simulator.report.document import put_page, scenario_section
+from balancer_simulator.report.document import put_page
 
 __all__ = [
     "end_chart",
@@ -162,10 +162,25 @@ def write_recommendation(found: Recommendation, folder: Path) -> Path:
     columns = (Column("setting", ColumnKind.NAME), *(Column(head, ColumnKind.MEASURE) for head in _HEADINGS))
     rows = ((name, *_cells(found, outlook)) for name, outlook in _lines(found))
     asked = Paragraph(f"Wanted: {asked_for(found)}", soft=True)
-    blocks = (Paragraph(verdict(found)), asked, table(columns, rows), Figures((end_chart(found),)))
-    scenario = scenario_section(found.present.scenario, "The scenario as it is")
-    title = "Recommendation"
-    return put_page(Document(title, title, (scenario,), blocks=blocks), folder / "recommendation.html")
+    tried = ((_name(found, each), *_cells(found, each)) for each in sorted(found.tried, key=lambda each: each.sure_s))
+    sections = (
+        Section("The settings that matter", (table(columns, rows),), "settings", "Settings"),
+        Section(f"All {len(found.tried)} that were tried", (table(columns, tried),), "tried", "Tried", folded=True),
+    )
+    answer = verdict(found)
+    document = Document(
+        "Recommendation", "Recommendation", sections if found.tried else sections[:1],
+        blocks=(asked, Figures((end_chart(found),))),
+        verdict=f"{answer[0].upper()}{answer[1:]}.",
+        tone=Tone.BAD if found.chosen is None else Tone.GOOD,
+    )  # fmt: skip
+    return put_page(document, folder / "recommendation.html")
+
+
+def _name(found: Recommendation, outlook: SettingForecast) -> str:
+    """Return which setting this is, or what of it differs from the present one."""
+    known = {id(found.present): "as it is", id(found.chosen): "recommended"}
+    return known.get(id(outlook)) or ", ".join(_differs(found, outlook)) or "as it is"
 
 
 def _lines(found: Recommendation) -> Iterator[tuple[str, SettingForecast]]:

@@ -1,13 +1,12 @@
 """Report of a number of servers: lines for a terminal, plain data, and a page with the knee: p99 by load."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from balancer.reporting import style
 from balancer.reporting.document import (
-    Block,
     Chart,
     Column,
     ColumnKind,
@@ -15,8 +14,10 @@ from balancer.reporting.document import (
     Figures,
     Paragraph,
     Row,
+    RowGroup,
     Section,
     Table,
+    Tone,
     identifier,
     table,
 )
@@ -25,7 +26,7 @@ from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import NOTHING, count, percent, seconds
 from balancer_simulator.predicting.shown import interval_words
 from balancer_simulator.predicting.sizing import ServerForecast, Sizing
-from balancer_simulator.report.document import put_page, scenario_section
+from balancer_simulator.report.document import put_page
 from balancer_simulator.report.recommendation import made_up_lines
 
 __all__ = ["servers_verdict", "sizing_data", "sizing_sections", "write_sizing"]
@@ -156,7 +157,36 @@ def write_sizing(found: Sizing, folder: Path) -> Path:
         OSError: `folder` cannot be made or written to.
     """
     pools, knee = sizing_sections(found)
-    blocks: tuple[Block, ...] = (*pools.blocks, Figures((knee_chart(found),)), *knee.blocks)
-    scenario = scenario_section(found.present.scenario, "The scenario as it is")
-    title = "Recommendation"
-    return put_page(Document(title, title, (scenario,), blocks=blocks), folder / "recommendation.html")
+    _, *beside = pools.blocks  # the answer is the page's verdict
+    answer = servers_verdict(found)
+    sections = (
+        Section("The pools beside it", tuple(beside), "pools", "Pools"),
+        replace(knee, anchor="load", label="By load"),
+        *_tried(found),
+    )
+    document = Document(
+        "Recommendation", "Recommendation", sections,
+        blocks=(Figures((knee_chart(found),)),),
+        verdict=f"{answer[0].upper()}{answer[1:]}.",
+        tone=Tone.BAD if found.chosen is None else Tone.GOOD,
+    )  # fmt: skip
+    return put_page(document, folder / "recommendation.html")
+
+
+def _tried(found: Sizing) -> Iterator[Section]:
+    if found.tried:
+        rows = [_row(_said(found, each), each) for each in sorted(found.tried, key=lambda each: each.cost)]
+        pools = replace(_pools(found), groups=(RowGroup("", tuple(rows)),))
+        yield Section(f"All {len(found.tried)} that were tried", (pools,), "tried", "Tried", folded=True)
+
+
+def _said(found: Sizing, pool: ServerForecast) -> str:
+    return (
+        "answer"
+        if pool is found.chosen
+        else "as it is"
+        if pool is found.present
+        else "does"
+        if found.does(pool)
+        else "fails"
+    )

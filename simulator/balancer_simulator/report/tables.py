@@ -6,18 +6,17 @@ a policy from the best one, or why it has none. The terminal and Markdown show t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from balancer.reporting.document import (
+    Cell,
     Column,
     ColumnKind,
     Row,
-    RowGroup,
     Table,
-    Words,
     code,
     identifier,
-    soft,
     strong,
     table,
 )
@@ -94,22 +93,18 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
-    """Yield every figure of every policy: tables of a few policies side by side, with equal numbers of policies."""
+    """Yield every figure of every policy: a table of figures down, policies across; with many policies, several."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
     beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
     for start in range(0, len(study.policies), beside):
-        policies = [*study.policies[start : start + beside], *[""] * beside][:beside]
-        columns = tuple(Column(identifier(policy) if policy else "", _MEASURE) for policy in policies)
-        groups = (RowGroup(_explained(each), (_figure_row(study, policies, each),)) for each in figures)
-        yield Table(columns, tuple(groups), look="compared")
-
-
-def _explained(figure: Figure) -> Words:
-    return (f"{figure.heading} ", soft(figure.meaning))
+        policies = study.policies[start : start + beside]
+        columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
+        yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 
 
 def _figure_row(study: Study, policies: Sequence[str], figure: Figure) -> Row:
-    return tuple(next(_cells(study.metrics(policy), [figure.key])) if policy else "" for policy in policies)
+    values = (next(_cells(study.metrics(policy), [figure.key])) for policy in policies)
+    return (Cell(figure.heading, below=figure.meaning), *values)
 
 
 def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinished: bool) -> Table:

@@ -113,8 +113,9 @@ def ranking_figure(key: str) -> Figure:
 
 """What stands for a figure that the runs are too short for."""
 
-_LEAST: Final = {"number": 0.01}  # anything smaller has a power of ten
+_LEAST: Final = {"number": 0.01}  # anything smaller is in words
 _LEAST_OTHER: Final = 0.0001
+_OF: Final = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
 _NOISE_S: Final = 1e-9  # of times that are sums of floats
 _MANY_TIMES: Final = 10.0  # from here on "x 12" instead of "+1100%"
 
@@ -143,18 +144,29 @@ def _written(interval: Interval, unit: Unit, *, sign: bool) -> str:
     mean, half = _rounded_off(interval.mean, unit), _rounded_off(_half(interval), unit)
     scale, suffix = _scale(max(abs(mean), half), unit)
     mean, half = mean * scale, half * scale
-    size = max(abs(mean), half)
-    power = math.floor(math.log10(size)) if 0 < size < _LEAST.get(unit, _LEAST_OTHER) else 0
-    mean, half = mean / 10.0**power, half / 10.0**power
+    times, suffix, end = _small(max(abs(mean), half), unit, suffix)
+    mean, half = mean * times, half * times
     decimals = _decimals(mean, half)
     figure = _digits(mean, decimals, sign=sign)
     if math.isnan(interval.half):
-        return f"{figure}e{power}{suffix}" if power else f"{figure}{suffix}"
+        return f"{figure}{suffix}{end}"
     if interval.is_cut and interval.low == 0:
-        high = _digits(mean + half, decimals)
-        return f"({figure}, 0 to {high})e{power}{suffix}" if power else f"{figure}{suffix} (0 to {high})"
-    spread = _spread(half, decimals)
-    return f"({figure} \u00b1{spread})e{power}{suffix}" if power else f"{figure}{suffix} \u00b1{spread}"
+        return f"{figure}{suffix} (0 to {_digits(mean + half, decimals)}){end}"
+    return f"{figure}{suffix} \u00b1{_spread(half, decimals)}{end}"
+
+
+def _small(size: float, unit: Unit, suffix: str) -> tuple[float, str, str]:
+    """Return the factor for a figure, what comes after it, and the words at the end of one that is very small."""
+    if not 0 < size < _LEAST.get(unit, _LEAST_OTHER):
+        return 1.0, suffix, ""
+    if unit == "s":
+        return 1e6, " ns", ""
+    share = size / 100 if unit == "part" else size
+    power = 3 * math.ceil(-math.floor(math.log10(share)) / 3)
+    if power not in _OF:
+        power = -math.floor(math.log10(size))
+        return 10.0**power, suffix, f" \u00d7 10^-{power}"
+    return 10.0**power * share / size, "", f" in a {_OF[power]}"
 
 
 def _decimals(mean: float, half: float) -> int:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
+from balancer.settings import DEFAULT_STRATEGY
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.precision import look_at
@@ -42,7 +43,7 @@ def ranked(study: StudyFindings) -> Iterator[Ranked]:
         if policy != ranking[0] and name in metrics and name in study.metrics(ranking[0]):
             found = study.difference(policy, ranking[0], name)
             difference = worded_difference(found, study.metric(ranking[0], name).mean, unit)
-            remark = "" if found.is_clear else "cannot be told apart"
+            remark = "" if found.is_clear else "no difference shown"
         if study.loses_more(policy):
             remark = "loses more requests"
         if not study.keeps_up(policy):
@@ -91,6 +92,11 @@ class Winner:
         """Whether the first is better than every other policy by more than chance explains."""
         return self.of > 1 and not self.alike
 
+    @property
+    def kept(self) -> str:
+        """The policy to keep: the usual one, if none is better than it by more than chance explains; else the first."""
+        return DEFAULT_STRATEGY if DEFAULT_STRATEGY in self.alike else self.first
+
     def sentence(self) -> str:
         """Return the verdict as a line; "" if there is nothing to compare."""
         if self.of < 2:
@@ -98,7 +104,8 @@ class Winner:
         heading = figure_of(self.figure).heading
         if self.is_certain:
             return f"best by {heading}: {self.first}"
-        return f"cannot be told apart by {heading}: {', '.join([self.first, *self.alike])}"
+        named = ", ".join([self.first, *self.alike])
+        return f"no difference by {heading} that these runs show: {named}; keep {self.kept}"
 
 
 def winner_of(study: StudyFindings, by: str | None = None) -> Winner | None:

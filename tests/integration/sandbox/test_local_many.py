@@ -196,3 +196,20 @@ def test_a_hostile_program_spoils_its_own_run_at_most(isolated: LocalExecutor, s
     found = many(isolated, Program("python", source), [BatchedInput(b"1\n")] * 5, 0.2)
     assert len(found) <= 5
     assert isolated.run(Program("python", "print(input())"), b"fine\n", Limits(), {}).stdout == b"fine\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        pytest.param("cpp", '#include <iostream>\nint main() { std::cerr << "why"; return 43; }', marks=CPP),
+        ("python", 'import sys\nprint("why", end="", file=sys.stderr)\nsys.exit(43)'),
+    ],
+)
+def test_what_is_said_on_standard_error_is_kept_if_asked_for(local: LocalExecutor, language: str, source: str) -> None:
+    wrapped = taking_many(Program(language, source))
+    assert wrapped is not None
+    limits = Limits(cpu_s=20.0, wall_s=40.0)
+    for told, words in ((True, b"why"), (False, b"")):
+        asked = records([BatchedInput(b""), BatchedInput(b"1")], 1.0, told=told)
+        found = list(outcomes(local.run(wrapped, asked, limits, {}).stdout))
+        assert shown(found) == [(Status.FINISHED, 43, words)] * 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from balancer.judge import CallCase, Program, StdinCase, Verdict
-from balancer.judge.cases import case_of
+from balancer.judging.cases import case_of
 from balancer.problem import Checker
 from tests.patience import PATIENCE_S
 

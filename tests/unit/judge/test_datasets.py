@@ -12,8 +12,9 @@ import numpy
 import pytest
 
 from balancer.judge import CallCase, Checker, Job, StdinCase, Verdict, cases_of
-from balancer.judge.calls import judge_value
-from balancer.judge.cases import CaseRun, case_of
+from balancer.judging.cases import CaseRun, case_of
+from balancer.judging.verdict import judge_value
+from balancer.program import Program
 from tests.patience import PATIENCE_S
 
 _STDIN = [StdinCase("1\n", "2\n"), StdinCase("3\n", "4\n")]
@@ -213,3 +214,12 @@ def test_the_separators_of_unicode_are_no_ends_of_lines() -> None:
     (case,) = cases_of({"fn_name": "f", "inputs": ['"a\u2028b"'], "outputs": ["1"]})
     assert isinstance(case, CallCase)
     assert case.args == ("a\u2028b",)
+
+
+def test_the_checker_of_a_row_comes_with_its_tests() -> None:
+    row = {"id": "1", "official_tests": [{"input": "1", "output": "2"}], "generated_checker": "print(1)"}
+    job = Job.of("print(1)", row)
+    assert isinstance(job.checker, Program)
+    assert "print(1)" in job.checker.source
+    assert Job.of("print(1)", row, checker=Checker()).checker == Checker()
+    assert Job.of("print(1)", {**row, "generated_checker": None}).checker is None

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from balancer.judge import CallCase, Job, Judged, Program
-from balancer.judge.calls import fed, judge_value
+from balancer.judging.calls import fed
+from balancer.judging.verdict import judge_value
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution
 from tests.unit.judge.judges import CASES, DOUBLE, doubling, judge_over

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from balancer.judge.calls import judge_value
+from balancer.judging.verdict import judge_value
 from balancer.problem import Checker, Verdict
 
 

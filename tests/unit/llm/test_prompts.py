@@ -44,6 +44,8 @@ def test_our_own_questions_show_all_that_there_is() -> None:
     later = prompts.refine(**_REFINE)
     for words in ("small 1: rejects wrong/1.py", "exit code 1", "a: 3, b: 4", "too large", "print(4)", "round 1"):
         assert words in later
+    assert "Each refusal names a rule" in later
+    assert "names a rule" not in prompts.refine(**{**_REFINE, "refused": []})
     assert "42" in prompts.system()
 
 

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar
@@ -17,7 +18,8 @@ from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
-from balancer.pipeline.round.proposal_batches import GeneratorRecord, batch_size, shares
+from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
+from balancer.pipeline.round.proposal_batches import batch_size
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
@@ -297,8 +299,8 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
     size=st.integers(1, 64),
     records=st.lists(
         st.builds(
-            lambda valid, refused, left: GeneratorRecord(valid + refused, valid, left),
-            st.integers(0, 100), st.integers(0, 100), st.integers(0, 100),
+            lambda valid, refused, left, *paid: GeneratorRecord(valid + refused, valid, left, *paid),
+            st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.floats(0, 50), st.floats(0, 1e4),
         ),
         max_size=6,
     ),
@@ -318,3 +320,30 @@ def test_shares_follow_what_was_valid() -> None:
     assert shares(60, [GeneratorRecord(58, 0, 999), GeneratorRecord(0, 0, 0)]) == [60, 0]
     assert shares(10, []) == []
     assert [batch_size(n) for n in (1, 6, 30, 1000)] == [8, 9, 45, 64]
+
+
+def test_shares_follow_what_killed_for_its_time() -> None:
+    idle, busy = GeneratorRecord(10, 10, 999, 0, 5.0), GeneratorRecord(10, 10, 999, 3, 5.0)
+    assert shares(60, [idle, busy]) == [15, 45]
+    assert shares(60, [idle, GeneratorRecord(10, 10, 999, 0, 45.0)]) == [46, 14]
+
+
+paid = st.builds(lambda kills, seconds: GeneratorRecord(9, 9, 9, kills, seconds), st.floats(0, 50), st.floats(0, 1e4))
+
+
+@given(paid, st.lists(paid, max_size=5), st.floats(0, 50), st.floats(0, 1e4))
+def test_a_search_gets_more_for_kills_and_less_for_time_and_never_nothing(
+    own: GeneratorRecord, others: list[GeneratorRecord], kills: float, seconds: float
+) -> None:
+    part = search_part(own, others)
+    assert 0 < part <= AIMED
+    assert search_part(replace(own, kills=own.kills + kills), others) >= part
+    assert search_part(replace(own, seconds=own.seconds + seconds), others) <= part
+    assert search_part(own, [replace(each, kills=each.kills + kills) for each in others]) <= part or not others
+
+
+@given(st.dictionaries(st.integers(0, 9), st.floats(0, 100)), st.integers(0, 9))
+def test_earlier_rounds_count_less(by_round: dict[int, float], now: int) -> None:
+    found = discounted(by_round, now)
+    assert 0 <= found <= sum(by_round.values())
+    assert discounted(by_round, now + 1) == pytest.approx(found / 2 + by_round.get(now + 1, 0.0))

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from balancer.errors import PackageError
+from balancer.judge import CallCase, StdinCase, cases_of
 from balancer.pipeline.rows.raw import raw_rows
 from balancer.pipeline.rows.read import BadRow, read_rows
-from balancer.pipeline.rows.schema import SCHEMAS, problem_of
 from balancer.problem import Problem
+from balancer.rows.schema import SCHEMAS, problem_of
 from balancer.settings.pipeline import RowSettings
-from tests.unit.pipeline.test_rows import CODE_CONTESTS, PLAIN
 
-_ROWS = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "rows").glob("*.json"))}
+ROWS = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "rows").glob("*.json"))}
+_ASSERTS = "not used: test (1 of its 2 asserts: no calls with plain values)"
 _RIGHT = [{"language": "python", "source": "print(2 * int(input()))"}]
 
 
@@ -36,28 +37,38 @@ def _read(folder: Path, row: Mapping[str, Any]) -> Problem | BadRow:
         ("apps", "7", ["private", "private"], ["python"], ""),
         ("taco", "Twice", ["private"], ["python"], ""),
         ("live-code-bench", "abc000_a", ["public", "private"], [], ""),
-        ("codeforces", "1/A", ["public", "private"], [], "not used: generated_checker"),
+        ("codeforces", "1/A", ["public", "private"], [], ""),
         (
             "code-contests-plus",
             "1_A",
             ["private"],
             ["python", "cpp", "python2"],
-            "not used: checker, generator, generator_cmd, validator",
+            "",
         ),
-        ("code-contests-o", "1_A. Twice", ["private"], [], "not used: checker, commands, generator"),
+        ("code-contests-o", "1_A. Twice", ["private"], [], ""),
         ("verl", "taco-train-3", ["private", "private"], [], ""),
+        ("eurus", "apps-validation-7", ["private"], [], ""),
         ("deep-coder", "row-0", ["private", "private"], [], ""),
         ("synthetic", "vcp_1", ["private"], ["python"], "not used: llm_response"),
         ("verifiable-problems", "vcp_2", ["private"], ["cpp"], ""),
+        (
+            "kod-code",
+            "Prefill_1",
+            ["private"],
+            ["python"],
+            _ASSERTS,
+        ),
+        ("code-contests", "1_A. Twice", ["public", "generated"], ["python", "cpp", "python"], ""),
+        ("plain", "twice", ["public"], ["python", "cpp"], ""),
     ],
 )
 def test_a_row_of_each_schema_is_read(
     name: str, id_: str, tests: list[str], programs: list[str], notes: str, tmp_path: Path
 ) -> None:
-    row = _ROWS[name]
+    row = ROWS[name]
     found = problem_of(row)
     assert [test.kind for test in found.tests] == tests
-    assert {(test.input, test.output) for test in found.tests} <= {("1\n", "2\n"), ("5\n", "10\n"), ("5\n\n", "10\n")}
+    assert {(test.input, test.output) for test in found.tests} <= {("1\n", "2\n"), ("5\n", "10\n"), ("5\n", "10")}
     assert [one.language for one in (*found.right, *found.wrong) if "rust" not in one.language] == programs
     assert "; ".join(found.notes) == notes
     assert "Print 2n." in found.statement
@@ -72,11 +83,21 @@ def test_a_row_of_each_schema_is_read(
     assert problem.name == id_
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_the_judge_reads_a_row_of_each_schema(name: str) -> None:
+    cases = cases_of(ROWS[name])
+    if name == "kod-code":
+        assert cases == [CallCase("twice", [1], 2)]
+    else:
+        texts = {(case.input, case.output) for case in cases if isinstance(case, StdinCase)}
+        assert texts
+        assert texts <= {("1\n", "2\n"), ("5\n", "10\n"), ("5\n", "10")}
+    assert len(cases) == len(problem_of(ROWS[name]).tests)
+
+
 def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    for name, row in _ROWS.items():
-        if name == "kod-code":
-            continue
+    for name, row in ROWS.items():
         place = tmp_path / f"{name}.parquet"
         parquet.write_table(arrow.Table.from_pylist([row]), place)
         (raw,) = raw_rows(str(place), "train")
@@ -85,53 +106,45 @@ def test_parquet_gives_the_same_problems(tmp_path: Path) -> None:
 
 
 def test_every_schema_has_a_row_and_each_row_is_of_the_first_schema_that_it_fits() -> None:
-    met = [next(schema for schema in SCHEMAS if schema.marks <= row.keys()) for row in _ROWS.values()]
-    assert len(set(map(id, met))) == len(SCHEMAS) - 2, "CodeContests and the plain schema have theirs in test_rows"
+    met = [next(schema for schema in SCHEMAS if schema.marks <= row.keys()) for row in ROWS.values()]
+    assert len(set(map(id, met))) == len(SCHEMAS)
 
 
 def test_the_type_of_a_test_counts_more_than_a_name() -> None:
     tests = [{"input": "1\n", "output": "2\n", "type": "Standard input", "fn_name": "no"}]
-    assert len(problem_of({**_ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
+    assert len(problem_of({**ROWS["deep-coder"], "tests": json.dumps(tests)}).tests) == 1
 
 
 def test_a_row_with_solutions_and_tests_is_not_taken_for_one_of_code_contests() -> None:
-    found = problem_of({**_ROWS["deep-coder"], "solutions": ["print(2)"]})
+    found = problem_of({**ROWS["deep-coder"], "solutions": ["print(2)"]})
     assert (len(found.tests), found.right, found.notes) == (2, (), ("not used: solutions",))
 
 
 def test_limits_are_read_where_their_unit_is_known() -> None:
-    read = {name: problem_of(row) for name, row in _ROWS.items() if name != "kod-code"}
+    read = {name: problem_of(row) for name, row in ROWS.items()}
     assert {name: each.time_limit_s for name, each in read.items() if each.time_limit_s} == {
-        "code-contests-plus": 2.0, "codeforces": 1.0, "taco": 2.0, "verifiable-problems": 1.0,
+        "code-contests": 1.5, "code-contests-plus": 2.0, "codeforces": 1.0, "plain": 2.0, "taco": 2.0,
+        "verifiable-problems": 1.0,
     }  # fmt: skip
     assert {name: each.memory_bytes for name, each in read.items() if each.memory_bytes} == {
-        "code-contests-plus": 2**28, "codeforces": 2**26, "taco": 2**28, "verifiable-problems": 1000,
+        "code-contests": 1000, "code-contests-plus": 2**28, "codeforces": 2**26, "taco": 2**28,
+        "verifiable-problems": 1000,
     }  # fmt: skip
-
-
-_CALL = json.dumps({"fn_name": "twice", "inputs": [[1]], "outputs": [[2]]})
-_LISTED = [{"input": "1", "output": "2", "testtype": "functional"}]
 
 
 @pytest.mark.parametrize(
     ("name", "columns", "why"),
     [
-        ("apps", {"input_output": _CALL}, "input_output: it calls a function (twice); the pipeline runs only programs"),
-        ("live-code-bench", {"metadata": '{"func_name": "twice"}'}, "metadata: it calls a function (twice)"),
-        ("live-code-bench", {"public_test_cases": json.dumps(_LISTED)}, "it calls a function (functional)"),
-        ("verl", {"reward_model": {"ground_truth": _CALL}}, "ground_truth: it calls a function (twice)"),
         ("verl", {"ability": "math"}, "its ability is 'math', not code"),
-        ("deep-coder", {"metadata": {"func_name": "twice"}}, "metadata: it calls a function (twice)"),
         ("synthetic", {"verification_info": "{'ground_truth': '2'}"}, "verification_info: has no test_cases"),
         ("codeforces", {"interaction_format": "Ask."}, "it is interactive"),
         ("codeforces", {"input_mode": "file"}, "its programs read a file (input_mode)"),
-        ("kod-code", {}, "it is a row of KodCode, whose tests are code with asserts"),
+        ("kod-code", {"test": "assert a.b(1) == 2"}, "test: no assert compares a call of a function with a value"),
+        ("kod-code", {"test": "assert ("}, "test: is not Python: "),
     ],
 )
-def test_what_is_no_program_that_reads_input_is_named(
-    name: str, columns: Mapping[str, Any], why: str, tmp_path: Path
-) -> None:
-    read = _read(tmp_path, {**_ROWS[name], **columns})
+def test_what_cannot_be_judged_is_named(name: str, columns: Mapping[str, Any], why: str, tmp_path: Path) -> None:
+    read = _read(tmp_path, {**ROWS[name], **columns})
     assert isinstance(read, BadRow)
     assert why in str(read)
 
@@ -158,16 +171,16 @@ def _packed(value: Any) -> str:
         (_packed(None), "its pickle has PROTO, NONE; it must"),
         (base64.b64encode(zlib.compress(b"\x80\x04.")).decode(), "its pickle has PROTO, STOP; it must"),
         (base64.b64encode(zlib.compress(b"\x80\x04\x8c\x01a" + b"\x94" * 99 + b".")).decode(), "MEMOIZE; it must"),
-        (base64.b64encode(zlib.compress(b"\x80\x02X\x01\0\0\0[r\xff\xff\xff\x7f.")).decode(), "is not JSON"),
-        (_packed("no JSON"), "private_test_cases: is not JSON"),
+        (base64.b64encode(zlib.compress(b"\x80\x02X\x01\0\0\0[r\xff\xff\xff\x7f.")).decode(), "are not JSON"),
+        (_packed("no JSON"), "private_test_cases: the tests are not JSON"),
         (_packed("[]")[:-8], "is neither JSON nor base64 of a compressed pickle"),
         (base64.b64encode(zlib.compress(b"no pickle")).decode(), "is neither JSON nor base64"),
-        ("?", "is neither JSON nor base64"),
+        ("?", "private_test_cases: the tests are not JSON"),
     ],
 )
 def test_private_tests_that_cannot_be_read_are_named(private: str, why: str) -> None:
     with pytest.raises(PackageError) as raised:
-        problem_of({**_ROWS["live-code-bench"], "private_test_cases": private})
+        problem_of({**ROWS["live-code-bench"], "private_test_cases": private})
     assert why in str(raised.value)
 
 
@@ -176,7 +189,7 @@ def test_a_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
     data = pickle.dumps(_Runs(str(tmp_path / "made")), protocol)
     packed = base64.b64encode(zlib.compress(data)).decode()
     with pytest.raises(PackageError, match="it must hold a single text, of JSON"):
-        problem_of({**_ROWS["live-code-bench"], "private_test_cases": packed})
+        problem_of({**ROWS["live-code-bench"], "private_test_cases": packed})
     assert not list(tmp_path.iterdir())
 
 
@@ -184,14 +197,14 @@ def test_a_pickle_runs_nothing(protocol: int, tmp_path: Path) -> None:
 def test_a_pickled_text_is_read_whatever_its_protocol(protocol: int) -> None:
     text = json.dumps([{"input": "é\n" + "1" * 70_000, "output": "2\n", "testtype": "stdin"}], ensure_ascii=False)
     packed = base64.b64encode(zlib.compress(pickle.dumps(text, protocol))).decode()
-    found = problem_of({**_ROWS["live-code-bench"], "private_test_cases": packed})
+    found = problem_of({**ROWS["live-code-bench"], "private_test_cases": packed})
     assert [test.input[:2] for test in found.tests] == ["1\n", "é\n"]
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("balancer.pipeline.rows.schemas.live_code_bench._MOST", 2**20)
+    monkeypatch.setattr("balancer.rows.packed._MOST", 2**20)
     with pytest.raises(PackageError, match=r"private_test_cases: .* it has more than 1 MiB"):
-        problem_of({**_ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
+        problem_of({**ROWS["live-code-bench"], "private_test_cases": _packed("0" * 2**21)})
 
 
 # -- whatever a row holds ------------------------------------------------------------------------------
@@ -211,7 +224,7 @@ def broken(value: Any) -> Iterator[Any]:
             yield from ([*value[:number], odd, *value[number + 1 :]] for odd in broken(part))
 
 
-@pytest.mark.parametrize("row", [*_ROWS.values(), CODE_CONTESTS, PLAIN], ids=[*_ROWS, "CodeContests", "plain"])
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_whatever_a_row_holds_it_is_read_or_named(row: Mapping[str, Any]) -> None:
     for each in broken(row):
         if not isinstance(each, dict):

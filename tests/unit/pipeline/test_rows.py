@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import ConfigError
-from balancer.pipeline.rows.columns import Solution
 from balancer.pipeline.rows.raw import are_rows, count_rows, raw_rows
 from balancer.pipeline.rows.read import BadRow, Shard, drawn, number_of_rows, parse_shard, read_rows
 from balancer.problem import Problem
+from balancer.rows.columns import Solution
 from balancer.settings.pipeline import RowSettings
 from tests.contracts.documents import ROOT
 

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
-from balancer.pipeline.results.collect import collect, settle
-from balancer.pipeline.results.run_result import CaseState, FirstKill, RunResult
+from balancer.pipeline.results.collect import collect, problem_result, settle
+from balancer.pipeline.results.problems import Roster, RosterEntry
+from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import ProblemClock, chunk
+from balancer.pipeline.round.steps import surviving
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
-from tests.unit.pipeline.bench import Bench, Own, make_problem
+from balancer.program import Execution, Limits, Program
+from tests.unit.pipeline.bench import Bench, Numbers, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
 
@@ -80,6 +83,9 @@ def test_the_next_round_is_told_how_long_it_took(tmp_path: Path) -> None:
     assert [(case.time_s, case.survivor_s) for case in told.cases] == [(0.01, 0.01)] * 6
 
 
+ROSTER = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in make_problem().submissions)
+
+
 # -- a budget ------------------------------------------------------------------------------------------
 
 
@@ -116,6 +122,50 @@ def test_generators_that_say_nothing_end_it(tmp_path: Path) -> None:
         began = time.monotonic()
         assert not judge_problem(replace(sample, allowed_s=60.0))
         assert time.monotonic() - began < 10
+
+
+class Ticking(FakeExecutor):
+    """Each run takes a second of its own clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        self.now_s += 1.0
+        return super().run(program, stdin, limits, files)
+
+
+@pytest.mark.parametrize("budget_s", [4, 9, 15, 23, 40])
+def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, budget_s: int) -> None:
+    """Whenever it ends, every case that counts has run on all survivors, or says that it has not and kills."""
+    bench = Bench(tmp_path, make_problem(), (Own(), Numbers()), max_inputs=20, workers=1)
+    executor = Ticking()
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=float(budget_s))
+        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        judge_problem(timed)
+        assert timed.clock.spent_s <= 1.1 * budget_s + 1
+        verdicts = sample.store.verdicts("doubling")
+        assert not [each for each in verdicts.values() if each.verdict is Verdict.UNJUDGED]
+        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        alive = {each.name for each in surviving(timed)}
+        for case in sample.store.cases("doubling", CaseState.READY):
+            if not case.sample and any((name, case.id) not in verdicts for name in alive):
+                assert case.note == NOT_ALL_RUN
+                assert any(each.verdict.kills for each in verdicts.values() if each.case == case.id)
+        found = problem_result(sample.store, Roster("doubling", 0, "", ROSTER, {}))
+        assert {each.name for each in found.survivors} == alive or not found.ready[2:]
+
+
+def test_with_a_budget_what_is_killed_runs_no_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=60.0))
+        made_up = {case.id for case in sample.store.cases("doubling", CaseState.READY) if not case.sample}
+        ran = [case for name, case in sample.store.verdicts("doubling") if name == "square" and case in made_up]
+    assert len(ran) <= 1, "the first case kills it"
+    assert len(made_up) > 1
 
 
 @pytest.mark.more
@@ -184,9 +234,9 @@ def test_no_more_is_given_than_there_is(budget_s: float, spendings: dict[str, Sp
 
 def test_a_chunk_is_what_there_is_time_for() -> None:
     assert chunk(float("inf"), 0.0, 0, 30) == 30
-    assert chunk(10.0, 0.0, 0, 30) == 8
+    assert chunk(10.0, 0.0, 0, 30) == 4
     assert chunk(10.0, 1.0, 10, 100) == 50
-    assert chunk(0.1, 100.0, 10, 100) == 4
+    assert chunk(0.1, 100.0, 10, 100) == 2
     assert chunk(10.0, 0.0, 0, 3) == 3
 
 

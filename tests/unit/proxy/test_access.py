@@ -379,3 +379,29 @@ def test_tls_on_both_sides(tmp_path: Path) -> None:
 def test_a_ca_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"ca: /none: No such file"):
         ProxyServer(Pool([Endpoint("https://a/")]), ProxySettings(ca="/none"))
+
+
+def test_tenants_may_be_replaced_while_requests_are_under_way() -> None:
+    async def test() -> None:
+        held = asyncio.Event()
+
+        async def behave(*asked: Any) -> None:
+            await held.wait()
+            await answering(OK)(*asked)
+
+        server = Server(behave)
+        async with setting(server, proxied=TENANTS | {"tenants": [{"name": "ann", "token": A, "most": 1}]}) as at:
+            first = asyncio.create_task(at.get("/", f"X-Api-Key: {A}\r\n"))
+            await until(lambda: server.asked)
+            new = "c" * 16
+            for wrong in ([], [{"name": "ann", "token": "short"}]):
+                with pytest.raises(ConfigError, match=r"there are none any more|it has 5 characters"):
+                    at.proxy.admit(ProxySettings(tenants=wrong).tenants)
+            at.proxy.admit(ProxySettings(tenants=[{"name": "ann", "token": new, "most": 1}]).tenants)
+            assert (await at.get("/", f"X-Api-Key: {A}\r\n")).status == 401
+            assert (await at.get("/", f"X-Api-Key: {new}\r\n")).status == 429  # the first one still counts
+            held.set()
+            assert (await first).status == 200
+            assert (await at.get("/", f"X-Api-Key: {new}\r\n")).status == 200
+
+    run(test())

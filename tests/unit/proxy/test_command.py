@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,3 +107,26 @@ def test_two_processes_share_a_port_and_a_pool(tmp_path: Path) -> None:
             await server.end()
 
     run(test())
+
+
+@pytest.mark.more
+def test_a_signal_makes_it_read_its_tenants_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def write(token: str) -> None:
+        tenant = f'[[proxy.tenants]]\nname = "ann"\ntoken = "{token}"\n' if token else ""
+        file.write_text(f'[[endpoints]]\nurl = "http://127.0.0.1:1/"\n{tenant}')
+
+    file = tmp_path / "c.toml"
+    write("a" * 16)
+    with _proxy(file, "--port", "0") as (process, _):
+        assert process.stdout is not None
+        write("b" * 16)
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() == "read the config again: 1 tenant; all else changes with a restart\n"
+        write("")
+        process.send_signal(signal.SIGHUP)
+        said = ""
+        began = time.monotonic()
+        while "restart for that" not in said and time.monotonic() - began < PATIENCE_S:
+            said += capfd.readouterr().err
+            time.sleep(0.01)
+        assert "the config is not read again: tenants: there are none any more" in said

@@ -376,3 +376,26 @@ def test_a_certificate_must_be_trusted_and_the_hosts_own(
         else:
             for _ in range(2):
                 assert connections.exchange(b"request", until_s=until_s, at_most=100).content == b"hi"
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 500])
+def test_a_refused_token_is_told_once_a_minute(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    answer = b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: 15\r\n\r\nnot the-secret\x1b" % status
+    client = ServerClient(
+        "http://user:pass@a/?q=1",
+        {"Authorization": "Bearer the-secret"},
+        connect=lambda left_s: Scripted([answer]),  # type: ignore[arg-type, return-value]
+        clock=lambda: now[0],
+    )
+    for now[0] in (0.0, 59.0, 60.0):
+        with pytest.raises(EndpointError, match=f"answered {status}"):
+            client.get("/", within_s=1, at_most=100)
+    client.close()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == (2 if status != 500 else 0)
+    for line in lines:
+        assert line.startswith(f"http://a/ answered {status}: not ***")
+        assert line.endswith("correct the headers of the endpoint in the config")
+        assert "secret" not in line
+        assert line.isprintable()

@@ -105,7 +105,9 @@ class Knowledge:
 
 
 def knowledge_of(problem: Problem) -> Knowledge | None:
-    """Return the knowledge from a problem's known inputs; None if they share no template."""
+    """Return the knowledge from a problem's known inputs; None if they share no template, or are JSON values."""
+    if problem.function:
+        return None
     texts = tuple(sorted((known.data for known in problem.data), key=len))
     found = _shape(texts)
     return None if found is None else gathered(problem, *found)

@@ -17,8 +17,18 @@ from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
 from balancer.pipeline.proposing import Feedback
 
-__all__ = ["Interval", "interval_in", "next_size", "sizes_in", "within_feedback", "within_refusals"]
+__all__ = [
+    "SHORTFALL",
+    "Interval",
+    "interval_in",
+    "next_size",
+    "shortfall",
+    "sizes_in",
+    "within_feedback",
+    "within_refusals",
+]
 
+SHORTFALL = "no valid input has half"  # begins the line
 _NUMBER = r"-?\d+(?:\s*\*\s*10\s*(?:\^|\*\*)\s*\d+|\s*(?:\^|\*\*)\s*\d+|[eE]\+?\d+)?"
 _INTERVAL = re.compile(rf"([\[(])\s*({_NUMBER})\s*(?:,|;|\.\.\.?)\s*({_NUMBER})\s*([\])])")
 _CHAIN = re.compile(rf"({_NUMBER})\s*(<=?|≤)\s*[A-Za-z_][\w\[\].]*\s*(<=?|≤)\s*({_NUMBER})")
@@ -105,6 +115,27 @@ def within_refusals(found: Knowledge, valid: Iterable[str], refused: Sequence[tu
         return found
     found = replace(found, ranges=_told(found, [each for _, why in refused if (each := interval_in(why)) is not None]))
     return replace(found, ranges=_stepped(found, valid, [detail for detail, _ in refused]))
+
+
+def shortfall(found: Knowledge, refusals: Iterable[str], inputs: Iterable[bytes]) -> str:
+    """Return a line if no input has half of any largest size; "" if one has, or no largest size is known.
+
+    Args:
+        found: what is known of the problem's inputs.
+        refusals: why inputs were refused; an interval in them may name the largest size.
+        inputs: valid ones, of which the largest matter.
+    """
+    ranges = _told(found, [each for why in refusals if (each := interval_in(why)) is not None])
+    most = {number: max(ranges[number].highs) for number in found.sizes - found.blocks if ranges[number].sure}
+    best = dict.fromkeys(most, 0)
+    for data in inputs:
+        for (number, _), tokens in (found.read(data) or {}).items():
+            if number in best and tokens:
+                best[number] = max(best[number], ranges_apart(tokens)[1])
+    if not most or any(2 * best[number] >= high for number, high in most.items()):
+        return ""
+    sizes = ", ".join(f"{found.names[number]} is at most {best[number]} of {high}" for number, high in most.items())
+    return f"{SHORTFALL} of its largest size: {sizes}"
 
 
 # -- intervals -----------------------------------------------------------------------------------------

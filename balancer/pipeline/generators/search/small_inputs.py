@@ -14,7 +14,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
@@ -201,6 +201,7 @@ class Odometer:
 
 _MOST = 20_000  # inputs of one extent; larger extents are left out
 _TRIED = 3 * _MOST  # tries for an extent, with repetitions
+_LOOKED = 500  # tries between two looks at the time
 _IN_ORDER_AT_ONCE = 500
 _BARREN = 4  # batches without a valid input, before giving up
 _SURE = 0.5  # trust in a list's property from which lists without it are left out
@@ -244,30 +245,39 @@ _EXTENTS = (
 
 
 class EveryInput:
-    """All inputs of one extent after another, in batches."""
+    """All inputs of one extent after another, in batches.
 
-    def __init__(self, found: Knowledge) -> None:
+    Args:
+        found: what is known of the problem's inputs.
+        go_on: returns whether there is time; an extent that takes longer is left out.
+    """
+
+    def __init__(self, found: Knowledge, go_on: Callable[[], bool] = lambda: True) -> None:
         self._barren = _BARREN
-        self._made = _all(found, _EXTENTS)
+        self._made = _all(found, _EXTENTS, go_on)
 
     def batch(self) -> list[MadeInput]:
-        """Return the next inputs."""
-        return list(islice(self._made, _IN_ORDER_AT_ONCE)) if self._barren else []
+        """Return the next inputs; empty if there are none, or the time is over."""
+        made = islice(self._made, _IN_ORDER_AT_ONCE) if self._barren else ()
+        return [each for each in takewhile(lambda each: each is not None, made) if each is not None]
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
         """Stop after several batches without a valid input: then a relation is not known."""
         self._barren = _BARREN if any(valid) else self._barren - 1
 
 
-def _all(found: Knowledge, extents: Iterable[Extent]) -> Iterator[MadeInput]:
+def _all(found: Knowledge, extents: Iterable[Extent], go_on: Callable[[], bool]) -> Iterator[MadeInput | None]:
+    """Yield the inputs; None each time that the time is over."""
     seen: set[bytes] = set()
     too_large: list[Extent] = []
     for extent in extents:
         if any(extent.size >= other.size and extent.width >= other.width for other in too_large):
             continue
-        inputs = _of(found, extent)
+        inputs = _of(found, extent, go_on)
         if inputs is None:
             too_large.append(extent)
+            if not go_on():
+                yield None
             continue
         new = [data for data in inputs if data not in seen]
         seen.update(new)
@@ -277,12 +287,12 @@ def _all(found: Knowledge, extents: Iterable[Extent]) -> Iterator[MadeInput]:
         yield from (MadeInput("every", most, data) for data in new)
 
 
-def _of(found: Knowledge, extent: Extent) -> list[bytes] | None:
-    """Return all inputs of an extent, shortest first; None if there are too many."""
+def _of(found: Knowledge, extent: Extent, go_on: Callable[[], bool]) -> list[bytes] | None:
+    """Return all inputs of an extent, shortest first; None if there are too many, or it takes too long."""
     made: dict[bytes, None] = {}
     odometer = Odometer()
     for tried in range(_TRIED + 1):
-        if tried == _TRIED or len(made) > _MOST:
+        if tried == _TRIED or len(made) > _MOST or (tried % _LOOKED == _LOOKED - 1 and not go_on()):
             return None
         with suppress(TooLarge):
             made[build(found, {}, _Every(found, extent, odometer))] = None

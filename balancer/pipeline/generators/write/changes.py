@@ -15,7 +15,7 @@ from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
 
-__all__ = ["Change", "changes", "text_changes"]
+__all__ = ["Change", "changes", "set_constants", "text_changes"]
 
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
@@ -64,6 +64,25 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
     tokens = list(instance[slot])
     tokens[rng.randrange(len(tokens))] = str(_telling_number(knowledge, slot, rng))
     return _give(knowledge, instance, slot, tokens)
+
+
+def set_constants(knowledge: Knowledge, constants: Sequence[int], rng: random.Random) -> Iterator[Change]:
+    """Yield changes that set a number to a constant of a program, or next to it; each field and constant once."""
+    for constant in constants:
+        for value in (constant, constant + 1, constant - 1):
+            for number, found in sorted(knowledge.ranges.items()):
+                known = [
+                    (instance, slot)
+                    for instance in knowledge.instances
+                    for slot, tokens in instance.items()
+                    if slot[0] == number and _is_number(knowledge, slot, tokens)
+                ]
+                if known and found.low <= value <= max(found.highs):
+                    instance, slot = rng.choice(known)
+                    tokens = list(instance[slot])
+                    tokens[rng.randrange(len(tokens))] = str(value)
+                    detail, given = _give(knowledge, instance, slot, tokens)
+                    yield f"constant {detail}", given
 
 
 def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:

@@ -62,6 +62,9 @@ class Comparing:
         self.runs += len(inputs)
         return [self.accepts(data) for data in inputs]
 
+    def refusals(self, inputs: Sequence[bytes]) -> list[str | None]:
+        return [None if says is None else "" if says else "refused" for says in self.valid(inputs)]
+
     def right(self, outputs: Sequence[tuple[bytes, Execution, bytes]]) -> list[bool | None]:
         return [
             judge_end(execution) is None and not judge_output(Checker(), execution.stdout, answer).verdict.kills

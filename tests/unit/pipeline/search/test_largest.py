@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.generators.search.largest import Interval, interval_in, next_size, within_refusals
+from balancer.pipeline.generators.search.largest import (
+    SHORTFALL,
+    Interval,
+    interval_in,
+    next_size,
+    shortfall,
+    within_refusals,
+)
 from tests.unit.pipeline.knowing import known
 
 
@@ -99,3 +106,23 @@ OPEN = "Integer 100001 out of range [1, 100001)"
 def test_ranges_after_refusals(refused: list[tuple[str, str]], valid: tuple[str, ...], highs: list[int]) -> None:
     inputs = ("3\n5 2 4\n", "2\n1 6\n")
     assert _told(*inputs, highs={0: 100_001, 1: 10**9}, refused=refused, valid=valid) == highs
+
+
+@pytest.mark.parametrize(
+    ("size", "refusals", "says"),
+    [
+        (3, [], "n is at most 3 of 1000"),
+        (499, [], "n is at most 499 of 1000"),
+        (500, [], ""),
+        (3, ["1000 out of range [1, 701)"], "n is at most 3 of 700"),
+    ],
+)
+def test_a_problem_without_a_large_input_says_so(size: int, refusals: list[str], says: str) -> None:
+    found = known("3\n7 8 9\n", "2\n1 0\n", validator="assert 1 <= n <= 1000\nassert 0 <= x <= 50")
+    line = shortfall(found, refusals, [f"{size}\n{' '.join(['5'] * size)}\n".encode(), b"1\n1\n", b"no input"])
+    assert line.startswith(SHORTFALL) is bool(says)
+    assert line.endswith(says)
+
+
+def test_without_a_named_size_nothing_is_said() -> None:
+    assert shortfall(known("3\n7 8 9\n", "2\n1 0\n"), [], [b"1\n1\n"]) == ""

@@ -1,0 +1,81 @@
+"""KodCode: tests are code with asserts; those that compare a call with a value are read.
+
+Columns: https://huggingface.co/datasets/KodCode/KodCode-V1 (`test`, in some versions `test_code`). The code is parsed,
+and not run.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from balancer.errors import PackageError
+from balancer.judging.cases import CallCase
+from balancer.rows.columns import RowProblem, RowSchema, in_python, name_in, text
+from balancer.rows.row_tests import called
+
+__all__ = ["SCHEMA"]
+
+
+def _read(row: Mapping[str, Any]) -> RowProblem:
+    column = "test" if row.get("test") else "test_code"
+    asserts = _asserts(column, text(row, column))
+    cases = [case for case in map(_case, asserts) if case is not None]
+    names = Counter(case.function for case in cases)
+    if not names:
+        raise PackageError(f"{column}: no assert compares a call of a function with a value, such as assert f(1) == 2")
+    function = names.most_common(1)[0][0]
+    used = [case for case in cases if case.function == function]
+    left = len(asserts) - len(used)
+    return RowProblem(
+        id=name_in(row, "question_id"),
+        statement=text(row, "question", needed=False),
+        time_limit_s=None,
+        memory_bytes=None,
+        tests=tuple(called(f"{column}: assert {number}", case, "private") for number, case in enumerate(used, 1)),
+        right=tuple(in_python("solution", [row["solution"]])),
+        wrong=(),
+        notes=(f"not used: {column} ({left} of its {len(asserts)} asserts: no calls with plain values)",) * (left > 0),
+    )
+
+
+def _asserts(column: str, code: str) -> list[ast.Assert]:
+    try:
+        return [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assert)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise PackageError(f"{column}: is not Python: {ascii(str(error))[1:-1][:120]}") from None
+
+
+def _case(node: ast.Assert) -> CallCase | None:
+    """Return the call that an assert compares; None if it is another one."""
+    for call, value in _compared(node.test):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.keywords:
+            try:
+                args = [_plain(ast.literal_eval(arg)) for arg in call.args]
+                return CallCase(call.func.id, args, _plain(ast.literal_eval(value)))
+            except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+                return None
+    return None
+
+
+def _compared(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the sides of an equation, in both orders."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
+        yield test.left, test.comparators[0]
+        yield test.comparators[0], test.left
+
+
+def _plain(value: object) -> object:
+    """Return a value with lists for tuples. Raises ValueError for values that are not JSON."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError
+        return {key: _plain(each) for key, each in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError
+
+
+SCHEMA = RowSchema(frozenset({"gpt_pass_sequence", "solution"}), "KodCode's (question, solution, test)", _read)
