@@ -125,6 +125,7 @@ class _Pair:
             worker.wait()
         for side in self.sides:
             side.close()
+        self._store.close()
 
 
 @contextmanager

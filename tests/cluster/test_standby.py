@@ -132,6 +132,7 @@ def _valkey(folder: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
         try:
             store = ValkeyStore(f"valkey://127.0.0.1:{port}", PATIENCE_S)
             until(lambda: _answers(store))
+            store.close()
             yield process
         finally:
             process.kill()
@@ -160,7 +161,7 @@ def _free_port() -> int:
 @pytest.mark.needs("valkey-server")
 def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was_started_again(tmp_path: Path) -> None:
     port = _free_port()
-    store = default_registry().store(f"redis://127.0.0.1:{port}/0", PATIENCE_S)
+    store = ValkeyStore(f"redis://127.0.0.1:{port}/0", PATIENCE_S)
     with _valkey(tmp_path, port):
         assert store.get("p") is None
         assert not store.swap("p", "old", "new")
@@ -177,6 +178,7 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
     with _valkey(tmp_path, port):
         assert store.get("p") is None, "it may have lost the last changes"
         assert store.swap("p", None, "four")
+        store.close()
 
 
 @pytest.mark.needs("valkey-server")
@@ -187,7 +189,8 @@ def test_of_two_claims_in_a_valkey_one_counts_until_it_is_left_or_cut_off(tmp_pa
         first, second = (LeaderClaim("p", claim_times(2.0), store, clock) for store in stores)
         first.shown = "balancer://10.0.0.8:7465"
         until(lambda: _taken(first))
-        threading.Thread(target=first.stay, daemon=True).start()
+        staying = threading.Thread(target=first.stay, daemon=True)
+        staying.start()
         took = [False]  # on a busy machine perhaps before the first one is cut off
 
         def second_has_it() -> bool:
@@ -205,6 +208,9 @@ def test_of_two_claims_in_a_valkey_one_counts_until_it_is_left_or_cut_off(tmp_pa
         second.leave()
         third = LeaderClaim("p", claim_times(1e6), stores[1], clock)
         until(third.stand_by)  # at once: what is left is not waited for
+        staying.join(PATIENCE_S)
+        for store in stores:
+            store.close()
 
 
 def test_what_cannot_be_used_as_a_claim_is_told_without_its_password() -> None:

@@ -61,6 +61,12 @@ class ValkeyStore:
             ) from None
         self._failures: Any = (valkey.ValkeyError, OSError)
         self._run: Any = client.register_script(_SCRIPT)
+        self._client = client
+
+    def close(self) -> None:
+        """Close its connections. A later call opens one again."""
+        self._client.close()
+        self._client.connection_pool.disconnect()
 
     def get(self, name: str) -> str | None:
         """Return a text; None if there is none."""
