@@ -139,7 +139,7 @@ def _keys(model: type[BaseModel], *, url: str = _LOCAL) -> Iterator[str]:
 
 def _default(key: str, field: FieldInfo) -> str:
     if field.is_required():
-        return f'"{field.examples[0] if field.examples else key}"'
+        return _toml(field.examples[0] if field.examples else key)
     value = field.get_default(call_default_factory=True)
     return f"{_example(field.annotation)}  # absent by default" if value is None else _toml(value)
 
