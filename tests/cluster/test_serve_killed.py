@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from balancer import Pool
 from tests.cluster.serving import Command
 from tests.cluster.worker import CAPACITY
@@ -35,6 +37,7 @@ def _goes_on(folder: Path, pid: int) -> None:
     until(lambda: _done(folder, pid) > before)
 
 
+@pytest.mark.more
 def test_kill_9_of_a_member_and_of_the_coordinator_issues_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text(_CONFIG, encoding="utf-8")

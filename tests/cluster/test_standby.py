@@ -99,6 +99,7 @@ def test_a_lease_outlives_the_server_and_is_reported_to_the_next_one() -> None:
             pool.close()
 
 
+@pytest.mark.more
 def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_is_short() -> None:
     may = threading.Event()
     may.set()

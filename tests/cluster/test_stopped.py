@@ -34,6 +34,7 @@ def _stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.more
 def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first_look(tmp_path: Path) -> None:
     """While it is stopped, another process gets its slot; it must never read that its lease is still out."""
     flag = tmp_path / "flag"
@@ -64,6 +65,7 @@ def test_a_process_that_goes_on_after_a_stop_finds_all_that_is_over_at_its_first
     }
 
 
+@pytest.mark.more
 def test_a_server_that_is_stopped_ends_what_it_granted_and_goes_on_with_nothing_given_twice(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://a/"\n', encoding="utf-8")

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from tests.cluster.serving import Serving
 from tests.patience import PATIENCE_S
 
@@ -204,6 +206,7 @@ class _Client:
             self.refused = word["error"]
 
 
+@pytest.mark.more
 def test_a_client_of_that_page_leases_keeps_and_gives_back_whatever_happens_to_its_connection() -> None:
     with Serving("http://a/", ttl_s=_TTL_S) as first:
         client = _Client(first.port)

@@ -382,6 +382,7 @@ def closing_command(serving: Command) -> Iterator[None]:
         serving.kill()
 
 
+@pytest.mark.more
 def test_members_of_a_server_hear_of_what_comes_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = _config(tmp_path, ["http://a", "http://b"])
     monkeypatch.setenv("TOKEN", "c4n4ry-1")

@@ -72,6 +72,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("hours", [1.0, -1.0])
 def test_a_wall_clock_that_is_set_ends_no_lease_and_no_wait(tmp_path: Path, hours: float) -> None:

@@ -25,7 +25,7 @@ _ENOUGH = settings(max_examples=400, phases=[Phase.generate], report_multiple_bu
 _FEW = settings(max_examples=25)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_registered_strategy_keeps_the_contract(name: str, in_full: bool) -> None:
     others = [KINDS[other] for other in NAMES if other != name]

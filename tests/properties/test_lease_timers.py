@@ -35,6 +35,7 @@ def _but_one(core: Core, now: float) -> list[Any]:
     return _LEASES(core, now)[1:]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("where", "what", "wrong"),
     [

@@ -103,6 +103,7 @@ def test_a_signal_stops_it_with_a_line_and_leaves_no_process(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.more
 def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path) -> None:
     with comparing(tmp_path, "--jobs", "2") as process:
         until(lambda: sum(map(simulates, group(process.pid))) == 3, "no workers")

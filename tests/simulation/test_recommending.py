@@ -165,6 +165,7 @@ def test_a_deadline_that_is_none_or_over_is_refused(text: str) -> None:
         seconds_until(text, datetime(2026, 11, 26, 12, 0))
 
 
+@pytest.mark.more
 def test_the_command_writes_a_config_that_loads_and_a_page(
     tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:

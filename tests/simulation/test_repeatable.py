@@ -121,6 +121,7 @@ def test_a_policy_does_not_depend_on_its_company() -> None:
     assert list(map(bytes_of, alone)) == list(map(bytes_of, last_of_all))
 
 
+@pytest.mark.more
 @pytest.mark.sampled(1)
 @any_rules
 def test_it_does_not_matter_in_how_many_processes_it_runs(rules: dict[str, Any]) -> None:

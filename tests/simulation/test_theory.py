@@ -186,6 +186,7 @@ def busy_part(spans: Sequence[CallSpan], from_s: float, to_s: float) -> float:
     return total / (to_s - from_s)
 
 
+@pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("think_s", [0.0, 2.0])
 def test_workers_that_choose_at_random_are_a_closed_network(think_s: float) -> None:

@@ -95,6 +95,7 @@ def test_a_grant_to_a_run_of_trio_that_is_over_goes_to_the_next() -> None:
     assert lost == [True]
 
 
+@pytest.mark.more
 @_BY_REFERENCES
 def test_a_slot_granted_to_a_stopped_loop_that_nobody_has_any_more_comes_back() -> None:
     pool, got = Pool(["a"]), list[Lease]()

@@ -197,6 +197,7 @@ def test_a_pool_cannot_be_sent_to_a_process_that_is_spawned() -> None:
         pickle.dumps(Pool(["a"]))
 
 
+@pytest.mark.more
 def test_a_pool_that_was_not_kept_is_not_minded() -> None:
     before = set(forks._minding)
     pool = Pool(["a"])

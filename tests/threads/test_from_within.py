@@ -215,6 +215,7 @@ class _Releases(_Owner):
         self.lease.release()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["__del__", "finalize"])
 def test_a_finaliser_that_runs_within_a_call_may_release(kind: str, busybody: type[_Busybody]) -> None:
     pool = Pool(["a", "b"], strategy=busybody)

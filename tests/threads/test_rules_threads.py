@@ -121,6 +121,7 @@ def test_a_timer_that_found_nothing_to_do_sets_the_next() -> None:
     assert waiter.ended_with == "b"
 
 
+@pytest.mark.more
 def test_an_interrupted_waiter_leaves_the_others_a_timer() -> None:
     pool = pool_of("a")
     rest(pool, 2.0)  # long enough that the interrupt meets the waiter, and not who has its number next

@@ -230,6 +230,7 @@ def test_mistakes(how: dict[str, Any], words: str) -> None:
     assert str(caught.value).startswith(words)
 
 
+@pytest.mark.more
 def test_every_fault_says_what_it_is_and_is_met_by_a_client(target: str) -> None:
     for name, fault in FAULTS.items():
         assert fault.name == name

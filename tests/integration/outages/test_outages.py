@@ -94,6 +94,7 @@ def test_without_health_it_takes_a_multiple_of_that(
     assert _share(servers[0], servers) > 0.1
 
 
+@pytest.mark.more
 def test_a_black_hole_costs_the_pipeline_no_verdict_and_two_percent_at_most(
     servers: list[FlakyServer], executors: Mapping[str, FusionExecutor]
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_run_has_its_own_output_or_an_error(quick: Matrix, fault: str) -> None
             assert met.outcome == "failure"
 
 
+@pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", KINDS)
 def test_three_faults_change_no_verdict(name: str, quiet: Ran, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def _echo_escaped(handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> Non
 _QUOTES = f"Incorrect API key provided: {_KEY}. You sent 'Bearer {_KEY}'."
 
 
+@pytest.mark.more
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "deed",

@@ -108,6 +108,7 @@ def test_garbage_halves_and_redirects(server: tuple[Any, ServerExecutor, tuple[s
     assert fails(client).endpoint == client._url
 
 
+@pytest.mark.sampled(1)
 def test_a_server_that_is_silent(
     server: tuple[Any, ServerExecutor, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ class TestJudge0:
                 client.run(PYTHON, b"", Limits(wall_s=1.0), {})
             assert not isinstance(caught.value, EndpointOverloaded)
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize(
         ("config", "source", "limits"),
         [
@@ -283,6 +285,7 @@ class TestPiston:
             assert [each["run_timeout"] for each in asked[-2:]] == [3000, 3000]
             assert len(asked) == 6  # four limits, one at a time, and two runs
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize(
         "source", ["while True: pass", "import time; time.sleep(9)", "print('x' * 2000)", "print('x\\n' * 2000)"]
     )

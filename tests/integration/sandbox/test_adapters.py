@@ -153,7 +153,7 @@ def test_compile_errors(executor: Executor) -> None:
         assert b"main.cpp:1:21: error" in execution.stderr
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("source", "limits", "status", "exit_code"),
     [

@@ -92,6 +92,7 @@ def test_a_program_that_was_stopped_is_followed_by_no_run_there(isolated: LocalE
     assert first.stdout.split(b"\n")[0] != second.stdout.split(b"\n")[0]
 
 
+@pytest.mark.sampled(1)
 def test_each_run_is_measured_by_itself(isolated: LocalExecutor) -> None:
     """Its CPU time, its memory, its outputs and its arguments."""
     source = (

@@ -1,5 +1,7 @@
 """Many callers at once: each gets the answer to its own question."""
 
+import pytest
+
 from balancer.program import Execution, Limits, Program, Status
 from balancer.sandbox.local.executor import LocalExecutor
 from tests.needs import CPP
@@ -23,6 +25,7 @@ def question(number: int) -> tuple[Program, bytes, Status, bytes]:
     return program, text + b"\n", status, stdout
 
 
+@pytest.mark.sampled(1)
 @CPP
 def test_right_answers_to_the_right_callers(isolated: LocalExecutor) -> None:
     limits = Limits(cpu_s=0.2, wall_s=20.0, output_bytes=1000)

@@ -73,7 +73,7 @@ def hasty() -> Iterator[RunningServer]:
         yield running
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "sent",
     [
@@ -91,6 +91,7 @@ def test_who_falls_silent_is_hung_up_on(hasty: RunningServer, sent: bytes) -> No
         assert closed_after_s(connection) < stretched(3)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("begin", "each"), [(b"GET /v1/ping HTTP/1.1\r\nX-", b"a"), (head(1000), b" ")])
 def test_a_drop_now_and_then_keeps_nothing_open(hasty: RunningServer, begin: bytes, each: bytes) -> None:
     began_s = time.monotonic()

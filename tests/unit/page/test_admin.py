@@ -71,6 +71,7 @@ def test_each_action_changes_the_pool_and_has_an_audit_line(
     assert "c4n4ry" not in caplog.text
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("action", "body", "status", "why"),
     [

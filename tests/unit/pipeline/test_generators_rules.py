@@ -100,6 +100,7 @@ def test_relations_are_kept(index: int) -> None:
     assert sum(not why for _, why in later) >= share * len(later)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("index", range(len(SETTERS)), ids=[setter.__name__ for _, setter, _ in SETTERS])
 def test_no_input_comes_twice_and_none_is_known(index: int) -> None:
     made = [proposal.data for proposal, _ in asked(index)]

@@ -146,6 +146,7 @@ def test_a_server_may_answer_before_it_has_all_of_the_request() -> None:
         received([], sending=BrokenPipeError(32, "Broken pipe"))
 
 
+@pytest.mark.more
 def test_no_answer_waits_for_the_collector() -> None:
     gc.collect()
     gc.disable()

@@ -188,7 +188,7 @@ def test_a_task_that_is_cancelled_gives_its_lease_back(model: ModelServer) -> No
     assert (pool.leases(), ends) == ((), ["a ignored"])
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("what", ["status", "headers", "content", "connection"])
 def test_an_answer_that_raises_gives_its_slot_back(model: ModelServer, what: str) -> None:
     class Hostile(Exception):

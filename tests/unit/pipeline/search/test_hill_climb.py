@@ -4,6 +4,8 @@ import random
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.problem import Proposal
 from balancer.program import Execution
@@ -66,6 +68,7 @@ def test_it_climbs_to_a_shape_that_is_not_among_the_first_inputs() -> None:
     assert comparer.runs < 3000
 
 
+@pytest.mark.more
 def test_what_is_too_slow_for_the_reference_solution_is_no_find() -> None:
     found, _ = climbed(lambda data: took(len(values(data)) / 1000), right=lambda data: took(len(values(data)) / 1001))
     assert all(1000 <= len(values(each.data)) <= 1001 / 1.2 + 1 for each in found) or found == []
