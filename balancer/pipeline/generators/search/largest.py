@@ -118,7 +118,9 @@ def within_refusals(found: Knowledge, valid: Iterable[str], refused: Sequence[tu
 
 
 def shortfall(found: Knowledge, refusals: Iterable[str], inputs: Iterable[bytes]) -> str:
-    """Return a line if no input has half of any largest size; "" if one has, or no largest size is known.
+    """Return a line if no input has half of any largest size.
+
+    "": one has, or no largest size is known, or there are no valid inputs, e.g. because nothing could be judged.
 
     Args:
         found: what is known of the problem's inputs.
@@ -128,11 +130,12 @@ def shortfall(found: Knowledge, refusals: Iterable[str], inputs: Iterable[bytes]
     ranges = _told(found, [each for why in refusals if (each := interval_in(why)) is not None])
     most = {number: max(ranges[number].highs) for number in found.sizes - found.blocks if ranges[number].sure}
     best = dict.fromkeys(most, 0)
-    for data in inputs:
-        for (number, _), tokens in (found.read(data) or {}).items():
+    read = [fields for data in inputs if (fields := found.read(data)) is not None]
+    for fields in read:
+        for (number, _), tokens in fields.items():
             if number in best and tokens:
                 best[number] = max(best[number], ranges_apart(tokens)[1])
-    if not most or any(2 * best[number] >= high for number, high in most.items()):
+    if not read or not most or any(2 * best[number] >= high for number, high in most.items()):
         return ""
     sizes = ", ".join(f"{found.names[number]} is at most {best[number]} of {high}" for number, high in most.items())
     return f"{SHORTFALL} of its largest size: {sizes}"

@@ -126,3 +126,9 @@ def test_a_problem_without_a_large_input_says_so(size: int, refusals: list[str],
 
 def test_without_a_named_size_nothing_is_said() -> None:
     assert shortfall(known("3\n7 8 9\n", "2\n1 0\n"), [], [b"1\n1\n"]) == ""
+
+
+def test_without_a_valid_input_nothing_is_said() -> None:
+    """Nothing was judged, e.g. as all servers were down."""
+    found = known("3\n7 8 9\n", "2\n1 0\n", validator="assert 1 <= n <= 1000\nassert 0 <= x <= 50")
+    assert shortfall(found, [], []) == ""
