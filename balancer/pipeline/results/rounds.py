@@ -132,6 +132,14 @@ class Rounds:
             CaseState.SPARE.value, problem, number, CaseState.PROPOSED.value,
         )  # fmt: skip
 
+    def bring_back(self, problem: str, number: int, most: int) -> None:
+        """Make `most` of the cases that round `number` replaced count again: it had no time for its own."""
+        self._db.do(
+            "UPDATE cases SET state = ?, note = '' WHERE problem = ? AND id IN (SELECT id FROM cases WHERE problem = ?"
+            " AND state = ? AND note = ? ORDER BY id LIMIT ?)",
+            CaseState.READY.value, problem, problem, CaseState.REPLACED.value, replaced_by(number), most,
+        )  # fmt: skip
+
     def notes(self, problem: str, number: int | None = None) -> list[str]:
         """Return the notes of round `number`, or of all rounds."""
         rows = self._db.rows(

@@ -192,7 +192,9 @@ class _Rounds:
                 sample.clock.keep()
                 more = more and not self.over()
             sample.store.rounds.spare(problem, number)
-        ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
+            ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
+            if sample.late:
+                sample.store.rounds.bring_back(problem, number, max(0, sample.settings.max_inputs - ready))
         self.in_vain = 0 if ready else self.in_vain + 1
 
     # -- inside --------------------------------------------------------------------------------------

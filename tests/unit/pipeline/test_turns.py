@@ -158,6 +158,28 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, 
         assert {each.name for each in found.survivors} == alive or not found.ready[2:]
 
 
+def timed_run(bench: Bench, budget_s: float) -> int:
+    """Judge a problem whose runs take a second each. Return the number of made-up cases that count."""
+    executor = Ticking()
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=budget_s)
+        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        judge_problem(timed)
+        ready = sample.store.cases("doubling", CaseState.READY)
+        verdicts = sample.store.verdicts("doubling")
+        assert all((each.name, case.id) in verdicts for case in ready for each in surviving(timed))
+        return sum(not case.sample for case in ready)
+
+
+def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_path: Path) -> None:
+    counts = []
+    for budget_s in range(10, 100, 6):
+        bench = bench_of(tmp_path / str(budget_s), Further(), wrong=("right after all",))
+        counts.append(timed_run(replace(bench, workers=1), float(budget_s)))
+    assert counts == sorted(counts), "more time leaves no fewer cases"
+    assert counts[-1] == 4
+
+
 def test_with_a_budget_what_is_killed_runs_no_more(tmp_path: Path) -> None:
     bench = Bench(tmp_path, make_problem(wrong=["square", "right after all"]), (Own(), Numbers()), workers=1)
     with bench.open({"a": FakeExecutor()}) as sample:
