@@ -138,9 +138,9 @@ class Problems:
         done = not (tally.unjudged or tally.not_judged or put_off)
         names = [each.name for each in found.killed][:_MOST_KILLED] if self.count() <= _FEW else []
         killed = [
-            (found.id, name, programs[name].language, programs[name].source)
+            (found.id, name, programs[name].language, source)
             for name in names
-            if len(programs[name].source) <= _MOST_SOURCE
+            if len(source := called_source(programs[name])) <= _MOST_SOURCE
         ]
         with self._db.transaction() as db:
             db.execute("DELETE FROM surviving WHERE problem = ?", (found.id,))

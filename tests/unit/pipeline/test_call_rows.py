@@ -19,6 +19,7 @@ from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_arguments
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.stress import SmallArguments
+from balancer.pipeline.results.collect import settle
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Checker, Problem, Verdict
 from balancer.program import Execution, Program
@@ -156,6 +157,10 @@ def test_calls_run_through_the_pipeline(tmp_path: Path) -> None:
     assert killed == {"wrong/0.py", "wrong/1.py"}
     assert {name for name, _, verdict in end.verdicts if verdict is Verdict.ACCEPTED} >= {"right/0.py", "right/1.py"}
     assert not end.left_out
+    with bench.open({"a": FakeExecutor(_answer)}) as sample:
+        settle(sample.store, problem)
+        shown = {each.source for each in sample.store.problems.killed(problem.id)}
+    assert shown == {each["source"] for each in wrong}, "the report shows what was submitted"
 
 
 # -- generated arguments -------------------------------------------------------------------------------
