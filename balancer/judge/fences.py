@@ -252,8 +252,19 @@ def _dedented(code: str, indent: int) -> str:
 
 
 def names_of(language: str) -> tuple[str, ...]:
-    """Return the tags that a block in `language` may have."""
-    return _NAMES.get(language, (language,))
+    """Return the tags that a block in `language` may have.
+
+    Raises:
+        ValueError: it is another name of a language, e.g. "Python" or "c++".
+    """
+    found = _NAMES.get(language)
+    if found is not None:
+        return found
+    tag = tag_of(language)
+    own = next((name for name, tags in _NAMES.items() if tag in tags), tag)
+    if own in _KNOWN and own != language:
+        raise ValueError(f"language is {language!r}; it takes {own!r}")
+    return (language,)
 
 
 def tag_of(words: str) -> str:

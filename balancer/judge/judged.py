@@ -63,7 +63,7 @@ class Job:
             more: as for the class. Without a checker here, that of the row is used, if it needs no testlib.h.
 
         Raises:
-            ValueError: the form of the tests is not known.
+            ValueError: the form of the tests is not known, or the language has another name here.
         """
         cases, checker = cases_and_checker(tests, function)
         return cls(program_in(completion, language), cases, **{"checker": checker, **more})

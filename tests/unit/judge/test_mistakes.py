@@ -125,3 +125,14 @@ def test_a_closed_judge_says_so_and_not_that_its_pool_is() -> None:
         other.pool.close()
         with pytest.raises(PoolClosed, match="the pool is closed"):
             other.run(DOUBLE, CASES)
+
+
+@pytest.mark.parametrize(
+    ("given", "takes"),
+    [("Python", "python"), ("py", "python"), ("python3", "python"), ("C++", "cpp"), ("c++", "cpp"), ("Ruby", "ruby")],
+)
+def test_another_name_of_a_language_is_no_language_without_programs(given: str, takes: str) -> None:
+    """With it no block would be found, and each right program would score 0."""
+    with pytest.raises(ValueError, match=re.escape(f"language is {given!r}; it takes {takes!r}")):
+        Job.of("```python\nprint(4)\n```", {"inputs": ["2"], "outputs": ["4"]}, language=given)
+    assert Job.of(f"```{takes}\nprint(4)\n```", {"inputs": ["2"], "outputs": ["4"]}, language=takes).program is not None
