@@ -154,10 +154,12 @@ class HandOff:
         if head is None or now >= head.deadline_s:
             return self.serve(now, most=1)
         self._grant(head, now)
-        if head.lease is None and head.error is None:
-            return self.serve(now, most=1)
-        self.waiters.discard(head)
-        return [head]
+        if head.ended:
+            self.waiters.discard(head)
+        if head.lease is not None:
+            return [head]
+        further = self.serve(now, most=1)  # also after an error of the strategy: the slot is still free
+        return [head, *further] if head.ended else further
 
     def serve(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve waiters, oldest claim first, at most `most` of them. Return the waiters that ended."""

@@ -90,6 +90,25 @@ def test_a_program_that_forgets_to_close_leaves_nothing(label: str) -> None:
     subprocess.run([sys.executable, "-c", code, label], check=True, timeout=PATIENCE_S)
 
 
+def test_what_a_server_has_started_is_no_further_server(label: str) -> None:
+    environ = {**os.environ, "BALANCER_ACCOUNT_LABEL": label, "BALANCER_ACCOUNT_KEY": "key"}
+    child = "import subprocess as s; s.run(['sleep', '60'], start_new_session=True)"
+    server = subprocess.Popen([sys.executable, "-c", child], env=environ, start_new_session=True)
+    try:
+        until(lambda: _children(server.pid) > 0)
+        assert [id.partition("-")[0] for id in _found(label)] == [str(server.pid)]
+    finally:
+        server.kill()
+        server.wait()
+        for id in _found(label):  # what is left of it is found, and ended
+            LocalProvider(LocalProvider.Options(), EndpointTemplate()).destroy(id)
+    assert not _found(label)
+
+
+def _children(pid: int) -> int:
+    return len(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
+
+
 def test_several_processes_share_an_account(label: str, tmp_path: Path) -> None:
     """At most two servers for two members with four calls at once; none is left over a kill of the server, nor after
     its end."""

@@ -14,6 +14,7 @@ from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
 from tests.threads.crew import until
 
+_WAIT_S = 60.0  # none waits so long, unless it is forgotten
 _FIELDS = ("endpoint", "in_flight", "limit", "ceiling", "weight")
 
 
@@ -223,3 +224,35 @@ def test_a_node_that_comes_back_may_be_picked_again() -> None:
     pool.add("a")
     pool.acquire(0).release()
     assert [e.in_flight for e in pool.stats().endpoints] == [0]
+
+
+@pytest.mark.parametrize("nth", range(2, 9))
+@pytest.mark.parametrize("wrong", ["raises", "answers"])
+def test_a_slot_that_one_waiter_was_not_given_goes_to_the_next(wrong: str, nth: int) -> None:
+    asked = 0
+
+    def answer(strategy: _Scan, node: Node) -> object:
+        nonlocal asked
+        asked += 1
+        if asked != nth:
+            return node
+        if wrong == "raises":
+            raise ZeroDivisionError
+        return "a stranger"
+
+    with pool_of(["a"], strategy=_answering(answer), health=None) as pool, ThreadPoolExecutor(5) as threads:
+        held = pool.acquire()
+
+        def lease() -> str:
+            try:
+                with pool.lease(timeout=_WAIT_S) as lease:
+                    return lease.endpoint.url
+            except StrategyError:
+                return "told"
+
+        found = [threads.submit(lease) for _ in range(5)]
+        until(lambda: pool.stats().waiting == 5)
+        held.release()
+        results = [each.result() for each in found]
+        assert results.count("told") <= 1
+        assert pool.stats().waiting == 0

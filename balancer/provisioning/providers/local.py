@@ -103,18 +103,18 @@ class LocalProvider(Provider):
             _end_other(int(pid), started)
 
     def find(self, label: str) -> Mapping[str, str]:
-        """Look for servers of this user with this label."""
-        found = {}
+        """Look for servers of this user with this label. What a server has started, has its environment, too."""
+        first: dict[str, tuple[int, int]] = {}  # by key: when the first process with it started, and its number
         for folder in _PROC.iterdir():
             if not folder.name.isdecimal():
                 continue
             environ = _environ(folder)
             if environ.get(_LABEL) == label and _KEY in environ:
-                pid = int(folder.name)
+                pid, key = int(folder.name), environ[_KEY]
                 with suppress(OSError):  # it has just ended
                     if os.getsid(pid) == pid and (started := _started(pid)):
-                        found[f"{pid}-{started}"] = environ[_KEY]
-        return found
+                        first[key] = min(first.get(key, (int(started), pid)), (int(started), pid))
+        return {f"{pid}-{started}": key for key, (started, pid) in first.items()}
 
 
 def _url_of(server: subprocess.Popen[bytes]) -> str:
