@@ -128,10 +128,12 @@ def test_what_ifs_of_a_run_take_its_problems_through_their_stages_again() -> Non
         found = predict_next(fit, FitDraws(simulators, 6), WhatIf(callers=5))
         with pytest.raises(ConfigError, match="--load: 2 callers wait for their answers"):
             predict_next(fit, FitDraws(simulators, 2), WhatIf(load=2.0))
+        with pytest.raises(ConfigError, match="--add: found 1000; it may be at most 500 in all"):
+            predict_next(fit, FitDraws(simulators, 2), WhatIf(add={"": 1000}))
     assert found.figures["makespan_s"].value == pytest.approx(really_s, rel=0.1)
     # A trace begins with its first call, a predicted run with the time before it.
     assert found.today["makespan_s"].value - _LATE_S == pytest.approx(found.recorded["makespan_s"], rel=0.01)
-    assert any("the same 10 problems again, 2 at once" in line for line in found.remarks)
+    assert any("the same 10 problems again, 5 at once" in line for line in found.remarks)
 
 
 def test_a_setting_of_a_run_has_problems_at_once() -> None:

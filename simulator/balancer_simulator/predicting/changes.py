@@ -31,6 +31,7 @@ _SETTINGS: Final = (
     "requests",
 )  # fmt: skip
 _MOST_LOAD: Final = 100.0
+_MOST_ADDED: Final = 500
 _BLOCKS: Final = 20.0  # into which a record is cut; dependence within one is kept
 
 
@@ -110,6 +111,8 @@ class WhatIf:
         for option, numbers in (("--capacity", self.capacities), ("--add", self.add)):
             if few := [many for many in numbers.values() if many < 1]:
                 raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
+        if sum(self.add.values()) > _MOST_ADDED:
+            raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
         left = [model for model in scenario.endpoints if model.url not in without]
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}

@@ -167,7 +167,7 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> RunPrediction:
     records = draws.simulators.records(orders)
     runs = [records[place : place + draws.count] for place in range(0, len(records), draws.count)]
     figures = _figures_of(runs[1] if change.differs else runs[0])
-    remarks = [*_again(fit), *_unseen(fit, change, (then or today)[0]), *_behind(fit, figures)]
+    remarks = [*_again(fit, change), *_unseen(fit, change, (then or today)[0]), *_behind(fit, figures)]
     repeated = _apart(figures, _figures_of(runs[-1])) if recorded else {}
     before = _figures_of(runs[0]) if change.differs else {}
     return RunPrediction(
@@ -253,12 +253,13 @@ def recorded_figures(fit: Fit) -> dict[str, float]:
     return found
 
 
-def _again(fit: Fit) -> Iterator[str]:
+def _again(fit: Fit, change: WhatIf) -> Iterator[str]:
     """Yield that a run of the pipeline is the same again."""
     if fit.batch is not None:
+        at_once = min(change.callers or fit.callers or 1, fit.batch["samples"])
         yield (
-            f"a run of the pipeline: the same {fit.batch['samples']} problems again, {fit.callers} at once, each "
-            "through its stages"
+            f"a run of the pipeline: the same {fit.batch['samples']} problems again, {at_once} at once, each through "
+            "its stages"
         )
 
 
