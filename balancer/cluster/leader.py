@@ -109,11 +109,18 @@ class LeaderClaim:
         if not self._do(self._claim.keep(record)):
             raise OSError(self.why_not())
 
-    def stay(self) -> None:
-        """Beat again and again, until the claim is lost or given up. For a thread."""
+    def stay(self, tell: Callable[[str], object] = bool) -> None:
+        """Beat again and again, until the claim is lost or given up. For a thread.
+
+        `tell` is called with a line when the server may send no more, and when it may again.
+        """
+        sends = True
         while not self.lost and not self._ending.is_set():
             with suppress(OSError):  # then it is no longer sure, and sends nothing
                 self._do(self._claim.beat(self.shown, self._clock()))
+            if self.sure is not sends and not self.lost:
+                sends = not sends
+                tell("it has confirmed its claim, and grants again" if sends else self.why_not())
             self._ending.wait(self.period_s)
         self._then()
 

@@ -189,8 +189,8 @@ class LiveConfig:
         pinging = await asyncio.to_thread(EndpointPings, found.running, self._registry, self)
         self._redactions[fresh.redaction] = None  # before anything of it is shown
         acts = [*self._acts(found, strategy)]
-        if acts:
-            self._server.act(lambda: self._server.coordinator.change(acts, clock()))
+        if acts and not self._server.act(lambda: self._server.coordinator.change(acts, clock())):
+            raise BalancerError(f"{self._server.why_not()}; send the signal again later")
         self._config = found.running
         before, self._pinging = self._pinging, pinging
         await asyncio.to_thread(before.stop)

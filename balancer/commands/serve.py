@@ -183,7 +183,7 @@ def _serve_in_turn(config: Config, registry: Registry, options: ServeOptions, pl
             return number
         if standby.waited:
             options, config = replace(options, port=standby.port), _read_again(config, options)
-        staying = threading.Thread(target=claim.stay, name="balancer-claim", daemon=True)
+        staying = threading.Thread(target=claim.stay, args=(options.say,), name="balancer-claim", daemon=True)
         staying.start()
         try:
             number = _served(config, registry, options, claim, times)

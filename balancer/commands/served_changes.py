@@ -10,7 +10,7 @@ from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.server import PoolServer
 from balancer.core import Core, Waiter
 from balancer.endpoint import Endpoint
-from balancer.errors import PoolClosed
+from balancer.errors import BalancerError, PoolClosed
 from balancer.plugins.registry import Registry
 from balancer.pool.pool import Pool
 
@@ -35,13 +35,19 @@ class ServedChanges:
         self._loop = asyncio.get_running_loop()
 
     def change(self, act: Callable[[Core, float], Sequence[Waiter]]) -> None:
-        """Do something to the core, in a step of the server. Raises what `act` raises; TimeoutError; PoolClosed."""
+        """Do something to the core, in a step of the server.
+
+        Raises:
+            PoolClosed, BalancerError: the server has ended, or may not act now, e.g. as it cannot confirm its claim.
+            TimeoutError: the loop of the server is busy. What `act` raises.
+        """
         if self._loop.is_closed():
             raise PoolClosed
 
         async def step() -> None:
             coordinator, core = self._server.coordinator, self._pool.engine.core
-            self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock()))
+            if not self._server.act(lambda: coordinator.change([partial(act, core, clock())], clock())):
+                raise BalancerError(f"nothing is changed: {self._server.why_not()}")
 
         asyncio.run_coroutine_threadsafe(step(), self._loop).result(_PATIENCE_S)
 

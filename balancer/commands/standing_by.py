@@ -12,6 +12,7 @@ from balancer.cluster.leader import LeaderClaim
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.standby import StandbyListener
 from balancer.commands.stopping import told_to_stop
+from balancer.errors import ConfigError
 
 __all__ = ["Standby"]
 
@@ -55,7 +56,7 @@ class Standby:
         with suppress(NotImplementedError, RuntimeError):  # the config is read when its turn comes
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, bool)
         self._show()
-        if await self._taken():
+        if await self._taken(first=True):
             return 0
         self.waited = True
         async with StandbyListener(self._host, self.port, self._tls, self._token, self._why) as listener:
@@ -76,10 +77,12 @@ class Standby:
     def _address(self, host: str) -> Address:
         return Address(host, self.port, self._tls is not None)
 
-    async def _taken(self) -> bool:
+    async def _taken(self, *, first: bool = False) -> bool:
         try:
             return await asyncio.to_thread(self._claim.stand_by)
-        except OSError:
+        except OSError as error:
+            if first and isinstance(error, PermissionError):
+                raise ConfigError(f"--claim: {error}") from None
             return False  # `_why` says it
 
     def _why(self) -> str:

@@ -68,7 +68,7 @@ class Serving:
             most=self._most,
         )
         self.port = await self.server.listen("127.0.0.1", self.port, tls)
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self._ready.set()
         await self._over.wait()
@@ -89,13 +89,13 @@ class Serving:
             self.server.act(lambda: self.server.coordinator.change([lambda: act(self.pool.engine.core, now)], now))
             done.set()
 
-        self._loop.call_soon_threadsafe(step)
+        self.loop.call_soon_threadsafe(step)
         assert done.wait(PATIENCE_S)
 
     def stop(self) -> None:
         """End as a server does that is killed: nobody is told."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._over.set)
+            self.loop.call_soon_threadsafe(self._over.set)
             self._thread.join(PATIENCE_S)
 
     def __enter__(self) -> "Serving":

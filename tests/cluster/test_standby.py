@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from balancer import AcquireTimeout, ConfigError, NotConnected, Pool
+from balancer import AcquireTimeout, BalancerError, ConfigError, NotConnected, Pool
 from balancer.cluster.leader import LeaderClaim
 from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.stores.valkey import ValkeyStore
@@ -20,6 +20,8 @@ from balancer.cluster.tcp.address import addresses_of
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.standby import StandbyListener
 from balancer.commands.serve import claim_of
+from balancer.commands.served_changes import ServedChanges
+from balancer.commands.standing_by import Standby
 from balancer.hookspecs import StorePlugin
 from balancer.plugins.loading import names_of_store
 from balancer.plugins.registry import default_registry
@@ -122,13 +124,91 @@ def test_a_server_that_cannot_confirm_its_claim_says_why_and_not_that_capacity_i
         pool.close()
 
 
+def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -> None:
+    may = threading.Event()
+    may.set()
+    with Serving("http://a/", ttl_s=60.0, may=may.is_set, why_not=lambda: "the store is away") as serving:
+        made = asyncio.run_coroutine_threadsafe(_changes_of(serving), serving.loop).result(PATIENCE_S)
+        made.add("http://b/")
+        may.clear()
+        with pytest.raises(BalancerError, match="nothing is changed: the store is away"):
+            made.add("http://c/")
+        assert [each.url for each in made.endpoints()] == ["http://a/", "http://b/"]
+
+
+async def _changes_of(serving: Serving) -> ServedChanges:
+    return ServedChanges(serving.server, serving.pool, default_registry())
+
+
+def test_an_operator_is_told_when_a_server_grants_nothing_and_when_it_does_again() -> None:
+    store, told = _Store(), list[str]()
+    claim = LeaderClaim("p", claim_times(0.5), store, clock)
+    assert claim.stand_by()
+    staying = threading.Thread(target=claim.stay, args=(told.append,), daemon=True)
+    staying.start()
+    until(lambda: claim.sure)
+    store.away = True
+    until(lambda: len(told) == 1)
+    assert "it grants nothing: no answer" in told[0]
+    store.away = False
+    until(lambda: len(told) == 2)
+    assert told[1] == "it has confirmed its claim, and grants again"
+    claim.leave()
+    staying.join(PATIENCE_S)
+
+
+class _Store:
+    """Texts of this process, which may be away."""
+
+    called = "mine://"
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.away = False
+
+    def _look(self) -> None:
+        if self.away:
+            raise OSError("no answer")
+
+    def get(self, name: str) -> str | None:
+        self._look()
+        return self.texts.get(name)
+
+    def put(self, name: str, text: str) -> None:
+        self._look()
+        self.texts[name] = text
+
+    def swap(self, name: str, before: str | None, text: str) -> bool:
+        self._look()
+        if self.texts.get(name) != before:
+            return False
+        self.texts[name] = text
+        return True
+
+    def drop(self, name: str) -> None:
+        self._look()
+        self.texts.pop(name, None)
+
+
 # -- the store -------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _valkey(folder: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a Valkey that keeps what it has on a disk."""
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes"]
+    options = [
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        *more,
+    ]
     with subprocess.Popen(["valkey-server", *options], stdout=subprocess.DEVNULL) as process:
         try:
             store = ValkeyStore(f"valkey://127.0.0.1:{port}", PATIENCE_S)
@@ -142,6 +222,8 @@ def _valkey(folder: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
 def _answers(store: ValkeyStore) -> bool:
     try:
         store.get("a name")
+    except PermissionError:
+        return True
     except OSError:
         return False
     return True
@@ -180,6 +262,17 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
         assert store.get("p") is None, "it may have lost the last changes"
         assert store.swap("p", None, "four")
         store.close()
+
+
+@pytest.mark.needs("valkey-server")
+def test_a_wrong_password_is_a_mistake_and_no_reason_to_wait(tmp_path: Path) -> None:
+    port = _free_port()
+    with _valkey(tmp_path, port, "--requirepass", "right"):
+        claim = LeaderClaim("p", claim_times(2.0), ValkeyStore(f"valkey://:wrong@127.0.0.1:{port}", PATIENCE_S), clock)
+        waits = Standby(claim, host="127.0.0.1", port=0, tls=None, token=_TOKEN, say=print)
+        with pytest.raises(ConfigError, match="refuses the user or the password") as caught:
+            asyncio.run(waits.wait())
+    assert "wrong" not in str(caught.value)
 
 
 @pytest.mark.needs("valkey-server")

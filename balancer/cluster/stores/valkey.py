@@ -60,6 +60,7 @@ class ValkeyStore:
                 f"the URL of a store cannot be used; it must be like {_SCHEMES[0]}://10.0.0.8:6379/0"
             ) from None
         self._failures: Any = (valkey.ValkeyError, OSError)
+        self._refusals: Any = (valkey.AuthenticationError, valkey.exceptions.NoPermissionError)
         self._run: Any = client.register_script(_SCRIPT)
         self._client = client
 
@@ -88,6 +89,8 @@ class ValkeyStore:
     def _called(self, name: str, *words: str) -> Any:
         try:
             return self._run(keys=[name], args=words)
+        except self._refusals as error:
+            raise PermissionError(f"{self.called} refuses the user or the password: {error}") from None
         except self._failures as error:
             raise OSError(f"{self.called}: {error}") from None
 

@@ -281,16 +281,24 @@ class PoolServer:
         messages, self._received = self._received, []
         self.act(lambda: self.coordinator.receive_all(messages, clock()))
 
-    def act(self, step: Callable[[], None]) -> None:
-        """Do a step of the coordinator, store its record if that is new, and send its messages."""
+    def act(self, step: Callable[[], None]) -> bool:
+        """Do a step of the coordinator, store its record if that is new, and send its messages.
+
+        Return False if nothing was done, because this server may not act now, or has ended.
+        """
         try:
+            if self._over or self._sends_away():
+                return False
             self._act(step)
         finally:  # unsent messages are sent again later
             self._wind()
+        return True
+
+    def why_not(self) -> str:
+        """Return why it may not act, for people."""
+        return "the server has ended" if self._over else self._why_not()
 
     def _act(self, step: Callable[[], None]) -> None:
-        if self._over or self._sends_away():
-            return
         sent: _Sent = []
 
         def locked() -> None:
