@@ -357,8 +357,12 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
     redact = config.redact
     try:
         find_generators(config, registry)
+        if "llm" in settings.generators:
+            require("llm", 'the generator "llm"')
     except ConfigError as error:
         checked.mistakes += error.problems
+    except MissingExtra as error:
+        checked.mistakes.append(str(error))
     if are_rows(settings.problems):
         found, said, not_used = _rows(config, settings, checked)
         lines = _on_rows(found)

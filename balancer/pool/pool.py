@@ -821,6 +821,7 @@ class Pool:
 
     def out_of_service(self) -> frozenset[str]:
         """Return the names of endpoints that are out of service for now: ejected, resting or spent."""
+        self.engine.change(self.engine.core.tick)  # what is over by now: nobody else may have looked
         return self.engine.out_of_service()
 
     @property

@@ -714,3 +714,12 @@ def test_a_probe_that_has_run_for_long_enough_has_gone_well() -> None:
     ruled.at(35.0)
     assert ruled.core.ledger.account("a").health is Health.SLOW_START
     assert ruled.give(probe, Outcome.SUCCESS) == [waiter]
+
+
+def test_who_is_back_by_now_is_not_out_of_service() -> None:
+    clock = ManualClock()
+    pool = Pool(["http://a/", "http://b/"], clock=clock, health=HealthSettings(consecutive_failures=1, cooldown_s=1.0))
+    pool.acquire(0, exclude={"http://b/"}).release(Outcome.FAILURE)
+    assert pool.out_of_service() == {"http://a/"}
+    clock.advance(60.0)
+    assert pool.out_of_service() == frozenset(), "nobody else has looked"
