@@ -35,6 +35,7 @@ _WITHIN: Final = 1.8  # standard deviations: nine times of ten, for so few parts
 _FASTER: Final = 1.5  # rates are skewed: they may become much higher, and not much lower
 _WIDE: Final = 6.0  # times the lower end: a wider interval tells nothing
 _LEAST_S: Final = 1.0
+_SOON_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,14 @@ class Left:
 
     @property
     def words(self) -> str:
-        """E.g. "about 3 min 20 s left (2 min 30 s to 5 min)"; of a wide interval only its lower end."""
+        """E.g. "about 3 min 20 s left (2 min 30 s to 5 min)"; of a wide interval only the end that tells something."""
         if self.high_s < _LEAST_S:
             return "nearly done"
         low, high = (seconds(_rounded(each)) for each in (self.low_s, self.high_s))
         if self.high_s > _WIDE * max(self.low_s, _LEAST_S):
-            return f"at least {low} left" if self.low_s >= _LEAST_S else "time left not known yet"
+            if self.low_s >= _LEAST_S:
+                return f"at least {low} left"
+            return f"up to {high} left" if self.high_s <= _SOON_S else "time left not known yet"
         told = f"about {seconds(_rounded(self.s))} left"
         return told if low == high else f"{told} ({low} to {high})"
 

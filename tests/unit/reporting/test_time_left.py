@@ -105,6 +105,7 @@ def test_a_stall_makes_the_rest_longer_and_never_counts_down_to_nothing() -> Non
         (Left(4000.0, 3000.0, 5000.0), "about 1 h 07 min left (50 min 00 s to 1 h 23 min)"),
         (Left(60.0, 10.0, 100.0), "at least 10 s left"),  # an interval that tells nothing
         (Left(3.0, 0.5, 100.0), "time left not known yet"),
+        (Left(5.0, 0.5, 42.0), "up to 40 s left"),
     ],
 )
 def test_it_is_worded_no_finer_than_it_is_known(left: Left | None, words: str) -> None:
