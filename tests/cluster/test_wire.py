@@ -220,7 +220,7 @@ def test_a_server_has_one_timer_however_often_it_is_called() -> None:
             timers.append(serving.server._timer)
 
         for _ in range(2):
-            serving._loop.call_soon_threadsafe(step)
+            serving.loop.call_soon_threadsafe(step)
         until(lambda: len(timers) == 2)
         first, second = timers
         assert first is not None
