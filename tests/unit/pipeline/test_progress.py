@@ -196,6 +196,8 @@ def test_the_time_left_of_a_recorded_run_is_told_from_a_third_on_and_held(slower
             assert truth_s / 2.5 < about_s < 2 * truth_s or truth_s < took_s / 10, line
         elif found := re.search(r"at least (.*) left", line):
             assert in_s(found[1]) <= 1.1 * truth_s, line
+        elif found := re.search(r"up to (.*) left", line):
+            held.append(truth_s <= 1.1 * in_s(found[1]) + 1)
         else:
             assert "not known" in line or "nearly" in line, line
             assert at_s < took_s / 3 or truth_s < took_s / 10, line
