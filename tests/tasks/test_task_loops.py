@@ -18,6 +18,7 @@ from balancer import AcquireTimeout, Endpoint, Lease, LeaseError, Pool, PoolFork
 from balancer.settings.rules import HealthSettings
 from balancer.shells.tasks import on_asyncio
 from balancer.shells.tasks.on_trio import task_group
+from balancer.testing.clock import ManualClock
 from tests.patience import PATIENCE_S
 from tests.tasks.libraries import BOTH, Library, in_flight, task_until
 from tests.threads.crew import assert_nothing_lost, until
@@ -320,6 +321,19 @@ def test_a_slot_that_comes_back_as_the_loop_goes_to_sleep_wakes_it() -> None:
     assert loop.run_until_complete(task) == "a"
     assert selector.is_woken
     loop.close()
+
+
+def test_a_task_s_lease_with_a_holder_may_be_given_back_by_its_id_alone() -> None:
+    clock = ManualClock()
+    pool = Pool(["a"], clock=clock)
+
+    async def number() -> int:
+        return (await pool.aio.acquire(holder="remote")).id
+
+    given = asyncio.run(number())
+    clock.advance(1000.0)
+    assert [row.id for row in pool.leases()] == [given]
+    pool.release_by_id(given)
 
 
 @pytest.mark.parametrize("state", ["waits", "was granted it", "is in its block", "is in its call"])

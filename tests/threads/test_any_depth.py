@@ -190,6 +190,27 @@ def test_an_exception_at_any_point(what: str, error: type[BaseException], every:
     assert number > every * 3
 
 
+def test_an_acquire_with_a_holder_that_is_cut_short_keeps_no_slot() -> None:
+    """As above, where the grant comes to its caller, in each run of the tests."""
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    number, where = 1, "in vain"
+    while where is not None or number < 3:
+        pool = Pool(["a"])
+
+        def act(pool: Pool = pool) -> None:
+            with suppress(KeyboardInterrupt):
+                pool.acquire(timeout=0, holder="me").release()
+
+        where = interrupted_at(number, ("balancer/core/core.py", "balancer/pool/pool.py"), act, fail)
+        if where is None or "release" not in where:
+            pool.acquire(timeout=0).release()
+        number += 1
+    assert number > 9
+
+
 class _Stopped(BaseException):
     pass
 
