@@ -62,6 +62,7 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
+_ROOTED_TRUST = 0.7
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
 
@@ -138,7 +139,7 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
     bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
-    edges = tuple(find_edges(nodes, facts, instances))
+    edges = tuple(table for table in find_edges(nodes, facts, instances) if _may_be_nodes(table, ranges.of))
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     return Knowledge(
@@ -154,6 +155,15 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         names=names_of(nodes, frozenset(loads)),
         beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules),
     )
+
+
+def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range]) -> bool:
+    """Return whether both ends can be numbers of nodes: coordinates in small samples look like them, but go further."""
+    if table.bound.field is None:
+        return True
+    nodes = max(ranges[table.bound.field].highs) + table.bound.plus
+    ends = [ranges[number] for number in (table.left, table.right)]
+    return not all(end.sure and end.cap is None and max(end.highs) > 2 * nodes for end in ends)
 
 
 _hints = lru_cache(maxsize=16)(read_validators)
@@ -264,6 +274,8 @@ def _graph_beliefs(table: EdgeTable, hints: Hints) -> Iterator[tuple[Rule, float
         yield graph_rule(RuleKind.SIMPLE, table), max(_told_trust(hints, "distinct"), _SIMPLE_TRUST)
     if table.acyclic and not table.connected:
         yield graph_rule(RuleKind.ACYCLIC, table), _ACYCLIC_TRUST
+    if table.rooted:
+        yield graph_rule(RuleKind.ROOTED, table), _ROOTED_TRUST
 
 
 def _told_trust(hints: Hints, topic: str) -> float:
