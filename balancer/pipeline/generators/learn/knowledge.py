@@ -63,6 +63,7 @@ _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
 _ROOTED_TRUST = 0.7
+_FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
 
@@ -138,8 +139,9 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
-    bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
-    edges = tuple(table for table in find_edges(nodes, facts, instances) if _may_be_nodes(table, ranges.of))
+    edges = tuple(table for table in find_edges(nodes, facts, instances) if _may_be_nodes(table, ranges.of, instances))
+    lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
+    bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     return Knowledge(
@@ -157,13 +159,25 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     )
 
 
-def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range]) -> bool:
-    """Return whether both ends can be numbers of nodes: coordinates in small samples look like them, but go further."""
+def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
+    """Return whether both ends can be numbers of nodes.
+
+    Coordinates in small samples look like them, but go further. So do any two numbers in few lines.
+    """
     if table.bound.field is None:
         return True
     nodes = max(ranges[table.bound.field].highs) + table.bound.plus
+    seen = sum(len(tokens) for instance in instances for slot, tokens in instance.items() if slot[0] == table.left)
+    most = nodes if seen < _FEW_EDGES else 2 * nodes + 1
     ends = [ranges[number] for number in (table.left, table.right)]
-    return not all(end.sure and end.cap is None and max(end.highs) > 2 * nodes for end in ends)
+    return not all(end.sure and end.cap is None and max(end.highs) >= most for end in ends)
+
+
+def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
+    """Return the fields that bound others, as far as no source bounds those otherwise; by formulas only whole lists."""
+    found = {each.bound.field for each in (*ranges.values(), *edges) if each.bound is not None}
+    found |= {number for each in lists.values() if each.cap is not None for _, number in each.cap.fields}
+    return {number for number in found if number is not None}
 
 
 _hints = lru_cache(maxsize=16)(read_validators)
