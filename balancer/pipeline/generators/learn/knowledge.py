@@ -26,7 +26,7 @@ from balancer.pipeline.generators.learn.facts import (
 from balancer.pipeline.generators.learn.infer import infer
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules
-from balancer.pipeline.generators.learn.statement import read_statement, told_bounds
+from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
     Mismatch,
@@ -155,7 +155,17 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         loads={number: tuple(found) for number, found in loads.items()},
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
-        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules),
+        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
+    )
+
+
+def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
+    """Return the fields that a statement compares, as in "1 <= a < b <= n", the smaller one first."""
+    pairs = [(each.name, each.high_by.names) for each in told if each.high_by is not None]
+    return frozenset(
+        (named[name], named[others[0]])
+        for name, others in pairs
+        if len(others) == 1 and name in named and others[0] in named
     )
 
 
@@ -250,7 +260,12 @@ def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
 
 
 def prior_beliefs(
-    facts: Facts, hints: Hints, ranges: Mapping[int, Range], edges: Sequence[EdgeTable], rules: Mapping[Rule, float]
+    facts: Facts,
+    hints: Hints,
+    ranges: Mapping[int, Range],
+    edges: Sequence[EdgeTable],
+    rules: Mapping[Rule, float],
+    told_ties: frozenset[tuple[int, int]] = frozenset(),
 ) -> dict[Rule, float]:
     """Return every rule that all known inputs keep, and how likely it is required."""
     found = dict(rules)
@@ -264,7 +279,8 @@ def prior_beliefs(
         if bound is not None:
             found[bound] = _BOUND_TRUST
     for relation in facts.relations:
-        found[tie_rule(relation)] = _tie_trust(edges, relation)
+        told = (relation.left, relation.right) in told_ties
+        found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)
     for table in edges:
         found.update(_graph_beliefs(table, hints))
     return found
