@@ -299,17 +299,20 @@ class ProposalBatches:
         Yields None where another generator may have a turn.
         """
         stream, left = self._stream(source, share), share
-        since, most_s = time.monotonic(), min(_MOST_S, AIMED * self._sample.left_s)
+        most_s = min(math.inf if source.whole else _MOST_S, AIMED * self._sample.left_s)
+        spent_s, since_s = 0.0, time.monotonic()
         while True:
             if self._sample.runner.stopping:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room.left <= 0 or self._over() or (not source.whole and time.monotonic() - since > most_s):
+            if room.left <= 0 or self._over() or spent_s + time.monotonic() - since_s > most_s:
                 return
             proposal = next(stream, _END)
             if proposal is None:
+                spent_s += time.monotonic() - since_s
                 yield None
+                since_s = time.monotonic()
                 continue
             if proposal is _END:
                 # A generator that can be asked again is dry only if it gives nothing at all.

@@ -341,6 +341,26 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
         assert len(sample.store.rounds.batches(sample.problem.id, 0)) >= 3
 
 
+def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generators of a package took all 60 s, so no input was judged."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "AIMED", 0.002)
+
+    class Whole(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+    bench = bench_of(tmp_path, Whole(most=60, pause_s=0.03))
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
+        assert not first["counting"].dry
+        assert first["counting"].pulled < 60
+        assert second["counting"].pulled, "it goes on in the next batch"
+
+
 # -- shares --------------------------------------------------------------------------------------------
 
 
