@@ -26,6 +26,7 @@ from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
 from balancer.cluster.tcp.server import PoolServer
+from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
@@ -245,11 +246,12 @@ async def _serve(
             pool.engine.delivery.deliver()
 
     claim = keeper if isinstance(keeper, LeaderClaim) else None
+    kept = KeptChanges(keeper.keep, keeper.last, options.say)
     server = PoolServer(
         pool.engine.core,
         times=times,
         last=keeper.last,
-        keep=keeper.keep,
+        keep=kept.keep,
         token=options.token,
         guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
@@ -257,14 +259,15 @@ async def _serve(
         why_not=None if claim is None else claim.why_not,
         most=_most_connections(),
     )
-    live = LiveConfig(server, pool, config, registry, options.say)
+    live = LiveConfig(server, pool, config, registry, options.say, kept.superseded)
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
-    served = ServedChanges(server, pool, registry)
+    served = ServedChanges(server, pool, registry, kept)
     seen = None if options.page is None else _page_of(pool, server, live, served, options)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     await _discover(pool, config, registry, served, live)
+    changed = pool.engine.under_lock(lambda: kept.apply(pool.engine.core, registry, pool.rng))
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
     told_all = (
@@ -272,6 +275,8 @@ async def _serve(
     )
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
+    for line in changed:
+        options.say(live.redact(line))
     if not is_loopback(options.host) and options.tls is None:
         options.say(
             "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"

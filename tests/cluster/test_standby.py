@@ -19,6 +19,7 @@ from balancer.cluster.stores.valkey import ValkeyStore
 from balancer.cluster.tcp.address import addresses_of
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.standby import StandbyListener
+from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.serve import claim_of
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.standing_by import Standby
@@ -137,7 +138,8 @@ def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -
 
 
 async def _changes_of(serving: Serving) -> ServedChanges:
-    return ServedChanges(serving.server, serving.pool, default_registry())
+    kept = KeptChanges(serving.records.append, None, print)
+    return ServedChanges(serving.server, serving.pool, default_registry(), kept)
 
 
 def test_an_operator_is_told_when_a_server_grants_nothing_and_when_it_does_again() -> None:
@@ -194,7 +196,7 @@ class _Store:
 
 
 @contextmanager
-def _valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[bytes]]":
+def valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a Valkey that keeps what it has on a disk."""
     options = [
         "--port",
@@ -235,7 +237,7 @@ def _taken(claim: LeaderClaim) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
@@ -243,9 +245,9 @@ def _free_port() -> int:
 
 @pytest.mark.needs("valkey-server")
 def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was_started_again(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     store = ValkeyStore(f"redis://127.0.0.1:{port}/0", PATIENCE_S)
-    with _valkey(tmp_path, port):
+    with valkey(tmp_path, port):
         assert store.get("p") is None
         assert not store.swap("p", "old", "new")
         assert store.swap("p", None, "one two")
@@ -258,7 +260,7 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
         assert store.get("q") is None
     with pytest.raises(OSError, match=f"redis://127.0.0.1:{port}: "):
         store.get("p")
-    with _valkey(tmp_path, port):
+    with valkey(tmp_path, port):
         assert store.get("p") is None, "it may have lost the last changes"
         assert store.swap("p", None, "four")
         store.close()
@@ -266,8 +268,8 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
 
 @pytest.mark.needs("valkey-server")
 def test_a_wrong_password_is_a_mistake_and_no_reason_to_wait(tmp_path: Path) -> None:
-    port = _free_port()
-    with _valkey(tmp_path, port, "--requirepass", "right"):
+    port = free_port()
+    with valkey(tmp_path, port, "--requirepass", "right"):
         claim = LeaderClaim("p", claim_times(2.0), ValkeyStore(f"valkey://:wrong@127.0.0.1:{port}", PATIENCE_S), clock)
         waits = Standby(claim, host="127.0.0.1", port=0, tls=None, token=_TOKEN, say=print)
         with pytest.raises(ConfigError, match="refuses the user or the password") as caught:
@@ -277,8 +279,8 @@ def test_a_wrong_password_is_a_mistake_and_no_reason_to_wait(tmp_path: Path) -> 
 
 @pytest.mark.needs("valkey-server")
 def test_of_two_claims_in_a_valkey_one_counts_until_it_is_left_or_cut_off(tmp_path: Path) -> None:
-    port = _free_port()
-    with _valkey(tmp_path, port), Relay(port) as relay:
+    port = free_port()
+    with valkey(tmp_path, port), Relay(port) as relay:
         stores = [ValkeyStore(f"valkey://127.0.0.1:{each}", s) for each, s in ((relay.port, 0.2), (port, PATIENCE_S))]
         first, second = (LeaderClaim("p", claim_times(2.0), store, clock) for store in stores)
         first.shown = "balancer://10.0.0.8:7465"
@@ -331,8 +333,8 @@ def test_what_cannot_be_used_as_a_claim_is_told_without_its_password() -> None:
 def test_of_two_commands_one_serves_and_the_other_takes_over(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://10.0.0.1/"\ncapacity = 2\n', encoding="utf-8")
-    port = _free_port()
-    with _valkey(tmp_path, port):
+    port = free_port()
+    with valkey(tmp_path, port):
         claim = f"valkey://127.0.0.1:{port}"
         first = Command(config, ttl_s=3.0, claim=claim)
         second = Command(config, ttl_s=3.0, claim=claim)
