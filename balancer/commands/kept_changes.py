@@ -62,7 +62,7 @@ class KeptChanges:
     # -- what was changed --------------------------------------------------------------------------
 
     def added(self, endpoint: Endpoint, *, restored: bool) -> None:
-        """Note an endpoint that was added, or `restored` after a drain. Headers are secret: with some it is not kept."""
+        """Note an endpoint that was added, or `restored` after a drain. With headers (a secret) it is not kept."""
         if restored:
             self._of(endpoint.name).pop("drain", None)
         elif endpoint.headers:

@@ -177,13 +177,13 @@ def _serve_in_turn(config: Config, registry: Registry, options: ServeOptions, pl
     given: dict[str, Any] = {"host": options.host, "tls": options.tls, "token": options.token, "say": options.say}
     while True:
         claim = LeaderClaim(f"balancer/{name}", times, store, clock)
-        standby = Standby(claim, port=options.port, **given)
+        standby = Standby(claim, port=options.port, page=options.page, name=options.name or name, **given)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             number = runner.run(standby.wait())
         if number:
             return number
         if standby.waited:
-            options, config = replace(options, port=standby.port), _read_again(config, options)
+            options, config = replace(options, port=standby.port, page=standby.page), _read_again(config, options)
         staying = threading.Thread(target=claim.stay, args=(options.say,), name="balancer-claim", daemon=True)
         staying.start()
         try:
@@ -263,7 +263,8 @@ async def _serve(
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
     served = ServedChanges(server, pool, registry, kept)
-    seen = None if options.page is None else _page_of(pool, server, live, served, options)
+    unready: Callable[[], str] = str if claim is None else lambda: "" if claim.sure else claim.why_not()
+    seen = None if options.page is None else _page_of(pool, server, live, served, options, unready)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     await _discover(pool, config, registry, served, live)
@@ -338,7 +339,14 @@ async def _discover(pool: Pool, config: Config, registry: Registry, served: Serv
     await asyncio.gather(*(asyncio.to_thread(each.wait, wait_s) for each, wait_s in found.items()))
 
 
-def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedChanges, options: ServeOptions) -> "Page":
+def _page_of(
+    pool: Pool,
+    server: PoolServer,
+    live: LiveConfig,
+    served: ServedChanges,
+    options: ServeOptions,
+    unready: Callable[[], str],
+) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.serving import token_of_environment
 
@@ -346,7 +354,16 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
     host, port = options.page
     token = token_of_environment()
     return page_of(
-        pool, server, served, host, port, name=options.name, token=token, redact=live.redact, audit=live.tell
+        pool,
+        server,
+        served,
+        host,
+        port,
+        name=options.name,
+        token=token,
+        redact=live.redact,
+        audit=live.tell,
+        unready=unready,
     )
 
 

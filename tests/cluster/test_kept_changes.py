@@ -18,7 +18,7 @@ from balancer.cluster.protocol import CoordinatorRecord
 from balancer.cluster.protocol.claim import dump_record, parse_record
 from balancer.commands.kept_changes import KeptChanges
 from balancer.plugins.registry import default_registry
-from tests.cluster.test_standby import free_port, valkey
+from tests.cluster.test_standby import asked, free_port, valkey
 from tests.patience import PATIENCE_S
 
 _TOKEN = "a-token-of-sixteen"
@@ -192,7 +192,7 @@ def test_a_server_that_takes_over_or_is_restarted_has_them(tmp_path: Path, kept_
     config.write_text('[[endpoints]]\nurl = "http://10.0.0.{1..3}/"\n', encoding="utf-8")
     with valkey(tmp_path, port := free_port()):
         options = ("--claim", f"valkey://127.0.0.1:{port}") if kept_in == "a valkey" else ()
-        first = _Server(config, *options)
+        first, standing = _Server(config, *options), ""
         try:
             page = first.page
             _ask(page, "add", {"url": "http://10.0.0.9/", "capacity": 4})
@@ -203,13 +203,17 @@ def test_a_server_that_takes_over_or_is_restarted_has_them(tmp_path: Path, kept_
             if options:
                 second = _Server(config, *options)
                 second.line("standing by")
+                standing = second.page
+                assert asked(f"{standing}readyz")[0] == 503
                 first.process.send_signal(signal.SIGKILL)
             else:
                 first.end()
                 second = _Server(config)
             try:
                 second.line("as the admin API of the last server has changed it: 4 endpoints")
-                assert _endpoints(second.page) == before
+                page = second.page
+                assert page == standing or not options
+                assert _endpoints(page) == before
                 assert before["http://10.0.0.2/"] == ("draining", 1)
                 assert before.keys() == {"http://10.0.0.1/", "http://10.0.0.2/", "http://10.0.0.9/"}
             finally:

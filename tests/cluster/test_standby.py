@@ -1,11 +1,14 @@
 """A server that stands by: how processes find who serves, what they are told, and what Valkey keeps."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +27,8 @@ from balancer.commands.serve import claim_of
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.standing_by import Standby
 from balancer.hookspecs import StorePlugin
+from balancer.observing.page.serving import PageContents, open_page
+from balancer.observing.page.standby_page import open_standby_page
 from balancer.plugins.loading import names_of_store
 from balancer.plugins.registry import default_registry
 from tests.cluster.relay import Relay
@@ -359,3 +364,41 @@ def test_of_two_commands_one_serves_and_the_other_takes_over(tmp_path: Path) -> 
         finally:
             first.kill()
             second.kill()
+
+
+# -- alive, and ready ------------------------------------------------------------------------------
+
+
+def asked(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def test_the_page_of_one_that_stands_by_says_who_serves_and_that_it_is_alive_but_not_ready() -> None:
+    why = "this server stands by; <balancer://10.0.0.8:7465> serves the pool"
+    page, port = open_standby_page("127.0.0.1", 0, lambda: why, "judges")
+    with page:
+        assert page.url == f"http://127.0.0.1:{port}/"
+        assert asked(f"{page.url}livez") == asked(f"{page.url}healthz") == (200, "ok\n")
+        assert asked(f"{page.url}readyz") == (503, f"{why}\n")
+        status, html = asked(page.url)
+        assert status == 503
+        assert "<h1>judges</h1><p>this server stands by; &lt;balancer://10.0.0.8:7465&gt; serves" in html
+        assert asked(f"{page.url}state") == (503, json.dumps({"error": why}, separators=(",", ":")))
+    again, _ = open_standby_page("127.0.0.1", port, lambda: why, "")  # as the one that serves does
+    again.close()
+
+
+def test_a_page_says_why_its_server_is_not_ready() -> None:
+    why = ["it cannot confirm that no other server serves this pool"]
+    contents = PageContents(unready=lambda: why[0])
+    with Pool(["http://a/"]) as pool, open_page(pool, contents=contents) as page:
+        assert asked(f"{page.url}readyz") == (503, f"{why[0]}\n")
+        assert json.loads(asked(f"{page.url}state")[1])["unready"] == {"why": why[0]}
+        why[0] = ""
+        assert asked(f"{page.url}readyz") == asked(f"{page.url}livez") == (200, "ok\n")
+        assert "unready" not in json.loads(asked(f"{page.url}state")[1])
