@@ -97,6 +97,7 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             weight=a.endpoint.weight,
             health=_SPENT if a.spent else a.record.state.value if a.record else "",
             ejections=a.record.ejections if a.record else 0,
+            cost=a.cost,
             back_in_s=_back_in_s(a, now),
             out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
         )
@@ -111,8 +112,8 @@ def _back_in_s(account: Account, now: float) -> float | None:
     return None if record.until_s == math.inf else max(0.0, record.until_s - now)
 
 
-def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
-    """Return a one-line text: endpoints by health, slots in flight, waiters and outcomes."""
+def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool, cost: float | None) -> str:
+    """Return a one-line text: endpoints by health, slots in flight, waiters, outcomes and cost."""
     accounts = ledger.accounts()
     counts = Counter(account.state for account in accounts)
     states = ", ".join(f"{counts[state]} {state.value}" for state in MembershipState if counts[state])
@@ -125,6 +126,7 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool) -> str:
     if ledger.calls:
         facts.append(f"{ledger.calls} calls: {ledger.failures} failures ({ledger.failures / ledger.calls:.1%})")
         facts.append(f"{ledger.overloads} overloads")
+    facts += [] if cost is None else [f"cost {cost:.4g}"]
     facts += ["panic"] * panic + ["closed"] * closed
     named = f" ({', '.join(map(plain_name, out))})" if len(out) <= _MOST_NAMED else ""
     states += f", {len(out)} of them out of service{named}" if out else ""
