@@ -145,6 +145,7 @@ class EndpointStats:
         ejections: how often it was ejected, failed probes included.
         out_s: seconds in service without serving: ejected, resting or spent.
         back_in_s: seconds until it is tried again, while it is ejected or resting; else None.
+        spared: why it would be ejected, if more endpoints might be (`max_ejected_share`); "": no test finds it.
     """
 
     url: str
@@ -165,6 +166,7 @@ class EndpointStats:
     successes: int = 0
     ignored: int = 0
     back_in_s: float | None = None
+    spared: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:  # from a file of a version before endpoints had names

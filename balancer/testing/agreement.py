@@ -206,6 +206,7 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         ejections=standing.ejections if expected.state == "active" else 0,
         out_s=stats.out_s,
         back_in_s=stats.back_in_s,
+        spared=stats.spared,
     )
     assert stats == wanted, f"{spec.name}: {_differences(stats, wanted)}"
     is_out, back_in_s = standing.health in ("ejected", "resting"), stats.back_in_s
