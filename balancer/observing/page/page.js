@@ -38,6 +38,7 @@ function stand(e) { // [mark, word]
   if (e.health === "ejected" || e.health === "spent") return ["bad", e.health];
   if (e.health === "half_open") return ["trial", "on trial"];
   if (e.health === "resting") return ["trial", "resting"];
+  if (e.spared) return ["trial", "would be ejected"];
   if (e.health === "slow_start") return ["ok", "slow start"];
   return e.health ? ["ok", e.health] : ["none", "not watched"];
 }
@@ -351,7 +352,7 @@ function drawer() {
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
     ["of the leases", held ? `that ended in the last ${span(Math.max(1, at - held.since_s))}: ${number(held.ended)}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
-    ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["weight", String(e.weight)],
+    ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
     ...one("pool").cost == null ? [] : [["cost", money(e.cost)]],
   ];
   const list = $("facts");

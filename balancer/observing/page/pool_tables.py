@@ -23,6 +23,7 @@ from balancer.core.events import (
     Removed,
     Rested,
     Restored,
+    Spared,
     Spent,
     StrategyChanged,
 )
@@ -61,6 +62,7 @@ _SAID: Final[dict[type[Event], str]] = {
     Probing: "on trial",
     Rested: "asked for a rest",
     Restored: "back in service",
+    Spared: "would be ejected",
     Spent: "its account has no quota left",
 }
 
@@ -220,6 +222,9 @@ class RecentEvents:
                 pass  # it is tried again; what comes of it is said
             case Ejected() if line is not None and not line.rests:
                 line.tries += 1
+            case Spared():
+                why = self._names.without_secrets(event.why)
+                self._add(event.at_s, where, f"{_SAID[Spared]} ({why}), but {event.but}")
             case Ejected():
                 why = f": {self._names.without_secrets(event.why)}{until_back(event.for_s)}" if event.why else ""
                 self._open[where] = self._add(event.at_s, where, f"{_SAID[Ejected]}{why}")
@@ -353,6 +358,7 @@ class PoolTables:
                 "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "out_s": round(each.out_s, 1),
+                "spared": self._names.without_secrets(each.spared),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each in seen.stats.endpoints
