@@ -24,7 +24,7 @@ from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Program
 
-__all__ = ["MendPlugin", "balancer_generators", "drawn_inputs"]
+__all__ = ["MendPlugin", "balancer_generators", "drawn_inputs", "mending_program"]
 
 _WANTED = 10  # mended inputs of one run
 _CANDIDATES = 3  # for each of them
@@ -35,6 +35,8 @@ _SIZES = (8, 20, 40, 100)
 _KNOWN = 0.8  # share of valid inputs from which nothing needs mending
 _GRAMMAR = ".ctd"  # takes long to run, and compares nothing itself
 _IN_VAIN = 2  # runs in a row that mend nothing
+_FUTURE = "from __future__ import annotations"
+_NOT_IN_PROGRAM = (_FUTURE, "from balancer.")  # beginnings of lines
 
 
 class MendPlugin:
@@ -118,7 +120,7 @@ class _Mending:
             "wanted": wanted,
             "work": _WORK,
         }
-        program = replace(validator, source=_script(), args=(), name=f"{validator.name}, traced")
+        program = replace(validator, source=mending_program(), args=(), name=f"{validator.name}, traced")
         execution, _ = self._toolbox.run(program, json.dumps(asked).encode())
         lines = [] if execution is None else execution.stdout.split(b"\n")[:-1]  # the last one may be cut
         return [found for line in lines if (found := _read(line)) is not None]
@@ -139,8 +141,12 @@ def _has_the_format(problem: Problem, text: str) -> bool:
     return found is None or found.read(text.encode("utf-8", "surrogateescape")) is not None
 
 
-def _script() -> str:
-    return files("balancer.pipeline.generators.search").joinpath("mending.py").read_text(encoding="utf-8")
+def mending_program() -> str:
+    """Return `search.mending` behind `search.traced_validator` as one program, without imports of this project."""
+    search = files("balancer.pipeline.generators.search")
+    texts = [search.joinpath(f"{name}.py").read_text(encoding="utf-8") for name in ("traced_validator", "mending")]
+    lines = (line for text in texts for line in text.split("\n") if not line.startswith(_NOT_IN_PROGRAM))
+    return "\n".join([_FUTURE, *lines])
 
 
 def _text(data: bytes) -> str:
