@@ -87,6 +87,8 @@ def _validate(sample: Sample, case: StoredCase) -> None:
     if sample.late:
         return
     state, note = sample.validators.check(case)
+    if state is CaseState.UNJUDGED and sample.late:
+        return
     sample.store.set_case(sample.problem.id, case.id, state, note=note)
     sample.progress.advance(sample.problem.id)
 
