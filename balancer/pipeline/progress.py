@@ -326,24 +326,22 @@ class Progress:
         return left_words(self._left)
 
     def _doing(self) -> str:
-        """Return what is being done, for how many problems, and how much of its limit is spent."""
+        """Return what is being done, for how many problems, and how much longer it may take."""
         by_kind: dict[str, dict[str, Activity]] = {}
         for name, each in self._activities.items():
             by_kind.setdefault(each.what, {})[name] = each
         parts = []
         for what, those in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0])):
             who = next(iter(those)) if len(those) == 1 else f"{len(those)} {self._unit}"
-            parts.append(f"{what} {visible(who)}{self._spent(those.values())}")
+            parts.append(f"{what} {visible(who)}{self._longer(those.values())}")
         return "; ".join(parts)
 
-    def _spent(self, those: Iterable[Activity]) -> str:
-        """Return how much of its limit the one has spent that has most left; "" if none has a limit."""
-        now_s = self._clock()
-        spent_s = {min(now_s - each.since_s, each.most_s): each.most_s for each in those if each.most_s}
-        if not spent_s:
+    def _longer(self, those: Iterable[Activity]) -> str:
+        """Return how much longer the one may take that has most time left; "" if none has a limit."""
+        left_s = max((each.since_s + each.most_s - self._clock() for each in those if each.most_s), default=None)
+        if left_s is None:
             return ""
-        of = max(spent_s, key=lambda spent: spent_s[spent] - spent)
-        return f" ({of:.0f} s of {spent_s[of]:.0f} s spent)"
+        return f" (at most {left_s:.0f} s more)" if left_s > 0.5 else " (its time is up)"
 
     def _title(self) -> str:
         if self._problems is not None:

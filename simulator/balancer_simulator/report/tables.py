@@ -94,11 +94,12 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
-    """Yield every figure of every policy: a table of figures down, policies across; with many policies, several."""
+    """Yield every figure of every policy, the best first: figures down, policies across; with many, several tables."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
-    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
-    for start in range(0, len(study.policies), beside):
-        policies = study.policies[start : start + beside]
+    ranking = study.ranking()
+    beside = math.ceil(len(ranking) / math.ceil(len(ranking) / _MOST_BESIDE))
+    for start in range(0, len(ranking), beside):
+        policies = ranking[start : start + beside]
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
         yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 
