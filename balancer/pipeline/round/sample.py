@@ -166,6 +166,7 @@ class Sample:
         """Make the validators and the checker trial, and start the clock."""
         object.__setattr__(self, "threads", ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=self.problem.id))
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        object.__setattr__(self, "runner", self.runner.within(self._left_for_runs_s))
         named_s, settings = self.problem.time_limit_s, self.settings
         cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
         object.__setattr__(self, "limits", self.limits_at(self.store.judges.limit(self.problem.id) or cpu_s))
@@ -203,7 +204,13 @@ class Sample:
         """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
         if self.allowed_s is None or not self.clock.is_spending:
             return False
-        return self.left_s <= 0 or self.left_s + _OVERRUN * self.allowed_s < self.clock.longest_s
+        return self.left_s <= 0 or self._left_for_runs_s() < self.clock.longest_s
+
+    def _left_for_runs_s(self) -> float:
+        """Return the seconds in which a run may be tried, and tried again; infinite if no budget counts now."""
+        if self.allowed_s is None or not self.clock.is_spending:
+            return math.inf
+        return self.left_s + _OVERRUN * self.allowed_s
 
     @property
     def checker(self) -> Checker:
@@ -308,7 +315,8 @@ class Sample:
     ) -> tuple[Judgement, ProgramResult]:
         """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
-        A surprising result is first confirmed elsewhere, and may be replaced.
+        A surprising result is first confirmed elsewhere, and may be replaced. A run without a result at the end of the
+        budget leaves no verdict.
 
         Args:
             submission, case, stage: the run.
@@ -319,6 +327,8 @@ class Sample:
             with self.clock.timing():
                 ran = self.runner.run(wanted)
         judgement = self._judgement(wanted, case, ran)
+        if judgement.verdict is Verdict.UNJUDGED and self.late:
+            return judgement, ran  # as if it had not begun: there is no time for it
         if _surprises(submission, judgement):
             again = self.runner.confirm(wanted, ran)
             if again != ran:

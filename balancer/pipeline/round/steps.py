@@ -91,6 +91,8 @@ def _validate(sample: Sample, case: StoredCase) -> None:
     if sample.late:
         return
     state, note = sample.validators.check(case)
+    if state is CaseState.UNJUDGED and sample.late:
+        return
     sample.store.set_case(sample.problem.id, case.id, state, note=note)
     sample.progress.advance(sample.problem.id)
 
@@ -253,9 +255,8 @@ def validate_solutions(sample: Sample) -> None:
                 judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, workers)
             else:
                 _judge_while_fast(sample, targets, cases, slow)
-        ids = {case.id for case in cases}
-        verdicts = sample.store.verdicts(sample.problem.id)
-        killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
+        verdicts = sample.store.verdicts(sample.problem.id, cases)
+        killed |= {name for (name, _), stored in verdicts.items() if stored.verdict.kills}
     _confirm_lone_kills(sample)
     if timed:
         _settle_late(sample)
@@ -275,7 +276,7 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
         left = [each for each in wrong if slow[each.name] < _SLOW_ENOUGH]
         judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, workers)
         names = {each.name for each in left}
-        verdicts = sample.store.verdicts(problem)
+        verdicts = sample.store.verdicts(problem, part)
         found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
         slow.update(name for name, case in found if verdicts[name, case].verdict is Verdict.TIME_LIMIT)
         sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
@@ -341,7 +342,7 @@ def judge_on(
     sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
 ) -> None:
     """Run each submission on each case without a judged verdict for it. The cases must have answers."""
-    verdicts = sample.store.verdicts(sample.problem.id)
+    verdicts = sample.store.verdicts(sample.problem.id, cases)
     undecided = [
         (submission, case)
         for case in cases
@@ -464,15 +465,11 @@ def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
     """Judge all accepted submissions on their own data. Return the verdicts that reject one, by case."""
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, sample.settings.output_generation_workers)
     right = {submission.name for submission in sample.usable(accepted=True)}
-    cases = {case.id for case in own}
     return sorted(
         (
             stored
-            for stored in sample.store.verdicts(sample.problem.id).values()
-            if stored.submission in right
-            and stored.case in cases
-            and stored.verdict.kills
-            and stored.verdict is not Verdict.COMPILE_ERROR
+            for stored in sample.store.verdicts(sample.problem.id, own).values()
+            if stored.submission in right and stored.verdict.kills and stored.verdict is not Verdict.COMPILE_ERROR
         ),
         key=lambda stored: stored.case,
     )
