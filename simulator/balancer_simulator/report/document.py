@@ -16,7 +16,7 @@ from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import NOTHING, count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.tables import compared_tables, kind_table
+from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
 from balancer_simulator.studies.ranking import Winner, behind, of_the_runs, ranking_table, unsure, winner_of
@@ -83,6 +83,8 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     yield doc.Section("Figures", tuple(compared_tables(study)), "figures", "Figures")
     if len(study.scenario.requests.kinds) > 1:
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
+    if study.scenario.has_keys:
+        yield doc.Section("Prompts and sessions", (prompt_table(study),), "prompts", "Prompts")
     yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)

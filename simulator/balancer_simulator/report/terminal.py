@@ -13,6 +13,7 @@ from balancer_simulator.report.tables import (
     kind_table,
     matrix_table,
     place_table,
+    prompt_table,
     share_table,
 )
 from balancer_simulator.studies.figures import figure_of
@@ -31,6 +32,7 @@ def print_study(study: Study, console: Console) -> None:
     if study.scenario.cluster is not None:
         title = "of a lease's wait, where callers are in several processes"
         sections.append(Section(title, (cluster_table(study),)))
+    sections += _of_prompts(study)
     sections.append(Section("share of all calls, by endpoint", (share_table(study),)))
     print_sections(sections, console)
 
@@ -49,7 +51,8 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     places = place_table(study, by, winner, unfinished=bool(behind(study)))
     heading = Paragraph(f"ranked by {figure.heading}{end}: {figure.meaning}")
     said = (*_verdict(study, winner), *_remarks(study, ranking, name))
-    print_sections([Section(study.scenario.name, (heading, places, *map(Paragraph, said)))], console)
+    sections = [Section(study.scenario.name, (heading, places, *map(Paragraph, said))), *_of_prompts(study)]
+    print_sections(sections, console)
 
 
 def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
@@ -62,6 +65,11 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
             said.append(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}")
     title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
     print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
+
+
+def _of_prompts(study: Study) -> Iterator[Section]:
+    if study.scenario.has_keys:
+        yield Section("prompts and sessions", (prompt_table(study),))
 
 
 def _with_lines(title: str, table: Block, lines: Sequence[str]) -> Section:
