@@ -17,7 +17,7 @@ from balancer_simulator.report.tables import (
     share_table,
 )
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, unsure, winner_of
+from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, to_know_more, unsure, winner_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["print_matrix", "print_ranking", "print_study"]
@@ -62,7 +62,7 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     said.append(f"{BEST}: the best, or cannot be told apart from it")
     for number, study in zip(numbers, studies.values(), strict=True):
         if names := unsure(study):
-            said.append(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}")
+            said.append(f"{number}: {UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}")
     title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
     print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
 
@@ -105,7 +105,7 @@ def _behind(study: Study) -> Iterator[str]:
     if found := [f"{p} ({study.unfinished(p):.1%} unfinished)" for p in behind(study)]:
         yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
     if names := unsure(study):
-        yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
+        yield f"{UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}"
 
 
 def _nothing(study: Study) -> str:
