@@ -20,6 +20,7 @@ from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_a
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
 from balancer.pipeline.generators.search.small_inputs import EveryInput
+from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.rows.read import BadRow, read_rows
@@ -31,7 +32,7 @@ from tests.unit.pipeline.bench import Bench, judged
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished, pong
 from tests.unit.pipeline.search.comparing import Bench as Toolbox
-from tests.unit.pipeline.search.comparing import Comparing, feedback
+from tests.unit.pipeline.search.comparing import Comparing, feedback, took
 from tests.unit.pipeline.test_row_schemas import ROWS
 
 _TWICE = "def twice(n):\n    return 2 * n"
@@ -247,6 +248,26 @@ def test_exhaustive_finds_the_arguments_that_tell_a_survivor_apart(tmp_path: Pat
     generator: Any = ExhaustivePlugin().equip(toolbox)  # type: ignore[arg-type]
     (found,) = generator.refine(problem, told, Random(1), 60)
     assert found.data.startswith(rare)
+
+
+def test_slow_climbs_to_the_arguments_on_which_a_survivor_takes_long(tmp_path: Path) -> None:
+    """It is quadratic in the items that equal the first one."""
+
+    def wrong(data: bytes) -> Execution:
+        args = read_arguments(data)
+        assert args is not None
+        alike = args[0].count(args[0][0])
+        return took(alike**2 * 5e-7, b"0")
+
+    problem = _known(tmp_path)
+    toolbox = Toolbox(Comparing({"right": lambda data: took(0.01, b"0")}, {"wrong": wrong}))
+    told = feedback(problem, toolbox.comparer.survivors)
+    generator: Any = SlowPlugin().equip(toolbox)  # type: ignore[arg-type]
+    (found,) = generator.refine(problem, told, Random(1), 60)
+    args = read_arguments(found.data)
+    assert args is not None
+    assert 1415 <= args[0].count(args[0][0]) <= len(args[0]) <= 2000
+    assert args[1] <= len(args[0])
 
 
 def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path: Path) -> None:
