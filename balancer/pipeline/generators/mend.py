@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, cycle, islice
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
@@ -16,7 +16,7 @@ from balancer.pipeline.generators.search.input_mender import InputMender, small_
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes
-from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
+from balancer.pipeline.proposing import CaseFeedback, Feedback, Toolbox, UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["MendPlugin", "balancer_generators", "drawn_inputs"]
@@ -42,12 +42,13 @@ class _Mending:
     """Mends for one problem, over all rounds."""
 
     name: ClassVar[str] = MendPlugin.name
+    asked_later: ClassVar[Literal[True]] = True
 
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` mended inputs, lazily."""
+        """Yield at most `budget` mended inputs, lazily. A run asks only when it knows what is refused."""
         return self._mended(problem, [], rng, budget)
 
     def ask_again(
@@ -57,19 +58,26 @@ class _Mending:
 
         None while few inputs of others are refused.
         """
-        right, wrong = (
-            sum(each.origin.generator != self.name for each in some) for some in (heard.valid, heard.refused)
-        )
-        if right > _KNOWN * (right + wrong):
+        if not self._wanted(heard.valid, heard.refused):
             return ()
         refused = [each.data for each in heard.refused if small_text(each.data)]
         rng.shuffle(refused)
         return self._mended(problem, refused, rng, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` further ones. Inputs that rejected a submission count as known."""
+        """Yield at most `budget` further ones. Inputs that rejected a submission count as known.
+
+        None while few inputs of others are refused.
+        """
+        if not self._wanted(feedback.cases, feedback.refused):
+            return ()
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
         return self._mended(replace(problem, data=(*problem.data, *telling)), [], rng, budget)
+
+    def _wanted(self, *valid_and_refused: Sequence[CaseFeedback | UnusedInput]) -> bool:
+        """Return whether validators refuse enough inputs of others."""
+        right, wrong = (sum(each.origin.generator != self.name for each in some) for some in valid_and_refused)
+        return right <= _KNOWN * (right + wrong)
 
     def _mended(
         self, problem: Problem, refused: Sequence[bytes], rng: random.Random, budget: int

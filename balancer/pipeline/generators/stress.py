@@ -64,10 +64,13 @@ class _Searching(ABC):
         """Yield nothing: the survivors are not known yet."""
         return ()
 
-    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def refine(
+        self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal | None]:
         """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found.
 
-        A survivor for which another search has found one in this round is left out.
+        Yields None where others may have a turn. A survivor for which another search has found one in this round is
+        left out.
         """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         done = self._toolbox.found
@@ -89,9 +92,10 @@ class _Searching(ABC):
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
-        for find in islice(finds(comparer, self._source, survivors, allowance), max(budget, 0)):
-            done.update(find.names)
-            yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
+        for find in allowance.turns(finds(comparer, self._source, survivors, allowance, done), budget):
+            done.update(find.names if find else ())
+            detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
+            yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
 
     @abstractmethod
     def _source_of(

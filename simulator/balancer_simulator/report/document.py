@@ -80,12 +80,30 @@ def _warning(words: str, policies: Sequence[str]) -> doc.Paragraph:
 def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section]:
     figure = figure_of(study.default_metric)
     yield doc.Section(f"Ranking by {figure.heading}", tuple(_ranking(study)), "ranking", "Ranking")
-    yield doc.Section("Figures", tuple(compared_tables(study)), "figures", "Figures")
+    yield doc.Section("Figures", tuple(_figures(study)), "figures", "Figures")
     if len(study.scenario.requests.kinds) > 1:
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
-    yield doc.Section("Charts", (doc.Figures(tuple(charts)),), "charts", "Charts")
+    yield doc.Section("Charts", tuple(_charts(charts)), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)
+
+
+def _figures(study: Study) -> Iterator[doc.Block]:
+    first, *others = compared_tables(study)
+    yield first
+    if others:
+        more = len(study.policies) - len(first.columns) + 1
+        yield doc.Details(f"Figures of the other {count(more, 'policy', 'policies')}", _one(others))
+
+
+def _charts(charts: Sequence[doc.Chart]) -> Iterator[doc.Block]:
+    yield doc.Figures(tuple(chart for chart in charts if not chart.folded))
+    if folded := tuple(chart for chart in charts if chart.folded):
+        yield doc.Details(f"{count(len(folded), 'chart')} of the other policies", _one([doc.Figures(folded)]))
+
+
+def _one(blocks: Sequence[doc.Block]) -> doc.Panes:
+    return doc.Panes((tuple(blocks),), "one")
 
 
 def _ranking(study: Study) -> Iterator[doc.Block]:

@@ -60,7 +60,8 @@ _LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 def figure_table(study: Study) -> Table:
     """Return the main figures of each policy."""
     there = {key for policy in study.policies for key in study.metrics(policy)}
-    return _by_policy(study, [key for key in _COLUMNS.get(study.scenario.workload.kind, _OPEN) if key in there])
+    columns = (*_COLUMNS.get(study.scenario.workload.kind, _OPEN), "cost_per_request")
+    return _by_policy(study, [key for key in columns if key in there])
 
 
 def cluster_table(study: Study) -> Table:
@@ -93,11 +94,12 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
-    """Yield every figure of every policy: a table of figures down, policies across; with many policies, several."""
+    """Yield every figure of every policy, the best first: figures down, policies across; with many, several tables."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
-    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
-    for start in range(0, len(study.policies), beside):
-        policies = study.policies[start : start + beside]
+    ranking = study.ranking()
+    beside = math.ceil(len(ranking) / math.ceil(len(ranking) / _MOST_BESIDE))
+    for start in range(0, len(ranking), beside):
+        policies = ranking[start : start + beside]
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
         yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 

@@ -203,6 +203,22 @@ def timed_run(bench: Bench, budget_s: float) -> int:
         return sum(not case.sample for case in ready)
 
 
+class Long(Further):
+    """Has enough for one round without end."""
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        for n in range(3, 51):
+            yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+
+@pytest.mark.parametrize(("wrong", "begun"), [("right after all", True), ("square", False)])
+def test_a_long_round_leaves_time_for_what_searches_from_the_second_on(tmp_path: Path, wrong: str, begun: bool) -> None:
+    generator = Long()
+    bench = Bench(tmp_path, make_problem(wrong=(wrong,)), (Own(), generator), max_inputs=48, workers=1)
+    timed_run(bench, 60.0)
+    assert bool(generator.told) is begun, "it is not cut if nothing survives"
+
+
 def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_path: Path) -> None:
     counts = []
     for budget_s in range(10, 100, 6):

@@ -52,8 +52,8 @@ def test_only_a_drawing_is_markup() -> None:
     assert "<h3>A &lt;title&gt;</h3>" in html
     assert "how to &amp; why" in html
     assert "<svg><g></g></svg>" in html
-    assert "class=wide" not in html
-    assert "class=wide" in _page(charts=(Chart("a", "b", "<svg></svg>"),))
+    assert 'class="wide"' not in html
+    assert 'class="wide"' in _page(charts=(Chart("a", "b", "<svg></svg>"),))
 
 
 def test_a_tile_has_its_tone() -> None:

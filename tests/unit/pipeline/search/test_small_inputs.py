@@ -39,7 +39,7 @@ def refined(plugin: Any, bench: Bench, *inputs: str, telling: tuple[bytes, ...] 
     problem = make_problem(*inputs)
     told = feedback(problem, bench.comparer.survivors, *telling)
     generator: Any = equipped(plugin, bench)
-    return list(generator.refine(problem, told, random.Random(seed), 60))
+    return [each for each in generator.refine(problem, told, random.Random(seed), 60) if each]
 
 
 def every(*inputs: str, most: int = 5000) -> list[bytes]:
@@ -305,7 +305,7 @@ def test_finds_are_lazy_and_keep_to_the_budget() -> None:
     generator: Any = equipped(StressPlugin(), Bench(comparer))
     made = generator.refine(problem, feedback(problem, comparer.survivors), random.Random(1), 2)
     assert comparer.runs == 0
-    assert len(list(islice(made, 10))) <= 2
+    assert len([each for each in islice(made, 100) if each]) == 2
 
 
 def _but(n: int) -> Any:
