@@ -34,7 +34,7 @@ _LIVE: Final = {"page-4": ("pool", "4"), "page-40": ("pool", "40"), "page-400": 
                 "drawer": ("pool", "12"), "served": ("served",), "proxied": ("proxied",),
                 "running": ("running", str(_TREE / "examples" / "quickstart.toml"))}  # fmt: skip
 # Pictures that other pages of the docs show: a part, its height in px.
-_ALONE: Final = {"page": ("page-40-1280-light", 1500), "page-500": ("page-4-500-dark", 1900),
+_ALONE: Final = {"page": ("page-40-1280-light", 1050), "page-500": ("page-4-500-dark", 1900),
                  "page-drawer": ("drawer-1280-light", 900), "page-run": ("running-1280-light", 1300),
                  "report": ("run-1280-light", 1160), "simulation": ("compare-1280-light", 1000)}  # fmt: skip
 _LOG: Final = _TREE / "notebooks" / "data" / "haproxy.log.gz"

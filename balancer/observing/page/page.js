@@ -349,7 +349,7 @@ function drawer() {
   const facts = [
     ["slots in use", `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity} configured)`)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`],
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
-    ["timed", held ? `${number(held.ended)} leases that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
+    ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
     ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["weight", String(e.weight)],
   ];
