@@ -11,7 +11,7 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from balancer.core.metrics import EndpointStats, PoolStats, QuotaStats
-    from balancer.endpoint import Endpoint, Lease, Outcome
+    from balancer.endpoint import Endpoint, Lease, Outcome, Prices
     from balancer.errors import (
         AcquireTimeout,
         BalancerError,
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from balancer.settings.config import Config, load_config
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
-    from balancer.transports.clients import aopenai, openai
+    from balancer.transports.clients import aopenai
+    from balancer.transports.clients import openai as openai  # not in `__all__`: it would hide the package `openai`
     from balancer.transports.middleware import BalancedMiddleware as BalancedMiddleware  # so does this
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sessions import Sessions
@@ -73,6 +74,7 @@ __all__ = [
     "PoolClosed",
     "PoolForked",
     "PoolStats",
+    "Prices",
     "QuotaExceeded",
     "QuotaSettings",
     "QuotaSpent",
@@ -86,7 +88,6 @@ __all__ = [
     "aopenai",
     "expand_range",
     "load_config",
-    "openai",
     "prompt_key",
     "prompt_tokens",
 ]
@@ -121,6 +122,7 @@ _MODULES = {
     "PoolClosed": "balancer.errors",
     "PoolForked": "balancer.errors",
     "PoolStats": "balancer.core.metrics",
+    "Prices": "balancer.endpoint",
     "QuotaExceeded": "balancer.errors",
     "QuotaSettings": "balancer.settings.rules",
     "QuotaSpent": "balancer.errors",

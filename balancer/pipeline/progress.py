@@ -149,10 +149,14 @@ class Progress:
             self._at_work.add(problem)
             self._times.begin(problem, self._clock())
 
-    def now(self, problem: str, what: str, most_s: float | None = None) -> None:
-        """Record what is being done for `problem`. See `Activity`."""
+    def now(self, problem: str, what: str, most_s: float | None = None, *, adds: bool = False) -> None:
+        """Record what is being done for `problem`. See `Activity`. `adds`: to the limit of the same thing before."""
         with self._lock:
-            self._activities[problem] = Activity(what, self._clock(), most_s)
+            before = self._activities.get(problem)
+            if adds and before and before.what == what and before.most_s is not None and most_s is not None:
+                self._activities[problem] = replace(before, most_s=before.most_s + most_s)
+            else:
+                self._activities[problem] = Activity(what, self._clock(), most_s)
 
     def further(self, turns_s: Mapping[str, float]) -> None:
         """Record how many seconds more problems get that have had their first turn, by name."""

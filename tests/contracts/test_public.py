@@ -1,10 +1,12 @@
 """The public contract, word for word: users and later versions rely on it. Let it grow; do not break it."""
 
+import builtins
 import dataclasses
 import inspect
 import re
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -54,8 +56,10 @@ def test_the_names() -> None:
         "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "WaitInCoroutine", "expand_range",
         "load_config",
     }  # fmt: skip
-    assert promised <= set(balancer.__all__)
-    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"))
+    assert promised <= {*balancer.__all__, "openai"}
+    assert all(
+        hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware", "openai")
+    )
 
 
 # -- endpoint, outcome, lease -------------------------------------------------------------------------
@@ -73,6 +77,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "headers": {},
         "group": 0,
         "quota": None,
+        "prices": None,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         endpoint.capacity = 2  # type: ignore[misc]
@@ -80,10 +85,8 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
 
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
-    assert kinds == {
-        "url": _POSITIONAL,
-        **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers", "group", "quota"), _KEYWORD),
-    }
+    named = ("name", "capacity", "weight", "labels", "host", "headers", "group", "quota", "prices")
+    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
 def test_an_endpoint_is_called_by_its_url_unless_it_has_a_name_and_its_headers_are_for_the_caller() -> None:
@@ -209,7 +212,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
             Pool.update,
             {
                 "url": (_POSITIONAL, _REQUIRED),
-                **dict.fromkeys(("capacity", "weight", "labels", "group"), (_KEYWORD, None)),
+                **dict.fromkeys(("capacity", "weight", "labels", "group", "prices"), (_KEYWORD, None)),
             },
         ),
         (
@@ -218,7 +221,15 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         ),
         (Pool.stats, {}),
         (Pool.close, {}),
-        (Lease.release, {"outcome": (_POSITIONAL, None), "tokens": (_KEYWORD, None), "load": (_KEYWORD, None)}),
+        (
+            Lease.release,
+            {
+                "outcome": (_POSITIONAL, None),
+                "tokens": (_KEYWORD, None),
+                "output": (_KEYWORD, 0),
+                "load": (_KEYWORD, None),
+            },
+        ),
         (load_config, {"path": (_POSITIONAL, _REQUIRED), "environ": (_KEYWORD, None)}),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
@@ -313,3 +324,10 @@ def test_a_timeout_says_how_long_it_waited() -> None:
         pool.acquire(timeout=0)
     assert caught.value.waited_s >= 0
     assert caught.value.timeout_s == 0
+
+
+def test_a_star_import_hides_no_package_and_no_builtin() -> None:
+    """`from balancer import *` once made a program's `openai` the function of this package."""
+    hidden = {name for name in balancer.__all__ if find_spec(name) is not None or hasattr(builtins, name)}
+    assert hidden == set()
+    assert find_spec("openai") is not None

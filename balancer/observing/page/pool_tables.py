@@ -24,6 +24,7 @@ from balancer.core.events import (
     Removed,
     Rested,
     Restored,
+    Spared,
     Spent,
     StrategyChanged,
 )
@@ -62,6 +63,7 @@ _SAID: Final[dict[type[Event], str]] = {
     Probing: "on trial",
     Rested: "asked for a rest",
     Restored: "back in service",
+    Spared: "would be ejected",
     Spent: "its account has no quota left",
 }
 
@@ -221,6 +223,9 @@ class RecentEvents:
                 pass  # it is tried again; what comes of it is said
             case Ejected() if line is not None and not line.rests:
                 line.tries += 1
+            case Spared():
+                why = self._names.without_secrets(event.why)
+                self._add(event.at_s, where, f"{_SAID[Spared]} ({why}), but {event.but}")
             case Ejected():
                 why = f": {self._names.without_secrets(event.why)}{until_back(event.for_s)}" if event.why else ""
                 self._open[where] = self._add(event.at_s, where, f"{_SAID[Ejected]}{why}")
@@ -316,6 +321,7 @@ class PoolTables:
             "retries": stats.retries,
             "hedges": stats.hedges,
             "ejections": stats.ejections,
+            "cost": None if stats.cost is None else _money(stats.cost),
             **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
@@ -350,8 +356,10 @@ class PoolTables:
                 "overloads": each.overloads,
                 "ignored": each.ignored,
                 "ejections": each.ejections,
+                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "out_s": round(each.out_s, 1),
+                "spared": self._names.without_secrets(each.spared),
                 "back_at_s": None if each.back_in_s is None else round(seen.at_s + each.back_in_s, 1),
             }
             for each in seen.stats.endpoints
@@ -395,6 +403,7 @@ class PoolTables:
                 "waiting": each.waiting,
                 "leases": each.leases,
                 "tokens": each.tokens,
+                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "share": round(each.share, 4),
                 "wait_p50_s": _short(each.wait_s.p50),
@@ -485,6 +494,11 @@ def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _past(at_s: float) -> float:
     """Round an instant down to hundredths, so that it is not after the instant at which the page is seen."""
     return math.floor(at_s * 100) / 100
+
+
+def _money(cost: float) -> float:
+    """Round to six digits: cents of thousands, and thousandths of a cent."""
+    return float(f"{cost:.6g}")
 
 
 def _short(value_s: float) -> float:

@@ -29,7 +29,15 @@ _SHORTEST: Final = 12
 _GAP: Final = "..."
 _NEWS: Final = 5
 _BAR: Final = 10
-_STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "resting": "yellow", "draining": "dim"}
+_SPARED: Final = "would be ejected"
+_STYLES: Final = {
+    _SPARED: "yellow",
+    "ejected": "red",
+    "spent": "red",
+    "half_open": "yellow",
+    "resting": "yellow",
+    "draining": "dim",
+}
 _COUNTS: Final = {"acquired": "leases"} | {name: name for name in ("failures", "overloads", "retries", "hedges")}
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
@@ -112,7 +120,10 @@ def render(at_s: float, tables: Tables, past: LeaseRates, console: Console) -> R
     waits = f"waits p50 {_span(pool.get('wait_p50_s'))} p99 {_span(pool.get('wait_p99_s'))}"
     now = (str(pool.get("strategy", "")), f"{used} of {force} slots in use", f"{waiting} waiting", waits)
     counts = [f"{pool.get(key, 0)} {word}" for key, word in _COUNTS.items()]
+    counts += [] if pool.get("cost") is None else [f"cost {pool['cost']:.4g}"]
     parts: list[RenderableType] = [clean("  ".join(now)), clean(", ".join(counts)), *_run(tables, clean)]
+    if why := tables.get("unready", {}).get("", {}).get("why"):
+        parts.append(clean(why))
     if grace:
         left = _span(max(1.0, ceil(grace["grants_at_s"] - at_s)))
         parts.append(
@@ -164,7 +175,7 @@ def _table_of(
     for name in ("leases/s",) * rates + ("leases", "failures", "overloads", "ejections"):
         table.add_column(name, justify="right")
     for (row, each), name in zip(endpoints.items(), names, strict=True):
-        word = each["state"] if each["state"] != "active" else each["health"]
+        word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
         rate = past.rate(row)
         counts = [str(each[key]) for key in ("leases", "failures", "overloads", "ejections")]
         table.add_row(

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
@@ -46,10 +45,13 @@ class _Climbing:
         """Yield nothing: the survivors are not known yet."""
         return ()
 
-    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def refine(
+        self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal | None]:
         """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found.
 
-        A survivor for which another search has found one in this round is left out.
+        Yields None where others may have a turn. A survivor for which another search has found one in this round is
+        left out.
         """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         done = self._toolbox.found
@@ -70,9 +72,9 @@ class _Climbing:
             if problem.input_validators:
                 found = widen_ranges(found, comparer.valid, lambda: allowance.left)
             self._climb = HillClimb(found, comparer, [case.data for case in slowest], rng)
-        for find in islice(self._climb.finds(survivors, allowance), max(budget, 0)):
-            done.update(find.names)
-            yield Proposal(find.made.data, Origin(self.name, find.made.detail))
+        for find in allowance.turns(self._climb.finds(survivors, allowance, done), budget):
+            done.update(find.names if find else ())
+            yield Proposal(find.made.data, Origin(self.name, find.made.detail)) if find else None
 
 
 @hookimpl

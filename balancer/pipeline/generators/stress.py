@@ -18,6 +18,7 @@ from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget, finds
+from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
 from balancer.pipeline.proposing import Feedback, Toolbox
@@ -27,6 +28,7 @@ __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
 
 _AT_ONCE, _DRAWS = 250, 2000  # arguments of a batch, and draws until it is left short
 _MOST_KNOWN = 300  # inputs that are changed
+_WORK = 4_000_000  # for mending inputs of one batch: less than a second
 _KINDS = ("small", "change", "small", "middle")
 
 
@@ -64,10 +66,13 @@ class _Searching(ABC):
         """Yield nothing: the survivors are not known yet."""
         return ()
 
-    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def refine(
+        self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal | None]:
         """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found.
 
-        A survivor for which another search has found one in this round is left out.
+        Yields None where others may have a turn. A survivor for which another search has found one in this round is
+        left out.
         """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         done = self._toolbox.found
@@ -89,9 +94,10 @@ class _Searching(ABC):
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
-        for find in islice(finds(comparer, self._source, survivors, allowance), max(budget, 0)):
-            done.update(find.names)
-            yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
+        for find in allowance.turns(finds(comparer, self._source, survivors, allowance, done), budget):
+            done.update(find.names if find else ())
+            detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
+            yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
 
     @abstractmethod
     def _source_of(
@@ -117,7 +123,12 @@ class _Stress(_Searching):
     ) -> InputSource | None:
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
-        return SmallArguments(problem, known, near, rng) if problem.function else SmallInputs(found, known, near, rng)
+        if problem.function:
+            return SmallArguments(problem, known, near, rng)
+        mender = InputMender(self._toolbox, problem, _WORK)
+        return SmallInputs(
+            found, known, near, rng, lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng)
+        )
 
 
 class SmallArguments:

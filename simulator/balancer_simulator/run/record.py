@@ -173,6 +173,7 @@ class Record:
         under_way: number of requests under way at evenly spaced instants, if requested.
         numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
         cluster: costs of several processes; None: there is one process.
+        cost: money that calls cost, by the prices of their endpoints; None: there are no prices, or several processes.
     """
 
     policy: str
@@ -197,6 +198,7 @@ class Record:
     numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
     cluster: ClusterRecord | None = None
+    cost: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -237,6 +239,7 @@ class Record:
             "unfinished": _part(self.unfinished, self.arrived),
             "makespan_s": self.makespan_s,
             "makespan_by_bound": self._by_bound(),
+            "cost_per_request": self.cost / self.completed if self.cost is not None and self.completed else None,
             **(self.cluster.metrics(self.measured_s) if self.cluster else {}),
         }
         return _known(found)

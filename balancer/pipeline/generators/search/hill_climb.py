@@ -9,7 +9,7 @@ on it, or fails on it. The choices depend on times, so no two runs climb in quit
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -281,8 +281,13 @@ class HillClimb:
         self._slopes: dict[str, _Slope] = {}
         self._late: Counter[str] = Counter()  # accepted submissions that came near the limit, and how often
 
-    def finds(self, survivors: Iterable[Submission], allowance: SearchBudget) -> Iterator[Find]:
-        """Yield finds until each survivor has one, no input gets slower, or the allowance is used up."""
+    def finds(
+        self, survivors: Iterable[Submission], allowance: SearchBudget, done: Set[str] = frozenset()
+    ) -> Iterator[Find | None]:
+        """Yield finds until each survivor has one, no input gets slower, or the allowance is used up.
+
+        Yields None after some inputs. `done`: names of survivors for which others have found one, up to now.
+        """
         left = {survivor.name: survivor for survivor in survivors}
         for name, survivor in left.items():
             self._slopes.setdefault(name, _Slope(survivor)).idle = 0
@@ -294,6 +299,9 @@ class HillClimb:
                 found = tuple(name for name in each.names if left.pop(name, None))
                 if found:
                     yield Find(each.made, found)
+            yield None
+            for name in done & left.keys():
+                del left[name]
 
     def _next(self, left: Mapping[str, Submission]) -> tuple[list[Step], list[str]]:
         """Return the next inputs, and the names of the survivors to measure. No names: give up."""
