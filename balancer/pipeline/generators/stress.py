@@ -10,26 +10,23 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
 from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
+from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
+from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
 
-_AT_ONCE, _DRAWS = 250, 2000  # arguments of a batch, and draws until it is left short
-_MOST_KNOWN = 300  # inputs that are changed
 _WORK = 4_000_000  # for mending inputs of one batch: less than a second
-_KINDS = ("small", "change", "small", "middle")
 
 
 class ExhaustivePlugin:
@@ -112,7 +109,12 @@ class _Exhaustive(_Searching):
     def _source_of(
         self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
     ) -> InputSource | None:
-        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
+        if problem.function:
+            known = arguments_of(problem)
+            make = None if known is None else arguments_maker(known)
+        else:
+            make = None if found is None else input_maker(found)
+        return None if make is None else EveryInput(make, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):
@@ -129,28 +131,6 @@ class _Stress(_Searching):
         return SmallInputs(
             found, known, near, rng, lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng)
         )
-
-
-class SmallArguments:
-    """Small random arguments of a call, each once, and changes of known ones."""
-
-    def __init__(self, problem: Problem, known: Sequence[bytes], near: Sequence[bytes], rng: random.Random) -> None:
-        self._seen = set(known)
-        self._made = drawn_arguments(problem, [*near, *known][:_MOST_KNOWN], rng, _KINDS)
-
-    def batch(self) -> list[MadeInput]:
-        """Return the next inputs."""
-        found: list[MadeInput] = []
-        for detail, data in islice(self._made, _DRAWS):
-            if data not in self._seen:
-                self._seen.add(data)
-                found.append(MadeInput("arguments", detail, data))
-            if len(found) == _AT_ONCE:
-                break
-        return found
-
-    def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """Nothing is learnt: a row has no validator."""
 
 
 def _told(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from balancer.pipeline.generators.write.build import build, build_changed, build
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 
-__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs"]
+__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "input_maker"]
 
 _DRAWN_AT_ONCE = 250
 _MOST_BYTES = 2**18  # bytes of a batch
@@ -276,13 +276,13 @@ class EveryInput:
     """All inputs of one extent after another, in batches.
 
     Args:
-        found: what is known of the problem's inputs.
+        make: makes the next input of an extent; see `input_maker`. Raises TooLarge: this one is no input.
         go_on: returns whether there is time; an extent that takes longer is left out.
     """
 
-    def __init__(self, found: Knowledge, go_on: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, make: Callable[[Extent, Odometer], bytes], go_on: Callable[[], bool] = lambda: True) -> None:
         self._barren = _BARREN
-        self._made = _all(found, _EXTENTS, go_on)
+        self._made = _all(make, _EXTENTS, go_on)
 
     def batch(self) -> list[MadeInput]:
         """Return the next inputs; empty if there are none, or the time is over."""
@@ -294,14 +294,22 @@ class EveryInput:
         self._barren = _BARREN if any(valid) else self._barren - 1
 
 
-def _all(found: Knowledge, extents: Iterable[Extent], go_on: Callable[[], bool]) -> Iterator[MadeInput | None]:
+def input_maker(found: Knowledge) -> Callable[[Extent, Odometer], bytes]:
+    """Return what makes the inputs of a problem of which this is known."""
+    return lambda extent, odometer: build(found, {}, _Every(found, extent, odometer))
+
+
+_Make = Callable[[Extent, Odometer], bytes]
+
+
+def _all(make: _Make, extents: Iterable[Extent], go_on: Callable[[], bool]) -> Iterator[MadeInput | None]:
     """Yield the inputs; None each time that the time is over."""
     seen: set[bytes] = set()
     too_large: list[Extent] = []
     for extent in extents:
         if any(extent.size >= other.size and extent.width >= other.width for other in too_large):
             continue
-        inputs = _of(found, extent, go_on)
+        inputs = _of(make, extent, go_on)
         if inputs is None:
             too_large.append(extent)
             if not go_on():
@@ -315,7 +323,7 @@ def _all(found: Knowledge, extents: Iterable[Extent], go_on: Callable[[], bool])
         yield from (MadeInput("every", most, data) for data in new)
 
 
-def _of(found: Knowledge, extent: Extent, go_on: Callable[[], bool]) -> list[bytes] | None:
+def _of(make: _Make, extent: Extent, go_on: Callable[[], bool]) -> list[bytes] | None:
     """Return all inputs of an extent, shortest first; None if there are too many, or it takes too long."""
     made: dict[bytes, None] = {}
     odometer = Odometer()
@@ -323,7 +331,7 @@ def _of(found: Knowledge, extent: Extent, go_on: Callable[[], bool]) -> list[byt
         if tried == _TRIED or len(made) > _MOST or (tried % _LOOKED == _LOOKED - 1 and not go_on()):
             return None
         with suppress(TooLarge):
-            made[build(found, {}, _Every(found, extent, odometer))] = None
+            made[make(extent, odometer)] = None
         if not odometer.advance():
             break
     return sorted(made, key=len)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.differences import MadeInput
-from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs
+from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, input_maker
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal
@@ -43,7 +43,7 @@ def refined(plugin: Any, bench: Bench, *inputs: str, telling: tuple[bytes, ...] 
 
 
 def every(*inputs: str, most: int = 5000) -> list[bytes]:
-    source = EveryInput(known(*inputs))
+    source = EveryInput(input_maker(known(*inputs)))
     made: list[bytes] = []
     while len(made) < most and (batch := source.batch()):
         made += [each.data for each in batch]
