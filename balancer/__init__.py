@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from balancer.settings.config import Config, load_config
     from balancer.settings.rules import HealthSettings, HolderSettings, LimitSettings, QuotaSettings, RetrySettings
     from balancer.transports.adapter import BalancedAdapter as BalancedAdapter  # not in `__all__`: it needs an extra
-    from balancer.transports.clients import aopenai, openai
+    from balancer.transports.clients import aopenai
+    from balancer.transports.clients import openai as openai  # not in `__all__`: it would hide the package `openai`
     from balancer.transports.middleware import BalancedMiddleware as BalancedMiddleware  # so does this
     from balancer.transports.request_options import prompt_key, prompt_tokens
     from balancer.transports.sessions import Sessions
@@ -87,7 +88,6 @@ __all__ = [
     "aopenai",
     "expand_range",
     "load_config",
-    "openai",
     "prompt_key",
     "prompt_tokens",
 ]

@@ -4,11 +4,13 @@
 `EndpointError` is the fault of an endpoint. Errors have their facts as fields; the message is one line.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 
 __all__ = [
     "REFUSALS",
+    "WHY_NOT_TAKEN",
     "AcquireTimeout",
     "BalancerError",
     "CallFromWithin",
@@ -36,6 +38,24 @@ __all__ = [
 
 
 _MOST_NAMES = 3
+_NO_REASONS: Mapping[str, int] = MappingProxyType({})
+
+WHY_NOT_TAKEN: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "full": ("is full", "are full"),
+        "limited": ("is full up to its limit in force", "are full up to their limits in force"),
+        "ejected": ("is ejected", "are ejected"),
+        "on trial": ("is on trial with its only call", "are on trial with their only call"),
+        "resting": ("rests", "rest"),
+        "spent": ("has an account with nothing left", "have an account with nothing left"),
+        "reserved": ("is kept for an older call", "are kept for older calls"),
+        "quota": ("has no room in its quota", "have no room in their quotas"),
+        "group": ("is of a group whose turn has not come", "are of groups whose turn has not come"),
+        "unsuited": ("cannot serve the request (labels, slots, only, exclude)",) * 2,
+        "passed over": ("is free, but the strategy picked none", "are free, but the strategy picked none"),
+    }
+)
+"""Why an endpoint in service was not taken: what is said of one, and of several."""
 
 
 class BalancerError(Exception):
@@ -46,9 +66,10 @@ class AcquireTimeout(BalancerError):
     """No slot came free in time.
 
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
-    their health; `quotas`, a text for each quota that had no room while a slot was free: how much is used, and when
-    when there is room; `apart`, whether there was no contact with the server of the pool, and `why_apart`, why not, as
-    far as it is known ("": it is not).
+    their health; `reasons`, how many endpoints could not be taken, by reason (the keys of `WHY_NOT_TAKEN`; empty: not
+    known, as for a call that does not wait); `quotas`, a text for each quota that had no room while a slot was free:
+    how much is used, and when there is room; `apart`, whether there was no contact with the server of the pool, and
+    `why_apart`, why not, as far as it is known ("": it is not).
 
     Args:
         full: whether the holder of the call had as many leases as it may.
@@ -64,11 +85,15 @@ class AcquireTimeout(BalancerError):
         apart: bool = False,
         why_apart: str = "",
         full: bool = False,
+        reasons: Mapping[str, int] = _NO_REASONS,
     ) -> None:
         unfit = f"{out} {'is' if out == 1 else 'are'} out of service for now, see Pool.stats(); " if out else ""
+        if reasons.keys() - {"full"}:
+            each = [f"{many} {WHY_NOT_TAKEN[why][many > 1]}" for why, many in reasons.items()]
+            unfit = f"of {_counted(sum(reasons.values()), 'endpoint')} {', '.join(each)}; "
         short = "".join(f"{each}; " for each in quotas[:_MOST_NAMES])
         short += f"{len(quotas) - _MOST_NAMES} more quotas have no room; " if len(quotas) > _MOST_NAMES else ""
-        remedy = "raise the quota, or add a key with its own quota" if quotas else "add endpoints or capacity"
+        remedy = "raise the quota, or add a key with its own quota" if quotas else _remedy(reasons)
         if full:
             remedy = "its holder has as many leases as its max_leases allows: release one, or raise that"
         if apart:
@@ -79,12 +104,30 @@ class AcquireTimeout(BalancerError):
             f"no endpoint came free within {timeout_s:.6g} s (waited {waited_s:.3f} s); "
             f"{unfit}{short}{remedy}{'' if why_apart else ', or allow a longer timeout'}"
         )
+        self.reasons = dict(reasons)
         self.quotas = tuple(quotas)
         self.waited_s = waited_s
         self.timeout_s = timeout_s
         self.out = out
         self.apart = apart
         self.why_apart = why_apart
+
+
+def _counted(many: int, noun: str) -> str:
+    return f"{many} {noun}{'s' * (many != 1)}"
+
+
+def _remedy(reasons: Mapping[str, int]) -> str:
+    """Return what helps against a timeout."""
+    if "passed over" in reasons:
+        return "mend the strategy: check_strategy of balancer.testing finds such mistakes"
+    if not reasons or "full" in reasons:
+        return "add endpoints or capacity"
+    if "limited" in reasons:
+        return "see [limits] and host_caps, or add endpoints"
+    if reasons.keys() & {"ejected", "on trial"}:
+        return "see why they fail (Pool.last_errors), or add endpoints"
+    return "add endpoints that can serve it"
 
 
 class MissingExtra(BalancerError):

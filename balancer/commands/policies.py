@@ -79,6 +79,8 @@ def warnings(config: Config) -> Iterator[str]:
         yield from _on_groups(config, groups)
     elif config.pool.spill_after_s is not None:
         yield "pool.spill_after_s: all endpoints have one group, so it has no effect; give some of them a higher group"
+    if len(groups) == 1:
+        yield from _on_panic(config)
     if config.pool.strategy == "round_robin" and len({endpoint.weight for endpoint in config.pool_endpoints}) > 1:
         yield (
             "pool.strategy: round_robin ignores weights, and those of the endpoints differ; weighted_round_robin goes "
@@ -90,6 +92,19 @@ def warnings(config: Config) -> Iterator[str]:
                 f"quotas.{name}: tokens_per_min without estimate: a call without an estimate of its own reserves no "
                 "tokens, and counts only when it reports its tokens; set estimate"
             )
+
+
+def _on_panic(config: Config) -> Iterator[str]:
+    """Yield a line if so many endpoints may be ejected that all must serve again."""
+    health, many = config.health, len(config.pool_endpoints)
+    if health is None or not panics(health, many, most := most_ejected(health, many)):
+        return
+    first = next(out for out in range(most + 1) if panics(health, many, out))
+    yield (
+        f"health: max_ejected_share = {health.max_ejected_share:g} lets {most} of {many} endpoints be ejected, but "
+        f"from {first} on all serve again, also the ejected ones (panic_share = {health.panic_share:g}); set "
+        "panic_share = 0.0 if fewer shall serve"
+    )
 
 
 def _on_groups(config: Config, groups: Counter[int]) -> Iterator[str]:

@@ -32,14 +32,14 @@ def page_of(
     """
 
     def members() -> list[MemberLeases]:
-        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.coordinator.sessions()]
+        return [MemberLeases(who.name, leases, waits) for who, leases, waits in server.coordinator.sessions()]
 
     def grace() -> Tables:
         with pool.engine.lock:
             at_s = server.coordinator.grants_at_s
             if at_s is None:
                 return {}
-            waiting = sum(count for _, _, count in server.coordinator.sessions())
+            waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
         return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
 
     contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name, unready=unready)

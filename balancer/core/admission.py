@@ -214,6 +214,20 @@ class AdmissionFilters:
             if meter is not None and (meter in self.kept or not meter.has_room(request.tokens, now))
         )
 
+    def hides(self, request: Request, since_s: float, now: float) -> Callable[[Account], str]:
+        """Return what tells why an endpoint that fits `request` may not serve it now.
+
+        Its answer is "quota", "group", or "" for an endpoint that may.
+        """
+        ways, shut = list(self._ways(request, since_s, now)), self._shut(request, now)
+
+        def why(account: Account) -> str:
+            if account.endpoint.identity in shut:
+                return "quota"
+            return "" if any(way.fits(account) for way in ways) else "group"
+
+        return why
+
     def usage(self, now: float) -> list[QuotaStats]:
         """Return how much of each quota is used, in the order of their endpoints; O(N + calls in the windows)."""
         names: dict[Meter, list[str]] = {meter: [] for meter in self._meters}

@@ -84,6 +84,7 @@ class Core:
         recordings: the recordings of ended leases, for traces.
         shells: the waiters of each shell that makes calls. A shell adds its own.
         closed: True after `close`.
+        passed_over: the name of a strategy that picked none although a slot was free; "": none was found to do so.
         plain_until_s: until this time, `acquire` only takes a lease from the ledger, and `release` only ends it there.
             A shell may then do so itself. -inf while somebody waits.
 
@@ -112,6 +113,7 @@ class Core:
             checked("max_waiters", max_waiters, partial(whole, least=0))
         self.shells: list[Iterable[Waiter]] = []
         self.closed = False
+        self.passed_over = ""
         self.journal = journal = Journal()
         self._rules = rules = Rules(health, limits, host_caps, rng or random.Random(0), journal)
         self._timers = LeaseTimers()
@@ -267,6 +269,16 @@ class Core:
             else:
                 self._leaked(lease, now)
         self.ledger.tick(now)
+        return self._queue.serve(now)
+
+    def look_again(self, now: float) -> EndedWaiters:
+        """Ask the strategy again for the waiters, if a free slot could serve one: it has wrongly picked none; O(N).
+
+        `passed_over` is set to its name then.
+        """
+        if not self.waiters.size or not self._queue.passed_over(now):
+            return ()
+        self.passed_over = self.ledger.strategy.name
         return self._queue.serve(now)
 
     def abandon(self, leases: Sequence[Lease], now: float) -> EndedWaiters:

@@ -33,6 +33,7 @@ __all__ = [
     "Rested",
     "Restored",
     "Retried",
+    "Spared",
     "Spent",
     "StrategyChanged",
     "TimedOut",
@@ -128,6 +129,23 @@ class Ejected(_OfEndpoint):
     for_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Spared(_OfEndpoint):
+    """An endpoint would be ejected, but stays in service, as only `allowed` of `endpoints` may be ejected.
+
+    `why`: what was measured, in words. There is one event for all failures that follow each other.
+    """
+
+    why: str
+    allowed: int
+    endpoints: int
+
+    @property
+    def but(self) -> str:
+        """Why it stays."""
+        return f"at most {self.allowed} of {self.endpoints} may be (max_ejected_share)"
+
+
 class Probing(_OfEndpoint):
     """The cooldown of an endpoint is over. It now gets one lease at a time, as a probe."""
 
@@ -210,7 +228,7 @@ class Hedged(_OfEndpoint):
 KINDS: Final[frozenset[type[Event]]] = frozenset(
     {
         *(Queued, Granted, Ended, TimedOut, Expired, Abandoned, Leaked),
-        *(Ejected, Probing, Rested, Restored, Spent, Panic, LimitChanged),
+        *(Ejected, Spared, Probing, Rested, Restored, Spent, Panic, LimitChanged),
         *(Added, Drained, Removed, StrategyChanged, Retried, Hedged),
     }
 )

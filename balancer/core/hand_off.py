@@ -14,6 +14,7 @@ from balancer.core.events import Granted, Journal, Queued, TimedOut
 from balancer.core.fairness import FairShares
 from balancer.core.ledger import Ledger
 from balancer.core.metrics import WaitHistogram
+from balancer.core.readings import why_not_taken
 from balancer.core.reservations import Reservations
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
@@ -266,4 +267,21 @@ class HandOff:
         out = self._ledger.unfit() if self._rules.any else 0
         short = self._admission.short(waiter.request, now) if self._admission.any else ()
         full = self._shares is not None and self._shares.of(waiter.request).is_full
-        waiter.error = AcquireTimeout(now - waiter.since_s, waiter.deadline_s - waiter.since_s, out, short, full=full)
+        timeout_s = waiter.deadline_s - waiter.since_s
+        reasons = self._reasons(waiter, now) if timeout_s > 0 and not full else {}  # a mere look stays cheap
+        waiter.error = AcquireTimeout(now - waiter.since_s, timeout_s, out, short, full=full, reasons=reasons)
+
+    def _reasons(self, waiter: Waiter, now: float) -> dict[str, int]:
+        hides = self._admission.hides(waiter.request, waiter.since_s, now)
+        found = why_not_taken(self._ledger, waiter.request, hides)
+        if waiter.group.head is not waiter or self._admission.is_late(now):
+            found.pop("passed over", None)  # others are served before it
+        return found
+
+    def passed_over(self, now: float) -> bool:
+        """Return whether a waiter could use a free slot now, and the strategy picked none for it; O(groups x N)."""
+        late = self._ledger.stranded or self._admission.is_late(now) or now >= self._rules.due_s
+        return not late and any(
+            now < waiter.deadline_s and "passed over" in self._reasons(waiter, now)
+            for waiter in self.waiters.candidates(now)
+        )

@@ -60,6 +60,7 @@ class HealthWatch:
         panic: True while too few endpoints are fit, so that all must serve.
         due_s: when `tick` has something to do next; inf: never.
         moved: the records whose state has changed since a caller last cleared this list.
+        spared: the records that would be ejected if more might be, since a caller last cleared this list.
         unfit: the records that are ejected or resting.
     """
 
@@ -85,12 +86,23 @@ class HealthWatch:
         self.panic = False
         self.due_s = inf
         self.moved: list[HealthRecord] = []
+        self.spared: list[HealthRecord] = []
         self.unfit: dict[HealthRecord, None] = {}
 
     @property
     def times_probes(self) -> bool:
         """True if a probe counts as good after a time (`probe_s`), before it ends."""
         return self._settings.probe_s > 0
+
+    @property
+    def watched(self) -> int:
+        """How many endpoints there are."""
+        return len(self._records)
+
+    @property
+    def allowed(self) -> int:
+        """How many of them may be ejected at once."""
+        return most_ejected(self._settings, len(self._records))
 
     # -- membership --------------------------------------------------------------------------------
 
@@ -282,6 +294,8 @@ class HealthWatch:
             self._any_bad = False
         for record in self._records:
             record.good = record.bad = 0
+            if record.spared and now - record.spared_s >= self._settings.interval_s:
+                record.spared = ""
 
     def _find_outliers(self, now: float) -> None:
         for record in self._records:
@@ -304,17 +318,21 @@ class HealthWatch:
     # -- moving ------------------------------------------------------------------------------------
 
     def _trip(self, found: Sequence[OutlierTest], record: HealthRecord, now: float, rest_s: float = 0.0) -> None:
-        """Eject an endpoint that a test has found, unless too many would be out."""
-        if found and self._out < self._allowed():
-            record.why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
+        """Eject an endpoint that a test has found, unless too many would be out: then it is spared."""
+        if not found:
+            return
+        why = found[0].why(record) + (f", last: {record.last}" if record.last else "")
+        if self._out < self.allowed:
+            record.why = why
             self._move(record, HealthEvent.TRIPPED, now, rest_s)
-
-    def _allowed(self) -> int:
-        return most_ejected(self._settings, len(self._records))
+            return
+        if not record.spared:
+            self.spared.append(record)
+        record.spared, record.spared_s = why, now
 
     def _restrain(self, now: float) -> None:
         """Bring back endpoints while too many are ejected. The first are those with the earliest return."""
-        while self._out > self._allowed():
+        while self._out > self.allowed:
             out = [record for record in self._records if record.state in _OUT]
             first = min(out, key=lambda record: (record.state is Health.EJECTED, record.until_s))
             rest_s = first.until_s - now if first.asked else 0.0
@@ -335,6 +353,8 @@ class HealthWatch:
             self.unfit.pop(record, None)
         record.since_s, record.until_s, record.probe, record.look_s = now, inf, None, -inf
         record.asked = record.state is Health.EJECTED and least_s > 0
+        if record.state is Health.EJECTED:
+            record.spared = ""
         self.moved.append(record)
         if record.state is Health.EJECTED:
             record.ejections += 1

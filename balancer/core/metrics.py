@@ -146,6 +146,7 @@ class EndpointStats:
         out_s: seconds in service without serving: ejected, resting or spent.
         back_in_s: seconds until it is tried again, while it is ejected or resting; else None.
         cost: what its calls that have ended have cost, by its `prices`.
+        spared: why it would be ejected, if more endpoints might be (`max_ejected_share`); "": no test finds it.
     """
 
     url: str
@@ -167,6 +168,7 @@ class EndpointStats:
     ignored: int = 0
     back_in_s: float | None = None
     cost: float = 0.0
+    spared: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:  # from a file of a version before endpoints had names

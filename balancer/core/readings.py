@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,9 +12,10 @@ from balancer.core.metrics import EndpointStats, LeaseRow, PoolStats, WaitHistog
 from balancer.core.states import Health, MembershipState
 from balancer.core.timing import LeaseTimes
 from balancer.core.waiters import WaitQueue
+from balancer.strategy import Request
 from balancer.values.redaction import plain_name
 
-__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows"]
+__all__ = ["Snapshot", "endpoint_stats", "lease_rows", "summary", "wait_rows", "why_not_taken"]
 
 _SPENT = "spent"
 _MOST_LISTED = 2000  # waiters
@@ -99,10 +101,34 @@ def endpoint_stats(ledger: Ledger, now: float) -> list[EndpointStats]:
             ejections=a.record.ejections if a.record else 0,
             cost=a.cost,
             back_in_s=_back_in_s(a, now),
+            spared=a.record.spared if a.record else "",
             out_s=max(0.0, a.out_s + now if a.state is MembershipState.ACTIVE and not a.ceiling else a.out_s),
         )
         for a in accounts
     ]
+
+
+def why_not_taken(ledger: Ledger, request: Request, hides: Callable[[Account], str]) -> dict[str, int]:
+    """Return why none of the active endpoints was leased for `request`: how many, by reason; O(N).
+
+    The reasons are those of `WHY_NOT_TAKEN`, the most frequent first. `hides`: see `AdmissionFilters.hides`.
+    """
+    return dict(Counter(_why_not_taken(account, request, hides) for account in ledger.active()).most_common())
+
+
+def _why_not_taken(account: Account, request: Request, hides: Callable[[Account], str]) -> str:
+    record = account.record
+    if not request.admits(account.endpoint):
+        return "unsuited"
+    if not account.ceiling:
+        return _SPENT if account.spent else "resting" if record and record.state is Health.RESTING else "ejected"
+    if account.kept:
+        return "reserved"
+    if request.fits(account):
+        return hides(account) or "passed over"
+    if record and record.half_open:
+        return "on trial"
+    return "limited" if account.limit < account.endpoint.capacity else "full"
 
 
 def _back_in_s(account: Account, now: float) -> float | None:
@@ -110,6 +136,12 @@ def _back_in_s(account: Account, now: float) -> float | None:
     if account.spent or record is None or record.state not in (Health.EJECTED, Health.RESTING):
         return None
     return None if record.until_s == math.inf else max(0.0, record.until_s - now)
+
+
+def _named(texts: Iterable[str]) -> str:
+    """Return the texts in brackets, if they are few."""
+    told = list(texts)
+    return f" ({', '.join(told)})" if len(told) <= _MOST_NAMED else ""
 
 
 def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool, cost: float | None) -> str:
@@ -128,6 +160,11 @@ def summary(ledger: Ledger, *, waiting: int, panic: bool, closed: bool, cost: fl
         facts.append(f"{ledger.overloads} overloads")
     facts += [] if cost is None else [f"cost {cost:.4g}"]
     facts += ["panic"] * panic + ["closed"] * closed
-    named = f" ({', '.join(map(plain_name, out))})" if len(out) <= _MOST_NAMED else ""
-    states += f", {len(out)} of them out of service{named}" if out else ""
+    records = [(account.endpoint.name, account.record) for account in accounts if account.record]
+    trial = [name for name, record in records if record.half_open and name not in out]
+    spared = [f"{plain_name(name)}: {record.spared}" for name, record in records if record.spared]
+    states += f", {len(out)} of them out of service{_named(map(plain_name, out))}" if out else ""
+    states += f", {len(trial)} on trial{_named(map(plain_name, trial))}" if trial else ""
+    if spared:
+        states += f", {len(spared)} would be ejected{_named(spared)}, but no more may be (max_ejected_share)"
     return f"{ledger.strategy.name}: {states or 'no endpoints'}; {', '.join(facts)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from weakref import WeakValueDictionary
 
 from balancer.core.account import Account
-from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored
+from balancer.core.events import Ejected, Journal, Panic, Probing, Rested, Restored, Spared
 from balancer.core.health import HealthWatch
 from balancer.core.limits import Aimd, HostGroup
 from balancer.core.states import Health, HealthRecord, MembershipState
@@ -229,6 +229,10 @@ class Rules:
         if self._watch.panic is not self._panicked:
             self._panicked = self._watch.panic
             self._journal.note(Panic, now, self._panicked)
+        for record in self._watch.spared:
+            facts = record.spared, self._watch.allowed, self._watch.watched
+            self._journal.note(Spared, now, _account(record).endpoint.name, *facts)
+        self._watch.spared.clear()
         if not self._watch.moved:
             return []
         moved = [

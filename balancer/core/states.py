@@ -96,6 +96,8 @@ class HealthRecord:
         each: True if the end of every lease must be reported, with any outcome.
         why: why it was last ejected, in words.
         last: the exception of its last failure, e.g. "ConnectError"; "": not known.
+        spared: why it would be ejected, in words, as long as a test finds it and no more may be; "": no test does.
+        spared_s: when a test found that last.
         good, bad: successes and failures since the last comparison of endpoints.
     """
 
@@ -117,6 +119,8 @@ class HealthRecord:
         "probe",
         "row",
         "since_s",
+        "spared",
+        "spared_s",
         "state",
         "until_s",
         "why",
@@ -140,7 +144,8 @@ class HealthRecord:
         self.look_s = -inf
         self.fresh_until_s = now
         self.each = False
-        self.why = self.last = ""
+        self.why = self.last = self.spared = ""
+        self.spared_s = now
 
     @property
     def half_open(self) -> bool:

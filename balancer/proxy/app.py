@@ -21,7 +21,8 @@ from balancer.hookspecs import HttpCall, Routes
 from balancer.plugins.extras import has
 from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
-from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits, ClientRequest
+from balancer.proxy.client_request import ClientRequest
+from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
 from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of
@@ -117,6 +118,8 @@ class ProxyServer:
             ConfigError: it cannot listen there.
         """
         loop, settings = asyncio.get_running_loop(), self._settings
+        if has("prometheus"):
+            self._pool.time_leases()  # the metrics have all leases from the first on, not from the first scrape on
         limits = ClientLimits(
             connections=self._most,
             head_bytes=settings.head_bytes,
@@ -373,14 +376,17 @@ class ProxyServer:
         return ahead / rate if rate > 0 else 1.0
 
     def _tell_health(self, request: ClientRequest) -> None:
-        names = {row.name for row in self._pool.stats().endpoints if row.state == "active"}
-        fit = len(names - self._pool.out_of_service())
+        rows = [row for row in self._pool.stats().endpoints if row.state == "active"]
+        out = self._pool.out_of_service()
+        served = [row for row in rows if row.name not in out]
+        trial = sum(row.health == "half_open" for row in served)
         stopping = self._clients is not None and self._clients.stopping
-        told: dict[str, object] = {"endpoints": len(names), "in_service": fit, "stopping": stopping}
+        told: dict[str, object] = {"endpoints": len(rows), "in_service": len(served) - trial, "on_trial": trial}
+        told["stopping"] = stopping
         trouble = "" if self._contact is None else self._contact.trouble
         if trouble:
             told["why"] = f"the server of the pool is lost: {trouble}"
-        well = fit and not stopping and not trouble
+        well = served and not stopping and not trouble  # who is on trial needs a request to come back
         request.answer(200 if well else 503, json.dumps(told).encode() + b"\n", _JSON)
 
     async def _tell_metrics(self, request: ClientRequest) -> None:

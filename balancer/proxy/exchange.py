@@ -19,7 +19,7 @@ from balancer.endpoint import Lease, Outcome, may_go_elsewhere
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
 from balancer.load import REPORTS
 from balancer.proxy.client_body import BodyGone
-from balancer.proxy.client_side import ClientRequest
+from balancer.proxy.client_request import ClientRequest
 from balancer.proxy.heads import ForwardedRequest, answer_headers, chunk, first_of, header_map, place_of, trailers_of
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, ServerConnection, ServerConnections
 from balancer.shells.engine import Engine

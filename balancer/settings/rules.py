@@ -73,7 +73,7 @@ class HealthSettings(CheckedInPython):
             it by four. Five successes in a row reset it.
         max_cooldown_s: the longest cooldown; also the longest `Retry-After` that counts.
         max_ejected_share: the share of endpoints that may be ejected at once. One is always kept, and of 2 or 3
-            endpoints one may be ejected whatever the share.
+            endpoints one may be ejected whatever the share. More than 1 - `panic_share` has no effect: all serve then.
         panic_share: if fewer than this share are in service, all are used; 0: never.
         slow_start_s: an endpoint that comes back starts with 10% of its weight, which grows to all of it in so many
             seconds.

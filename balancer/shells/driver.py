@@ -28,13 +28,18 @@ T = TypeVar("T")
 Step = Ask | Run | Pause | Over
 
 _NONE = frozenset[str]()
+_WORTH = 0.1  # the part of a deadline that is worth a word
 
 
 class DeadlinePassed(TimeoutError):
-    """An attempt was ended because the deadline of its call had passed."""
+    """An attempt was ended because the deadline of its call had passed.
 
-    def __init__(self, at: str, deadline_s: float) -> None:
-        super().__init__(f"{at} did not answer before the deadline of {deadline_s:g} s; the call was stopped")
+    `before_s`: how much of that time had passed before this attempt began: in waits for a slot, and earlier attempts.
+    """
+
+    def __init__(self, at: str, deadline_s: float, before_s: float = 0.0) -> None:
+        spent = f", of which {before_s:.3g} s had passed before it was asked" if before_s > _WORTH * deadline_s else ""
+        super().__init__(f"{at} did not answer before the deadline of {deadline_s:g} s{spent}; the call was stopped")
 
 
 def tell_where(error: BaseException, tries: int, name: str) -> None:
@@ -83,7 +88,7 @@ class CallDriver:
         self._clock = clock or engine.clock
         self._tells = tells
         self._plan: AttemptPlan | None = None  # made when it is needed
-        self._began_s = 0.0
+        self._began_s = self._leased_s = 0.0
         self._attempts = 0  # tries that got a lease
         self.hand: list[Lease] = []
         self.at = ""
@@ -178,7 +183,7 @@ class CallDriver:
 
     def late(self) -> DeadlinePassed:
         """Return the error of an attempt that still runs at the deadline."""
-        return DeadlinePassed(self.at, self._plans.policy.deadline_s)
+        return DeadlinePassed(self.at, self._plans.policy.deadline_s, self._leased_s - self._began_s)
 
     def overrun(self) -> DeadlinePassed:
         """Return the error to raise after the attempt was ended because its deadline has passed. It ends the call."""
@@ -208,7 +213,8 @@ class CallDriver:
             self._budget.attempted()
         if self._plan is None and (opening := self._plans.opening) is not None:
             return opening[1]
-        return self.plan.granted(self.at, self._clock())
+        self._leased_s = now = self._clock()
+        return self.plan.granted(self.at, now)
 
     def _without(self, error: Exception) -> Ask | Pause | Over:
         """Go on without a lease. If the call ends here, the error of an earlier attempt is better than the pool's."""

@@ -45,7 +45,7 @@ from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
-from balancer.shells.logs import log_broken, log_refused
+from balancer.shells.logs import log_broken, log_passed_over, log_refused
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Gate, Waits, nothing
 from balancer.strategy import ANY, Request
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["CallerDefaults", "Engine"]
 
 _PACKAGE = dirname(dirname(__file__)) + sep
+_LOOK_AGAIN_S = 1.0  # how often the strategy is asked again, at most, while callers wait
 _IGNORED = Outcome.IGNORED  # looked up once: an attribute of an Enum is slow to find
 
 T = TypeVar("T")
@@ -169,6 +170,8 @@ class Engine:
         core.shells.append(self.waits)
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
+        self._look_again_s = -math.inf
+        self._told = {""}  # strategies of which the log has said that they pass over free endpoints
         self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
         notify_of_forks(self)
@@ -513,6 +516,22 @@ class Engine:
 
     def _ended(self, now: float) -> Sequence[Waiter]:
         return self.core.ended()
+
+    def look_after_waits(self, *, at_once: bool = False) -> None:
+        """Do what nobody does for those who wait if no lease ends: end abandoned leases, ask the strategy again.
+
+        Args:
+            at_once: also if neither is due.
+        """
+        self.give_back_abandoned(at_once=at_once)
+        now = self.clock()
+        if now < self._look_again_s and not at_once:
+            return
+        self._look_again_s = now + _LOOK_AGAIN_S
+        self.change(self.core.look_again)
+        if self.core.passed_over not in self._told:
+            self._told.add(self.core.passed_over)
+            log_passed_over(self.core.passed_over)
 
     def give_back_abandoned(self, *, at_once: bool = False) -> None:
         """End abandoned leases, if a scan is due or `at_once` is True."""

@@ -18,19 +18,20 @@ from balancer.core.events import (
     Panic,
     Rested,
     Restored,
+    Spared,
     Spent,
 )
 from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "log_refused", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_passed_over", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
 
 _EVERY_S = 60.0  # at most one line about the rests of an endpoint in so many seconds
-_MOST = 1000  # endpoints whose rests are kept in mind
+_MOST = 1000  # endpoints whose rests, or ejections, are kept in mind
 
 
 @dataclass(slots=True)
@@ -93,36 +94,47 @@ def until_back(for_s: float | None) -> str:
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
+    The line that ends what a WARNING began is a WARNING too, so that a log with warnings alone has both.
+
     Attributes:
         redact: takes further secrets out of names of endpoints and holders, and out of reasons.
     """
 
     redact: Callable[[str], str] = str
-    kinds = frozenset({Ejected, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
+    kinds = frozenset({Ejected, Spared, Rested, Restored, Spent, Panic, Expired, Abandoned, Leaked})
 
     def __init__(self) -> None:
         self._rests = RestLines()
+        self._ejected: set[str] = set()
 
     def __call__(self, event: Event, /) -> None:
         """Write a line about `event`."""
         match event:
             case Ejected():
                 self._rests.ends_unsaid(event)
+                if len(self._ejected) >= _MOST:
+                    self._ejected.clear()
+                self._ejected.add(event.endpoint)
                 line = "%s is ejected: %s%s"
                 _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), until_back(event.for_s))
+            case Spared():
+                line = "%s would be ejected (%s), but %s"
+                _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), event.but)
             case Rested():
                 if (said := self._rests.line(event)) is not None:
                     _LOGGER.info("%s %s", self._shown(event.endpoint), said)
             case Restored():
+                level = logging.WARNING if event.endpoint in self._ejected else logging.INFO
+                self._ejected.discard(event.endpoint)
                 if not self._rests.ends_unsaid(event):
-                    _LOGGER.info("%s is back in service", self._shown(event.endpoint))
+                    _LOGGER.log(level, "%s is back in service", self._shown(event.endpoint))
             case Spent():
                 line = "%s is out of service until it is added again: its account has no quota left"
                 _LOGGER.warning(line, self._shown(event.endpoint))
             case Panic(on=True):
-                _LOGGER.warning("panic: too few endpoints are fit, so all must serve")
+                _LOGGER.warning("panic: too few endpoints are fit (panic_share), so all must serve")
             case Panic():
-                _LOGGER.info("the panic is over: enough endpoints are fit")
+                _LOGGER.warning("the panic is over: enough endpoints are fit")
             case Expired():
                 _LOGGER.warning(
                     "%s expired after %.3g s (ttl_s); its slot goes to others", self._lease(event), event.held_s
@@ -154,6 +166,15 @@ def log_broken(observation: Observation, error: Exception) -> None:
     kind = type(error).__name__
     _LOGGER.error(
         "the observer %s raised %s at %s:%s; it gets no more events", name, kind, frame.filename, frame.lineno
+    )
+
+
+def log_passed_over(strategy: str) -> None:
+    """Write a line about a strategy that picked no endpoint for a caller although one was free."""
+    _LOGGER.warning(
+        "the strategy %r picked no endpoint although one was free, so callers waited; it is asked again each second; "
+        "check_strategy of balancer.testing finds such mistakes",
+        strategy,
     )
 
 

@@ -28,8 +28,8 @@ T = TypeVar("T")
 Told = Callable[[Any, None], object]
 
 _NEVER = math.inf  # looked up once
-# A waiter looks for abandoned leases first after so long, and then each time after twice as long. One thread looks for
-# all tasks, as there may be thousands.
+# A waiter looks for abandoned leases, and for free slots that a strategy passed over, first after so long, and then
+# each time after twice as long. One thread looks for all tasks, as there may be thousands.
 _FIRST_LOOK_S, _LAST_LOOK_S = 1.0, 8.0
 
 
@@ -53,7 +53,7 @@ class _Engine(Protocol):
     def under_lock(self, act: Callable[[], T]) -> T: ...
     def end(self, lease: Lease, outcome: Outcome, now: float) -> Sequence[Waiter]: ...
     def once_more(self, request: Request, now: float) -> tuple[Lease | None, float]: ...
-    def give_back_abandoned(self, *, at_once: bool = False) -> None: ...
+    def look_after_waits(self, *, at_once: bool = False) -> None: ...
     def start(self, timer: threading.Timer) -> None: ...
 
 
@@ -208,7 +208,7 @@ class Waits:
             # In tests the clock may stand still.
             left_s = min(left_s - nap_s, until_s - engine.clock())
             if left_s > 0 and not waiter.ended:
-                engine.give_back_abandoned()
+                engine.look_after_waits()
                 look_s = min(2 * look_s, _LAST_LOOK_S)
 
     def abandon(self, waiter: Waiter, at: Spot | None = None) -> None:
@@ -270,7 +270,7 @@ class Waits:
         if not self.parked:
             self.round_s = 0.0
             return
-        self._engine.give_back_abandoned(at_once=True)
+        self._engine.look_after_waits(at_once=True)
         self._go_round()
 
 

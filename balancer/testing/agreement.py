@@ -208,6 +208,7 @@ def _check_endpoint(stats: EndpointStats, expected: ModelEndpoint, limit: int, l
         out_s=stats.out_s,
         back_in_s=stats.back_in_s,
         cost=stats.cost,
+        spared=stats.spared,
     )
     assert stats == wanted, f"{spec.name}: {_differences(stats, wanted)}"
     is_out, back_in_s = standing.health in ("ejected", "resting"), stats.back_in_s

@@ -146,11 +146,21 @@ def _openai_error(http: ModuleType, request: Any, error: Exception) -> Exception
     elif only is not None:
         own = _gone_error(theirs, http, request, error)
     elif isinstance(error, http.TimeoutException):
-        own = theirs.APITimeoutError(request=request)
+        own = _timeout_error(theirs, request, error)
     else:
         own = theirs.APIConnectionError(message=f"Connection error: {error}", request=request)
     own.__cause__ = error
     return own
+
+
+def _timeout_error(theirs: Any, request: Any, error: Exception) -> Exception:
+    """Return the timeout of OpenAI's client, which has a text of its own: it hides that a free slot was waited for."""
+    own: Any = theirs.APITimeoutError(request=request)
+    if text := str(error):
+        own.message = f"Request timed out: {text}"
+        own.args = (own.message,)
+    timeout: Exception = own
+    return timeout
 
 
 def _spent_error(theirs: Any, http: ModuleType, request: Any, error: Exception, names: Sequence[str]) -> Exception:

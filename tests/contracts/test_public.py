@@ -1,10 +1,12 @@
 """The public contract, word for word: users and later versions rely on it. Let it grow; do not break it."""
 
+import builtins
 import dataclasses
 import inspect
 import re
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -54,8 +56,10 @@ def test_the_names() -> None:
         "Pool", "PoolClosed", "PoolStats", "TooManyWaiters", "WaitInCoroutine", "expand_range",
         "load_config",
     }  # fmt: skip
-    assert promised <= set(balancer.__all__)
-    assert all(hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"))
+    assert promised <= {*balancer.__all__, "openai"}
+    assert all(
+        hasattr(balancer, name) for name in (*balancer.__all__, "BalancedAdapter", "BalancedMiddleware", "openai")
+    )
 
 
 # -- endpoint, outcome, lease -------------------------------------------------------------------------
@@ -320,3 +324,10 @@ def test_a_timeout_says_how_long_it_waited() -> None:
         pool.acquire(timeout=0)
     assert caught.value.waited_s >= 0
     assert caught.value.timeout_s == 0
+
+
+def test_a_star_import_hides_no_package_and_no_builtin() -> None:
+    """`from balancer import *` once made a program's `openai` the function of this package."""
+    hidden = {name for name in balancer.__all__ if find_spec(name) is not None or hasattr(builtins, name)}
+    assert hidden == set()
+    assert find_spec("openai") is not None

@@ -38,7 +38,7 @@ def _names(document: str, heading: str) -> list[str]:
 
 
 # A star leaves out what cannot be imported in a plain install.
-_PUBLIC = sorted([*balancer.__all__, "BalancedAdapter", "BalancedMiddleware"])
+_PUBLIC = sorted([*balancer.__all__, "BalancedAdapter", "BalancedMiddleware", "openai"])
 
 
 def test_the_public_names_are_those_that_the_library_page_lists() -> None:

@@ -139,7 +139,7 @@ def _too_late(queue: HandOff, lease: Lease, now: float) -> Sequence[Waiter]:
 
 _BREAKS: dict[str, tuple[object, str, Callable[..., object]]] = {
     "nobody is brought back": (HealthWatch, "_restrain", _nothing),
-    "one more may be ejected": (HealthWatch, "_allowed", lambda self: len(self._records)),
+    "one more may be ejected": (HealthWatch, "allowed", property(lambda self: self.watched)),
     "the ejected serve on": (HealthWatch, "most", lambda self, record: 99),
     "the half open take all they can": (
         HealthWatch,

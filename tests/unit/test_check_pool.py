@@ -100,3 +100,22 @@ def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]
     spill, quota = _warnings(check(config))
     assert spill.startswith("pool.spill_after_s: all endpoints have one group")
     assert quota.startswith("quotas.*: tokens_per_min without estimate")
+
+
+@pytest.mark.parametrize(
+    ("health", "warned"),
+    [
+        ("", []),
+        ("max_ejected_share = 1.0\npanic_share = 0.0\n", []),
+        (
+            "max_ejected_share = 1.0\n",
+            [
+                "health: max_ejected_share = 1 lets 3 of 4 endpoints be ejected, but from 3 on all serve again, also "
+                "the ejected ones (panic_share = 0.5); set panic_share = 0.0 if fewer shall serve"
+            ],
+        ),
+    ],
+)
+def test_a_share_that_ends_in_a_panic_is_told(check: Callable[[str], Checked], health: str, warned: list[str]) -> None:
+    endpoints = '[[endpoints]]\nurl = "http://gpu-{1..4}:1/"\n'
+    assert _warnings(check(f"[health]\n{health}{endpoints}")) == warned

@@ -7,9 +7,10 @@ import pytest
 
 from balancer import Endpoint, HealthSettings, Pool
 from balancer.core import Core
-from balancer.endpoint import Outcome
-from balancer.errors import AcquireTimeout
+from balancer.endpoint import Hint, Lease, Outcome
+from balancer.errors import WHY_NOT_TAKEN, AcquireTimeout
 from balancer.plugins.registry import default_registry
+from balancer.settings.rules import LimitSettings, QuotaSettings
 from balancer.strategy import ANY, Request
 from balancer.testing import ManualClock
 from balancer.testing.doubles import FakeLender
@@ -142,3 +143,51 @@ def test_of_the_time_with_one_group_it_is_not_known_since_when_it_was_full() -> 
     core.add(Endpoint(HIGH, group=1), 51.0)
     assert core.acquire(ANY, 60.9) is None
     assert place(core.acquire(ANY, 61.0)) == HIGH
+
+
+def reasons(core: Core, request: Request, now: float = 0.0) -> dict[str, int]:
+    """Return why nobody could be taken, of a wait that times out after a second."""
+    waiter = core.wait(request, now, now + 1.0, 0, lambda: None)
+    core.cancel(waiter, now + 1.0, timed_out=True)
+    assert isinstance(waiter.error, AcquireTimeout)
+    assert waiter.error.reasons.keys() <= WHY_NOT_TAKEN.keys()
+    return waiter.error.reasons
+
+
+def test_a_wait_in_vain_says_why_each_endpoint_was_not_taken() -> None:
+    health = HealthSettings(consecutive_failures=2, slow_start_s=0.0, cooldown_s=100.0)
+    names = "abcdefgh"
+    specs = [Endpoint(name, capacity=2, labels=frozenset({name})) for name in names]
+    quotas = {"one": QuotaSettings(requests_per_min=1)}
+    specs[1] = Endpoint("b", quota="one")
+    specs[2] = Endpoint("c", group=1)
+    core = Core(
+        specs,
+        default_registry().strategy("first", None, random.Random(0)),
+        lender=FakeLender(),
+        health=health,
+        limits=LimitSettings(kind="aimd"),
+        quotas=quotas,
+        spill_after_s=50.0,
+        rng=random.Random(1),
+        now=0.0,
+    )
+
+    def take(name: str) -> Lease:
+        lease = core.acquire(Request(only=name), 0.0)
+        assert lease is not None
+        return lease
+
+    for _ in range(2):
+        core.release(take("a"), Outcome.FAILURE, 0.0)
+    resting = take("d")
+    resting.hint = Hint(retry_after_s=100.0)
+    core.release(resting, Outcome.OVERLOAD, 0.0)
+    spent = take("e")
+    spent.hint = Hint(spent=True)
+    core.release(spent, Outcome.OVERLOAD, 0.0)
+    core.release(take("b"), Outcome.SUCCESS, 0.0)
+    for name in "fg":
+        take(name)  # one slot each, of two: AIMD
+    found = reasons(core, Request(exclude=frozenset({"h"})))
+    assert found == {"limited": 2, "ejected": 1, "resting": 1, "spent": 1, "quota": 1, "group": 1, "unsuited": 1}

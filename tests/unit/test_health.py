@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 
 from balancer import EndpointOverloaded, Pool
+from balancer.core.events import Spared
 from balancer.core.states import TRANSITIONS, Health, HealthEvent
 from balancer.endpoint import Endpoint, Hint, Outcome
 from balancer.errors import AcquireTimeout
@@ -237,6 +238,44 @@ def test_one_that_could_not_be_ejected_is_ejected_when_it_fails_again_and_there_
     ruled.call("a", SUCCESS)  # the probe
     ruled.call("b", FAILURE)
     assert ruled.out() == ["b"]
+
+
+def spared(ruled: Ruled) -> dict[str, str]:
+    return {stats.url: stats.spared for stats in ruled.core.counters(ruled.now)[0] if stats.spared}
+
+
+def test_one_that_could_not_be_ejected_is_told_of_once_and_shown_for_as_long_as_it_fails() -> None:
+    ruled = ejected("a", of=3)
+    ruled.core.listen({Spared})
+    ruled.call("b", FAILURE, times=10)
+    told = list(ruled.core.journal.happened)
+    assert told == [Spared(ruled.now, "b", "3 failures in a row", 1, 3)]
+    assert told[0].but == "at most 1 of 3 may be (max_ejected_share)"
+    assert spared(ruled) == {"b": "10 failures in a row"}
+    assert repr(ruled.core).startswith(
+        "scan: 3 active, 1 of them out of service (a), "
+        "1 would be ejected (b: 10 failures in a row), but no more may be (max_ejected_share); "
+    )
+    ruled.at(5.0)
+    assert ", 1 on trial (a), 1 would be" in repr(ruled.core)
+    ruled.call("a", SUCCESS)  # the probe
+    ruled.call("b", FAILURE)
+    assert (ruled.out(), spared(ruled)) == (["b"], {})
+
+
+def test_one_that_was_spared_is_not_any_more_when_an_interval_has_passed_without_a_finding() -> None:
+    ruled = Ruled(1, health=ROW)  # the last one is never ejected
+    ruled.core.listen({Spared})
+    ruled.call("a", FAILURE, times=3)
+    ruled.at(5.0)
+    ruled.call("a", SUCCESS)
+    assert spared(ruled)
+    for now in (11.0, 22.0):
+        ruled.at(now)
+        ruled.call("a", SUCCESS)
+    assert not spared(ruled)
+    ruled.call("a", FAILURE, times=3)
+    assert [type(event) for event in ruled.core.journal.happened] == [Spared, Spared]
 
 
 def test_an_ejected_one_comes_back_when_too_many_are_out_because_others_left() -> None:
@@ -680,7 +719,8 @@ def test_who_waits_in_vain_is_told_how_many_are_out() -> None:
     ruled.core.cancel(waiter, ruled.now, timed_out=True)
     assert isinstance(waiter.error, AcquireTimeout)
     assert waiter.error.out == 1
-    assert "1 is out of service for now" in str(waiter.error)
+    assert waiter.error.reasons == {"ejected": 1, "full": 1}
+    assert "; of 2 endpoints 1 is ejected, 1 is full; add endpoints or capacity, " in str(waiter.error)
     assert "2 active, 1 of them out of service (a); " in repr(ruled.core)
 
 

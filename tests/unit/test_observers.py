@@ -193,7 +193,21 @@ def test_the_log_has_a_line_for_each_ejection_and_recovery_and_no_secret(caplog:
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert lines == [
         ("WARNING", "https://host/v1 is ejected: 1 failure in a row; it is tried again in 7.82 s"),
-        ("INFO", "https://host/v1 is back in service"),
+        ("WARNING", "https://host/v1 is back in service"),  # a pair: a log of warnings alone has both
+    ]
+
+
+def test_the_log_says_once_that_one_would_be_ejected_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    names = ["https://token@host/v1?key=s3cret", "b"]
+    pool = pool_of(*names, clock=ManualClock(), health=HEALTH)
+    pool.acquire(exclude={names[0]}).release(Outcome.FAILURE)
+    for _ in range(3):
+        pool.acquire(exclude={"b"}).release(Outcome.FAILURE)
+    assert [(record.levelname, record.getMessage()) for record in caplog.records[1:]] == [
+        (
+            "WARNING",
+            "https://host/v1 would be ejected (1 failure in a row), but at most 1 of 2 may be (max_ejected_share)",
+        )
     ]
 
 

@@ -12,6 +12,7 @@ from balancer import AcquireTimeout, Endpoint, Pool, StrategyError
 from balancer.endpoint import Outcome
 from balancer.plugins.registry import Registry
 from balancer.strategy import Node, Request, Strategy
+from balancer.testing.clock import ManualClock
 from tests.threads.crew import until
 
 _WAIT_S = 60.0  # none waits so long, unless it is forgotten
@@ -256,3 +257,49 @@ def test_a_slot_that_one_waiter_was_not_given_goes_to_the_next(wrong: str, nth: 
         results = [each.result() for each in found]
         assert results.count("told") <= 1
         assert pool.stats().waiting == 0
+
+
+# -- none, although one is free ------------------------------------------------------------------------
+
+
+def _forgetful(times: int) -> type[Strategy]:
+    """Pick none so many times, although an endpoint is free."""
+    left = [times]
+
+    def answer(strategy: _Scan, node: Node) -> Node | None:
+        left[0] -= 1
+        return node if left[0] < 0 else None
+
+    return _answering(answer)
+
+
+def test_who_was_passed_over_is_served_when_the_strategy_is_asked_again_and_one_line_names_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool = Pool(["a"], strategy=_forgetful(2))
+    pool.acquire(timeout=_WAIT_S).release()  # asked, asked again when it was queued or after a second
+    lines = [line for line in caplog.messages if "picked no endpoint although one was free" in line]
+    assert [line.partition(" picked")[0] for line in lines] == ["the strategy 'scan'"]
+
+
+def test_a_wait_that_a_strategy_let_time_out_says_so() -> None:
+    clock = ManualClock()
+    pool = Pool(["a", "b"], strategy=_forgetful(99), clock=clock, health=None)
+    core, now = pool.engine.core, clock()
+    waiter = core.wait(Request(), now, now + 5.0, 0, lambda: None)
+    core.cancel(waiter, now + 5.0, timed_out=True)
+    assert isinstance(waiter.error, AcquireTimeout)
+    assert waiter.error.reasons == {"passed over": 2}
+    assert "; of 2 endpoints 2 are free, but the strategy picked none; mend the strategy: " in str(waiter.error)
+
+
+def test_a_core_asks_again_only_if_a_free_slot_could_serve() -> None:
+    pool = Pool(["a"], strategy=_forgetful(1), clock=ManualClock(), health=None)
+    core = pool.engine.core
+    waiter = core.wait(Request(), 0.0, 60.0, 0, lambda: None)
+    assert core.acquire(Request(), 0.0) is None
+    assert list(core.look_again(1.0)) == [waiter]
+    assert core.passed_over == "scan"
+    core.passed_over = ""
+    core.wait(Request(), 1.0, 60.0, 0, lambda: None)
+    assert (list(core.look_again(2.0)), core.passed_over) == ([], "")  # the only slot is in use

@@ -115,7 +115,10 @@ class ClusterMember:
         tally: the counters of this process.
         offered: the pool on offer.
         shells: the waiters of each shell that makes calls. A shell adds its own.
+        passed_over: "", as the strategy is the coordinator's.
     """
+
+    passed_over = ""
 
     def __init__(
         self,
@@ -364,6 +367,10 @@ class ClusterMember:
                 self.journal.note(Abandoned, now, *facts_of_lease(lease), now - lease.granted_s)
                 lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
                 self.release(lease, _IGNORED, now)
+        return ()
+
+    def look_again(self, now: float) -> Served:
+        """Do nothing: the coordinator asks the strategy."""
         return ()
 
     def close(self, now: float) -> Served:

@@ -29,7 +29,15 @@ _SHORTEST: Final = 12
 _GAP: Final = "..."
 _NEWS: Final = 5
 _BAR: Final = 10
-_STYLES: Final = {"ejected": "red", "spent": "red", "half_open": "yellow", "resting": "yellow", "draining": "dim"}
+_SPARED: Final = "would be ejected"
+_STYLES: Final = {
+    _SPARED: "yellow",
+    "ejected": "red",
+    "spent": "red",
+    "half_open": "yellow",
+    "resting": "yellow",
+    "draining": "dim",
+}
 _COUNTS: Final = {"acquired": "leases"} | {name: name for name in ("failures", "overloads", "retries", "hedges")}
 _WORDS: Final = {"half_open": "on trial", "slow_start": "slow start", "": "not watched"}
 
@@ -167,7 +175,7 @@ def _table_of(
     for name in ("leases/s",) * rates + ("leases", "failures", "overloads", "ejections"):
         table.add_column(name, justify="right")
     for (row, each), name in zip(endpoints.items(), names, strict=True):
-        word = each["state"] if each["state"] != "active" else each["health"]
+        word = each["state"] if each["state"] != "active" else _SPARED if each.get("spared") else each["health"]
         rate = past.rate(row)
         counts = [str(each[key]) for key in ("leases", "failures", "overloads", "ejections")]
         table.add_row(

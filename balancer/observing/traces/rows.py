@@ -91,12 +91,12 @@ class Happening:
 
     Attributes:
         run, at_s: the run, and the time in seconds of its clock.
-        event: "joined", "drained", "left", "capacity", "limit", "ejected", "probing", "rested", "restored", "spent",
-            "strategy", "panic", "calm", "retried", "hedged" or "gave_up".
+        event: "joined", "drained", "left", "capacity", "limit", "ejected", "spared", "probing", "rested", "restored",
+            "spent", "strategy", "panic", "calm", "retried", "hedged" or "gave_up".
         endpoint: the endpoint of the event, if there is one.
         value: the new capacity or limit; for "gave_up", the seconds waited; for "ejected" and "rested", the seconds
             until the endpoint is tried again, as known then.
-        name: the new strategy, the host of an endpoint that joined, or why an endpoint was ejected.
+        name: the new strategy, the host of an endpoint that joined, or why an endpoint was ejected or spared.
     """
 
     run: str

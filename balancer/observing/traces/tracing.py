@@ -34,6 +34,7 @@ from balancer.core.events import (
     Rested,
     Restored,
     Retried,
+    Spared,
     Spent,
     StrategyChanged,
     TimedOut,
@@ -392,6 +393,9 @@ class TraceWriter:
         if isinstance(event, Ejected):
             why = text_of(self._redact(event.why)) or None
             return [Happening(self.run, event.at_s, "ejected", shown, amount_of(event.for_s), why)]
+        if isinstance(event, Spared):
+            why = text_of(self._redact(f"{event.why}, but {event.but}")) or None
+            return [Happening(self.run, event.at_s, "spared", shown, None, why)]
         if isinstance(event, Rested):
             return [Happening(self.run, event.at_s, "rested", shown, amount_of(event.for_s))]
         return [Happening(self.run, event.at_s, _PLAIN[type(event)], shown)]

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from balancer import ConfigError, Endpoint, Lease, NoEndpoint, Pool
+from balancer import ConfigError, Endpoint, HealthSettings, Lease, NoEndpoint, Outcome, Pool
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
 from balancer.load import Load
 from balancer.proxy.app import ProxyServer
 from balancer.settings.config import load_config
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HolderSettings, QuotaSettings
+from balancer.testing.clock import ManualClock
 from tests.unit.proxy.harness import OK, Asked, Client, Server, answering, run, setting, until
 
 A, B = "a" * 16, "b" * 20
@@ -242,7 +243,12 @@ def test_health_and_metrics() -> None:
     async def test() -> None:
         async with setting(Server(answering(OK)), path="/v1") as at:
             answer = await at.get("/balancer/health")
-            assert json.loads(answer.body) == {"endpoints": 1, "in_service": 1, "stopping": False}
+            assert json.loads(answer.body) == {
+                "endpoints": 1,
+                "in_service": 1,
+                "on_trial": 0,
+                "stopping": False,
+            }
             await at.get()
             await at.get("/../x")
             told = (await at.get("/balancer/metrics")).body.decode()
@@ -251,6 +257,39 @@ def test_health_and_metrics() -> None:
             assert "balancer_leases_total{" in told
             at.pool.drain(at.pool.endpoints()[0].name)
             assert (await at.get("/balancer/health")).status == 503
+
+    run(test())
+
+
+def test_the_histograms_begin_with_the_server_and_not_with_the_first_scrape() -> None:
+    async def test() -> None:
+        async with setting(Server(answering(OK))) as at:
+            await at.get()
+            told = (await at.get("/balancer/metrics")).body.decode()
+            (line,) = [line for line in told.splitlines() if line.startswith("balancer_hold_seconds_count{")]
+            assert line.endswith(" 1.0")
+
+    run(test())
+
+
+def test_who_is_on_trial_is_not_in_service_and_keeps_the_proxy_ready() -> None:
+    async def test() -> None:
+        clock = ManualClock()
+        health = HealthSettings(consecutive_failures=1, cooldown_s=1.0, slow_start_s=0.0)
+        async with setting(Server(answering(OK)), dead=1, health=health, clock=clock) as at:
+            dead, well = (endpoint.name for endpoint in at.pool.endpoints())
+            at.pool.acquire(only=dead).release(Outcome.FAILURE)
+            told = [json.loads((await at.get("/balancer/health")).body)]
+            clock.advance(1.0)
+            told.append(json.loads((await at.get("/balancer/health")).body))
+            at.pool.drain(well)
+            answer = await at.get("/balancer/health")
+            told.append(json.loads(answer.body))
+            assert [(each["endpoints"], each["in_service"], each["on_trial"]) for each in told[:2]] == [
+                (2, 1, 0),
+                (2, 1, 1),
+            ]
+            assert answer.status == 200
 
     run(test())
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import random
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import httpx2
 import openai
@@ -11,7 +13,12 @@ import pytest
 import trio
 
 import balancer
-from balancer import AsyncBalancedTransport
+from balancer import AsyncBalancedTransport, Lease
+from balancer.core.attempt_plan import AttemptPlans
+from balancer.core.decisions import CallPolicy, Run
+from balancer.shells.driver import DeadlinePassed, ThreadDriver
+from balancer.shells.lease_request import LeaseRequest
+from balancer.testing.clock import ManualClock
 from balancer.transports.clients import openai_http
 from tests.unit.transports.scripted import Inner, Reply, pool_of
 
@@ -140,6 +147,28 @@ def test_openais_client_does_not_try_again_after_a_deadline() -> None:
 
     asyncio.run(ask())
     assert (asked, pool.leases()) == ([1], ())
+
+
+def test_a_deadline_says_how_much_of_it_was_a_wait() -> None:
+    """The pool's clock is told, so the wait is of the length that the text has."""
+    clock = ManualClock()
+    pool, _ = pool_of("a", clock=clock)
+    plans = AttemptPlans(CallPolicy(deadline_s=8.0), budget=None, rng=random.Random(1))
+
+    def late(run: Run, hand: list[Lease]) -> None:
+        hand.pop().release()
+        raise driver.overrun()
+
+    def waits(*_: Any) -> Lease:
+        clock.advance(6.5)
+        return taken
+
+    driver = ThreadDriver(pool.engine, plans, LeaseRequest(), late, sleep=clock.advance)
+    taken = pool.acquire()
+    with mock.patch.object(pool.engine, "acquire", waits), pytest.raises(DeadlinePassed) as told:
+        driver.run()
+    said = "a did not answer before the deadline of 8 s, of which 6.5 s had passed before it was asked; "
+    assert str(told.value).startswith(said)
 
 
 def test_a_loop_that_is_closed_in_the_midst_loses_nothing() -> None:

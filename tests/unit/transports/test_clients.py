@@ -79,6 +79,10 @@ def test_a_full_pool_is_waited_for_once_and_is_the_clients_own_timeout(later: bo
     with pool.lease(), pytest.raises(openai.APITimeoutError) as told:
         _ask(pool, inner, later=later, client=short)
     assert isinstance(told.value.__cause__, _HTTP.PoolTimeout)
+    said = "no endpoint came free within 0.01 s"  # and not that a server was slow
+    assert str(told.value).startswith(f"Request timed out: {said}")
+    assert told.value.message == str(told.value)
+    assert str(told.value.__cause__).startswith(said)
     assert (inner.sent, pool.stats().timed_out) == ([], 1)
 
 
