@@ -37,7 +37,7 @@ __all__ = [
     "markdown_matrix",
     "matrix_table",
     "place_table",
-    "share_table",
+    "share_tables",
 ]
 
 _NAME, _TEXT, _MEASURE = ColumnKind.NAME, ColumnKind.TEXT, ColumnKind.MEASURE
@@ -69,14 +69,14 @@ def cluster_table(study: Study) -> Table:
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:
-    columns = (Column("policy", _NAME), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
+    columns = (Column("policy", _TEXT, unbroken=True), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
     return table(columns, ((policy, *_cells(study.metrics(policy), keys)) for policy in study.policies))
 
 
 def kind_table(study: Study) -> Table:
     """Return the times of each kind of request, under each policy."""
     columns = (
-        Column("policy", _NAME),
+        Column("policy", _TEXT, unbroken=True),
         Column("kind", _TEXT, unbroken=True),
         *(Column(figure_of(key).heading, _MEASURE) for key in _OF_KINDS),
     )
@@ -95,9 +95,7 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 def compared_tables(study: Study) -> Iterator[Table]:
     """Yield every figure of every policy: a table of figures down, policies across; with many policies, several."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
-    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
-    for start in range(0, len(study.policies), beside):
-        policies = study.policies[start : start + beside]
+    for policies in _beside(study):
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
         yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 
@@ -118,9 +116,10 @@ def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinish
     name, ranking = by or study.default_metric, study.ranking(by)
     figure = figure_of(name)
     more = "beside the first" if figure.better == "more" else "more than the first"
-    columns = [Column("", unbroken=True), Column("policy", _TEXT)]
-    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more, "lost")]
-    columns += [Column("un-\nfin-\nished")] if unfinished else []  # narrow, so that a name beside it is not cut
+    columns = [Column("", unbroken=True), Column("policy", _TEXT, unbroken=True)]
+    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more)]
+    columns.append(Column("lost", _MEASURE))  # it folds, so that a name beside it is whole
+    columns += [Column("unfinished", wide=True)] if unfinished else []  # in the terminal a line below says it
     rows = []
     for place, policy in enumerate(ranking, start=1):
         shared = 1 if winner and policy in winner.alike else place
@@ -140,11 +139,19 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
     yield worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
 
 
-def share_table(study: Study) -> Table:
-    """Return the share of all calls at each endpoint, the mean over the replications."""
-    columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in study.policies))
-    rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in study.policies)) for url in study.scenario.by_url)
-    return table(columns, rows, most=_MOST_ENDPOINTS)
+def share_tables(study: Study) -> Iterator[Table]:
+    """Yield the share of all calls at each endpoint, the mean over the replications; with many policies, several."""
+    for policies in _beside(study):
+        columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in policies))
+        rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in policies)) for url in study.scenario.by_url)
+        yield table(columns, rows, most=_MOST_ENDPOINTS)
+
+
+def _beside(study: Study) -> Iterator[Sequence[str]]:
+    """Yield the policies, as many at a time as one table shows."""
+    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
+    for start in range(0, len(study.policies), beside):
+        yield study.policies[start : start + beside]
 
 
 def _share(study: Study, policy: str, url: str) -> float:
