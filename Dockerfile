@@ -10,7 +10,7 @@ COPY balancer balancer
 COPY strategies strategies
 COPY simulator simulator
 RUN python3 -m venv /opt/balancer \
-    && /opt/balancer/bin/pip install --no-cache-dir '.[serve,proxy,discovery,uvloop,page,prometheus,judge,server]'
+    && /opt/balancer/bin/pip install --no-cache-dir '.[serve,standby,proxy,discovery,uvloop,page,prometheus,judge,server]'
 
 FROM ${PYTHON} AS sandbox
 COPY --from=build /opt/balancer /opt/balancer
@@ -34,7 +34,7 @@ ENV PATH=/opt/balancer/bin:$PATH
 USER 10001
 EXPOSE 7465 8081
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
-    CMD ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8081/healthz', timeout=4)"]
+    CMD ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8081/livez', timeout=4)"]
 ENTRYPOINT ["balancer"]
 CMD ["serve", "/etc/balancer/pool.toml", "--host", "0.0.0.0", "--state", "/var/lib/balancer/pool.state", \
      "--page", "8081", "--page-host", "0.0.0.0"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from balancer.endpoint import Endpoint
+from balancer.endpoint import Endpoint, Prices
 from balancer.errors import BalancerError
 from balancer.values.headers import Headers
 
@@ -55,6 +55,7 @@ class EndpointTemplate:
     labels: frozenset[str] = frozenset()
     group: int = 0
     quota: str | None = None
+    prices: Prices | None = None
     headers: Mapping[str, str] = Headers()
 
     def url(self, host: str, port: int) -> str:
@@ -71,6 +72,7 @@ class EndpointTemplate:
             "capacity": self.capacity,
             "group": self.group,
             "quota": self.quota,
+            "prices": self.prices,
             "headers": self.headers,
         }
         try:

@@ -489,7 +489,8 @@ def _rows(config: Config, settings: PipelineSettings, checked: Checked) -> tuple
         checked.mistakes.append(config.redact(str(error)))
         return [], f"rows of {place}, not readable", {}
     of_many = "" if many is None or many == len(found) else f" of {many}"
-    return found, f"{len(found)}{of_many} rows of {place}{said}", bad
+    from_0 = ", counted from 0" if bad or said else ""
+    return found, f"{len(found)}{of_many} rows of {place}{from_0}{said}", bad
 
 
 def _on_rows(found: Sequence[_Found]) -> list[str]:

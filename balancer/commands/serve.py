@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -25,7 +24,8 @@ from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
-from balancer.cluster.tcp.server import PoolServer
+from balancer.cluster.tcp.server import PoolServer, loop_factory
+from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.sharing import text_in
@@ -42,7 +42,7 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "claim_of", "loop_factory", "raise_limit", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "claim_of", "raise_limit", "serve", "tls_of", "token_of"]
 
 _STORE_SHARE: Final = 0.1  # of a TTL: how long a call of a store may take
 _LEAVE_S: Final = 2.0
@@ -176,13 +176,13 @@ def _serve_in_turn(config: Config, registry: Registry, options: ServeOptions, pl
     given: dict[str, Any] = {"host": options.host, "tls": options.tls, "token": options.token, "say": options.say}
     while True:
         claim = LeaderClaim(f"balancer/{name}", times, store, clock)
-        standby = Standby(claim, port=options.port, **given)
+        standby = Standby(claim, port=options.port, page=options.page, name=options.name or name, **given)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             number = runner.run(standby.wait())
         if number:
             return number
         if standby.waited:
-            options, config = replace(options, port=standby.port), _read_again(config, options)
+            options, config = replace(options, port=standby.port, page=standby.page), _read_again(config, options)
         staying = threading.Thread(target=claim.stay, args=(options.say,), name="balancer-claim", daemon=True)
         staying.start()
         try:
@@ -219,16 +219,6 @@ def _pool_of(config: Config, registry: Registry) -> Pool:
     return Pool.from_config(config, registry=registry, clock=clock, discover=False)
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the event loop: uvloop's where it is installed, as it needs less CPU for each message."""
-    if find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return made
-
-
 async def _serve(
     pool: Pool,
     config: Config,
@@ -245,11 +235,12 @@ async def _serve(
             pool.engine.delivery.deliver()
 
     claim = keeper if isinstance(keeper, LeaderClaim) else None
+    kept = KeptChanges(keeper.keep, keeper.last, options.say)
     server = PoolServer(
         pool.engine.core,
         times=times,
         last=keeper.last,
-        keep=keeper.keep,
+        keep=kept.keep,
         token=options.token,
         guard=pool.engine.under_lock,  # no other thread sees the pool half changed; what was cut short is repaired
         told=told,
@@ -257,14 +248,16 @@ async def _serve(
         why_not=None if claim is None else claim.why_not,
         most=_most_connections(),
     )
-    live = LiveConfig(server, pool, config, registry, options.say)
+    live = LiveConfig(server, pool, config, registry, options.say, kept.superseded)
     pool.hide(live.redact)
     # Before any lease, so that a mistake is reported first.
-    served = ServedChanges(server, pool, registry)
-    seen = None if options.page is None else _page_of(pool, server, live, served, options)
+    served = ServedChanges(server, pool, registry, kept)
+    unready: Callable[[], str] = str if claim is None else lambda: "" if claim.sure else claim.why_not()
+    seen = None if options.page is None else _page_of(pool, server, live, served, options, unready)
     if options.again is not None:
         live.mind(signal.SIGHUP, options.again)
     await _discover(pool, config, registry, served, live)
+    changed = pool.engine.under_lock(lambda: kept.apply(pool.engine.core, registry, pool.rng))
     address = await _listen(server, options)
     slots = sum(endpoint.capacity for endpoint in pool.endpoints())
     told_all = (
@@ -272,6 +265,8 @@ async def _serve(
     )
     grace = told_all if server.coordinator.grace else ""
     options.say(f"serving {count(slots, 'slot')} of {count(len(pool.endpoints()), 'endpoint')} at {address}{grace}")
+    for line in changed:
+        options.say(live.redact(line))
     if not is_loopback(options.host) and options.tls is None:
         options.say(
             "without TLS others on the network can read the token and the headers of endpoints; give --cert and --key"
@@ -333,7 +328,14 @@ async def _discover(pool: Pool, config: Config, registry: Registry, served: Serv
     await asyncio.gather(*(asyncio.to_thread(each.wait, wait_s) for each, wait_s in found.items()))
 
 
-def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedChanges, options: ServeOptions) -> "Page":
+def _page_of(
+    pool: Pool,
+    server: PoolServer,
+    live: LiveConfig,
+    served: ServedChanges,
+    options: ServeOptions,
+    unready: Callable[[], str],
+) -> "Page":
     from balancer.commands.served_page import page_of  # a server without a page needs no web framework
     from balancer.observing.page.serving import token_of_environment
 
@@ -341,7 +343,16 @@ def _page_of(pool: Pool, server: PoolServer, live: LiveConfig, served: ServedCha
     host, port = options.page
     token = token_of_environment()
     return page_of(
-        pool, server, served, host, port, name=options.name, token=token, redact=live.redact, audit=live.tell
+        pool,
+        server,
+        served,
+        host,
+        port,
+        name=options.name,
+        token=token,
+        redact=live.redact,
+        audit=live.tell,
+        unready=unready,
     )
 
 

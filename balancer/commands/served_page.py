@@ -22,6 +22,7 @@ def page_of(
     token: str | None,
     redact: Callable[[str], str],
     audit: Callable[[str], object],
+    unready: Callable[[], str],
 ) -> Page:
     """Serve the page of `pool` until the pool is closed. Call it in the server's loop, before it listens.
 
@@ -31,17 +32,17 @@ def page_of(
     """
 
     def members() -> list[MemberLeases]:
-        return [MemberLeases(who.name, leases, waiting) for who, leases, waiting in server.coordinator.sessions()]
+        return [MemberLeases(who.name, leases, waits) for who, leases, waits in server.coordinator.sessions()]
 
     def grace() -> Tables:
         with pool.engine.lock:
             at_s = server.coordinator.grants_at_s
             if at_s is None:
                 return {}
-            waiting = sum(count for _, _, count in server.coordinator.sessions())
+            waiting = sum(len(waits) for _, _, waits in server.coordinator.sessions())
         return {"grace": {"": {"grants_at_s": round(at_s, 1), "waiting": waiting}}}
 
-    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name)
+    contents = PageContents(members=members, extra=grace, admin=changes, audit=audit, name=name, unready=unready)
     page = open_page(pool, host=host, port=port, token=token, redact=redact, contents=contents)
     pool.attach(page)
     return page

@@ -6,13 +6,17 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING
 
 from balancer.cluster.leader import LeaderClaim
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.standby import StandbyListener
 from balancer.commands.stopping import told_to_stop
 from balancer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from balancer.observing.page.serving import Page
 
 __all__ = ["Standby"]
 
@@ -26,10 +30,12 @@ class Standby:
         claim: its own.
         host, port, tls, token: see `StandbyListener`.
         say: called with each line of output.
+        page: address and port of the page; None: there is none.
+        name: of the pool, for the page.
 
     Attributes:
         waited: whether it had to wait.
-        port: where it listened; as given, if it never did.
+        port, page: where it listened; as given, if it never did.
     """
 
     def __init__(
@@ -41,12 +47,16 @@ class Standby:
         tls: ssl.SSLContext | None,
         token: str,
         say: Callable[[str], object],
+        page: tuple[str, int] | None = None,
+        name: str = "",
     ) -> None:
         self._claim = claim
         self._host = host
         self._tls = tls
         self._token = token
         self._say = say
+        self._name = name
+        self.page = page
         self.waited = False
         self.port = port
 
@@ -62,13 +72,27 @@ class Standby:
         async with StandbyListener(self._host, self.port, self._tls, self._token, self._why) as listener:
             self.port = listener.port
             self._show()
-            self._say(f"standing by at {self._address(self._host)}: {self._why()}")
-            sys.stdout.flush()
-            while not stopped.done():
-                if await self._taken():
-                    return 0
-                await asyncio.wait([stopped], timeout=self._claim.period_s)
+            with self._shown_page() as shown:
+                self._say(f"standing by at {self._address(self._host)}: {self._why()}")
+                if shown is not None:
+                    self._say(f"page at {shown.url}")
+                sys.stdout.flush()
+                while not stopped.done():
+                    if await self._taken():
+                        return 0
+                    await asyncio.wait([stopped], timeout=self._claim.period_s)
         return stopped.result()
+
+    def _shown_page(self) -> "AbstractContextManager[Page | None]":
+        """Open the page, if there is one. Raises ConfigError."""
+        if self.page is None:
+            return nullcontext()
+        from balancer.observing.page.standby_page import open_standby_page  # without a page, no web framework
+
+        host, port = self.page
+        shown, port = open_standby_page(host, port, self._why, self._name)
+        self.page = host, port
+        return shown
 
     def _show(self) -> None:
         host = socket.gethostname() if self._host in _ANY else self._host

@@ -6,6 +6,7 @@ try. `balancer.core.attempt_plan` decides where and when to try again. Threads a
 `SharedOutage` puts a lock around `balancer.core.outage`, for all threads of a run.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 
@@ -73,12 +74,15 @@ class ProgramAttempts:
         """Return the endpoints that do not run `language`. May ask an endpoint for its languages."""
         return frozenset(name for name, executor in self.executors.items() if not runs(executor, language))
 
-    def plans(self, pending: PendingRun, unable: frozenset[str]) -> tuple[AttemptPlans, LeaseRequest]:
+    def plans(
+        self, pending: PendingRun, unable: frozenset[str], deadline_s: float = math.inf
+    ) -> tuple[AttemptPlans, LeaseRequest]:
         """Return what makes the attempt plan of `pending`, and its lease request.
 
         Args:
             pending: the run.
             unable: endpoints that do not run its language.
+            deadline_s: seconds from now, after which no try begins.
         """
         out = unable | self.ejected()
         brief = pending.only is not None
@@ -88,6 +92,7 @@ class ProgramAttempts:
         engine = self.pool.engine
         policy = CallPolicy(
             # At least one try for each endpoint that can run it: dead ones must not use up the tries of a good one.
+            deadline_s=deadline_s,
             attempts=min(self._attempts, _VERIFYING_TRIES) if brief else max(self._attempts, able),
             owed=able,
             persists=not brief,

@@ -4,7 +4,9 @@ A shell: waits in the pool and sleeps. `reruns` decides which runs are made, `at
 plan decides where and when to try again.
 """
 
-from collections.abc import Mapping
+import copy
+import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -53,6 +55,17 @@ class Runner:
         self._executors = executors
         self.attempts = ProgramAttempts(pool, executors, options, hooks or RunnerHooks())
         self.reruns = Reruns(self.attempts, options)
+        self._left_s: Callable[[], float] = lambda: math.inf
+
+    def within(self, left_s: Callable[[], float]) -> "Runner":
+        """Return a runner on the same endpoints that begins no try of a run when `left_s` returns no seconds any more.
+
+        A run that is then without a result has none. Repetitions that other endpoints are asked for are made in any
+        case: they have a limit of their own.
+        """
+        bounded = copy.copy(self)
+        bounded._left_s = left_s
+        return bounded
 
     @property
     def languages(self) -> frozenset[str]:
@@ -105,7 +118,10 @@ class Runner:
 
     def _carry_out(self, pending: PendingRun) -> ProgramResult:
         attempts, wanted = self.attempts, pending.wanted
-        plans, asked = attempts.plans(pending, attempts.unable(wanted.program.language))
+        left_s = math.inf if pending.only is not None else self._left_s()
+        if left_s <= 0:
+            return ProgramResult(None, "there was no time left for it")
+        plans, asked = attempts.plans(pending, attempts.unable(wanted.program.language), left_s)
         make = partial(self._make, wanted)
         drive = ThreadDriver(self._pool.engine, plans, asked, make, sleep=self.pause, clock=attempts.clock, tells=False)
         try:

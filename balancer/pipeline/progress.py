@@ -149,10 +149,14 @@ class Progress:
             self._at_work.add(problem)
             self._times.begin(problem, self._clock())
 
-    def now(self, problem: str, what: str, most_s: float | None = None) -> None:
-        """Record what is being done for `problem`. See `Activity`."""
+    def now(self, problem: str, what: str, most_s: float | None = None, *, adds: bool = False) -> None:
+        """Record what is being done for `problem`. See `Activity`. `adds`: to the limit of the same thing before."""
         with self._lock:
-            self._activities[problem] = Activity(what, self._clock(), most_s)
+            before = self._activities.get(problem)
+            if adds and before and before.what == what and before.most_s is not None and most_s is not None:
+                self._activities[problem] = replace(before, most_s=before.most_s + most_s)
+            else:
+                self._activities[problem] = Activity(what, self._clock(), most_s)
 
     def further(self, turns_s: Mapping[str, float]) -> None:
         """Record how many seconds more problems get that have had their first turn, by name."""
@@ -322,24 +326,22 @@ class Progress:
         return left_words(self._left)
 
     def _doing(self) -> str:
-        """Return what is being done, for how many problems, and how much of its limit is spent."""
+        """Return what is being done, for how many problems, and how much longer it may take."""
         by_kind: dict[str, dict[str, Activity]] = {}
         for name, each in self._activities.items():
             by_kind.setdefault(each.what, {})[name] = each
         parts = []
         for what, those in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0])):
             who = next(iter(those)) if len(those) == 1 else f"{len(those)} {self._unit}"
-            parts.append(f"{what} {visible(who)}{self._spent(those.values())}")
+            parts.append(f"{what} {visible(who)}{self._longer(those.values())}")
         return "; ".join(parts)
 
-    def _spent(self, those: Iterable[Activity]) -> str:
-        """Return how much of its limit the one has spent that has most left; "" if none has a limit."""
-        now_s = self._clock()
-        spent_s = {min(now_s - each.since_s, each.most_s): each.most_s for each in those if each.most_s}
-        if not spent_s:
+    def _longer(self, those: Iterable[Activity]) -> str:
+        """Return how much longer the one may take that has most time left; "" if none has a limit."""
+        left_s = max((each.since_s + each.most_s - self._clock() for each in those if each.most_s), default=None)
+        if left_s is None:
             return ""
-        of = max(spent_s, key=lambda spent: spent_s[spent] - spent)
-        return f" ({of:.0f} s of {spent_s[of]:.0f} s spent)"
+        return f" (at most {left_s:.0f} s more)" if left_s > 0.5 else " (its time is up)"
 
     def _title(self) -> str:
         if self._problems is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from balancer.errors import BalancerError
 from balancer.hookspecs import Generator
@@ -26,6 +26,7 @@ from balancer.settings.pipeline import AimSettings
 __all__ = [
     "AnswerStore",
     "AskableAgain",
+    "AskedLater",
     "CaseFeedback",
     "Comparer",
     "EquippedGenerator",
@@ -410,6 +411,13 @@ class AskableAgain(Protocol):
     ) -> Iterable[Proposal]:
         """Yield at most `budget` inputs that were not proposed yet. `heard.refused` shows what to avoid."""
         ...
+
+
+@runtime_checkable
+class AskedLater(Protocol):
+    """A generator that is not asked before the validators have answered once, and then by `ask_again`."""
+
+    asked_later: ClassVar[Literal[True]]
 
 
 class PutOff(BalancerError):

@@ -21,7 +21,8 @@ from balancer.hookspecs import HttpCall, Routes
 from balancer.plugins.extras import has
 from balancer.pool.pool import Pool
 from balancer.proxy.client_body import BodyGone, KeptBytes
-from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits, ClientRequest
+from balancer.proxy.client_request import ClientRequest
+from balancer.proxy.client_side import ClientConnection, ClientConnections, ClientLimits
 from balancer.proxy.contact import PoolContact
 from balancer.proxy.exchange import ProxyExchange
 from balancer.proxy.heads import BadRequest, ForwardedRequest, Header, RequestHead, header_map, place_of

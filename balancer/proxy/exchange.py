@@ -19,7 +19,7 @@ from balancer.endpoint import Lease, Outcome, may_go_elsewhere
 from balancer.errors import CannotTell, EndpointError, EndpointOverloaded, QuotaSpent
 from balancer.load import REPORTS
 from balancer.proxy.client_body import BodyGone
-from balancer.proxy.client_side import ClientRequest
+from balancer.proxy.client_request import ClientRequest
 from balancer.proxy.heads import ForwardedRequest, answer_headers, chunk, first_of, header_map, place_of, trailers_of
 from balancer.proxy.server_side import ClosedEarly, ServerAnswer, ServerConnection, ServerConnections
 from balancer.shells.engine import Engine
@@ -280,14 +280,14 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
                 request.end(trailers_of(answer.trailers) if answer.trailers and wanted else ())
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_last(answer):
-                end_lease(lease, None, begun.outcome, None if usage is None else usage.tokens)
+                end_lease(lease, None, begun.outcome, usage)
             else:
                 end_lease(lease, error)
             answer.leave()
             if isinstance(error, EndpointError):
                 return  # the client sees an answer that is not whole
             raise
-        end_lease(lease, None, begun.outcome, None if usage is None else usage.tokens)
+        end_lease(lease, None, begun.outcome, usage)
 
     async def _tunnel(self, begun: _Begun) -> None:
         """Pass bytes on in both directions, until one side closes."""

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import httptools
 
 from balancer.errors import EndpointError
-from balancer.proxy.client_side import ByteSink, Feeder
+from balancer.proxy.client_request import ByteSink, Feeder
 from balancer.proxy.heads import Header, ServerPlace, first_of, tokens_of
 
 __all__ = ["ClosedEarly", "ServerAnswer", "ServerConnection", "ServerConnections"]

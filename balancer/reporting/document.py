@@ -250,12 +250,16 @@ class Chart:
         caption: how to read it, and what was left out.
         svg: an `<svg>` element, safe for a page without changes.
         wide: True if it needs the whole width of a page.
+        narrow: the same as `svg`, drawn for a narrow window; "": there the chart scrolls.
+        folded: whether a page folds it away, e.g. one of many of a kind.
     """
 
     title: str
     caption: str
     svg: str = field(repr=False)  # a notebook stores the repr beside the drawing
     wide: bool = True
+    narrow: str = field(default="", repr=False)
+    folded: bool = False
 
     def _repr_svg_(self) -> str:
         """Return the drawing for a notebook, on white."""

@@ -6,15 +6,27 @@ the font of the page. There are no ids, so a page may have any number of drawing
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
 from typing import Final
 
 from balancer.reporting.scales import Scale
-from balancer.reporting.style import FAINT, FONT, INK, LETTERS, LINE, drawable, width_of
+from balancer.reporting.style import FAINT, FONT, HALF, INK, LETTERS, LINE, drawable, width_of
 
-__all__ = ["Box", "Boxes", "Drawing", "LegendEntry", "Line", "Marker", "Markers", "Strokes", "Text", "to_svg"]
+__all__ = [
+    "Box",
+    "Boxes",
+    "Drawing",
+    "LegendEntry",
+    "Line",
+    "Marker",
+    "Markers",
+    "Strokes",
+    "Text",
+    "narrow_svg",
+    "to_svg",
+]
 
 Box = tuple[float, float, float, float]
 """Left, right, and two ends on the other scale."""
@@ -34,6 +46,7 @@ _PAD: Final = 6.0  # between words and what they are about
 _GAP: Final = 11.0  # between entries of a legend
 _SWATCH: Final = 10.0
 _BEYOND: Final = 10_000.0  # units: farther away nothing differs
+_LEAST: Final = 100.0  # units of width for shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +149,7 @@ class Drawing:
 def to_svg(drawing: Drawing) -> str:
     """Return the drawing as an `<svg>` element: the same bytes for the same drawing."""
     y_marks = drawing.y.marks()
-    left = max((width_of(drawable(words)) for _, words in y_marks), default=0.0) + _PAD
-    left += LINE if drawing.y.label else 0.0
-    rights = [each.aside + width_of(drawable(each.words)) for each in drawing.shapes if isinstance(each, Text)
-              and each.x is None and not each.ends]  # fmt: skip
-    right = max([_PAD, *rights, *(width_of(words) / 2 for _, words in drawing.x.marks()[-1:])])
+    left, right = _margins(drawing, y_marks)
     rows = list(_legend_rows(drawing))
     top = LINE * len(rows) + _PAD
     area = _Area(drawing, max(1.0, drawing.width - left - right))
@@ -157,6 +166,22 @@ def to_svg(drawing: Drawing) -> str:
         "</g></svg>",
     ]
     return "\n".join(parts)
+
+
+def narrow_svg(drawing: Drawing) -> str:
+    """Return the same for a narrow window, half as wide as a page; "" if its words leave too little room there."""
+    if HALF - sum(_margins(drawing, drawing.y.marks())) < _LEAST:
+        return ""
+    return to_svg(replace(drawing, width=HALF))
+
+
+def _margins(drawing: Drawing, y_marks: Sequence[tuple[float, str]]) -> tuple[float, float]:
+    """Return the room to the left and to the right of the shapes, for words."""
+    left = max((width_of(drawable(words)) for _, words in y_marks), default=0.0) + _PAD
+    left += LINE if drawing.y.label else 0.0
+    rights = [each.aside + width_of(drawable(each.words)) for each in drawing.shapes if isinstance(each, Text)
+              and each.x is None and not each.ends]  # fmt: skip
+    return left, max([_PAD, *rights, *(width_of(words) / 2 for _, words in drawing.x.marks()[-1:])])
 
 
 class _Area:

@@ -105,6 +105,7 @@ def _environment() -> Environment:
         "heading": _heading,
         "lines": lambda lines: Markup("\n").join(escape(visible(line)) for line in lines),
         "drawing": lambda chart: Markup(chart.svg),  # our drawing, which has escaped its words
+        "narrow": lambda chart: Markup(chart.narrow),
         "shown": lambda text: visible(text) or None,
         "words": _words,
     }

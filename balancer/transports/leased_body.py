@@ -27,16 +27,23 @@ _TAIL = 64
 
 
 def end_lease(
-    lease: Lease, error: BaseException | None = None, outcome: Outcome | None = None, tokens: int | None = None
+    lease: Lease,
+    error: BaseException | None = None,
+    outcome: Outcome | None = None,
+    usage: UsageReader | None = None,
 ) -> None:
-    """End `lease` if it is still out: after `error`, or with `outcome`. Never raises, as the answer matters more."""
+    """End `lease` if it is still out: after `error`, or with `outcome`. Never raises, as the answer matters more.
+
+    `usage` has read the whole body.
+    """
     if lease.ended:
         return
     try:
         if error is not None:
             lease.release_after(error)
         else:
-            lease.release(outcome, tokens=tokens)
+            tokens = None if usage is None else usage.tokens
+            lease.release(outcome, tokens=tokens, output=usage.output if usage is not None and tokens else 0)
     except (LeaseError, PoolForked):
         pass
 
@@ -102,7 +109,7 @@ class LeasedBody:
             self._ids.feed(piece)
 
     def _end(
-        self, error: BaseException | None = None, outcome: Outcome | None = None, tokens: int | None = None
+        self, error: BaseException | None = None, outcome: Outcome | None = None, usage: UsageReader | None = None
     ) -> None:
         self._over = True
         lease, self._lease = self._lease, None
@@ -110,7 +117,7 @@ class LeasedBody:
         # The owner of the body was collected inside a call of the pool, which closes the body. Then drop the lease: its
         # pool will find it.
         if lease is not None and not lender.engine.is_inside():
-            end_lease(lease, error, outcome, tokens)
+            end_lease(lease, error, outcome, usage)
 
     def _fail(self, error: BaseException) -> None:
         """End the lease after `error`. Raise the error, in other words if it quotes a secret of the endpoint."""
@@ -130,7 +137,7 @@ class LeasedBody:
 
     def _end_whole(self) -> None:
         """End the lease: all of the body has arrived, or all that matters."""
-        self._end(outcome=self._outcome, tokens=None if self._usage is None else self._usage.tokens)
+        self._end(outcome=self._outcome, usage=self._usage)
 
 
 class _Pieces:

@@ -20,7 +20,8 @@ _MOST: Final = 2**20  # bytes of a document; of a longer one the end is kept
 _END: Final = 2**14
 _STEP: Final = 2**16
 _MARK: Final = b'"usage"'
-_TOTAL, _IN, _OUT = "total_tokens", "input_tokens", "output_tokens"
+_TOTAL, _IN, _OUT, _ANSWERED = "total_tokens", "input_tokens", "output_tokens", "completion_tokens"
+_NAMES: Final = (_TOTAL, _IN, _OUT, _ANSWERED)
 _PLAIN: Final = ("", "identity")
 _ZIPPED: Final = ("gzip", "x-gzip", "deflate")
 
@@ -34,14 +35,16 @@ def hear(headers: Mapping[str, str], lease: Lease) -> None:
 
 
 def usage_for(lease: Lease, headers: Mapping[str, str], *, decoded: bool = False) -> "UsageReader | None":
-    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota counts them.
+    """Return a reader of the tokens of `lease` from the body of an answer; None if no quota or price counts them.
 
     Args:
         lease: of the call.
         headers: of the answer.
         decoded: True if the body comes without its Content-Encoding.
     """
-    if getattr(lease, "charge", None) is None:
+    endpoint = lease.endpoint
+    priced = endpoint.prices is not None and endpoint.prices.by_token
+    if getattr(lease, "charge", None) is None and endpoint.quota is None and not priced:
         return None
     return UsageReader(headers.get("Content-Type") or "", "" if decoded else headers.get("Content-Encoding") or "")
 
@@ -75,7 +78,7 @@ class PlainText:
 
 
 class UsageReader:
-    """Reads a body as it passes. Read `tokens` at its end.
+    """Reads a body as it passes. Read `tokens` at its end, then `output`.
 
     Args:
         kind: its Content-Type.
@@ -103,6 +106,13 @@ class UsageReader:
             return found[_TOTAL]
         return found[_IN] + found[_OUT] if _IN in found and _OUT in found else None
 
+    @property
+    def output(self) -> int:
+        """How many of the `tokens` are of the answer; 0: it does not say."""
+        found = self._found
+        said = found.get(_OUT, found.get(_ANSWERED, 0))
+        return min(said, found.get(_TOTAL, said))
+
     def _take(self, part: bytes) -> None:
         if self._events:
             *lines, part = part.split(b"\n")
@@ -127,7 +137,7 @@ class UsageReader:
         with suppress(ValueError, RecursionError):  # not JSON, or nested too deeply
             said = _end_of(text) if cut else json.loads(text.removeprefix(b"data:") if self._events else text)
             for usage in _usages(said):
-                self._found |= {name: usage[name] for name in (_TOTAL, _IN, _OUT) if _is_count(usage.get(name))}
+                self._found |= {name: usage[name] for name in _NAMES if _is_count(usage.get(name))}
 
 
 def _end_of(text: bytes) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget
-from balancer.pipeline.generators.search.hill_climb import HillClimb
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
+from balancer.pipeline.generators.search.hill_climb import HillClimb, climb_on
+from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Problem, Proposal
 from tests.benchmarks.ablation_runs import PackageJudge
@@ -109,9 +109,9 @@ def inputs_of(problem: Problem, judge: PackageJudge, seed: int, amounts: Amounts
     yield from _searched("small", small, judge, amounts.small)
     if found is None:
         return
-    yield from _searched("every", EveryInput(found), judge, amounts.every)
+    yield from _searched("every", EveryInput(input_maker(found)), judge, amounts.every)
     yield from _climbed(
-        HillClimb(found, judge, sorted(known, key=len)[-6:], random.Random(f"{seed} climb")), judge, amounts
+        climb_on(found, judge, sorted(known, key=len)[-6:], random.Random(f"{seed} climb")), judge, amounts
     )
 
 

@@ -16,8 +16,9 @@ from itertools import islice
 
 from balancer.pipeline.generators.mend import drawn_inputs
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.search.mending import TracedValidator, anyhow, mend
+from balancer.pipeline.generators.search.mending import anyhow, mend
 from balancer.pipeline.generators.search.refusal_words import change_by_words, line_of
+from balancer.pipeline.generators.search.traced_validator import TracedValidator
 from balancer.problem import Problem
 from tests.benchmarks.harness import options, show
 from tests.unit.pipeline.knowing import problem

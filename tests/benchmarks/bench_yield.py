@@ -24,7 +24,17 @@ from tests.benchmarks.harness import ROOT, options
 from tests.benchmarks.harness import table as table_of
 from tests.benchmarks.yield_found import MadeUp, Own, sum_of
 from tests.benchmarks.yield_runs import Package, find, made_up_inputs, own_data
-from tests.benchmarks.yield_words import Found, budgets, draw, generators, survivors, table, write_csv, write_json
+from tests.benchmarks.yield_words import (
+    Found,
+    budgets,
+    causes,
+    draw,
+    generators,
+    survivors,
+    table,
+    write_csv,
+    write_json,
+)
 
 FOLDERS = ("tests/problems", "examples/problems")
 SHORT = ("dev/crate-product", "dev/two-piles", "held_out/milk-round")
@@ -107,6 +117,7 @@ def show(bench: Bench, console: Console) -> None:
             console.print(table(apart, f"The same, where an accepted submission fails the package's own data{words}"))
         console.print(generators(found))
         console.print(survivors(found))
+        console.print(causes(found))
     if len(bench.by_budget) > 1:
         console.print(budgets(bench.by_budget))
     failing = [(label, *each) for label, own in bench.own.items() for each in own.failing.items()]

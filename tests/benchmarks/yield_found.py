@@ -10,11 +10,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.generators.search.largest import SHORTFALL
 from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
 from balancer.problem import Verdict
 
-__all__ = ["Kill", "MadeUp", "Own", "Sum", "Survivor", "look_at_made_up", "look_at_own", "sum_of"]
+__all__ = ["CAUSES", "Kill", "MadeUp", "Own", "Sum", "Survivor", "look_at_made_up", "look_at_own", "sum_of"]
 
+NO_LARGE, CONTESTED, RELATION, CORNER, SLOW_ONLY, NOT_JUDGED = CAUSES = (
+    "no large input",  # it is slow, and no valid input is within a factor of two of the largest bounds
+    "contested by one",  # one accepted submission alone contests as many inputs as became cases
+    "relation",  # as many inputs are refused as became cases
+    "rare corner",  # enough inputs became cases, and it never differed
+    "slow only",  # it is slow, and was fast enough on the large inputs that became cases
+    "not judged",  # the infrastructure failed, or there was no time
+)
 _SLOW = ("time_limit_exceeded", "time_limit")
 _SAMPLES = "samples"
 
@@ -52,10 +61,14 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """A wrong submission that own data kills and made-up inputs do not, and why, as far as that can be told."""
+    """A wrong submission that own data kills and made-up inputs do not, and why, as far as that can be told.
+
+    `cause` is one of `CAUSES`, `reason` has its figures.
+    """
 
     submission: str
     reason: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +167,7 @@ def look_at_made_up(
     left = [s for s in result.wrong if s.name in own.by_all - killed]
     return MadeUp(
         kills=tuple(kills),
-        survivors=tuple(Survivor(s.name, _reason(s, result, made, limit_s)) for s in left),
+        survivors=tuple(Survivor(s.name, _reason(s, result, made, limit_s), _cause(s, result, made)) for s in left),
         accepted=len(result.accepted_judged),
         kept=len(result.kept),
         cases=len(made),
@@ -165,6 +178,24 @@ def look_at_made_up(
         kept_by=dict(Counter(case.origin.generator for case in result.killers if not case.sample)),
         spent_s=result.spent_s,
     )
+
+
+def _cause(s: SubmissionResult, result: ProblemResult, made: list[CaseResult]) -> str:
+    """Return what is most likely why it survives: the first cause that holds."""
+    if made and not s.judged_on(result.ready):
+        return NOT_JUDGED
+    against = Counter(each.case for each in result.disagreements)
+    by_one = [case.size for case in result.cases if not case.sample and against[case.id] == 1]
+    slow, sizes = s.expected in _SLOW, [case.size for case in made]
+    if slow and by_one and max(by_one) > max(sizes, default=0):
+        return CONTESTED
+    if slow and any(line.startswith(SHORTFALL) for line in result.notes):
+        return NO_LARGE
+    if len(by_one) > len(made):
+        return CONTESTED
+    if result.invalid > len(made):
+        return RELATION
+    return SLOW_ONLY if slow else CORNER
 
 
 def _reason(s: SubmissionResult, result: ProblemResult, made: list[CaseResult], limit_s: float | None) -> str:

@@ -17,7 +17,7 @@ from balancer.reporting.drawing import to_svg
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import count, part_of, percent, seconds
 from tests.benchmarks.harness import table as table_of
-from tests.benchmarks.yield_found import MadeUp, Own, Sum, sum_of
+from tests.benchmarks.yield_found import CAUSES, MadeUp, Own, Sum, sum_of
 
 Found = Mapping[str, tuple[Own, MadeUp]]  # label of a package -> what was found
 
@@ -51,8 +51,21 @@ def _cells(label: str, each: Sum) -> Sequence[str]:
 
 def survivors(found: Found) -> Table:
     """Return each wrong submission that own data kills and made-up inputs do not, with a reason."""
-    rows = [(label, each.submission, each.reason) for label, (_, made) in found.items() for each in made.survivors]
-    return table_of("package | submission | why", rows, "Killed by own data, not by made-up inputs", words=3)
+    rows = [
+        (label, each.submission, each.cause, each.reason)
+        for label, (_, made) in found.items()
+        for each in made.survivors
+    ]
+    return table_of("package | submission | cause | why", rows, "Killed by own data, not by made-up inputs", words=4)
+
+
+def causes(found: Found) -> Table:
+    """Return how many survive for each cause, and in which packages."""
+    rows = []
+    for cause in CAUSES:
+        labels = Counter(label for label, (_, made) in found.items() for each in made.survivors if each.cause == cause)
+        rows.append((cause, labels.total(), ", ".join(f"{label}: {number}" for label, number in labels.items())))
+    return table_of("cause | survivors | of them", rows, "Why they survive", words=1)
 
 
 def generators(found: Found) -> Table:
@@ -106,15 +119,17 @@ def write_csv(found: Found, file: Path) -> None:
     """Write a row for each package and submission."""
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["package", "submission", "samples", "own data", "made up", "generator", "after_s", "why not"])
+        writer.writerow(
+            ["package", "submission", "samples", "own data", "made up", "generator", "after_s", "why not", "cause"]
+        )
         for label, (own, made) in found.items():
             kills = {kill.submission: kill for kill in made.kills}
-            reasons = {each.submission: each.reason for each in made.survivors}
+            reasons = {each.submission: (each.reason, each.cause) for each in made.survivors}
             for name in own.wrong:
                 kill = kills.get(name)
                 by = (int(name in own.by_samples), int(name in own.by_all), int(kill is not None))
                 how = (kill.generator, round(kill.after_s, 2)) if kill else ("", "")
-                writer.writerow([label, name, *by, *how, reasons.get(name, "")])
+                writer.writerow([label, name, *by, *how, *reasons.get(name, ("", ""))])
 
 
 def write_json(by_budget: Mapping[float, Found], unread: Mapping[str, str], file: Path) -> None:

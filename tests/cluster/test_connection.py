@@ -5,6 +5,7 @@ import select
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,48 @@ def test_a_caller_that_reads_hands_over_to_the_connections_own_thread(scene: Con
     caller.join(PATIENCE_S)
     assert caller.got is (end != "it is late")
     assert scene.reader(peer) is scene.thread
+
+
+class _WatchedPoll:
+    """A poll that counts how often it says that something can be read."""
+
+    def __init__(self, poll: Any) -> None:
+        self._poll, self.reads = poll, 0
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = self._poll.poll(timeout)
+        self.reads += any(events & select.EPOLLIN for _, events in found)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poll, name)
+
+
+@_CALLERS_READ
+def test_the_thread_waits_for_a_caller_who_hands_over_and_does_not_poll_again_and_again(
+    scene: ConnectionScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = _WatchedPoll(scene.line._poll)
+    scene.line._poll = watched
+    peer = scene.connected()
+    caller = reading_caller(scene, peer)
+    leaving, may_leave, release = threading.Event(), threading.Event(), module._release
+
+    def slow_release(turn: Any) -> None:
+        leaving.set()
+        may_leave.wait(PATIENCE_S)
+        release(turn)
+
+    monkeypatch.setattr(module, "_HAND_OVER_S", PATIENCE_S)
+    monkeypatch.setattr(module, "_release", slow_release)
+    caller.gate.release()
+    assert leaving.wait(PATIENCE_S)
+    before, heard = watched.reads, len(scene.party.told)
+    peer.say(OFFER)
+    until(lambda: watched.reads > before)
+    may_leave.set()
+    until(lambda: len(scene.party.told) > heard)
+    assert (scene.party.told[-1][1], watched.reads) == (scene.thread, before + 1)
 
 
 @_CALLERS_READ

@@ -101,6 +101,13 @@ def test_it_says_who_holds_what_and_that_is_what_is_in_flight(urls: tuple[str, s
         found = state(page)
         rows = {each["id"]: (each["leases"], each["slots"], each["waiting"]) for each in found["holders"]}
         assert rows == {"node 1": (2, 3, 0), "node 2": (1, 1, 1)}
+        held_by = {each["id"]: sum(slots for _, slots in each["on"]) for each in found["holders"]}
+        assert held_by == {"node 1": 3, "node 2": 1}
+        shown = {each["name"] for each in found["endpoints"]}
+        assert {name for each in found["holders"] for name, _ in each["on"]} == shown
+        waits_since = {each["id"]: each["waits_since_s"] for each in found["holders"]}
+        assert waits_since["node 1"] is None
+        assert 0 <= found["at_s"] - waits_since["node 2"] < 600
         assert sum(each["in_flight"] for each in found["endpoints"]) == 4
         assert all(0 <= found["at_s"] - each["since_s"] < 600 for each in found["holders"])
         for lease in held:

@@ -1,11 +1,14 @@
 """A server that stands by: how processes find who serves, what they are told, and what Valkey keeps."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,10 +22,13 @@ from balancer.cluster.stores.valkey import ValkeyStore
 from balancer.cluster.tcp.address import addresses_of
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.standby import StandbyListener
+from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.serve import claim_of
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.standing_by import Standby
 from balancer.hookspecs import StorePlugin
+from balancer.observing.page.serving import PageContents, open_page
+from balancer.observing.page.standby_page import open_standby_page
 from balancer.plugins.loading import names_of_store
 from balancer.plugins.registry import default_registry
 from tests.cluster.relay import Relay
@@ -137,7 +143,8 @@ def test_a_server_that_cannot_confirm_its_claim_changes_nothing_and_says_why() -
 
 
 async def _changes_of(serving: Serving) -> ServedChanges:
-    return ServedChanges(serving.server, serving.pool, default_registry())
+    kept = KeptChanges(serving.records.append, None, print)
+    return ServedChanges(serving.server, serving.pool, default_registry(), kept)
 
 
 def test_an_operator_is_told_when_a_server_grants_nothing_and_when_it_does_again() -> None:
@@ -194,7 +201,7 @@ class _Store:
 
 
 @contextmanager
-def _valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[bytes]]":
+def valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a Valkey that keeps what it has on a disk."""
     options = [
         "--port",
@@ -235,7 +242,7 @@ def _taken(claim: LeaderClaim) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
@@ -243,9 +250,9 @@ def _free_port() -> int:
 
 @pytest.mark.needs("valkey-server")
 def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was_started_again(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     store = ValkeyStore(f"redis://127.0.0.1:{port}/0", PATIENCE_S)
-    with _valkey(tmp_path, port):
+    with valkey(tmp_path, port):
         assert store.get("p") is None
         assert not store.swap("p", "old", "new")
         assert store.swap("p", None, "one two")
@@ -258,7 +265,7 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
         assert store.get("q") is None
     with pytest.raises(OSError, match=f"redis://127.0.0.1:{port}: "):
         store.get("p")
-    with _valkey(tmp_path, port):
+    with valkey(tmp_path, port):
         assert store.get("p") is None, "it may have lost the last changes"
         assert store.swap("p", None, "four")
         store.close()
@@ -266,8 +273,8 @@ def test_valkey_changes_one_text_at_a_time_and_forgets_what_it_had_before_it_was
 
 @pytest.mark.needs("valkey-server")
 def test_a_wrong_password_is_a_mistake_and_no_reason_to_wait(tmp_path: Path) -> None:
-    port = _free_port()
-    with _valkey(tmp_path, port, "--requirepass", "right"):
+    port = free_port()
+    with valkey(tmp_path, port, "--requirepass", "right"):
         claim = LeaderClaim("p", claim_times(2.0), ValkeyStore(f"valkey://:wrong@127.0.0.1:{port}", PATIENCE_S), clock)
         waits = Standby(claim, host="127.0.0.1", port=0, tls=None, token=_TOKEN, say=print)
         with pytest.raises(ConfigError, match="refuses the user or the password") as caught:
@@ -277,8 +284,8 @@ def test_a_wrong_password_is_a_mistake_and_no_reason_to_wait(tmp_path: Path) -> 
 
 @pytest.mark.needs("valkey-server")
 def test_of_two_claims_in_a_valkey_one_counts_until_it_is_left_or_cut_off(tmp_path: Path) -> None:
-    port = _free_port()
-    with _valkey(tmp_path, port), Relay(port) as relay:
+    port = free_port()
+    with valkey(tmp_path, port), Relay(port) as relay:
         stores = [ValkeyStore(f"valkey://127.0.0.1:{each}", s) for each, s in ((relay.port, 0.2), (port, PATIENCE_S))]
         first, second = (LeaderClaim("p", claim_times(2.0), store, clock) for store in stores)
         first.shown = "balancer://10.0.0.8:7465"
@@ -331,8 +338,8 @@ def test_what_cannot_be_used_as_a_claim_is_told_without_its_password() -> None:
 def test_of_two_commands_one_serves_and_the_other_takes_over(tmp_path: Path) -> None:
     config = tmp_path / "pool.toml"
     config.write_text('[[endpoints]]\nurl = "http://10.0.0.1/"\ncapacity = 2\n', encoding="utf-8")
-    port = _free_port()
-    with _valkey(tmp_path, port):
+    port = free_port()
+    with valkey(tmp_path, port):
         claim = f"valkey://127.0.0.1:{port}"
         first = Command(config, ttl_s=3.0, claim=claim)
         second = Command(config, ttl_s=3.0, claim=claim)
@@ -357,3 +364,41 @@ def test_of_two_commands_one_serves_and_the_other_takes_over(tmp_path: Path) -> 
         finally:
             first.kill()
             second.kill()
+
+
+# -- alive, and ready ------------------------------------------------------------------------------
+
+
+def asked(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+def test_the_page_of_one_that_stands_by_says_who_serves_and_that_it_is_alive_but_not_ready() -> None:
+    why = "this server stands by; <balancer://10.0.0.8:7465> serves the pool"
+    page, port = open_standby_page("127.0.0.1", 0, lambda: why, "judges")
+    with page:
+        assert page.url == f"http://127.0.0.1:{port}/"
+        assert asked(f"{page.url}livez") == asked(f"{page.url}healthz") == (200, "ok\n")
+        assert asked(f"{page.url}readyz") == (503, f"{why}\n")
+        status, html = asked(page.url)
+        assert status == 503
+        assert "<h1>judges</h1><p>this server stands by; &lt;balancer://10.0.0.8:7465&gt; serves" in html
+        assert asked(f"{page.url}state") == (503, json.dumps({"error": why}, separators=(",", ":")))
+    again, _ = open_standby_page("127.0.0.1", port, lambda: why, "")  # as the one that serves does
+    again.close()
+
+
+def test_a_page_says_why_its_server_is_not_ready() -> None:
+    why = ["it cannot confirm that no other server serves this pool"]
+    contents = PageContents(unready=lambda: why[0])
+    with Pool(["http://a/"]) as pool, open_page(pool, contents=contents) as page:
+        assert asked(f"{page.url}readyz") == (503, f"{why[0]}\n")
+        assert json.loads(asked(f"{page.url}state")[1])["unready"] == {"why": why[0]}
+        why[0] = ""
+        assert asked(f"{page.url}readyz") == asked(f"{page.url}livez") == (200, "ok\n")
+        assert "unready" not in json.loads(asked(f"{page.url}state")[1])

@@ -77,6 +77,7 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
         "headers": {},
         "group": 0,
         "quota": None,
+        "prices": None,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         endpoint.capacity = 2  # type: ignore[misc]
@@ -84,10 +85,8 @@ def test_an_endpoint_is_frozen_and_has_these_fields_and_defaults() -> None:
 
 def test_an_endpoint_takes_all_but_its_url_by_name() -> None:
     kinds = {name: kind for name, (kind, _) in _parameters(Endpoint).items()}
-    assert kinds == {
-        "url": _POSITIONAL,
-        **dict.fromkeys(("name", "capacity", "weight", "labels", "host", "headers", "group", "quota"), _KEYWORD),
-    }
+    named = ("name", "capacity", "weight", "labels", "host", "headers", "group", "quota", "prices")
+    assert kinds == {"url": _POSITIONAL, **dict.fromkeys(named, _KEYWORD)}
 
 
 def test_an_endpoint_is_called_by_its_url_unless_it_has_a_name_and_its_headers_are_for_the_caller() -> None:
@@ -213,7 +212,7 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
             Pool.update,
             {
                 "url": (_POSITIONAL, _REQUIRED),
-                **dict.fromkeys(("capacity", "weight", "labels", "group"), (_KEYWORD, None)),
+                **dict.fromkeys(("capacity", "weight", "labels", "group", "prices"), (_KEYWORD, None)),
             },
         ),
         (
@@ -222,7 +221,15 @@ def test_acquire_and_lease_take_a_timeout_and_the_rest_by_name(method: str) -> N
         ),
         (Pool.stats, {}),
         (Pool.close, {}),
-        (Lease.release, {"outcome": (_POSITIONAL, None), "tokens": (_KEYWORD, None), "load": (_KEYWORD, None)}),
+        (
+            Lease.release,
+            {
+                "outcome": (_POSITIONAL, None),
+                "tokens": (_KEYWORD, None),
+                "output": (_KEYWORD, 0),
+                "load": (_KEYWORD, None),
+            },
+        ),
         (load_config, {"path": (_POSITIONAL, _REQUIRED), "environ": (_KEYWORD, None)}),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),

@@ -178,7 +178,7 @@ def test_the_command_prints_the_answer_and_writes_a_pool_and_a_page(
     assert found["chosen"]["does"]
     assert not found["fails"]["does"]
     assert len(load_config(config).endpoints) == len(found["chosen"]["endpoints"])
-    assert (tmp_path / "recommendation.html").read_text(encoding="utf-8").count("<svg") == 1
+    assert (tmp_path / "recommendation.html").read_text(encoding="utf-8").count("<figure") == 1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_on_the_page(pool: Pool, holder: str) -> None:
 
 def test_of_a_member() -> None:
     shown = ShownNames(without_key).plain
-    rows = member_rows([MemberLeases(f"node {KEY}", [], 1), MemberLeases("node ***", [], 2)], shown)
+    rows = member_rows([MemberLeases(f"node {KEY}", [], [3.0]), MemberLeases("node ***", [], [2.0, 1.0])], shown)
     assert {name: row["waiting"] for name, row in rows.items()} == {"node ***": 1, "node *** (2)": 2}
 
 

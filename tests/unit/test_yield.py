@@ -1,12 +1,16 @@
 """What the yield counts, and what made-up inputs may know of a package."""
 
 import json
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
 from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.generators.search.largest import SHORTFALL
 from balancer.pipeline.results.problem_result import (
     CaseResult,
     CaseState,
@@ -17,7 +21,7 @@ from balancer.pipeline.results.problem_result import (
 from balancer.problem import Origin, Verdict
 from tests.benchmarks.yield_found import Own, look_at_made_up, look_at_own, sum_of
 from tests.benchmarks.yield_runs import copy_samples_only, find
-from tests.benchmarks.yield_words import draw, write_csv, write_json
+from tests.benchmarks.yield_words import causes, draw, write_csv, write_json
 
 AC, WA, TLE = Verdict.ACCEPTED, Verdict.WRONG_ANSWER, Verdict.TIME_LIMIT
 GOOD, BAD, SLOW = "accepted/good.py", "wrong_answer/bad.py", "time_limit_exceeded/slow.py"
@@ -87,6 +91,43 @@ def test_reasons(cases: tuple[CaseResult, ...], verdicts: tuple[Verdict, ...], r
     assert [each.reason for each in made.survivors] == [reason]
 
 
+NO_ROOM = f"{SHORTFALL} of n (1000 of 100000)"
+
+
+@pytest.mark.parametrize(
+    ("name", "contested", "invalid", "note", "cause"),
+    [
+        (BAD, {}, 0, "", "rare corner"),
+        (BAD, {}, 3, "", "relation"),
+        (BAD, {}, 1, NO_ROOM, "rare corner"),
+        (BAD, {3: 1, 4: 1, 5: 2}, 9, "", "contested by one"),
+        (BAD, {3: 2, 4: 2}, 9, "", "relation"),
+        (SLOW, {}, 0, "", "slow only"),
+        (SLOW, {}, 3, NO_ROOM, "no large input"),
+        (SLOW, {}, 3, "", "relation"),
+        (SLOW, {3: 1}, 3, NO_ROOM, "contested by one"),
+    ],
+)
+def test_each_survivor_has_a_cause(name: str, contested: dict[int, int], invalid: int, note: str, cause: str) -> None:
+    """A case that is contested is larger than the others; one accepted submission contests it, or two do."""
+    cases = [case(1, "data", "sample/1.in"), case(2, "mutate", "a")]
+    cases += [replace(case(id, "mutate", "b", state=CaseState.CONTESTED), size=99) for id in contested]
+    against = tuple(
+        Disagreement(id, Origin("mutate", "b"), f"accepted/{number}", WA, "")
+        for id, count in contested.items()
+        for number in range(count)
+    )
+    found = ProblemResult(
+        "p", "P", tuple(cases), (submission(name, AC, AC),), against, invalid=invalid, notes=(note,) * bool(note)
+    )
+    made = look_at_made_up(found, own_of(name), [], None, 1.0)
+    assert [each.cause for each in made.survivors] == [cause]
+    console = Console(width=200, file=StringIO())
+    console.print(causes({"here/p": (own_of(name), made)}))
+    assert "here/p: 1" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert (made.refused, made.contested) == (invalid, len(contested))
+
+
 def test_what_own_data_do_not_kill_is_no_survivor() -> None:
     found = ProblemResult("p", "P", (case(1, "data", "sample/1.in"),), (submission(BAD, AC),))
     assert not look_at_made_up(found, own_of(), [], None, 1.0).survivors
@@ -107,8 +148,9 @@ def test_files_have_what_was_found(tmp_path: Path) -> None:
     assert known["sums"]["60.0"]["hit"] == 1
     assert known["unread"] == {"q": "broken"}
     rows = (tmp_path / "rows.csv").read_text().splitlines()
-    assert rows[1] == f"p,{BAD},0,1,1,mutate,3.0,"
+    assert rows[1] == f"p,{BAD},0,1,1,mutate,3.0,,"
     assert rows[2].startswith(f'p,{SLOW},0,1,0,,,"expected time_limit')
+    assert rows[2].endswith(",slow only")
     words = "".join(ElementTree.parse(tmp_path / "picture.svg").getroot().itertext())
     assert ElementTree.parse(tmp_path / "picture.svg").getroot().tag.endswith("}svg")
     assert "var(--" not in (tmp_path / "picture.svg").read_text()

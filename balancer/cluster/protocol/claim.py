@@ -211,7 +211,8 @@ def life_of(text: str | None) -> str:
 def dump_record(record: CoordinatorRecord, count: int = 0) -> str:
     """Return a record as text. Texts with another `count` differ."""
     members = None if record.holders is None else sorted(record.holders)
-    return json.dumps({"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": members, "count": count})
+    said = {"epoch": record.epoch, "ttl_s": record.ttl_s, "holders": members, "count": count}
+    return json.dumps(said | ({"changes": record.changes} if record.changes else {}))
 
 
 def parse_record(text: str) -> CoordinatorRecord | None:
@@ -220,6 +221,7 @@ def parse_record(text: str) -> CoordinatorRecord | None:
         data: Any = json.loads(text)
         members = data["holders"]
         told = None if members is None else frozenset(MemberId(str(name), str(life)) for name, life in members)
-        return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told)
+        changes = tuple(map(str, data.get("changes", ())))
+        return CoordinatorRecord(int(data["epoch"]), float(data["ttl_s"]), told, changes)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None

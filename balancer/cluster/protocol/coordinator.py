@@ -153,9 +153,12 @@ class Coordinator:
             self._queue.settle(lambda: self._core.tick(now), now)
         self._after(now)
 
-    def sessions(self) -> list[tuple[MemberId, list[Lease], int]]:
-        """Return for each member in a session: its id, its leases, and how many of its callers wait. Read only."""
-        return [(each.member, list(each.leases.values()), len(each.acquires)) for each in self._sessions.values()]
+    def sessions(self) -> list[tuple[MemberId, list[Lease], list[float]]]:
+        """Return for each member in a session: its id, its leases, and since when its callers wait. Read only."""
+        return [
+            (each.member, list(each.leases.values()), [queued.since_s for queued in each.acquires.values()])
+            for each in self._sessions.values()
+        ]
 
     def reconnected(self, who: MemberId) -> None:
         """Send again what a member may not have received before its last connection was lost."""

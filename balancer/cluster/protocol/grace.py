@@ -21,11 +21,13 @@ class CoordinatorRecord:
         epoch: its own; the next coordinator's must be greater.
         ttl_s: the longest time, in seconds, that it may have let its members act.
         holders: all members that may hold leases; None: it does not know all of them.
+        changes: of the pool by its admin API, each a text of JSON; the coordinator itself leaves them empty.
     """
 
     epoch: int
     ttl_s: float
     holders: frozenset[MemberId] | None = None
+    changes: tuple[str, ...] = ()
 
 
 class Grace:

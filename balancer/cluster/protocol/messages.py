@@ -226,10 +226,11 @@ class LeaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class TokensUsed:
-    """The call of a lease has used so many tokens of a quota so far."""
+    """The call of a lease has used so many tokens so far, `output` of them for its answer."""
 
     token: LeaseToken
     tokens: int
+    output: int = 0
 
 
 @dataclass(frozen=True, slots=True)

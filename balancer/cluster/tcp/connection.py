@@ -37,6 +37,7 @@ __all__ = ["CallerGate", "ConnectionCallbacks", "MemberConnection"]
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0  # between attempts to connect
 _CONNECT_S: Final = 5.0
 _LAST_WORDS_S: Final = 1.0  # for what is not sent yet when it ends
+_HAND_OVER_S: Final = 0.001  # a caller who reads no more has the turn for a moment still
 _REACH: Final = "is `balancer serve` running there, at this port, and does a firewall let this machine through?"
 _NO_WORD: Final = (
     "it closed the connection without an answer; if it has TLS, connect to balancers://; give the port that "
@@ -463,7 +464,7 @@ class MemberConnection:
         self._wakes_s = wakes_s = min(self._due_s, clock() + self._party.again_s)
         events = self._polled(wakes_s - clock()).get(number, 0)
         self._wakes_s = -inf
-        if events & ~_OUT and self._reading.acquire(blocking=False):
+        if events & ~_OUT and self._reading.acquire(timeout=_HAND_OVER_S):
             self._read(stream)
             self._reading.release()
         if self._unsent:

@@ -32,6 +32,7 @@ function span(s) {
   if (s < 5400) return Math.floor(s / 60) + " min " + String(Math.round(s % 60)).padStart(2, "0") + " s";
   return Math.floor(s / 3600) + " h " + String(Math.round(s % 3600 / 60)).padStart(2, "0") + " min";
 }
+const gone = s => s < 1 ? "now" : span(s) + " ago";
 const percent = part => part === 0 ? "0" : part < 0.001 ? "<0.1 %" : (100 * part).toFixed(part < 0.1 ? 1 : 0) + " %";
 function stand(e) { // [mark, word]
   if (e.state !== "active") return ["drained", e.state];
@@ -222,6 +223,7 @@ function name_in(cell, name) { // cut in the middle, at any width: the first par
   const box = put(cell, "span", null, "cut");
   put(put(box, "span", null, "head"), "bdi", told.slice(0, told.length - end)); put(put(box, "span", null, "tail"), "bdi", told.slice(told.length - end));
 }
+function money(cost) { return String(+cost.toPrecision(4)); }
 function tiles() {
   const pool = one("pool"), now = live[live.length - 1], b = since(RATE_S), c = since(FAILED_S), dt = now.at - b.at;
   const calls = now.calls - c.calls, failed = now.failures - c.failures, loaded = now.overloads - c.overloads;
@@ -229,7 +231,7 @@ function tiles() {
   for (const e of rows("endpoints").values()) { all += 1; out += e.limit === 0; }
   const found = [
     ["slots in use", now.used, "of " + now.force], ["waiting", number(now.waiting), pool.timed_out ? number(pool.timed_out) + " gave up" : ""],
-    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), ""],
+    ["leases a second", dt > 0 ? number((now.acquired - b.acquired) / dt) : "\u2013", ""], ["leases", number(pool.acquired), pool.cost == null ? "" : "cost " + money(pool.cost)],
     ["endpoints out", String(out), "of " + all, out > 0],
     ["failures, 1 min", calls ? percent(failed / calls) : "\u2013", number(pool.failures) + " in all", failed / calls > 0.05],
     ["overloads, 1 min", calls ? percent(loaded / calls) : "\u2013", number(pool.overloads) + " in all"],
@@ -349,9 +351,10 @@ function drawer() {
   const facts = [
     ["slots in use", `${e.in_flight} of ${e.limit}` + (e.limit === e.capacity ? "" : ` (${e.capacity} configured)`)], ["leases", `${number(e.leases)}, ${number(e.rate)} a second`],
     ["held p50, p99", held?.ended ? `${span(held.p50_s)}, ${span(held.p99_s)}` : "\u2013"],
-    ["of the leases", held ? `that ended in the last ${span(Math.max(1, at - held.since_s))}: ${number(held.ended)}` : "\u2013"],
+    ["timed", held ? `${number(held.ended)} lease${held.ended === 1 ? "" : "s"} that ended in the last ${span(Math.max(1, at - held.since_s))}` : "\u2013"],
     ["failures", `${number(e.failures)}, ${part(e.failed, e.failed != null)} in 1 min`], ["overloads", `${number(e.overloads)}, ${part(e.loaded, e.loaded != null)} in 1 min`],
     ["ejected", `${number(e.ejections)} times`], ["out of service", e.out_s ? span(e.out_s) + " in all" : "never"], ["would be ejected", e.spared ? e.spared + "; but no more may be (max_ejected_share)" : "no"], ["weight", String(e.weight)],
+    ...one("pool").cost == null ? [] : [["cost", money(e.cost)]],
   ];
   const list = $("facts");
   if (list.children.length !== facts.length) { list.textContent = ""; for (const _ of facts) { const box = put(list, "div"); put(box, "dt"); put(box, "dd"); } }
@@ -364,7 +367,7 @@ function drawer() {
   errors.forEach((x, n) => {
     const li = errs.children[n] ?? put(errs, "li");
     if (li.children.length !== 2) { li.className = ""; li.textContent = ""; put(li, "time"); put(li, "span"); }
-    say(li.children[0], span(Math.max(0, at - x.at_s)) + " ago"); say(li.children[1], `${x.outcome}${x.said ? ": " + x.said : ""}`);
+    say(li.children[0], gone(at - x.at_s)); say(li.children[1], `${x.outcome}${x.said ? ": " + x.said : ""}`);
   });
 }
 function others() {
@@ -377,9 +380,9 @@ function others() {
     if (!news.length) put(list, "li", "Nothing yet: no endpoint was ejected, drained or restored.", "empty");
     for (const [, each] of news) { const li = put(list, "li"); put(li, "time"); put(li, "span", (each.endpoint ? short(each.endpoint) + ": " : "") + each.said); li.dataset.at = each.at_s; }
   }
-  for (const li of list.children) if (li.dataset.at) say(li.firstChild, span(Math.max(0, at - li.dataset.at)) + " ago");
+  for (const li of list.children) if (li.dataset.at) say(li.firstChild, gone(at - li.dataset.at));
   $("fair").hidden = !rows("shares").size;
-  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
+  lines("shares", [...rows("shares")].map(([row, h]) => [row, [[h.name], [number(h.weight), "n"], [(100 * h.share).toFixed(1) + " %", "n"], [number(h.slots), "n"], [number(h.waiting), "n"], [number(h.leases), "n"], [one("pool").cost == null ? "\u2013" : money(h.cost), "n"], [span(h.wait_p50_s), "n"], [span(h.wait_p99_s), "n"]]]));
   $("quota").hidden = !rows("quotas").size;
   $("source").hidden = !rows("sources").size;
   lines("sources", [...rows("sources")].map(([row, s]) => [row, [[s.name], [s.kind], [s.endpoints, "n"], [s.missing, "n"], [s.held, "n"], [s.made == null ? "" : number(s.made) + (s.not_made ? `, ${number(s.not_made)} failed` : ""), "n"], [s.trouble || "none"]]]));
@@ -392,7 +395,7 @@ function run() {
   if (state.done == null) return;
   const total = state.done + state.ahead;
   $("done").style.width = (total ? 100 * state.done / total : 0) + "%";
-  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? "until " + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "", state.doing].filter(Boolean).join(" \u00b7 "));
+  say($("progress"), [`${state.title}`, `${number(state.done)} of ${number(total)} runs`, span(state.spent_s), state.left, state.left_s > 60 ? (state.left?.startsWith("at least") ? "not before " : "until ") + new Date(Date.now() + 1000 * state.left_s).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "", state.doing].filter(Boolean).join(" \u00b7 "));
   const found = [...rows("problems")];
   $("problems").hidden = !found.length;
   lines("problems", found.map(([row, p]) => [row, [[row + (p.over ? " \u2713" : "")], [p.round == null ? "\u2013" : String(p.round), "n"], [p.cases == null ? "\u2013" : number(p.cases), "n"], [p.survivors == null ? "\u2013" : `${p.survivors} of ${p.wrong}`, p.survivors ? "n hot" : "n"]]]));
@@ -403,10 +406,12 @@ function show() {
   const out = left.filter(e => stand(e)[0] === "bad").length;
   say($("name"), name); document.title = (out ? `(${out} out) ` : "") + (name === "balancer" ? name : name + " \u00b7 balancer");
   say($("strategy"), `${pool.strategy} \u00b7 ${rows("endpoints").size} endpoints`);
+  $("unready").hidden = !one("unready").why; say($("unready"), one("unready").why ?? "");
   tiles(); run();
   chart("rate", points, [["one", slope(points, p => p.acquired)], ["two", slope(points, p => p.failures)], ["four", slope(points, p => p.overloads)]], number);
   chart("slots", points, [["three", points.map(p => p.force)], ["one", points.map(p => p.used)], ["four", points.map(p => p.waiting)]], number);
-  chart("wait", points, [["four", points.map(p => p.p99)], ["one", points.map(p => p.p50)]], s => s ? span(s) : "0");
+  const timed = points.filter(p => p.p50 != null); // all but the first that a page sees
+  chart("wait", timed, [["four", timed.map(p => p.p99)], ["one", timed.map(p => p.p50)]], s => s ? span(s) : "0");
   compare(); line(endpoints(left)); others(); drawer();
 }
 addEventListener("resize", () => requestAnimationFrame(show));

@@ -9,6 +9,7 @@ change, that is a few hundred bytes. The page's script and `balancer top` read t
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
@@ -108,11 +109,11 @@ def apply(tables: Tables, told: Mapping[str, Any]) -> None:
 
 
 class MemberLeases(NamedTuple):
-    """The leases of one process, in a pool that several share."""
+    """The leases of one process, in a pool that several share, and since when each of its callers that waits does."""
 
     name: str
     leases: Sequence[Lease]
-    waiting: int
+    waits_since_s: Sequence[float]
 
 
 ListMembers = Callable[[], Sequence[MemberLeases]]
@@ -320,6 +321,7 @@ class PoolTables:
             "retries": stats.retries,
             "hedges": stats.hedges,
             "ejections": stats.ejections,
+            "cost": None if stats.cost is None else _money(stats.cost),
             **{f"wait_{name}_s": _short(getattr(stats.wait_s, name)) for name in ("mean", "p50", "p90", "p99", "max")},
             "wait_now_p50_s": _short(recent.p50),
             "wait_now_p99_s": _short(recent.p99),
@@ -328,7 +330,7 @@ class PoolTables:
     def _of_holders(self, seen: Snapshot) -> dict[str, dict[str, Any]]:
         if self._holders is None:
             return holder_rows(seen.leases, self._names.plain, seen.waiters, self._names)
-        return member_rows(seen.also, self._names.plain)
+        return member_rows(seen.also, self._names.plain, self._names)
 
     def _recent(self, seen: Snapshot, still: bool) -> WaitStats:
         """Return the waits of the leases that were granted since the last look."""
@@ -354,6 +356,7 @@ class PoolTables:
                 "overloads": each.overloads,
                 "ignored": each.ignored,
                 "ejections": each.ejections,
+                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "out_s": round(each.out_s, 1),
                 "spared": self._names.without_secrets(each.spared),
@@ -402,6 +405,7 @@ class PoolTables:
                 "waiting": each.waiting,
                 "leases": each.leases,
                 "tokens": each.tokens,
+                "cost": _money(each.cost),
                 "busy_s": round(each.busy_s, 2),
                 "share": round(each.share, 4),
                 "wait_p50_s": _short(each.wait_s.p50),
@@ -438,18 +442,23 @@ def holder_rows(
         row["waits_since_s"] = min(_past(each.since_s), row["waits_since_s"] or math.inf)
     told = dict(list(found.items())[:_MOST_HOLDERS])
     for name, row in told.items():
-        on = held.get(name, {})
-        row["places"] = len(on)
-        row["on"] = [[endpoint(url), on[url]] for url in sorted(on, key=lambda url: -on[url])[:_MOST_PLACES]]
+        row.update(_places(held.get(name, {}), endpoint))
     return told
+
+
+def _places(slots: Mapping[str, int], shown: Callable[[str], str]) -> dict[str, Any]:
+    most = sorted(slots, key=lambda name: -slots[name])[:_MOST_PLACES]
+    return {"places": len(slots), "on": [[shown(name), slots[name]] for name in most]}
 
 
 def _idle_row() -> dict[str, Any]:
     return {"leases": 0, "slots": 0, "since_s": None, "waiting": 0, "waits_since_s": None}
 
 
-def member_rows(holders: Any, shown: Callable[[str], str] = str) -> dict[str, dict[str, Any]]:
-    """Return a row for each process: its leases and slots, the start of its oldest lease, and its number of waiters."""
+def member_rows(
+    holders: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
+) -> dict[str, dict[str, Any]]:
+    """Return a row for each process, with what `holder_rows` says of a holder; two of one name have two rows."""
     found: dict[str, dict[str, Any]] = {}
     for holder in sorted(holders, key=lambda each: -len(each.leases))[:_MOST_HOLDERS]:
         plain, number = shown(holder.name), 1
@@ -457,14 +466,22 @@ def member_rows(holders: Any, shown: Callable[[str], str] = str) -> dict[str, di
         while name in found:
             number += 1
             name = f"{plain} ({number})"
-        since_s = min((lease.granted_s for lease in holder.leases), default=None)
+        slots: Counter[str] = Counter()
+        for lease in holder.leases:
+            slots[lease.endpoint.name] += lease.slots
         found[name] = {
             "leases": len(holder.leases),
-            "slots": sum(lease.slots for lease in holder.leases),
-            "since_s": None if since_s is None else _past(since_s),
-            "waiting": holder.waiting,
+            "slots": slots.total(),
+            "since_s": _first(lease.granted_s for lease in holder.leases),
+            "waiting": len(holder.waits_since_s),
+            "waits_since_s": _first(holder.waits_since_s),
+            **_places(slots, endpoint),
         }
     return found
+
+
+def _first(instants_s: Iterable[float]) -> float | None:
+    return min(map(_past, instants_s), default=None)
 
 
 def rows_as_lists(tables: Tables) -> dict[str, Any]:
@@ -479,6 +496,11 @@ def _rows(rows: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _past(at_s: float) -> float:
     """Round an instant down to hundredths, so that it is not after the instant at which the page is seen."""
     return math.floor(at_s * 100) / 100
+
+
+def _money(cost: float) -> float:
+    """Round to six digits: cents of thousands, and thousandths of a cent."""
+    return float(f"{cost:.6g}")
 
 
 def _short(value_s: float) -> float:

@@ -22,7 +22,16 @@ from balancer.plugins.extras import has, require
 from balancer.values.redaction import ShownNames
 from balancer.values.wording import why_not_listening
 
-__all__ = ["TOKEN_VARIABLE", "Page", "PageContents", "PageSource", "checked_token", "open_page", "token_of_environment"]
+__all__ = [
+    "TOKEN_VARIABLE",
+    "Page",
+    "PageContents",
+    "PageSource",
+    "checked_token",
+    "listener_at",
+    "open_page",
+    "token_of_environment",
+]
 
 _PATIENCE_S = 5.0
 TOKEN_VARIABLE: Final = "BALANCER_PAGE_TOKEN"
@@ -117,6 +126,7 @@ class PageContents:
         admin: carries out changes; None: the pool itself.
         audit: gets a line for each change; None: the logger "balancer.audit".
         name: of the pool, for the title; "": it has none.
+        unready: returns why the server of the pool serves nobody now, for people; "": it serves.
     """
 
     members: ListMembers | None = None
@@ -124,6 +134,7 @@ class PageContents:
     admin: PoolAdmin | None = None
     audit: Audit | None = None
     name: str = ""
+    unready: Callable[[], str] = str
 
 
 def open_page(
@@ -154,7 +165,9 @@ def open_page(
     events = RecentEvents(names)
 
     def further() -> Tables:
-        own = {"page": {"": {"buttons": bool(checked), "name": names.without_secrets(contents.name)}}}
+        own: Tables = {"page": {"": {"buttons": bool(checked), "name": names.without_secrets(contents.name)}}}
+        if why := contents.unready():
+            own["unready"] = {"": {"why": names.without_secrets(why)}}
         return own if contents.extra is None else {**own, **contents.extra()}
 
     tables = PoolTables(pool, names, events, holders=contents.members, extra=further)
@@ -162,7 +175,7 @@ def open_page(
     actions = actions_on(contents.admin or pool, tables.endpoint)
     log = ChangeLog(contents.audit, redact)
     scrape = _Scrape(pool, redact) if has("prometheus") else None
-    listener = _listener(host, port)
+    listener = listener_at(host, port)
 
     async def run(page: Page) -> None:
         from balancer.observing.page.app import Feed, build_app, keep_history
@@ -172,7 +185,15 @@ def open_page(
         feed = Feed(tables.look)
         hosts = allowed_hosts(host)
         app = build_app(
-            tables, feed, actions=actions, drawers=drawers, log=log, token=checked, hosts=hosts, scrape=scrape
+            tables,
+            feed,
+            actions=actions,
+            drawers=drawers,
+            log=log,
+            token=checked,
+            hosts=hosts,
+            scrape=scrape,
+            unready=contents.unready,
         )
         history = asyncio.create_task(keep_history(tables, drawers, EVERY_S))
         try:
@@ -191,7 +212,8 @@ def open_page(
     return Page(listener, run, end)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listener_at(host: str, port: int) -> socket.socket:
+    """Return a socket that listens for a page. Raises ConfigError."""
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -1,39 +1,30 @@
 """Generator `mend`: inputs that the validator refuses, changed until it accepts them.
 
-An input validator in Python runs in the sandbox with its comparisons traced; `search.mending` decides what to change.
-Of other programs only the messages are known; `search.refusal_words` reads them. Grammars are not followed. So inputs
-keep relations that the samples do not tell.
+Inputs keep relations that the samples do not tell. See `search.input_mender`.
 """
 
-import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from itertools import chain, cycle, islice
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
-from balancer.pipeline.generators.search.refusal_words import mend_by_words
+from balancer.pipeline.generators.search.input_mender import InputMender, small_text
 from balancer.pipeline.generators.write.build import build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes
-from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
+from balancer.pipeline.proposing import CaseFeedback, Feedback, Toolbox, UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
-from balancer.program import Program
 
 __all__ = ["MendPlugin", "balancer_generators", "drawn_inputs"]
 
 _WANTED = 10  # mended inputs of one run
-_CANDIDATES = 3  # for each of them
-_TOGETHER = 60  # candidates that are mended together if only messages are known
-_WORK = 10_000_000  # of one run; see `TracedValidator.work`: some 2 s
-_MOST_BYTES = 4000  # of a candidate
+_WORK = 10_000_000  # of one run: some 2 s
 _SIZES = (8, 20, 40, 100)
 _KNOWN = 0.8  # share of valid inputs from which nothing needs mending
-_GRAMMAR = ".ctd"  # takes long to run, and compares nothing itself
 _IN_VAIN = 2  # runs in a row that mend nothing
 
 
@@ -51,12 +42,13 @@ class _Mending:
     """Mends for one problem, over all rounds."""
 
     name: ClassVar[str] = MendPlugin.name
+    asked_later: ClassVar[Literal[True]] = True
 
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` mended inputs, lazily."""
+        """Yield at most `budget` mended inputs, lazily. A run asks only when it knows what is refused."""
         return self._mended(problem, [], rng, budget)
 
     def ask_again(
@@ -66,86 +58,41 @@ class _Mending:
 
         None while few inputs of others are refused.
         """
-        right, wrong = (
-            sum(each.origin.generator != self.name for each in some) for some in (heard.valid, heard.refused)
-        )
-        if right > _KNOWN * (right + wrong):
+        if not self._wanted(heard.valid, heard.refused):
             return ()
-        refused = [each.data for each in heard.refused if len(each.data) <= _MOST_BYTES]
+        refused = [each.data for each in heard.refused if small_text(each.data)]
         rng.shuffle(refused)
         return self._mended(problem, refused, rng, budget)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` further ones. Inputs that rejected a submission count as known."""
+        """Yield at most `budget` further ones. Inputs that rejected a submission count as known.
+
+        None while few inputs of others are refused.
+        """
+        if not self._wanted(feedback.cases, feedback.refused):
+            return ()
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
         return self._mended(replace(problem, data=(*problem.data, *telling)), [], rng, budget)
+
+    def _wanted(self, *valid_and_refused: Sequence[CaseFeedback | UnusedInput]) -> bool:
+        """Return whether validators refuse enough inputs of others."""
+        right, wrong = (sum(each.origin.generator != self.name for each in some) for some in valid_and_refused)
+        return right <= _KNOWN * (right + wrong)
 
     def _mended(
         self, problem: Problem, refused: Sequence[bytes], rng: random.Random, budget: int
     ) -> Iterator[Proposal]:
-        known = [text for each in problem.data if (text := _text(each.data))]
-        programs = [each for each in problem.input_validators if not each.name.endswith(_GRAMMAR)]
-        if not programs or not known:
+        mender = InputMender(self._toolbox, problem, _WORK)
+        if not mender.able:
             return
-        validator = next((each for each in programs if each.language == "python"), None)
-        candidates = (text for data in chain(refused, drawn_inputs(problem, rng)) if (text := _text(data)))
+        candidates = (text for data in chain(refused, drawn_inputs(problem, rng)) if (text := small_text(data)))
         in_vain = 0
         while budget > 0 and in_vain < _IN_VAIN:
             wanted = min(budget, _WANTED)
-            if validator is None:
-                texts = list(islice(candidates, _TOGETHER))
-                found = mend_by_words(self._toolbox.comparer.refusals, texts, known, rng)
-                found = [each for each in found if _has_the_format(problem, each[0])][:wanted]
-            else:
-                texts = list(islice(candidates, _CANDIDATES * wanted))
-                found = self._traced(validator, known, texts, wanted, rng)
+            found = mender.mended(list(islice(candidates, mender.candidates(wanted))), wanted, rng)
             in_vain = 0 if found else in_vain + 1
             budget -= len(found)
-            for text, times in found:
-                detail = f"mended by {times} change{'s' if times > 1 else ''}"
-                yield Proposal(text.encode("utf-8", "surrogateescape"), Origin(self.name, detail))
-
-    def _traced(
-        self, validator: Program, known: Sequence[str], candidates: Sequence[str], wanted: int, rng: random.Random
-    ) -> list[tuple[str, int]]:
-        """Return mended inputs, each with its number of changes."""
-        asked = {
-            "source": validator.source,
-            "args": validator.args,
-            "known": known,
-            "candidates": candidates,
-            "seed": rng.getrandbits(32),
-            "wanted": wanted,
-            "work": _WORK,
-        }
-        program = replace(validator, source=_script(), args=(), name=f"{validator.name}, traced")
-        execution, _ = self._toolbox.run(program, json.dumps(asked).encode())
-        lines = [] if execution is None else execution.stdout.split(b"\n")[:-1]  # the last one may be cut
-        return [found for line in lines if (found := _read(line)) is not None]
-
-
-def _read(line: bytes) -> tuple[str, int] | None:
-    """Return what a line of the traced validator says; None if the validator wrote it itself."""
-    try:
-        text, times = json.loads(line)
-    except (ValueError, TypeError):
-        return None
-    return (text, times) if isinstance(text, str) and isinstance(times, int) else None
-
-
-def _has_the_format(problem: Problem, text: str) -> bool:
-    """Return whether an input is laid out as the known ones: validators that are no scripts often ignore the lines."""
-    found = knowledge_of(problem)
-    return found is None or found.read(text.encode("utf-8", "surrogateescape")) is not None
-
-
-def _script() -> str:
-    return files("balancer.pipeline.generators.search").joinpath("mending.py").read_text(encoding="utf-8")
-
-
-def _text(data: bytes) -> str:
-    """Return a small input as text; "" if it is large."""
-    return data.decode("utf-8", "surrogateescape") if len(data) <= _MOST_BYTES else ""
+            yield from (Proposal(made.data, Origin(self.name, made.detail)) for made in found)
 
 
 def drawn_inputs(problem: Problem, rng: random.Random) -> Iterator[bytes]:

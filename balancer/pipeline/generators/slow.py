@@ -6,16 +6,17 @@ made up. It changes them while that makes a survivor slower. Its choices depend 
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import SearchBudget
-from balancer.pipeline.generators.search.hill_climb import HillClimb
+from balancer.pipeline.generators.search.grown_arguments import climb_on_arguments
+from balancer.pipeline.generators.search.hill_climb import HillClimb, climb_on
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
@@ -46,10 +47,13 @@ class _Climbing:
         """Yield nothing: the survivors are not known yet."""
         return ()
 
-    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def refine(
+        self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal | None]:
         """Yield at most `budget` inputs, for each survivor one on which it is too slow, if one is found.
 
-        A survivor for which another search has found one in this round is left out.
+        Yields None where others may have a turn. A survivor for which another search has found one in this round is
+        left out.
         """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         done = self._toolbox.found
@@ -62,17 +66,34 @@ class _Climbing:
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._climb is None:
             slowest = sorted(feedback.cases, key=lambda case: (-max(case.survivor_s, case.time_s), -len(case.data)))
-            telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
-            found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
-            if found is None:
-                return
-            found = within_feedback(found, feedback)
-            if problem.input_validators:
-                found = widen_ranges(found, comparer.valid, lambda: allowance.left)
-            self._climb = HillClimb(found, comparer, [case.data for case in slowest], rng)
-        for find in islice(self._climb.finds(survivors, allowance), max(budget, 0)):
-            done.update(find.names)
-            yield Proposal(find.made.data, Origin(self.name, find.made.detail))
+            self._climb = self._begun(problem, feedback, [case.data for case in slowest], allowance, rng)
+        if self._climb is None:
+            return
+        for find in allowance.turns(self._climb.finds(survivors, allowance, done), budget):
+            done.update(find.names if find else ())
+            yield Proposal(find.made.data, Origin(self.name, find.made.detail)) if find else None
+
+    def _begun(
+        self,
+        problem: Problem,
+        feedback: Feedback,
+        slowest: Sequence[bytes],
+        allowance: SearchBudget,
+        rng: random.Random,
+    ) -> HillClimb | None:
+        """Return a new climb; None if nothing is known of the problem's inputs."""
+        comparer = self._toolbox.comparer
+        if problem.function:
+            known = arguments_of(problem)
+            return None if known is None else climb_on_arguments(known, comparer, slowest, rng)
+        telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
+        found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+        if found is None:
+            return None
+        found = within_feedback(found, feedback)
+        if problem.input_validators:
+            found = widen_ranges(found, comparer.valid, lambda: allowance.left)
+        return climb_on(found, comparer, slowest, rng)
 
 
 @hookimpl

@@ -10,24 +10,23 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
+from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
-from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs
+from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
+from balancer.pipeline.generators.search.small_inputs import EveryInput, SmallInputs, input_maker
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
 
-_AT_ONCE, _DRAWS = 250, 2000  # arguments of a batch, and draws until it is left short
-_MOST_KNOWN = 300  # inputs that are changed
-_KINDS = ("small", "change", "small", "middle")
+_WORK = 4_000_000  # for mending inputs of one batch: less than a second
 
 
 class ExhaustivePlugin:
@@ -64,10 +63,13 @@ class _Searching(ABC):
         """Yield nothing: the survivors are not known yet."""
         return ()
 
-    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+    def refine(
+        self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal | None]:
         """Yield at most `budget` inputs, for each survivor one on which it differs from the right ones, if found.
 
-        A survivor for which another search has found one in this round is left out.
+        Yields None where others may have a turn. A survivor for which another search has found one in this round is
+        left out.
         """
         aim, comparer = self._toolbox.aim, self._toolbox.comparer
         done = self._toolbox.found
@@ -89,9 +91,10 @@ class _Searching(ABC):
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
-        for find in islice(finds(comparer, self._source, survivors, allowance), max(budget, 0)):
-            done.update(find.names)
-            yield Proposal(find.made.data, Origin(self.name, f"{find.made.detail}: {_told(find.names)}"))
+        for find in allowance.turns(finds(comparer, self._source, survivors, allowance, done), budget):
+            done.update(find.names if find else ())
+            detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
+            yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
 
     @abstractmethod
     def _source_of(
@@ -106,7 +109,12 @@ class _Exhaustive(_Searching):
     def _source_of(
         self, problem: Problem, found: Knowledge | None, feedback: Feedback, rng: random.Random
     ) -> InputSource | None:
-        return None if found is None else EveryInput(found, lambda: self._allowance is None or self._allowance.left)
+        if problem.function:
+            known = arguments_of(problem)
+            make = None if known is None else arguments_maker(known)
+        else:
+            make = None if found is None else input_maker(found)
+        return None if make is None else EveryInput(make, lambda: self._allowance is None or self._allowance.left)
 
 
 class _Stress(_Searching):
@@ -117,29 +125,12 @@ class _Stress(_Searching):
     ) -> InputSource | None:
         known = [case.data for case in feedback.cases]
         near = [case.data for case in feedback.cases if case.rejected]
-        return SmallArguments(problem, known, near, rng) if problem.function else SmallInputs(found, known, near, rng)
-
-
-class SmallArguments:
-    """Small random arguments of a call, each once, and changes of known ones."""
-
-    def __init__(self, problem: Problem, known: Sequence[bytes], near: Sequence[bytes], rng: random.Random) -> None:
-        self._seen = set(known)
-        self._made = drawn_arguments(problem, [*near, *known][:_MOST_KNOWN], rng, _KINDS)
-
-    def batch(self) -> list[MadeInput]:
-        """Return the next inputs."""
-        found: list[MadeInput] = []
-        for detail, data in islice(self._made, _DRAWS):
-            if data not in self._seen:
-                self._seen.add(data)
-                found.append(MadeInput("arguments", detail, data))
-            if len(found) == _AT_ONCE:
-                break
-        return found
-
-    def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """Nothing is learnt: a row has no validator."""
+        if problem.function:
+            return SmallArguments(problem, known, near, rng)
+        mender = InputMender(self._toolbox, problem, _WORK)
+        return SmallInputs(
+            found, known, near, rng, lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng)
+        )
 
 
 def _told(names: Sequence[str]) -> str:

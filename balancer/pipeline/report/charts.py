@@ -15,7 +15,7 @@ from balancer.pipeline.results.run_result import FirstKill, ProblemResult, RunRe
 from balancer.pipeline.results.scores import Rate, RoundScores
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
-from balancer.reporting.drawing import Box, to_svg
+from balancer.reporting.drawing import Box, narrow_svg, to_svg
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.schedule import Window, busy_levels, lanes, longest, window
 from balancer.reporting.words import percent, seconds, shorten
@@ -125,7 +125,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
     if all_problems > len(problems) and not more:
         more = f" Shown are {len(shown)} of {all_problems}."
     caption = f"For each problem with judged wrong submissions, the weakest first. Further right is better.{more}"
-    return Chart(KILLED, caption, to_svg(drawing))
+    return Chart(KILLED, caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def _utilisation(lines: Sequence[EndpointLine], when: Window, left_out: str, one_in: int) -> Chart:
@@ -224,7 +224,7 @@ def kills_over_time(kills: Sequence[FirstKill]) -> Chart:
         "All problems together, each from its own beginning. A kill belongs to the generator of the first case that "
         f"rejects the submission.{left_out}"
     )
-    return Chart("Kills over time", caption, to_svg(drawing))
+    return Chart("Kills over time", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def _by(kill: FirstKill) -> str:

@@ -298,11 +298,13 @@ class Store:
             problem, verdict.submission, verdict.case, verdict.verdict.value, verdict.time_s, verdict.note,
         )  # fmt: skip
 
-    def verdicts(self, problem: str) -> dict[tuple[str, int], StoredVerdict]:
-        """Return the verdicts so far, by submission and case."""
-        rows = self._db.rows(
-            "SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", problem
-        )
+    def verdicts(self, problem: str, cases: Iterable[StoredCase] | None = None) -> dict[tuple[str, int], StoredVerdict]:
+        """Return the verdicts so far, by submission and case: all, or those on `cases`."""
+        sql, values = "SELECT submission, case_id, verdict, time_s, note FROM verdicts WHERE problem = ?", [problem]
+        if cases is not None:
+            sql += " AND case_id IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps([case.id for case in cases]))
+        rows = self._db.rows(sql, *values)
         return {(r[0], r[1]): StoredVerdict(r[0], r[1], _VERDICTS[r[2]], r[3], r[4]) for r in rows}
 
     def forget_verdicts(self, problem: str, of: Collection[tuple[str, int]]) -> None:

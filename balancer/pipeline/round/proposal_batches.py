@@ -10,7 +10,7 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain, islice, zip_longest
 
@@ -18,6 +18,7 @@ from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
 from balancer.pipeline.proposing import (
     AskableAgain,
+    AskedLater,
     EquippedGenerator,
     Feedback,
     PutOff,
@@ -29,7 +30,7 @@ from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
 from balancer.pipeline.round.sample import Sample
 from balancer.pipeline.round.toolbox import SampleToolbox
-from balancer.problem import FEWEST_AGREEING, Problem, Proposal
+from balancer.problem import FEWEST_AGREEING, Origin, Problem, Proposal
 
 __all__ = ["ProposalBatches", "batch_size"]
 
@@ -41,6 +42,7 @@ _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
 
+_END = Proposal(b"", Origin("", ""))  # at the end of a stream
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
 
@@ -54,7 +56,25 @@ class _Source:
     made_up: int = 0
     seconds: float = 0.0
     dry: bool = False
-    stream: Iterator[Proposal] | None = None
+    stream: Iterator[Proposal | None] | None = None
+
+
+@dataclass(slots=True)
+class _Room:
+    """Bytes that are left for the inputs of a batch."""
+
+    left: int
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A generator in one batch: its stream, its part of the time, the inputs so far, and the seconds that it took."""
+
+    source: _Source
+    stream: Iterator[Proposal | None]
+    part: float = AIMED
+    found: list[Proposal] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class ProposalBatches:
@@ -170,34 +190,48 @@ class ProposalBatches:
     def _asked_in_turn(self, wanted: int, notes: list[str]) -> list[list[Proposal]]:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
         given: list[list[Proposal]] = []
-
-        def take(source: _Source, share: int) -> None:
-            began = time.monotonic()
-            self._toolbox.now("making inputs for")
-            found: list[Proposal] = []
-            given.append(found)
-            room = _MOST_BYTES - sum(len(each.data) for some in given for each in some)
-            try:
-                for proposal in self._pulled(source, share, room):
-                    found.append(proposal)
-            except (PutOff, Stopped):
-                raise
-            except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
-                notes.append(f"generator {source.generator.name!r} failed: {type(error).__name__}: {error}")
-                source.dry = True
-            source.seconds += time.monotonic() - began
-
+        room = _Room(_MOST_BYTES)
+        self._toolbox.now("making inputs for")
         if not self._batch and not self._round:  # generators with only the problem's own data get no share
-            for source in self._sources:
+            for source in (each for each in self._sources if not self._early(each)):
                 if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
-                    take(source, 0)
+                    turn = _Turn(source, self._pulled(source, 0, room))
+                    given.append(turn.found)
+                    self._take(turn, notes, to_its_end=True)
         records = self._records()
+        turns = []
         for source, share, record in zip(self._sources, self._shares(wanted, records), records, strict=True):
             if share and not source.dry:
-                self._toolbox.part = search_part(record, [each for each in records if each is not record])
-                take(source, share)
-                source.dry = source.dry or source.made_up >= self._sample.settings.max_proposals
+                part = search_part(record, [each for each in records if each is not record])
+                turns.append(_Turn(source, self._pulled(source, share, room), part))
+                given.append(turns[-1].found)
+        while turns:
+            turn = min(turns, key=lambda each: each.seconds)
+            self._toolbox.part = turn.part
+            if not self._take(turn, notes):
+                turns.remove(turn)
+                turn.source.dry = turn.source.dry or turn.source.made_up >= self._sample.settings.max_proposals
         return given
+
+    def _take(self, turn: "_Turn", notes: list[str], *, to_its_end: bool = False) -> bool:
+        """Take what a generator gives, until it yields None. Return whether it may give more."""
+        began_s = time.monotonic()
+        try:
+            for proposal in turn.stream:
+                if proposal is not None:
+                    turn.found.append(proposal)
+                elif not to_its_end:
+                    return True
+        except (PutOff, Stopped):
+            raise
+        except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
+            notes.append(f"generator {turn.source.generator.name!r} failed: {type(error).__name__}: {error}")
+            turn.source.dry = True
+        finally:
+            spent_s = time.monotonic() - began_s
+            turn.seconds += spent_s
+            turn.source.seconds += spent_s
+        return False
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
         """Return the proposals whose validity can be decided.
@@ -238,6 +272,10 @@ class ProposalBatches:
         everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
         return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
 
+    def _early(self, source: _Source) -> bool:
+        """Return whether it is too early for a generator: it wants to hear the validators first."""
+        return not self._batch and not self._round and isinstance(source.generator, AskedLater)
+
     def _records(self) -> list[GeneratorRecord]:
         """Return the record of each source. Kills and seconds count only with a time budget: no seed repeats them."""
         most, timed = self._sample.settings.max_proposals, self._sample.allowed_s is not None
@@ -248,26 +286,35 @@ class ProposalBatches:
             name = source.generator.name
             states = [state for generator, state in cases if generator == name]
             valid = sum(state is not CaseState.INVALID for state in states)
-            left = 0 if source.dry or source.whole else most - source.made_up
+            left = 0 if source.dry or source.whole or self._early(source) else most - source.made_up
             paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
             records.append(GeneratorRecord(len(states), valid, left, *paid))
         return records
 
     # -- a generator ---------------------------------------------------------------------------------
 
-    def _pulled(self, source: _Source, share: int, room: int) -> Iterator[Proposal]:
-        """Yield `share` made-up inputs, and the problem's own data before them, up to `room` bytes."""
+    def _pulled(self, source: _Source, share: int, room: _Room) -> Iterator[Proposal | None]:
+        """Yield `share` made-up inputs, and the problem's own data before them, while there is room.
+
+        Yields None where another generator may have a turn.
+        """
         stream, left = self._stream(source, share), share
-        since, most_s = time.monotonic(), min(_MOST_S, AIMED * self._sample.left_s)
+        most_s = min(math.inf if source.whole else _MOST_S, AIMED * self._sample.left_s)
+        spent_s, since_s = 0.0, time.monotonic()
         while True:
             if self._sample.runner.stopping:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room <= 0 or self._over() or (not source.whole and time.monotonic() - since > most_s):
+            if room.left <= 0 or self._over() or spent_s + time.monotonic() - since_s > most_s:
                 return
-            proposal = next(stream, None)
+            proposal = next(stream, _END)
             if proposal is None:
+                spent_s += time.monotonic() - since_s
+                yield None
+                since_s = time.monotonic()
+                continue
+            if proposal is _END:
                 # A generator that can be asked again is dry only if it gives nothing at all.
                 source.dry = not isinstance(source.generator, AskableAgain) or left == share
                 return
@@ -277,10 +324,10 @@ class ProposalBatches:
             source.pulled += 1
             source.made_up += not proposal.sample
             left -= not proposal.sample
-            room -= len(proposal.data)
+            room.left -= len(proposal.data)
             yield proposal
 
-    def _stream(self, source: _Source, share: int) -> Iterator[Proposal]:
+    def _stream(self, source: _Source, share: int) -> Iterator[Proposal | None]:
         generator, problem = source.generator, self._sample.problem
         most = max(share, 1) if source.whole else self._sample.settings.max_proposals
         if self._batch and isinstance(generator, AskableAgain):
@@ -290,14 +337,14 @@ class ProposalBatches:
             rng, made = self._rng(generator), self._first(generator, problem, most)
             source.stream = iter(made(rng))
             # Skip the inputs that an earlier session has taken.
-            for _ in islice(source.stream, source.pulled):
+            for _ in islice((each for each in source.stream if each is not None), source.pulled):
                 if self._sample.runner.stopping:
                     raise Stopped
         return source.stream
 
     def _first(
         self, generator: Generator, problem: Problem, most: int
-    ) -> Callable[[random.Random], Iterable[Proposal]]:
+    ) -> Callable[[random.Random], Iterable[Proposal | None]]:
         if self._feedback is None:
             return lambda rng: generator.propose(problem, rng, len(problem.data) + len(problem.recipes) + most)
         feedback = self._feedback

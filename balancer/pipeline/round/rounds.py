@@ -43,6 +43,7 @@ __all__ = ["begin_round", "feedback_before", "judge_problem", "killers_of", "sta
 _DATA = "data"  # the generator that proposes a problem's own data
 _MOST_ROUNDS = 100  # with a time budget
 _MOST_IN_VAIN = 3  # rounds in a row without a new case
+_ROUND = 0.4  # with a time budget: share of the time left for a round, so that searches begin in time
 _LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
 _SPENT = "its time for made-up inputs is spent"
 
@@ -151,6 +152,7 @@ class _Rounds:
         self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers), self.over)
         self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
         self.in_vain = 0
+        self._until_s = 0.0  # the present round ends when no more seconds than these are left
 
     def over(self) -> bool:
         return self._sample.left_s <= 0
@@ -182,6 +184,8 @@ class _Rounds:
             generate_test_outputs(sample)
             validate_solutions(sample)
         with sample.clock.spending():
+            further = number + 1 < self.most and self._asking.can(number + 1) and self._asking.tellable()
+            self._until_s = sample.left_s * (1 - _ROUND) if further else 0.0
             more = True
             while more:
                 more = self._fill(number)
@@ -190,7 +194,7 @@ class _Rounds:
                 generate_test_outputs(sample)
                 validate_solutions(sample)
                 sample.clock.keep()
-                more = more and not self.over()
+                more = more and not self.over() and not self._is_long()
             sample.store.rounds.spare(problem, number)
             ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
             if sample.late:
@@ -198,6 +202,11 @@ class _Rounds:
         self.in_vain = 0 if ready else self.in_vain + 1
 
     # -- inside --------------------------------------------------------------------------------------
+
+    def _is_long(self) -> bool:
+        """Return whether the present round has had its share of the time, and some submission is left for others."""
+        sample = self._sample
+        return sample.allowed_s is not None and sample.left_s <= self._until_s and bool(surviving(sample))
 
     def _make_good(self, number: int) -> None:
         """Finish the checks and answers of a round that an earlier session left open. The last round judges all."""
@@ -213,7 +222,8 @@ class _Rounds:
         chosen = store.rounds.count_made_up(problem, number, *CHOSEN)
         judged = store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.CONTESTED)
         wanted = sample.settings.max_inputs - chosen
-        target = chosen + max(0, chunk(sample.left_s, sample.clock.spent_s, judged, wanted))
+        left_s = sample.left_s if sample.allowed_s is None else max(0.0, sample.left_s - self._until_s)
+        target = chosen + max(0, chunk(left_s, sample.clock.spent_s, judged, wanted))
         while True:
             validate_inputs(sample, number, most=target)
             wanted = target - store.rounds.count_made_up(problem, number, *CHOSEN)

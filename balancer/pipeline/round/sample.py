@@ -143,7 +143,8 @@ class Sample:
     """One problem with its settings, the runner and the store.
 
     `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
-    `threads`: for `in_threads`; whoever makes the sample ends them.
+    `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: accepted submissions -> how near their
+    outputs are to the edge of the tolerance; 0: exact.
     """
 
     problem: Problem
@@ -159,11 +160,13 @@ class Sample:
     checker_trial: CheckerTrial = field(init=False)
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
     threads: ThreadPoolExecutor = field(init=False)
+    imprecise: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
         object.__setattr__(self, "threads", ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=self.problem.id))
         object.__setattr__(self, "clock", ProblemClock(self.store.times, self.problem.id))
+        object.__setattr__(self, "runner", self.runner.within(self._left_for_runs_s))
         named_s, settings = self.problem.time_limit_s, self.settings
         cpu_s = named_s * settings.time_limit_factor if named_s else settings.time_limit_s
         object.__setattr__(self, "limits", self.limits_at(self.store.judges.limit(self.problem.id) or cpu_s))
@@ -201,7 +204,13 @@ class Sample:
         """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
         if self.allowed_s is None or not self.clock.is_spending:
             return False
-        return self.left_s <= 0 or self.left_s + _OVERRUN * self.allowed_s < self.clock.longest_s
+        return self.left_s <= 0 or self._left_for_runs_s() < self.clock.longest_s
+
+    def _left_for_runs_s(self) -> float:
+        """Return the seconds in which a run may be tried, and tried again; infinite if no budget counts now."""
+        if self.allowed_s is None or not self.clock.is_spending:
+            return math.inf
+        return self.left_s + _OVERRUN * self.allowed_s
 
     @property
     def checker(self) -> Checker:
@@ -215,9 +224,13 @@ class Sample:
         return Checker(None, own.instead)
 
     def usable(self, *, accepted: bool) -> list[Submission]:
-        """Return the accepted (or the wrong) submissions that are not left out, in the package's order."""
+        """Return the accepted (or the wrong) submissions that are not left out, in the package's order.
+
+        The most precise ones come first, so that they give the answers.
+        """
         left_out = self.store.left_out(self.problem.id)
-        return [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
+        found = [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
+        return sorted(found, key=lambda s: self.imprecise.get(s.name, 0))
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.
@@ -302,7 +315,8 @@ class Sample:
     ) -> tuple[Judgement, ProgramResult]:
         """Store the verdict on `submission` that follows from `ran`. Return the judgement and the result that counts.
 
-        A surprising result is first confirmed elsewhere, and may be replaced.
+        A surprising result is first confirmed elsewhere, and may be replaced. A run without a result at the end of the
+        budget leaves no verdict.
 
         Args:
             submission, case, stage: the run.
@@ -313,6 +327,8 @@ class Sample:
             with self.clock.timing():
                 ran = self.runner.run(wanted)
         judgement = self._judgement(wanted, case, ran)
+        if judgement.verdict is Verdict.UNJUDGED and self.late:
+            return judgement, ran  # as if it had not begun: there is no time for it
         if _surprises(submission, judgement):
             again = self.runner.confirm(wanted, ran)
             if again != ran:

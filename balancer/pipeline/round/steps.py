@@ -11,8 +11,10 @@ not count. The check also decides whether the problem probably has several right
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 
+from balancer.judging.compare import Flags, compare, parse_flags
 from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, RunStage
 from balancer.pipeline.results.store import StoredCase, StoredVerdict
@@ -40,6 +42,8 @@ _SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
 _AT_ONCE = 4  # cases between two counts of these
 _SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
 _FAIL_OWN = "right solutions fail its own tests"
+_PRECISE = 3  # own cases that tell how near to the answers an accepted submission is
+_PARTS = (2, 20, 200)  # of the tolerance
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
@@ -89,6 +93,8 @@ def _validate(sample: Sample, case: StoredCase) -> None:
     if sample.late:
         return
     state, note = sample.validators.check(case)
+    if state is CaseState.UNJUDGED and sample.late:
+        return
     sample.store.set_case(sample.problem.id, case.id, state, note=note)
     sample.progress.advance(sample.problem.id)
 
@@ -251,9 +257,8 @@ def validate_solutions(sample: Sample) -> None:
                 judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, workers)
             else:
                 _judge_while_fast(sample, targets, cases, slow)
-        ids = {case.id for case in cases}
-        verdicts = sample.store.verdicts(sample.problem.id)
-        killed |= {name for (name, case), stored in verdicts.items() if case in ids and stored.verdict.kills}
+        verdicts = sample.store.verdicts(sample.problem.id, cases)
+        killed |= {name for (name, _), stored in verdicts.items() if stored.verdict.kills}
     _confirm_lone_kills(sample)
     if timed:
         _settle_late(sample)
@@ -273,7 +278,7 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
         left = [each for each in wrong if slow[each.name] < _SLOW_ENOUGH]
         judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, workers)
         names = {each.name for each in left}
-        verdicts = sample.store.verdicts(problem)
+        verdicts = sample.store.verdicts(problem, part)
         found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
         slow.update(name for name, case in found if verdicts[name, case].verdict is Verdict.TIME_LIMIT)
         sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
@@ -339,7 +344,7 @@ def judge_on(
     sample: Sample, submissions: list[Submission], cases: list[StoredCase], stage: RunStage, workers: int
 ) -> None:
     """Run each submission on each case without a judged verdict for it. The cases must have answers."""
-    verdicts = sample.store.verdicts(sample.problem.id)
+    verdicts = sample.store.verdicts(sample.problem.id, cases)
     undecided = [
         (submission, case)
         for case in cases
@@ -389,6 +394,7 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     for stored in failed.values():
         _leave_out(sample, stored, "marked as accepted", f"the package's own {names[stored.case]}")
     if sample.usable(accepted=True):
+        _find_imprecise(sample, own[:_PRECISE])
         return OwnDataVerdict.SOUND
     why = "no accepted submission passes the package's own data"
     if not any(submission.program.language in sample.runner.languages for submission in problem.accepted):
@@ -396,6 +402,32 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
     if not store.rounds.has_begun(problem.id, 0):
         store.rounds.begin(problem.id, 0, ProposalBatch(notes=(*problem.notes, why)))
     return OwnDataVerdict.NONE
+
+
+def _find_imprecise(sample: Sample, own: list[StoredCase]) -> None:
+    """Find the accepted submissions whose outputs on own data are within the tolerance, but not within parts of it.
+
+    If one of them gave the answers, others that are as far from the true answer would be rejected.
+    """
+    right, checker = sample.usable(accepted=True), sample.checker
+    flags = parse_flags(checker.flags) if checker.program is None and not checker.values else Flags()
+    if not flags.numeric or len(right) < 2:
+        return
+    parts = [
+        replace(
+            flags, relative=flags.relative and flags.relative / part, absolute=flags.absolute and flags.absolute / part
+        )
+        for part in _PARTS
+    ]
+
+    def look(submission: Submission) -> None:
+        for case in own:
+            ran = sample.execute(submission, case, RunStage.AGREE).execution
+            if ran is not None and case.answer is not None:
+                missed = sum(not compare(ran.stdout, case.answer, part).accepted for part in parts)
+                sample.imprecise[submission.name] = max(missed, sample.imprecise.get(submission.name, 0))
+
+    sample.in_threads(sample.settings.output_generation_workers, look, right)
 
 
 def settle_own_tests(sample: Sample) -> OwnDataVerdict:
@@ -456,15 +488,11 @@ def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
     """Judge all accepted submissions on their own data. Return the verdicts that reject one, by case."""
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, sample.settings.output_generation_workers)
     right = {submission.name for submission in sample.usable(accepted=True)}
-    cases = {case.id for case in own}
     return sorted(
         (
             stored
-            for stored in sample.store.verdicts(sample.problem.id).values()
-            if stored.submission in right
-            and stored.case in cases
-            and stored.verdict.kills
-            and stored.verdict is not Verdict.COMPILE_ERROR
+            for stored in sample.store.verdicts(sample.problem.id, own).values()
+            if stored.submission in right and stored.verdict.kills and stored.verdict is not Verdict.COMPILE_ERROR
         ),
         key=lambda stored: stored.case,
     )

@@ -105,8 +105,8 @@ class SampleToolbox:
         return self._sample.store.judges.kept(self._sample.problem.id, aid)
 
     def now(self, what: str, most_s: float | None = None) -> None:
-        """Say what is being done for the problem, and how many seconds that may take."""
-        self._sample.progress.now(self._sample.problem.id, what, most_s)
+        """Say what is being done for the problem, and how many seconds that may take. Searches in turn add up."""
+        self._sample.progress.now(self._sample.problem.id, what, most_s, adds=True)
 
     def note(self, line: str) -> None:
         """Keep a line about the problem, for the report."""

@@ -100,7 +100,7 @@ class BadRow:
     why: str
 
     def __str__(self) -> str:
-        return f"row {self.number} is left out: {self.why}"
+        return f"row {self.number} (from 0) is left out: {self.why}"
 
 
 def read_rows(

@@ -234,7 +234,7 @@ class _Rows:
             problem = replace(with_python(read, self._settings.python), id=table.id_of(number, read.id), notes=())
             seen = self._store.meet(problem, number, fingerprint(problem))
             if seen is SeenBefore.CHANGED:
-                line = f"row {number}, {problem.id}, has changed since it was judged; it is judged again"
+                line = f"row {number} (from 0), {problem.id}, has changed since it was judged; it is judged again"
                 self._say("row has changed", line)
             yield SourcedProblem(problem, seen is SeenBefore.DONE)
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from balancer.reporting import rows, style
 from balancer.reporting.document import Chart
-from balancer.reporting.drawing import Box, Drawing, to_svg
+from balancer.reporting.drawing import Box, Drawing, narrow_svg, to_svg
 from balancer.reporting.lines import MOST_LINES, ChartLine, Kind, line_chart
 from balancer.reporting.schedule import TimeBlock, blocks, lanes
 from balancer.reporting.words import percent, seconds, shorten
@@ -25,6 +25,7 @@ from balancer_simulator.studies.study import Study
 __all__ = ["beside_best", "curves", "draw_charts", "gantt", "ranking", "shares", "tails", "trend", "utilisation"]
 
 _MOST_ROWS: Final = 50  # more would not fit on a printed page
+_MOST_OPEN: Final = 3  # charts of one kind; the others are folded
 _MOST_BLOCKS: Final = 4000  # 250 kB; beyond this neighbours cannot be told apart
 _LONG_LABEL: Final = 44  # letters; the options at the end of a label matter
 _LABEL: Final = 28  # letters: a fifth of a whole page's width
@@ -46,13 +47,16 @@ def draw_charts(study: Study) -> tuple[Chart, ...]:
 def _charts(study: Study) -> Iterator[Chart]:
     if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
         yield ranking(study)
+    for name in ("cached_blocks", "imbalance") if study.scenario.has_keys else ():
+        if all(name in study.metrics(policy) for policy in study.policies):
+            yield ranking(study, name)
     if study.curves:
         yield curves(study)
         if len(study.policies) > 1:
             yield beside_best(study)
     if any(record.sojourn.count for records in study.records.values() for record in records):
         yield tails(study, "sojourn")
-    if any(record.wait.most > 0 for records in study.records.values() for record in records):
+    if any(_merged(study, policy, "wait").quantile(0.999) > 0 for policy in _drawn(study, study.policies)):
         yield tails(study, "wait")
     yield from _once(study, utilisation)
     if study.scenario.is_batch:
@@ -62,13 +66,14 @@ def _charts(study: Study) -> Iterator[Chart]:
 
 
 def _once(study: Study, draw: Callable[[Study, str], Chart]) -> Iterator[Chart]:
-    """Yield the chart of each policy; equal ones once, with the names of all their policies."""
+    """Yield the chart of each policy, the best first; equal ones once, with the names of all their policies."""
     found: dict[tuple[str, str], tuple[Chart, list[str]]] = {}
-    for policy in study.policies:
+    for policy in study.ranking():
         chart = draw(study, policy)
         found.setdefault((chart.svg, chart.caption), (chart, []))[1].append(policy)
-    for chart, (first, *others) in found.values():
-        yield replace(chart, title=f"{chart.title.removesuffix(first)}{', '.join([first, *others])}")
+    for place, (chart, (first, *others)) in enumerate(found.values()):
+        title = f"{chart.title.removesuffix(first)}{', '.join([first, *others])}"
+        yield replace(chart, title=title, folded=place >= _MOST_OPEN)
 
 
 def ranking(study: Study, name: str | None = None) -> Chart:
@@ -103,14 +108,14 @@ def ranking(study: Study, name: str | None = None) -> Chart:
     )
     if without := [policy for policy in ranking if policy not in policies]:
         caption += f" Not known: {', '.join(without)}."
-    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing))
+    return Chart(f"Ranking by {figure.heading}", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
     """Return how a figure grows with the offered load, a line for each policy, as far as it keeps up."""
     loads = sorted(study.curves)
     lines = []
-    for policy in study.policies[:MOST_LINES]:
+    for policy in study.ranking()[:MOST_LINES]:
         found = [_at(study.at_load(load), policy, name) for load in loads]
         lines.append(
             ChartLine(policy, loads, [i.mean for i in found], [_low(i) for i in found], [_high(i) for i in found])
@@ -126,7 +131,7 @@ def curves(study: Study, name: str = "sojourn_mean_s") -> Chart:
         f"{figure_of(name).meaning[0].upper()}{figure_of(name).meaning[1:]}; {_STROKES}{_ends_of(study)}"
         f"{_left_out(study)}"
     )
-    return Chart("Time by load", caption, to_svg(drawing))
+    return Chart("Time by load", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
@@ -135,7 +140,7 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
     Near a load of 1 all lines of `curves` rise together; this chart shows their difference.
     """
     loads = sorted(study.curves)
-    found: dict[str, list[Interval]] = {policy: [] for policy in study.policies[:MOST_LINES]}
+    found: dict[str, list[Interval]] = {policy: [] for policy in study.ranking()[:MOST_LINES]}
     for load in loads:
         there = study.at_load(load)
         first = there.ranking(name)[0]
@@ -160,7 +165,7 @@ def beside_best(study: Study, name: str = "sojourn_mean_s") -> Chart:
         f"By {heading}: 0 is the best policy at that load, 20 has 20% more. Differences are paired. The lines at the "
         f"marks are their 95% intervals, cut at the edge of the picture.{_ends_of(study)}{_left_out(study)}"
     )
-    return Chart(f"Compared with the best, by load: {heading}", caption, to_svg(drawing))
+    return Chart(f"Compared with the best, by load: {heading}", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def _at(study: Study, policy: str, name: str) -> Interval:
@@ -174,7 +179,7 @@ def _ends_of(study: Study) -> str:
     ends: dict[str, float] = {}
     for load in sorted(study.curves, reverse=True):
         there = study.at_load(load)
-        ends.update({policy: load for policy in study.policies[:MOST_LINES] if not there.keeps_up(policy)})
+        ends.update({policy: load for policy in study.ranking()[:MOST_LINES] if not there.keeps_up(policy)})
     named = ", ".join(f"{policy} from {load:g} on" for policy, load in ends.items())
     return f" Not drawn, because they cannot keep up: {named}." if named else ""
 
@@ -207,7 +212,7 @@ def trend(lines: Mapping[str, Mapping[float, Interval]], name: str, *, xlabel: s
     drawing.x.whole = all(float(x).is_integer() for line in lines.values() for x in line)  # there is no half a host
     caption = f"{figure.meaning[0].upper()}{figure.meaning[1:]}; {_STROKES}"
     title = title or f"{figure.heading[0].upper()}{figure.heading[1:]} by {xlabel}"
-    return Chart(title, caption, to_svg(drawing))
+    return Chart(title, caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartLine:
@@ -221,10 +226,8 @@ def _line_of(words: str, line: Mapping[float, Interval], scale: float) -> ChartL
 
 def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
     """Return the share of requests that took longer than a time: the inverted CDF, which shows the tail."""
-    shown = _drawn(study, study.policies)
-    tallies = {
-        policy: CensoredHistogram.merged(getattr(record, which) for record in study.records[policy]) for policy in shown
-    }
+    shown = _drawn(study, study.ranking())
+    tallies = {policy: _merged(study, policy, which) for policy in shown}
     longest_s = [tally.quantile(0.999) for tally in tallies.values() if tally.count]
     scale: Kind = "log" if _is_wide(longest_s) else "linear"
     lines = [
@@ -232,6 +235,8 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
         for policy, tally in list(tallies.items())[:MOST_LINES]
         if tally.count
     ]
+    idle = [line.name for line in lines if len(line.xs) < 2]
+    lines = [line for line in lines if len(line.xs) > 1]
     words = {"wait": ("Waits", "waited longer for a lease"), "sojourn": ("Times of requests", "took longer")}
     title, verb = words[which]
     drawing = line_chart(
@@ -242,7 +247,9 @@ def tails(study: Study, which: Literal["wait", "sojourn"]) -> Chart:
         f"All {study.scenario.replications} replications together, without the rarest 0.1%."
         f"{_not_drawn(study, shown)}{_left_out(study)}"
     )
-    return Chart(f"{title}: the tail", caption, to_svg(drawing))
+    if idle:
+        caption += f" No line, because fewer than one in a thousand {verb}: {', '.join(idle)}."
+    return Chart(f"{title}: the tail", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def utilisation(study: Study, policy: str) -> Chart:
@@ -370,6 +377,10 @@ def _stage(span: CallSpan) -> str:
 _NOTHING: Final = Interval(math.nan, math.nan, 0)
 
 
+def _merged(study: Study, policy: str, which: Literal["wait", "sojourn"]) -> CensoredHistogram:
+    return CensoredHistogram.merged(getattr(record, which) for record in study.records[policy])
+
+
 def _tail(tally: CensoredHistogram, *, up_to_s: float) -> tuple[list[float], list[float]]:
     """Return times and the share that took longer, down to one in a thousand."""
     values, larger = tally.tail()
@@ -396,7 +407,7 @@ def _near(values: Sequence[float], *, times: float = 5.0) -> float:
 
 def _left_out(study: Study) -> str:
     number = len(study.policies)
-    return f" Shown are the first {MOST_LINES} of {number} policies." if number > MOST_LINES else ""
+    return f" Shown are the best {MOST_LINES} of {number} policies." if number > MOST_LINES else ""
 
 
 def _axis(name: str) -> str:

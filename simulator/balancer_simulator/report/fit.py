@@ -28,6 +28,7 @@ from balancer.reporting.words import count
 from balancer_simulator.fitting.description import fit_lines, unknown
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.predicting.goodness import FitCheck, GoodnessOfFit
+from balancer_simulator.predicting.predicted import FAR
 from balancer_simulator.report.document import put_page, scenario_section
 
 __all__ = ["quantile_chart", "write_fit_report"]
@@ -93,6 +94,8 @@ def _compared(held: FitCheck) -> Table:
         values = (f"{times * value:.3g}{'%' if times > 1 else ' s'}" for value in (each.measured, each.fitted))
         by = f"{round(each.off, 2) or 0:+.0%}".replace("+0%", "0%") if math.isfinite(each.off) else "none in the trace"
         remark = "OFF" if each in off else "by chance, or not" if each.is_far else ""
+        if not remark and abs(each.off) > FAR and math.isfinite(each.off):
+            remark = "too little to matter"
         rows.append(
             (
                 each.name.rstrip(":"),

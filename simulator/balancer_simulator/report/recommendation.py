@@ -11,7 +11,7 @@ from typing import Any
 
 from balancer.reporting import style
 from balancer.reporting.document import Chart, Column, ColumnKind, Document, Figures, Paragraph, Section, Tone, table
-from balancer.reporting.drawing import to_svg
+from balancer.reporting.drawing import narrow_svg, to_svg
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import seconds
 from balancer_simulator.predicting.recommend import Recommendation, SettingForecast
@@ -150,7 +150,7 @@ def end_chart(found: Recommendation) -> Chart:
     caption = (
         "All other settings are the best ones for the present endpoints. The lines are 95% intervals for a single run."
     )
-    return Chart("The end by the number of endpoints", caption, to_svg(drawing))
+    return Chart("The end by the number of endpoints", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def write_recommendation(found: Recommendation, folder: Path) -> Path:

@@ -21,7 +21,7 @@ from balancer.reporting.document import (
     identifier,
     table,
 )
-from balancer.reporting.drawing import to_svg
+from balancer.reporting.drawing import narrow_svg, to_svg
 from balancer.reporting.lines import ChartLine, line_chart
 from balancer.reporting.words import NOTHING, count, percent, seconds
 from balancer_simulator.predicting.shown import interval_words
@@ -35,24 +35,24 @@ _P99 = "sojourn_p99_s"
 
 
 def servers_verdict(found: Sizing) -> str:
-    """Return the answer as a sentence."""
+    """Return the answer as a sentence, with the slots of each server."""
+    return "; ".join(_verdict(found))
+
+
+def _verdict(found: Sizing) -> list[str]:
+    """Yield the answer, then the slots of its servers and what else is to be known of them."""
     goal = found.goal
     losing = f", without {count(goal.losing, 'endpoint')}" if goal.losing else ""
     wish = f"p99 of at most {seconds(goal.p99_s)} at {goal.load:g} x today's load{losing}, with {goal.certainty:.0%}"
-    if found.chosen is None:
-        near = (
-            ""
-            if found.fails is None
-            else f"; the nearest is sure of {seconds(found.fails.sure_s)}: {_words(found.fails)}"
-        )
-        return f"{wish}: no pool that was tried does{near}"
-    return f"{wish}: {_words(found.chosen)}"
-
-
-def _words(pool: ServerForecast) -> str:
-    slots = ", ".join(f"{model.url} {model.capacity}" for model in pool.scenario.endpoints)
-    many = count(len(pool.setting.endpoints), "endpoint")
-    return "; ".join([f"{many}, {pool.setting.strategy}, slots: {slots}", *_beyond(pool), *made_up_lines(pool)])
+    pool = found.chosen or found.fails
+    if pool is None:
+        return [f"{wish}: no pool that was tried does"]
+    many = f"{count(len(pool.setting.endpoints), 'endpoint')}, {pool.setting.strategy}"
+    slots = "slots: " + ", ".join(f"{model.url} {model.capacity}" for model in pool.scenario.endpoints)
+    rest = [slots, *_beyond(pool), *made_up_lines(pool)]
+    if found.chosen is not None:
+        return [f"{wish}: {many}", *rest]
+    return [f"{wish}: no pool that was tried does", f"the nearest is sure of {seconds(pool.sure_s)}: {many}", *rest]
 
 
 def _beyond(pool: ServerForecast) -> Iterator[str]:
@@ -113,11 +113,11 @@ def knee_chart(found: Sizing) -> Chart:
     lines.append(ChartLine("wanted", loads, [found.goal.p99_s] * len(loads)))
     drawing = line_chart(
         [line for line in lines if len(line.xs)], xlabel="load, in times of today's", ylabel="p99 (s)",
-        width=style.HALF, yscale="log",
+        width=style.WIDE, yscale="log",
     )  # fmt: skip
     gone = f" Without {count(found.goal.losing, 'endpoint')}, those that do most." if found.goal.losing else ""
     caption = f"99 in 100 requests take no longer. The lines at the marks are 95% intervals of one run.{gone}"
-    return Chart("The knee: p99 by load", caption, to_svg(drawing), wide=False)
+    return Chart("The knee: p99 by load", caption, to_svg(drawing), narrow=narrow_svg(drawing))
 
 
 def sizing_data(found: Sizing) -> dict[str, Any]:
@@ -158,7 +158,9 @@ def write_sizing(found: Sizing, folder: Path) -> Path:
     """
     pools, knee = sizing_sections(found)
     _, *beside = pools.blocks  # the answer is the page's verdict
-    answer = servers_verdict(found)
+    tried = 1 + (found.chosen is None)  # an answer, or that there is none and what is nearest
+    said, *others = "; ".join(_verdict(found)[:tried]), *_verdict(found)[tried:]
+    details = (Paragraph(f"{line[0].upper()}{line[1:]}.", soft=True) for line in others)
     sections = (
         Section("The pools beside it", tuple(beside), "pools", "Pools"),
         replace(knee, anchor="load", label="By load"),
@@ -166,8 +168,8 @@ def write_sizing(found: Sizing, folder: Path) -> Path:
     )
     document = Document(
         "Recommendation", "Recommendation", sections,
-        blocks=(Figures((knee_chart(found),)),),
-        verdict=f"{answer[0].upper()}{answer[1:]}.",
+        blocks=(*details, Figures((knee_chart(found),))),
+        verdict=f"{said[0].upper()}{said[1:]}.",
         tone=Tone.BAD if found.chosen is None else Tone.GOOD,
     )  # fmt: skip
     return put_page(document, folder / "recommendation.html")

@@ -37,6 +37,7 @@ __all__ = [
     "markdown_matrix",
     "matrix_table",
     "place_table",
+    "prompt_table",
     "share_tables",
 ]
 
@@ -51,6 +52,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
+_OF_PROMPTS: Final = ("cached_blocks", "cached_at_best", "imbalance", "moved_turns", "broken_sessions")
 _MOST_ENDPOINTS: Final = 12
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
 BEST: Final = "1.00"
@@ -60,12 +62,19 @@ _LEAST: Final = 1.01  # a policy clearly behind the best is not shown as 1.00
 def figure_table(study: Study) -> Table:
     """Return the main figures of each policy."""
     there = {key for policy in study.policies for key in study.metrics(policy)}
-    return _by_policy(study, [key for key in _COLUMNS.get(study.scenario.workload.kind, _OPEN) if key in there])
+    columns = (*_COLUMNS.get(study.scenario.workload.kind, _OPEN), "cost_per_request")
+    return _by_policy(study, [key for key in columns if key in there])
 
 
 def cluster_table(study: Study) -> Table:
     """Return the parts of the wait for a lease, under each policy."""
     return _by_policy(study, _OF_A_CLUSTER)
+
+
+def prompt_table(study: Study) -> Table:
+    """Return what was cached and where sessions went, under each policy; an empty table if nothing has prompts."""
+    there = {key for policy in study.policies for key in study.metrics(policy)}
+    return _by_policy(study, [key for key in _OF_PROMPTS if key in there])
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:
@@ -93,9 +102,9 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 
 
 def compared_tables(study: Study) -> Iterator[Table]:
-    """Yield every figure of every policy: a table of figures down, policies across; with many policies, several."""
+    """Yield every figure of every policy, the best first: figures down, policies across; with many, several tables."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
-    for policies in _beside(study):
+    for policies in _beside(study.ranking()):
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
         yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 
@@ -141,17 +150,17 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
 
 def share_tables(study: Study) -> Iterator[Table]:
     """Yield the share of all calls at each endpoint, the mean over the replications; with many policies, several."""
-    for policies in _beside(study):
+    for policies in _beside(study.policies):
         columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in policies))
         rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in policies)) for url in study.scenario.by_url)
         yield table(columns, rows, most=_MOST_ENDPOINTS)
 
 
-def _beside(study: Study) -> Iterator[Sequence[str]]:
+def _beside(policies: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the policies, as many at a time as one table shows."""
-    beside = math.ceil(len(study.policies) / math.ceil(len(study.policies) / _MOST_BESIDE))
-    for start in range(0, len(study.policies), beside):
-        yield study.policies[start : start + beside]
+    beside = math.ceil(len(policies) / math.ceil(len(policies) / _MOST_BESIDE))
+    for start in range(0, len(policies), beside):
+        yield policies[start : start + beside]
 
 
 def _share(study: Study, policy: str, url: str) -> float:

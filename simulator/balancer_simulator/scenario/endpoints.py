@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from balancer.endpoint import Endpoint
+from balancer.endpoint import Endpoint, Prices
 from balancer.settings.endpoints import Capacity, EndpointTable, Weight
 from balancer.settings.tables import CheckedInPython
 from balancer_simulator.scenario.distributions import Distribution
@@ -184,16 +184,25 @@ Fault = Annotated[
 
 @lru_cache(_KNOWN_BY_HEART, typed=True)
 def _endpoint(
-    url: str, capacity: int, weight: float, labels: frozenset[str], host: str | None, group: int, quota: str | None
+    url: str,
+    capacity: int,
+    weight: float,
+    labels: frozenset[str],
+    host: str | None,
+    group: int,
+    quota: str | None,
+    prices: Prices | None,
 ) -> Endpoint:
-    return Endpoint(url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota)
+    return Endpoint(
+        url, capacity=capacity, weight=weight, labels=labels, host=host, group=group, quota=quota, prices=prices
+    )
 
 
 class EndpointModel(EndpointTable, CheckedInPython):
     """One endpoint or, with ranges in its URL, several: the pool's view of it, and its real behaviour.
 
     Attributes:
-        url, capacity, weight, labels, host, group, quota: as in a config; `capacity` leases may be out at once.
+        url, capacity, weight, labels, host, group, quota, prices: as in a config; `capacity` leases may be out at once.
         speed: work done per second; 2 halves the time of every call.
         parallel: calls it works on at once; the others queue inside it. Default: all.
         refuse_beyond: calls it accepts at once, at work or queued; further ones are refused at once as an overload.
@@ -204,6 +213,8 @@ class EndpointModel(EndpointTable, CheckedInPython):
         service: seconds of a call at speed 1, instead of the request's own work.
         services: the same for the calls of a kind, by its name; it comes before `service`.
         network: additional seconds of each call on the network.
+        prefill_s: additional seconds, at speed 1, for each block of the prompt that is not in its cache.
+        cache_blocks: how many blocks its cache keeps, those used last; 0: it has none. A crash empties it.
         faults: its faults.
         from_s: when it joins the pool.
         seen_at_once: the most calls at once in the trace it was fitted to. Its behaviour with more is unknown, so
@@ -220,6 +231,8 @@ class EndpointModel(EndpointTable, CheckedInPython):
     service: Distribution | None = None
     services: dict[str, Distribution] = Field(default_factory=dict)
     network: Distribution | None = None
+    prefill_s: Seconds = 0.0
+    cache_blocks: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     seen_at_once: Count | None = None
@@ -234,7 +247,8 @@ class EndpointModel(EndpointTable, CheckedInPython):
 
     def endpoint(self, url: str) -> Endpoint:
         """Return the endpoint as a pool takes it."""
-        return _endpoint(url, self.capacity, self.weight, frozenset(self.labels), self.host, self.group, self.quota)
+        labels = frozenset(self.labels)
+        return _endpoint(url, self.capacity, self.weight, labels, self.host, self.group, self.quota, self.price_list)
 
 
 class Host(CheckedInPython):

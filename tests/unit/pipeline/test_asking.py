@@ -187,6 +187,55 @@ def test_in_each_round_the_first_search_looks_for_all_survivors(tmp_path: Path, 
     assert second.left == [[]] * 2
 
 
+class Patient(Searcher):
+    """Searches for some turns; `at`: the turn in which it finds."""
+
+    def __init__(self, name: str, first: int, at: int) -> None:
+        super().__init__(name, first)
+        self._at = at
+        self.turns = 0
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal | None]:  # type: ignore[override]
+        assert self._toolbox is not None
+        survivors = {each.name for each in feedback.survivors}
+        for _turn in range(self._at):
+            if survivors <= self._toolbox.found:
+                return
+            self.turns += 1
+            time.sleep(0.001)
+            yield None
+        yield from super().refine(problem, feedback, rng, budget)
+
+
+def test_searches_have_their_turns_so_that_none_waits_for_one_that_finds_nothing(
+    tmp_path: Path, validated: Validated
+) -> None:
+    validated(lambda n: True)
+    long, short = Patient("long", 100, 100_000), Patient("short", 200, 3)
+    end = judged(Bench(tmp_path, make_problem(wrong=["right after all"]), (Own(), long, short)))
+    assert [n for n in end.inputs(CaseState.READY, CaseState.REPLACED) if n >= 10] == [200, 201]
+    assert short.turns == 2 * 3
+    assert long.turns < 20_000
+
+
+def test_one_that_is_asked_later_hears_the_validators_first(tmp_path: Path, validated: Validated) -> None:
+    validated(lambda n: n % 2 == 0)
+
+    class Later(Learner):
+        asked_later: ClassVar[bool] = True
+
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterable[Proposal]:
+            raise AssertionError("asked before anything was refused")
+
+        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterable[Proposal]:
+            return ()
+
+    later = Later()
+    end = judged(bench_of(tmp_path, Counting(), later))
+    assert later.heard[0].refused
+    assert {case[3].generator for case in end.cases if case[5] is CaseState.READY} == {"data", "counting", "learner"}
+
+
 def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: Validated) -> None:
     validated(lambda n: (n - 100) % 12 == 5)
     learner = Learner()
@@ -290,6 +339,26 @@ def test_large_inputs_come_in_small_batches_and_too_large_ones_not_at_all(
     assert any("of more than" in note for note in end.notes)
     with bench.open({}) as sample:
         assert len(sample.store.rounds.batches(sample.problem.id, 0)) >= 3
+
+
+def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generators of a package took all 60 s, so no input was judged."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "AIMED", 0.002)
+
+    class Whole(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+    bench = bench_of(tmp_path, Whole(most=60, pause_s=0.03))
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
+        assert not first["counting"].dry
+        assert first["counting"].pulled < 60
+        assert second["counting"].pulled, "it goes on in the next batch"
 
 
 # -- shares --------------------------------------------------------------------------------------------

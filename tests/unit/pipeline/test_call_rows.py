@@ -18,7 +18,10 @@ from balancer.judging.verdict import judge_output
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.learn.value_shapes import arguments_of, read_arguments
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.stress import SmallArguments
+from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
+from balancer.pipeline.generators.search.small_inputs import EveryInput
+from balancer.pipeline.generators.slow import SlowPlugin
+from balancer.pipeline.generators.stress import ExhaustivePlugin
 from balancer.pipeline.results.collect import settle
 from balancer.pipeline.rows.read import BadRow, read_rows
 from balancer.problem import Checker, Problem, Verdict
@@ -28,6 +31,8 @@ from tests.patience import PATIENCE_S
 from tests.unit.pipeline.bench import Bench, judged
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import finished, pong
+from tests.unit.pipeline.search.comparing import Bench as Toolbox
+from tests.unit.pipeline.search.comparing import Comparing, feedback, took
 from tests.unit.pipeline.test_row_schemas import ROWS
 
 _TWICE = "def twice(n):\n    return 2 * n"
@@ -212,6 +217,59 @@ def test_drawn_arguments_keep_what_all_samples_have(tmp_path: Path) -> None:
     assert {"large arguments, 2000", "argument 4 greatest"} <= seen
 
 
+def test_all_small_arguments_come_in_order_and_keep_what_all_samples_have(tmp_path: Path) -> None:
+    found = arguments_of(_known(tmp_path))
+    assert found is not None
+    source, made = EveryInput(arguments_maker(found)), list[bytes]()
+    while len(made) < 1500 and (batch := source.batch()):
+        made += [each.data for each in batch]
+    assert len(set(made)) == len(made)
+    for args in map(read_arguments, made):
+        assert args is not None
+        nums, k, word, pairs = args
+        assert nums == sorted(nums)
+        assert all(1 <= each <= 11 for each in nums)
+        assert k <= len(nums)
+        assert set(word) <= set("abc")
+        assert all(len(pair) == 2 and all(0 <= each <= 8 for each in pair) for pair in pairs)
+    shown = set(map(bytes.decode, made))
+    assert {'[1]\n1\n"a"\n[[0, 2]]\n', '[1, 2]\n2\n"ab"\n[[0, 1], [0, 1]]\n'} <= shown
+
+
+def test_exhaustive_finds_the_arguments_that_tell_a_survivor_apart(tmp_path: Path) -> None:
+    rare = b'[1, 1]\n2\n"aa"\n'
+
+    def wrong(data: bytes) -> bytes:
+        return b"1" if data.startswith(rare) else b"0"
+
+    problem = _known(tmp_path)
+    toolbox = Toolbox(Comparing({"right": lambda data: b"0"}, {"wrong": wrong}))
+    told = feedback(problem, toolbox.comparer.survivors)
+    generator: Any = ExhaustivePlugin().equip(toolbox)  # type: ignore[arg-type]
+    (found,) = generator.refine(problem, told, Random(1), 60)
+    assert found.data.startswith(rare)
+
+
+def test_slow_climbs_to_the_arguments_on_which_a_survivor_takes_long(tmp_path: Path) -> None:
+    """It is quadratic in the items that equal the first one."""
+
+    def wrong(data: bytes) -> Execution:
+        args = read_arguments(data)
+        assert args is not None
+        alike = args[0].count(args[0][0])
+        return took(alike**2 * 5e-7, b"0")
+
+    problem = _known(tmp_path)
+    toolbox = Toolbox(Comparing({"right": lambda data: took(0.01, b"0")}, {"wrong": wrong}))
+    told = feedback(problem, toolbox.comparer.survivors)
+    generator: Any = SlowPlugin().equip(toolbox)  # type: ignore[arg-type]
+    (found,) = generator.refine(problem, told, Random(1), 60)
+    args = read_arguments(found.data)
+    assert args is not None
+    assert 1415 <= args[0].count(args[0][0]) <= len(args[0]) <= 2000
+    assert args[1] <= len(args[0])
+
+
 def test_the_same_seed_draws_the_same_and_each_input_once(tmp_path: Path) -> None:
     problem = _known(tmp_path)
     one, other = ([each.data for each in MutateGenerator().propose(problem, Random(3), 50)] for _ in range(2))
@@ -239,3 +297,8 @@ def test_any_value_can_be_drawn(values: list[Any], tmp_path: Path) -> None:
         assert len(args) == 2
         if number > 30:
             break
+    found = arguments_of(problem)
+    assert found is not None
+    batch = EveryInput(arguments_maker(found)).batch()
+    assert all(len(read_arguments(each.data) or ()) == 2 for each in batch)
+    assert len({each.data for each in batch}) == len(batch) >= 1

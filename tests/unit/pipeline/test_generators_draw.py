@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from decimal import Decimal
 from functools import cache
-from itertools import pairwise, repeat
+from itertools import islice, pairwise, repeat
 from math import prod
 
 import pytest
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.fill import TooLarge
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted
-from balancer.pipeline.generators.draw.styles import large_styles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted, rooted
+from balancer.pipeline.generators.draw.styles import large_styles, small_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
@@ -25,7 +25,7 @@ from balancer.pipeline.generators.draw.values import (
     draw_numbers,
     draw_words,
 )
-from balancer.pipeline.generators.learn.edges import is_connected
+from balancer.pipeline.generators.learn.edges import is_connected, is_rooted
 from balancer.pipeline.generators.learn.facts import Tie
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.generators.write.build import build_changed, build_styled
@@ -114,6 +114,31 @@ def test_connected_simple_graphs_are_both(shape: Shape, nodes: int, data: st.Dat
     assert is_connected(nodes, edges)
     crowded = count > nodes * (nodes - 1) // 4 or nodes < 4  # random edges may give up finding the last free ones
     assert crowded or len({frozenset(edge) for edge in edges}) == count
+
+
+@given(st.sampled_from(Shape), st.integers(2, 12), st.booleans(), seeds)
+def test_rooted_trees_lead_away_from_the_first_node(
+    shape: Shape, nodes: int, upwards: bool, rng: random.Random
+) -> None:
+    tree = draw_edges(shape, nodes, nodes - 1, rng, simple=True, connected=True)
+    edges = rooted(tree, nodes, rng, upwards=upwards)
+    assert is_rooted(nodes, edges)
+    assert not upwards or all(one < other for one, other in edges)
+
+
+def test_trees_are_rooted_where_all_known_ones_are() -> None:
+    found = known("8\n1 2\n4 8\n4 6\n1 4\n2 5\n4 7\n2 3\n", "3\n1 2\n1 3\n")
+    trees = []
+    for _, data in islice(build_styled(found, small_styles(random.Random(1)), random.Random(1)), 40):
+        nodes, *edges = (tuple(map(int, line.split())) for line in data.decode().splitlines())
+        trees.append(is_rooted(nodes[0], [(one - 1, other - 1) for one, other in edges]))
+    assert 20 < sum(trees) < 40
+
+
+def test_all_words_together_are_no_longer_than_one_may_be() -> None:
+    found = known("2\nab c\n", "3\na b cd\n", validator='s = token("[a-z]{1,100000}")\nassert n <= 1000')
+    for _, data in islice(build_styled(found, large_styles(random.Random(1)), random.Random(1)), 3):
+        assert len(data.split(b"\n")[1]) <= 101_000
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
@@ -170,6 +171,46 @@ def test_of_the_validator_and_the_statement_the_lesser_bound_comes_first() -> No
     for high, highs in ((100_001, (100_000,)), (10**6, (100_000, 10**6)), (50_000, (50_000,))):
         found = known("3\n7 8 9\n", "2\n1 0\n", validator=f"assert 1 <= n <= {high}", statement=told)
         assert found.ranges[0].highs == highs
+
+
+def test_an_open_bound_of_the_validator_is_known_though_the_least_value_differs() -> None:
+    told = "# Input\nThe first line has $n$, $1 \\le n \\le 100000$.\n"
+    found = known("3\n7 8 9\n", "2\n1 0\n", validator="check(2, 100001, n)", statement=told)
+    assert found.ranges[0].highs == (100_000,)
+
+
+def test_what_is_read_from_a_stream_is_bounded_where_it_stands() -> None:
+    hints = cpp(
+        "struct point { long x; };\nint main() { long n, m; in >> INT(4, 50, n) >> INT(6, 70, m);\n"
+        "for (int i = 0; i < n; i++) { long x; in >> INT(0, 900, x); } }\n"
+    )
+    assert [(pair.low, pair.high) for pair in hints.pairs] == [(4, 50), (6, 70), (0, 900)]
+
+
+def test_numbers_of_decimals_are_no_bounds() -> None:
+    grammar = (
+        b"INT(1,1000,n) SPACE FLOATP(0, 1, 0, 3, p) NEWLINE REP(n) INT(1,50,c) SPACE FLOATP(0,2,0,4,q) NEWLINE END"
+    )
+    hints = read_validators([checktestdata_program("v.ctd", grammar)])
+    assert [(pair.low, pair.high, pair.decimals) for pair in hints.pairs] == [
+        (1, 1000, 0),
+        (0, 1, 3),
+        (1, 50, 0),
+        (0, 2, 4),
+    ]
+
+
+def test_more_decimals_are_drawn_than_were_seen_where_a_validator_allows_them() -> None:
+    found = known("0.5\n", "0.1\n", validator="p = readReal(0, 1, 1, 3)")
+    drawn = {len(Fill(found, style, random.Random(seed)).columns([0], [None], 1, {})[0][0]) for seed in range(20)
+             for style in telling_styles()}  # fmt: skip
+    assert drawn == {3, 5}
+
+
+def test_coordinates_are_no_nodes_if_they_may_be_larger() -> None:
+    samples = ("4\n0 0\n3 0\n0 3\n1 1\n", "3\n1 2\n2 1\n0 2\n")
+    assert known(*samples).edges
+    assert not known(*samples, validator="assert 1 <= n <= 1000\nassert 0 <= x <= 10**9\nassert 0 <= y <= 10**9").edges
 
 
 def test_a_cpp_validator() -> None:

@@ -64,6 +64,13 @@ def test_bounds_by_other_names() -> None:
     assert found["e"].high_by.of({"n": 5}) == 10
 
 
+def test_an_inequality_after_a_bound_is_another_relation() -> None:
+    found = {each.name: each for each in read_statement(r"$1 \leq a,b \leq n\text{ and }a \neq b$")}
+    assert [str(found[name].high_by) for name in "ab"] == [str(found["a"].high_by)] * 2
+    assert found["b"].high_by is not None
+    assert found["b"].high_by.names == ("n",)
+
+
 def test_names_come_in_the_order_of_the_input_section() -> None:
     text = (
         "Given $k$ and $x$, find $y$.\n\n## Input\n\nThe first line has two integers $n$ and $m$. "

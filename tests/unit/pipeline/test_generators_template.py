@@ -65,6 +65,11 @@ FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
         (LineNode((0, 1, 2)), Repeat(Count(1), (LineNode((3, 4)),)), Repeat(Count(2), (LineNode((5, 6)),))),
     ),
     (
+        "points and edges, all of one width",
+        ["4 5\n0 0\n3 0\n0 3\n1 1\n1 2\n1 3\n1 4\n2 3\n2 4\n", "3 3\n5 1\n2 8\n0 7\n1 2\n2 3\n1 3\n"],
+        (LineNode((0, 1)), Repeat(Count(0), (LineNode((2, 3)),)), Repeat(Count(1), (LineNode((4, 5)),))),
+    ),
+    (
         "test cases",
         ["2\n3 9\n1 2 3\n2 8\n5 6\n", "1\n4 7\n1 2 3 4\n"],
         (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2)), LineNode((), 3, Count(1))))),

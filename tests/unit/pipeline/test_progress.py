@@ -214,7 +214,7 @@ def in_s(words: str) -> float:
 # -- what is being done --------------------------------------------------------------------------------
 
 
-def test_it_says_what_is_done_for_how_many_and_how_much_of_its_limit_is_spent() -> None:
+def test_it_says_what_is_done_for_how_many_and_how_much_longer_it_may_take() -> None:
     progress, clock, out = make(9)
     progress.now("a", "searching inputs for", 60.0)
     clock.now_s += 20
@@ -223,7 +223,7 @@ def test_it_says_what_is_done_for_how_many_and_how_much_of_its_limit_is_spent() 
     clock.now_s += 20
     progress.plan("d", 5, "judging the programs of")
     assert out.getvalue().endswith(
-        ", searching inputs for 2 problems (20 s of 60 s spent); judging the programs of d; "
+        ", searching inputs for 2 problems (at most 40 s more); judging the programs of d; "
         "waiting for the model about c\N{REPLACEMENT CHARACTER}\n"
     )
     assert progress.tables()["run"][""]["doing"].startswith("searching inputs for 2 problems")
@@ -233,10 +233,10 @@ def test_what_another_process_does_is_told_with_its_own_time() -> None:
     progress, clock, out = make(2)
     clock.now_s += 20
     progress.hear(WorkerProgress("a", 3, 5, (), Activity("searching inputs for", -7.0, 20.0)))
-    assert out.getvalue().endswith("searching inputs for a (7 s of 20 s spent)\n")
+    assert out.getvalue().endswith("searching inputs for a (at most 13 s more)\n")
     clock.now_s += 30
     progress.hear(WorkerProgress("a", 3, 5, ()))
-    assert out.getvalue().endswith("searching inputs for a (20 s of 20 s spent)\n"), "never more than its limit"
+    assert out.getvalue().endswith("searching inputs for a (its time is up)\n")
 
 
 def test_a_problem_that_is_put_off_is_not_waited_for() -> None:
@@ -256,7 +256,7 @@ def test_a_problem_that_is_put_off_is_not_waited_for() -> None:
 def test_a_line_comes_by_itself_while_a_search_counts_nothing() -> None:
     class Out(StringIO):
         def write(self, text: str) -> int:
-            if "25 s of 60 s" in text:
+            if "at most 35 s more" in text:
                 came.set()
             return super().write(text)
 

@@ -146,7 +146,7 @@ def test_a_bad_row_is_named_and_the_others_go_on(bad: Mapping[str, Any] | str, w
     assert isinstance(first, Problem)
     assert isinstance(third, Problem)
     assert isinstance(second, BadRow)
-    assert str(second).startswith("row 1 is left out: ")
+    assert str(second).startswith("row 1 (from 0) is left out: ")
     assert why in str(second)
     assert "\n" not in str(second)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.endpoint import Endpoint
+from balancer.errors import EndpointError
 from balancer.judging.pending import RunnerHooks, RunnerOptions
 from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
@@ -213,6 +214,23 @@ def test_a_permanent_outage_costs_the_patience_once() -> None:
         before = len(runner.spans)
         assert runner.cost_s() <= 4 * LONGEST_PAUSE_S
         assert len(runner.spans) - before == 5
+
+
+@pytest.mark.parametrize("left_s", [0.0, 7.0, 40.0])
+def test_no_try_begins_when_no_time_is_left(left_s: float) -> None:
+    runner = Timed({"a": FakeExecutor(always=EndpointError("down"))}, RetrySettings(), outage_s=1000.0)
+    until_s = runner.now() + left_s
+    ran = runner.within(lambda: until_s - runner.now()).run(DOUBLING)
+    assert ran.execution is None
+    assert runner.now() <= until_s
+    assert bool(runner.spans) is (left_s > 0)
+    assert "time" in ran.note or "deadline" in ran.note
+    assert no_leases_out(runner.pool)
+
+
+def test_a_run_that_has_time_left_is_as_any_other() -> None:
+    runner = Timed({"a": FakeExecutor(script=[DOWN, DOWN])}, RetrySettings())
+    assert runner.within(lambda: 1000.0).run(DOUBLING) == GOOD
 
 
 def test_a_success_begins_the_patience_anew() -> None:

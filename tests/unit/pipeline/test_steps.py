@@ -271,6 +271,22 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
             assert end_of(sample.store, bench.problem).left_out == left_out
 
 
+def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path: Path) -> None:
+    checker = Checker(flags=("float_relative_tolerance", "1e-5"))
+    bench = with_problem(
+        tmp_path,
+        accepted=["a bit less", "rounded", "a bit more", "double"],
+        wrong=["square"],
+        own=[1, 30],
+        checker=checker,
+    )
+    end = judged(replace(bench, problem=replace(bench.problem, packaged=True)))
+    assert end.inputs(CaseState.CONTESTED) == []
+    assert {case[2] for case in end.cases if case[5] is CaseState.READY} == {
+        b"%d\n" % (2 * n) for n in end.inputs(CaseState.READY)
+    }
+
+
 @pytest.mark.parametrize("quorum", [2 / 3, 1.0])
 def test_a_run_uses_what_enough_agree_on(tmp_path: Path, quorum: float) -> None:
     problem = make_problem(accepted=["double", "add", "double, but 13"], own=[1, 13], answers={})

@@ -206,7 +206,7 @@ def test_a_bad_row_is_named_and_left_out(bench: Bench) -> None:
     assert found.totals.problems == 2
     assert found.rows_left_out == 2
     assert [bad.number for bad in found.left_out_rows] == [1, 3]
-    assert "row 1 is left out: is not JSON" in bench.said.getvalue()
+    assert "row 1 (from 0) is left out: is not JSON" in bench.said.getvalue()
     assert found.summary()["rows_left_out"]["first"][1]["row"] == 3
     page = write_report(found, bench.folder / "results").read_text()
     assert "Rows left out" in page
@@ -236,7 +236,7 @@ def test_a_row_that_has_changed_is_judged_anew_and_the_others_are_not(bench: Ben
     half = bench.calls / 2
     bench.write(row("a"), row("b", tests=[1, 8]))
     found = bench.run()
-    assert "row 1, b, has changed since it was judged; it is judged again" in bench.said.getvalue()
+    assert "row 1 (from 0), b, has changed since it was judged; it is judged again" in bench.said.getvalue()
     assert 0 < bench.calls <= half
     assert found.complete
     assert next(problem.killed_before for problem in found.problems if problem.id == "b")

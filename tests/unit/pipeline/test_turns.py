@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.errors import EndpointOverloaded
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
@@ -24,9 +25,11 @@ from balancer.pipeline.round.steps import surviving
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Limits, Program
+from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.bench import Bench, Numbers, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import TRUTH
+from tests.unit.pipeline.test_runner_retries import Timed
 
 
 class Further(Own):
@@ -158,6 +161,35 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, 
         assert {each.name for each in found.survivors} == alive or not found.ready[2:]
 
 
+class Overloaded(FakeExecutor):
+    """Too busy for programs on other inputs than these."""
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        if self.overloaded(program, stdin):
+            raise EndpointOverloaded("too much to do")
+        return super().run(program, stdin, limits, files)
+
+    def __init__(self, overloaded: Callable[[Program, bytes], bool]) -> None:
+        super().__init__()
+        self.overloaded = overloaded
+
+
+@pytest.mark.parametrize("busy_for", ["check input", "double", "add", "right after all"])
+def test_runs_that_are_tried_again_end_with_the_budget(tmp_path: Path, busy_for: str) -> None:
+    """What they were to judge has no verdict, as if they had not begun."""
+    bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Numbers()), workers=1)
+    executor = Overloaded(lambda program, stdin: program.name == busy_for and stdin not in (b"1", b"2"))
+    runner = Timed({"a": executor}, RetrySettings(), outage_s=10_000.0)
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=30.0, runner=runner)
+        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", runner.now))
+        judge_problem(timed)
+        assert 27 <= timed.clock.spent_s <= 33
+        assert not [each for each in sample.store.verdicts("doubling").values() if each.verdict is Verdict.UNJUDGED]
+        assert not sample.store.cases("doubling", CaseState.UNJUDGED, CaseState.PROPOSED, CaseState.VALID)
+        assert len(sample.store.cases("doubling", CaseState.READY)) == 2
+
+
 def timed_run(bench: Bench, budget_s: float) -> int:
     """Judge a problem whose runs take a second each. Return the number of made-up cases that count."""
     executor = Ticking()
@@ -169,6 +201,22 @@ def timed_run(bench: Bench, budget_s: float) -> int:
         verdicts = sample.store.verdicts("doubling")
         assert all((each.name, case.id) in verdicts for case in ready for each in surviving(timed))
         return sum(not case.sample for case in ready)
+
+
+class Long(Further):
+    """Has enough for one round without end."""
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        for n in range(3, 51):
+            yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+
+@pytest.mark.parametrize(("wrong", "begun"), [("right after all", True), ("square", False)])
+def test_a_long_round_leaves_time_for_what_searches_from_the_second_on(tmp_path: Path, wrong: str, begun: bool) -> None:
+    generator = Long()
+    bench = Bench(tmp_path, make_problem(wrong=(wrong,)), (Own(), generator), max_inputs=48, workers=1)
+    timed_run(bench, 60.0)
+    assert bool(generator.told) is begun, "it is not cut if nothing survives"
 
 
 def test_a_round_without_time_for_its_cases_leaves_those_of_the_one_before(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from balancer.pipeline.generators.learn.value_shapes import Arguments, ValueShape, arguments_of, read_arguments
 from balancer.problem import Problem
 
-__all__ = ["ArgumentDrawer", "drawn_arguments"]
+__all__ = ["ArgumentDrawer", "drawn_arguments", "written"]
 
 _MOST_ITEMS = 200_000  # items of an input
 _ROUND = ("edge", "small", "change", "large", "change", "small")
@@ -220,12 +220,16 @@ class ArgumentDrawer:
     # -- an input ------------------------------------------------------------------------------------
 
     def _written(self, detail: str, args: list[Any]) -> tuple[str, bytes]:
-        """Return an input with arguments that are related as in all samples."""
-        for one, other in self._found.alike:
-            length = min(len(args[one]), len(args[other]))
-            args[one], args[other] = args[one][:length], args[other][:length]
-        for number, of in self._found.sizes:
-            args[number] = len(args[of])
-        for number, of in self._found.within:
-            args[number] = min(args[number], len(args[of]))
-        return detail, "".join(f"{json.dumps(each)}\n" for each in args).encode()
+        return detail, written(self._found, args)
+
+
+def written(found: Arguments, args: list[Any]) -> bytes:
+    """Return an input with these arguments, changed so that they are related as in all samples."""
+    for one, other in found.alike:
+        length = min(len(args[one]), len(args[other]))
+        args[one], args[other] = args[one][:length], args[other][:length]
+    for number, of in found.sizes:
+        args[number] = len(args[of])
+    for number, of in found.within:
+        args[number] = min(args[number], len(args[of]))
+    return "".join(f"{json.dumps(each)}\n" for each in args).encode()

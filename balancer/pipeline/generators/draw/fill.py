@@ -7,9 +7,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw import repair
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, without_cycles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, rooted, without_cycles
 from balancer.pipeline.generators.draw.repair import KeptRules, RulesConflict
 from balancer.pipeline.generators.draw.sizes import (
+    LONGEST_WORD,
     MOST_TOKENS,
     ROOM_BYTES,
     Sizes,
@@ -82,9 +83,13 @@ class GraphLayout:
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
         simple = decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng)
         shape = self._style.shape or Shape.RANDOM
-        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple, connected=edges in self._connected)
+        directed = count == nodes - 1 and decide_graph(self._knowledge, RuleKind.ROOTED, edges, self._rng)
+        connected = directed or edges in self._connected
+        drawn = draw_edges(shape, nodes, count, self._rng, simple=simple or directed, connected=connected)
         if len(drawn) < count:
             raise RulesConflict
+        if directed and is_connected(nodes, drawn):
+            return rooted(drawn, nodes, self._rng, upwards=edges.upwards)
         if decide_graph(self._knowledge, RuleKind.ACYCLIC, edges, self._rng):
             return without_cycles(drawn, nodes, self._rng)
         return drawn
@@ -195,9 +200,9 @@ class Fill:
         return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
 
     def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
-        fact, plan, limits = self._knowledge.facts.fields[number], self._plans[number], self._limits(number, known)
-        drawn = draw_decimals(count, limits, fact.decimals, plan.where, plan.how, self._rng)
-        return [decimal(value, fact.decimals) for value in drawn]
+        plan, limits = self._plans[number], self._limits(number, known)
+        drawn = draw_decimals(count, limits, plan.decimals, plan.where, plan.how, self._rng)
+        return [decimal(value, plan.decimals) for value in drawn]
 
     def _words(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
         fact, found, plan = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._plans[number]
@@ -213,7 +218,9 @@ class Fill:
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""
         fact, low = self._knowledge.facts.fields[number], self._knowledge.ranges[number].low
-        most = max(min(self._plans[number].high, ROOM_BYTES // count - 1), low)
+        high = self._plans[number].high
+        # Where a word may be very long, all words together are seldom allowed to be longer.
+        most = max(min(high, ROOM_BYTES // count - 1, high // count if high >= LONGEST_WORD else high), low)
         if fact.length is not None and fact.length.field in known:
             exact = self._word_length(fact.length, known)
         elif count == 1:

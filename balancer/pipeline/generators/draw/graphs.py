@@ -1,12 +1,14 @@
 """Graphs on which programs often fail: deep paths, stars, cycles, unconnected parts. Pure: numbers in, edges out."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import count as counter
 from itertools import islice
 from math import isqrt
 
-__all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "without_cycles"]
+__all__ = ["TREES", "Shape", "draw_edges", "edges_wanted", "rooted", "without_cycles"]
 
 _Edge = tuple[int, int]
 _MOST_NODES = 10**6  # with more nodes, a shape has no effect
@@ -187,6 +189,27 @@ def without_cycles(edges: list[_Edge], nodes: int, rng: random.Random) -> list[_
     if rng.random() < 0.5:
         rng.shuffle(rank)
     return [(one, other) if rank[one] <= rank[other] else (other, one) for one, other in edges]
+
+
+def rooted(edges: list[_Edge], nodes: int, rng: random.Random, *, upwards: bool) -> list[_Edge]:
+    """Direct the edges of a tree away from node 0, in any order. `upwards`: with smaller numbers nearer to it."""
+    beside: list[list[int]] = [[] for _ in range(nodes)]
+    for one, other in edges:
+        beside[one].append(other)
+        beside[other].append(one)
+    deep = rng.random() < 0.5
+    labels, parents, waiting, given = [-1] * nodes, [-1] * nodes, deque([0]), counter()
+    while waiting:
+        node = waiting.pop() if deep else waiting.popleft()
+        labels[node] = next(given) if upwards else node
+        for child in beside[node]:
+            if child != parents[node]:
+                parents[child] = node
+                waiting.append(child)
+    found = [(labels[parents[node]], labels[node]) for node in range(1, nodes)]
+    if rng.random() < 0.5:
+        rng.shuffle(found)
+    return found
 
 
 def _random_edges(nodes: int, count: int, known: set[_Edge], rng: random.Random, *, simple: bool) -> list[_Edge]:

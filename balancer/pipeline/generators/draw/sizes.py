@@ -20,6 +20,7 @@ from balancer.pipeline.generators.learn.knowledge import (
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind
 
 __all__ = [
+    "LONGEST_WORD",
     "MOST_TOKENS",
     "ROOM_BYTES",
     "FieldPlan",
@@ -31,10 +32,12 @@ __all__ = [
 
 ROOM_BYTES = 8_000_000  # bytes of one input: 10**6 numbers of seven digits
 MOST_TOKENS = 1_000_000
+LONGEST_WORD = 100_000  # from this length on, all words of a list together are no longer
 _MOST_SHARES = 4
 _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field counts, and the part for one of them
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
+_FINE_SHARE = 0.5  # how often more decimals are drawn than were seen, if the validator allows them
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
 
@@ -47,6 +50,7 @@ class FieldPlan:
         low, high: least and greatest value.
         bounded: whether an earlier field bounds it.
         ordered, distinct: whether its lists are sorted or distinct, as seen.
+        decimals: digits after the point: as many as seen, or as the validator allows.
     """
 
     where: Where
@@ -56,6 +60,7 @@ class FieldPlan:
     bounded: bool
     ordered: bool
     distinct: bool
+    decimals: int
 
 
 def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Random) -> FieldPlan:
@@ -74,7 +79,15 @@ def plan_field(knowledge: Knowledge, number: int, style: Style, rng: random.Rand
         bounded=_holds(knowledge, bound_rule(number, found), rng),
         ordered=ordered,
         distinct=distinct or (ordered and fact.order is ListOrder.STRICTLY_UP),
+        decimals=_decimals(knowledge, number, rng),
     )
+
+
+def _decimals(knowledge: Knowledge, number: int, rng: random.Random) -> int:
+    seen, most = knowledge.facts.fields[number].decimals, knowledge.ranges[number].decimals
+    # A sum that is always the same is known in the decimals seen.
+    told = most > seen and not any(rule.kind is RuleKind.SUM_IS and number in rule.fields for rule in knowledge.beliefs)
+    return most if told and rng.random() < _FINE_SHARE else seen
 
 
 def decide_ties(knowledge: Knowledge, rng: random.Random) -> list[Relation]:
@@ -109,6 +122,12 @@ class Sizes:
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
         # Things that different fields count share the room.
+        # Few long words, or many of them.
+        self._longest = {
+            number: max(int(plan.high ** rng.choice((1.0, rng.random()))), knowledge.facts.fields[number].high)
+            for number, plan in plans.items()
+            if knowledge.facts.fields[number].kind is TokenKind.WORD and plan.high >= LONGEST_WORD
+        }
         self._room_bytes = ROOM_BYTES // max(min(len(knowledge.loads), _MOST_SHARES), 1)
 
     def choose(self, number: int, known: Mapping[int, int]) -> int:
@@ -158,7 +177,9 @@ class Sizes:
             return 2
         small = plan.where in (Where.TINY, Where.LOW, Where.SEEN)
         high = fact.high if small else plan.high
-        return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + fact.decimals + 1
+        if fact.kind is TokenKind.WORD and not small:
+            high = self._longest.get(number, high)
+        return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + plan.decimals + 1
 
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1

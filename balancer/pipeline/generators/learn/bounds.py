@@ -34,6 +34,7 @@ class Bounds:
         of_words: whether they bound a length.
         open_low, open_high: whether numbers with decimals may come closer to the bound than 1.
         looser: a greater upper bound that another source gives.
+        decimals: the most digits after the point; 0: not known.
     """
 
     low: int | None
@@ -45,6 +46,7 @@ class Bounds:
     open_low: bool = False
     open_high: bool = False
     looser: int | None = None
+    decimals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Range:
         letters: characters of words.
         lowest: whether the validator or the statement names the least value.
         cap: the statement's greatest value, in terms of earlier fields.
+        decimals: the most digits after the point that the validator allows; 0: not known.
     """
 
     low: int
@@ -108,6 +111,7 @@ class Range:
     letters: str = ""
     lowest: bool = False
     cap: Cap | None = None
+    decimals: int = 0
 
     @property
     def sure(self) -> bool:
@@ -138,6 +142,8 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
     for number, fact in numbers:
         pair = _better(read.get(number), said.get(number))
         ranges[number] = _number_range(fact, pair, _guesses(fact, hints))
+        if fact.kind is TokenKind.FLOAT and number in read:
+            ranges[number] = replace(ranges[number], decimals=read[number].decimals)
     for number, fact in words:
         ranges[number] = _word_range(fact, hints.alphabets, _better(lengths.get(number), said.get(number)))
     for number in keywords:
@@ -156,8 +162,10 @@ def _better(read: Bounds | None, said: Bounds | None) -> Bounds | None:
     """
     if read is None or said is None:
         return read or said
+    if read.high is not None and said.high == read.high - 1:
+        return replace(read, high=said.high)
     if read.high is not None and said.high is not None and said.high < read.high and said.low in (None, read.low):
-        return replace(read, high=said.high, looser=None if said.high == read.high - 1 else read.high)
+        return replace(read, high=said.high, looser=read.high)
     if read.weight < _SURE and said.high is not None and (read.high is None or said.high <= read.high):
         read, said = said, read
     low = said.low if read.low is None else read.low

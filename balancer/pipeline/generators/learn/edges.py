@@ -10,7 +10,7 @@ from itertools import pairwise
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.template import Count, Instance, LineNode, Node, Repeat
 
-__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected"]
+__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "is_rooted"]
 
 _MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
@@ -55,6 +55,12 @@ def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
     return seen == nodes
 
 
+def is_rooted(nodes: int, edges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether the directed edges are a tree that leads from node 0 to every other."""
+    ends = {right for _, right in edges}
+    return len(edges) == len(ends) == nodes - 1 and 0 not in ends and is_connected(nodes, edges)
+
+
 _TELLING_EDGES = 6  # fewer edges may have no cycle by chance
 
 
@@ -70,6 +76,8 @@ class EdgeTable:
         connected: all known graphs are connected.
         acyclic: no known graph has a cycle, with edges from left to right.
         weight: the next column, if it has whole numbers, or None.
+        rooted: all known graphs are trees that lead from the first node to every other, with edges from left to right.
+        upwards: the left end of an edge is always the smaller one.
     """
 
     left: int
@@ -81,6 +89,8 @@ class EdgeTable:
     connected: bool
     acyclic: bool = False
     weight: int | None = None
+    rooted: bool = False
+    upwards: bool = False
 
 
 def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
@@ -117,7 +127,11 @@ def _edge_table(
     connected = all(is_connected(size, edges) for size, edges in graphs)
     telling = sum(len(edges) for _, edges in graphs) >= _TELLING_EDGES
     acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
-    yield EdgeTable(left, right, one.bound, low, node.count, simple and not loops, connected, acyclic, weight)
+    rooted = telling and all(is_rooted(size, edges) for size, edges in graphs)
+    upwards = all(from_ < to for _, edges in graphs for from_, to in edges)
+    yield EdgeTable(
+        left, right, one.bound, low, node.count, simple and not loops, connected, acyclic, weight, rooted, upwards
+    )
 
 
 def _graphs(

@@ -161,6 +161,8 @@ def _operand(tokens: Sequence[str], at: int) -> tuple[tuple[Formula, ...], int] 
         following = _sum(tokens, after + 1)
         if following is None or not _formula(following[0]).product:
             break
+        if tokens[following[1] : following[1] + 1] in (["!="], ["="]):  # "a <= n and a != b": another relation
+            break
         formulas.append(_formula(following[0]))
         after = following[1]
     return tuple(formulas), after

@@ -216,6 +216,7 @@ class _Search:
         self._slowness = slowness
         self._steps = steps
         self._block_steps = _BLOCK_STEPS
+        self._block_tries = steps  # of their own: many blocks that do not fit leave the simple nodes their steps
         self._room = room
 
     def complete(self, start: Sequence[Front]) -> Iterator[tuple[float, int, tuple[Node, ...]]]:
@@ -240,12 +241,18 @@ class _Search:
 
     def _extended(self, state: _SearchState, blocks: bool) -> Iterator[_SearchState]:
         for node in next_nodes(state.fronts, state.first):
-            further = self._advance(state, node)
+            if self._steps <= 0:
+                break
+            self._steps -= self._slowness
+            further = _advanced(state, node)
             if further is not None:
                 yield further
         if blocks and len(state.nodes) <= _HEADER:
             for node in self._blocks(state.fronts, state.first):
-                further = self._advance(state, node)
+                if self._block_tries <= 0:
+                    break
+                self._block_tries -= self._slowness
+                further = _advanced(state, node)
                 if further is not None and further.ended:
                     yield further
 
@@ -270,16 +277,15 @@ class _Search:
         self._block_steps = max(self._block_steps - _ONE_BLOCK_STEPS, 0)
         return bodies
 
-    def _advance(self, state: _SearchState, node: Node) -> _SearchState | None:
-        if self._steps <= 0:
-            return None
-        self._steps -= self._slowness
-        try:
-            fronts = tuple(front.step(node) for front in state.fronts)
-        except Mismatch:
-            return None
-        first = max(fields_of((node,)), default=state.first - 1) + 1
-        return _SearchState((*state.nodes, node), fronts, first)
+
+def _advanced(state: _SearchState, node: Node) -> _SearchState | None:
+    """Return the state with one more node read; None if it does not fit."""
+    try:
+        fronts = tuple(front.step(node) for front in state.fronts)
+    except Mismatch:
+        return None
+    first = max(fields_of((node,)), default=state.first - 1) + 1
+    return _SearchState((*state.nodes, node), fronts, first)
 
 
 def _says_nothing(node: Node) -> bool:
@@ -319,8 +325,9 @@ def _node_cost(node: Node, seen: _Seen | None) -> float:
 
 def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     """Return the cost of a count: low if it was right for several lengths, high if it was always 1."""
-    if node.count is None:
-        return 3.0
+    if node.count is None:  # the more lengths it takes, the more a count would have told
+        known = set() if seen is None else seen.get(id(node), set())
+        return 3.0 + (len(known) if len(known) > 1 else 0)
     offset = _OFFSET_COSTS[node.count.plus] if node.count.field is not None else 0.0
     if seen is None:
         return offset

@@ -26,7 +26,7 @@ from balancer.pipeline.generators.learn.facts import (
 from balancer.pipeline.generators.learn.infer import infer
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules
-from balancer.pipeline.generators.learn.statement import read_statement, told_bounds
+from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
     Mismatch,
@@ -62,6 +62,8 @@ _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
+_ROOTED_TRUST = 0.7
+_FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
 
@@ -137,8 +139,9 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
-    bounds = {fact.bound.field for fact in facts.fields.values() if fact.bound and fact.bound.field is not None}
-    edges = tuple(find_edges(nodes, facts, instances))
+    edges = tuple(table for table in find_edges(nodes, facts, instances) if _may_be_nodes(table, ranges.of, instances))
+    lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
+    bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
     return Knowledge(
@@ -152,8 +155,40 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         loads={number: tuple(found) for number, found in loads.items()},
         edges=edges,
         names=names_of(nodes, frozenset(loads)),
-        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules),
+        beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
     )
+
+
+def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
+    """Return the fields that a statement compares, as in "1 <= a < b <= n", the smaller one first."""
+    pairs = [(each.name, each.high_by.names) for each in told if each.high_by is not None]
+    return frozenset(
+        (named[name], named[others[0]])
+        for name, others in pairs
+        if len(others) == 1 and name in named and others[0] in named
+    )
+
+
+def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
+    """Return whether both ends can be numbers of nodes.
+
+    Coordinates in small samples look like them, but go further. So do any two numbers in few lines.
+    """
+    if table.bound.field is None:
+        return True
+    nodes = max(ranges[table.bound.field].highs) + table.bound.plus
+    seen = sum(len(tokens) for instance in instances for slot, tokens in instance.items() if slot[0] == table.left)
+    most = nodes if seen < _FEW_EDGES else 2 * nodes + 1
+    ends = [ranges[number] for number in (table.left, table.right)]
+    return not all(end.sure and end.cap is None and max(end.highs) >= most for end in ends)
+
+
+def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
+    """Return the fields that bound others, as far as no source bounds those otherwise; by formulas only whole lists."""
+    found = {each.bound.field for each in ranges.values() if each.bound is not None}
+    found |= {each.bound.field for each in edges}
+    found |= {number for each in lists.values() if each.cap is not None for _, number in each.cap.fields}
+    return {number for number in found if number is not None}
 
 
 _hints = lru_cache(maxsize=16)(read_validators)
@@ -226,7 +261,12 @@ def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
 
 
 def prior_beliefs(
-    facts: Facts, hints: Hints, ranges: Mapping[int, Range], edges: Sequence[EdgeTable], rules: Mapping[Rule, float]
+    facts: Facts,
+    hints: Hints,
+    ranges: Mapping[int, Range],
+    edges: Sequence[EdgeTable],
+    rules: Mapping[Rule, float],
+    told_ties: frozenset[tuple[int, int]] = frozenset(),
 ) -> dict[Rule, float]:
     """Return every rule that all known inputs keep, and how likely it is required."""
     found = dict(rules)
@@ -240,7 +280,8 @@ def prior_beliefs(
         if bound is not None:
             found[bound] = _BOUND_TRUST
     for relation in facts.relations:
-        found[tie_rule(relation)] = _tie_trust(edges, relation)
+        told = (relation.left, relation.right) in told_ties
+        found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)
     for table in edges:
         found.update(_graph_beliefs(table, hints))
     return found
@@ -264,6 +305,8 @@ def _graph_beliefs(table: EdgeTable, hints: Hints) -> Iterator[tuple[Rule, float
         yield graph_rule(RuleKind.SIMPLE, table), max(_told_trust(hints, "distinct"), _SIMPLE_TRUST)
     if table.acyclic and not table.connected:
         yield graph_rule(RuleKind.ACYCLIC, table), _ACYCLIC_TRUST
+    if table.rooted:
+        yield graph_rule(RuleKind.ROOTED, table), _ROOTED_TRUST
 
 
 def _told_trust(hints: Hints, topic: str) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected
+from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, is_rooted
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
@@ -51,6 +51,7 @@ class RuleKind(Enum):
     CONNECTED = "a graph in one piece"
     SIMPLE = "a graph without loops, and no edge twice"
     ACYCLIC = "a graph without cycles, from left to right"
+    ROOTED = "a tree that leads from its first node to every other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +205,16 @@ def _graph(rule: Rule, instance: Instance) -> bool:
         if rule.kind is RuleKind.SIMPLE:
             if len({frozenset(edge) for edge in edges}) < len(edges) or any(one == other for one, other in edges):
                 return False
-        elif inside and not (is_connected if rule.kind is RuleKind.CONNECTED else is_acyclic)(nodes, moved):
+        elif inside and not _OF_GRAPHS[rule.kind](nodes, moved):
             return False
     return True
 
 
+_OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] = {
+    RuleKind.CONNECTED: is_connected,
+    RuleKind.ACYCLIC: is_acyclic,
+    RuleKind.ROOTED: is_rooted,
+}
 _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SUM: _sum,
     RuleKind.PARENTS: _parents_hold,
@@ -222,6 +228,7 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.CONNECTED: _graph,
     RuleKind.SIMPLE: _graph,
     RuleKind.ACYCLIC: _graph,
+    RuleKind.ROOTED: _graph,
 }
 
 

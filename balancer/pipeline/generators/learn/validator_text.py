@@ -47,7 +47,8 @@ _WORDS = re.compile(r"string|word|line|token|str$", re.IGNORECASE)
 _GRAMMAR = re.compile(r"^GRAMMAR = (b[\"'].*)$", re.MULTILINE)
 _BLOCKS = frozenset({"if", "for", "while", "switch", "catch"})
 _LONGEST_BODY = 150  # tokens of a function in which its own bounds are compared
-_MOST_BESIDE = 50_000  # bytes of a file beside a validator that is searched for functions
+_MOST_BESIDE = 150_000  # bytes of a file beside a validator that is searched for functions
+_MOST_DECIMALS = 12
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPEN_HIGH = frozenset({"<", ">="})  # "n < 9" accepts, "n >= 9" refuses
 _OPEN_LOW = frozenset({">", "<="})
@@ -73,7 +74,7 @@ def read_validators(validators: Sequence[Program]) -> Hints:
             if len(content) <= _MOST_BESIDE
         ]
         pairs += [pair for text in texts for pair in _digit_pairs(text)]
-        pairs += find_pairs(tokens, _open_arguments([tokens, *beside]))
+        pairs += find_pairs(tokens, _open_arguments([tokens, *beside]), grammar=source is not program.source)
         vocabularies += vocabularies_of(source, texts)
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in alphabets_of(text)]
@@ -147,10 +148,18 @@ def _letters(inside: str) -> Iterator[str]:
             yield from (chr(code) for code in range(ord(first), ord(last) + 1))
 
 
-def find_pairs(tokens: Sequence[SourceToken], opens: Opens = {}) -> list[Bounds]:  # noqa: B006  (never changed)
+def find_pairs(
+    tokens: Sequence[SourceToken],
+    opens: Opens = {},  # noqa: B006  (never changed)
+    *,
+    grammar: bool = False,
+) -> list[Bounds]:
     """Return the pairs, ordered by the first occurrence of the names they bound, without bounds of sums or products.
 
-    `opens`: the arguments of functions that are open bounds.
+    Args:
+        tokens: of the source.
+        opens: the arguments of functions that are open bounds.
+        grammar: whether everything is read where it stands.
     """
     first_seen: dict[str, int] = {}
     for index, token in enumerate(tokens):
@@ -173,10 +182,21 @@ def find_pairs(tokens: Sequence[SourceToken], opens: Opens = {}) -> list[Bounds]
             continue
         if pair is not None and _WORDS.search(tokens[index].call):
             pair = replace(pair, of_words=True)
+        if pair is not None and last + 4 < len(tokens) and _is_decimals(tokens, last + 4):
+            pair = replace(pair, decimals=min(tokens[last + 4].value or 0, _MOST_DECIMALS))
         if pair is not None:
-            name = _bounded_name(tokens, index, last)
-            found.append((_table_use(tokens, index) or first_seen.get(name, index), index, pair))
+            found.append((index if grammar else _place(tokens, index, last, first_seen), index, pair))
     return [pair for _, _, pair in sorted(found, key=lambda item: item[:2])]
+
+
+def _place(tokens: Sequence[SourceToken], index: int, last: int, first_seen: Mapping[str, int]) -> int:
+    """Return where the bounded thing is read: in a call that reads from a stream, else where its name first appears."""
+    start = index
+    while start > 0 and tokens[start].text not in _ENDS and not tokens[start].called:
+        start -= 1
+    if tokens[start].text == tokens[index].call and _text(tokens, start - 1) == ">>":
+        return index
+    return _table_use(tokens, index) or first_seen.get(_bounded_name(tokens, index, last), index)
 
 
 def _closed(tokens: Sequence[SourceToken], pair: Bounds, low_at: int, high_at: int, opens: Opens) -> Bounds:
@@ -268,9 +288,19 @@ def _is_bound(tokens: Sequence[SourceToken], index: int) -> bool:
     if tokens[index].call in _DEAF and not _is_member(tokens, index):
         return False
     before, after = _text(tokens, index - 1), _text(tokens, index + 1)
-    if before in _ARITHMETIC or after in _ARITHMETIC or before in ("return", "="):
+    if before in _ARITHMETIC or after in _ARITHMETIC or before in ("return", "=") or _is_decimals(tokens, index):
         return False
     return before in _COMPARISONS or after in _COMPARISONS or "," in (before, after)
+
+
+def _is_decimals(tokens: Sequence[SourceToken], index: int) -> bool:
+    """Return whether it is the third or fourth of four numbers in a call: FLOATP(0, 1, 0, 3) has 0 to 3 decimals."""
+    first = last = index
+    while _text(tokens, first - 1) == "," and first > 1 and tokens[first - 2].value is not None:
+        first -= 2
+    while _text(tokens, last + 1) == "," and last + 2 < len(tokens) and tokens[last + 2].value is not None:
+        last += 2
+    return bool(tokens[index].call) and last - first == 6 and index - first > 2
 
 
 def _is_member(tokens: Sequence[SourceToken], index: int) -> bool:

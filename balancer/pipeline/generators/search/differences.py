@@ -4,7 +4,7 @@ A find is an input that every validator accepts, on which the accepted submissio
 again alone, fails. A failure of the infrastructure is no difference.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +63,17 @@ class SearchBudget:
         """Whether there are time and runs left."""
         return self._clock() < self._until_s and self._comparer.runs < self._runs
 
+    def turns(self, found: "Iterable[Find | None]", most: int) -> "Iterator[Find | None]":
+        """Yield what is found, at most so many finds. What happens between two of them is not counted."""
+        for find in found:
+            most -= find is not None
+            if most < 0:
+                return
+            began_s, runs = self._clock(), self._comparer.runs
+            yield find
+            self._until_s += self._clock() - began_s
+            self._runs += self._comparer.runs - runs
+
 
 _MOST_CONFIRMED = 8  # inputs of a batch that are checked more closely
 _MOST_RIGHT = 6  # accepted submissions that must agree
@@ -78,9 +89,16 @@ class Find:
 
 
 def finds(
-    comparer: Comparer, source: InputSource, survivors: Iterable[Submission], allowance: SearchBudget
-) -> Iterator[Find]:
-    """Yield finds until each survivor has one, there are no more inputs, or the allowance is used up."""
+    comparer: Comparer,
+    source: InputSource,
+    survivors: Iterable[Submission],
+    allowance: SearchBudget,
+    done: Set[str] = frozenset(),
+) -> Iterator[Find | None]:
+    """Yield finds until each survivor has one, there are no more inputs, or the allowance is used up.
+
+    Yields None after each batch. `done`: names of survivors for which others have found one, up to now.
+    """
     left = {survivor.name: survivor for survivor in survivors}
     while left and allowance.left and comparer.accepted:
         batch = source.batch()
@@ -90,6 +108,9 @@ def finds(
             for name in find.names:
                 left.pop(name, None)
             yield find
+        yield None
+        for name in done & left.keys():
+            del left[name]
 
 
 def _in_batch(

@@ -9,11 +9,12 @@ on it, or fails on it. The choices depend on times, so no two runs climb in quit
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from typing import Protocol
 
 from balancer.judging.verdict import judge_end
 from balancer.pipeline.generators.draw.fill import Fill, TooLarge
@@ -29,7 +30,7 @@ from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution, Status
 
-__all__ = ["HillClimb", "Step", "Steps"]
+__all__ = ["HillClimb", "Step", "StepSource", "Steps", "climb_on"]
 
 Drawn = tuple[str, bytes]  # description and input
 
@@ -54,6 +55,18 @@ class Step:
     kind: str
     detail: str
     data: bytes
+
+
+class StepSource(Protocol):
+    """Leads from one input to others that are near."""
+
+    def take(self, data: bytes, others: Sequence[bytes], count: int) -> list[Step]:
+        """Return up to `count` inputs one step away from `data`. A step may take a part from `others`."""
+        ...
+
+    def heard(self, step: Step, *, valid: bool) -> None:
+        """Record whether a step led to a valid input."""
+        ...
 
 
 class Steps:
@@ -265,24 +278,29 @@ class HillClimb:
     """The climb on one problem, over all its rounds.
 
     Args:
-        found: what is known of its inputs.
+        starts: the first inputs.
+        steps: leads from one input to another.
         comparer: measures.
-        known: the inputs that took longest so far, the slowest first.
         rng: for all random choices.
     """
 
-    def __init__(self, found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> None:
+    def __init__(self, starts: Iterator[Step], steps: StepSource, comparer: Comparer, rng: random.Random) -> None:
         self._comparer = comparer
         self._rng = rng
         self._seen: set[bytes] = set()
         self._refused = 0  # made-up inputs to start from, refused in a row
-        self._starts = _starts(found, known[:_KNOWN_STARTS], comparer, rng)
-        self._steps = Steps(found, rng)
+        self._starts = starts
+        self._steps = steps
         self._slopes: dict[str, _Slope] = {}
         self._late: Counter[str] = Counter()  # accepted submissions that came near the limit, and how often
 
-    def finds(self, survivors: Iterable[Submission], allowance: SearchBudget) -> Iterator[Find]:
-        """Yield finds until each survivor has one, no input gets slower, or the allowance is used up."""
+    def finds(
+        self, survivors: Iterable[Submission], allowance: SearchBudget, done: Set[str] = frozenset()
+    ) -> Iterator[Find | None]:
+        """Yield finds until each survivor has one, no input gets slower, or the allowance is used up.
+
+        Yields None after some inputs. `done`: names of survivors for which others have found one, up to now.
+        """
         left = {survivor.name: survivor for survivor in survivors}
         for name, survivor in left.items():
             self._slopes.setdefault(name, _Slope(survivor)).idle = 0
@@ -294,6 +312,9 @@ class HillClimb:
                 found = tuple(name for name in each.names if left.pop(name, None))
                 if found:
                     yield Find(each.made, found)
+            yield None
+            for name in done & left.keys():
+                del left[name]
 
     def _next(self, left: Mapping[str, Submission]) -> tuple[list[Step], list[str]]:
         """Return the next inputs, and the names of the survivors to measure. No names: give up."""
@@ -376,6 +397,18 @@ class _Measured:
     step: Step
     shares: Mapping[str, float]
     names: tuple[str, ...]
+
+
+def climb_on(found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> HillClimb:
+    """Return the climb on a problem.
+
+    Args:
+        found: what is known of its inputs.
+        comparer: measures.
+        known: the inputs that took longest so far, the slowest first.
+        rng: for all random choices.
+    """
+    return HillClimb(_starts(found, known[:_KNOWN_STARTS], comparer, rng), Steps(found, rng), comparer, rng)
 
 
 def _starts(found: Knowledge, known: Sequence[bytes], comparer: Comparer, rng: random.Random) -> Iterator[Step]:

@@ -1,51 +1,32 @@
 """Mending: changes a refused input until a Python validator accepts it. Its comparisons tell what to change.
 
-This module is also a program. It runs in the sandbox, beside the validator, and imports nothing of this project. It
-runs the validator on an input, records each comparison, and looks at the last ones before the refusal. One of them
-decided. If `p <= size` failed with 7 and 3, a 7 of the input becomes a number up to 3; if `x in there` failed, an x
-becomes one that is there. A change is kept if the validator gets as far as before. So relations that no sample
-shows are kept too: what exists after earlier commands, derived counts, degrees, lines that alternate.
+This module is also a program: it runs in the sandbox, together with the traced validator. That records each
+comparison, and this module looks at the last ones before the refusal. One of them decided. If `p <= size`
+failed with 7 and 3, a 7 of the input becomes a number up to 3; if `x in there` failed, an x becomes one that is there.
+A change is kept if the validator gets as far as before. So relations that no sample shows are kept too: what exists
+after earlier commands, derived counts, degrees, lines that alternate.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
-import io
 import json
-import operator
 import random
 import re
-import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["Ending", "Event", "TracedValidator", "anyhow", "change", "main", "mend", "replaced"]
+from balancer.pipeline.generators.search.traced_validator import Ending, Event, TracedValidator, end_late_runs
 
-_EVENTS = 48  # comparisons that are kept, the last ones
+__all__ = ["anyhow", "change", "main", "mend", "replaced"]
+
 _ELEMENTS = 12  # elements of a container that are tried
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "Eq": operator.eq,
-    "NotEq": operator.ne,
-    "Lt": operator.lt,
-    "LtE": operator.le,
-    "Gt": operator.gt,
-    "GtE": operator.ge,
-    "Is": operator.is_,
-    "IsNot": operator.is_not,
-    "In": lambda left, right: left in right,
-    "NotIn": lambda left, right: left not in right,
-}
 _OPPOSITES = {"Lt": "GtE", "LtE": "Gt", "Gt": "LtE", "GtE": "Lt", "Eq": "NotEq", "NotEq": "Eq", "In": "NotIn"}
 _OPPOSITES |= {"NotIn": "In"}
 _MIRRORED = {"Lt": "Gt", "LtE": "GtE", "Gt": "Lt", "GtE": "LtE"}
-_LEAST_WORK = 20  # bytes that a run costs in addition: about 20 us
 _MOST_S = 8.0  # CPU seconds for all inputs of a slow validator; others stop by their work, so that a seed decides
-_RUN_S = 1.0  # CPU seconds of one run of the validator
 _DIGITS = 20  # longer tokens are no numbers
 _FURTHER = (0, 1, 2, 5, 20)  # how far below or above a bound a value may be
 _INSIDE = 0.7  # share of values anywhere between two bounds; the others are near one
@@ -54,189 +35,6 @@ _GUIDED = 0.75  # share of the changes that a comparison tells
 _PATIENCE = 60  # changes in a row that do not get the validator further
 _KNOWN = 0.8  # share of valid candidates from which nothing needs mending
 _BACK = 0.03  # share of the changes that are kept though the validator gets less far
-
-Event = tuple[str, Any, Any, bool]
-
-
-class Ending(NamedTuple):
-    """How a run of the validator ended.
-
-    Attributes:
-        code: exit code; None if it did not end in time.
-        events: the last comparisons: operator, left, right, result.
-        made: how many comparisons were made.
-        at: how many characters of the input were read.
-    """
-
-    code: int | None
-    events: list[Event]
-    made: int
-    at: int
-
-
-class _Late(BaseException):
-    pass
-
-
-class _Tracing(ast.NodeTransformer):
-    """Replaces comparisons by calls that record them."""
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        if any(isinstance(each, (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)) for each in ast.walk(node)):
-            return node
-        names: list[ast.expr] = [ast.Constant(type(each).__name__) for each in node.ops]
-        if len(names) == 1:
-            return _call("__compared__", [names[0], node.left, node.comparators[0]])
-        nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-        later: list[ast.expr] = [ast.Lambda(nothing, each) for each in node.comparators]
-        return _call("__chained__", [ast.Tuple(names, ast.Load()), node.left, *later])
-
-
-def _call(name: str, args: list[ast.expr]) -> ast.Call:
-    return ast.Call(ast.Name(name, ast.Load()), args, [])
-
-
-class _Text(io.TextIOWrapper):
-    """Standard input that knows how much of it was read."""
-
-    def __init__(self, data: bytes) -> None:
-        self.bytes_read = io.BytesIO(data)
-        super().__init__(self.bytes_read, encoding="utf-8", errors="surrogateescape", newline="\n")
-        self.seen = 0
-
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
-        return self._counted(super().readline(size))
-
-    def read(self, size: int | None = -1, /) -> str:
-        return self._counted(super().read(size))
-
-    def __next__(self) -> str:  # type: ignore[override]
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        return line
-
-    def readlines(self, hint: int = -1, /) -> list[str]:  # type: ignore[override]
-        return list(self)
-
-    def _counted(self, text: str) -> str:
-        self.seen += len(text)
-        return text
-
-
-class TracedValidator:
-    """A validator that is run many times in this process, with its comparisons recorded.
-
-    Args:
-        source: its text.
-        args: its command-line arguments.
-
-    Attributes:
-        work: bytes of all inputs so far, and some more for each run.
-
-    Raises:
-        SyntaxError, ValueError: it cannot be read.
-    """
-
-    def __init__(self, source: str, args: Sequence[str] = ()) -> None:
-        tree = _Tracing().visit(ast.parse(source))
-        self._code = compile(ast.fix_missing_locations(tree), "validator.py", "exec", dont_inherit=True)
-        self._args = ["validator.py", *args]
-        self._events: deque[Event] = deque(maxlen=_EVENTS)
-        self._made = 0
-        self.work = 0
-
-    def run(self, data: bytes) -> Ending:
-        """Run it on an input."""
-        self._events.clear()
-        self._made = 0
-        self.work += len(data) + _LEAST_WORK
-        stdin = _Text(data)
-        before = sys.stdin, sys.stdout, sys.stderr, sys.argv
-        sys.stdin, sys.argv = stdin, list(self._args)
-        sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
-        try:
-            code = self._code_of(stdin)
-        finally:
-            sys.stdin, sys.stdout, sys.stderr, sys.argv = before
-        return Ending(code, list(self._events), self._made, max(stdin.seen, _position(stdin)))
-
-    def _code_of(self, stdin: _Text) -> int | None:
-        signal.setitimer(signal.ITIMER_PROF, _RUN_S)
-        try:
-            exec(self._code, {"__name__": "__main__", "__builtins__": self._builtins(stdin)})
-        except SystemExit as error:
-            return 0 if error.code is None else error.code if isinstance(error.code, int) else 1
-        except _Late:
-            return None
-        except BaseException:
-            return 1
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-        return 0
-
-    def _builtins(self, stdin: _Text) -> dict[str, Any]:
-        def opened(file: Any, *args: Any, **named: Any) -> Any:
-            return stdin if file in (0, "/dev/stdin") else open(file, *args, **named)
-
-        def imported(name: str, *args: Any, **named: Any) -> Any:
-            return _TracedRe(self._record) if name == "re" else builtins.__import__(name, *args, **named)
-
-        def leave(code: Any = None) -> None:
-            raise SystemExit(code)
-
-        own = {"open": opened, "__import__": imported, "exit": leave, "quit": leave}
-        return {**vars(builtins), **own, "__compared__": self._compared, "__chained__": self._chained}
-
-    def _record(self, name: str, left: Any, right: Any, said: object) -> None:
-        self._made += 1
-        self._events.append((name, left, right, bool(said)))
-
-    def _compared(self, name: str, left: Any, right: Any) -> Any:
-        said = _OPERATORS[name](left, right)
-        self._record(name, left, right, said)
-        return said
-
-    def _chained(self, names: Sequence[str], left: Any, *later: Callable[[], Any]) -> Any:
-        said: Any = True
-        for name, make in zip(names, later):  # noqa: B905 - of one length
-            right = make()
-            said = self._compared(name, left, right)
-            if not said:
-                break
-            left = right
-        return said
-
-
-def _position(stdin: _Text) -> int:
-    """Return how much of the bytes was read; 0 if text was read, as that is read ahead."""
-    return 0 if stdin.seen or stdin.closed else stdin.bytes_read.tell()
-
-
-class _TracedRe:
-    """The module `re`, or a pattern, whose matches are recorded as comparisons."""
-
-    def __init__(self, record: Callable[[str, Any, Any, object], None], pattern: re.Pattern[Any] | None = None) -> None:
-        self._record = record
-        self._pattern = pattern
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(re if self._pattern is None else self._pattern, name)
-        if name == "compile":
-            return lambda pattern, flags=0: _TracedRe(self._record, re.compile(pattern, flags))
-        if name not in ("match", "fullmatch", "search"):
-            return found
-
-        def matched(*args: Any, **named: Any) -> Any:
-            said = found(*args, **named)
-            pattern, text = (args[0], args[1]) if self._pattern is None and len(args) > 1 else (self._pattern, args[0])
-            if isinstance(text, str):
-                self._record(name, text, re.compile(pattern), said)
-            return said
-
-        return matched
-
 
 # -- one change ------------------------------------------------------------------------------------------------
 
@@ -491,14 +289,10 @@ def _candidates(asked: dict[str, Any], known: Sequence[str], rng: random.Random)
         yield changed
 
 
-def _late(*_: object) -> None:
-    raise _Late
-
-
 def main() -> None:
     """Read what is asked, as JSON, and write the mended inputs, as lines of JSON."""
     sys.setrecursionlimit(10_000)
-    signal.signal(signal.SIGPROF, _late)
+    end_late_runs()
     asked = json.loads(sys.stdin.buffer.read())
     for text, changes in islice(_mended(asked), asked["wanted"]):
         print(json.dumps([text, changes]), flush=True)

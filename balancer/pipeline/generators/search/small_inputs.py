@@ -2,7 +2,7 @@
 
 Random ones are drawn, changed from known ones, or changed from valid ones. The more inputs of a way are valid, the more
 often it is used. So if relations are not known, and most drawn inputs are refused, the search continues from accepted
-ones, one change at a time.
+ones, one change at a time. Some of the refused ones are mended.
 
 All small inputs in order: all sizes up to a limit, with few values. Decides which values these are. A complete
 enumeration leaves nothing to chance; when it gets too large, random inputs are better. Pure: inputs that a validator
@@ -26,17 +26,21 @@ from balancer.pipeline.generators.learn.facts import Fact, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import whole_number
 from balancer.pipeline.generators.search.differences import MadeInput
+from balancer.pipeline.generators.search.input_mender import small_text
 from balancer.pipeline.generators.write.build import build, build_changed, build_styled
 from balancer.pipeline.generators.write.changes import changes, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 
-__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs"]
+__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "input_maker"]
 
 _DRAWN_AT_ONCE = 250
 _MOST_BYTES = 2**18  # bytes of a batch
 _LARGE = 4096  # larger inputs are not changed further
 _KEPT = 300  # valid inputs for further changes
 _DRAWS = 20  # draws for each wanted input, before a batch is left short; the others were repeated
+_MENDED = 60  # mended inputs of a batch
+_MENDED_FROM = 0.2  # share of refused inputs from which some are mended
+_IN_VAIN = 2  # batches of which nothing is mended, before that is given up
 _LEAST_SHARE = 0.05  # least share of a way, even if all its inputs are refused
 
 _ANYHOW = (How.RANDOM, How.RANDOM, How.FEW, How.SORTED, How.REVERSED, How.RAMP, How.EQUAL, How.ODD_ONE)
@@ -50,10 +54,16 @@ class SmallInputs:
         known: all inputs used so far.
         near: those of them that reject a wrong submission, because survivors may fail on similar ones.
         rng: for all random choices.
+        mend: makes at most so many valid inputs of refused ones.
     """
 
     def __init__(
-        self, found: Knowledge | None, known: Sequence[bytes], near: Sequence[bytes], rng: random.Random
+        self,
+        found: Knowledge | None,
+        known: Sequence[bytes],
+        near: Sequence[bytes],
+        rng: random.Random,
+        mend: Callable[[Sequence[str], int], Sequence[MadeInput]] = lambda refused, wanted: (),
     ) -> None:
         self._found = found
         self._rng = rng
@@ -70,12 +80,15 @@ class SmallInputs:
         self._drawn: dict[str, Iterator[tuple[str, bytes]]] = drawn
         # Valid inputs and all inputs of each way; at the beginning all ways are equal.
         self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *drawn)}
+        self._mend = mend
+        self._refused: list[str] = []  # of the last batch, if many were
+        self._in_vain = 0  # batches in a row of which nothing could be mended
 
     def batch(self) -> list[MadeInput]:
         """Return the next inputs."""
         streams = {**self._drawn, **{kind: self._changed(kind, bases) for kind, bases in self._bases.items() if bases}}
-        made: list[MadeInput] = []
-        size = 0
+        made = self._mended()
+        size = sum(len(each.data) for each in made)
         for _ in range(_DRAWS * _DRAWN_AT_ONCE):
             if not streams or len(made) == _DRAWN_AT_ONCE or size > _MOST_BYTES:
                 break
@@ -93,15 +106,30 @@ class SmallInputs:
         return made
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
-        """Prefer the ways with valid inputs, and change valid inputs further."""
+        """Prefer the ways with valid inputs, change valid inputs further, and keep the refused ones to be mended."""
+        refused = [
+            text for each, says in zip(made, valid, strict=True) if says is False if (text := small_text(each.data))
+        ]
+        self._refused = [*filter(None, refused)] if len(refused) > _MENDED_FROM * len(made) else []
         for each, says in zip(made, valid, strict=True):
             if says is None:
                 continue
-            counted = self._yield[each.kind]
-            counted[0] += says
-            counted[1] += 1
+            if each.kind in self._yield:
+                counted = self._yield[each.kind]
+                counted[0] += says
+                counted[1] += 1
             if says and len(each.data) <= _LARGE:
                 self._keep(self._bases["changed"], each.data)
+
+    def _mended(self) -> list[MadeInput]:
+        """Return new inputs made of the refused ones of the last batch."""
+        if not self._refused or self._in_vain >= _IN_VAIN:
+            return []
+        self._rng.shuffle(self._refused)
+        found = [each for each in self._mend(self._refused, _MENDED) if _digest(each.data) not in self._seen]
+        self._seen.update(_digest(each.data) for each in found)
+        self._in_vain = 0 if found else self._in_vain + 1
+        return found
 
     def _keep(self, bases: list[bytes], data: bytes) -> None:
         if len(bases) < _KEPT:
@@ -248,13 +276,13 @@ class EveryInput:
     """All inputs of one extent after another, in batches.
 
     Args:
-        found: what is known of the problem's inputs.
+        make: makes the next input of an extent; see `input_maker`. Raises TooLarge: this one is no input.
         go_on: returns whether there is time; an extent that takes longer is left out.
     """
 
-    def __init__(self, found: Knowledge, go_on: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, make: Callable[[Extent, Odometer], bytes], go_on: Callable[[], bool] = lambda: True) -> None:
         self._barren = _BARREN
-        self._made = _all(found, _EXTENTS, go_on)
+        self._made = _all(make, _EXTENTS, go_on)
 
     def batch(self) -> list[MadeInput]:
         """Return the next inputs; empty if there are none, or the time is over."""
@@ -266,14 +294,22 @@ class EveryInput:
         self._barren = _BARREN if any(valid) else self._barren - 1
 
 
-def _all(found: Knowledge, extents: Iterable[Extent], go_on: Callable[[], bool]) -> Iterator[MadeInput | None]:
+def input_maker(found: Knowledge) -> Callable[[Extent, Odometer], bytes]:
+    """Return what makes the inputs of a problem of which this is known."""
+    return lambda extent, odometer: build(found, {}, _Every(found, extent, odometer))
+
+
+_Make = Callable[[Extent, Odometer], bytes]
+
+
+def _all(make: _Make, extents: Iterable[Extent], go_on: Callable[[], bool]) -> Iterator[MadeInput | None]:
     """Yield the inputs; None each time that the time is over."""
     seen: set[bytes] = set()
     too_large: list[Extent] = []
     for extent in extents:
         if any(extent.size >= other.size and extent.width >= other.width for other in too_large):
             continue
-        inputs = _of(found, extent, go_on)
+        inputs = _of(make, extent, go_on)
         if inputs is None:
             too_large.append(extent)
             if not go_on():
@@ -287,7 +323,7 @@ def _all(found: Knowledge, extents: Iterable[Extent], go_on: Callable[[], bool])
         yield from (MadeInput("every", most, data) for data in new)
 
 
-def _of(found: Knowledge, extent: Extent, go_on: Callable[[], bool]) -> list[bytes] | None:
+def _of(make: _Make, extent: Extent, go_on: Callable[[], bool]) -> list[bytes] | None:
     """Return all inputs of an extent, shortest first; None if there are too many, or it takes too long."""
     made: dict[bytes, None] = {}
     odometer = Odometer()
@@ -295,7 +331,7 @@ def _of(found: Knowledge, extent: Extent, go_on: Callable[[], bool]) -> list[byt
         if tried == _TRIED or len(made) > _MOST or (tried % _LOOKED == _LOOKED - 1 and not go_on()):
             return None
         with suppress(TooLarge):
-            made[build(found, {}, _Every(found, extent, odometer))] = None
+            made[make(extent, odometer)] = None
         if not odometer.advance():
             break
     return sorted(made, key=len)

@@ -40,7 +40,7 @@ def climbed(
     problem = make_problem(*inputs, validator=VALIDATOR)
     generator: Any = SlowPlugin().equip(Bench(comparer, AimSettings(runs=runs)))  # type: ignore[arg-type]
     told = feedback(problem, comparer.survivors)
-    return list(generator.refine(problem, told, random.Random(1), 60)), comparer
+    return [each for each in generator.refine(problem, told, random.Random(1), 60) if each], comparer
 
 
 def organ(data: bytes) -> float:

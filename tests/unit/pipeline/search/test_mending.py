@@ -16,8 +16,10 @@ import pytest
 
 from balancer.pipeline.generators.mend import MendPlugin
 from balancer.pipeline.generators.mutate import MutateGenerator
-from balancer.pipeline.generators.search.mending import Ending, TracedValidator, change, mend
+from balancer.pipeline.generators.search.input_mender import mending_program
+from balancer.pipeline.generators.search.mending import change, mend
 from balancer.pipeline.generators.search.refusal_words import change_by_words, line_of, mend_by_words
+from balancer.pipeline.generators.search.traced_validator import Ending, TracedValidator
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Problem
 from balancer.program import Execution, Program, Status
@@ -119,10 +121,8 @@ def test_a_program_alone_mends_in_the_sandbox() -> None:
     cause = CAUSES["alternation"]
     toolbox = InProcess()
     list(MendPlugin().equip(toolbox).propose(problem(cause), random.Random(1), 2))  # type: ignore[arg-type]
-    program = "balancer/pipeline/generators/search/mending.py"
-    run = subprocess.run(
-        [sys.executable, "-I", program], input=json.dumps(toolbox.asked[0]).encode(), capture_output=True, check=True
-    )
+    asked = json.dumps(toolbox.asked[0]).encode()
+    run = subprocess.run([sys.executable, "-I", "-c", mending_program()], input=asked, capture_output=True, check=True)
     assert [json.loads(line)[0] for line in run.stdout.splitlines()] == mended(cause, 2)
 
 
