@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
