@@ -8,7 +8,7 @@ TESTS ?= tests
 # What needs servers and programs does not depend on the versions of packages, and takes most of the time.
 LOWEST ?= tests/unit tests/properties tests/threads tests/integration/transports
 
-.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients trainers notebooks docs stress soak mutants drawn test-nogil setup system clean whatif standby
+.PHONY: run loop ray test more lowest quick dist platforms lint bench yield ablation lossy clients trainers notebooks docs stress soak mutants drawn pictures test-nogil setup system clean whatif standby
 
 run: $(READY) system          ## judge the example problems on this machine and write a report
 	@echo "judging 14 problems on this machine, about 3200 program runs: usually 1 to 2 min on 2 cores that have nothing else to do"
@@ -120,6 +120,9 @@ mutants: $(READY)             ## each mistake of tests/mutants, and whether its 
 
 drawn: $(READY)               ## what share of 500 small changes of core, cluster and shells, drawn, do the tests find? DRAWN="60 --seed 7"
 	$(BIN)/python -m tests.mutants.drawn $(DRAWN)
+
+pictures: $(READY)            ## every page in a browser, before and after its redesign, for docs/pictures.md; Chromium, half an hour
+	$(BIN)/python -m tests.pictures docs results/pictures $(PICTURES)
 
 test-nogil:                   ## threads and properties on a Python without its global lock, where one can be had
 	@bash tests/nogil.sh $(VENV)-nogil

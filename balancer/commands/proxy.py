@@ -86,7 +86,8 @@ def proxy(
 
 
 def _run(config: "Config", registry: Registry, place: _Place, again: Callable[[], "Config"]) -> None:
-    from balancer.commands.serve import loop_factory, raise_limit
+    from balancer.cluster.tcp.server import loop_factory
+    from balancer.commands.serve import raise_limit
     from balancer.pool.pool import Pool
     from balancer.reporting.streams import never_waiting
 

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -25,7 +24,7 @@ from balancer.cluster.protocol.claim import claim_times
 from balancer.cluster.tcp.address import Address, is_loopback
 from balancer.cluster.tcp.clock import clock
 from balancer.cluster.tcp.record_file import RecordFile
-from balancer.cluster.tcp.server import PoolServer
+from balancer.cluster.tcp.server import PoolServer, loop_factory
 from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.live import LiveConfig
 from balancer.commands.served_changes import ServedChanges
@@ -43,7 +42,7 @@ from balancer.values.wording import why_not_listening
 if TYPE_CHECKING:
     from balancer.observing.page.serving import Page
 
-__all__ = ["ServeOptions", "claim_of", "loop_factory", "raise_limit", "serve", "tls_of", "token_of"]
+__all__ = ["ServeOptions", "claim_of", "raise_limit", "serve", "tls_of", "token_of"]
 
 _STORE_SHARE: Final = 0.1  # of a TTL: how long a call of a store may take
 _LEAVE_S: Final = 2.0
@@ -218,16 +217,6 @@ def _served(
 def _pool_of(config: Config, registry: Registry) -> Pool:
     """Return the pool. The server discovers endpoints itself, as its members must hear of each change."""
     return Pool.from_config(config, registry=registry, clock=clock, discover=False)
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the event loop: uvloop's where it is installed, as it needs less CPU for each message."""
-    if find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return made
 
 
 async def _serve(

@@ -3,9 +3,32 @@
 It knows no clock: every call has the time, in seconds of any clock that never goes back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol
 
-__all__ = ["SessionTable"]
+__all__ = ["SessionTable", "may_leave"]
+
+
+class _Slots(Protocol):
+    """The slots of an endpoint: those in force now, 0 while it is out of service, and those leased."""
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def in_flight(self) -> int: ...
+
+
+def may_leave(endpoint: _Slots | None, elsewhere: Collection[str]) -> bool:
+    """Return whether a request may leave the endpoint of its session, as things stand.
+
+    Args:
+        endpoint: that of the session; None: it was removed.
+        elsewhere: when it may: "gone" (out of service, or removed), "full" (no free slot).
+    """
+    if endpoint is None or endpoint.limit == 0:
+        return "gone" in elsewhere
+    return "full" in elsewhere and endpoint.in_flight >= endpoint.limit
 
 
 class SessionTable:
@@ -34,9 +57,11 @@ class SessionTable:
                 return place[0]
         return None
 
-    def bind(self, name: str, endpoint: str, now: float) -> None:
-        """Keep `endpoint` as that of `name`, in place of an earlier one."""
+    def bind(self, name: str, endpoint: str, now: float, *, first: bool = False) -> None:
+        """Keep `endpoint` as that of `name`, in place of an earlier one; `first`: unless one is known."""
         self._expire(now)
+        if first and self.find((name,), now):
+            return
         self._places.pop(name, None)
         self._places[name] = endpoint, now
         if len(self._places) > self._most:

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-from balancer.core.session_table import SessionTable
+from balancer.core.session_table import SessionTable, may_leave
 from balancer.pool.pool import Pool
 from balancer.shells.lease_request import LeaseRequest
 from balancer.transports.reports import PlainText
@@ -127,8 +127,7 @@ class Sessions:
         """Note that these sessions live at `endpoint`. `first`: unless it is known where they do."""
         with self._lock:
             for name in names:
-                if not (first and self._table.find((name,), now)):
-                    self._table.bind(name, endpoint, now)
+                self._table.bind(name, endpoint, now, first=first)
 
     def named_by(self, headers: Iterable[tuple[str, str]]) -> list[str]:
         """Return the names that the headers of an answer give."""
@@ -179,10 +178,7 @@ class Sessions:
 
     def _gives_up(self, pool: Pool, name: str) -> bool:
         """Return whether a request may go elsewhere, as things stand."""
-        row = next((row for row in pool.stats().endpoints if row.name == name), None)
-        if row is None or row.limit == 0:
-            return "gone" in self._elsewhere
-        return "full" in self._elsewhere and row.in_flight >= row.limit
+        return may_leave(next((row for row in pool.stats().endpoints if row.name == name), None), self._elsewhere)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@
 
 Each run is `balancer run` of an example as a process, whose lines are read as they come. At a tenth, what counts is the
 last line before it, less the time since. "+30%" is a figure that is 30% too long, "(+30%)" one without an interval,
-">" a lower end that holds and ">!" one that does not, and "-" no figure. Several Pythons take turns, each with its own
-balancer. A busy machine makes runs longer and less even, so its load is shown.
+">" a lower end and "<" an upper one that holds, ">!" and "<!" one that does not, and "-" no figure. Several Pythons
+take turns, each with its own balancer. A busy machine makes runs longer and less even, so its load is shown.
 """
 
 import os
@@ -49,6 +49,8 @@ class Told:
         if self.about_s is not None:
             off = f"{max(0.0, self.about_s - since_s) / truth_s - 1:+.0%}"
             return f"{off}{'' if self.holds(tenth_s, end_s) else ' !'}" if self.high_s is not None else f"({off})"
+        if self.high_s is not None:
+            return "<" if truth_s <= self.high_s - since_s else "<!"
         if self.low_s is None:
             return "-"
         return ">" if self.low_s - since_s <= truth_s else ">!"
@@ -72,6 +74,8 @@ def told_in(line: str, at_s: float) -> Told | None:
         return Told(at_s, (low_s + high_s) / 2, low_s, high_s)
     if found := re.search(rf"about {_TIME}left", line):
         return Told(at_s, _seconds(found[1]), None, None)
+    if found := re.search(rf"up to {_TIME}left", line):
+        return Told(at_s, None, None, _seconds(found[1]))
     if found := re.search(rf"at least {_TIME}left", line):
         return Told(at_s, None, _seconds(found[1]), None)
     if "nearly done" in line:

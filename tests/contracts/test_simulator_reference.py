@@ -8,7 +8,7 @@ import balancer_simulator
 import pytest
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import Change, EndpointModel, Fault
-from balancer_simulator.scenario.fields import ClusterModel
+from balancer_simulator.scenario.fields import ClusterModel, Policy, PolicySessions
 from balancer_simulator.scenario.scenario import Scenario, load_scenario
 from balancer_simulator.scenario.workload import Kind, Requests, Stage, Workload
 from balancer_simulator.studies.figures import FIGURES
@@ -71,7 +71,7 @@ def test_every_kind_is_on_the_page_with_its_keys(heading: str, union: Any) -> No
                 assert f"`{name}` (`{default}`)" in table[kind], f"{kind}.{name}"
 
 
-@pytest.mark.parametrize("model", [Stage, Kind])
+@pytest.mark.parametrize("model", [Stage, Kind, Policy, PolicySessions])
 def test_the_keys_of_smaller_tables_are_named(model: type[BaseModel]) -> None:
     text = _PAGE.read_text(encoding="utf-8")
     assert [name for name in model.model_fields if f"`{name}`" not in text] == []

@@ -206,6 +206,17 @@ def test_equal_drawings_are_drawn_once_with_all_their_names(study: Study) -> Non
     assert not [title for title in titles if title.endswith((": p", ": <q>"))]
 
 
+def test_of_many_policies_the_best_are_shown_and_the_others_folded(study: Study) -> None:
+    many = run_study(study.scenario, ["first", "random", "p2c", "round_robin", "jiq", "fifo", "c3"])
+    charts = [chart for chart in draw_charts(many) if chart.title.startswith("Calls: ")]
+    assert [chart.folded for chart in charts] == [place >= 3 for place in range(len(charts))]
+    assert charts[0].title.removeprefix("Calls: ").split(", ")[0] == many.ranking()[0]
+    text = page(many)
+    assert "<summary>Figures of the other 3 policies</summary>" in text
+    shown = re.findall(r"<th scope=\"col\" class=\"number\"><code>(\w+)</code>", text.replace("<wbr>", ""))
+    assert shown == many.ranking()
+
+
 def test_the_page_has_figures_by_kind_where_there_are_several(study: Study) -> None:
     assert 'id="kinds"' not in page(study)
     kinds = [{"name": "short"}, {"name": "<long>", "work": {"kind": "deterministic", "mean_s": 9.0}}]

@@ -97,7 +97,10 @@ def test_check_reads_all_rows(balancer: Balancer) -> None:
         file.write("no JSON")
     said = balancer("check", "c.toml", config=ROWS)
     assert (said.code, said.err) == (0, "")
-    assert "problems   3 of 4 rows of rows.jsonl, counted from 0: 3 accepted, 3 wrong submissions\n           row 3 is left" in said.out
+    assert (
+        "problems   3 of 4 rows of rows.jsonl, counted from 0: 3 accepted, 3 wrong submissions\n"
+        "           row 3 is left" in said.out
+    )
     assert "not used" not in said.out
     data = json.loads(balancer("check", "c.toml", "--json").out)["pipeline"]
     assert ([*data["found"]], [*data["packages_left_out"]]) == (["r0", "r1", "r2"], ["row 3"])

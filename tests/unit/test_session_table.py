@@ -1,8 +1,9 @@
 """The table of sessions: what is known, for how long, and how much of it. It is told the time."""
 
 import random
+from types import SimpleNamespace
 
-from balancer.core.session_table import SessionTable
+from balancer.core.session_table import SessionTable, may_leave
 
 
 def test_a_name_is_known_until_nobody_has_used_it_for_so_long() -> None:
@@ -38,3 +39,28 @@ def test_of_too_many_names_those_unused_for_longest_are_forgotten() -> None:
             used.pop(name, None)
             assert table.find([name], now) is None
         assert len(table) <= 7
+
+
+def test_the_first_answer_decides_if_it_is_asked_to() -> None:
+    table = SessionTable(10.0, 5)
+    table.bind("x", "a", 0.0, first=True)
+    table.bind("x", "b", 9.0, first=True)
+    assert table.find(["x"], 18.0) == "a", "a bind counts as a use"
+    table.bind("x", "b", 30.0, first=True)
+    assert table.find(["x"], 30.0) == "b", "it was forgotten"
+
+
+def test_a_request_leaves_the_endpoint_of_its_session_only_by_choice() -> None:
+    def slots(limit: int, in_flight: int) -> SimpleNamespace:
+        return SimpleNamespace(limit=limit, in_flight=in_flight)
+
+    for endpoint, gone, full in (
+        (None, True, False),
+        (slots(0, 0), True, False),
+        (slots(0, 2), True, False),
+        (slots(2, 2), False, True),
+        (slots(2, 1), False, False),
+    ):
+        assert (may_leave(endpoint, ["gone"]), may_leave(endpoint, ["full"]), may_leave(endpoint, [])) == (
+            gone, full, False,
+        )  # fmt: skip

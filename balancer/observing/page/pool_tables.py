@@ -454,7 +454,7 @@ def _idle_row() -> dict[str, Any]:
 
 
 def member_rows(
-    holders: Iterable[MemberLeases], shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
+    holders: Any, shown: Callable[[str], str] = str, endpoint: Callable[[str], str] = str
 ) -> dict[str, dict[str, Any]]:
     """Return a row for each process, with what `holder_rows` says of a holder; two of one name have two rows."""
     found: dict[str, dict[str, Any]] = {}

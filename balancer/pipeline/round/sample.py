@@ -143,8 +143,8 @@ class Sample:
     """One problem with its settings, the runner and the store.
 
     `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
-    `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: names of accepted submissions whose
-    outputs are at the edge of the tolerance.
+    `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: accepted submissions -> how near their
+    outputs are to the edge of the tolerance; 0: exact.
     """
 
     problem: Problem
@@ -160,7 +160,7 @@ class Sample:
     checker_trial: CheckerTrial = field(init=False)
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
     threads: ThreadPoolExecutor = field(init=False)
-    imprecise: set[str] = field(init=False, default_factory=set)
+    imprecise: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
@@ -226,11 +226,11 @@ class Sample:
     def usable(self, *, accepted: bool) -> list[Submission]:
         """Return the accepted (or the wrong) submissions that are not left out, in the package's order.
 
-        Imprecise ones come last, so that others give the answers.
+        The most precise ones come first, so that they give the answers.
         """
         left_out = self.store.left_out(self.problem.id)
         found = [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
-        return sorted(found, key=lambda s: s.name in self.imprecise)
+        return sorted(found, key=lambda s: self.imprecise.get(s.name, 0))
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.

@@ -41,6 +41,7 @@ _SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
 _AT_ONCE = 4  # cases between two counts of these
 _SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
 _PRECISE = 3  # own cases that tell how near to the answers an accepted submission is
+_PARTS = (2, 20, 200)  # of the tolerance
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
 
 
@@ -402,7 +403,7 @@ def settle_own_data(sample: Sample) -> OwnDataVerdict:
 
 
 def _find_imprecise(sample: Sample, own: list[StoredCase]) -> None:
-    """Find the accepted submissions whose outputs on own data are within the tolerance, but not within half of it.
+    """Find the accepted submissions whose outputs on own data are within the tolerance, but not within parts of it.
 
     If one of them gave the answers, others that are as far from the true answer would be rejected.
     """
@@ -410,18 +411,19 @@ def _find_imprecise(sample: Sample, own: list[StoredCase]) -> None:
     flags = parse_flags(checker.flags) if checker.program is None and not checker.values else Flags()
     if not flags.numeric or len(right) < 2:
         return
-    half = replace(
-        flags,
-        relative=None if flags.relative is None else flags.relative / 2,
-        absolute=None if flags.absolute is None else flags.absolute / 2,
-    )
+    parts = [
+        replace(
+            flags, relative=flags.relative and flags.relative / part, absolute=flags.absolute and flags.absolute / part
+        )
+        for part in _PARTS
+    ]
 
     def look(submission: Submission) -> None:
         for case in own:
             ran = sample.execute(submission, case, RunStage.AGREE).execution
-            if ran is not None and case.answer is not None and not compare(ran.stdout, case.answer, half).accepted:
-                sample.imprecise.add(submission.name)
-                return
+            if ran is not None and case.answer is not None:
+                missed = sum(not compare(ran.stdout, case.answer, part).accepted for part in parts)
+                sample.imprecise[submission.name] = max(missed, sample.imprecise.get(submission.name, 0))
 
     sample.in_threads(sample.settings.output_generation_workers, look, right)
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from balancer.cluster.protocol import ClusterTimes, CoordinatorRecord
 from balancer.cluster.tcp.address import Address
 from balancer.cluster.tcp.clock import clock
-from balancer.cluster.tcp.server import PoolServer
+from balancer.cluster.tcp.server import PoolServer, loop_factory
 from balancer.errors import BalancerError, ConfigError, UnknownEndpoint
 from balancer.judging.runner import Stopped
 from balancer.judging.trust import Trust
@@ -100,7 +100,8 @@ class _ServedPool:
 
     def _serve(self) -> None:
         try:
-            asyncio.run(self._stay())
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self._stay())
         except BaseException as error:
             self._begun.set_exception(error)
 

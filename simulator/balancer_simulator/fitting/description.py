@@ -14,6 +14,7 @@ from balancer_simulator.fitting.drift import Spells
 from balancer_simulator.fitting.endpoint import NO_NETWORK, EndpointFit
 from balancer_simulator.fitting.fit import Fit
 from balancer_simulator.fitting.members import NO_LIMIT, Member
+from balancer_simulator.fitting.stages import FEWEST as FEWEST_PROBLEMS
 from balancer_simulator.fitting.survival import beyond
 
 __all__ = ["as_toml", "changes", "fit_data", "fit_lines", "runs_line", "unknown"]
@@ -254,6 +255,8 @@ def _who(fit: Fit) -> str:
         in_s, several = f"{fit.prepared.lasts_s:.3g} s", ""
         if have_several_at_once(fit.prepared.attempts):
             several = "; a name has several calls at once, like a problem of the pipeline; recommend uses that"
+            if len({each.task.partition(": ")[0] for each in fit.prepared.attempts if each.task}) < FEWEST_PROBLEMS:
+                several += f"; a run is fitted as a batch from {FEWEST_PROBLEMS} problems on"
         return f"open arrivals: {len(caller_pattern.at_s)} in {in_s}{several}"
     pauses_s = caller_pattern.pauses_s(200)
     pause = f", then pauses for {pauses_s.mean():.3g} s" if len(pauses_s) else ""

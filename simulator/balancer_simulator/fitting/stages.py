@@ -15,14 +15,14 @@ import numpy as np
 from balancer.observing.traces import Attempt, Trace
 from balancer_simulator.fitting.survival import quantile_means
 
-__all__ = ["PipelineStage", "PipelineStages", "as_batch", "by_stage", "problems_at_once", "stages_of"]
+__all__ = ["FEWEST", "PipelineStage", "PipelineStages", "as_batch", "by_stage", "problems_at_once", "stages_of"]
 
 Key = tuple[str, int]
 """A stage: its name, and how often a problem has been in one of that name before."""
 
 _NAMED: Final = 0.95  # share of the calls whose names are of problems and stages
 _VALUES: Final = 50  # that represent all pauses
-_FEWEST: Final = 3  # problems
+FEWEST: Final = 3  # problems
 _SHARED: Final = 1.5  # problems that go through a stage, on average
 _SHORT_S: Final = 1e-4
 _MOST: Final = 16  # stages; if problems come and go between more, each name is one stage
@@ -82,7 +82,7 @@ def problems_at_once(attempts: Sequence[Attempt]) -> int:
         if (apart := _apart(each)) is not None:
             calls[apart[0]].append(each)
             pairs.add(apart)
-    if len(calls) < _FEWEST or len(pairs) < _SHARED * len({stage for _, stage in pairs}):
+    if len(calls) < FEWEST or len(pairs) < _SHARED * len({stage for _, stage in pairs}):
         return 0
     steps = [(min(each.asked_s for each in mine), 1) for mine in calls.values()]
     steps += [(_end_s(mine), -1) for mine in calls.values()]

@@ -47,6 +47,9 @@ def draw_charts(study: Study) -> tuple[Chart, ...]:
 def _charts(study: Study) -> Iterator[Chart]:
     if sum(study.default_metric in study.metrics(policy) for policy in study.policies) > 1:
         yield ranking(study)
+    for name in ("cached_blocks", "imbalance") if study.scenario.has_keys else ():
+        if all(name in study.metrics(policy) for policy in study.policies):
+            yield ranking(study, name)
     if study.curves:
         yield curves(study)
         if len(study.policies) > 1:

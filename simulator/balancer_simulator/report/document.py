@@ -16,10 +16,18 @@ from balancer.reporting.files import json_text, put_text
 from balancer.reporting.words import NOTHING, count
 from balancer_simulator.report.charts import draw_charts
 from balancer_simulator.report.export import endpoints_csv, runs_csv, to_json
-from balancer_simulator.report.tables import compared_tables, kind_table
+from balancer_simulator.report.tables import compared_tables, kind_table, prompt_table
 from balancer_simulator.scenario.scenario import Scenario
 from balancer_simulator.studies.figures import figure_of, worded
-from balancer_simulator.studies.ranking import Winner, behind, of_the_runs, ranking_table, unsure, winner_of
+from balancer_simulator.studies.ranking import (
+    Winner,
+    behind,
+    of_the_runs,
+    ranking_table,
+    to_know_more,
+    unsure,
+    winner_of,
+)
 from balancer_simulator.studies.study import Study
 
 __all__ = ["page", "put_page", "scenario_section", "settings_lines", "study_document", "write_report"]
@@ -68,8 +76,8 @@ def _warnings(study: Study) -> Iterator[doc.Block]:
     if policies := behind(study):
         yield _warning("Requests come faster than they end, so the times grow with the horizon: ", policies)
     if policies := unsure(study):
-        words = "May not keep up: as many requests wait as at an offered load of 1, and the run is too short; raise "
-        yield _warning(f"{words}horizon_s. ", policies)
+        words = "May not keep up: as many requests wait as at an offered load of 1, and the run is too short; "
+        yield _warning(f"{words}{to_know_more(study.scenario, 'raise horizon_s')}. ", policies)
 
 
 def _warning(words: str, policies: Sequence[str]) -> doc.Paragraph:
@@ -83,6 +91,8 @@ def _sections(study: Study, charts: Sequence[doc.Chart]) -> Iterator[doc.Section
     yield doc.Section("Figures", tuple(_figures(study)), "figures", "Figures")
     if len(study.scenario.requests.kinds) > 1:
         yield doc.Section("By kind of request", (kind_table(study),), "kinds", "Kinds")
+    if study.scenario.has_keys:
+        yield doc.Section("Prompts and sessions", (prompt_table(study),), "prompts", "Prompts")
     yield doc.Section("Charts", tuple(_charts(charts)), "charts", "Charts")
     note = "All values that differ from the defaults. This report can be made again from them."
     yield replace(scenario_section(study.scenario, note=note), label="Scenario", folded=True)

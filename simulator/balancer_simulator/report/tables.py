@@ -37,6 +37,7 @@ __all__ = [
     "markdown_matrix",
     "matrix_table",
     "place_table",
+    "prompt_table",
     "share_table",
 ]
 
@@ -51,6 +52,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 _OPEN: Final = ("throughput_per_s", *_COMMON, "failed_calls", "lost")
 _OF_KINDS: Final = ("wait_mean_s", "wait_p99_s", "sojourn_mean_s", "sojourn_p99_s", "lost")
 _OF_A_CLUSTER: Final = ("network_wait_mean_s", "owner_wait_mean_s", "slot_wait_mean_s", "owner_busy", "from_blocks")
+_OF_PROMPTS: Final = ("cached_blocks", "cached_at_best", "imbalance", "moved_turns", "broken_sessions")
 _MOST_ENDPOINTS: Final = 12
 _MOST_BESIDE: Final = 6  # policies in one table; on paper more would not fit
 BEST: Final = "1.00"
@@ -67,6 +69,12 @@ def figure_table(study: Study) -> Table:
 def cluster_table(study: Study) -> Table:
     """Return the parts of the wait for a lease, under each policy."""
     return _by_policy(study, _OF_A_CLUSTER)
+
+
+def prompt_table(study: Study) -> Table:
+    """Return what was cached and where sessions went, under each policy; an empty table if nothing has prompts."""
+    there = {key for policy in study.policies for key in study.metrics(policy)}
+    return _by_policy(study, [key for key in _OF_PROMPTS if key in there])
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:

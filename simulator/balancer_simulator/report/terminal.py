@@ -13,10 +13,11 @@ from balancer_simulator.report.tables import (
     kind_table,
     matrix_table,
     place_table,
+    prompt_table,
     share_table,
 )
 from balancer_simulator.studies.figures import figure_of
-from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, unsure, winner_of
+from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, to_know_more, unsure, winner_of
 from balancer_simulator.studies.study import Study
 
 __all__ = ["print_matrix", "print_ranking", "print_study"]
@@ -31,6 +32,7 @@ def print_study(study: Study, console: Console) -> None:
     if study.scenario.cluster is not None:
         title = "of a lease's wait, where callers are in several processes"
         sections.append(Section(title, (cluster_table(study),)))
+    sections += _of_prompts(study)
     sections.append(Section("share of all calls, by endpoint", (share_table(study),)))
     print_sections(sections, console)
 
@@ -49,7 +51,8 @@ def print_ranking(study: Study, console: Console, *, by: str | None = None) -> N
     places = place_table(study, by, winner, unfinished=bool(behind(study)))
     heading = Paragraph(f"ranked by {figure.heading}{end}: {figure.meaning}")
     said = (*_verdict(study, winner), *_remarks(study, ranking, name))
-    print_sections([Section(study.scenario.name, (heading, places, *map(Paragraph, said)))], console)
+    sections = [Section(study.scenario.name, (heading, places, *map(Paragraph, said))), *_of_prompts(study)]
+    print_sections(sections, console)
 
 
 def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
@@ -59,9 +62,14 @@ def print_matrix(studies: Mapping[str, Study], console: Console) -> None:
     said.append(f"{BEST}: the best, or cannot be told apart from it")
     for number, study in zip(numbers, studies.values(), strict=True):
         if names := unsure(study):
-            said.append(f"{number}: {UNSURE}; raise horizon_s: {', '.join(names)}")
+            said.append(f"{number}: {UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}")
     title = "mean sojourn (of a batch: makespan), divided by that of the best policy"
     print_sections([_with_lines(title, matrix_table(studies, numbers, about="policy"), said)], console)
+
+
+def _of_prompts(study: Study) -> Iterator[Section]:
+    if study.scenario.has_keys:
+        yield Section("prompts and sessions", (prompt_table(study),))
 
 
 def _with_lines(title: str, table: Block, lines: Sequence[str]) -> Section:
@@ -97,7 +105,7 @@ def _behind(study: Study) -> Iterator[str]:
     if found := [f"{p} ({study.unfinished(p):.1%} unfinished)" for p in behind(study)]:
         yield f"cannot keep up, so the times grow with the horizon: {', '.join(found)}"
     if names := unsure(study):
-        yield f"{UNSURE}; raise horizon_s: {', '.join(names)}"
+        yield f"{UNSURE}; {to_know_more(study.scenario, 'raise horizon_s')}: {', '.join(names)}"
 
 
 def _nothing(study: Study) -> str:

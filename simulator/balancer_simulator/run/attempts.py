@@ -56,6 +56,7 @@ class AttemptRunner:
         budget: limits the retries of all requests together; None: no limit.
         rng: for the jitter of pauses.
         caller: receives lost requests and second calls.
+        leaves_failed: whether a request may leave the one endpoint that it must use, once it has failed there.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class AttemptRunner:
         budget: RetryBudget | None,
         rng: random.Random,
         caller: AttemptListener,
+        leaves_failed: bool = False,
     ) -> None:
         self._env = env
         self._core_of = discipline.core_of
@@ -76,6 +78,7 @@ class AttemptRunner:
         self._budget = budget
         self._rng = rng
         self._caller = caller
+        self._leaves_failed = leaves_failed
 
     def granted(self, task: Task, plan: AttemptPlan, now: float) -> None:
         """Handle the lease of a retry."""
@@ -155,6 +158,8 @@ class AttemptRunner:
 
     def _request(self, task: Task, ask: Ask) -> Request:
         request = task.demand.request
+        if self._leaves_failed and request.only in ask.avoid:
+            request = replace(request, only=None)
         return replace(request, exclude=request.exclude | ask.avoid) if ask.avoid else request
 
 

@@ -23,14 +23,16 @@ from balancer.plugins.registry import Registry, default_registry
 from balancer_simulator.run.attempts import AttemptRunner, Orbit
 from balancer_simulator.run.clustered import ClusteredLeasePerCall
 from balancer_simulator.run.disciplines import BASELINES, LeasePerCall
+from balancer_simulator.run.keyed import KeyedRequestCounts, leaves_failed
 from balancer_simulator.run.measurement import Measurement, RequestCounts
 from balancer_simulator.run.record import CallSpan, Record
 from balancer_simulator.scenario.endpoints import Change
 from balancer_simulator.scenario.fields import Policy
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Batch, Closed, Tasks
+from balancer_simulator.scenario.workload import Batch, Closed, Conversations, Tasks
 from balancer_simulator.world.batch import BatchSource, bound_of, works_of
 from balancer_simulator.world.calendar import after, run_to
+from balancer_simulator.world.conversations import ConversationSource
 from balancer_simulator.world.fleet import Fleet
 from balancer_simulator.world.server import CallEnded
 from balancer_simulator.world.sources import ClosedSource, OpenSource, TaskSource
@@ -137,12 +139,14 @@ class Simulation:
         "_env",
         "_hedge_after_s",
         "_kept",
+        "_keyed",
         "_kinds",
         "_measurement",
         "_notes_more",
         "_observer",
         "_orbit",
         "_policy",
+        "_prompts",
         "_replication",
         "_scenario",
         "_servers",
@@ -160,14 +164,17 @@ class Simulation:
         self._spans: list[CallSpan] | None = [] if kept.spans else None
         self._env = Environment()
         self._streams = Streams(scenario.seed, replication)
-        self._counts = RequestCounts(scenario)
+        self._core = self._new_core(registry)
+        self._keyed = None
+        if scenario.has_keys:
+            self._keyed = KeyedRequestCounts(scenario, policy, self._core)
+        self._counts = self._keyed or RequestCounts(scenario)
         self._counts_from_s = scenario.counts_from_s
         self._arrive = self._counts.arrive
         self._add_wait = self._counts.wait.add
         self._kinds = self._counts.kinds
         self._cost_before = 0.0
         self._draws_again = scenario.requests.work_again == "drawn"
-        self._core = self._new_core(registry)
         self._discipline = self._discipline_of(registry)
         self._ask = self._discipline.ask
         has_rules = bool(
@@ -185,7 +192,7 @@ class Simulation:
         retrial = scenario.requests.retrial
         self._orbit = Orbit(self._env, retrial, self._streams, self._ask) if retrial else None
         fleet = Fleet(self._env, scenario, self._streams, self._call_ended())
-        self._servers = fleet.servers
+        self._servers, self._prompts = fleet.servers, fleet.prompts
         self._bound_s: float | None = None
         self._source = self._source_of(scenario, self._streams)
         self._concluded = self._source.conclude
@@ -242,6 +249,7 @@ class Simulation:
             budget=self._budget,
             rng=self._streams.choices(Purpose.RETRIES),
             caller=self,
+            leaves_failed=leaves_failed(self._policy),
         )
 
     def _call_ended(self) -> CallEnded:
@@ -258,6 +266,8 @@ class Simulation:
             batch = workload.batch if isinstance(workload, Tasks) else workload
             self._bound_s = bound_of(scenario, batch, works)
             return BatchSource(self._env, scenario, batch, works, kinds, streams, self._submit)
+        if isinstance(workload, Conversations):
+            return ConversationSource(self._env, scenario, workload, streams, self._submit)
         if isinstance(workload, Closed):
             return ClosedSource(self._env, scenario, workload, streams, self._submit)
         return OpenSource(self._env, scenario, workload, streams, self._submit)
@@ -351,6 +361,7 @@ class Simulation:
             rival.server.finish(rival, now, False)
             rival.server.leave_behind(rival, now)
             self._done(rival, Outcome.IGNORED, now)
+        leader.lease = task.lease  # that of the answer
         self._counts.succeed(leader, now)
         self._concluded(leader)
 
@@ -442,6 +453,7 @@ class Simulation:
             under_way=tuple(measured.under_way),
             numbers=numbers,
             cluster=self._discipline.record(),
+            affinity=self._keyed.affinity(self._prompts) if self._keyed is not None else None,
             cost=self._cost(),
         )
 

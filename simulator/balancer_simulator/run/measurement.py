@@ -181,6 +181,7 @@ class Measurement:
         self._env = env
         self._scenario = scenario
         self._servers = fleet.servers
+        self._prompts = fleet.prompts
         self._stirred = fleet.stirred
         self._busy_s, self._in_flight = np.zeros(len(fleet.servers)), np.zeros(len(fleet.servers))  # at the last look
         self._hosts = fleet.hosts
@@ -266,6 +267,7 @@ class Measurement:
         now = self._env.now
         self._before = {url: (s.calls, s.failures, s.busy_until(now)) for url, s in self._servers.items()}
         self._worked_before = dict(self._worked(now))
+        self._prompts.reset()
         for worker in self._source.workers:
             worker.calls = 0
 

@@ -1,5 +1,6 @@
 """Record of a run: counts, histograms and figures. Requests that arrive after the warm-up count."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,16 @@ from balancer.core.metrics import balance_score, jain_index
 from balancer_simulator.run.histogram import CensoredHistogram
 from balancer_simulator.scenario.distributions import Floats
 
-__all__ = ["CallSpan", "ClusterRecord", "EndpointRecord", "KindRecord", "Record", "ServerRecord", "Timeline"]
+__all__ = [
+    "AffinityRecord",
+    "CallSpan",
+    "ClusterRecord",
+    "EndpointRecord",
+    "KindRecord",
+    "Record",
+    "ServerRecord",
+    "Timeline",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,39 @@ class ClusterRecord:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class AffinityRecord:
+    """What came of prompts and sessions, in the time that counts.
+
+    Attributes:
+        blocks, met, seen: of the prompts of all calls: blocks, those that were in the cache of the endpoint, and those
+            that one endless cache for all endpoints would have had.
+        later_turns, moved_turns: requests of a session that had an answer before, and those that another endpoint
+            answered than the one before.
+        sessions, broken_sessions: sessions that asked, and those that lost a request.
+    """
+
+    blocks: int
+    met: int
+    seen: int
+    later_turns: int
+    moved_turns: int
+    sessions: int
+    broken_sessions: int
+
+    def metrics(self, endpoints: Sequence[EndpointRecord]) -> dict[str, float | None]:
+        """Return every figure of affinity, by name."""
+        busy = [e.busy_s / e.slots_s for e in endpoints if e.slots_s]
+        mean = sum(busy) / len(busy) if busy else 0.0
+        return {
+            "cached_blocks": _part(self.met, self.blocks),
+            "cached_at_best": _part(self.seen, self.blocks),
+            "imbalance": max(busy) / mean if mean else None,
+            "moved_turns": _part(self.moved_turns, self.later_turns),
+            "broken_sessions": _part(self.broken_sessions, self.sessions),
+        }
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Record:
     """Record of one run.
@@ -173,6 +216,7 @@ class Record:
         under_way: number of requests under way at evenly spaced instants, if requested.
         numbers: the same at some hundred instants of the time that counts; empty for a workload with an end.
         cluster: costs of several processes; None: there is one process.
+        affinity: what came of prompts and sessions; None: there are none.
         cost: money that calls cost, by the prices of their endpoints; None: there are no prices, or several processes.
     """
 
@@ -198,6 +242,7 @@ class Record:
     numbers: tuple[int, ...] = field(default=())
     waiting: float = 0.0
     cluster: ClusterRecord | None = None
+    affinity: AffinityRecord | None = None
     cost: float | None = None
 
     def __repr__(self) -> str:
@@ -241,6 +286,7 @@ class Record:
             "makespan_by_bound": self._by_bound(),
             "cost_per_request": self.cost / self.completed if self.cost is not None and self.completed else None,
             **(self.cluster.metrics(self.measured_s) if self.cluster else {}),
+            **(self.affinity.metrics(self.endpoints) if self.affinity else {}),
         }
         return _known(found)
 

@@ -18,7 +18,7 @@ from balancer_simulator.scenario.endpoints import (
     Vacation,
 )
 from balancer_simulator.scenario.fields import ScenarioFields, twice
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, OnOff, Poisson, Tasks
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, OnOff, Poisson, Tasks
 
 __all__ = ["problems_in"]
 
@@ -48,7 +48,7 @@ def problems_in(scenario: ScenarioFields) -> list[str]:
     found += [f"host_caps: no endpoint is on {host!r}" for host in scenario.host_caps if host not in {*hosts, "*"}]
     found += _unlike_production(scenario) + _quotas_amiss(scenario) + _cluster_amiss(scenario)
     found += _impatient_amiss(scenario) + _halting_amiss(scenario) + _never_overflows(scenario)
-    found += _holders_amiss(scenario)
+    found += _holders_amiss(scenario) + _prompts_amiss(scenario)
     count = len(scenario.requests.kinds)
     last = max(scenario.workload.kinds, default=0) if isinstance(scenario.workload, Arrivals | Tasks) else 0
     if last >= count:
@@ -217,6 +217,22 @@ def _holders_amiss(scenario: ScenarioFields) -> list[str]:
     return found
 
 
+def _prompts_amiss(scenario: ScenarioFields) -> list[str]:
+    """Return caches that have no effect, and what is not simulated with prompts."""
+    workload = scenario.workload
+    if isinstance(workload, Arrivals) and workload.file:
+        return []  # it is read later
+    found = []
+    for number, model in enumerate(scenario.endpoints):
+        if model.cache_blocks and not model.prefill_s:
+            found.append(f"endpoints[{number}].cache_blocks: it saves nothing without prefill_s; give both")
+        if model.prefill_s and not scenario.has_prompts:
+            found.append(f"endpoints[{number}].prefill_s: the requests have no prompts; leave it out")
+    if scenario.has_prompts and isinstance(workload, Arrivals) and workload.resample_s:
+        found.append("workload.resample_s: prompts would be repeated, and found in caches; leave it out")
+    return found
+
+
 def _quotas_amiss(scenario: ScenarioFields) -> list[str]:
     """Return endpoints with an unknown quota, and kinds that reserve more than any quota has."""
     named = scenario.quotas.keys() - {"*"}
@@ -339,6 +355,8 @@ def _requests(scenario: ScenarioFields) -> Iterator[tuple[str, str, float]]:
             on = bursty.on_s / (bursty.on_s + bursty.off_s)
             yield "workload.on_rate_per_s", "requests", bursty.on_rate_per_s * on * horizon_s
             yield "workload.off_rate_per_s", "requests", bursty.off_rate_per_s * (1 - on) * horizon_s
+        case Conversations(rate_per_s=rate):
+            yield "workload.conversations_per_s", "requests", rate * horizon_s
         case Closed(workers=workers, think=think):
             round_s = max(think.mean_s + scenario.quickest_call_s, _ROUND_S)
             yield "workload.workers", "requests", horizon_s * min(scenario.rate, workers / round_s)

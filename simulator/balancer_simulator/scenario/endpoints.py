@@ -213,6 +213,8 @@ class EndpointModel(EndpointTable, CheckedInPython):
         service: seconds of a call at speed 1, instead of the request's own work.
         services: the same for the calls of a kind, by its name; it comes before `service`.
         network: additional seconds of each call on the network.
+        prefill_s: additional seconds, at speed 1, for each block of the prompt that is not in its cache.
+        cache_blocks: how many blocks its cache keeps, those used last; 0: it has none. A crash empties it.
         faults: its faults.
         from_s: when it joins the pool.
         seen_at_once: the most calls at once in the trace it was fitted to. Its behaviour with more is unknown, so
@@ -229,6 +231,8 @@ class EndpointModel(EndpointTable, CheckedInPython):
     service: Distribution | None = None
     services: dict[str, Distribution] = Field(default_factory=dict)
     network: Distribution | None = None
+    prefill_s: Seconds = 0.0
+    cache_blocks: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     faults: list[Fault] = Field(default_factory=list)
     from_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     seen_at_once: Count | None = None

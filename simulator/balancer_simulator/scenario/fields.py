@@ -23,9 +23,9 @@ from balancer.settings.tables import CheckedInPython
 from balancer.values.urls import expand_range, identity_of
 from balancer_simulator.scenario.distributions import Distribution, Exponential
 from balancer_simulator.scenario.endpoints import Change, Count, EndpointModel, Host, Positive
-from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Kind, Requests, Tasks, Workload
+from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Conversations, Kind, Requests, Tasks, Workload
 
-__all__ = ["ClusterModel", "Outage", "Policy", "ScenarioFields", "renamed", "twice"]
+__all__ = ["ClusterModel", "Outage", "Policy", "PolicySessions", "ScenarioFields", "renamed", "twice"]
 
 _OLD_CLUSTER_KEYS: Final = {"holders": "members", "owner_s": "coordinator_s"}
 _ROUNDING: Final = 1e-9  # of rates that are sums
@@ -72,23 +72,43 @@ def renamed(data: Any, keys: Mapping[str, str]) -> Any:
     return {keys.get(key, key): value for key, value in data.items()} if isinstance(data, Mapping) else data
 
 
+class PolicySessions(CheckedInPython):
+    """Requests go where their session lives, as with `Sessions` of a transport.
+
+    Attributes:
+        elsewhere: when a request may leave its endpoint: "gone" (out of service), "full" (no free slot).
+        idle_s: seconds after which a session without requests is forgotten.
+        most: how many sessions are kept.
+    """
+
+    elsewhere: list[Literal["gone", "full"]] = Field(default_factory=list)
+    idle_s: Positive = 3600.0
+    most: Count = 100_000
+
+
 class Policy(CheckedInPython):
     """A strategy with its options, or one of the baselines. `label` is its name in tables.
 
-    `fairness`: "holder" for this policy only, to compare it with others; None: as in the scenario.
+    `fairness`: "holder" for this policy only, to compare it with others; None: as in the scenario. `key`: what requests
+    have as their key: "prompt", all blocks of the prompt; "session"; or a number, the first so many blocks as one name.
+    `sessions`: requests go where their session lives; None: where the strategy says.
     """
 
     strategy: str
     options: dict[str, Any] = Field(default_factory=dict)
     label: str = ""
     fairness: Literal["holder"] | None = None
+    key: Literal["prompt", "session"] | Count = "prompt"
+    sessions: PolicySessions | None = None
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if not self.label:
-            given = ", ".join(f"{name}={value}" for name, value in self.options.items())
-            given += ", " * bool(given and self.fairness) + "fair" * bool(self.fairness)
-            object.__setattr__(self, "label", f"{self.strategy} ({given})" if given else self.strategy)
+            given = [f"{name}={value}" for name, value in self.options.items()]
+            given += ["fair"] * bool(self.fairness) + [f"key={self.key}"] * (self.key != "prompt")
+            if self.sessions is not None:
+                given.append("+".join(["sessions", *self.sessions.elsewhere]))
+            object.__setattr__(self, "label", f"{self.strategy} ({', '.join(given)})" if given else self.strategy)
         return self
 
 
@@ -213,6 +233,23 @@ class ScenarioFields(CheckedInPython):
         return isinstance(workload, Batch | Tasks) or (isinstance(workload, Closed) and workload.calls is not None)
 
     @property
+    def has_prompts(self) -> bool:
+        """Whether requests have prompts, which endpoints may have cached."""
+        workload = self.workload
+        return isinstance(workload, Conversations) or (isinstance(workload, Arrivals) and any(workload.prompts))
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether requests belong to sessions."""
+        workload = self.workload
+        return isinstance(workload, Conversations) or (isinstance(workload, Arrivals) and any(workload.sessions))
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether requests have prompts or sessions."""
+        return self.has_prompts or self.has_sessions
+
+    @property
     def counts_from_s(self) -> float:
         """Instant from which requests count."""
         return self.warmup_s or 0.0
@@ -229,7 +266,7 @@ class ScenarioFields(CheckedInPython):
     def rate(self) -> float:
         """Requests per second that the endpoints could finish if they were never idle or at fault.
 
-        Hosts, caps, faults and network are left out.
+        Hosts, caps, faults, network and prompts are left out.
         """
         return sum(map(self._rate_of, self.by_url.values()))
 

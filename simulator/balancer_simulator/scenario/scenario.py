@@ -4,6 +4,7 @@ A scenario is free of contradictions. The same scenario always gives the same nu
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self
@@ -11,10 +12,10 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 
 from balancer.errors import ConfigError
-from balancer.observing.traces import columns, tables
 from balancer.settings.tables import problems_of, read_toml
 from balancer_simulator.scenario.contradictions import problems_in
 from balancer_simulator.scenario.fields import ScenarioFields
+from balancer_simulator.scenario.recorded import begins_a_trace, recorded
 from balancer_simulator.scenario.workload import Arrivals, Batch, Closed, Poisson, Tasks
 
 __all__ = ["Scenario", "load_scenario", "validated_scenario"]
@@ -39,6 +40,8 @@ class Scenario(ScenarioFields):
             raise ConfigError(
                 f"loads: a {self.workload.kind} workload has no offered load; use poisson, on_off or arrivals"
             )
+        if self.has_prompts:
+            raise ConfigError("loads: the load of prompts depends on what is cached; vary the workload instead")
         bulk = self.workload.bulk if isinstance(self.workload, Poisson) else None
         return self.changed(workload=Poisson(rate_per_s=load * self.rate, bulk=bulk), loads=[])
 
@@ -57,7 +60,10 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     try:
         raw = read_toml(path)
     except ConfigError:
-        if _is_trace(path):
+        is_trace = False
+        with suppress(OSError):
+            is_trace = begins_a_trace(Path(path))
+        if is_trace:
             raise ConfigError(f"{path}: this is a trace; fit it first: balancer fit {path} --out fitted.toml") from None
         raise
     if alien := sorted({"pool", "pipeline"} & set(raw)):
@@ -69,22 +75,13 @@ def load_scenario(path: str | PathLike[str]) -> Scenario:
     if not isinstance(scenario.workload, Arrivals):
         return scenario
     try:
-        return scenario.changed(workload=scenario.workload.loaded(Path(path).parent))
+        return scenario.changed(workload=recorded(scenario.workload, Path(path).parent))
     except OSError as error:
         raise ConfigError(f"{path}: workload.file: {error.filename} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: workload.file: {line}" for line in problems_of(error, Arrivals)) from None
     except ValueError as error:
         raise ConfigError(f"{path}: workload.file: {error}") from None
-
-
-def _is_trace(path: str | PathLike[str]) -> bool:
-    try:
-        with open(path, "rb") as file:
-            begins = file.read(16)
-    except OSError:
-        return False
-    return begins.startswith((b'{"row"', tables.MAGIC, columns.MAGIC))
 
 
 def validated_scenario(raw: Mapping[str, Any], name: str) -> Scenario:

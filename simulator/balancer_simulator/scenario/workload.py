@@ -1,24 +1,24 @@
 """Workloads and kinds of requests, as data: open, closed and batch.
 
-`world.sources` and `world.batch` simulate them.
+`world.sources`, `world.conversations` and `world.batch` simulate them.
 """
 
-import csv
 from itertools import cycle, islice
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from balancer.settings.tables import CheckedInPython
-from balancer_simulator.scenario.distributions import Deterministic, Distribution
+from balancer_simulator.scenario.distributions import Deterministic, Distribution, Exponential
 
 __all__ = [
     "Arrivals",
     "Batch",
     "Bulk",
     "Closed",
+    "Conversations",
     "Kind",
+    "Number",
     "OnOff",
     "Open",
     "Poisson",
@@ -35,22 +35,26 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Bulk(CheckedInPython):
-    """How many requests arrive at one instant: one of `sizes`, each equally likely, or geometric with a `mean`."""
+class Number(CheckedInPython):
+    """A whole number that is drawn each time: one of `sizes`, each equally likely, or geometric with a `mean`."""
 
     mean: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     sizes: list[Count] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> "Bulk":
+    def _one_of_two(self) -> Self:
         if (self.mean is None) == (not self.sizes):
             raise ValueError("give either mean, for geometric sizes, or sizes, one of which is drawn each time")
         return self
 
     @property
     def mean_size(self) -> float:
-        """Requests at one instant, on average."""
+        """The number, on average."""
         return self.mean or sum(self.sizes) / len(self.sizes)
+
+
+class Bulk(Number):
+    """How many requests arrive at one instant."""
 
 
 class Poisson(CheckedInPython):
@@ -83,8 +87,11 @@ class Arrivals(CheckedInPython):
     """Open, as recorded: requests arrive at the given instants (seconds since the start, in order).
 
     `work_s`, if given, is the work of each, and `kinds` the index of its kind in `requests.kinds`, 0 for the first;
-    else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario: a line of CSV for
-    each request, with its instant and, if known, its work and its kind.
+    else work and kinds are drawn. Either the lists are given or `file`, relative to the scenario; `recorded` reads it.
+
+    `prompts`, if given, are the prompts: the names of the blocks of each, with a slash between two, where a name stands
+    for all of the prompt up to there; "": it has none. `sessions` are the names of the sessions; "": of none. In a file
+    of prompts, `token_s` is the work of a token of an answer.
 
     If the work is recorded too, every replication is the same: one sample, which has no interval. With `resample_s`
     each replication has blocks of so many seconds, drawn from the record with replacement (a block bootstrap: Kuensch,
@@ -95,56 +102,48 @@ class Arrivals(CheckedInPython):
     at_s: list[Seconds] = Field(default_factory=list)
     work_s: list[Seconds] = Field(default_factory=list)
     kinds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    prompts: list[str] = Field(default_factory=list)
+    sessions: list[str] = Field(default_factory=list)
     file: str | None = None
+    token_s: Positive | None = None
     resample_s: Positive | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "Arrivals":
         if bool(self.at_s) == bool(self.file):
             raise ValueError("give the instants either as at_s or as file")
-        if self.file and (self.work_s or self.kinds):
-            raise ValueError("with a file, work and kinds are its second and third columns")
+        columns = {name: getattr(self, name) for name in ("work_s", "kinds", "prompts", "sessions")}
+        if self.file and any(columns.values()):
+            raise ValueError("with a file, work, kinds, prompts and sessions are in it; leave them out")
         if self.at_s != sorted(self.at_s):
             raise ValueError("at_s must be in order")
-        for name, values in (("work_s", self.work_s), ("kinds", self.kinds)):
+        for name, values in columns.items():
             if values and len(values) != len(self.at_s):
                 raise ValueError(f"{name} has {len(values)} values and at_s has {len(self.at_s)}; give one for each")
         return self
 
-    def loaded(self, folder: Path) -> "Arrivals":
-        """Return this with the content of `file`. Raises ValueError or OSError if it cannot be read."""
-        if self.file is None:
-            return self
-        path = folder / self.file
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [_numbers(row, f"{path}:{line}") for line, row in enumerate(csv.reader(file), start=1) if row]
-        widths = {len(row) for row in rows}
-        if len(widths) != 1:
-            raise ValueError(
-                f"{path}: found rows of {sorted(widths) or 'no'} columns; all must have the same number, 1 to 3"
-            )
-        at_s, work_s, kinds = ([row[n] for row in rows if n < len(row)] for n in range(3))
-        whole: list[Any] = [int(kind) if kind.is_integer() else kind for kind in kinds]  # others are refused below
-        whole_of = {"at_s": at_s, "work_s": work_s, "kinds": whole, "resample_s": self.resample_s}
-        return Arrivals.model_validate(
-            whole_of
-        )  # not a constructor call: a mistake is one of the file, not of Python code
 
+class Conversations(CheckedInPython):
+    """Conversations with LLM servers: they begin at random, and each has turns, whose prompts hold all that was said.
 
-_COLUMNS = ("the instant, in seconds", "the work, in seconds", "the number of the kind")
+    A prompt is a list of blocks. It begins with the `system_blocks` of one of `systems` system prompts, the n-th as
+    often as 1 / n^`skew`; each of the `turns` `adds` some blocks. The next turn comes a `think` time after the answer
+    to the last one, or after its loss. Each conversation is a session.
+    """
 
+    kind: Literal["conversations"] = "conversations"
+    conversations_per_s: Rate
+    turns: Number
+    adds: Number
+    think: Distribution = Exponential(mean_s=10.0)
+    systems: Count = 1
+    system_blocks: Annotated[int, Field(ge=0, le=1_000_000)] = 8
+    skew: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
-def _numbers(row: list[str], place: str) -> list[float]:
-    if len(row) > len(_COLUMNS):
-        raise ValueError(f"{place}: found {len(row)} columns; there are at most {len(_COLUMNS)}: {', '.join(_COLUMNS)}")
-    return [_number(text, f"{place}: {name}") for text, name in zip(row, _COLUMNS, strict=False)]
-
-
-def _number(text: str, place: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{place}: found {text[:40]!r}; it must be a number") from None
+    @property
+    def rate_per_s(self) -> float:
+        """Requests per second, on average."""
+        return self.conversations_per_s * self.turns.mean_size
 
 
 class Closed(CheckedInPython):
@@ -265,7 +264,7 @@ class Tasks(CheckedInPython):
 
 
 Open = Poisson | OnOff | Arrivals
-Workload = Annotated[Poisson | OnOff | Arrivals | Closed | Batch | Tasks, Field(discriminator="kind")]
+Workload = Annotated[Poisson | OnOff | Arrivals | Conversations | Closed | Batch | Tasks, Field(discriminator="kind")]
 
 
 class Kind(CheckedInPython):

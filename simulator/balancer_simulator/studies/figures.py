@@ -70,6 +70,13 @@ FIGURES: Final = (
     Figure(
         "lost_leases", "lost leases", "count", "less", "leases lost, because the process had no contact for too long"
     ),
+    Figure("cached_blocks", "cached blocks", "part", "more", "blocks of prompts that were in the cache, of all"),
+    Figure("cached_at_best", "cached at best", "part", "more", "the same with one endless cache for all endpoints"),
+    Figure("imbalance", "imbalance", "number", "less", "slots in use at the busiest endpoint, by the mean: 1 is even"),
+    Figure(
+        "moved_turns", "moved turns", "part", "less", "later turns that another endpoint answered than the one before"
+    ),
+    Figure("broken_sessions", "broken sessions", "part", "less", "sessions that lost a request, of all sessions"),
     Figure("utilisation", "utilisation", "part", "more", "slots in use, of all slots"),
     Figure("servers_busy", "servers at work", "part", "more", "work that servers did, of what they could have done"),
     Figure("jain_endpoints", "Jain, endpoints", "number", "more", "Jain's index of calls by weight: 1 is even"),

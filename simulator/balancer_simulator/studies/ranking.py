@@ -11,12 +11,25 @@ from typing import Final, NamedTuple
 from balancer.reporting.document import Column, ColumnKind, Table, identifier, table
 from balancer.reporting.words import NOTHING
 from balancer.settings import DEFAULT_STRATEGY
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.scenario.workload import Arrivals
 from balancer_simulator.studies.figures import TOO_SHORT, figure_of, worded, worded_difference
 from balancer_simulator.studies.findings import StudyFindings
 from balancer_simulator.studies.precision import look_at
 from balancer_simulator.studies.warmup import why_all_counts
 
-__all__ = ["UNSURE", "Ranked", "Winner", "behind", "of_the_runs", "ranked", "ranking_table", "unsure", "winner_of"]
+__all__ = [
+    "UNSURE",
+    "Ranked",
+    "Winner",
+    "behind",
+    "of_the_runs",
+    "ranked",
+    "ranking_table",
+    "to_know_more",
+    "unsure",
+    "winner_of",
+]
 
 _FEW_INDEPENDENT: Final = 100.0  # with fewer, some 85% of the intervals of means hold (`show_coverage`)
 
@@ -131,12 +144,21 @@ def unsure(study: StudyFindings) -> list[str]:
     return [policy for policy in study.policies if study.may_not_keep_up(policy)]
 
 
+def to_know_more(scenario: Scenario, longer: str) -> str:
+    """Return what to do for better known figures: `longer`, or what helps where runs cannot become longer."""
+    if scenario.is_one_sample:
+        may_resample = isinstance(scenario.workload, Arrivals) and not scenario.has_prompts
+        return "record for longer, or give workload.resample_s" if may_resample else "record for longer"
+    return "raise replications" if scenario.is_batch or isinstance(scenario.workload, Arrivals) else longer
+
+
 def of_the_runs(study: StudyFindings) -> Iterator[str]:
     """Yield remarks for a reader of any figure: refused figures, a single sample, requests that do not count."""
     refused = {name: reason for policy in study.policies for name, reason in study.too_short(policy).items()}
     if refused:
         name, reason = next(iter(refused.items()))
-        yield f"{TOO_SHORT}: raise horizon_s or replications for {', '.join(refused)} (of {name}: {reason})"
+        advice = to_know_more(study.scenario, "raise horizon_s or replications")
+        yield f"{TOO_SHORT}: {advice} for {', '.join(refused)} (of {name}: {reason})"
     if study.is_one_sample:
         yield (
             "one sample: the requests were recorded, so they are the same in every replication; intervals cover only "
@@ -170,9 +192,10 @@ def _of_precision(study: StudyFindings) -> Iterator[str]:
     least = min(map(study.independent, study.policies))
     if least < _FEW_INDEPENDENT:
         came = sum(record.arrived for record in study.records[study.policies[0]])
+        longer = "raise horizon_s" if why_all_counts(scenario) else "raise horizon_s, or use --precision"
         yield (
             f"short runs: {came} requests count as about {least:.0f} independent ones, because those that come close "
-            f"together are alike; intervals of means hold less often than 95%; raise horizon_s, or use --precision"
+            f"together are alike; intervals of means hold less often than 95%; {to_know_more(scenario, longer)}"
         )
 
 

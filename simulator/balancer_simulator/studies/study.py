@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final
@@ -213,15 +213,11 @@ def chosen_policies(
         chosen = [Policy(strategy=policy) if isinstance(policy, str) else policy for policy in policies]
     if not chosen:
         raise ConfigError("policies: found none; name at least one, or leave them out for those of the scenario")
-    _check(chosen, registry or default_registry())
-    return chosen
-
-
-def _check(policies: Sequence[Policy], registry: Registry) -> None:
-    """Raise ConfigError with all mistakes, before anything runs."""
-    problems = [f"policies: {line}" for policy in policies for line in _mistakes(policy, registry)]
-    if problems:
+    known = registry or default_registry()
+    mistakes = (each for policy in chosen for each in (*_mistakes(policy, known), *_keys_amiss(policy, scenario)))
+    if problems := [f"policies: {line}" for line in mistakes]:  # all of them, before anything runs
         raise ConfigError(dict.fromkeys(problems))
+    return chosen
 
 
 def _mistakes(policy: Policy, registry: Registry) -> tuple[str, ...]:
@@ -236,6 +232,19 @@ def _mistakes(policy: Policy, registry: Registry) -> tuple[str, ...]:
     if policy.strategy in BASELINES and policy.options:
         return (f"{policy.strategy!r} is a baseline and has no options; leave them out",)
     return ()
+
+
+def _keys_amiss(policy: Policy, scenario: Scenario) -> Iterator[str]:
+    """Yield a line for each key of `policy` that `scenario` has nothing for, or that would have no effect."""
+    key, given = policy.key, policy.key != "prompt"
+    if given and not (scenario.has_sessions if key == "session" else scenario.has_prompts):
+        yield f"{policy.label!r}: found key = {key!r}, but the requests have no such thing; leave it out"
+    if policy.sessions is not None and not scenario.has_sessions:
+        yield f"{policy.label!r}: found sessions, but the requests have none; leave it out"
+    if policy.sessions is not None and scenario.cluster is not None:
+        yield f"{policy.label!r}: sessions are not simulated with a cluster; leave one of the two out"
+    if policy.strategy in BASELINES and (given or policy.sessions is not None):
+        yield f"{policy.label!r}: a baseline has neither keys nor sessions; leave them out"
 
 
 def _gathered(policies: Sequence[Policy], count: int, records: Sequence[Record]) -> list[dict[str, tuple[Record, ...]]]:

@@ -9,6 +9,7 @@ from simpy import Environment
 from balancer_simulator.scenario.distributions import Distribution
 from balancer_simulator.scenario.endpoints import CrashRepair, EndpointModel, SlowSpells, Vacation
 from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.world.cache import PromptCache, PromptTally
 from balancer_simulator.world.calendar import after, placer
 from balancer_simulator.world.server import (
     CallEnded,
@@ -30,6 +31,7 @@ class Fleet:
     """The servers of one run, by URL, and the hosts whose cores some of them share, by name.
 
     `stirred` has the servers where a call began or ended since somebody last cleared it, and their own `stirred`.
+    `prompts` has how many blocks of prompts were met in caches.
 
     Args:
         env: virtual time.
@@ -46,6 +48,7 @@ class Fleet:
         self._most_leases = scenario.most_leases
         self.hosts = {name: SharedHost(env, host.cores) for name, host in scenario.hosts.items()}
         self.stirred: Stirred = []
+        self.prompts = PromptTally()
         self.servers: dict[str, SimulatedServer] = {
             url: self._server(number, url, model, served) for number, (url, model) in enumerate(scenario.by_url.items())
         }
@@ -55,7 +58,7 @@ class Fleet:
         parallel = model.parallel or 0
         queue = parallel if 0 < parallel < self._most_leases[url] else None
         timeout_s = self._scenario.requests.call_timeout_s
-        own = model.service or model.services
+        own = model.service or model.services or model.prefill_s
         if not (model.faults or own or model.network or host or queue or timeout_s or model.refuse_beyond):
             return SimulatedServer(self._place, number, url, model, served, self.stirred)
         rng = self._streams.choices(Purpose.FAULTS, number, 0)
@@ -69,6 +72,7 @@ class Fleet:
             service=self._durations(model.service, Purpose.WORK, number),
             services=self._by_kind(model, number),
             network=self._durations(model.network, Purpose.NETWORK, number),
+            cache=PromptCache(model.cache_blocks, self.prompts) if model.prefill_s else None,
             call_timeout_s=timeout_s,
         )
         server = FaultyServer(self._env, number, url, model, served, self.stirred, parts)

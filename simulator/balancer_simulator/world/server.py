@@ -24,6 +24,7 @@ from balancer_simulator.scenario.endpoints import (
     Vacation,
     Warmup,
 )
+from balancer_simulator.world.cache import PromptCache
 from balancer_simulator.world.calendar import Place, after, placer
 from balancer_simulator.world.stations import HaltingTimer, ServiceStation, StationJob
 from balancer_simulator.world.task import Task
@@ -296,6 +297,7 @@ class ServerParts:
         service: seconds of each call at speed 1; None: the task's own work.
         services: the same for the calls of a kind, by its name; those of other kinds use `service`.
         network: seconds on the network; None: none.
+        cache: of its prompts; None: it has none.
         call_timeout_s: after which a caller gives up; None: never.
     """
 
@@ -305,6 +307,7 @@ class ServerParts:
     service: Iterator[float] | None
     services: Mapping[str, Iterator[float]]
     network: Iterator[float] | None
+    cache: PromptCache | None
     call_timeout_s: float | None
 
 
@@ -312,6 +315,7 @@ class FaultyServer(SimulatedServer):
     """An endpoint with faults, a network, a queue, or a shared host."""
 
     __slots__ = (
+        "_cache",
         "_call_timeout_s",
         "_calls",
         "_effects",
@@ -341,6 +345,7 @@ class FaultyServer(SimulatedServer):
         self._service = parts.service
         self._services = parts.services
         self._network = parts.network
+        self._cache = parts.cache
         self._call_timeout_s = parts.call_timeout_s
         self._calls: dict[_ServerCall, None] = {}  # under way, oldest first
 
@@ -354,6 +359,8 @@ class FaultyServer(SimulatedServer):
         effect = self._effects.on_call(now)
         own = self._services.get(task.demand.name, self._service) if self._services else self._service
         work_s = task.work_s if own is None else next(own)
+        if self._cache is not None and effect.quick_s is None:
+            work_s += self._cache.missing(task.demand.prompt) * self.model.prefill_s
         call = _ServerCall(self, task, work_s * effect.factor / self.speed, effect.fails)
         self._calls[call] = None
         away_s = next(self._network) if self._network else 0.0
@@ -377,7 +384,9 @@ class FaultyServer(SimulatedServer):
         self.served(call.task, outcome)
 
     def crash(self) -> None:
-        """Fail everything that is under way."""
+        """Fail everything that is under way, and lose the cache."""
+        if self._cache is not None:
+            self._cache.clear()
         for call in list(self._calls):
             if call in self._calls:  # the end of one may end another
                 self._abort(call)

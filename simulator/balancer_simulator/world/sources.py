@@ -15,12 +15,23 @@ from balancer.endpoint import LeaseTerms
 from balancer.strategy import ANY, Request
 from balancer_simulator.scenario.distributions import Distribution, Floats
 from balancer_simulator.scenario.scenario import Scenario
-from balancer_simulator.scenario.workload import Arrivals, Bulk, Closed, Kind, OnOff, Open, Poisson
+from balancer_simulator.scenario.workload import Arrivals, Bulk, Closed, Kind, Number, OnOff, Open, Poisson
 from balancer_simulator.world.calendar import Entry, after, placer
 from balancer_simulator.world.streams import Purpose, Streams, endless
 from balancer_simulator.world.task import Demand, Task, Worker, new_task
 
-__all__ = ["ClosedSource", "OpenSource", "Submit", "TaskSource", "demand_of", "drawn_once", "durations", "kind_numbers"]
+__all__ = [
+    "ClosedSource",
+    "OpenSource",
+    "Submit",
+    "TaskSource",
+    "demand_of",
+    "drawn_once",
+    "durations",
+    "kind_numbers",
+    "mixture",
+    "numbers_of",
+]
 
 # How long a worker pauses, at least, after a request that was over at once, e.g. refused: it costs a caller some
 # time too. Without it, a worker that does not think would ask for ever at one instant.
@@ -142,6 +153,8 @@ class OpenSource:
         self._mixture = mixture(scenario, streams, recorded=recorded)
         if isinstance(workload, Arrivals) and workload.work_s:
             self._mixture = ((demand, w) for w, (demand, _) in zip(workload.work_s, self._mixture, strict=False))
+        if isinstance(workload, Arrivals) and (workload.prompts or workload.sessions):
+            self._mixture = _recorded(workload, self._mixture)
         self._count = 0
         self.finished = False
         self.workers: list[Worker] = []
@@ -231,18 +244,32 @@ def _gaps_of(workload: Open, streams: Streams) -> Iterator[float]:
             return (later - earlier for earlier, later in zip([0.0, *at_s], at_s, strict=False))
 
 
+def _recorded(workload: Arrivals, mixture: Iterator[tuple[Demand, float]]) -> Iterator[tuple[Demand, float]]:
+    """Yield kind and work of each task, with its prompt and its session."""
+    prompts, sessions = workload.prompts or repeat(""), workload.sessions or repeat("")
+    for prompt, session, (demand, work_s) in zip(prompts, sessions, mixture, strict=False):
+        yield replace(demand, prompt=prompt, session=session), work_s
+
+
+def numbers_of(number: Number, rng: np.random.Generator) -> Iterator[int]:
+    """Yield whole numbers, for ever."""
+
+    def draw(count: int) -> Floats:
+        found = rng.geometric(1 / number.mean, count) if number.mean else rng.choice(number.sizes, count)
+        return found.astype(float)
+
+    return map(int, endless(draw))
+
+
 def _in_bulk(bulk: Bulk, rate: float, streams: Streams) -> Iterator[float]:
     """Yield a Poisson gap before each bulk, and none within it."""
     gaps, rng = streams.numbers(Purpose.ARRIVALS), streams.numbers(Purpose.BULK)
-
-    def sizes(count: int) -> Floats:
-        found = rng.geometric(1 / bulk.mean, count) if bulk.mean else rng.choice(bulk.sizes, count)
-        return found.astype(float)
-
     every_s = bulk.mean_size / rate
-    for gap_s, size in zip(endless(lambda count: gaps.exponential(every_s, count)), endless(sizes), strict=False):
+    for gap_s, size in zip(
+        endless(lambda count: gaps.exponential(every_s, count)), numbers_of(bulk, rng), strict=False
+    ):
         yield gap_s
-        yield from repeat(0.0, int(size) - 1)
+        yield from repeat(0.0, size - 1)
 
 
 def _resampled(workload: Arrivals, streams: Streams) -> Arrivals:

@@ -37,6 +37,8 @@ class Purpose(IntEnum):
     VACATIONS = 16
     RETRIALS = 17
     LATE = 18
+    TURNS = 19
+    PROMPTS = 20
 
 
 class Streams:

@@ -48,6 +48,8 @@ class Demand:
         used_tokens: tokens of a quota that its answer reports; None: it reports none.
         again: draws the work of a further call, if that does not belong to the request.
         returns: how often its client has come back with it, see `run.attempts.Orbit`.
+        prompt: the names of its blocks, with a slash between two; "": it has none.
+        session: the name of its session; "": it has none.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Demand:
     used_tokens: int | None = None
     again: Callable[[np.random.Generator], float] | None = field(default=None, compare=False)
     returns: int = 0
+    prompt: str = ""
+    session: str = ""
 
 
 class Worker:

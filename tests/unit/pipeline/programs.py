@@ -43,6 +43,7 @@ PROGRAMS: dict[str, Callable[[bytes, Mapping[str, bytes]], Execution]] = {
     "double": _doubling,
     "add": _doubling,
     "a bit less": lambda data, files: finished(b"%.8f\n" % (2 * int(data) * (1 - 0.9e-5))),
+    "rounded": lambda data, files: finished(b"%.8f\n" % (2 * int(data) * (1 + 0.2e-5))),
     "a bit more": lambda data, files: finished(b"%.8f\n" % (2 * int(data) * (1 + 0.9e-5))),
     "double, but 13": _unless(lambda n: n == 13, finished(b"13")),
     "square": _unless(lambda n: n not in (0, 2), finished(b"-1")),

@@ -274,7 +274,11 @@ def test_a_limit_that_accepted_submissions_meet_on_own_data_is_scaled_once(
 def test_accepted_submissions_at_the_edge_of_the_tolerance_give_no_answers(tmp_path: Path) -> None:
     checker = Checker(flags=("float_relative_tolerance", "1e-5"))
     bench = with_problem(
-        tmp_path, accepted=["a bit less", "a bit more", "double"], wrong=["square"], own=[1, 30], checker=checker
+        tmp_path,
+        accepted=["a bit less", "rounded", "a bit more", "double"],
+        wrong=["square"],
+        own=[1, 30],
+        checker=checker,
     )
     end = judged(replace(bench, problem=replace(bench.problem, packaged=True)))
     assert end.inputs(CaseState.CONTESTED) == []

@@ -23,7 +23,11 @@ from balancer.reporting.document import (
     identifier,
     table,
 )
+from balancer.reporting.drawing import narrow_svg
 from balancer.reporting.html import made_by, page
+from balancer.reporting.lines import ChartLine, line_chart
+from balancer.reporting.rows import rows
+from balancer.reporting.style import HALF, WIDE
 
 
 def _page(title: str = "A title", tiles: tuple[Tile, ...] = (), charts: tuple[Chart, ...] = ()) -> str:
@@ -54,6 +58,16 @@ def test_only_a_drawing_is_markup() -> None:
     assert "<svg><g></g></svg>" in html
     assert 'class="wide"' not in html
     assert 'class="wide"' in _page(charts=(Chart("a", "b", "<svg></svg>"),))
+
+
+def test_a_chart_has_a_drawing_for_a_narrow_window_where_there_is_room_for_one() -> None:
+    lines = line_chart([ChartLine("a", [0.0, 1.0], [0.0, 1.0])], xlabel="x", ylabel="y", width=WIDE)
+    narrow = narrow_svg(lines)
+    assert f'viewBox="0 0 {HALF:g} ' in narrow
+    html = _page(charts=(Chart("a", "b", "<svg></svg>", narrow=narrow),))
+    assert '<figure class="wide both"' in html
+    assert f'<div class="narrow">{narrow}</div>' in html
+    assert narrow_svg(rows(["x" * 60], width=WIDE, xlabel="x")) == "", "long names leave none: the chart scrolls"
 
 
 def test_a_tile_has_its_tone() -> None:

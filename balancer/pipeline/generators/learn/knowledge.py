@@ -185,7 +185,8 @@ def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequ
 
 def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Sequence[EdgeTable]) -> set[int]:
     """Return the fields that bound others, as far as no source bounds those otherwise; by formulas only whole lists."""
-    found = {each.bound.field for each in (*ranges.values(), *edges) if each.bound is not None}
+    found = {each.bound.field for each in ranges.values() if each.bound is not None}
+    found |= {each.bound.field for each in edges}
     found |= {number for each in lists.values() if each.cap is not None for _, number in each.cap.fields}
     return {number for number in found if number is not None}
 

@@ -1,0 +1,117 @@
+"""Keys and sessions in virtual time: each request gets its key and the endpoint of its session, as from a transport.
+
+The table of sessions is that of production, and the strategy sees the same keys. What comes of it is counted.
+"""
+
+from dataclasses import replace
+
+from balancer.core import Core
+from balancer.core.account import Account
+from balancer.core.session_table import SessionTable, may_leave
+from balancer.errors import UnknownEndpoint
+from balancer_simulator.run.disciplines import BASELINES
+from balancer_simulator.run.measurement import RequestCounts
+from balancer_simulator.run.record import AffinityRecord
+from balancer_simulator.scenario.fields import Policy
+from balancer_simulator.scenario.scenario import Scenario
+from balancer_simulator.world.cache import PromptTally
+from balancer_simulator.world.task import Task
+
+__all__ = ["KeyedRequestCounts", "leaves_failed"]
+
+
+def leaves_failed(policy: Policy) -> bool:
+    """Return whether a request that failed at the endpoint of its session is tried elsewhere."""
+    return policy.sessions is not None and "gone" in policy.sessions.elsewhere
+
+
+class KeyedRequestCounts(RequestCounts):
+    """Counts of requests that have prompts or sessions. An arrival gets its key and its endpoint here.
+
+    Args:
+        scenario: of the run.
+        policy: says what is the key, and whether sessions stay.
+        core: has the endpoints.
+    """
+
+    __slots__ = ("_broken", "_core", "_homes", "_keyed", "_later", "_moved", "_note", "_policy", "_sessions", "_table")
+
+    def __init__(self, scenario: Scenario, policy: Policy, core: Core) -> None:
+        super().__init__(scenario)
+        self._policy = policy
+        self._core = core
+        self._keyed = policy.strategy not in BASELINES
+        rules = policy.sessions
+        self._table = SessionTable(rules.idle_s, rules.most) if rules is not None else None
+        self._homes: dict[str, str] = {}  # where the last turn of each session was answered
+        self._sessions: set[str] = set()
+        self._broken: set[str] = set()
+        self._later = self._moved = 0
+        self._note, self.arrive = self.arrive, self._arrive_keyed
+
+    def _arrive_keyed(self, task: Task) -> None:
+        session = task.demand.session
+        if session and task.arrived_s >= self.from_s:
+            self._sessions.add(session)
+        if self._keyed:
+            request = replace(task.demand.request, key=self._key(task), only=self._home(session, task.arrived_s))
+            task.request = request
+            task.demand = replace(task.demand, request=request)
+        self._note(task)
+
+    def succeed(self, task: Task, now: float) -> None:
+        """Count a request with its answer, and learn where its session lives."""
+        session, endpoint = task.demand.session, task.lease.endpoint.name
+        if session:
+            before = self._homes.get(session)
+            if before is not None and task.arrived_s >= self.from_s:
+                self._later += 1
+                self._moved += before != endpoint
+            self._homes[session] = endpoint
+            if self._table is not None and self._policy.sessions is not None:
+                self._table.bind(session, endpoint, now, first=not self._policy.sessions.elsewhere)
+        super().succeed(task, now)
+
+    def lose(self, task: Task, now: float, *, timed_out: bool) -> None:
+        """Count a request that is given up."""
+        if task.demand.session and task.arrived_s >= self.from_s:
+            self._broken.add(task.demand.session)
+        super().lose(task, now, timed_out=timed_out)
+
+    def affinity(self, prompts: PromptTally) -> AffinityRecord:
+        """Return what came of keys and sessions."""
+        return AffinityRecord(
+            blocks=prompts.asked,
+            met=prompts.met,
+            seen=prompts.seen,
+            later_turns=self._later,
+            moved_turns=self._moved,
+            sessions=len(self._sessions),
+            broken_sessions=len(self._broken),
+        )
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _key(self, task: Task) -> str | None:
+        """Return the key of a request, as `key=` of a transport would."""
+        prompt, key = task.demand.prompt, self._policy.key
+        if key == "session":
+            return task.demand.session or None
+        if key == "prompt" or not prompt:
+            return prompt or None
+        names = prompt.split("/", key)
+        return names[min(key, len(names)) - 1]
+
+    def _home(self, session: str, now: float) -> str | None:
+        """Return the endpoint that a request of `session` must go to; None: it may go anywhere."""
+        rules = self._policy.sessions
+        if self._table is None or rules is None or not session:
+            return None
+        home = self._table.find((session,), now)
+        return None if home is None or (rules.elsewhere and may_leave(self._slots_of(home), rules.elsewhere)) else home
+
+    def _slots_of(self, name: str) -> Account | None:
+        try:
+            return self._core.ledger.account(name)
+        except UnknownEndpoint:
+            return None

@@ -1,0 +1,298 @@
+"""Conversations in virtual time: what caches meet, by hand; where keys and sessions go; the same for every strategy."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from balancer_simulator import Policy, PolicySessions, Record, Scenario, load_scenario, run_study, simulate_once
+from balancer_simulator.studies.ranking import to_know_more
+
+from balancer.errors import ConfigError
+from balancer.observing.traces import Attempt, Trace, write_trace
+from tests.simulation.scenarios import ALL, at, change, endpoint
+
+_TALKS: dict[str, Any] = {
+    "kind": "conversations",
+    "conversations_per_s": 0.5,
+    "turns": {"mean": 4.0},
+    "adds": {"sizes": [1, 2, 3]},
+    "think": {"kind": "exponential", "mean_s": 2.0},
+    "systems": 5,
+    "system_blocks": 2,
+}
+
+_STAY = PolicySessions()
+
+
+def _recorded(at_s: Sequence[float], *endpoints: Mapping[str, Any], **values: Any) -> Scenario:
+    """Return a scenario with recorded prompts or sessions, whose answers take 0.5 s."""
+    columns = {name: values.pop(name) for name in ("prompts", "sessions") if name in values}
+    workload = {"kind": "arrivals", "at_s": list(at_s), "work_s": [0.5] * len(at_s), **columns}
+    return at(at_s, 0.5, *endpoints, workload=workload, **values)
+
+
+def _talking(**values: Any) -> Scenario:
+    cached = {"prefill_s": 0.25, "cache_blocks": 40}
+    data = {
+        "workload": _TALKS,
+        "work": {"kind": "exponential", "mean_s": 0.5},
+        "endpoints": [endpoint("http://10.0.0.{1..3}/", capacity=8, **cached)],
+        "horizon_s": 100.0,
+        "warmup_s": 0.0,
+        "replications": 1,
+    }
+    return Scenario.model_validate({**data, **values})
+
+
+def _at_each(record: Record) -> list[int]:
+    return [each.calls for each in record.endpoints]
+
+
+def test_a_cache_by_hand() -> None:
+    cached = endpoint(prefill_s=1.0, cache_blocks=3)
+    prompts = ["x/y", "x/y/z", "u/v", "x/y/z"]
+    # Missing: x y; z; u v, which throw out z and y; y z. So 2.5 + 1.5 + 2.5 + 2.5 s.
+    found = simulate_once(_recorded([0, 10, 20, 30], cached, prompts=prompts), Policy(strategy="fifo")).metrics
+    assert (found["cached_blocks"], found["cached_at_best"]) == (3 / 10, 5 / 10)
+    assert (found["sojourn_mean_s"], found["sojourn_max_s"]) == (2.25, 2.5)
+
+
+def test_a_fast_server_without_a_cache_computes_all_faster() -> None:
+    found = simulate_once(
+        _recorded([0, 10], endpoint(prefill_s=1.0, speed=2.0), prompts=["x/y", "x/y"]), Policy(strategy="fifo")
+    ).metrics
+    assert (found["cached_blocks"], found["sojourn_mean_s"]) == (0.0, 1.25)
+
+
+def test_a_crash_empties_the_cache_and_a_refusal_does_not_fill_it() -> None:
+    flapping = {"kind": "crash_repair", "mtbf_s": 5.0, "mttr_s": 1e-6}
+    hole = {"kind": "fast_fail", "to_s": 5.0}
+    for faults, met in (([], 9 / 10), ([flapping], 0.0), ([hole], 8 / 9)):
+        kept = endpoint(prefill_s=1.0, cache_blocks=9, faults=faults)
+        scenario = _recorded([100.0 * n for n in range(10)], kept, prompts=["x"] * 10, horizon_s=1000.0)
+        scenario = scenario.changed(requests={"attempts": 1})
+        assert simulate_once(scenario, Policy(strategy="fifo")).metrics["cached_blocks"] == met
+
+
+def test_the_first_blocks_or_the_session_or_the_prompt_are_the_key() -> None:
+    both = [endpoint(f"http://10.0.0.{n}/", capacity=64, prefill_s=1.0, cache_blocks=99) for n in (1, 2)]
+    prompts = [f"s/{talk}/{talk}.{turn}" for turn in range(8) for talk in "abcdefgh"]
+    scenario = _recorded(
+        [0.25 * n for n in range(64)], *both, prompts=prompts, sessions=[prompt[2] for prompt in prompts]
+    )
+    found = {
+        label: simulate_once(scenario, Policy(strategy=strategy, label=label, **keys)).metrics
+        for label, strategy, keys in (
+            ("one block", "rendezvous", {"key": 1}),
+            ("two blocks", "rendezvous", {"key": 2}),
+            ("session", "rendezvous", {"key": "session"}),
+            ("prompt", "prefix", {"options": {"bound": 2.0}}),
+        )
+    }
+    assert found["one block"]["imbalance"] == 2.0, "all prompts begin with s"
+    for label, figures in found.items():
+        assert figures["moved_turns"] == 0, label
+    assert found["two blocks"]["imbalance"] < 2
+    # Of 192 blocks, the last of each of the 64 prompts is new, and the second of the first eight. s is new at both.
+    assert found["two blocks"]["cached_blocks"] == found["session"]["cached_blocks"] == (192 - 64 - 8 - 2) / 192
+    assert all(figures["cached_at_best"] == (192 - 64 - 8 - 1) / 192 for figures in found.values())
+
+
+@pytest.mark.parametrize(
+    ("sessions", "moved", "broken"),
+    [(None, None, 0.0), ({}, 0.0, 0.5), ({"elsewhere": ["gone"]}, 1 / 5, 0.0), ({"elsewhere": ["full"]}, 0.0, 0.5)],
+)
+def test_a_server_that_is_removed_breaks_its_sessions_or_they_move(
+    sessions: dict[str, Any] | None, moved: float | None, broken: float
+) -> None:
+    servers = [endpoint("http://10.0.0.1/"), endpoint("http://10.0.0.2/")]
+    names = ["p", "q", "p", "q", "p", "q", "p"]  # p and q begin at one instant, so at different servers
+    gone = change(15.0, "remove", "http://10.0.0.1/")
+    scenario = _recorded([0, 0, 10, 10, 20, 20.5, 30], *servers, sessions=names, changes=[gone])
+    policy = Policy(strategy="fifo", sessions=PolicySessions(**sessions) if sessions is not None else None)
+    found = simulate_once(scenario, policy).metrics
+    assert found["broken_sessions"] == broken
+    assert moved is None or found["moved_turns"] == moved
+
+
+def test_a_request_waits_for_the_endpoint_of_its_session_unless_it_may_leave_a_full_one() -> None:
+    servers = [endpoint("http://10.0.0.1/"), endpoint("http://10.0.0.2/")]
+    scenario = _recorded([0, 10, 10], *servers, sessions=["p", "p", "p"])
+    waits = simulate_once(scenario, Policy(strategy="fifo", sessions=PolicySessions()))
+    leaves = simulate_once(scenario, Policy(strategy="fifo", sessions=PolicySessions(elsewhere=["full"])))
+    assert (waits.metrics["sojourn_max_s"], sorted(_at_each(waits))) == (1.0, [0, 3])
+    assert (leaves.metrics["sojourn_max_s"], sorted(_at_each(leaves))) == (0.5, [1, 2])
+
+
+def test_a_failed_request_leaves_its_session_only_by_choice() -> None:
+    down = {"faults": [{"kind": "fast_fail", "from_s": 5.0}]}
+    servers = [endpoint("http://10.0.0.1/", **down), endpoint("http://10.0.0.2/", from_s=1.0)]
+    scenario = _recorded([0, 10], *servers, sessions=["p", "p"])
+    for elsewhere, completed in (([], 1), (["gone"], 2)):
+        policy = Policy(strategy="fifo", sessions=PolicySessions(elsewhere=elsewhere))
+        assert simulate_once(scenario, policy).completed == completed
+
+
+@pytest.mark.parametrize("strategy", ["prefix", "old_global_queue"])
+def test_what_is_said_does_not_depend_on_the_strategy_and_runs_repeat(strategy: str) -> None:
+    scenario = _talking(horizon_s=60.0, requests={"kinds": [{"name": "a"}, {"name": "b"}]})
+
+    def said(policy: Policy) -> dict[tuple[str, str], tuple[str, float]]:
+        found = {}
+        simulate_once(
+            scenario,
+            policy,
+            observer=lambda task, _: found.setdefault(
+                (task.demand.session, task.demand.prompt), (task.demand.name, task.work_s)
+            ),
+        )
+        return found
+
+    one, other = said(Policy(strategy=strategy)), said(Policy(strategy="least_in_flight"))
+    both = one.keys() & other.keys()
+    assert len(both) > 50
+    assert {turn: one[turn] for turn in both} == {turn: other[turn] for turn in both}
+    again = [simulate_once(scenario, Policy(strategy=strategy)).metrics for _ in range(2)]
+    assert again[0] == again[1]
+
+
+def test_conversations_are_as_the_scenario_says() -> None:
+    prompts: dict[str, list[str]] = {}
+    scenario = _talking(horizon_s=600.0, workload={**_TALKS, "think": {"kind": "deterministic", "mean_s": 0.0}})
+    simulate_once(
+        scenario,
+        Policy(strategy="fifo"),
+        observer=lambda task, _: prompts.setdefault(task.demand.session, []).append(task.demand.prompt),
+    )
+    assert len(prompts) == pytest.approx(300, rel=0.2)
+    turns = [prompt.split("/") for talk in prompts.values() for prompt in talk]
+    assert len(turns) / len(prompts) == pytest.approx(4.0, rel=0.2)
+    first = sum(talk[0].startswith("s0.0/s0.1/") for talk in prompts.values()) / len(prompts)
+    assert first == pytest.approx(1 / sum(1 / n for n in range(1, 6)), abs=0.1)
+    assert all(later.startswith(f"{one}/") for talk in prompts.values() for one, later in pairwise(talk))
+    assert {len(talk[0].split("/")) for talk in prompts.values()} == {3, 4, 5}
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("strategy", ALL)
+def test_every_strategy_serves_conversations(strategy: str) -> None:
+    record = simulate_once(_talking(), Policy(strategy=strategy))
+    assert 0 <= record.metrics["cached_blocks"] <= record.metrics["cached_at_best"] < 1
+    assert record.metrics["imbalance"] >= 1
+
+
+def test_keys_go_through_a_cluster() -> None:
+    keyed = Policy(strategy="rendezvous", key="session")
+    assert simulate_once(_talking(cluster={"members": 2}), keyed).metrics["moved_turns"] == 0
+    with pytest.raises(ConfigError, match="sessions are not simulated with a cluster"):
+        run_study(_talking(cluster={"members": 2}), [Policy(strategy="fifo", sessions=PolicySessions())])
+
+
+# -- files ---------------------------------------------------------------------------------------------
+
+
+def _of_file(folder: Path, name: str, more: str = "") -> Scenario:
+    scenario = folder / "scenario.toml"
+    scenario.write_text(
+        f'[workload]\nkind = "arrivals"\nfile = "{name}"\n{more}\n'
+        '[[endpoints]]\nurl = "http://10.0.0.{1..2}/"\nprefill_s = 0.5\ncache_blocks = 10\ncapacity = 9\n'
+    )
+    return load_scenario(scenario)
+
+
+def _put_prompts(path: Path, *rows: Any) -> None:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _row(ms: int, tokens: int, *ids: int) -> dict[str, Any]:
+    return {"timestamp": ms, "input_length": 512 * len(ids), "output_length": tokens, "hash_ids": list(ids)}
+
+
+def test_a_published_trace_of_prompts(tmp_path: Path) -> None:
+    _put_prompts(tmp_path / "a.jsonl", _row(1000, 10, 1, 2), _row(9000, 30, 1, 2, 3), _row(5000, 20, 1, 7))
+    scenario = _of_file(tmp_path, "a.jsonl", "token_s = 0.125")
+    assert scenario.workload.to_data() == {
+        "kind": "arrivals",
+        "at_s": [1.0, 5.0, 9.0],
+        "work_s": [1.25, 2.5, 3.75],
+        "prompts": ["1/2", "1/7", "1/2/3"],
+    }
+    found = simulate_once(scenario, Policy(strategy="prefix")).metrics
+    # 1 and 7 go where 1 is: half of the blocks are known. So 1 + 1.25, 0.5 + 2.5 and 0.5 + 3.75 s.
+    assert (found["cached_blocks"], found["sojourn_mean_s"]) == (3 / 7, (2.25 + 3.0 + 4.25) / 3)
+    assert "moved_turns" not in found
+
+
+def test_a_trace_of_a_pool_has_keys(tmp_path: Path) -> None:
+    trace = Trace(runs=[{"row": "run", "run": "r", "version": 1}])
+    for number, (key, outcome) in enumerate([("k", "success"), (None, "success"), ("k", "failure"), ("k", "success")]):
+        at_s = 5.0 + number
+        trace.attempts.append(
+            Attempt("r", number, at_s, at_s + 0.25, at_s + 0.75, "http://10.0.0.1/", key=key, outcome=outcome)
+        )
+    write_trace(trace, tmp_path / "t.jsonl")
+    scenario = _of_file(tmp_path, "t.jsonl")
+    assert scenario.workload.to_data() == {
+        "kind": "arrivals",
+        "at_s": [0.0, 1.0, 3.0],
+        "work_s": [0.5, 0.5, 0.5],
+        "prompts": ["k", "", "k"],
+        "sessions": ["k", "", "k"],
+    }
+    assert simulate_once(scenario, Policy(strategy="rendezvous")).metrics["cached_blocks"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"timestamp": 1}, "timestamp (ms), output_length and hash_ids"),
+        ("?", "it must be an object"),
+        (_row(-5, 1), "at_s"),
+    ],
+)
+def test_a_line_that_is_no_prompt_is_named(row: Any, said: str, tmp_path: Path) -> None:
+    _put_prompts(tmp_path / "a.jsonl", row)
+    with pytest.raises(ConfigError) as error:
+        _of_file(tmp_path, "a.jsonl")
+    assert said in str(error.value)
+
+
+# -- mistakes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: _talking(endpoints=[endpoint(cache_blocks=9)]), "it saves nothing without prefill_s"),
+        (lambda: _talking(workload={"kind": "poisson", "rate_per_s": 1.0}), "the requests have no prompts"),
+        (lambda: _talking(loads=[0.5]).at_load(0.5), "depends on what is cached"),
+        (lambda: run_study(at([0.0, 1.0]), [Policy(strategy="fifo", key=8)]), "found key = 8"),
+        (lambda: run_study(at([0.0, 1.0]), [Policy(strategy="fifo", sessions=_STAY)]), "the requests have none"),
+        (lambda: run_study(_talking(), [Policy(strategy="always_first", key=8)]), "a baseline has neither"),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises((ConfigError, ValueError), match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("workload", "advice"),
+    [
+        ({"kind": "poisson", "rate_per_s": 1.0}, "raise horizon_s"),
+        ({"kind": "arrivals", "at_s": [0.0, 9.0]}, "raise replications"),
+        ({"kind": "arrivals", "at_s": [0.0, 9.0], "work_s": [1.0, 1.0], "resample_s": 2.0}, "raise replications"),
+        (
+            {"kind": "arrivals", "at_s": [0.0, 9.0], "work_s": [1.0, 1.0]},
+            "record for longer, or give workload.resample_s",
+        ),
+        ({"kind": "arrivals", "at_s": [0.0], "work_s": [1.0], "prompts": ["x"]}, "record for longer"),
+        ({"kind": "tasks", "workers": 1, "tasks": 2}, "raise replications"),
+    ],
+)
+def test_what_is_advised_is_possible(workload: dict[str, Any], advice: str) -> None:
+    scenario = Scenario.model_validate({"workload": workload, "endpoints": [endpoint()]})
+    assert to_know_more(scenario, "raise horizon_s") == advice
