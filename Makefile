@@ -87,7 +87,7 @@ ablation: $(READY)            ## what each rule, way and file of the generators 
 lossy: $(READY)               ## three machines with a bad network (root, Linux), server and processes killed for ten minutes; LOSSY=--short: one
 	$(BIN)/python -m tests.benchmarks.show_lossy $(LOSSY)
 
-standby: $(READY)             ## two servers and a Valkey, the one that serves killed twenty times, stopped and cut off; ten minutes, STANDBY=--short: three
+standby: $(READY)             ## two servers and a Valkey, the one that serves killed twenty times, stopped and cut off; ten minutes, STANDBY=--short: three, --etcd: with an etcd
 	$(BIN)/python -m tests.benchmarks.show_standby $(STANDBY)
 
 whatif: $(READY)              ## what-ifs of a real HAProxy and nginx, predicted and then really done, half an hour; WHATIF="--judge DIR"

@@ -30,6 +30,7 @@ _WINDOWS: Final = ((1280, False), (1280, True), (500, False), (500, True))
 _MOST_HIGH: Final = 1700  # px of a page that are shown
 _SCALE: Final = 0.36
 _WORK_S: Final = 25.0
+_RUNS_S: Final = 100.0  # until some problems have cases
 _LIVE: Final = {"page-4": ("pool", "4"), "page-40": ("pool", "40"), "page-400": ("pool", "400"),
                 "drawer": ("pool", "12"), "served": ("served",), "proxied": ("proxied",),
                 "running": ("running", str(_TREE / "examples" / "quickstart.toml"))}  # fmt: skip
@@ -93,7 +94,7 @@ def page_of(name: str, tree: Path) -> Iterator[str]:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         try:
-            time.sleep(_WORK_S)
+            time.sleep(_RUNS_S if name == "running" else _WORK_S)
             yield url
         finally:
             assert process.stdin is not None

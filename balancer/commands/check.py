@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from balancer.commands.pings import connecting, unreached
+from balancer.commands.first_contact import ACCEPTS, FirstContact
+from balancer.commands.pings import unreached
 from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
 from balancer.endpoint import Endpoint
 from balancer.errors import BalancerError, ConfigError, MissingExtra, NotConnected
-from balancer.plugins.extras import require
+from balancer.plugins.extras import has, require
 from balancer.plugins.registry import Registry
 from balancer.pool.connected import connected_as
 from balancer.pool.pool import Pool
@@ -31,6 +33,9 @@ from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.settings.pipeline import PipelineSettings
+
+if TYPE_CHECKING:
+    from balancer.pipeline.packages.read import Packages
 
 __all__ = ["Checked", "check_config"]
 
@@ -80,6 +85,8 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
         offline: do not ask the endpoints whether they answer.
     """
     checked = Checked()
+    packages = _packages_of(config)
+    among = _languages_of_problems(config, packages)
     with ExitStack() as stack:
         if config.pool.connect is None:
             checked.data["server"] = None
@@ -95,6 +102,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
                 ),
                 checked,
                 offline=offline,
+                among=among,
             )
         elif (pool := _check_server(config, checked, offline=offline)) is not None:
             stack.callback(pool.close)
@@ -104,23 +112,24 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
                 lambda cache: _made_for(pool.endpoints(), executor_maker(registry, cache, config), "of the server"),
                 checked,
                 offline=offline,
+                among=among,
             )
     checked.lines += policy_lines(config)
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
-    checked.data |= {
+    decided = {  # not known here, if a server decides
         "health": config.health.model_dump() if config.health else None,
         "limits": config.limits.model_dump(),
         "host_caps": dict(config.host_caps),
         "quotas": {name: quota.model_dump() for name, quota in config.quotas.items()},
         "holders": {name: holder.model_dump() for name, holder in config.holders.items()},
-        "retries": config.retries.model_dump(),
-        "pipeline": None,
     }
+    checked.data |= decided if config.pool.connect is None else dict.fromkeys(decided)
+    checked.data |= {"retries": config.retries.model_dump(), "pipeline": None}
     if config.pipeline is None:
         checked.lines.append("pipeline   none: the config has a pool but no [pipeline]")
     else:
-        _check_pipeline(config, config.pipeline, registry, checked)
+        _check_pipeline(config, config.pipeline, registry, packages, checked)
     return checked
 
 
@@ -232,8 +241,11 @@ def _check_endpoints(
     checked: Checked,
     *,
     offline: bool,
+    among: frozenset[str] | None,
 ) -> None:
-    found = {endpoint.name: _endpoint(endpoint) for endpoint in endpoints}
+    """Report the endpoints and what they answer. `among`: the languages of the problems; None: all matter."""
+    specs = {endpoint.name: endpoint for endpoint in endpoints}
+    found = {name: _endpoint(endpoint) for name, endpoint in specs.items()}
     slots = sum(endpoint["capacity"] for endpoint in found.values())
     checked.lines.append(f"endpoints  {len(found)} with {slots} slots{_groups(found)}")
     languages: str = ""
@@ -251,17 +263,14 @@ def _check_endpoints(
             silent = offline and any(
                 name not in told and not found[name]["url"].startswith("local:") for name in executors
             )
-            known = [] if silent else sorted(languages_of(executors))
-            checked.data["languages"], languages = known, ", ".join(known) or "not contacted"
-        pings: dict[str, Callable[[], object]] = {name: executor.ping for name, executor in executors.items()}
-        if config.pipeline is None:  # the protocol of the endpoints is unknown: only connect
-            pings |= connecting({name: endpoint["url"] for name, endpoint in found.items()})
+            languages = "not contacted" if silent else ""
+        running = executors
         if not offline and not checked.mistakes:
-            failing = unreached(pings)
-            if config.pipeline is not None:  # an endpoint that answers may yet fail each run
-                answering = {name: executor for name, executor in executors.items() if name not in failing}
-                failing |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
-            _tell_silent(config, found, {name: failing.get(name) for name in pings}, checked)
+            running = _ask_all(config, specs, found, executors, checked)
+        if not languages and not checked.mistakes:
+            known = sorted(_languages(running, among, offline=offline)) if running else []
+            unknown = "unknown: no endpoint has run a program" if among is not None else ""  # else nobody asked for any
+            checked.data["languages"], languages = known, ", ".join(known) or unknown
         checked.data["protections"] = protections = _protections(executors)
         for executor in executors.values():
             executor.close()
@@ -312,17 +321,44 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
         "quota": endpoint.quota,
         "answers": None,
         "error": None,
+        "said": "",
     }
 
 
-def _tell_silent(
-    config: Config, found: dict[str, dict[str, Any]], asked: Mapping[str, str | None], checked: Checked
-) -> None:
-    """Report what the endpoints `asked` answered: None, or why they do not."""
-    for name, why in asked.items():
-        found[name] |= {"answers": why is None, "error": why}
-    for name in filter(asked.get, found):
-        checked.silent.append(config.redact(f"endpoint {name} does not answer: {asked[name]}"))
+def _languages(executors: Mapping[str, Executor], among: frozenset[str] | None, *, offline: bool) -> frozenset[str]:
+    """Return the languages that some endpoint runs, of those that a run asks for; it asks in the same way."""
+    if offline:  # no program is run
+        known = languages_of(executors)
+        return known if among is None else known & among
+    return languages_of(executors, among)
+
+
+def _ask_all(
+    config: Config,
+    specs: Mapping[str, Endpoint],
+    found: dict[str, dict[str, Any]],
+    executors: Mapping[str, Executor],
+    checked: Checked,
+) -> dict[str, Executor]:
+    """Ask all endpoints, and report what they answer. Return the executors of those that have run a program."""
+    if config.pipeline is None:  # the protocol of the endpoints is unknown
+        asked = {name: FirstContact(endpoint, executors.get(name)) for name, endpoint in specs.items()}
+        failing = unreached(asked, within_s=_PROGRAM_S)
+        said = {name: each.said for name, each in asked.items()}
+        running = {name for name, each in asked.items() if each.runs_programs}
+    else:
+        failing = unreached({name: executor.ping for name, executor in executors.items()})
+        answering = {name: executor for name, executor in executors.items() if name not in failing}
+        failing |= unreached(pings_of(answering, "program", HELLO_LIMITS), within_s=_PROGRAM_S)
+        running = executors.keys() - failing.keys()
+        said = dict.fromkeys(executors, "answers")
+    for name, words in said.items():
+        why = failing.get(name)
+        answers = False if why is not None else None if words in ("", ACCEPTS) else True
+        found[name] |= {"answers": answers, "error": why, "said": "" if why is not None else words}
+        if why is not None:
+            checked.silent.append(config.redact(f"endpoint {name} does not answer: {why}"))
+    return {name: executor for name, executor in executors.items() if name in running}
 
 
 def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
@@ -332,19 +368,54 @@ def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iter
         more = [f"labels {', '.join(map(config.redact, endpoint['labels']))}"] if endpoint["labels"] else []
         more += [f"group {endpoint['group']}"] if grouped else []
         more += [f"quota {config.redact(endpoint['quota'])}"] if endpoint["quota"] is not None else []
-        answers = {None: "", True: ": answers", False: ": DOES NOT ANSWER"}[endpoint["answers"]]
+        said = "DOES NOT ANSWER" if endpoint["answers"] is False else endpoint["said"]
         name = config.redact(endpoint["name"])
         if endpoint["name"] != endpoint["url"]:
             name += f" at {config.redact(endpoint['url'])}"
         facts = [f"capacity {endpoint['capacity']}", f"weight {endpoint['weight']:g}", *more]
-        yield f"           {name} {', '.join(facts)}{answers}"
+        yield f"           {name} {', '.join(facts)}{f': {said}' if said else ''}"
     if len(found) > _MOST_LINES:
         asked = [each["answers"] for each in found.values() if each["answers"] is not None]
         if asked:
             yield f"           {sum(asked)} of {len(asked)} answer"
 
 
-def _check_pipeline(config: Config, settings: PipelineSettings, registry: Registry, checked: Checked) -> None:
+def _packages_of(config: Config) -> "Packages | BalancerError | None":
+    """Return the problem packages of the config, or why they cannot be read; None: it has none."""
+    settings = config.pipeline
+    if settings is None or not settings.problems or not has("pipeline"):
+        return None
+    from balancer.pipeline.packages.read import read_packages  # they need the extra
+    from balancer.pipeline.rows.raw import are_rows
+    from balancer.pipeline.running.languages import with_python
+
+    if are_rows(settings.problems):
+        return None
+    try:
+        # Without their data: all of it at once may not fit in memory.
+        change = partial(with_python, python=settings.python)
+        return read_packages(Path(settings.problems), whole=False, change=change)
+    except BalancerError as error:
+        return error
+
+
+def _languages_of_problems(config: Config, packages: "Packages | BalancerError | None") -> frozenset[str] | None:
+    """Return the languages that a run would ask the endpoints for; None: there is no [pipeline]."""
+    if config.pipeline is None or not has("pipeline"):
+        return None
+    from balancer.pipeline.running.languages import languages_in
+
+    known = () if packages is None or isinstance(packages, BalancerError) else packages.read
+    return languages_in(known, config.pipeline.python)
+
+
+def _check_pipeline(
+    config: Config,
+    settings: PipelineSettings,
+    registry: Registry,
+    packages: "Packages | BalancerError | None",
+    checked: Checked,
+) -> None:
     try:
         require("pipeline", '"balancer check" of a config with [pipeline]')
     except MissingExtra as error:
@@ -367,7 +438,7 @@ def _check_pipeline(config: Config, settings: PipelineSettings, registry: Regist
         found, said, not_used = _rows(config, settings, checked)
         lines = _on_rows(found)
     else:
-        problems, not_used = _problems(config, settings, checked)
+        problems, not_used = _problems(config, packages, checked)
         found, said = [*map(_Found.of, problems)], f"{len(problems)} in {redact(settings.problems)}"
         known = checked.data.get("languages")  # unknown for a server that was not asked
         lines = [*lines_on_missing(problems, known)] if known else []
@@ -438,15 +509,13 @@ def _on_rows(found: Sequence[_Found]) -> list[str]:
     ]
 
 
-def _problems(config: Config, settings: PipelineSettings, checked: Checked) -> tuple[list[Any], dict[str, str]]:
+def _problems(
+    config: Config, packages: "Packages | BalancerError | None", checked: Checked
+) -> tuple[list[Any], dict[str, str]]:
     """Return the problems that can be read, and the packages that are left out: name -> why."""
-    from balancer.pipeline.packages.read import read_packages  # it needs the extra
-
-    if not settings.problems:  # already reported as a mistake
+    if packages is None:  # already reported as a mistake
         return [], {}
-    try:
-        packages = read_packages(Path(settings.problems), whole=False)  # all data at once may not fit in memory
-    except BalancerError as error:
-        checked.mistakes += config.redact(str(error)).splitlines()
+    if isinstance(packages, BalancerError):
+        checked.mistakes += config.redact(str(packages)).splitlines()
         return [], {}
-    return [problem for _, problem in packages.problems], {each.name: each.why for each in packages.left_out}
+    return [*packages.read], {each.name: each.why for each in packages.left_out}

@@ -98,6 +98,7 @@ def _section(name: str) -> Iterator[str]:
         yield f"# [{name}.NAME]"
         yield from _keys(model)
         yield ""
+        yield from _tables_below(f"{name}.NAME", model)
         return
     yield from _comment(about.replace("`", ""))
     yield heading if not required or name == "endpoints" else f"# {heading}"
@@ -118,6 +119,7 @@ def _tables_below(name: str, model: type[BaseModel]) -> Iterator[str]:
             keys = _keys(below, url=_MODEL_SERVER if name == "llm" else _LOCAL)
             yield from (line if line.startswith("#") else f"# {line}" for line in keys)
             yield ""
+            yield from _tables_below(f"{name}.{key}", below)
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:

@@ -4,12 +4,10 @@ A server does not ping a `local://` endpoint, as it is on the machine of the pro
 """
 
 import queue
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final, Self
-from urllib.parse import urlsplit
 
 from balancer.plugins.registry import Registry
 from balancer.sandbox.executors import make_executors
@@ -18,10 +16,9 @@ from balancer.scratch import Scratch
 from balancer.settings.config import Config
 from balancer.shells.prober import PingListener, Prober
 
-__all__ = ["EndpointPings", "connecting", "unreached"]
+__all__ = ["EndpointPings", "unreached"]
 
 _AT_ONCE: Final = 64
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class EndpointPings:
@@ -83,28 +80,6 @@ def unreached(pings: Mapping[str, Callable[[], object]], *, within_s: float = 5.
         threading.Thread(target=_ask, args=(pings, waiting, told, within_s), daemon=True).start()
     answers = (told.get() for _ in pings)
     return {name: reason for name, reason in answers if reason}
-
-
-def connecting(urls: Mapping[str, str], *, within_s: float = 5.0) -> dict[str, Callable[[], object]]:
-    """Return pings that only open a connection, by name, for the `urls` that have a host and a port."""
-    found: dict[str, Callable[[], object]] = {}
-    for name, url in urls.items():
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme.rpartition("+")[2])
-        if parts.hostname and port:
-            found[name] = _Connection(parts.hostname, port, within_s)
-    return found
-
-
-class _Connection:
-    """A ping that opens a connection and closes it."""
-
-    def __init__(self, host: str, port: int, within_s: float) -> None:
-        self._address = host, port
-        self._within_s = within_s
-
-    def __call__(self) -> None:
-        socket.create_connection(self._address, timeout=self._within_s).close()
 
 
 def _ask(

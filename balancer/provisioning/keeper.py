@@ -142,6 +142,8 @@ class Provisioning:
             failures=self._failures,
             age_s=None if self._answered_s is None else max(0.0, self._clock() - self._answered_s),
             trouble=self._trouble,
+            made=counts.made,
+            not_made=counts.failed,
         )
 
     def close(self) -> None:

@@ -38,6 +38,12 @@ from balancer.values.wording import did_you_mean
 __all__ = ["Config", "load_config", "load_usable_part", "on_one_machine"]
 
 
+_SCENARIO = (
+    "this is a scenario of the simulator, as it has [workload]: balancer simulate and balancer compare read it; a "
+    "config has [pool], [[endpoints]] or [pipeline]"
+)
+
+
 def _local_endpoints() -> list[EndpointSettings]:
     return [EndpointSettings(url=f"local://{{1..{os.cpu_count() or 1}}}")]
 
@@ -142,6 +148,11 @@ _SERVERS = ("discovery", "accounts", "health", "limits", "host_caps", "quotas", 
 _SERVERS_OF_POOL = ("strategy", "options", "spill_after_s", "max_waiters", "fairness", "seed")
 
 
+def _is_scenario(raw: Mapping[str, Any]) -> bool:
+    """Return whether a parsed file is a scenario of the simulator."""
+    return "workload" in raw and raw.keys().isdisjoint(("pool", "pipeline", "llm", "proxy"))
+
+
 def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None = None) -> Config:
     """Read the TOML file at `path`.
 
@@ -157,6 +168,8 @@ def load_config(path: str | PathLike[str], *, environ: Mapping[str, str] | None 
 
 def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) -> Config:
     """Return the config of the parsed TOML `raw`; `file` is its name in errors."""
+    if _is_scenario(raw):
+        raise ConfigError(f"{file}: {_SCENARIO}")
     environment = _Environment(environ)
     filled = environment.fill(raw, ())
     problems = environment.problems
@@ -185,6 +198,8 @@ def load_usable_part(
         raw = read_toml(path)
     except ConfigError as error:
         return None, error.problems
+    if _is_scenario(raw):
+        return None, (f"{path}: {_SCENARIO}",)
     environment = _Environment(os.environ if environ is None else environ)
     filled = environment.fill(raw, ())
     problems = environment.problems

@@ -1,16 +1,18 @@
 """What is given out twice, and how long nothing is granted, when the server of two that serves is killed or cut off.
 
-    python -m tests.benchmarks.show_standby [--short] [--kills N] [--rounds N]
+    python -m tests.benchmarks.show_standby [--short] [--etcd] [--kills N] [--rounds N]
 
-Two servers of one pool, with their claim in a Valkey. Four processes of two threads lease eight slots and check that
-nobody else uses the slot that they leased (`tests.cluster.worker`). Calls of one process last two TTL, or until its
-lease has ended; those of the others 10 ms. Harm is done to the server that serves, at a random time; then all is
-mended. The gap is the longest time without a call that ended. At the end all slots must be there. It needs
-`valkey-server`.
+Two servers of one pool, with their claim in a Valkey, or an etcd. Four processes of two threads lease eight slots and
+check that nobody else uses the slot that they leased (`tests.cluster.worker`). Calls of one process last two TTL, or
+until its lease has ended; those of the others 10 ms. Harm is done to the server that serves, at a random time; then all
+is mended. The gap is the longest time without a call that ended. At the end all slots must be there. It needs
+`valkey-server`, or `etcd`.
 """
 
+import json
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -18,17 +20,21 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from balancer.cluster.stores.valkey import ValkeyStore
+from balancer.plugins.registry import default_registry
 from tests.benchmarks.bench_cluster import valkey, without_valkey
 from tests.benchmarks.harness import Row, options, show
 from tests.benchmarks.show_cluster import TTL_S, done_at, taking_all
 from tests.cluster.relay import Relay
 from tests.cluster.serving import Command
+from tests.cluster.test_etcd import etcd
+from tests.cluster.test_standby import free_port
 from tests.cluster.worker import CAPACITY
 
 _HOSTS, _PROCESSES = 4, 4
@@ -42,14 +48,15 @@ _LOOK_S = 0.05
 class _Side:
     """A server, what is between it and the store, and what is between it and those that lease."""
 
-    def __init__(self, config: Path, store_port: int) -> None:
+    def __init__(self, config: Path, scheme: str, store_port: int) -> None:
         self._config = config
+        self._scheme = scheme
         self.to_store = Relay(store_port)
         self.server = self.begun(0)
         self.front = Relay(self.server.port)
 
     def begun(self, port: int) -> Command:
-        claim = f"valkey://127.0.0.1:{self.to_store.port}"
+        claim = f"{self._scheme}://127.0.0.1:{self.to_store.port}"
         return Command(self._config, ttl_s=TTL_S, port=port, claim=claim, log=self._config.with_name("log"))
 
     def kill(self, number: signal.Signals) -> None:
@@ -73,13 +80,14 @@ class _Side:
 class _Pair:
     """Two servers, and processes that lease."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, scheme: str, port: int) -> None:
         self.folder = folder
         config = folder / "pool.toml"
         config.write_text(_CONFIG)
-        self.sides = [_Side(config, port) for _ in range(2)]
+        self.sides = [_Side(config, scheme, port) for _ in range(2)]
+        self._scheme = scheme
         self._port = port
-        self._store = ValkeyStore(f"valkey://127.0.0.1:{port}", 1.0)
+        self._store: Any = default_registry().store(f"{scheme}://127.0.0.1:{port}", 1.0)
         self.url = "balancer://" + ",".join(f"127.0.0.1:{side.front.port}" for side in self.sides)
         command = [sys.executable, "-m", "tests.cluster.worker", self.url, str(folder)]
         self.workers = [
@@ -98,6 +106,10 @@ class _Pair:
 
     def forget(self) -> None:
         """Have the store forget all."""
+        if self._scheme == "etcd":
+            everything = json.dumps({"key": "AA==", "range_end": "AA=="}).encode()
+            urllib.request.urlopen(f"http://127.0.0.1:{self._port}/v3/kv/deleterange", everything, 10).close()
+            return
         with socket.create_connection(("127.0.0.1", self._port)) as store:
             store.sendall(b"FLUSHALL\r\n")
             store.recv(100)
@@ -129,11 +141,15 @@ class _Pair:
 
 
 @contextmanager
-def _at_work() -> Iterator[_Pair]:
+def _at_work(scheme: str) -> Iterator[_Pair]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="balancer-standby-"))
-        port, _ = stack.enter_context(valkey())
-        pair = _Pair(Path(folder), port)
+        if scheme == "etcd":
+            port = free_port()
+            stack.enter_context(etcd(Path(folder), port))
+        else:
+            port, _ = stack.enter_context(valkey())
+        pair = _Pair(Path(folder), scheme, port)
         stack.callback(pair.close)
         while len(list(pair.folder.glob("done.*"))) < 2 * _PROCESSES or not done_at(pair.folder):
             time.sleep(_LOOK_S)
@@ -195,7 +211,7 @@ _HARMS: tuple[tuple[str, Harm], ...] = (
     ("cut off from store and processes for 1.5 TTL", _cut_from_all),
     ("a store that answers after 0.03 TTL", _slow(0.03)),
     ("a store that answers after 0.5 TTL, for 1.5 TTL", _slow(0.5)),
-    ("the store forgets all (FLUSHALL)", _forget),
+    ("the store forgets all", _forget),
 )
 
 
@@ -206,13 +222,16 @@ def main() -> None:
         "three kills, one of each other harm",
         kills=(20, "how often the server that serves is killed"),
         rounds=(3, "how often each other harm is done"),
+        etcd=(False, "with an etcd in place of a Valkey"),
     )
-    if why := without_valkey():
+    scheme = "etcd" if asked.etcd else "valkey"
+    missing = "" if shutil.which("etcd") else "etcd not found"
+    if why := missing if asked.etcd else without_valkey():
         print(f"not run: {why}")
         return
     rng = random.Random(1)
     rows: list[Row] = []
-    with _at_work() as pair:
+    with _at_work(scheme) as pair:
         for what, harm in _HARMS:
             rounds = (3 if asked.short else asked.kills) if harm is _kill else 1 if asked.short else asked.rounds
             gaps: list[float] = []
@@ -228,9 +247,8 @@ def main() -> None:
             rows.append((what, len(gaps), f"{statistics.median(gaps):.2f} s", f"{max(gaps):.2f} s", over))
         leases = len(done_at(pair.folder))
         over, lost = pair.end()
-    title = (
-        f"Two servers and a Valkey, {_PROCESSES} processes at work, {_SLOTS} slots, TTL {TTL_S:g} s, {leases} leases"
-    )
+    kept = "an etcd" if asked.etcd else "a Valkey"
+    title = f"Two servers and {kept}, {_PROCESSES} processes at work, {_SLOTS} slots, TTL {TTL_S:g} s, {leases} leases"
     show("what happens | how often | median gap | longest gap | over-issued so far", rows, title)
     load = os.getloadavg()[0]
     print(f"{leases} leases; over-issued: {over}; slots lost, of {_SLOTS}: {lost}; load at the end: {load:.0f}")

@@ -26,7 +26,7 @@ from balancer.commands.kept_changes import KeptChanges
 from balancer.commands.serve import claim_of
 from balancer.commands.served_changes import ServedChanges
 from balancer.commands.standing_by import Standby
-from balancer.hookspecs import StorePlugin
+from balancer.hookspecs import KeyValueStore, StorePlugin
 from balancer.observing.page.serving import PageContents, open_page
 from balancer.observing.page.standby_page import open_standby_page
 from balancer.plugins.loading import names_of_store
@@ -219,14 +219,14 @@ def valkey(folder: Path, port: int, *more: str) -> "Iterator[subprocess.Popen[by
     with subprocess.Popen(["valkey-server", *options], stdout=subprocess.DEVNULL) as process:
         try:
             store = ValkeyStore(f"valkey://127.0.0.1:{port}", PATIENCE_S)
-            until(lambda: _answers(store))
+            until(lambda: answers(store))
             store.close()
             yield process
         finally:
             process.kill()
 
 
-def _answers(store: ValkeyStore) -> bool:
+def answers(store: KeyValueStore) -> bool:
     try:
         store.get("a name")
     except PermissionError:
@@ -236,7 +236,7 @@ def _answers(store: ValkeyStore) -> bool:
     return True
 
 
-def _taken(claim: LeaderClaim) -> bool:
+def taken(claim: LeaderClaim) -> bool:
     with suppress(OSError):  # a busy machine answers late
         return claim.stand_by()
     return False
@@ -289,7 +289,7 @@ def test_of_two_claims_in_a_valkey_one_counts_until_it_is_left_or_cut_off(tmp_pa
         stores = [ValkeyStore(f"valkey://127.0.0.1:{each}", s) for each, s in ((relay.port, 0.2), (port, PATIENCE_S))]
         first, second = (LeaderClaim("p", claim_times(2.0), store, clock) for store in stores)
         first.shown = "balancer://10.0.0.8:7465"
-        until(lambda: _taken(first))
+        until(lambda: taken(first))
         staying = threading.Thread(target=first.stay, daemon=True)
         staying.start()
         took = [False]  # on a busy machine perhaps before the first one is cut off

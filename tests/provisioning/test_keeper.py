@@ -54,6 +54,7 @@ def test_a_call_that_finds_no_endpoint_gets_a_new_one(account: FakeAccount, pool
     assert "2 serve" in repr(made)
     (said,) = pool.stats().sources
     assert (said.name, said.kind, said.endpoints, said.answers, said.trouble) == ("fake", "fake", 2, 2, "")
+    assert (said.made, said.not_made) == (2, 0)
     pool.close()
     assert not account.exists
     assert account.closed
@@ -92,7 +93,7 @@ def test_what_never_gets_ready_is_destroyed(account: FakeAccount, pool: Pool, la
     with pool.lease(PATIENCE_S) as lease:
         assert lease.endpoint.name == "fake/i2"
         until(lambda: "i1" not in account.exists)
-    assert made.counts.failed == 1
+    assert made.counts.failed == pool.stats().sources[0].not_made == 1
 
 
 def test_what_was_made_though_its_answer_was_lost_is_destroyed(account: FakeAccount, pool: Pool, label: str) -> None:

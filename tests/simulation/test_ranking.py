@@ -135,3 +135,22 @@ def test_the_page_says_so_too_and_marks_no_loss_as_good(overloaded: Study) -> No
 
 def test_nothing_is_said_where_all_keep_up(records: tuple[Record, ...]) -> None:
     assert "unfinished" not in printed(_of({"fifo": records}), print_ranking, print_study).replace("-\n", "")
+
+
+def test_the_names_of_all_policies_are_whole_in_80_columns(overloaded: Study) -> None:
+    """With the figures at their widest: losses with an interval, and policies that cannot keep up."""
+    quick, slow = overloaded.records["fifo"], overloaded.records["always_first"]
+    losing = (*(replace(each, lost=each.lost + 9) for each in quick[:1]), *quick[1:])
+    named = {"weighted_least_request": quick, "weighted_round_robin": losing, "earliest_deadline_first": slow}
+    ranked = printed(_of(named), print_ranking, width=80).splitlines()
+    shown = printed(_of(named), print_study, width=80).splitlines()
+    assert max(map(len, (*ranked, *shown))) <= 80
+    assert [name for name in named if not any(line.split()[1:2] == [name] for line in ranked)] == []
+    assert [name for name in named if not any(line.split()[:1] == [name] for line in shown)] == []
+
+
+def test_the_shares_of_many_policies_are_whole_in_80_columns(records: tuple[Record, ...]) -> None:
+    study = _of({f"weighted_least_request_{number}": records for number in range(18)})
+    shown = printed(study, print_study, width=80)
+    share = f"{sum(each.shares['http://1/'] for each in records) / len(records):.1%}"
+    assert shown.count(share) >= 18

@@ -59,20 +59,21 @@ def test_without_changes_it_is_todays_interval_and_holds_what_was_recorded(close
 
 def test_a_fit_that_is_off_is_said_first(closed: Trace) -> None:
     found = predict(closed, change=WhatIf(callers=3), draws=_FEW)
-    assert found.off() == {}
+    assert found.off == ()
+    assert found.outside() == {}
     assert "OFF" not in str(found)
+    said = "THE FIT IS OFF: runs of it are unlike the trace, so do not plan with it"
+    assert str(replace(found, off=(said,))).splitlines()[1] == said
     late = replace(found, recorded={**found.recorded, "makespan_s": 2 * found.today["makespan_s"].high})
-    assert list(late.off()) == ["makespan_s"]
-    assert (
-        str(late).splitlines()[1].startswith("THE FIT IS OFF: one run as it is would be unlike the record (makespan ")
-    )
+    assert list(late.outside()) == ["makespan_s"]
+    assert str(late).splitlines()[1].startswith("one run as it is would be unlike the record (makespan ")
     waited_s = found.today["wait_mean_s"].value + 0.1 * found.recorded["sojourn_mean_s"]
     near = replace(found, recorded={**found.recorded, "wait_mean_s": waited_s})
-    assert "wait_mean_s" not in near.off()  # a tenth of a call
+    assert "wait_mean_s" not in near.outside()  # a tenth of a call
     wide = Predicted(value=2.0, low=0.5, high=5.0)
-    assert replace(found, today={"makespan_s": wide}, recorded={"makespan_s": 1.0}).off() == {}  # it may be chance
+    assert replace(found, today={"makespan_s": wide}, recorded={"makespan_s": 1.0}).outside() == {}  # it may be chance
     lost = replace(found, recorded={**found.recorded, "lost": 0.015})
-    assert "lost" not in lost.off()
+    assert "lost" not in lost.outside()
 
 
 def test_each_change_does_what_it_says(closed: Trace) -> None:

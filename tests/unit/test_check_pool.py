@@ -1,14 +1,19 @@
 """`balancer check` of a pool: groups, names and quotas are shown, and what may not do what was meant is told."""
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from balancer.commands.check import Checked, check_config
+from balancer.errors import ConfigError
+from balancer.pipeline.packages.read import read_packages
+from balancer.pipeline.running.languages import languages_in
 from balancer.plugins.registry import default_registry
-from balancer.settings.config import load_config
+from balancer.settings.config import load_config, load_usable_part
 
 _GROUPS = """
 [[endpoints]]
@@ -119,3 +124,82 @@ def test_other_settings_that_do_nothing_are_told(check: Callable[[str], Checked]
 def test_a_share_that_ends_in_a_panic_is_told(check: Callable[[str], Checked], health: str, warned: list[str]) -> None:
     endpoints = '[[endpoints]]\nurl = "http://gpu-{1..4}:1/"\n'
     assert _warnings(check(f"[health]\n{health}{endpoints}")) == warned
+
+
+# -- what an endpoint answers ----------------------------------------------------------------------
+
+
+class _Models(BaseHTTPRequestHandler):
+    """Lists a model to who has the token; knows nothing else."""
+
+    def do_GET(self) -> None:
+        good = self.headers["Authorization"] == "Bearer good"
+        status, said = (200, b'{"data": [{"id": "m"}]}') if good else (401, b"no")
+        status, said = (status, said) if self.path == "/v1/models" else (404, b"what?")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "answers", "said"),
+    [
+        ("/v1", "good", True, "answers, with 1 model"),
+        ("/v1", "bad", False, "it refuses the headers of the config with 401; look at the token in them"),
+        ("/v1", None, True, "answers 401: it wants a token, and the config has none for it"),
+        ("/", None, None, "accepts connections"),
+    ],
+)
+def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_claimed(
+    path: str, token: str | None, answers: bool | None, said: str, models: str, tmp_path: Path
+) -> None:
+    headers = "" if token is None else f'headers = {{ Authorization = "Bearer {token}" }}\n'
+    file = tmp_path / "c.toml"
+    file.write_text(f'[[endpoints]]\nurl = "{models}{path}"\n{headers}')
+    checked = check_config(load_config(file), default_registry())
+    (endpoint,) = checked.data["endpoints"]
+    assert (endpoint["answers"], endpoint["said"] or endpoint["error"]) == (answers, said)
+    assert bool(checked.silent) is (answers is False)
+    assert not [line for line in checked.lines if line.startswith("languages")]  # nobody has run a program
+    assert token is None or token not in "\n".join((*checked.lines, *checked.silent))
+
+
+def test_of_what_a_server_decides_nothing_is_claimed(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[pool]\nconnect = "balancer://127.0.0.1:1"\n')
+    data = check_config(load_config(file), default_registry(), offline=True).data
+    assert [data[name] for name in ("health", "limits", "host_caps", "quotas", "holders")] == [None] * 5
+
+
+def test_the_languages_are_those_that_a_run_asks_for(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    problems = Path(__file__).parents[2] / "examples" / "problems"
+    file.write_text(f'[pipeline]\nproblems = "{problems}"\nresults = "r"\n[[endpoints]]\nurl = "local://1"\n')
+    found = check_config(load_config(file), default_registry(), offline=True).data["languages"]
+    asked = languages_in(read_packages(problems, whole=False).read, "python")
+    assert "python" in found
+    assert {*found} <= asked
+
+
+def test_a_scenario_is_no_config_and_gets_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text('name = "x"\nhorizon_s = 9\n[workload]\nkind = "poisson"\n[[endpoints]]\nspeed = 2\n')
+    for read in (load_config, load_usable_part):
+        try:
+            (line,) = read(file)[1]  # type: ignore[index]
+        except ConfigError as error:
+            line = str(error)
+        assert line.startswith(f"{file}: this is a scenario of the simulator")
+        assert "balancer simulate and balancer compare read it" in line

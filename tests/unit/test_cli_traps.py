@@ -342,7 +342,7 @@ def _sections() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for line in commented_config().splitlines():
         if heading := re.fullmatch(r"(?:# )?\[+([\w.]+)\]+", line):
-            found[heading[1].removesuffix(".NAME")] = {}
+            found[heading[1].replace(".NAME", "")] = {}
         elif key := re.fullmatch(r'(?:# )?([\w"*]+) = (.+)', line):
             found[list(found)[-1]][key[1]] = key[2]
     return found

@@ -63,6 +63,6 @@ def open_standby_page(host: str, port: int, why: Callable[[], str], name: str) -
             Route("/{path:path}", other, methods=["GET", "POST"]),
         ]
         guard = Middleware(PageGuard, hosts=allowed_hosts(host), policy=_POLICY)
-        await serve_until(Starlette(routes=routes, middleware=[guard]), listener, page.began, bool)
+        await serve_until(Starlette(routes=routes, middleware=[guard]), listener, page.began, lambda: None)
 
     return Page(listener, run, bool), listener.getsockname()[1]

@@ -10,6 +10,7 @@ not count. The check also decides whether the problem probably has several right
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -40,6 +41,7 @@ _LAST = 10**9  # place after all rounds
 _SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
 _AT_ONCE = 4  # cases between two counts of these
 _SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
+_FAIL_OWN = "right solutions fail its own tests"
 _PRECISE = 3  # own cases that tell how near to the answers an accepted submission is
 _PARTS = (2, 20, 200)  # of the tolerance
 _FEW = 1 / 3  # from this share of wrong outputs on, several outputs are probably right
@@ -442,13 +444,34 @@ def settle_own_tests(sample: Sample) -> OwnDataVerdict:
         _leave_out(sample, stored, "marked as right", f"the row's test {names[stored.case]!r}")
     wrong = {name: stored for name, stored in wrong.items() if name not in failed}
     if wrong and len(wrong) >= _FEW * len(sample.usable(accepted=True)):
+        _say_who_fails(sample, [*wrong.values()], names)
         return OwnDataVerdict.MANY_ANSWERS
     for stored in wrong.values():
         _leave_out(sample, stored, "marked as right", f"the row's test {names[stored.case]!r}")
     if not sample.usable(accepted=True):
+        _say_who_fails(sample, [*wrong.values(), *failed.values()], names)
         return OwnDataVerdict.NONE
+    sample.store.rounds.remark(sample.problem.id, "", instead=_FAIL_OWN)
     generate_test_outputs(sample)
     return OwnDataVerdict.SOUND
+
+
+def _say_who_fails(sample: Sample, failing: Sequence[StoredVerdict], names: Mapping[int, str]) -> None:
+    """Note for the report why a row is not judged: which right solution fails which of its own tests, and how."""
+    if not failing:
+        return
+    first, rounds, problem = (
+        min(failing, key=lambda stored: (stored.case, stored.submission)),
+        sample.store.rounds,
+        sample.problem,
+    )
+    how = f"{first.verdict.value.replace('_', ' ')}{f': {first.note}' if first.note else ''}"
+    line = f"{_FAIL_OWN}, so it is not judged: {first.submission} on {names[first.case]!r}: {how}"
+    line += f"; so do {len(failing) - 1} more" if len(failing) > 1 else ""
+    if sample.usable(accepted=True) or rounds.has_begun(problem.id, 0):
+        rounds.remark(problem.id, line, instead=_FAIL_OWN)
+    else:
+        rounds.begin(problem.id, 0, ProposalBatch(notes=(*problem.notes, line)))
 
 
 def _check_own(sample: Sample) -> None:

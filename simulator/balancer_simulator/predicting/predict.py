@@ -20,6 +20,7 @@ from balancer_simulator.fitting.drift import DAY_S
 from balancer_simulator.fitting.fit import Fit, PlannedOutage, fit_run, fit_trace
 from balancer_simulator.fitting.members import NO_LIMIT
 from balancer_simulator.predicting.changes import WhatIf, block_of, blocks_of, scaled_arrivals, whole_of
+from balancer_simulator.predicting.goodness import goodness_of_fit
 from balancer_simulator.predicting.predicted import FAR, Predicted, PredictedRun
 from balancer_simulator.run.record import Record
 from balancer_simulator.scenario.scenario import Scenario
@@ -173,6 +174,7 @@ def predict_next(fit: Fit, draws: FitDraws, change: WhatIf) -> RunPrediction:
     return RunPrediction(
         0.0, fit.asked, figures, today=before, recorded=recorded_figures(fit), changes=tuple(change.words),
         draws=draws.count, remarks=tuple(remarks), repeated=repeated,
+        off=tuple(map(str.strip, goodness_of_fit(fit).lines())),
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ class PredictedRun:
         draws: number of resampled fits.
         remarks: assumptions and warnings, a sentence each.
         repeated: times that differ much if outages and slow spells come when they came in the trace.
+        off: of a next run: what `FitCheck.lines` says of its fit; () if the fit is like its trace.
     """
 
     at_s: float
@@ -54,6 +55,7 @@ class PredictedRun:
     draws: int = 0
     remarks: tuple[str, ...] = ()
     repeated: dict[str, Predicted] = field(default_factory=dict)
+    off: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -70,8 +72,8 @@ class PredictedRun:
         """The upper end of the interval of `value`."""
         return self.figures["makespan_s"].high
 
-    def off(self) -> dict[str, tuple[float, Predicted]]:
-        """Return what the record has and a run like it hardly would, by the name of the figure: such a fit is off.
+    def outside(self) -> dict[str, tuple[float, Predicted]]:
+        """Return what the record has and a run like it hardly would, by the name of the figure.
 
         A figure differs by more than `FAR`, and its interval does not hold the recorded one. Of waits, what is less
         than that part of a mean call harms nobody; of losses, two in a hundred.

@@ -45,14 +45,13 @@ def prediction_section(found: PredictedRun) -> Section:
 
 
 def off_words(found: PredictedRun) -> list[str]:
-    """Return what a reader must know before anything else: that a run like the record would hardly have its figures."""
+    """Return what a reader must know before anything else: that the fit is off, or the record no run like others."""
     unlike = [
         f"{figure_of(name).heading} {value_words(name, was)} recorded, {interval_words(name, each)} predicted"
-        for name, (was, each) in found.off().items()
+        for name, (was, each) in found.outside().items()
     ]
-    if not unlike:
-        return []
-    return [f"THE FIT IS OFF: one run as it is would be unlike the record ({'; '.join(unlike)}); see balancer fit"]
+    said = f"one run as it is would be unlike the record ({'; '.join(unlike)})"
+    return [*found.off, *([said] if unlike else [])]
 
 
 def prediction_words(found: PredictedRun) -> list[str]:

@@ -38,7 +38,7 @@ __all__ = [
     "matrix_table",
     "place_table",
     "prompt_table",
-    "share_table",
+    "share_tables",
 ]
 
 _NAME, _TEXT, _MEASURE = ColumnKind.NAME, ColumnKind.TEXT, ColumnKind.MEASURE
@@ -78,14 +78,14 @@ def prompt_table(study: Study) -> Table:
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:
-    columns = (Column("policy", _NAME), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
+    columns = (Column("policy", _TEXT, unbroken=True), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
     return table(columns, ((policy, *_cells(study.metrics(policy), keys)) for policy in study.policies))
 
 
 def kind_table(study: Study) -> Table:
     """Return the times of each kind of request, under each policy."""
     columns = (
-        Column("policy", _NAME),
+        Column("policy", _TEXT, unbroken=True),
         Column("kind", _TEXT, unbroken=True),
         *(Column(figure_of(key).heading, _MEASURE) for key in _OF_KINDS),
     )
@@ -104,10 +104,7 @@ def _cells(metrics: Mapping[str, Interval], keys: Sequence[str]) -> Iterator[str
 def compared_tables(study: Study) -> Iterator[Table]:
     """Yield every figure of every policy, the best first: figures down, policies across; with many, several tables."""
     figures = [f for f in FIGURES if any(f.key in study.metrics(policy) for policy in study.policies)]
-    ranking = study.ranking()
-    beside = math.ceil(len(ranking) / math.ceil(len(ranking) / _MOST_BESIDE))
-    for start in range(0, len(ranking), beside):
-        policies = ranking[start : start + beside]
+    for policies in _beside(study.ranking()):
         columns = (Column("figure", _NAME), *(Column(identifier(policy), _MEASURE) for policy in policies))
         yield replace(table(columns, (_figure_row(study, policies, each) for each in figures)), look="compared")
 
@@ -128,9 +125,10 @@ def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinish
     name, ranking = by or study.default_metric, study.ranking(by)
     figure = figure_of(name)
     more = "beside the first" if figure.better == "more" else "more than the first"
-    columns = [Column("", unbroken=True), Column("policy", _TEXT)]
-    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more, "lost")]
-    columns += [Column("un-\nfin-\nished")] if unfinished else []  # narrow, so that a name beside it is not cut
+    columns = [Column("", unbroken=True), Column("policy", _TEXT, unbroken=True)]
+    columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more)]
+    columns.append(Column("lost", _MEASURE))  # it folds, so that a name beside it is whole
+    columns += [Column("unfinished", wide=True)] if unfinished else []  # in the terminal a line below says it
     rows = []
     for place, policy in enumerate(ranking, start=1):
         shared = 1 if winner and policy in winner.alike else place
@@ -150,11 +148,19 @@ def _ranked(study: Study, best: str, policy: str, name: str) -> Iterator[str]:
     yield worded(metrics["lost"], "part") if "lost" in metrics else NOTHING
 
 
-def share_table(study: Study) -> Table:
-    """Return the share of all calls at each endpoint, the mean over the replications."""
-    columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in study.policies))
-    rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in study.policies)) for url in study.scenario.by_url)
-    return table(columns, rows, most=_MOST_ENDPOINTS)
+def share_tables(study: Study) -> Iterator[Table]:
+    """Yield the share of all calls at each endpoint, the mean over the replications; with many policies, several."""
+    for policies in _beside(study.policies):
+        columns = (Column("endpoint", _NAME), *(Column(identifier(policy)) for policy in policies))
+        rows = ((url, *(f"{_share(study, policy, url):.1%}" for policy in policies)) for url in study.scenario.by_url)
+        yield table(columns, rows, most=_MOST_ENDPOINTS)
+
+
+def _beside(policies: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the policies, as many at a time as one table shows."""
+    beside = math.ceil(len(policies) / math.ceil(len(policies) / _MOST_BESIDE))
+    for start in range(0, len(policies), beside):
+        yield policies[start : start + beside]
 
 
 def _share(study: Study, policy: str, url: str) -> float:

@@ -14,7 +14,7 @@ from balancer_simulator.report.tables import (
     matrix_table,
     place_table,
     prompt_table,
-    share_table,
+    share_tables,
 )
 from balancer_simulator.studies.figures import figure_of
 from balancer_simulator.studies.ranking import UNSURE, Winner, behind, of_the_runs, to_know_more, unsure, winner_of
@@ -33,7 +33,7 @@ def print_study(study: Study, console: Console) -> None:
         title = "of a lease's wait, where callers are in several processes"
         sections.append(Section(title, (cluster_table(study),)))
     sections += _of_prompts(study)
-    sections.append(Section("share of all calls, by endpoint", (share_table(study),)))
+    sections.append(Section("share of all calls, by endpoint", tuple(share_tables(study))))
     print_sections(sections, console)
 
 

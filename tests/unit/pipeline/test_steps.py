@@ -592,3 +592,23 @@ def test_a_stopped_sample_raises_and_keeps_what_it_has(tmp_path: Path) -> None:
         assert len(kept.inputs(CaseState.VALID)) >= 2
         assert kept.inputs(CaseState.VALID) == ready[: len(kept.inputs(CaseState.VALID))]
     assert judged(bench) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("answers", "noted"),
+    [
+        (
+            {1: b"7\n", 2: b"4\n"},
+            "right solutions fail its own tests, so it is not judged: add on '1.in': wrong answer: token 1 (line 1): "
+            "expected '7', found '2'; so do 1 more",
+        ),
+        ({1: b"2\n", 2: b"4\n"}, None),
+    ],
+    ids=["both fail", "both pass"],
+)
+def test_a_row_whose_right_solutions_fail_its_own_tests_says_which_on_what_and_how(
+    tmp_path: Path, answers: Mapping[int, bytes], noted: str | None
+) -> None:
+    problem = replace(make_problem(validators=(), answers=answers), by_agreement=True)
+    notes = [note for note in judged(Bench(tmp_path, problem, generators=[Own()])).notes if "own tests" in note]
+    assert notes == ([] if noted is None else [noted])
