@@ -78,14 +78,14 @@ def prompt_table(study: Study) -> Table:
 
 
 def _by_policy(study: Study, keys: Sequence[str]) -> Table:
-    columns = (Column("policy", _TEXT, unbroken=True), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
+    columns = (Column("policy", _NAME, unbroken=True), *(Column(figure_of(key).heading, _MEASURE) for key in keys))
     return table(columns, ((policy, *_cells(study.metrics(policy), keys)) for policy in study.policies))
 
 
 def kind_table(study: Study) -> Table:
     """Return the times of each kind of request, under each policy."""
     columns = (
-        Column("policy", _TEXT, unbroken=True),
+        Column("policy", _NAME, unbroken=True),
         Column("kind", _TEXT, unbroken=True),
         *(Column(figure_of(key).heading, _MEASURE) for key in _OF_KINDS),
     )
