@@ -127,8 +127,7 @@ def _shown(row: doc.Row, numbers: Sequence[int]) -> list[doc.Cell]:
 
 
 def _cell(cell: doc.Cell, column: doc.Column, clean: Clean, most: int) -> Text:
-    name = column.kind is doc.ColumnKind.NAME
-    return _words(cell.words, clean, style=_TONES[cell.tone], most=most if name else 1000)
+    return _words(cell.words, clean, style=_TONES[cell.tone], most=most if _is_cut(column) else 1000)
 
 
 def _facts(table: doc.Table, clean: Clean, width: int) -> RichTable:
@@ -152,12 +151,17 @@ def _most_of_name(columns: Sequence[doc.Column], rows: Sequence[Sequence[doc.Cel
     """Return how many letters a name may have, so that the other columns fit beside it."""
     others = 0
     for number, column in enumerate(columns):
-        if column.kind is not doc.ColumnKind.NAME:
+        if not _is_cut(column):
             said = [doc.plain(part) for row in rows for part in (row[number].words, row[number].below)]
             pieces = [piece for each in said for piece in (each.split(" \u00b1") if _wraps(column) else (each,))]
             others += 2 + max(map(len, [*_folded(column, pieces), *pieces]))  # padding and a gap
-    names = max(1, sum(column.kind is doc.ColumnKind.NAME for column in columns))
+    names = max(1, sum(map(_is_cut, columns)))
     return max(_LEAST_NAME, (width - others) // names - 1)
+
+
+def _is_cut(column: doc.Column) -> bool:
+    """Return whether names are cut to the room that is left."""
+    return column.kind is doc.ColumnKind.NAME and not column.unbroken
 
 
 def _wraps(column: doc.Column) -> bool:

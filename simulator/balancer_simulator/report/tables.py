@@ -125,7 +125,7 @@ def place_table(study: Study, by: str | None, winner: Winner | None, *, unfinish
     name, ranking = by or study.default_metric, study.ranking(by)
     figure = figure_of(name)
     more = "beside the first" if figure.better == "more" else "more than the first"
-    columns = [Column("", unbroken=True), Column("policy", _TEXT, unbroken=True)]
+    columns = [Column("", unbroken=True), Column("policy", _NAME, unbroken=True)]
     columns += [Column(head, _MEASURE, unbroken=True) for head in (figure.heading, more)]
     columns.append(Column("lost", _MEASURE))  # it folds, so that a name beside it is whole
     columns += [Column("unfinished", wide=True)] if unfinished else []  # in the terminal a line below says it
