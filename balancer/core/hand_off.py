@@ -18,6 +18,7 @@ from balancer.core.readings import why_not_taken
 from balancer.core.reservations import Reservations
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
+from balancer.core.strategy_calls import StrategyRaised
 from balancer.core.waiters import FairQueue, Waiter, WaitQueue
 from balancer.endpoint import Lease
 from balancer.errors import AcquireTimeout, BalancerError, PoolClosed, StrategyError, TooManyWaiters
@@ -159,8 +160,8 @@ class HandOff:
             self.waiters.discard(head)
         if head.lease is not None:
             return [head]
-        further = self.serve(now, most=1)  # also after an error of the strategy: the slot is still free
-        return [head, *further] if head.ended else further
+        failed = [head] if head.ended else []  # else it may be served now, and ends once
+        return [*failed, *self.serve(now, most=1)]  # also after an error of the strategy: the slot is still free
 
     def serve(self, now: float, *, most: int | None = None) -> list[Waiter]:
         """Serve waiters, oldest claim first, at most `most` of them. Return the waiters that ended."""
@@ -205,7 +206,10 @@ class HandOff:
             if has_no_room(error):  # the caller's stack is full; the waiter is served when the core is repaired
                 raise
             name = ledger.strategy.name
-            waiter.error = error if isinstance(error, StrategyError) else StrategyError(name, f"raised {error!r}")
+            if isinstance(error, StrategyRaised):
+                waiter.error = StrategyError(name, error.reason)  # of a waiter: its thread has nothing to repair
+            else:
+                waiter.error = error if isinstance(error, StrategyError) else StrategyError(name, f"raised {error!r}")
         if waiter.lease is not None:
             waited_s = now - waiter.since_s
             self.waits.add(waited_s)

@@ -14,6 +14,7 @@ from balancer.core.events import Added, Drained, Event, Journal, LimitChanged, R
 from balancer.core.room import has_no_room
 from balancer.core.rules import Rules
 from balancer.core.states import MEMBERSHIP, MembershipEvent, MembershipState
+from balancer.core.strategy_calls import refuse, tell
 from balancer.endpoint import Endpoint, Lease, LeaseTerms, Lender, Outcome
 from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExceeded, StrategyError, UnknownEndpoint
 from balancer.load import Load
@@ -108,9 +109,12 @@ class Ledger:
         """Lease the strategy's choice for `request`. Return None if no free slot may serve it.
 
         Raises:
-            StrategyError: its choice is not a node in service, or cannot serve `request`.
+            StrategyError: it raised, or its choice is not a node in service, or cannot serve `request`.
         """
-        node = self._strategy.pick(request, now)
+        try:
+            node = self._strategy.pick(request, now)
+        except Exception as error:
+            refuse(self._strategy, "pick", error)
         if node is None:
             return None
         try:
@@ -157,6 +161,7 @@ class Ledger:
         Raises:
             LeaseError: it has ended, or was granted elsewhere. Nothing is changed.
             TypeError: `outcome` is not an `Outcome`. Nothing is changed.
+            StrategyError: the strategy raised. The lease has ended.
         """
         if lease.lender is not self._lender:
             raise LeaseError(lease.id, f"{lease!r} was granted by another pool; release it there")
@@ -189,7 +194,10 @@ class Ledger:
                 lease.over = (outcome, now, self.granted)
                 self.sink.append(lease)
             if account.state is _ACTIVE:
-                self._strategy.finish(account.node, outcome, held_s, now)
+                try:
+                    self._strategy.finish(account.node, outcome, held_s, now)
+                except Exception as error:
+                    refuse(self._strategy, "finish", error)
             elif account.state is MembershipState.RETIRING and not account.in_flight:
                 self._forget(account)
         finally:  # the strategy may raise
@@ -222,7 +230,7 @@ class Ledger:
         self.refresh(self._rules.granted(account, lease), now)
         if account.state is _ACTIVE:
             self._stand(account, now)
-            self._strategy.change(account.node, now)
+            tell(self._strategy, "change", account.node, now)
         else:
             account.show()
         return lease
@@ -304,7 +312,7 @@ class Ledger:
                 before = account.ceiling, account.limit, account.weight
                 self._stand(account, now)
                 if before != (account.ceiling, account.limit, account.weight):
-                    self._strategy.change(account.node, now)
+                    tell(self._strategy, "change", account.node, now)
                     self._tell_limit(account, before[0], now)
 
     # -- membership --------------------------------------------------------------------------------
@@ -331,7 +339,7 @@ class Ledger:
         account.ceiling = 1  # so that `_stand` does not count a return from out of service
         moved = self._rules.join(account, now, slowly=slowly)
         self._stand(account, now)
-        self._strategy.join(account.node, now)
+        tell(self._strategy, "join", account.node, now)
         self._lent[account.node] = account  # after the strategy has it: see `recount`
         self.refresh(moved, now)
         self._journal.note(Added, now, endpoint.name)
@@ -352,7 +360,7 @@ class Ledger:
         before = account.ceiling
         self._stand(account, now)
         self._tell_limit(account, before, now)
-        self._strategy.change(account.node, now)
+        tell(self._strategy, "change", account.node, now)
         self.refresh(moved, now)
 
     def leave(self, name: str, event: MembershipEvent, now: float) -> None:
@@ -367,7 +375,7 @@ class Ledger:
             account.limit = account.ceiling = 0
             account.show()
             self._lent.pop(account.node, None)
-            self._strategy.leave(account.node, now)
+            tell(self._strategy, "leave", account.node, now)
             self.refresh(self._rules.leave(account, now), now)
         self._journal.note(Removed if event is MembershipEvent.REMOVE else Drained, now, account.endpoint.name)
         if account.state is MembershipState.RETIRING and not account.in_flight:
@@ -378,7 +386,7 @@ class Ledger:
         notes = [(account.node, account.node.note) for account in self.active()]
         try:
             for node, _ in notes:
-                strategy.join(node, now)
+                tell(strategy, "join", node, now)
         except Exception:  # the old strategy stays in force, and needs its notes
             for node, note in notes:
                 node.note = note

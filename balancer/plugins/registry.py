@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from balancer.errors import ConfigError
+from balancer.errors import BalancerError, ConfigError, StrategyError
 from balancer.hookspecs import (
     PROJECT,
     ExecutorPlugin,
@@ -174,12 +174,19 @@ class Registry:
 
         Raises:
             ConfigError: no usable plugin has this strategy, or an option is wrong.
+            StrategyError: its constructor raised.
             TypeError: `name` is neither a string nor the class of a strategy.
         """
         if not isinstance(name, str):
             self.add_strategy(name)
             name = name.name
-        return self._strategy(name)(self.strategy_options(name, options), rng)
+        kind, chosen = self._strategy(name), self.strategy_options(name, options)
+        try:
+            return kind(chosen, rng)
+        except BalancerError:
+            raise
+        except Exception as error:
+            raise StrategyError(name, f"raised {error!r} in __init__") from error
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
         """Return the validated options model of strategy `name`. Raises ConfigError, with a line for each option."""

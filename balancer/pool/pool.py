@@ -455,6 +455,8 @@ class Pool:
     def release(self, lease: Lease, outcome: Outcome = Outcome.SUCCESS) -> None:
         """Take `lease` back and give its slot to the next waiter.
 
+        If the strategy raises, the lease ends all the same; the log names the strategy once.
+
         Raises:
             LeaseError: the lease has ended, or belongs to another pool. Nothing is changed.
         """
@@ -481,7 +483,7 @@ class Pool:
                 pass
             engine.cut_short(refusal)
             raise
-        except BaseException:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end all the same
+        except BaseException as error:  # e.g. KeyboardInterrupt: the caller has released the lease, so it must end
             engine.now = engine.repaired
             try:
                 engine.free()
@@ -492,7 +494,8 @@ class Pool:
                 engine.recover()
             except (RecursionError, MemoryError):
                 engine.elsewhere()
-            raise
+            if not engine.logs(error):
+                raise
 
     def used(self, lease: Lease, tokens: int, output: int = 0) -> None:
         """Set how many tokens the call of `lease` has used so far. `Lease.used` calls this.

@@ -38,6 +38,7 @@ from balancer.core.recording import Collected, Recording
 from balancer.core.retry_polls import RetryPolls
 from balancer.core.room import has_no_room
 from balancer.core.states import MembershipState
+from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Endpoint, Lease, Outcome
 from balancer.errors import REFUSALS, CallFromWithin, PoolForked
 from balancer.shells.abandoned import AbandonedLeaseScan, abandoned
@@ -45,7 +46,7 @@ from balancer.shells.alarm import Alarm
 from balancer.shells.delivery import Delivery, Observation, Observer
 from balancer.shells.forks import ForkedLock, notify_of_forks
 from balancer.shells.lease_request import terms_of
-from balancer.shells.logs import log_broken, log_passed_over, log_refused
+from balancer.shells.logs import log_broken, log_passed_over, log_raised, log_refused
 from balancer.shells.shared_budget import SharedBudget
 from balancer.shells.waiting import Gate, Waits, nothing
 from balancer.strategy import ANY, Request
@@ -171,7 +172,7 @@ class Engine:
         self._alarm = Alarm(self._tick, clock)
         self._scan = AbandonedLeaseScan()
         self._look_again_s = -math.inf
-        self._told = {""}  # strategies of which the log has said that they pass over free endpoints
+        self._told = {""}  # what the log has said of strategies: that they pass over free endpoints, or raise
         self.sources: tuple[Callable[[], SourceStats], ...] = ()
         self._marks: tuple[Callable[[Lease], object], ...] = ()
         notify_of_forks(self)
@@ -570,6 +571,15 @@ class Engine:
         else:  # e.g. KeyboardInterrupt in an observer
             clear_frames(error.__traceback__)  # a frame may hold a granted lease: now it can be found as abandoned
             self.recover()
+
+    def logs(self, error: BaseException) -> bool:
+        """Log, once for each strategy, that it raised as a lease ended. Return False if `error` is another one."""
+        if not isinstance(error, StrategyRaised):
+            return False
+        if (key := f"{error.strategy} raised") not in self._told:
+            self._told.add(key)
+            log_raised(error)
+        return True
 
     def forked(self, parent: int) -> None:
         """Disable the pool in a forked child: the leases and the waiting threads belong to the parent."""

@@ -21,11 +21,12 @@ from balancer.core.events import (
     Spared,
     Spent,
 )
+from balancer.core.strategy_calls import StrategyRaised
 from balancer.errors import BalancerError
 from balancer.shells.delivery import Observation
 from balancer.values.redaction import plain_name
 
-__all__ = ["Log", "RestLines", "log_broken", "log_passed_over", "log_refused", "until_back"]
+__all__ = ["Log", "RestLines", "log_broken", "log_passed_over", "log_raised", "log_refused", "until_back"]
 
 _LOGGER = logging.getLogger("balancer")
 
@@ -178,11 +179,29 @@ def log_passed_over(strategy: str) -> None:
     )
 
 
+def log_raised(error: StrategyRaised) -> None:
+    """Write a line about a strategy that raised as a lease ended: only kind and place, as it may quote secrets."""
+    cause = error.__cause__ or error
+    frame = extract_tb(cause.__traceback__)[-1]
+    _LOGGER.error(
+        "the strategy %r raised %s in %s, at %s:%s; the lease ended all the same; "
+        "check_strategy of balancer.testing finds such mistakes",
+        error.strategy,
+        type(cause).__name__,
+        error.hook,
+        frame.filename,
+        frame.lineno,
+    )
+
+
 def log_refused(error: Exception) -> None:
     """Write a line about what was called from within a call of the pool, and was refused when that call was over.
 
     Of an error that is not the pool's, such as one of a strategy, only kind and place: it may quote secrets.
     """
+    if isinstance(error, StrategyRaised):
+        log_raised(error)
+        return
     if isinstance(error, BalancerError):
         _LOGGER.warning("a call from within another call of the pool was refused: %s", error)
         return

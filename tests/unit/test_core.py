@@ -345,7 +345,7 @@ class _CannotJoin(Fifo):
 def test_a_strategy_that_cannot_take_over_leaves_the_old_one_in_force(name: str) -> None:
     core = core_of(Endpoint("a"), Endpoint("b"), strategy=default_registry().strategy(name, None, random.Random(0)))
     lease = taken(core)
-    with pytest.raises(RuntimeError, match="cannot join"):
+    with pytest.raises(StrategyError, match=r"^strategy 'fifo' raised RuntimeError\('cannot join'\) in join$"):
         core.set_strategy(_CannotJoin(None, random.Random(0)), 1.0)  # type: ignore[arg-type]
     core.release(lease, Outcome.SUCCESS, 2.0)
     assert {taken(core).endpoint.url, taken(core).endpoint.url} == {"a", "b"}

@@ -6,7 +6,7 @@ import pytest
 
 from balancer.core.limits import Aimd
 from balancer.endpoint import Endpoint, Hint, Lease, LeaseTerms, Outcome
-from balancer.errors import LeaseError
+from balancer.errors import LeaseError, StrategyError
 from balancer.settings.rules import LimitSettings
 from balancer.strategy import Request
 from tests.unit.ruled import FAILURE, OVERLOAD, SUCCESS, Ruled, Scan
@@ -312,7 +312,7 @@ def test_a_strategy_that_raises_as_a_lease_ends_does_not_make_the_count_of_its_h
     ruled = Ruled(ports(2), host_caps={"m": 1}, health={"consecutive_failures": 1})
     lease = ruled.take(one)
     ruled.core.set_strategy(_RaisesAtTheEnd(), 0.0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(StrategyError, match=r"in finish$"):
         ruled.give(lease, FAILURE)
     assert ruled.health() == {one: "ejected", two: "healthy"}
     assert ruled.limits() == {one: 0, two: 1}

@@ -322,8 +322,7 @@ def test_who_waits_is_served_though_the_strategy_raises_as_a_lease_ends(health: 
     waiter = threading.Thread(target=lambda: served.append(pool.acquire(timeout=30).endpoint.url))
     waiter.start()
     until(lambda: pool.stats().waiting == 1)
-    with pytest.raises(ZeroDivisionError):
-        lease.release(Outcome.FAILURE)
+    lease.release(Outcome.FAILURE)
     waiter.join(30)
     assert served == ["a"]
 

@@ -26,6 +26,7 @@ from balancer.cluster.protocol.messages import (
 )
 from balancer.cluster.protocol.session import MemberSession, QueuedAcquire
 from balancer.core import Core, Waiter
+from balancer.core.strategy_calls import StrategyRaised
 from balancer.endpoint import Lease, LeaseTerms, Outcome
 from balancer.errors import AcquireTimeout, BalancerError, LeaseError, StrategyError, TooManyWaiters
 from balancer.strategy import Request
@@ -164,9 +165,12 @@ class GrantQueue:
         """Call `act` on the core, and answer the waiters that ended by it."""
         try:
             served: Iterable[Waiter] = act()
+        except StrategyRaised:  # the waiters must be served all the same
+            self._recover(now)
+            return
         except BalancerError:
             raise
-        except Exception:  # an error of a strategy: the waiters must be served all the same
+        except Exception:  # as above
             self._recover(now)
             return
         for waiter in served:
@@ -185,6 +189,9 @@ class GrantQueue:
                 else:
                     self._mind(queued)
                 return
+        except StrategyRaised as error:
+            _refuse(queued, StrategyError(error.strategy, error.reason))
+            self._recover(now)
         except BalancerError as error:
             _refuse(queued, error)
         except Exception as error:  # an error of a strategy

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any, Final, Self
 
-from balancer.errors import BalancerError
+from balancer.errors import BalancerError, StrategyError
 from balancer.plugins.registry import Registry
 from balancer_simulator.run.engine import simulate_once
 from balancer_simulator.run.record import Record
@@ -282,5 +282,7 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
+        if isinstance(error, StrategyError):  # its text says all
+            return BalancerError(str(error))
         return BalancerError(f"{type(error).__name__}: {error}")
     return error
