@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -115,6 +115,7 @@ def check_config(config: Config, registry: Registry, *, offline: bool = False) -
                 among=among,
             )
     checked.lines += policy_lines(config)
+    checked.data["tenants"] = [config.redact(each.name) for each in config.proxy.tenants]
     checked.data["warnings"] = [config.redact(line) for line in warnings(config)]
     checked.lines += [f"warning    {line}" for line in checked.data["warnings"]]
     decided = {  # not known here, if a server decides
@@ -275,6 +276,7 @@ def _check_endpoints(
         for executor in executors.values():
             executor.close()
     checked.lines += _endpoint_lines(config, found)
+    checked.lines += _price_lines(config, found)
     checked.data["endpoints"] = list(found.values())
     if any(entry.isolation == "rlimits" for entry in config.endpoints):
         checked.lines.append(
@@ -319,6 +321,7 @@ def _endpoint(endpoint: Any) -> dict[str, Any]:
         "labels": sorted(endpoint.labels),
         "group": endpoint.group,
         "quota": endpoint.quota,
+        "prices": None if endpoint.prices is None else asdict(endpoint.prices),
         "answers": None,
         "error": None,
         "said": "",
@@ -378,6 +381,17 @@ def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iter
         asked = [each["answers"] for each in found.values() if each["answers"] is not None]
         if asked:
             yield f"           {sum(asked)} of {len(asked)} answer"
+
+
+def _price_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each kind of prices, with its endpoints."""
+    names: dict[str, list[str]] = {}
+    for each in found.values():
+        if each["prices"] is not None:
+            words = ", ".join(f"{name} {price:g}" for name, price in each["prices"].items() if price) or "nothing"
+            names.setdefault(words, []).append(config.redact(each["name"]))
+    for words, (first, *others) in names.items():
+        yield f"prices     {words} ({first}{f' and {len(others)} more' if others else ''})"
 
 
 def _packages_of(config: Config) -> "Packages | BalancerError | None":

@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from balancer.core.health import most_ejected, panics
 from balancer.settings.config import Config
 from balancer.settings.rules import PingSettings
+from balancer.values.wording import did_you_mean
 
 __all__ = ["left_to_server", "policy_lines", "warnings"]
 
+_MOST_NAMES: Final = 8
+
 
 def policy_lines(config: Config) -> Iterator[str]:
-    """Yield lines about health, limits, quotas and retries."""
+    """Yield lines about health, limits, quotas, retries and tenants."""
     if config.pool.connect is not None:
         yield "health     decided by the server, like limits, caps and quotas"
     else:
@@ -21,6 +25,9 @@ def policy_lines(config: Config) -> Iterator[str]:
         f"retries    {retries.budget_ratio:.0%} of the calls + {retries.budget_per_s:g}/s, over "
         f"{retries.budget_window_s:g} s; pauses from {retries.base_s:g} s, at most {retries.max_pause_s:g} s"
     )
+    if tenants := [repr(config.redact(each.name)) for each in config.proxy.tenants]:
+        more = f" and {len(tenants) - _MOST_NAMES} more" if len(tenants) > _MOST_NAMES else ""
+        yield f"tenants    {', '.join(tenants[:_MOST_NAMES])}{more}"
 
 
 def _of_the_pool(config: Config) -> Iterator[str]:
@@ -92,6 +99,12 @@ def warnings(config: Config) -> Iterator[str]:
                 f"quotas.{name}: tokens_per_min without estimate: a call without an estimate of its own reserves no "
                 "tokens, and counts only when it reports its tokens; set estimate"
             )
+    tenants = sorted(each.name for each in config.proxy.tenants)
+    for name in sorted(config.holders.keys() - {"*", *tenants}) if tenants else ():
+        yield (
+            f"holders.{name}: no tenant of the proxy has this name; it counts only for other programs that share the "
+            f"pool{did_you_mean(name, tenants)}"
+        )
 
 
 def _on_panic(config: Config) -> Iterator[str]:

@@ -118,7 +118,14 @@ async def _serve(
             routes.update(made)
         try:
             contact = PoolContact(pool) if isinstance(pool, ConnectedPool) else None
-            server = ProxyServer(pool, config.proxy, routes=routes, connections=_most_connections(), contact=contact)
+            server = ProxyServer(
+                pool,
+                config.proxy,
+                routes=routes,
+                connections=_most_connections(),
+                contact=contact,
+                redact=config.redact,
+            )
         except ConfigError as error:
             raise config.located("proxy", error) from None
         if config.pool.connect is None:  # else the server pings

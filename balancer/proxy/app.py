@@ -58,6 +58,7 @@ class ProxyServer:
         connections: clients' connections at once, if the settings have no number.
         sessions: in place of those of the settings, e.g. with a function.
         contact: with the server of the pool, if it has one.
+        redact: takes secrets out of the names of tenants in the log and in metrics, e.g. `Config.redact`.
 
     Raises:
         ConfigError: an endpoint is not http or https, or a file of the settings cannot be used.
@@ -72,6 +73,7 @@ class ProxyServer:
         connections: float = math.inf,
         sessions: Sessions | None = None,
         contact: PoolContact | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._pool = pool
         self._contact = contact
@@ -89,6 +91,8 @@ class ProxyServer:
         self._prompt_key = prompt_key() if block is None else prompt_key(_MOST_BLOCKS * block, block=block)
         self._prompt_tokens = prompt_tokens()
         self._answers: dict[int, int] = {}  # how many, by status
+        self._unmetered: dict[str, int] = {}  # how many, by tenant
+        self._redact = redact
         self._lately = 0
         self._lately_s = -math.inf
         self._server: asyncio.Server | None = None
@@ -274,6 +278,20 @@ class ProxyServer:
             if request.begun:
                 raise
             self._refuse_after(request, error)
+        finally:
+            if exchange.unmetered:
+                self._count_unmetered(self._redact(tenant.name))
+
+    def _count_unmetered(self, tenant: str) -> None:
+        """Count a call whose tokens no answer told; "": nobody's."""
+        if tenant not in self._unmetered:
+            _log.warning(
+                "an answer%s did not tell its tokens, so no price of tokens counted, and a quota kept its estimate; a "
+                'stream of OpenAI\'s form tells them if its request has "stream_options": {"include_usage": true}; '
+                "balancer_proxy_unmetered counts further ones",
+                f" to {tenant}" if tenant else "",
+            )
+        self._unmetered[tenant] = self._unmetered.get(tenant, 0) + 1
 
     async def _run_route(self, route: Callable[[HttpCall], Any], request: ClientRequest, head: RequestHead) -> None:
         body = request.body.content
@@ -403,6 +421,11 @@ class ProxyServer:
         """How many requests were answered, by status."""
         return dict(self._answers)
 
+    @property
+    def unmetered(self) -> Mapping[str, int]:
+        """How many answers did not tell tokens that count for a quota or a price, by tenant; "": nobody's."""
+        return dict(self._unmetered)
+
 
 _ANY: Final = LeaseRequest()
 _JSON: Final[list[Header]] = [(b"Content-Type", b"application/json")]
@@ -468,6 +491,12 @@ def scrape_of(pool: Pool, proxy: ProxyServer) -> Callable[[], tuple[bytes, str]]
             for status, count in sorted(proxy.answers.items()):
                 answers.add_metric([str(status)], count)
             yield answers
+            unmetered = CounterMetricFamily(
+                "balancer_proxy_unmetered", "Answers without tokens, where these count.", labels=["holder"]
+            )
+            for tenant, count in sorted(proxy.unmetered.items()):
+                unmetered.add_metric([tenant], count)
+            yield unmetered
             yield GaugeMetricFamily("balancer_proxy_connections", "Open connections of clients.", proxy.connections)
 
     registry = CollectorRegistry()

@@ -76,6 +76,9 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         servers: the connections to servers.
         resend: which failed requests are tried elsewhere.
         session: of the request; None: it has none.
+
+    Attributes:
+        unmetered: whether its tokens count for a quota or a price, and its answer did not tell them.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
         self._sending = Sending()
         self._refused: tuple[Exception, ServerAnswer] | None = None  # the last answer that was held back
         self._uploads: asyncio.Task[None] | None = None
+        self.unmetered = False
         self._gone: BodyGone | None = None  # why the body of the request ended early
 
     @property
@@ -279,15 +283,23 @@ class ProxyExchange(AbstractTaskDriver[_Begun]):
                 wanted = b"te" in self._head.named
                 request.end(trailers_of(answer.trailers) if answer.trailers and wanted else ())
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _is_last(answer):
+            whole = isinstance(error, asyncio.CancelledError) and _is_last(answer)
+            if whole:
                 end_lease(lease, None, begun.outcome, usage)
             else:
                 end_lease(lease, error)
             answer.leave()
+            self._meter(answer, usage, whole=whole)
             if isinstance(error, EndpointError):
                 return  # the client sees an answer that is not whole
             raise
         end_lease(lease, None, begun.outcome, usage)
+        self._meter(answer, usage, whole=True)
+
+    def _meter(self, answer: ServerAnswer, usage: UsageReader | None, *, whole: bool) -> None:
+        """Find out whether the tokens of an answer, whole or not, did not count. Other methods than POST make none."""
+        asks = self._head.method == b"POST" and answer.status < 300
+        self.unmetered = asks and usage is not None and (not whole or usage.tokens is None)
 
     async def _tunnel(self, begun: _Begun) -> None:
         """Pass bytes on in both directions, until one side closes."""

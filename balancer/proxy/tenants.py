@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 
 from balancer.errors import ConfigError
 from balancer.proxy.heads import RequestHead
-from balancer.settings.proxy import TenantSettings
+from balancer.settings.proxy import TenantSettings, tenant_mistakes
 
 __all__ = ["TOKEN_HEADERS", "Tenant", "Tenants"]
 
 TOKEN_HEADERS = (b"authorization", b"x-api-key", b"api-key")
 """Where a token may be: as OpenAI's, Anthropic's and Azure's clients send it."""
-
-_SHORTEST = 16  # characters: a shorter token could be guessed
 
 
 @dataclass(slots=True, eq=False)
@@ -54,12 +52,13 @@ class Tenants:
         before: the tenants until now; those of the same names keep their requests under way.
 
     Raises:
-        ConfigError: a token could be guessed, or cannot be sent; or nobody is left, which would let everybody in.
+        ConfigError: a token could be guessed, or cannot be sent; two tenants have one name or token; or nobody is left,
+            which would let everybody in.
     """
 
     def __init__(self, known: Sequence[TenantSettings], before: "Tenants | None" = None) -> None:
-        for number, each in enumerate(known):
-            _check(number, each.token.get_secret_value())
+        if mistakes := list(tenant_mistakes(known)):
+            raise ConfigError(mistakes)
         old = {} if before is None else {each.name: each for each in before._by_digest.values()}
         if old and not known:
             raise ConfigError("tenants: there are none any more, which would let everybody in; restart for that")
@@ -99,11 +98,3 @@ class Tenants:
 
     def _digest(self, token: bytes) -> bytes:
         return hashlib.blake2b(token, key=self._key, digest_size=32).digest()
-
-
-def _check(number: int, token: str) -> None:
-    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError(
-            f"tenants[{number}].token: it has {len(token)} characters; it must be at least {_SHORTEST} printable ASCII "
-            "characters without spaces, as `openssl rand -hex 16` makes them"
-        )

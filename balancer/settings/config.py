@@ -21,7 +21,7 @@ from balancer.errors import ConfigError
 from balancer.settings.llm import LlmSettings
 from balancer.settings.pipeline import PipelineSettings, VerifySettings
 from balancer.settings.pool import AccountSettings, DiscoverySettings, EndpointSettings, PoolSection, TraceSettings
-from balancer.settings.proxy import ProxySettings
+from balancer.settings.proxy import ProxySettings, tenant_mistakes
 from balancer.settings.rules import (
     EnabledHealth,
     HealthSection,
@@ -180,6 +180,7 @@ def parse_config(raw: dict[str, Any], *, file: str, environ: Mapping[str, str]) 
     else:
         problems += _duplicates(config, environment.filled) + _unknown_hosts(config, environment.filled)
         problems += _unknown_quotas(config, environment.filled) + _beside_a_server(config) + _idle_holders(config)
+        problems += _of_tenants(config, problems)
     if problems:
         raise ConfigError(f"{file}: {line}" for line in problems)
     config._file = file
@@ -218,6 +219,9 @@ def load_usable_part(
     if config is not None:
         usable = [entry for entry in config.endpoints if not entry.url.startswith(_STAND_IN)]
         problems += _duplicates(config, environment.filled) + _beside_a_server(config)
+        problems += _of_tenants(config, problems)
+        if not any(line.startswith("pool") for line in problems):  # else its fairness may be missing now
+            problems += _idle_holders(config)
         if len(usable) == len(config.endpoints):
             problems += _unknown_hosts(config, environment.filled)
             problems += _unknown_quotas(config, environment.filled, marred)
@@ -328,6 +332,13 @@ def _idle_holders(config: Config) -> list[str]:
     if config.holders and config.pool.fairness is None:
         return ['holders: they have no effect without fairness = "holder" in [pool]; set it, or leave them out']
     return []
+
+
+def _of_tenants(config: Config, told: Iterable[str]) -> list[str]:
+    """Return a line for each mistake about tenants whose key is not told of already."""
+    keys = {line.partition(": ")[0] for line in told}
+    found = (f"proxy.{line}" for line in tenant_mistakes(config.proxy.tenants))
+    return [line for line in found if line.partition(": ")[0] not in keys]
 
 
 def _unknown_quotas(config: Config, secret: set[Place], marred: AbstractSet[str] = frozenset()) -> list[str]:

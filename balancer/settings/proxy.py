@@ -1,12 +1,15 @@
 """`[proxy]` of a config: how `balancer proxy` passes requests on, and who may send some."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from balancer.settings.tables import Settings
 
-__all__ = ["ProxySettings", "SessionSettings", "TenantSettings"]
+__all__ = ["ProxySettings", "SessionSettings", "TenantSettings", "tenant_mistakes"]
+
+_SHORTEST: Final = 16  # characters: a shorter token could be guessed
 
 _Bytes = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -115,11 +118,19 @@ class ProxySettings(Settings):
     routes: list[str] = Field(default_factory=list)
     tenants: list[TenantSettings] = Field(default_factory=list)
 
-    @field_validator("tenants")
-    @classmethod
-    def _differ(cls, tenants: list[TenantSettings]) -> list[TenantSettings]:
-        if len({each.name for each in tenants}) < len(tenants):
-            raise ValueError("the names of tenants must differ")
-        if len({each.token.get_secret_value() for each in tenants}) < len(tenants):
-            raise ValueError("the tokens of tenants must differ")
-        return tenants
+
+def tenant_mistakes(tenants: Sequence[TenantSettings]) -> Iterator[str]:
+    """Yield a line for each token that could be guessed or not be sent, and for each name or token of two tenants."""
+    names: dict[str, int] = {}
+    tokens: dict[str, int] = {}
+    for number, each in enumerate(tenants):
+        token = each.token.get_secret_value()
+        if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+            yield (
+                f"tenants[{number}].token: it has {len(token)} characters; it must be at least {_SHORTEST} printable "
+                "ASCII characters without spaces, as `openssl rand -hex 16` makes them"
+            )
+        if (first := names.setdefault(each.name, number)) != number:
+            yield f"tenants[{number}].name: tenants[{first}] has the same one; the names of tenants must differ"
+        if (first := tokens.setdefault(token, number)) != number:
+            yield f"tenants[{number}].token: tenants[{first}] has the same one; the tokens of tenants must differ"

@@ -1,13 +1,16 @@
 """Server reports: the load in the headers of an answer, and the tokens in its body.
 
 It reads the forms of OpenAI's and Anthropic's servers, whole or as a stream of events. It keeps at most a document or a
-line, and the end of a long one. It never fails: what cannot be read is skipped.
+line, and the end of a long one. It never fails: what cannot be read is skipped, and a count that no call can have makes
+all that an answer says of its tokens untold.
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 from balancer.endpoint import Lease
@@ -16,12 +19,15 @@ from balancer.load import load_of
 
 __all__ = ["PlainText", "UsageReader", "hear", "usage_for"]
 
+_log = logging.getLogger("balancer.transports")
+
 _MOST: Final = 2**20  # bytes of a document; of a longer one the end is kept
 _END: Final = 2**14
 _STEP: Final = 2**16
 _MARK: Final = b'"usage"'
 _TOTAL, _IN, _OUT, _ANSWERED = "total_tokens", "input_tokens", "output_tokens", "completion_tokens"
-_NAMES: Final = (_TOTAL, _IN, _OUT, _ANSWERED)
+_NAMES: Final = (_TOTAL, _IN, _OUT, _ANSWERED, "prompt_tokens")
+_MOST_TOKENS: Final = 10**9  # of a call
 _PLAIN: Final = ("", "identity")
 _ZIPPED: Final = ("gzip", "x-gzip", "deflate")
 
@@ -91,6 +97,7 @@ class UsageReader:
         self._text = bytearray()  # of the document or, in a stream of events, of the current line
         self._cut = False  # True if its beginning was dropped
         self._found: dict[str, int] = {}
+        self._absurd = False  # True if some count was none
 
     def feed(self, piece: bytes) -> None:
         """Read the next piece."""
@@ -99,8 +106,10 @@ class UsageReader:
 
     @property
     def tokens(self) -> int | None:
-        """How many tokens the call has used, by the whole body; None: it does not say."""
+        """How many tokens the call has used, by the whole body; None: it does not say, or nothing that can be."""
         self._document()
+        if self._absurd:
+            return None
         found = self._found
         if _TOTAL in found:
             return found[_TOTAL]
@@ -137,7 +146,12 @@ class UsageReader:
         with suppress(ValueError, RecursionError):  # not JSON, or nested too deeply
             said = _end_of(text) if cut else json.loads(text.removeprefix(b"data:") if self._events else text)
             for usage in _usages(said):
-                self._found |= {name: usage[name] for name in _NAMES if _is_count(usage.get(name))}
+                counts = {name: usage[name] for name in _NAMES if usage.get(name) is not None}
+                if all(map(_is_count, counts.values())):
+                    self._found |= counts
+                else:
+                    self._absurd = True
+                    _warn_of_counts()
 
 
 def _end_of(text: bytes) -> dict[str, Any]:
@@ -156,4 +170,14 @@ def _usages(said: Any) -> Iterator[dict[str, Any]]:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+
+
+@cache
+def _warn_of_counts() -> None:
+    """Log, once in a process, that a server counts what cannot be."""
+    _log.warning(
+        "the usage of an answer has a count that is no whole number from 0 to %d; the tokens of such answers do not "
+        "count; find the server that does this",
+        _MOST_TOKENS,
+    )

@@ -103,7 +103,7 @@ def test_a_config_or_scenario_loads(block: Block, tmp_path: Path) -> None:
             assert answer.keys() <= ModelAnswer.model_fields.keys()
             ModelAnswer.model_validate(answer)
         return
-    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.code), "a-secret")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block.code), "a-secret-of-16-or-more")
     config = load_config(file, environ=environ)
     registry = default_registry()
     registry.strategy_options(config.pool.strategy, config.pool.options)

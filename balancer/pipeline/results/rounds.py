@@ -132,6 +132,13 @@ class Rounds:
             CaseState.SPARE.value, problem, number, CaseState.PROPOSED.value,
         )  # fmt: skip
 
+    def want_again(self, problem: str, number: int) -> None:
+        """Mark the spare inputs of round `number` as unchecked."""
+        self._db.do(
+            "UPDATE cases SET state = ? WHERE problem = ? AND round = ? AND state = ?",
+            CaseState.PROPOSED.value, problem, number, CaseState.SPARE.value,
+        )  # fmt: skip
+
     def bring_back(self, problem: str, number: int, most: int) -> None:
         """Make `most` of the cases that round `number` replaced count again: it had no time for its own."""
         self._db.do(

@@ -37,6 +37,7 @@ __all__ = ["ProposalBatches", "batch_size"]
 _MOST_BYTES = 64 * 2**20  # of a batch's inputs, which are in memory together
 _MOST_INPUT = 32 * 2**20
 _MOST_S = 10.0  # seconds for a generator in one batch; it continues in the next
+_LATER = 0.5  # share of the time left that a batch of the first round leaves to checks and runs
 _MOST_WHOLE = 60  # inputs of a generator that is asked once a round, unless more are wanted
 _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
@@ -61,9 +62,10 @@ class _Source:
 
 @dataclass(slots=True)
 class _Room:
-    """Bytes that are left for the inputs of a batch."""
+    """What is left for a batch: bytes of its inputs, and seconds of the budget that others need after it."""
 
     left: int
+    until_s: float
 
 
 @dataclass(slots=True)
@@ -83,13 +85,11 @@ class ProposalBatches:
     Args:
         sample: the problem.
         toolbox: for generators that need one.
-        over: returns whether the time is over.
     """
 
-    def __init__(self, sample: Sample, toolbox: SampleToolbox, over: Callable[[], bool]) -> None:
+    def __init__(self, sample: Sample, toolbox: SampleToolbox) -> None:
         self._sample = sample
         self._toolbox = toolbox
-        self._over = over
         self._generators: list[tuple[Generator, bool]] = []
         for each in sample.generators:
             made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
@@ -131,7 +131,7 @@ class ProposalBatches:
         if self._round != number:
             self._enter(number, feedback())
         for _ in range(_MOST_IN_VAIN):
-            if self._over() or all(source.dry for source in self._sources):
+            if self._sample.over or all(source.dry for source in self._sources):
                 return False
             try:
                 batch = self._ask(wanted)
@@ -190,7 +190,7 @@ class ProposalBatches:
     def _asked_in_turn(self, wanted: int, notes: list[str]) -> list[list[Proposal]]:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
         given: list[list[Proposal]] = []
-        room = _Room(_MOST_BYTES)
+        room = _Room(_MOST_BYTES, 0.0 if self._round else _LATER * self._sample.left_s)
         self._toolbox.now("making inputs for")
         if not self._batch and not self._round:  # generators with only the problem's own data get no share
             for source in (each for each in self._sources if not self._early(each)):
@@ -306,7 +306,11 @@ class ProposalBatches:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room.left <= 0 or self._over() or spent_s + time.monotonic() - since_s > most_s:
+            if room.left <= 0 or self._sample.over or self._sample.left_s < room.until_s:
+                return
+            if spent_s + time.monotonic() - since_s > most_s:
+                # With a budget, one that found nothing in its part of the time is not asked again in this round.
+                source.dry = self._sample.allowed_s is not None and 0 < share == left
                 return
             proposal = next(stream, _END)
             if proposal is None:

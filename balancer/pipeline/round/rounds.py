@@ -45,6 +45,7 @@ _MOST_ROUNDS = 100  # with a time budget
 _MOST_IN_VAIN = 3  # rounds in a row without a new case
 _ROUND = 0.4  # with a time budget: share of the time left for a round, so that searches begin in time
 _LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
+_JUDGED = (CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED, CaseState.INVALID)
 _SPENT = "its time for made-up inputs is spent"
 
 
@@ -95,15 +96,22 @@ def _judge_rounds(sample: Sample) -> bool:
         validate_solutions(sample)
         return False
     alive = len(surviving(sample))
-    hungry = rounds.over() and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
-    _remark(sample, alive, over=rounds.over())
+    over = sample.left_s <= 0 or (sample.over and not _any_judged(sample))  # else a run takes longer than what is left
+    hungry = over and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
+    _remark(sample, alive)
     if sample.shrinks:
         with sample.clock.spending():
-            shrink_cases(sample, rounds.over)
+            shrink_cases(sample, lambda: sample.left_s <= 0)
     return hungry
 
 
-def _remark(sample: Sample, alive: int, *, over: bool) -> None:
+def _any_judged(sample: Sample) -> bool:
+    """Return whether a made-up input was refused, or run by accepted submissions until all was known of it."""
+    store, problem = sample.store.rounds, sample.problem.id
+    return any(store.count_made_up(problem, number, *_JUDGED) for number in range(store.count(problem)))
+
+
+def _remark(sample: Sample, alive: int) -> None:
     """Note for the report what may be why wrong submissions survive: no large input, or no time."""
     store, problem = sample.store, sample.problem
     line = ""
@@ -113,7 +121,11 @@ def _remark(sample: Sample, alive: int, *, over: bool) -> None:
         line = shortfall(found, refusals, [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ])
     store.rounds.remark(problem.id, line, instead=SHORTFALL)
     survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
-    line = f"{_SPENT} ({sample.clock.spent_s:.0f} s), and {survive}" if over and alive else ""
+    spent = f"{sample.clock.spent_s:.0f} s"
+    if sample.left_s > 0:
+        spent += f" of {sample.allowed_s or 0:.0f} s: a run takes longer than what is left"
+    vain = "" if _any_judged(sample) else " before a made-up input was judged"
+    line = f"{_SPENT} ({spent}){vain}, and {survive}" if sample.over and alive else ""
     store.rounds.remark(problem.id, line, instead=_SPENT)
 
 
@@ -149,20 +161,17 @@ class _Rounds:
 
     def __init__(self, sample: Sample, *, many_answers: bool) -> None:
         self._sample = sample
-        self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers), self.over)
+        self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers))
         self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
         self.in_vain = 0
         self._until_s = 0.0  # the present round ends when no more seconds than these are left
-
-    def over(self) -> bool:
-        return self._sample.left_s <= 0
 
     def begin(self, number: int) -> bool:
         """Give round `number` its first inputs, if it has none yet. Return False if there is no such round."""
         sample = self._sample
         if sample.store.rounds.has_begun(sample.problem.id, number):
             return True
-        if number and (self.over() or self.in_vain >= _MOST_IN_VAIN or not self._asking.can(number)):
+        if number and (sample.over or self.in_vain >= _MOST_IN_VAIN or not self._asking.can(number)):
             return False
         if number and not self._asking.tellable():
             return False
@@ -186,6 +195,8 @@ class _Rounds:
         with sample.clock.spending():
             further = number + 1 < self.most and self._asking.can(number + 1) and self._asking.tellable()
             self._until_s = sample.left_s * (1 - _ROUND) if further else 0.0
+            if sample.allowed_s is not None and not _any_judged(sample):
+                sample.store.rounds.want_again(problem, number)
             more = True
             while more:
                 more = self._fill(number)
@@ -194,7 +205,7 @@ class _Rounds:
                 generate_test_outputs(sample)
                 validate_solutions(sample)
                 sample.clock.keep()
-                more = more and not self.over() and not self._is_long()
+                more = more and not sample.over and not self._is_long()
             sample.store.rounds.spare(problem, number)
             ready = sample.store.rounds.count_made_up(problem, number, CaseState.READY, CaseState.REPLACED)
             if sample.late:
@@ -231,7 +242,7 @@ class _Rounds:
                 return target < sample.settings.max_inputs
             lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
-            if lost or self.over():
+            if lost or sample.over:
                 return False
             if not self._asking.go_on(number, wanted, lambda: self._feedback(number)):
                 return False

@@ -75,16 +75,21 @@ class ProblemClock:
         """Whether the present time is spent on made-up inputs."""
         return self._spending_since_s is not None
 
-    @contextmanager
-    def timing(self) -> Iterator[None]:
-        """Remember how long the run in the block takes, with its wait for an endpoint. Many threads may use it."""
-        began_s = self._clock()
-        yield
-        self._took_s.append(self._clock() - began_s)
+    def timed(self, run: Callable[[], ProgramResult]) -> ProgramResult:
+        """Return what `run` returns, and remember how long it took, with its wait for an endpoint. Thread-safe.
+
+        Compiling does not count, and runs on the problem's own data do not: they say little of runs on other inputs.
+        """
+        began_s, counts = self._clock(), self.is_spending
+        ran = run()
+        if counts:
+            compile_s = ran.execution.compile_s if ran.execution else 0.0
+            self._took_s.append(max(0.0, self._clock() - began_s - compile_s))
+        return ran
 
     @property
     def longest_s(self) -> float:
-        """Seconds that the longest of the last runs took."""
+        """Seconds that the longest of the last runs on made-up inputs took; 0 before the first one."""
         return max(self._took_s.copy())
 
     @contextmanager
@@ -201,10 +206,15 @@ class Sample:
 
     @property
     def late(self) -> bool:
+        """Whether the present time is for made-up inputs, and `over`."""
+        return self.clock.is_spending and self.over
+
+    @property
+    def over(self) -> bool:
         """Whether no run on made-up inputs may begin any more: it would end too long after the budget."""
-        if self.allowed_s is None or not self.clock.is_spending:
+        if self.allowed_s is None:
             return False
-        return self.left_s <= 0 or self._left_for_runs_s() < self.clock.longest_s
+        return self.left_s <= 0 or self.left_s + _OVERRUN * self.allowed_s < self.clock.longest_s
 
     def _left_for_runs_s(self) -> float:
         """Return the seconds in which a run may be tried, and tried again; infinite if no budget counts now."""
@@ -324,8 +334,7 @@ class Sample:
         """
         wanted = self._wanted(submission, case, stage)
         if ran is None:
-            with self.clock.timing():
-                ran = self.runner.run(wanted)
+            ran = self.clock.timed(lambda: self.runner.run(wanted))
         judgement = self._judgement(wanted, case, ran)
         if judgement.verdict is Verdict.UNJUDGED and self.late:
             return judgement, ran  # as if it had not begun: there is no time for it

@@ -361,6 +361,27 @@ def test_one_that_answers_as_a_whole_leaves_others_their_time_of_a_budget(
         assert second["counting"].pulled, "it goes on in the next batch"
 
 
+def test_with_a_budget_one_that_finds_nothing_in_its_part_is_done_with_the_round(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator that yielded None for ever took 17 of 20 s."""
+    validated(lambda n: n % 3 == 0)
+    monkeypatch.setattr(asking, "AIMED", 0.002)
+
+    class Endless(Counting):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            while True:
+                time.sleep(0.005)
+                yield None  # type: ignore[misc]  # a turn for the others
+
+    bench = bench_of(tmp_path, Endless("endless"), Counting())
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
+        assert first["endless"].dry
+        assert "endless" not in second
+
+
 # -- shares --------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.errors import EndpointOverloaded
+from balancer.judging.runner import ProgramResult
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
@@ -24,7 +25,7 @@ from balancer.pipeline.round.sample import ProblemClock, chunk
 from balancer.pipeline.round.steps import surviving
 from balancer.pipeline.running.turns import Spending, Turn, further_turns, next_allowances
 from balancer.problem import Origin, Problem, Proposal, Verdict
-from balancer.program import Execution, Limits, Program
+from balancer.program import Execution, Limits, Program, Status
 from balancer.settings.rules import RetrySettings
 from tests.unit.pipeline.bench import Bench, Numbers, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -159,6 +160,97 @@ def test_no_run_begins_that_would_end_too_long_after_the_budget(tmp_path: Path, 
                 assert any(each.verdict.kills for each in verdicts.values() if each.case == case.id)
         found = problem_result(sample.store, Roster("doubling", 0, "", ROSTER, {}))
         assert {each.name for each in found.survivors} == alive or not found.ready[2:]
+
+
+class Uneven(Ticking):
+    """Each run takes a second of its own clock, but some take longer.
+
+    Args:
+        took_s: returns the seconds for a program and its input.
+    """
+
+    def __init__(self, took_s: Callable[[str, bytes], float]) -> None:
+        super().__init__()
+        self.took_s = took_s
+
+    def run(self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes]) -> Execution:
+        self.now_s += self.took_s(program.name, stdin) - 1
+        return super().run(program, stdin, limits, files)
+
+
+def turn_of(bench: Bench, executor: Ticking, budget_s: float) -> tuple[bool, int, list[str]]:
+    """Give a problem a turn. Return whether it is hungry, the number of made-up cases that count, and its notes."""
+    with bench.open({"a": executor}) as sample:
+        timed = replace(sample, allowed_s=budget_s)
+        object.__setattr__(timed, "clock", ProblemClock(sample.store.times, "doubling", lambda: executor.now_s))
+        hungry = judge_problem(timed)
+        ready = sample.store.cases("doubling", CaseState.READY)
+        return hungry, sum(not case.sample for case in ready), sample.store.rounds.notes("doubling")
+
+
+def uneven_bench(folder: Path) -> Bench:
+    return Bench(folder, make_problem(wrong=("right after all",)), (Own(), Further()), workers=1)
+
+
+def test_runs_on_own_data_do_not_tell_how_long_others_take(tmp_path: Path) -> None:
+    """Compiles of 54 s, in runs on a package's own data, left no time for others in a budget of 20 s."""
+    executor = Uneven(lambda _, stdin: 54.0 if stdin in (b"1", b"2") else 1.0)
+    assert turn_of(uneven_bench(tmp_path), executor, 20.0)[1]
+
+
+def test_compiling_does_not_tell_how_long_runs_take(tmp_path: Path) -> None:
+    now = 0.0
+
+    def run(took_s: float, compile_s: float) -> ProgramResult:
+        nonlocal now
+        now += took_s
+        return ProgramResult(Execution(Status.FINISHED, compile_s=compile_s))
+
+    with Store(tmp_path) as store:
+        clock = ProblemClock(store.times, "p", lambda: now)
+        clock.timed(lambda: run(9.0, 0.0))
+        assert clock.longest_s == 0, "no run on made-up inputs"
+        with clock.spending():
+            clock.timed(lambda: run(42.0, 40.0))
+            assert clock.longest_s == 2
+
+
+def test_what_began_too_late_for_its_first_run_goes_on_with_the_time_left(tmp_path: Path) -> None:
+    slow = [(b"3", 15.0)]  # the first run of the reference solution, which may be an endpoint that was busy
+
+    def took_s(name: str, stdin: bytes) -> float:
+        return slow.pop()[1] if slow and name == "double" and slow[0][0] == stdin else 0.1
+
+    bench, executor = uneven_bench(tmp_path), Uneven(took_s)
+    hungry, cases, notes = turn_of(bench, executor, 20.0)
+    assert (hungry, cases) == (True, 0)
+    assert notes == [
+        "its time for made-up inputs is spent (15 s of 20 s: a run takes longer than what is left)"
+        " before a made-up input was judged, and 1 wrong submission survives"
+    ]
+    assert turn_of(bench, executor, 20.0)[1], "with the inputs that it had"
+
+
+def test_a_budget_that_went_before_any_run_is_told(tmp_path: Path) -> None:
+    executor = Uneven(lambda name, stdin: 30.0 if name == "check input" and stdin not in (b"1", b"2") else 1.0)
+    hungry, cases, notes = turn_of(uneven_bench(tmp_path), executor, 20.0)
+    assert (hungry, cases) == (True, 0)
+    assert notes == [
+        "its time for made-up inputs is spent (30 s) before a made-up input was judged, and 1 wrong submission survives"
+    ]
+
+
+def test_a_batch_of_the_first_round_leaves_half_the_time_to_runs(tmp_path: Path) -> None:
+    executor = Ticking()
+
+    class Slow(Further):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            for n in range(3, 51):
+                executor.now_s += 5.0
+                yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+    bench = Bench(tmp_path, make_problem(wrong=("right after all",)), (Own(), Slow()), max_inputs=30, workers=1)
+    assert turn_of(bench, executor, 60.0)[1]
 
 
 class Overloaded(FakeExecutor):

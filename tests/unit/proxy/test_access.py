@@ -2,19 +2,20 @@
 
 import asyncio
 import json
+import logging
 import ssl
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from balancer import ConfigError, Endpoint, HealthSettings, Lease, NoEndpoint, Outcome, Pool
+from balancer import ConfigError, Endpoint, HealthSettings, Lease, NoEndpoint, Outcome, Pool, Prices
 from balancer.hookspecs import HttpAnswer, HttpCall, RoutePlugin, Routes, hookimpl
 from balancer.load import Load
 from balancer.proxy.app import ProxyServer
-from balancer.settings.config import load_config
+from balancer.settings.config import load_config, load_usable_part
 from balancer.settings.proxy import ProxySettings
 from balancer.settings.rules import HolderSettings, QuotaSettings
 from balancer.testing.clock import ManualClock
@@ -136,8 +137,35 @@ def test_a_token_that_could_be_guessed_or_not_be_sent_is_refused(token: str) -> 
 def test_tenants_differ(key: str) -> None:
     tenants = [{"name": "a", "token": A}, {"name": "b", "token": B}]
     tenants[1][key] = tenants[0][key]
-    with pytest.raises(ValueError, match=f"the {key}s of tenants must differ"):
-        ProxySettings.model_validate({"tenants": tenants})
+    settings = ProxySettings.model_validate({"tenants": tenants})
+    with pytest.raises(
+        ConfigError, match=rf"tenants\[1\].{key}: tenants\[0\] has the same one; .* must differ"
+    ) as caught:
+        ProxyServer(Pool(["http://a/"]), settings)
+    assert A not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [load_config, lambda file: load_usable_part(file)[1]])
+def test_a_config_tells_mistakes_about_tenants_and_shows_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], Any]
+) -> None:
+    monkeypatch.setenv("T", A)
+    file = tmp_path / "c.toml"
+    tokens = ["${T}", "${T}", "short", "${NOT_SET}", "${NOT_SET}"]
+    text = "".join(f'[[proxy.tenants]]\nname = "t{n}"\ntoken = "{token}"\n' for n, token in enumerate(tokens))
+    file.write_text(text + "[holders.t0]\nweight = 2\n")
+    try:
+        lines = read(file)
+    except ConfigError as error:
+        lines = error.problems
+    assert sorted(line.removeprefix(f"{file}: ")[:32] for line in lines) == [
+        "holders: they have no effect wit",
+        "proxy.tenants[1].token: tenants[",
+        "proxy.tenants[2].token: it has 5",
+        "proxy.tenants[3].token: ${NOT_SE",
+        "proxy.tenants[4].token: ${NOT_SE",
+    ]
+    assert A not in str(lines)
 
 
 def test_tokens_come_from_the_environment_and_are_not_shown(tmp_path: Path) -> None:
@@ -218,6 +246,54 @@ def test_the_used_tokens_are_those_of_the_answer(stream: bool) -> None:
             assert quota.tokens == 700
             answer = await at.post(*_chat(messages=[{"content": "Hello"}], max_tokens=2000))
             assert answer.status == 413
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("said", "metered"),
+    [
+        (b'{"usage": {"prompt_tokens": 600, "completion_tokens": 100, "total_tokens": 700}}', True),
+        (b'{"usage": {"prompt_tokens": 100, "completion_tokens": -5, "total_tokens": 95}}', False),
+        (b'{"choices": []}', False),
+    ],
+)
+def test_an_answer_that_tells_no_tokens_is_unmetered(
+    said: bytes, metered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b"data: " + said + b"\n\ndata: [DONE]\n\n"
+    kind = b"Content-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
+    caplog.set_level(logging.WARNING, "balancer.proxy")
+
+    async def test() -> None:
+        server = Server(answering(b"HTTP/1.1 200 OK\r\n" + kind + body))
+        async with setting(server, proxied=TENANTS, prices=Prices(output=2e6)) as at:
+            ann = f"X-Api-Key: {A}\r\n"
+            for _ in range(2):
+                await at.post(b"{}", "/v1/chat/completions", ann)
+            await at.get("/v1/models", ann)  # such an answer needs no tokens
+            await until(lambda: at.out() == 0)
+            told = (await at.get("/balancer/metrics", ann)).body.decode()
+            assert ('balancer_proxy_unmetered_total{holder="ann"} 2.0' in told) is not metered
+            assert at.pool.stats().cost == (600.0 if metered else 0.0)
+
+    run(test())
+    warned = [each.getMessage() for each in caplog.records if each.name == "balancer.proxy"]
+    assert [each[:38] for each in warned] == [] if metered else ["an answer to ann did not tell its toke"]
+
+
+def test_what_a_client_leaves_before_its_end_is_unmetered() -> None:
+    async def behave(_: Server, __: Asked, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: {}\n\n")
+
+    async def test() -> None:
+        async with setting(Server(behave), prices=Prices(output=1.0)) as at:
+            client = await at.client()
+            await client.send(b"POST / HTTP/1.1\r\nHost: proxy\r\nContent-Length: 2\r\n\r\n{}")
+            assert (await client.head()).status == 200
+            client.close()
+            await until(lambda: at.proxy.unmetered)
+            assert at.proxy.unmetered == {"": 1}
 
     run(test())
 

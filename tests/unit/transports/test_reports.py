@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.transports.reports import UsageReader
+from balancer.transports.reports import UsageReader, _warn_of_counts
 
 _EVENTS = "text/event-stream; charset=utf-8"
 
@@ -38,6 +38,12 @@ def _stream(*events: Any, end: str = "\n") -> bytes:
         ({"usage": None}, None),
         ({"usage": {"total_tokens": -1}}, None),
         ({"usage": {"total_tokens": True}}, None),
+        ({"usage": {"total_tokens": 10**9}}, 10**9),
+        ({"usage": {"total_tokens": 10**9 + 1}}, None),
+        ({"usage": {"total_tokens": 12.5}}, None),
+        ({"usage": {"input_tokens": 5, "output_tokens": 7, "total_tokens": None}}, 12),
+        ({"usage": {"prompt_tokens": 100, "completion_tokens": -5, "total_tokens": 95}}, None),
+        ({"usage": {"input_tokens": 10**21, "output_tokens": 7, "total_tokens": 7}}, None),
         ({"usage": {"total_tokens": "12"}}, None),
         ({"content": '{"usage": {"total_tokens": 9}}'}, None),
         ({"content": [{"input": {"usage": {"total_tokens": 9}}}], "usage": {"total_tokens": 3}}, 3),
@@ -46,6 +52,13 @@ def _stream(*events: Any, end: str = "\n") -> bytes:
 )
 def test_a_whole_answer(said: Any, tokens: int | None) -> None:
     assert _read(json.dumps(said).encode()) == tokens
+
+
+def test_counts_that_cannot_be_are_told_once_in_a_process(caplog: pytest.LogCaptureFixture) -> None:
+    _warn_of_counts.cache_clear()
+    for _ in range(2):
+        assert _read(_stream({"usage": {"total_tokens": -1}}, {"usage": {"total_tokens": 3}}), _EVENTS) is None
+    assert [each.getMessage()[:38] for each in caplog.records] == ["the usage of an answer has a count tha"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
