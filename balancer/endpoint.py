@@ -130,6 +130,8 @@ class Endpoint:
             raise ValueError(
                 f"endpoint {self.url}: prices is {self.prices!r}; it must be a Prices, e.g. Prices(call=0.01), or None"
             )
+        if self.host is not None and not (isinstance(self.host, str) and self.host.strip()):
+            raise ValueError(f"endpoint {self.url}: host is {self.host!r}; it must be the name of a machine, or None")
         if self.host is None:
             object.__setattr__(self, "host", host_of(self.url))
 
@@ -417,15 +419,22 @@ class Lease:
 
         Raises:
             LeaseError: the lease has ended. Nothing is changed.
+            TypeError: `outcome` is not an `Outcome`; nothing is changed. Or `lease.outcome` is none: then the lease
+                has ended, as neither success nor failure.
         """
         if tokens is not None:
             self.used(tokens=tokens, output=output)
         if load is not None:
             self.told(load)
-        self.lender.release(self, outcome or self.outcome or _SUCCESS)
+        if outcome is None and self.outcome is not None:
+            self._end_as_set()
+        else:
+            self.lender.release(self, _SUCCESS if outcome is None else outcome)
 
     def release_after(self, error: BaseException) -> None:
         """Release the slots after a call that raised `error`, as the end of a `with` block does.
+
+        If `lease.outcome` is not an `Outcome`, the outcome is that of `error`, which gets a note.
 
         Raises:
             LeaseError: the lease has ended. Nothing is changed.
@@ -433,7 +442,21 @@ class Lease:
         if self.hint is None:
             self.hint = hint_of(error)
         self.raised = _said_of(error, self.endpoint)
-        self.lender.release(self, self.outcome or outcome_of(error))
+        known = self.outcome if isinstance(self.outcome, Outcome) else outcome_of(error)
+        self.lender.release(self, known)
+        if self.outcome is not None and self.outcome is not known:
+            error.add_note(self._not_an_outcome(known))
+
+    def _end_as_set(self) -> None:
+        """End with `lease.outcome`. If that is not an outcome, end as ignored, and raise TypeError."""
+        known = self.outcome if isinstance(self.outcome, Outcome) else Outcome.IGNORED
+        self.lender.release(self, known)
+        if known is not self.outcome:
+            raise TypeError(self._not_an_outcome(known))
+
+    def _not_an_outcome(self, known: Outcome) -> str:
+        wanted = f"lease.outcome is {self.outcome!r}; it takes an Outcome, e.g. Outcome.FAILURE"
+        return f"{wanted}; lease {self.id} of {self.endpoint.name} has ended as {known.value!r}"
 
     def __enter__(self) -> Self:
         self.entered = True
@@ -462,7 +485,10 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is None:
-            self.lender.release(self, self.outcome or _SUCCESS)
+            if self.outcome is None:
+                self.lender.release(self, _SUCCESS)
+            else:
+                self._end_as_set()
             return
         try:
             self.release_after(error)

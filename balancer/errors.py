@@ -67,9 +67,9 @@ class AcquireTimeout(BalancerError):
 
     Fields: `waited_s` and `timeout_s` (seconds); `out`, the number of endpoints that were out of service because of
     their health; `reasons`, how many endpoints could not be taken, by reason (the keys of `WHY_NOT_TAKEN`; empty: not
-    known, as for a call that does not wait); `quotas`, a text for each quota that had no room while a slot was free:
-    how much is used, and when there is room; `apart`, whether there was no contact with the server of the pool, and
-    `why_apart`, why not, as far as it is known ("": it is not).
+    looked for, as for a call that does not wait, or whose holder has all its leases); `quotas`, a text for each quota
+    that had no room while a slot was free: how much is used, and when there is room; `apart`, whether there was no
+    contact with the server of the pool, and `why_apart`, why not, as far as it is known ("": it is not).
 
     Args:
         full: whether the holder of the call had as many leases as it may.
@@ -201,6 +201,10 @@ class NoEndpoint(BalancerError):
 
     Fields: `labels`, `exclude`, `slots` and `only` of the request; `endpoints`, how many are in service; `spent`, how
     many of these could serve it, but have an account without quota; `spent_names`, their names.
+
+    Args:
+        why_not_only: why the endpoint `only` cannot serve it, and what helps; "": not known, as at a member of a
+            shared pool.
     """
 
     def __init__(
@@ -211,19 +215,20 @@ class NoEndpoint(BalancerError):
         slots: int = 1,
         spent_names: Sequence[str] = (),
         only: str | None = None,
+        why_not_only: str = "",
     ) -> None:
         wants = []
         if slots > 1:
             wants.append(f"{slots} slots at once")
         if labels:
-            wants.append(f"labels {sorted(labels)}")
+            wants.append(f"labels {sorted(labels, key=str)}")
         if exclude:
             wants.append(f"excluding {sorted(exclude)}")
         asked = " and ".join(wants) or "any endpoint"
         nothing_left = f"{_said_spent(spent_names)}, or " if spent_names else ""
         if only is not None:
-            said = f"{nothing_left}{only!r}, where alone the request may go, is not in service or cannot serve it; "
-            said += "add it again, or let the request go elsewhere"
+            why = why_not_only or "is not in service or cannot serve it; add it again"
+            said = f"{nothing_left}{only!r}, where alone the request may go, {why}, or let the request go elsewhere"
         elif endpoints:
             found = f"none of the {endpoints} endpoints in service can serve a request for {asked}"
             said = f"{found}; {nothing_left}add one that can, or ask for less"

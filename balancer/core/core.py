@@ -285,7 +285,9 @@ class Core:
         """End those of `leases` that are still out. No object of the program refers to them any more."""
         for lease in leases:
             if not lease.ended:
-                lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
+                lease.fate = (
+                    f"the lease of {lease.endpoint.name} was abandoned without a release, so its slot went to others"
+                )
                 self.journal.note_lease(Abandoned, now, lease, now - lease.granted_s)
                 self._end(lease, Outcome.IGNORED, now)
         return self._queue.serve(now)
@@ -297,7 +299,7 @@ class Core:
             LeaseError: no lease with this id is out.
         """
         lease = self.ledger.lease(id)
-        lease.fate = f"{lease!r} was ended by its id; a lease ends once"
+        lease.fate = f"the lease of {lease.endpoint.name} was ended by its id; a lease ends once"
         return self.release(lease, outcome, now)
 
     # -- what happens to endpoints and calls -------------------------------------------------------
@@ -578,7 +580,9 @@ class Core:
                         self.shares.charge(lease, cost)
 
     def _expire(self, lease: Lease, now: float) -> None:
-        lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"
+        lease.fate = (
+            f"the lease of {lease.endpoint.name} expired after its ttl_s, so its slot went to others; release it sooner"
+        )
         self.journal.note_lease(Expired, now, lease, now - lease.granted_s)
         self._end(lease, Outcome.IGNORED, now)
 

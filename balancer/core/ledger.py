@@ -20,6 +20,7 @@ from balancer.errors import DuplicateEndpoint, LeaseError, NoEndpoint, QuotaExce
 from balancer.load import Load
 from balancer.strategy import Request, Strategy
 from balancer.values.urls import identity_of
+from balancer.values.wording import did_you_mean
 
 __all__ = ["ExpectedEndpoint", "LeaseSink", "Ledger"]
 
@@ -473,9 +474,26 @@ class Ledger:
             needed, has = most.needs(request.tokens), int(most.most_tokens)
             return QuotaExceeded(request.labels, request.exclude, len(active), request.slots, needed, has)
         spent = [account.endpoint.name for account in able if account.spent]
-        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent, request.only)
+        why = self._why_not_only(request, request.only) if request.only is not None and not spent else ""
+        return NoEndpoint(request.labels, request.exclude, len(active), request.slots, spent, request.only, why)
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _why_not_only(self, request: Request, only: str) -> str:
+        """Return why the one endpoint of `request` cannot serve it, and what helps."""
+        account = self._accounts.get(identity_of(only))
+        if account is None:
+            names = [each.endpoint.name for each in self.accounts()]
+            near = did_you_mean(only, names).removeprefix("; ")
+            return f"is not in service: no endpoint has that name{near and f' ({near})'}; add it"
+        if account.state is not _ACTIVE:
+            return "is not in service any more: it was drained or removed; add it again"
+        endpoint = account.endpoint
+        if request.slots > endpoint.capacity:
+            return f"has {endpoint.capacity} slots, and the request wants {request.slots}; ask for less"
+        if lacking := request.labels - endpoint.labels:
+            return f"lacks the labels {sorted(lacking, key=str)}; ask for labels that it has"
+        return "is excluded by the request itself; do not exclude it"
 
     def _tell_limit(self, account: Account, before: int, now: float) -> None:
         if before != account.ceiling:

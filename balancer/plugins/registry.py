@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from balancer.provider import Provider
     from balancer.source import EndpointTemplate, Source
 
-__all__ = ["Broken", "Registered", "Registry", "built_ins", "default_registry"]
+__all__ = ["Broken", "Registered", "Registry", "built_ins", "checked_options", "default_registry"]
 
 _STRATEGIES: Final[HookKind[type[Strategy]]] = HookKind("balancer_strategies", names_of_strategy)
 _GENERATORS: Final[HookKind[Generator]] = HookKind("balancer_generators", names_of_generator)
@@ -153,15 +153,18 @@ class Registry:
         return [*(broken for loaded in loads for broken in loaded.broken), *self._failed]
 
     def add_strategy(self, kind: type[Strategy]) -> None:
-        """Add a strategy that no plugin offers, e.g. one of a notebook.
+        """Add a strategy that no plugin offers, e.g. one of a notebook. The class of a plugin is there already.
 
         Raises:
             TypeError: it is not a strategy.
             ValueError: the name is taken. A strategy that was added by this method may be replaced.
         """
         (name,) = names_of_strategy(kind)
-        if name in self.strategies and self.strategies[name].plugin != _BY_HAND:
-            raise ValueError(f"plugin {self.strategies[name].plugin!r} offers {name!r} already; give it another name")
+        known = self.strategies.get(name)
+        if known is not None and known.item is kind:
+            return
+        if known is not None and known.plugin != _BY_HAND:
+            raise ValueError(f"plugin {known.plugin!r} offers {name!r} already; give it another name")
         self.strategies[name] = Registered(kind, _BY_HAND)
 
     def strategy(self, name: str | type[Strategy], options: Mapping[str, Any] | None, rng: random.Random) -> Strategy:
@@ -177,6 +180,8 @@ class Registry:
             StrategyError: its constructor raised.
             TypeError: `name` is neither a string nor the class of a strategy.
         """
+        if not isinstance(name, str | type):
+            raise TypeError(f"strategy is {name!r}; it takes the name of a strategy, or a class of your own")
         if not isinstance(name, str):
             self.add_strategy(name)
             name = name.name
@@ -190,7 +195,7 @@ class Registry:
 
     def strategy_options(self, name: str, options: Mapping[str, Any] | None) -> Any:
         """Return the validated options model of strategy `name`. Raises ConfigError, with a line for each option."""
-        return _checked_options(f"strategy {name!r}", self._strategy(name).Options, options)
+        return checked_options(f"strategy {name!r}", self._strategy(name).Options, options)
 
     def source(
         self, kind: "str | type[Source]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
@@ -204,7 +209,7 @@ class Registry:
         found = self.find(kind, self.sources, "source") if isinstance(kind, str) else kind
         if found.extra is not None:
             require(found.extra, f"the source {found.name!r}")
-        return found(_checked_options(f"source {found.name!r}", found.Options, options), template)
+        return found(checked_options(f"source {found.name!r}", found.Options, options), template)
 
     def provider(
         self, kind: "str | type[Provider]", options: Mapping[str, Any] | None, template: "EndpointTemplate"
@@ -218,7 +223,7 @@ class Registry:
         found = self.find(kind, self.providers, "provider") if isinstance(kind, str) else kind
         if found.extra is not None:
             require(found.extra, f"the provider {found.name!r}")
-        return found(_checked_options(f"provider {found.name!r}", found.Options, options), template)
+        return found(checked_options(f"provider {found.name!r}", found.Options, options), template)
 
     def store(self, url: str, timeout_s: float) -> KeyValueStore:
         """Return the store at `url`, whose calls take so many seconds at most.
@@ -290,7 +295,7 @@ class Registry:
         return self._others
 
 
-def _checked_options(whose: str, kind: "type[BaseModel]", options: Mapping[str, Any] | None) -> Any:
+def checked_options(whose: str, kind: "type[BaseModel]", options: Mapping[str, Any] | None) -> Any:
     """Return the validated options. Raises ConfigError, with a line for each option."""
     from pydantic import ValidationError  # imported here: it is slow, and a list of commands needs no options
 

@@ -120,7 +120,7 @@ class Pool:
         ConfigError: unknown strategy or wrong option.
         DuplicateEndpoint: two endpoints have one name.
         ValueError: a number is out of range.
-        TypeError: `endpoints` is not a list of endpoints, or `health`, `limits` or `retries` has the wrong type.
+        TypeError: `endpoints` is not a list of endpoints, or another argument has the wrong type.
     """
 
     engine: Engine
@@ -163,6 +163,7 @@ class Pool:
         ):
             if given is not None and not isinstance(given, kind):
                 raise TypeError(f"{name} is {given!r}; it takes balancer.{kind.__name__}(...), or None")
+        _refuse_wrong_kinds(clock, observers, options=options, host_caps=host_caps, quotas=quotas, holders=holders)
         self._registry = registry or default_registry()
         if seed is not None:
             checked("seed", seed, _any_whole)
@@ -913,6 +914,17 @@ def _each_of(endpoints: Iterable[Endpoint | str]) -> list[Endpoint]:
     if not isinstance(endpoints, Iterable):
         raise TypeError(f"endpoints is {endpoints!r}; give a list of endpoints or of their URLs")
     return [Endpoint.of(each) for each in endpoints]
+
+
+def _refuse_wrong_kinds(clock: Any, observers: Any, **mappings: Any) -> None:
+    """Refuse arguments that are not what they must be. Raises TypeError."""
+    for name, given in mappings.items():
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"{name} is {given!r}; it takes a mapping, such as a dict, or None")
+    if not isinstance(observers, Iterable):
+        raise TypeError(f"observers is {observers!r}; it takes a list of functions that take an event")
+    if not callable(clock):
+        raise TypeError(f"clock is {clock!r}; it takes a function that returns seconds, such as time.monotonic")
 
 
 def _fair_holders(

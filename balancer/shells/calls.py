@@ -17,7 +17,7 @@ from balancer.shells.coroutines import check_works_now, finished
 from balancer.shells.driver import AbstractThreadDriver
 from balancer.shells.engine import Engine
 from balancer.shells.hedging import hedged
-from balancer.shells.lease_request import LeaseArguments, LeaseRequest, shows_arguments
+from balancer.shells.lease_request import LeaseArguments, LeaseRequest, not_sets, shows_arguments
 from balancer.shells.shared_budget import SharedBudget
 from balancer.values.numbers import checked, seconds, whole
 
@@ -45,12 +45,14 @@ class CallRequest(LeaseRequest):
     hedge_after_s: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.labels, str) or isinstance(self.exclude, str):
-            raise TypeError(
-                f"labels={self.labels!r}, exclude={self.exclude!r}: each takes a collection of strings, such as {{'a'}}"
-            )
-        object.__setattr__(self, "labels", frozenset(self.labels))  # kept as a set: each attempt reads them again
-        object.__setattr__(self, "exclude", frozenset(self.exclude))
+        labels, exclude = self.labels, self.exclude
+        if isinstance(labels, str) or isinstance(exclude, str):
+            raise not_sets(labels, exclude)
+        try:  # kept as sets: each attempt reads them again
+            object.__setattr__(self, "labels", frozenset(labels))
+            object.__setattr__(self, "exclude", frozenset(exclude))
+        except TypeError:
+            raise not_sets(labels, exclude) from None
 
     def plans(self, engine: Engine) -> AttemptPlans:
         """Return what makes the attempt plan of such a call. Raises ValueError if a number is out of range."""
@@ -70,6 +72,8 @@ class CallRequest(LeaseRequest):
         )
         return AttemptPlans(policy, budget=self.budget or engine.budget, rng=engine.jitter)
 
+
+CallRequest.__init__.__qualname__ = "Pool.call"  # as for `LeaseRequest`
 
 USUAL = CallRequest()
 """That of a call without arguments."""

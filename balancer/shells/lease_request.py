@@ -15,7 +15,7 @@ from balancer.endpoint import LeaseTerms
 from balancer.strategy import Request
 from balancer.values.numbers import checked, seconds, whole
 
-__all__ = ["LeaseArguments", "LeaseRequest", "checked_timeout", "shows_arguments", "terms_of"]
+__all__ = ["LeaseArguments", "LeaseRequest", "checked_timeout", "not_sets", "shows_arguments", "terms_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,10 +81,6 @@ class LeaseRequest:
         if holder or timed:
             pools = terms or _NO_TERMS
             terms = LeaseTerms(holder, pools.ttl_s if ttl_s is None else ttl_s, pools.leak_after_s)
-        if isinstance(labels, str) or isinstance(exclude, str):
-            raise TypeError(
-                f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}"
-            )
         if key is not None and not isinstance(key, str):
             raise TypeError(f"key is {key!r}; it takes a text, or None")
         if only is not None and not isinstance(only, str):
@@ -93,7 +89,20 @@ class LeaseRequest:
             checked("tokens", tokens, partial(whole, least=0))
         if slots.__class__ is not int or slots < 1:
             slots = checked("slots", slots, whole)
-        return Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
+        if isinstance(labels, str) or isinstance(exclude, str):
+            raise not_sets(labels, exclude)
+        try:
+            return Request(frozenset(labels), frozenset(exclude), slots, key, terms, tokens, only)
+        except TypeError:
+            raise not_sets(labels, exclude) from None
+
+
+LeaseRequest.__init__.__qualname__ = "Pool.acquire"  # Python names it in the error for an unknown argument
+
+
+def not_sets(labels: object, exclude: object) -> TypeError:
+    """Return the error that says that one of these is not a collection of strings."""
+    return TypeError(f"labels={labels!r}, exclude={exclude!r}: each takes a collection of strings, such as {{'a'}}")
 
 
 def terms_of(ttl_s: float | None, leak_after_s: float | None) -> LeaseTerms | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from unittest import TestCase
 
+from balancer.plugins.registry import checked_options
 from balancer.strategy import Strategy
 from balancer.testing.backlog import check_shares
 from balancer.testing.call_sequence import CallSequence, SequencePlayer, counterexample, words_of
@@ -66,6 +67,8 @@ def check_strategy(
     Raises:
         AssertionError: it does not. The message has the shortest calls that were found, one a line, and the error in
             the last line.
+        TypeError: `kind`, or one of `others`, is not a class.
+        ConfigError: an option is wrong.
     """
     __tracebackhide__ = True
     makers = (maker_of(kind, options), *map(maker_of, others))
@@ -89,8 +92,17 @@ def as_test_case(kind: type[Strategy], **arguments: Any) -> type[TestCase]:
 
 
 def maker_of(kind: type[Strategy], options: Mapping[str, Any] | None = None) -> StrategyFactory:
-    """Return a function that makes strategies of this kind. Raises pydantic's ValidationError for wrong options."""
-    chosen = kind.Options.model_validate(dict(options or {}))
+    """Return a function that makes strategies of this kind.
+
+    Raises:
+        TypeError: `kind` is not a class.
+        ConfigError: an option is wrong.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"found {kind!r}; it takes the class of a strategy, e.g. MyStrategy, not its name or instance")
+    if not isinstance(options, Mapping | None):
+        raise TypeError(f"options is {options!r}; it takes a mapping, such as a dict, or None")
+    chosen = checked_options(f"strategy {getattr(kind, 'name', kind.__name__)!r}", kind.Options, options)
     return lambda rng: kind(chosen, rng)
 
 

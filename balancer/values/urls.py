@@ -15,6 +15,7 @@ __all__ = ["checked_server_url", "checked_url", "expand_range", "has_credentials
 _MOST_PORT: Final = 65535
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _RANGE = re.compile(r"\{\d+\.\.\d+\}")
+_UNSENDABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#\[\]]+):\d+(/.*)?")
 _KNOWN_BY_HEART: Final = 16_384  # cached names, so that the exclusions of a retry need no parsing
 _RANGES_BY_HEART: Final = 16  # each may stand for thousands of names
@@ -40,6 +41,8 @@ def checked_url(url: object) -> str:
             "[Endpoint(url) for url in expand_range(...)], with expand_range from balancer"
         )
     scheme, found, rest = url.partition("://")
+    if found and _UNSENDABLE.search(url):
+        raise ValueError("it has white space or a control character in it, which no URL may have; take it out")
     if not found:
         if _HOST_AND_PORT.fullmatch(url):
             raise ValueError(f"it has a port and no scheme; write {'http://' + url!r}")

@@ -255,6 +255,7 @@ def predict(
             _settings(settings or ()), tuple(without or ()), dict(_counts("--capacity", capacity or ())),
             dict(_counts("--add", add or (), named=False)), _factor(load), callers, _troubles(outages), again,
         )  # fmt: skip
+        change.check()
         fitted = fit_run(read_trace(trace))
         with Simulators(_processes(jobs)) as simulators:
             found = predict_next(fitted, FitDraws(simulators, draws, seed), change)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from balancer.endpoint import Endpoint, Outcome
+from balancer.errors import ConfigError
 from balancer.strategy import ANY, Node, Request, Strategy
 from balancer.testing.call_sequence import Call, CallSequence, describe, shrink
 from balancer.testing.checks import check_forgets, check_repeatable
@@ -265,8 +266,11 @@ def test_the_contract_can_be_had_as_a_test_case() -> None:
 
 
 def test_wrong_options_are_an_error_at_once() -> None:
-    with pytest.raises(ValueError, match="Extra inputs are not permitted"):
+    with pytest.raises(ConfigError, match=r"strategy 'scan', option speed: unknown key"):
         check_strategy(_Scan, options={"speed": 1})
+    for wrong in ("scan", None, 3, _Scan(None, random.Random(1))):
+        with pytest.raises(TypeError, match="it takes the class of a strategy"):
+            check_strategy(wrong)  # type: ignore[arg-type]
 
 
 def test_a_shadow_can_be_driven_by_hand() -> None:

@@ -307,3 +307,44 @@ def test_numbers_of_numpy_are_numbers() -> None:
     pool = Pool([Endpoint("http://a/", capacity=np.int64(2), weight=np.float32(2.0))])
     with pool.lease(timeout=np.float32(1.0)), pool.lease(timeout=np.int64(0)):
         assert pool.stats().endpoints[0].in_flight == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("options", [1]), ("host_caps", 3), ("quotas", 3), ("holders", 3), ("observers", 3), ("clock", 3)],
+)
+def test_an_argument_of_a_pool_that_is_of_another_kind(name: str, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} is ") as caught:
+        Pool(["http://a/"], **{name: wrong})
+    assert f"{wrong!r}; it takes a " in _line(caught)
+
+
+@pytest.mark.parametrize("wrong", [3, [[]], "gpu"])
+@pytest.mark.parametrize("name", ["labels", "exclude"])
+def test_what_is_no_collection_of_strings(name: str, wrong: Any) -> None:
+    pool = Pool(["http://a/"])
+    for ask in (pool.acquire, lambda **asked: pool.call(print, **asked)):
+        with pytest.raises(TypeError, match="each takes a collection of strings") as caught:
+            ask(**{name: wrong})
+        assert f"{name}={wrong!r}" in _line(caught)
+
+
+def test_an_unknown_argument_is_told_by_the_name_of_the_method() -> None:
+    pool = Pool(["http://a/"])
+    with pytest.raises(TypeError, match=r"^Pool\.acquire\(\) got an unexpected keyword argument 'bogus'"):
+        pool.acquire(bogus=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^Pool\.call\(\) got an unexpected keyword argument 'bogus'"):
+        pool.call(print, bogus=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("url", ["http://a b/", "http://a/\n", "http://a/\x00"])
+def test_white_space_in_a_url(url: str) -> None:
+    with pytest.raises(ValueError, match="white space or a control character") as caught:
+        Endpoint(url)
+    assert repr(url) in _line(caught)
+
+
+@pytest.mark.parametrize("host", [3, "", " "])
+def test_a_host_that_is_none(host: Any) -> None:
+    with pytest.raises(ValueError, match="host is "):
+        Endpoint("http://a/", host=host)

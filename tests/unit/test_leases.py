@@ -1,11 +1,13 @@
 """Leases with an identity: who holds what since when, an end by id, and an end by the clock."""
 
+import asyncio
 import logging
 import math
 import threading
 import time
 from inspect import currentframe
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +93,7 @@ def test_a_lease_is_over_when_its_time_is_over_though_nobody_waits(health: Healt
     assert pool.leases() == ()
     assert heard[-2:] == [Expired(5.0, 1, "a", "slow", 1, 5.0), Ended(5.0, 1, "a", "slow", 1, Outcome.IGNORED, 5.0)]
     before = pool.stats()
-    with pytest.raises(LeaseError, match="expired after its ttl_s"):
+    with pytest.raises(LeaseError, match=r"^lease 1: the lease of a expired after its ttl_s"):
         lease.release(Outcome.FAILURE)
     assert pool.stats() == before
     assert (before.calls, before.failures, before.endpoints[0].in_flight) == (0, 0, 0)
@@ -299,3 +301,37 @@ def test_the_book_of_ends_is_swept_and_forgets_nobody_who_is_out() -> None:
     assert [each.ended for each in stay] == [False] * 50 + [True] * 50
     ruled.at(1000.0)
     assert all(each.ended for each in stay)
+
+
+@pytest.mark.parametrize("wrong", ["good", 0, "", True])
+def test_an_outcome_that_is_none_leaves_no_slot_out_and_hides_no_error(wrong: Any) -> None:
+    pool = Pool(["a"])
+
+    def use(lease: Lease) -> None:
+        lease.outcome = wrong
+
+    def by_hand() -> None:
+        lease = pool.acquire()
+        use(lease)
+        lease.release()
+
+    def block(error: Exception | None = None) -> None:
+        with pool.lease() as lease:
+            use(lease)
+            if error is not None:
+                raise error
+
+    async def in_task() -> None:
+        async with pool.aio.lease() as lease:
+            use(lease)
+
+    ends = [by_hand, block, lambda: pool.call(use), lambda: pool.call(use, hedge_after_s=60.0)]
+    for end in [*ends, lambda: asyncio.run(in_task())]:
+        with pytest.raises(TypeError, match=r"^lease\.outcome is .*it takes an Outcome.* has ended as 'ignored'"):
+            end()
+        assert not pool.leases()
+    with pytest.raises(EndpointError, match="mine") as caught:
+        block(EndpointError("mine"))
+    assert "has ended as 'failure'" in caught.value.__notes__[0]
+    (endpoint,) = pool.stats().endpoints
+    assert (endpoint.in_flight, endpoint.failures, endpoint.ignored) == (0, 1, 5)

@@ -29,7 +29,9 @@ def test_it_can_be_used_and_replaced() -> None:
 def test_a_plugin_s_name_and_what_is_no_strategy_are_refused() -> None:
     registry = Registry()
     with pytest.raises(ValueError, match=r"'balancer_strategies\.fifo' offers 'fifo' already"):
-        registry.add_strategy(Fifo)
+        registry.add_strategy(type("Other", (Fifo,), {}))
+    registry.add_strategy(Fifo)  # the plugin's own class
+    assert Pool(["http://a/"], strategy=Fifo, registry=registry).stats().strategy == "fifo"
     with pytest.raises(TypeError, match="that must be a class"):
         registry.add_strategy(object())  # type: ignore[arg-type]
     assert registry.strategies["fifo"].plugin == "balancer_strategies.fifo"
@@ -44,7 +46,7 @@ def test_a_pool_takes_a_class_that_no_plugin_offers() -> None:
     pool.set_strategy(Mine)
     with pool.lease(timeout=0) as lease:
         assert lease.endpoint.url == "http://a/"
-    with pytest.raises(TypeError, match=r"it offers 7 as a strategy; that must be a class"):
+    with pytest.raises(TypeError, match=r"strategy is 7; it takes the name of a strategy, or a class"):
         Pool(["http://a/"], strategy=7, registry=registry)  # type: ignore[arg-type]
 
 

@@ -345,7 +345,7 @@ class ClusterMember:
         lease = self.out.get(id)
         if lease is None:
             raise LeaseError(id, "this process does not hold it: it has ended, or was granted elsewhere")
-        lease.fate = f"{lease!r} was ended by its id; a lease ends once"
+        lease.fate = f"the lease of {lease.endpoint.name} was ended by its id; a lease ends once"
         return self.release(lease, outcome, now)
 
     def used(self, lease: Lease, tokens: int, now: float, output: int = 0) -> Served:
@@ -365,7 +365,9 @@ class ClusterMember:
         for lease in leases:
             if lease.account is not None and not self._expire(now):
                 self.journal.note(Abandoned, now, *facts_of_lease(lease), now - lease.granted_s)
-                lease.fate = f"{lease!r} was abandoned without a release, so its slot went to others"
+                lease.fate = (
+                    f"the lease of {lease.endpoint.name} was abandoned without a release, so its slot went to others"
+                )
                 self.release(lease, _IGNORED, now)
         return ()
 

@@ -198,7 +198,8 @@ class LeaseTable:
             facts = facts_of_lease(lease)
             if is_over:
                 self.journal.note(Expired, now, *facts, now - lease.granted_s)
-                lease.fate = f"{lease!r} expired after its ttl_s, so its slot went to others; release it sooner"
+                whose = f"the lease of {lease.endpoint.name}"
+                lease.fate = f"{whose} expired after its ttl_s, so its slot went to others; release it sooner"
                 self.end(lease, _IGNORED, now)
             else:
                 self.journal.note(Leaked, now, *facts, getattr(lease, "where", ""), now - lease.granted_s)
@@ -224,7 +225,7 @@ class LeaseTable:
             del self._held[held.token]
             if held.lease_id:
                 lease = self.out.pop(held.lease_id)
-                lease.fate = f"{lease!r} was lost: {why}"
+                lease.fate = f"the lease of {lease.endpoint.name} was lost: {why}"
                 lease.account = None
             else:
                 self.idle.drop(held)

@@ -91,13 +91,33 @@ class WhatIf:
         if self.troubles == "none":
             yield "without outages"
 
+    def check(self) -> None:
+        """Check what needs no fit, as a fit of a long trace takes a while.
+
+        Raises:
+            ConfigError: there is no such setting or strategy, or a number is out of range.
+        """
+        _check_load(self.load, self.callers)
+        for option, numbers in (("--capacity", self.capacities), ("--add", self.add)):
+            if few := [many for many in numbers.values() if many < 1]:
+                raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
+        if sum(self.add.values()) > _MOST_ADDED:
+            raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
+        for key in self.settings:
+            name, *path = key.split(".")
+            if name not in _SETTINGS or (name == "strategy" and path):
+                raise ConfigError(f"--set: unknown key {key!r}{did_you_mean(name, _SETTINGS)}; there are {_KEYS}")
+        if "strategy" in self.settings:
+            self.policy(Policy(strategy=str(self.settings["strategy"])))
+
     def resolved(self, fit: Fit) -> "WhatIf":
         """Return these changes with the URLs of the fitted scenario.
 
         Raises:
             ConfigError: one of them does not apply.
         """
-        _check_load(self.load, self.callers, fit.callers)
+        self.check()
+        _check_kind_of_load(self.load, self.callers, fit.callers)
         scenario = fit.scenario(replications=1)
         urls = {each.url: each.url for each in fit.members} | {each.name: each.url for each in fit.members}
         without = tuple(_found("--without", name, urls) for name in self.without)
@@ -108,11 +128,6 @@ class WhatIf:
         capacities = {_found("--capacity", name, urls): many for name, many in self.capacities.items()}
         if gone := [url for url in capacities if url in without]:
             raise ConfigError(f"--capacity: {gone[0]} is left out by --without; give one of the two")
-        for option, numbers in (("--capacity", self.capacities), ("--add", self.add)):
-            if few := [many for many in numbers.values() if many < 1]:
-                raise ConfigError(f"{option}: found {few[0]}; it must be a whole number, 1 or more")
-        if sum(self.add.values()) > _MOST_ADDED:
-            raise ConfigError(f"--add: found {sum(self.add.values())}; it may be at most {_MOST_ADDED} in all")
         left = [model for model in scenario.endpoints if model.url not in without]
         median = sorted(left, key=lambda model: rate_of_work(scenario, model))[len(left) // 2].url
         add = {_found("--add", name, urls) if name else median: many for name, many in self.add.items()}
@@ -147,8 +162,6 @@ class WhatIf:
             values["workload"] = with_callers(scenario.workload, self.callers)
         for key, value in self.settings.items():
             name, *path = key.split(".")
-            if name not in _SETTINGS or (name == "strategy" and path):
-                raise ConfigError(f"--set: unknown key {key!r}{did_you_mean(name, _SETTINGS)}; there are {_KEYS}")
             if name not in ("strategy", "options"):
                 values[name] = _put(values.get(name, _data(scenario, name)), path, value)
         try:
@@ -178,9 +191,14 @@ _KEYS: Final = ", ".join(_SETTINGS)
 _NO_SCENARIO: Any = None  # the policies are given
 
 
-def _check_load(load: float, callers: int | None, today: int | None) -> None:
+def _check_load(load: float, callers: int | None) -> None:
     if not 0 < load <= _MOST_LOAD:
         raise ConfigError(f"--load: found {load:g}; it must be more than 0 and at most {_MOST_LOAD:g}, e.g. x1.3")
+    if callers is not None and callers < 1:
+        raise ConfigError(f"--callers: found {callers}; it must be a whole number, 1 or more")
+
+
+def _check_kind_of_load(load: float, callers: int | None, today: int | None) -> None:
     if load != 1.0 and today is not None:
         raise ConfigError(
             f"--load: {today} callers wait for their answers (a closed loop), so there are no arrivals to scale; use "
@@ -188,8 +206,6 @@ def _check_load(load: float, callers: int | None, today: int | None) -> None:
         )
     if callers is not None and today is None:
         raise ConfigError("--callers: calls come whether or not earlier ones have ended (open arrivals); use --load")
-    if callers is not None and callers < 1:
-        raise ConfigError(f"--callers: found {callers}; it must be a whole number, 1 or more")
 
 
 def _found(option: str, name: str, urls: Mapping[str, str]) -> str:

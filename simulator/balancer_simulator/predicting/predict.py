@@ -97,6 +97,8 @@ def predict(
         raise ConfigError(f"predict: found remaining {remaining}; it must be a whole number, 0 or more")
     if remaining is not None and change:
         raise ConfigError("predict: found remaining and change; give one of the two")
+    if change is not None:
+        change.check()
     fit = fit_run(rows_so_far) if remaining is None else fit_trace(rows_so_far)
     with Simulators(jobs) as simulators:
         drawn = FitDraws(simulators, draws, seed)
