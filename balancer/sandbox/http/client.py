@@ -24,7 +24,7 @@ from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Re
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["Body", "ServerClient", "UnexpectedStatus"]
+__all__ = ["NO_ENTRY", "Body", "ServerClient", "UnexpectedStatus"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -32,7 +32,7 @@ _NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_NO_ENTRY = (401, 403, 407)
+NO_ENTRY = (401, 403, 407)  # the server wants another token, or none is right
 _EVERY_S = 60.0  # at most one line of the log in so many seconds
 _OWN = ("content-length", "transfer-encoding")  # headers that follow from a body
 _PORTS = {"http": 80, "https": 443}
@@ -198,7 +198,7 @@ class ServerClient:
             return EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             return CannotTell(reason, endpoint=self._url)
-        if status in _NO_ENTRY and self._clock() - self._told_s >= _EVERY_S:
+        if status in NO_ENTRY and self._clock() - self._told_s >= _EVERY_S:
             self._told_s = self._clock()
             hint = "it refuses the token, or lacks one; correct the headers of the endpoint in the config"
             _LOGGER.warning("%s %s; %s", plain_name(self._url), in_one_line(reason, _REASON_CHARS), hint)
