@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 
+from balancer.client_errors import NO_ENTRY
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage
@@ -28,7 +29,6 @@ from balancer.judging.pending import (
 from balancer.judging.suspicion import shows_overload
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor
-from balancer.sandbox.http.client import NO_ENTRY, UnexpectedStatus
 from balancer.sandbox.probes import runs
 from balancer.shells.lease_request import LeaseRequest
 
@@ -166,7 +166,7 @@ class ProgramAttempts:
         try:
             execution = self.executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
         except EndpointError as error:
-            if isinstance(error, UnexpectedStatus) and error.status in NO_ENTRY:
+            if getattr(error, "status", None) in NO_ENTRY:
                 self._refusing.add(name)
             else:
                 self._refusing.discard(name)

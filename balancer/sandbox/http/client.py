@@ -18,13 +18,13 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from balancer.client_errors import BUSY_STATUSES, asked_pause_s
+from balancer.client_errors import BUSY_STATUSES, NO_ENTRY, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Received, connector
 from balancer.values.headers import checked_headers, secrets_of
 from balancer.values.redaction import Redaction, in_one_line, plain_name
 
-__all__ = ["NO_ENTRY", "Body", "ServerClient", "UnexpectedStatus"]
+__all__ = ["Body", "ServerClient", "UnexpectedStatus"]
 
 _REASON_CHARS = 200
 _TOO_LONG = 413  # a limit of its own, for requests
@@ -32,7 +32,6 @@ _NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
-NO_ENTRY = (401, 403, 407)  # the server wants another token, or none is right
 _EVERY_S = 60.0  # at most one line of the log in so many seconds
 _OWN = ("content-length", "transfer-encoding")  # headers that follow from a body
 _PORTS = {"http": 80, "https": 443}
