@@ -456,7 +456,8 @@ def _check_pipeline(
     checked.lines += [f"           {redact(line)}" for line in (*lines[:_MOST_LINES], *more)]
     checked.lines += [
         f"inputs     from {', '.join(map(redact, settings.generators))}: "
-        f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}",
+        f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}"
+        + (f", within {settings.budget_s:g} s of each problem (budget_s)" if settings.budget_s else ""),
         f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
         f"{settings.solution_validation_workers} for solutions",
         f"results    {redact(settings.results)}",
