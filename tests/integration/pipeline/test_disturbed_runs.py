@@ -174,6 +174,7 @@ def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) ->
     place.write(servers)
     with place.running() as first:
         until(lambda: place.leases() >= 1, first)
+        first.send_signal(signal.SIGSTOP)  # so that it does not end before the others begin
         for args in ((), ("--fresh",)):
             with place.running(*args) as second:
                 out, err = second.communicate(timeout=PATIENCE_S)
@@ -181,5 +182,6 @@ def test_two_commands_do_not_share_a_folder(place: Place, servers: list[str]) ->
             assert err == ("balancer: results: another run is writing here; wait for it or choose other --results\n")
         assert first.poll() is None
         first.send_signal(signal.SIGTERM)
+        first.send_signal(signal.SIGCONT)
         first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 143
