@@ -11,6 +11,7 @@ from typing import Any, Final
 
 __all__ = [
     "BUSY_STATUSES",
+    "NO_ENTRY",
     "REFUSALS",
     "asked_pause_s",
     "is_spent",
@@ -22,6 +23,9 @@ __all__ = [
 
 BUSY_STATUSES: Final = (429, 503)
 """Too many requests; service unavailable."""
+
+NO_ENTRY: Final = (401, 403, 407)
+"""The server, or a proxy before it, wants another token."""
 
 REFUSALS: Final = (400, 403, 429)
 """The statuses whose body may say that the account has no quota left."""

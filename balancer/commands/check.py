@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from balancer.commands.first_contact import ACCEPTS, FirstContact
+from balancer.commands.first_contact import ACCEPTS, NO_TOKEN, FirstContact
 from balancer.commands.pings import unreached
 from balancer.commands.policies import policy_lines, warnings
 from balancer.discovery.begin import discoveries_of
@@ -348,6 +348,9 @@ def _ask_all(
         asked = {name: FirstContact(endpoint, executors.get(name)) for name, endpoint in specs.items()}
         failing = unreached(asked, within_s=_PROGRAM_S)
         said = {name: each.said for name, each in asked.items()}
+        without = {name: words for name, words in said.items() if NO_TOKEN in words and name not in failing}
+        if len(without) + len(failing) == len(said):  # else others serve, or clients bring tokens of their own
+            failing |= without
         running = {name for name, each in asked.items() if each.runs_programs}
     else:
         failing = unreached({name: executor.ping for name, executor in executors.items()})
@@ -360,7 +363,8 @@ def _ask_all(
         answers = False if why is not None else None if words in ("", ACCEPTS) else True
         found[name] |= {"answers": answers, "error": why, "said": "" if why is not None else words}
         if why is not None:
-            checked.silent.append(config.redact(f"endpoint {name} does not answer: {why}"))
+            does = why if NO_TOKEN in why else f"does not answer: {why}"
+            checked.silent.append(config.redact(f"endpoint {name} {does}"))
     return {name: executor for name, executor in executors.items() if name in running}
 
 
@@ -371,7 +375,9 @@ def _endpoint_lines(config: Config, found: Mapping[str, dict[str, Any]]) -> Iter
         more = [f"labels {', '.join(map(config.redact, endpoint['labels']))}"] if endpoint["labels"] else []
         more += [f"group {endpoint['group']}"] if grouped else []
         more += [f"quota {config.redact(endpoint['quota'])}"] if endpoint["quota"] is not None else []
-        said = "DOES NOT ANSWER" if endpoint["answers"] is False else endpoint["said"]
+        said = endpoint["said"]
+        if endpoint["answers"] is False:
+            said = "WANTS A TOKEN" if NO_TOKEN in endpoint["error"] else "DOES NOT ANSWER"
         name = config.redact(endpoint["name"])
         if endpoint["name"] != endpoint["url"]:
             name += f" at {config.redact(endpoint['url'])}"
@@ -464,7 +470,8 @@ def _check_pipeline(
     checked.lines += [f"           {redact(line)}" for line in (*lines[:_MOST_LINES], *more)]
     checked.lines += [
         f"inputs     from {', '.join(map(redact, settings.generators))}: "
-        f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}",
+        f"at most {settings.max_inputs} beyond a problem's own, seed {settings.seed}"
+        + (f", within {settings.budget_s:g} s of each problem (budget_s)" if settings.budget_s else ""),
         f"workers    {settings.sample_level_workers} samples x {settings.output_generation_workers} for outputs, "
         f"{settings.solution_validation_workers} for solutions",
         f"results    {redact(settings.results)}",

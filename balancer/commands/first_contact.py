@@ -18,9 +18,10 @@ from balancer.errors import EndpointError
 from balancer.program import Executor
 from balancer.sandbox.probes import HELLO_LIMITS, pings_of
 
-__all__ = ["ACCEPTS", "FirstContact"]
+__all__ = ["ACCEPTS", "NO_TOKEN", "FirstContact"]
 
 ACCEPTS: Final = "accepts connections"
+NO_TOKEN: Final = "it wants a token, and the config has none for it"
 _PORTS: Final = {"http": 80, "https": 443}
 _OF_MODELS: Final = re.compile(r"/v\d+[a-z0-9]*/?$")  # the path of an API of models, e.g. /v1
 _MOST_BYTES: Final = 2**20
@@ -81,7 +82,7 @@ class FirstContact:
             return ACCEPTS
         if self._endpoint.headers:
             raise EndpointError(f"it refuses the headers of the config with {status}; look at the token in them")
-        return f"answers {status}: it wants a token, and the config has none for it"
+        return f"answers {status}: {NO_TOKEN}"
 
     def _get(self, path: str) -> tuple[int, bytes]:
         """Return status and body of a GET; status 0: something accepts connections, but does not speak HTTP to us."""

@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 
+from balancer.client_errors import NO_ENTRY
 from balancer.core.attempt_plan import AttemptPlan, AttemptPlans
 from balancer.core.decisions import CallPolicy
 from balancer.core.outage import PoolOutage
@@ -63,10 +64,15 @@ class ProgramAttempts:
         self.ejected: Callable[[], frozenset[str]] = lambda: NOTHING
         self._attempts = options.attempts
         self._asked = options.asked
-        self._outage = SharedOutage(options.outage_s)
+        self._outage = SharedOutage(options.outage_s, hopeless=self._all_refuse)
+        self._refusing: set[str] = set()  # endpoints whose last answer was that the token is wrong
         # Endpoints where a program ended oddly, and well elsewhere. The first such end is known too late for the pool.
         # Later odd ends are reported to it as failures, until such a program ends well there.
         self._doubted: set[str] = set()
+
+    def _all_refuse(self) -> bool:
+        """Return whether waiting is in vain: every endpoint refuses the token of the config."""
+        return bool(self._refusing) and self._refusing >= self.executors.keys()
 
     # -- the plans -----------------------------------------------------------------------------------
 
@@ -159,12 +165,17 @@ class ProgramAttempts:
         name = endpoint.name
         try:
             execution = self.executors[name].run(wanted.program, wanted.stdin, wanted.limits, wanted.files)
-        except EndpointError:
+        except EndpointError as error:
+            if getattr(error, "status", None) in NO_ENTRY:
+                self._refusing.add(name)
+            else:
+                self._refusing.discard(name)
             raise
         except ValueError as error:  # this endpoint cannot run it; another may
             raise CannotTell(f"{type(error).__name__}: {error}", endpoint=name) from error
         except Exception as error:  # an executor is a plugin: its failure never counts against the program
             raise EndpointError(f"{type(error).__name__}: {error}", endpoint=name) from error
+        self._refusing.discard(name)
         if name in self.ejected():  # ejected while the program ran
             raise EndpointError("it was taken out of service because it gave wrong results", endpoint=name)
         if execution.compile_s >= _SLOW_COMPILE_S:
@@ -203,10 +214,16 @@ def _span(wanted: ProgramRun, lease: Lease, started_s: float, ended_s: float, ou
 
 
 class SharedOutage:
-    """A `PoolOutage` that threads share."""
+    """A `PoolOutage` that threads share.
 
-    def __init__(self, patience_s: float) -> None:
+    Args:
+        patience_s: see `PoolOutage`.
+        hopeless: returns whether no end of an outage can be expected, so that nothing is excused.
+    """
+
+    def __init__(self, patience_s: float, *, hopeless: Callable[[], bool] = lambda: False) -> None:
         self._outage = PoolOutage(patience_s)
+        self._hopeless = hopeless
         self._lock = threading.Lock()
 
     def succeeded(self) -> None:
@@ -222,4 +239,4 @@ class SharedOutage:
     def excuses(self, successes: int, tried_s: float) -> bool:
         """Return whether to keep waiting, because an outage may explain the failure."""
         with self._lock:
-            return self._outage.excuses(successes, tried_s)
+            return not self._hopeless() and self._outage.excuses(successes, tried_s)

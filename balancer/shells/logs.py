@@ -92,9 +92,17 @@ def until_back(for_s: float | None) -> str:
     return "" if for_s is None else f"; it is tried again in {for_s:.3g} s"
 
 
+@dataclass(slots=True)
+class _Ejection:
+    why: str
+    said_s: float
+    unsaid: int = 0  # ejections since the last line, for the same reason
+
+
 class Log:
     """An observer that writes lines to the logger `balancer`.
 
+    An endpoint that is ejected again for the same reason gets at most one line a minute, with a count.
     The line that ends what a WARNING began is a WARNING too, so that a log with warnings alone has both.
 
     Attributes:
@@ -106,18 +114,15 @@ class Log:
 
     def __init__(self) -> None:
         self._rests = RestLines()
-        self._ejected: set[str] = set()
+        self._ejected: dict[str, _Ejection] = {}
 
     def __call__(self, event: Event, /) -> None:
         """Write a line about `event`."""
         match event:
             case Ejected():
                 self._rests.ends_unsaid(event)
-                if len(self._ejected) >= _MOST:
-                    self._ejected.clear()
-                self._ejected.add(event.endpoint)
-                line = "%s is ejected: %s%s"
-                _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), until_back(event.for_s))
+                if (said := self._on_ejection(event)) is not None:
+                    _LOGGER.warning("%s is ejected: %s", self._shown(event.endpoint), said)
             case Spared():
                 line = "%s would be ejected (%s), but %s"
                 _LOGGER.warning(line, self._shown(event.endpoint), self.redact(event.why), event.but)
@@ -126,7 +131,7 @@ class Log:
                     _LOGGER.info("%s %s", self._shown(event.endpoint), said)
             case Restored():
                 level = logging.WARNING if event.endpoint in self._ejected else logging.INFO
-                self._ejected.discard(event.endpoint)
+                self._ejected.pop(event.endpoint, None)
                 if not self._rests.ends_unsaid(event):
                     _LOGGER.log(level, "%s is back in service", self._shown(event.endpoint))
             case Spent():
@@ -151,6 +156,21 @@ class Log:
                     event.held_s,
                     place,
                 )
+
+    def _on_ejection(self, event: Ejected) -> str | None:
+        """Return what to say of `event`, after "is ejected"; None: nothing, as a line has said it lately."""
+        last = self._ejected.get(event.endpoint)
+        if last is not None and last.why == event.why and event.at_s - last.said_s < _EVERY_S:
+            last.unsaid += 1
+            return None
+        if len(self._ejected) >= _MOST:
+            self._ejected.clear()
+        self._ejected[event.endpoint] = _Ejection(event.why, event.at_s)
+        said = f"{self.redact(event.why)}{until_back(event.for_s)}"
+        if last is not None and last.unsaid:
+            times = "time" if last.unsaid == 1 else "times"
+            said += f"; so {last.unsaid} more {times} in the {event.at_s - last.said_s:.0f} s since the last line"
+        return said
 
     def _lease(self, event: Expired | Abandoned | Leaked) -> str:
         holder = f" held by {self._shown(event.holder)!r}" if event.holder else ""

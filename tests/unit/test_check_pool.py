@@ -174,7 +174,7 @@ def models() -> Iterator[str]:
     [
         ("/v1", "good", True, "answers, with 1 model"),
         ("/v1", "bad", False, "it refuses the headers of the config with 401; look at the token in them"),
-        ("/v1", None, True, "answers 401: it wants a token, and the config has none for it"),
+        ("/v1", None, False, "answers 401: it wants a token, and the config has none for it"),
         ("/", None, None, "accepts connections"),
     ],
 )
@@ -190,6 +190,14 @@ def test_a_pool_without_a_pipeline_is_asked_what_can_be_asked_and_no_more_is_cla
     assert bool(checked.silent) is (answers is False)
     assert not [line for line in checked.lines if line.startswith("languages")]  # nobody has run a program
     assert token is None or token not in "\n".join((*checked.lines, *checked.silent))
+
+
+def test_an_endpoint_without_its_token_is_no_mistake_while_another_serves(models: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[[endpoints]]\nurl = "{models}/v1"\n[[endpoints]]\nurl = "{models}/"\n')
+    checked = check_config(load_config(file), default_registry())
+    assert [each["answers"] for each in checked.data["endpoints"]] == [True, None]
+    assert not checked.silent
 
 
 def test_of_what_a_server_decides_nothing_is_claimed(tmp_path: Path) -> None:

@@ -299,6 +299,30 @@ def test_a_rest_is_told_once_with_its_length_and_then_counted(caplog: pytest.Log
     ]
 
 
+def test_a_probe_that_fails_alike_again_and_again_gets_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    clock = ManualClock()
+    caplog.set_level(logging.INFO, "balancer")
+    pool = Pool(["mute", "b", "c"], clock=clock, health=HealthSettings(consecutive_failures=1, max_cooldown_s=2.0))
+    pool.engine.start = lambda timer: None  # type: ignore[method-assign]  # else its thread may be the one that tells
+
+    def fail() -> None:
+        with suppress(ConnectionError, AcquireTimeout), pool.lease(exclude={"b", "c"}, timeout=0.0):
+            raise ConnectionError
+
+    fail()
+    for _ in range(35):
+        clock.advance(2.0)
+        fail()
+    said = [line for line in caplog.messages if line.startswith("mute is ejected: ")]
+    assert ["its probe failed" in line for line in said] == [False, True, True]
+    assert "; so 29 more times in the 60 s since the last line" in said[-1]
+    clock.advance(2.0)
+    pool.acquire(exclude={"b", "c"}).release()
+    fail()
+    assert caplog.messages[-2:][0] == "mute is back in service"  # and the next ejection is told again
+    assert caplog.messages[-1].startswith("mute is ejected: ")
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_last_line_never_says_back_in_service_while_the_endpoint_rests(
     caplog: pytest.LogCaptureFixture, seed: int

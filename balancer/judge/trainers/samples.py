@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from balancer.judge.judge import Judge
-from balancer.judge.trainers.scoring import RAISE, Scoring, Unjudged, completion_text
+from balancer.judge.trainers.scoring import RAISE, Scoring, Unjudged, completion_text, known_language
 
 __all__ = ["async_sample_score", "sample_score"]
 
@@ -28,6 +28,7 @@ def sample_score(
         language: of the programs.
     """
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
+    language = known_language(judge, language)
 
     def score(completion: Any, tests: Any, function: str | None = None) -> float | None:
         job = scoring.job(completion_text(completion), tests, language, function)
@@ -41,6 +42,7 @@ def async_sample_score(
 ) -> Callable[..., Awaitable[float | None]]:
     """Return the same score as a coroutine function. Arguments as for `sample_score`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
+    language = known_language(judge, language)
 
     async def score(completion: Any, tests: Any, function: str | None = None) -> float | None:
         job = scoring.job(completion_text(completion), tests, language, function)

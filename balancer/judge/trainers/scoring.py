@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from balancer.errors import BalancerError
+from balancer.judge.fences import is_tag, names_of
+from balancer.judge.judge import Judge
 from balancer.judge.judged import Job, Judged
+from balancer.sandbox.languages.known import known_languages
 
-__all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "completion_text"]
+__all__ = ["RAISE", "Counts", "Scoring", "Unjudged", "Unscored", "completion_text", "known_language"]
 
 RAISE: Literal["raise"] = "raise"
 Unjudged: TypeAlias = float | Literal["raise"] | None  # reward of a sample that could not be judged
@@ -118,6 +121,20 @@ class Scoring:
     def is_missing(self, judged: Judged) -> bool:
         """Return whether there is no result to compute a reward from."""
         return (judged.share if self.partial else judged.score) is None
+
+
+def known_language(judge: Judge, language: str) -> str:
+    """Return `language`. The endpoints are asked for theirs only if it is none of the usual ones.
+
+    Raises:
+        ValueError: no endpoint of the judge runs it, or it has another name here.
+    """
+    names_of(language)
+    if not is_tag(language) and language not in known_languages():
+        runs = judge.languages
+        if runs and language not in runs:
+            raise ValueError(f"language is {language!r}, which no endpoint runs; they run: {', '.join(sorted(runs))}")
+    return language
 
 
 def completion_text(completion: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from balancer.judge.judge import Judge
 from balancer.judge.judged import Job
-from balancer.judge.trainers.scoring import Scoring, Unjudged, completion_text
+from balancer.judge.trainers.scoring import Scoring, Unjudged, completion_text, known_language
 
 __all__ = ["async_trl_reward", "trl_reward"]
 
@@ -38,6 +38,7 @@ def trl_reward(
         name: of the reward in the trainer's log.
     """
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
+    language = known_language(judge, language)
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:
         jobs = _jobs(scoring, completions, columns, tests, function, language)
@@ -58,6 +59,7 @@ def async_trl_reward(
 ) -> Callable[..., Awaitable[list[float | None]]]:
     """Return the same reward as a coroutine function, which TRL runs with its others. Arguments as for `trl_reward`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=True)
+    language = known_language(judge, language)
 
     async def reward(completions: Sequence[Any], **columns: Any) -> list[float | None]:
         jobs = _jobs(scoring, completions, columns, tests, function, language)

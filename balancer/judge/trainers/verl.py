@@ -12,7 +12,7 @@ from balancer.judge.datasets import cases_of
 from balancer.judge.extract import program_in
 from balancer.judge.judge import Judge
 from balancer.judge.judged import CaseVerdict, Job, Judged
-from balancer.judge.trainers.scoring import Scoring, Unjudged
+from balancer.judge.trainers.scoring import Scoring, Unjudged, known_language
 from balancer.judging.judgements import limits_of
 from balancer.problem import Verdict
 
@@ -43,6 +43,7 @@ def verl_score(
         language: of the programs.
     """
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
+    language = known_language(judge, language)
 
     def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, **more: Any
@@ -57,6 +58,7 @@ def async_verl_score(
 ) -> Callable[..., Awaitable[Score]]:
     """Return the same score as a coroutine function, for the reward loop. Arguments as for `verl_score`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
+    language = known_language(judge, language)
 
     async def compute_score(
         data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, **more: Any
@@ -71,6 +73,7 @@ def verl_batch_score(
 ) -> Callable[..., list[Score]]:
     """Return the same score for the reward manager "batch", for a whole batch. Arguments as for `verl_score`."""
     scoring = Scoring(unjudged, partial=partial, none_allowed=False)
+    language = known_language(judge, language)
 
     def compute_score(
         data_sources: Sequence[str],
@@ -106,6 +109,7 @@ def verl_sandbox_fusion(
         language: of the programs.
     """
     scoring = Scoring(unjudged, partial=True, none_allowed=False)
+    language = known_language(judge, language)
 
     def compute_score(
         sandbox_fusion_url: str | None,

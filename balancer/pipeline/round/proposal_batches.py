@@ -322,6 +322,9 @@ class ProposalBatches:
                 # A generator that can be asked again is dry only if it gives nothing at all.
                 source.dry = not isinstance(source.generator, AskableAgain) or left == share
                 return
+            if not isinstance(proposal, Proposal):
+                what = f"{ascii(proposal)[:60]} ({type(proposal).__name__})"
+                raise TypeError(f"it yielded {what}; it must yield a Proposal, or None")
             if left <= 0 and not proposal.sample:
                 source.stream = chain([proposal], stream)
                 return

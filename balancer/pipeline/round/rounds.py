@@ -44,6 +44,7 @@ _DATA = "data"  # the generator that proposes a problem's own data
 _MOST_ROUNDS = 100  # with a time budget
 _MOST_IN_VAIN = 3  # rounds in a row without a new case
 _ROUND = 0.4  # with a time budget: share of the time left for a round, so that searches begin in time
+_SMALL = 4096  # bytes of cases that are all read, as a short one may have a large value
 _LARGEST, _MOST_READ = 3, 8 * 2**20  # cases that are read to see how large inputs became, and bytes of one
 _JUDGED = (CaseState.READY, CaseState.CONTESTED, CaseState.REPLACED, CaseState.INVALID)
 _SPENT = "its time for made-up inputs is spent"
@@ -118,7 +119,9 @@ def _remark(sample: Sample, alive: int) -> None:
     if alive and (found := knowledge_of(problem)) is not None:
         refusals = [case.note for case in store.cases(problem.id, CaseState.INVALID)]
         ready = sorted(store.cases(problem.id, CaseState.READY), key=lambda case: -len(case.data))
-        line = shortfall(found, refusals, [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ])
+        read = [case.data for case in ready[:_LARGEST] if len(case.data) <= _MOST_READ]
+        read += [case.data for case in ready[_LARGEST:] if len(case.data) <= _SMALL]
+        line = shortfall(found, refusals, read)
     store.rounds.remark(problem.id, line, instead=SHORTFALL)
     survive = "1 wrong submission survives" if alive == 1 else f"{alive} wrong submissions survive"
     spent = f"{sample.clock.spent_s:.0f} s"

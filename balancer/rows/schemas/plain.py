@@ -1,21 +1,26 @@
 """The plain schema: id, statement, tests, and right and wrong solutions with their languages by name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from balancer.rows.columns import KINDS, RowProblem, RowSchema, lists, mapping, seconds, solutions, text, whole
-from balancer.rows.row_tests import row_test
+from balancer.rows.columns import KINDS, RowProblem, RowSchema, lists, mapping, name_in, seconds, solutions, text, whole
+from balancer.rows.row_tests import listed_tests, row_test
 
 __all__ = ["SCHEMA"]
 
 
 def _read(row: Mapping[str, Any]) -> RowProblem:
     tests = []
+    function = name_in(row, "fn_name", "func_name")
     for number, entry in enumerate(lists(row, "tests")):
         where = f"tests[{number}]"
         test = mapping(where, entry)
-        given, wanted = text(test, "input"), text(test, "output")
-        tests.append(row_test(where, given, wanted, str(test.get("kind") or KINDS[0])))
+        kind = str(test.get("kind") or KINDS[0])
+        if function:
+            tests += [replace(each, kind=kind) for each in listed_tests(where, [test], KINDS[0], function)]
+        else:
+            tests.append(row_test(where, text(test, "input"), text(test, "output"), kind))
     limit = row.get("time_limit_s")
     return RowProblem(
         id=text(row, "id"),

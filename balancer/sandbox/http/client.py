@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from balancer.client_errors import BUSY_STATUSES, asked_pause_s
+from balancer.client_errors import BUSY_STATUSES, NO_ENTRY, asked_pause_s
 from balancer.errors import CannotTell, ConfigError, EndpointError, EndpointOverloaded
 from balancer.sandbox.http.connections import Connect, Connections, NoAnswer, Received, connector
 from balancer.values.headers import checked_headers, secrets_of
@@ -32,7 +32,6 @@ _NOT_THERE = ("answered 404", "answered 405", "answered 501")
 # A program may print a shorter value, e.g. "application/json", by chance.
 _TELLING_CHARS = 20
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_NO_ENTRY = (401, 403, 407)
 _EVERY_S = 60.0  # at most one line of the log in so many seconds
 _OWN = ("content-length", "transfer-encoding")  # headers that follow from a body
 _PORTS = {"http": 80, "https": 443}
@@ -198,7 +197,7 @@ class ServerClient:
             return EndpointOverloaded(reason, endpoint=self._url, retry_after_s=pause_s)
         if status == _TOO_LONG:
             return CannotTell(reason, endpoint=self._url)
-        if status in _NO_ENTRY and self._clock() - self._told_s >= _EVERY_S:
+        if status in NO_ENTRY and self._clock() - self._told_s >= _EVERY_S:
             self._told_s = self._clock()
             hint = "it refuses the token, or lacks one; correct the headers of the endpoint in the config"
             _LOGGER.warning("%s %s; %s", plain_name(self._url), in_one_line(reason, _REASON_CHARS), hint)

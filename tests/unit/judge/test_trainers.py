@@ -27,6 +27,7 @@ from balancer.judge.trainers import (
     verl_sandbox_fusion,
     verl_score,
 )
+from balancer.judge.trainers.samples import sample_score
 from balancer.program import Execution, Program
 from tests.unit.judge.judges import judge_over
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor
@@ -188,3 +189,10 @@ def test_verl_sandbox_fusion() -> None:
         assert (score, told[0]["status"]) == (0.0, "sandbox_error")
         assert compute_score.counts.unjudged == 1  # type: ignore[attr-defined]
         assert compute_score(None, None, None, NO_CODE, TESTS) == (0.0, [{"error": "the completion holds no program"}])
+
+
+@pytest.mark.parametrize("make", [trl_reward, async_trl_reward, sample_score])
+def test_a_language_that_nobody_knows_is_a_mistake_where_the_reward_is_made(judge: Judge, make: Any) -> None:
+    with pytest.raises(ValueError, match=r"language is 'c\+\+\+', which no endpoint runs; they run: .*python"):
+        make(judge, language="c+++")
+    assert make(judge, language="cpp")  # its endpoints may be added later

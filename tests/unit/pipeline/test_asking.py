@@ -236,6 +236,16 @@ def test_one_that_is_asked_later_hears_the_validators_first(tmp_path: Path, vali
     assert {case[3].generator for case in end.cases if case[5] is CaseState.READY} == {"data", "counting", "learner"}
 
 
+def test_what_is_no_proposal_is_named(tmp_path: Path) -> None:
+    class Bad(Counting):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            yield "not a proposal"  # type: ignore[misc]
+
+    (note, *_) = judged(bench_of(tmp_path, Bad("bad"))).notes
+    why = "TypeError: it yielded 'not a proposal' (str); it must yield a Proposal, or None"
+    assert note == f"generator 'bad' failed: {why}"
+
+
 def test_a_generator_hears_what_was_refused_and_why(tmp_path: Path, validated: Validated) -> None:
     validated(lambda n: (n - 100) % 12 == 5)
     learner = Learner()

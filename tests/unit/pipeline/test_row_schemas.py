@@ -238,3 +238,19 @@ def test_whatever_a_row_holds_it_is_read_or_named(row: Mapping[str, Any]) -> Non
             assert read.time_limit_s is None or 0 < read.time_limit_s < math.inf
             assert (read.memory_bytes or 1) < 2**63
         words.encode()
+
+
+def test_right_stands_for_the_solutions_of_apps() -> None:
+    tests = '{"inputs": ["1"], "outputs": ["2"]}'
+    row = problem_of({"question": "q", "input_output": tests, "right": [{"language": "python", "source": "print(2)"}]})
+    assert (row.statement, len(row.tests), len(row.right)) == ("q", 1, 1)
+
+
+def test_a_function_beside_plain_tests_is_called() -> None:
+    tests = [{"input": "1\n2", "output": "3", "kind": "private"}, {"input": [1, 2], "output": 3}]
+    solution = {"language": "python", "source": "def f(a, b): return a + b"}
+    row = problem_of({"id": "a", "fn_name": "f", "tests": tests, "right": [solution]})
+    assert [(test.function, test.kind, test.input) for test in row.tests] == [
+        ("f", "public", "1\n2\n"),
+        ("f", "private", "1\n2\n"),
+    ]

@@ -14,6 +14,7 @@ from balancer.judging.runner import ProgramResult, ProgramRun, Runner, Stopped
 from balancer.pipeline.results.run_result import RunStage, Span
 from balancer.pool.pool import Pool
 from balancer.program import Execution, Executor, Limits, Program
+from balancer.sandbox.http.client import UnexpectedStatus
 from balancer.settings.rules import HealthSettings, RetrySettings
 from balancer.testing import ManualClock
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, no_leases_out
@@ -152,6 +153,7 @@ class Servers(Timed):
         self._up_s = 0.0
         self._fails_s = cycle(fails_s)
         self.meanwhile: Callable[[], None] = lambda: None
+        self.error: EndpointError = DOWN
         executors = {f"e{n}": FakeExecutor(self._answer) for n in range(number)}
         super().__init__(executors, RetrySettings(), attempts=attempts, outage_s=OUTAGE_S)
 
@@ -161,7 +163,7 @@ class Servers(Timed):
     def _answer(self, program: Program, stdin: bytes, files: Mapping[str, bytes]) -> Execution:
         if self.now() < self._up_s:
             self.now.advance(next(self._fails_s))
-            raise DOWN
+            raise self.error
         return finished(b"42\n")
 
     def _sleep(self, seconds: float) -> None:
@@ -284,3 +286,15 @@ def test_stop_ends_the_wait_for_an_outage() -> None:
     with pytest.raises(Stopped):
         runner.run(DOUBLING)
     assert len(runner.spans) == 8
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_the_end_of_a_wrong_token_is_not_waited_for(status: int) -> None:
+    runner = Servers(2, attempts=5)
+    runner.error = UnexpectedStatus(f"answered {status}", endpoint="e", status=status, words="")
+    runner.fall(FOREVER_S)
+    assert (runner.cost_s() < OUTAGE_S / 2) is (status != 500)
+    runner.succeed()  # and once it is right, all is as before
+    runner.error = DOWN
+    runner.fall(OUTAGE_S / 2)
+    assert runner.run(DOUBLING) == GOOD

@@ -125,13 +125,13 @@ def shortfall(found: Knowledge, refusals: Iterable[str], inputs: Iterable[bytes]
     Args:
         found: what is known of the problem's inputs.
         refusals: why inputs were refused; an interval in them may name the largest size.
-        inputs: valid ones, of which the largest matter.
+        inputs: valid ones, of which the largest matter; the problem's own ones count anyway.
     """
     ranges = _told(found, [each for why in refusals if (each := interval_in(why)) is not None])
     most = {number: max(ranges[number].highs) for number in found.sizes - found.blocks if ranges[number].sure}
     best = dict.fromkeys(most, 0)
     read = [fields for data in inputs if (fields := found.read(data)) is not None]
-    for fields in read:
+    for fields in (*found.instances, *read):
         for (number, _), tokens in fields.items():
             if number in best and tokens:
                 best[number] = max(best[number], ranges_apart(tokens)[1])
