@@ -158,6 +158,8 @@ def counterexample(player: SequencePlayer, found: CallSequence, error: Exception
 
 def words_of(error: Exception) -> str:
     """Return the error as one line. For an error of the strategy, with the place where it was raised."""
+    if isinstance(error, StrategyError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     words = " ".join(str(error).split())
     if isinstance(error, AssertionError | StrategyError) and words:
         return words

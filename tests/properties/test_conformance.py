@@ -139,7 +139,7 @@ class _ForgetsNobody(_Scan):
 
 
 _BROKEN = {
-    _IgnoresLeave: r"AttributeError.*a strategy may read limit of a node but not set it|picked <Node",
+    _IgnoresLeave: r"AttributeError: a strategy may read limit of a node but not set it|picked <Node",
     _PicksFull: r"strategy 'scan' picked <Node .*>, which cannot serve Request\(",
     _IgnoresRequest: r"strategy 'scan' picked <Node .*>, which cannot serve Request\(.+\)",
     _IgnoresSlots: r"strategy 'scan' picked <Node .*>, which cannot serve Request\(.*slots=\d",
