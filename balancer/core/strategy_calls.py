@@ -3,7 +3,7 @@
 from typing import Literal, NoReturn
 
 from balancer.core.room import has_no_room
-from balancer.errors import StrategyError
+from balancer.errors import CallFromWithin, StrategyError
 from balancer.strategy import Node, Strategy
 
 __all__ = ["StrategyRaised", "refuse", "tell"]
@@ -23,7 +23,7 @@ class StrategyRaised(StrategyError):
 
 def refuse(strategy: Strategy, hook: str, error: Exception) -> NoReturn:
     """Raise `StrategyRaised` for what the hook raised; what may not be the fault of the strategy is raised as it is."""
-    if isinstance(error, MemoryError | StrategyError) or has_no_room(error):
+    if isinstance(error, MemoryError | StrategyError | CallFromWithin) or has_no_room(error):
         raise error
     raise StrategyRaised(strategy.name, hook, error) from error
 
