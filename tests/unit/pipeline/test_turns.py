@@ -96,15 +96,17 @@ ROSTER = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in 
 def test_rounds_go_on_while_there_is_time_and_a_survivor(tmp_path: Path) -> None:
     """`max_rounds` is 3: with a budget it is time that counts."""
     with bench_of(tmp_path, Further()).open({"a": FakeExecutor(call_s=lambda: 0.001)}) as sample:
-        timed = replace(sample, allowed_s=1.0)
-        began = time.monotonic()
-        assert judge_problem(timed), "it is hungry: something survives"
-        assert time.monotonic() - began < 8
-        rounds = sample.store.rounds.count("doubling")
+        for allowed_s in (1.0, 5.0, 25.0):  # some 30 rounds in a second, if the machine has one for them
+            began = time.monotonic()
+            assert judge_problem(replace(sample, allowed_s=allowed_s)), "it is hungry: something survives"
+            assert time.monotonic() - began < 8 * allowed_s
+            rounds = sample.store.rounds.count("doubling")
+            if rounds > 3:
+                break
         assert rounds > 3
         elapsed_s, spent_s = sample.store.times.of("doubling")
-        assert 1.0 <= spent_s <= elapsed_s
-        assert judge_problem(replace(sample, allowed_s=1.0))
+        assert allowed_s <= spent_s <= elapsed_s
+        assert judge_problem(replace(sample, allowed_s=allowed_s))
         assert sample.store.rounds.count("doubling") == rounds, "what was spent is remembered"
         judge_problem(replace(sample, allowed_s=spent_s + 0.5))
         assert sample.store.rounds.count("doubling") > rounds, "with more time it goes on"
