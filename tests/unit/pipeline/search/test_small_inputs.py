@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.differences import MadeInput
+from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget
 from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, input_maker
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
@@ -263,6 +263,18 @@ def test_a_search_keeps_to_its_runs(plugin: Any) -> None:
     comparer = Comparing({"sum": total}, {"right after all": total})
     refined(plugin, Bench(comparer, AimSettings(runs=3000)), *LISTS)
     assert 3000 <= comparer.runs < 3000 + 3 * 500
+
+
+def test_the_turns_of_others_cost_a_search_nothing() -> None:
+    now_s = [0.0]
+    comparer = Comparing({"sum": total}, {"right after all": total})
+    allowance = SearchBudget(comparer, 10.0, 5, lambda: now_s[0])
+    for _ in allowance.turns([None, None], 60):
+        now_s[0] += 100.0  # others search meanwhile, and run programs
+        comparer.runs += 100
+    assert allowance.left
+    now_s[0] += 10.0
+    assert not allowance.left
 
 
 @BOTH
