@@ -90,6 +90,33 @@ def test_etcd_changes_one_text_at_a_time_has_them_after_a_restart_and_lets_in_wh
             store.close()
 
 
+class _Late(EtcdStore):
+    """Another writer comes between what it reads and what it writes."""
+
+    def __init__(self, url: str, other: EtcdStore) -> None:
+        super().__init__(url, PATIENCE_S)
+        self._other = other
+
+    def _ask(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        if path == "kv/txn":
+            self._other.put("a", "theirs")
+        return super()._ask(path, asked)
+
+
+@pytest.mark.needs("etcd")
+@pytest.mark.parametrize("before", [None, "ours"])
+def test_who_reads_before_another_one_writes_does_not_write_over_it(tmp_path: Path, before: str | None) -> None:
+    with etcd(tmp_path, free_port()) as url:
+        other = EtcdStore(url, PATIENCE_S)
+        if before is not None:
+            other.put("a", before)
+        late = _Late(url, other)
+        assert not late.swap("a", before, "late")
+        assert other.get("a") == "theirs"
+        late.close()
+        other.close()
+
+
 class _OfAnother(EtcdStore):
     """An etcd that was restored from a backup: its cluster has another id."""
 
