@@ -7,6 +7,7 @@ inputs of which size are drawn: tiny, small and large ones in turn, later more o
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
@@ -17,7 +18,7 @@ from balancer.problem import Origin, Problem, Proposal
 __all__ = ["GrammarPlugin", "balancer_generators"]
 
 _SIZES: tuple[DrawnSize, ...] = ("small", "large", "tiny", "small", "large", "tiny", "medium", "large")
-_FIRST, _MOST = 12, 40  # inputs of a run
+_FIRST = 12  # inputs of a round's first run
 
 
 class GrammarPlugin:
@@ -39,6 +40,10 @@ class _Drawing:
         self._toolbox = toolbox
         self._drawer: InputDrawer | None = None
 
+    def suits(self, problem: Problem) -> bool:
+        """Return whether a validator of the problem can draw."""
+        return self._drawer_of(problem).able
+
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` inputs, lazily: sizes in turn."""
         return self._drawn(problem, _SIZES, rng, budget, _FIRST)
@@ -51,7 +56,7 @@ class _Drawing:
         bad = self._counted(each.origin for each in heard.refused)
         rates = [(good[size] + 1) / (good[size] + bad[size] + 2) for size in _SIZES]
         sizes = rng.choices(_SIZES, rates, k=max(budget, 1))
-        return self._drawn(problem, sizes, rng, budget, budget)
+        return self._drawn(problem, sizes, rng, budget, budget + 2)
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
         """Yield at most `budget` further inputs, more of the sizes that rejected a submission."""
@@ -63,19 +68,13 @@ class _Drawing:
     def _drawn(
         self, problem: Problem, sizes: Sequence[DrawnSize], rng: random.Random, budget: int, first: int
     ) -> Iterator[Proposal]:
+        for made in islice(self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget))), max(budget, 0)):
+            yield Proposal(made.data, Origin(self.name, made.detail))
+
+    def _drawer_of(self, problem: Problem) -> InputDrawer:
         if self._drawer is None:
             self._drawer = InputDrawer(self._toolbox, problem)
-        seed, at, count = rng.randrange(2**30), 0, first
-        seen: set[bytes] = set()
-        while budget > 0 and self._drawer.able:
-            count = min(max(count, 1), _MOST, budget)
-            wanted = [(seed + turn, sizes[turn % len(sizes)]) for turn in range(at, at + count)]
-            at, count = at + count, 2 * count
-            for made in self._drawer.drawn(wanted):
-                if made.data not in seen:
-                    seen.add(made.data)
-                    budget -= 1
-                    yield Proposal(made.data, Origin(self.name, made.detail))
+        return self._drawer
 
     def _counted(self, origins: Iterable[Origin]) -> Counter[str]:
         return Counter(each.detail.partition(":")[0] for each in origins if each.generator == self.name)

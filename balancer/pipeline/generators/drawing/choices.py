@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
+from math import isqrt
 from random import Random
 from typing import Any
 
@@ -48,7 +49,6 @@ class Site:
     is_size: bool = False
     depth: int = 0
     chained: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Choices:
@@ -139,7 +139,7 @@ class Choices:
         if how == 1:
             return max(low, high // 2)
         if how == 2:
-            return max(low, round(high**0.5))
+            return max(low, isqrt(max(high, 0)))
         if how == 3:
             return _log_uniform(rng, low, high)
         return high

@@ -4,8 +4,10 @@ A drawing program reads a line for each wanted input: a seed and a size. It writ
 of bytes and how it was drawn, then the bytes and a line end. A number of -1 says that nothing could be drawn.
 """
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from balancer.pipeline.generators.drawing.from_grammar import drawing_program
@@ -18,6 +20,7 @@ __all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "read_drawn"]
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
 _MAKERS = (drawing_program,)
+_AT_ONCE = 40  # inputs of a run
 _MOST_FAILURES = 2  # in a row, without an input; then a program is not run again
 
 
@@ -64,6 +67,26 @@ class InputDrawer:
                 why = ended(execution)
             self._leave_out(program, why or "no input fits")
         return found
+
+    def stream(
+        self, sizes: Sequence[DrawnSize], rng: random.Random, first: int, most: int = _AT_ONCE
+    ) -> Iterator[DrawnInput]:
+        """Yield inputs of these sizes in turn, each once: some `first` in one run, then more, at most `most`.
+
+        It ends if a run brings nothing new.
+        """
+        seed, count, at = rng.randrange(2**30), first, 0
+        seen: set[bytes] = set()
+        while self._programs:
+            before = len(seen)
+            for made in self.drawn((seed + turn, sizes[turn % len(sizes)]) for turn in range(at, at + count)):
+                digest = sha256(made.data).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    yield made
+            at, count = at + count, min(2 * count, most)
+            if len(seen) == before and at > 2 * most:
+                return
 
     def _leave_out(self, program: Program, why: str) -> None:
         self._toolbox.note(f"{program.name} draws no inputs: {why}")

@@ -131,6 +131,23 @@ def _atoms(what: Any) -> Iterator[Any]:
         yield what
 
 
+@dataclass(slots=True, eq=False)
+class _Read(Site):
+    """A read of the grammar.
+
+    Attributes:
+        apart: the variable that it fills and others, whose rows must differ.
+        compared: function, operator, whether it is carried, and whether it adds up, of comparisons that it decides.
+        patterns: compiled regular expressions.
+        taken: rows of words -> their keys.
+    """
+
+    apart: tuple[str, ...] = ()
+    compared: list[tuple[str, str, bool, bool]] = field(default_factory=list)
+    patterns: dict[bytes, Any] = field(default_factory=dict)
+    taken: dict[Any, Any] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Condition:
     """What must hold: a comparison, perhaps only if another condition does."""
@@ -180,7 +197,7 @@ class _Writer:
     """Writes the code that draws, and the sites of a grammar."""
 
     def __init__(self, tree: list[_Node]) -> None:
-        self.sites: list[Site] = []
+        self.sites: list[_Read] = []
         self.functions: list[str] = []
         self._all = [node for top in tree for node in _walk(top)]
         self._unique = self._unique_groups()
@@ -268,18 +285,17 @@ class _Writer:
         command = _read_command(node.line)
         variable = node.line.lhs[0] if _assigns(node.line) else None
         name = None if variable is None else variable.name
-        site = Site(len(self.sites), is_size=name in self._sizes, depth=depth)
+        site = _Read(len(self.sites), is_size=name in self._sizes, depth=depth)
         self.sites.append(site)
-        key, apart = self._key(variable, node)
-        site.extra["apart"] = apart
-        site.extra["atoms"] = [] if variable is None else self._narrowing(nodes, place, loop, site, variable)
+        key, site.apart = self._key(variable, node)
+        site.compared = [] if variable is None else self._narrowing(nodes, place, loop, site, variable)
         low_and_high = command.arguments[:2] if _name(command) != b"REGEX" else []
         site.chained = loop is not None and any(self._carried(each, node, loop, variable) for each in low_and_high[:1])
         arguments = ", ".join([f"site_{site.number}", key, *map(str, command.arguments)])
         code = f"{_name(command).decode()}({arguments})"
         moving = set[str]().union(*map(_variables, low_and_high)) if self._may_be_empty(low_and_high) else set()
         assigned = {name} if name else set()
-        open_ = moving | {other for other in apart if name in assigned}
+        open_ = moving | {other for other in site.apart if name in assigned}
         return _Part([f"{variable} = {code}" if variable else code], assigned, reads=True, open=open_)
 
     def _may_be_empty(self, bounds: Sequence[Any]) -> bool:
@@ -313,7 +329,7 @@ class _Writer:
     # -- comparisons that a read decides --
 
     def _narrowing(
-        self, nodes: list[_Node], place: int, loop: _Loop | None, site: Site, variable: Any
+        self, nodes: list[_Node], place: int, loop: _Loop | None, site: _Read, variable: Any
     ) -> list[tuple[str, str, bool, bool]]:
         """Return (function, operator, whether it is carried, whether it adds up) of each comparison."""
         found = []
@@ -435,7 +451,7 @@ def _tried(parts: list[_Part], number: int) -> _Part:
 class _Variable:
     """A variable or an array. Changes are recorded while they may have to be undone."""
 
-    __slots__ = ("counted", "data", "entries", "log", "name", "value_count")
+    __slots__ = ("data", "entries", "free", "log", "name", "value_count")
 
     def __init__(self, name: str, log: list[Any]) -> None:
         self.name = name
@@ -443,10 +459,11 @@ class _Variable:
         self.data: Any = None
         self.entries: dict[Any, Any] = {}
         self.value_count: dict[Any, int] = {}
+        self.free: dict[Any, dict[int, int]] = {}  # row beside it -> a taken number -> the next one that may be free
 
     def reset(self) -> None:
-        self.log.append((self, _Variable, (self.data, self.entries, self.value_count)))
-        self.data, self.entries, self.value_count = None, {}, {}
+        self.log.append((self, _Variable, (self.data, self.entries, self.value_count, self.free)))
+        self.data, self.entries, self.value_count, self.free = None, {}, {}, {}
 
     def __getitem__(self, key: Any) -> Any:
         if key is None:
@@ -483,7 +500,7 @@ class _Variable:
         if key is None:
             self.data = old
         elif key is _Variable:
-            self.data, self.entries, self.value_count = old
+            self.data, self.entries, self.value_count, self.free = old
         else:
             self._put(key, self.entries.get(key), old)
 
@@ -540,10 +557,10 @@ class Grammar:
         self.promised: list[Any] = []
         self._ends: dict[int, int] = {}
         for each in self._variables.values():
-            each.data, each.entries, each.value_count = None, {}, {}
+            each.data, each.entries, each.value_count, each.free = None, {}, {}, {}
         self._log.clear()
         for site in self._sites:
-            site.extra["free"] = {}
+            site.taken = {}
 
     # -- parts that are tried again --
 
@@ -654,31 +671,31 @@ class Grammar:
 
     # -- what is read --
 
-    def integer(self, site: Site, key: Any, low: Any, high: Any, constraint: str | None = None) -> Any:
+    def integer(self, site: _Read, key: Any, low: Any, high: Any, constraint: str | None = None) -> Any:
         """Draw a whole number."""
         self.of.count_read()
         value = self._number(site, key, low.value, high.value)
         self.write(b"%d" % value)
         return Number(value)
 
-    def _number(self, site: Site, key: Any, low: int, high: int) -> int:
+    def _number(self, site: _Read, key: Any, low: int, high: int) -> int:
         if low > high:
             raise NotDrawn(f"a range from {low} to {high}")
         up: bool | None = True if site.chained else None
-        if site.extra["atoms"]:
+        if site.compared:
             low, high, carried = self._narrowed(site, low, high, Number)
             up = carried if carried is not None else up
         if up is None or not self.of.loops:
             value = self.of.whole(site, low, high)
         else:
             value = self.of.chained(site, low, high, up=up)
-        apart = site.extra["apart"]
+        apart = site.apart
         return self._free(site, key, apart, value, low, high) if apart else value
 
-    def _narrowed(self, site: Site, low: int, high: int, made: Callable[[int], Any]) -> tuple[int, int, bool | None]:
+    def _narrowed(self, site: _Read, low: int, high: int, made: Callable[[int], Any]) -> tuple[int, int, bool | None]:
         """Return the values that the comparisons allow, and whether they lead up; None: they are not carried."""
         up: bool | None = None
-        for name, operator, carried, adds in site.extra["atoms"]:
+        for name, operator, carried, adds in site.compared:
             function = self._names[name]
 
             def difference(value: int, function: Any = function) -> Any:
@@ -706,11 +723,11 @@ class Grammar:
             low, high = (low, edge) if holds(first) else (edge, high)
         return low, high, up
 
-    def _free(self, site: Site, key: Any, apart: Sequence[str], value: int, low: int, high: int) -> int:
+    def _free(self, site: _Read, key: Any, apart: Sequence[str], value: int, low: int, high: int) -> int:
         """Return a value from `low` to `high` that is not taken yet, near `value`."""
         array, others = self._variables[apart[0]], [self._variables[each] for each in apart[1:]]
         beside = tuple(each[key].value for each in others)
-        free: dict[int, int] = site.extra["free"].setdefault((*beside, None), {})
+        free = array.free.setdefault(beside, {})
         for first in (value, low):
             path = []
             at = first
@@ -729,15 +746,15 @@ class Grammar:
                 return at
         raise NotDrawn(f"no value is left for {array.name}")
 
-    def floating(self, site: Site, key: Any, low: Any, high: Any, *options: Any) -> Any:
+    def floating(self, site: _Read, key: Any, low: Any, high: Any, *options: Any) -> Any:
         """Draw a number with some decimals."""
         return self._float(site, key, low, high, self.of.random.choice((0, 1, 2, 3, 6)), options)
 
-    def fixed(self, site: Site, key: Any, low: Any, high: Any, fewest: Any, most: Any, *options: Any) -> Any:
+    def fixed(self, site: _Read, key: Any, low: Any, high: Any, fewest: Any, most: Any, *options: Any) -> Any:
         """Draw a number with a number of decimals in a range."""
         return self._float(site, key, low, high, self.of.random.randint(fewest.value, min(most.value, 20)), options)
 
-    def _float(self, site: Site, key: Any, low: Any, high: Any, decimals: int, options: Sequence[Any]) -> Any:
+    def _float(self, site: _Read, key: Any, low: Any, high: Any, decimals: int, options: Sequence[Any]) -> Any:
         self.of.count_read()
         scale = 10**decimals
         least, most = -((-Fraction(low.value) * scale) // 1), (Fraction(high.value) * scale) // 1
@@ -748,31 +765,31 @@ class Grammar:
         self.write(text.encode())
         return Number(Fraction(Decimal(text)))
 
-    def word(self, site: Site, key: Any, pattern: Any) -> Any:
+    def word(self, site: _Read, key: Any, pattern: Any) -> Any:
         """Draw a word of a regular expression."""
         self.of.count_read()
-        compiled = site.extra.get(pattern.value)
+        compiled = site.patterns.get(pattern.value)
         if compiled is None:
-            compiled = site.extra[pattern.value] = lib._compile_regex(pattern.value)
+            compiled = site.patterns[pattern.value] = lib._compile_regex(pattern.value)
         lengths = None
-        if site.extra["atoms"]:
+        if site.compared:
             low, high, _ = self._narrowed(site, 0, 10**6, lambda length: String(b"a" * length))
             lengths = None if (low, high) == (0, 10**6) else (low, high)
         for _ in range(20):
             word = self.of.word(site, compiled, lengths)
-            if not site.extra["apart"] or self._is_new(site, key, word):
+            if not site.apart or self._is_new(site, key, word):
                 break
         self.write(word)
         self.of.reads += len(word) // 16
         return String(word)
 
-    def _is_new(self, site: Site, key: Any, word: bytes) -> bool:
-        apart = site.extra["apart"]
+    def _is_new(self, site: _Read, key: Any, word: bytes) -> bool:
+        apart = site.apart
         array, others = self._variables[apart[0]], [self._variables[each] for each in apart[1:]]
         if not others:
             return String(word) not in array.value_count
         beside = (*(each[key].value for each in others), word)
-        taken: dict[Any, Any] = site.extra["free"]
+        taken = site.taken
         if beside in taken and taken[beside] in array.entries and array.entries[taken[beside]].value == word:
             return False
         taken[beside] = key
@@ -791,6 +808,8 @@ class Grammar:
     def unique(self, *variables: Any) -> Any:
         """Return whether all rows of these arrays differ."""
         first = variables[0]
+        if len(variables) == 1:
+            return Boolean(len(first.value_count) == len(first.entries))
         rows = [
             tuple(each.entries[key] for each in variables)
             for key in first.entries
