@@ -121,6 +121,7 @@ class SampleComparer:
 
     Attributes:
         runs: runs of a program on an input so far.
+        cpu_s: CPU seconds of all programs so far, as far as they were measured.
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -128,6 +129,7 @@ class SampleComparer:
         self._alone: set[Program] = set()  # programs that cannot take many inputs at once
         self._lock = threading.Lock()
         self.runs = 0
+        self.cpu_s = 0.0
 
     @property
     def accepted(self) -> Sequence[Submission]:
@@ -267,7 +269,10 @@ class SampleComparer:
             return None
         problem = self._sample.problem.id
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
-        return self._sample.runner.run(wanted).execution
+        execution = self._sample.runner.run(wanted).execution
+        with self._lock:
+            self.cpu_s += 0.0 if execution is None else execution.time_s
+        return execution
 
 
 def _parts(inputs: Sequence[BatchedInput]) -> list[range]:
