@@ -25,7 +25,7 @@ from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
-from balancer.program import Execution, Limits, Program, Status
+from balancer.program import EACH_INPUT, Execution, Limits, Program, Status
 
 __all__ = ["BatchedInput", "SampleComparer", "outcomes", "records", "taking_many"]
 
@@ -35,7 +35,7 @@ _STOPS = 3  # inputs that may run out of time before the rest is dropped
 _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
 Item = TypeVar("Item")
 
-_AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs and bytes of one run
+_AT_ONCE, _BYTES_AT_ONCE = 125, 2**19  # inputs and bytes of one run: a batch has two, at the same time
 _SHORT_S = 1.0  # CPU seconds for one of many small inputs
 _RUN_CPU_S = 60.0  # for all inputs of one run
 _COMPILED, _COMPILED_S = 0.05, 1.0  # part of a time budget for compiling a front, and at least so many seconds
@@ -50,7 +50,7 @@ def taking_many(program: Program) -> Program | None:
         return None
     if program.language == "python":
         text = program.source.encode("utf-8", "surrogateescape")
-        source = _text(front).replace("SOURCE", repr(text))
+        source = _text(front).replace("SOURCE", repr(text)).replace("EACH_INPUT", repr(EACH_INPUT.encode()))
     else:
         source = f"{_text(front)}\n#line 1\n{program.source}"
     return replace(program, source=source)
