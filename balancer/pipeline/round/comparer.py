@@ -133,8 +133,8 @@ class SampleComparer:
 
     @property
     def accepted(self) -> Sequence[Submission]:
-        """The accepted submissions that are not left out, the reference solution first."""
-        return self._sample.usable(accepted=True)
+        """The accepted submissions that run on made-up inputs, the reference solution first."""
+        return self._sample.jury
 
     @property
     def limit_s(self) -> float:
