@@ -40,6 +40,7 @@ __all__ = ["Grammar", "main"]
 _TRIES, _OUTER_TRIES = 60, 8  # of a part: with reads alone, with loops in it
 _RESTARTS = 12  # of an input
 _WORK = 15 * 10**5  # reads of all tries of an input
+_VALUES = 10**4  # seeds that differ only below this have the same modes
 _MOST_NESTED = 8  # parts tried again within each other: Python nests 20 blocks
 _MOST_S, _MOST_OUT = 6.0, 12 * 10**6  # CPU seconds and bytes of a run
 _READS = (b"INT", b"FLOAT", b"FLOATP", b"REGEX")
@@ -528,7 +529,7 @@ class Grammar:
         }
         exec(compile(self.source, "grammar", "exec"), self._names)
         self._sites = writer.sites
-        self.of = Choices(Random(0), "tiny")
+        self.of = Choices(Random(0), "", "tiny")
         self._work = 0
 
     def draw(self, seed: int, size: str) -> tuple[bytes, str]:
@@ -537,7 +538,7 @@ class Grammar:
         why = NotDrawn("nothing was tried")
         self._work = 0
         for restart in range(_RESTARTS):
-            self._begin(Choices(Random(f"{seed}/{size}/{restart}"), size, most))
+            self._begin(Choices(Random(f"{seed}/{size}/{restart}"), f"{seed // _VALUES}/{restart}", size, most))
             try:
                 self._names["drawn"]()
                 self._work += self.of.reads
