@@ -141,12 +141,14 @@ class _Read(Site):
         compared: function, operator, whether it is carried, and whether it adds up, of comparisons that it decides.
         patterns: compiled regular expressions.
         taken: rows of words -> their keys.
+        root: the last value that an equation asked for; mostly it is the next one, too.
     """
 
     apart: tuple[str, ...] = ()
     compared: list[tuple[str, str, bool, bool]] = field(default_factory=list)
     patterns: dict[bytes, Any] = field(default_factory=dict)
     taken: dict[Any, Any] = field(default_factory=dict)
+    root: int = 0
 
 
 @dataclass(slots=True)
@@ -705,6 +707,9 @@ class Grammar:
                     return None
                 return pair[0].value - pair[1].value
 
+            if operator == "==" and low <= site.root <= high and difference(site.root) == 0:
+                low = high = site.root
+                continue
             first, last = difference(low), difference(high)
             if first is None or last is None:
                 continue
@@ -715,7 +720,7 @@ class Grammar:
                 if first * last <= 0 and low < high:
                     at = _root(difference, low, high, first, last)
                     if at is not None:
-                        low = high = at
+                        low = high = site.root = at
                 continue
             holds = _HOLDS[operator]
             if holds(first) == holds(last):
