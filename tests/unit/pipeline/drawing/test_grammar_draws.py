@@ -11,10 +11,11 @@ from checktestdata import lib
 from checktestdata.parser import parse
 from checktestdata.tokenizer import tokenize
 
-from balancer.pipeline.generators.drawing.drawer import DrawnInput, read_drawn
+from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer, read_drawn
 from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
 from balancer.pipeline.generators.grammar import GrammarPlugin
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.packages.validators import checktestdata_program, grammar_in
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.program import Execution, Program, Status
@@ -135,3 +136,29 @@ def test_modes_that_the_other_validators_accept_come_again() -> None:
     refused = tuple(each for each in heard if not is_valid(each.data))
     again = list(generator.ask_again(problem, ValidatorFeedback(valid, refused), random.Random(2), 60))
     assert sum(is_valid(each.data) for each in again) > 2 * len(valid)
+
+
+def test_searches_for_small_inputs_take_what_is_drawn() -> None:
+    drawn = ((f"tiny {number}", b"%d\n" % number) for number in range(5))
+    source = SmallInputs(None, [b"3\n"], [], random.Random(1), more={"grammar": drawn})
+    made = [each for each in source.batch() if each.kind == "grammar"]
+    assert [each.data for each in made] == [b"0\n", b"1\n", b"2\n", b"4\n"]
+
+
+def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:
+    notes: list[str] = []
+
+    class Broken(InProcess):
+        def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
+            return Execution(Status.FINISHED, b"", b"the grammar is wrong\n", exit_code=2), ""
+
+        def note(self, line: str) -> None:
+            notes.append(line)
+
+    toolbox: Any = Broken()
+    problem = replace(problem_of(b"1\n5\n"), input_validators=(checktestdata_program("a.ctd", PLAIN),))
+    drawer = InputDrawer(toolbox, problem)
+    assert list(drawer.stream(("tiny",), random.Random(1), 4)) == []
+    assert list(drawer.stream(("tiny",), random.Random(1), 4)) == []
+    assert not drawer.able
+    assert notes == ["a.ctd (drawing) draws no inputs: exit code 2: the grammar is wrong"]
