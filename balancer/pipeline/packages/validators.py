@@ -3,30 +3,22 @@
 Decides which are used, and without which a package cannot be judged. `answer_validators` are not read, because no
 expected outputs are made up.
 
-Checktestdata grammars (`.ctd`) become programs, and run where all programs of a package run. A grammar is not trusted,
-and its regular expressions may take very long, so it is not parsed here. The program is one Python source with the
-modules of the library `checktestdata` (PyPI) and the grammar. It exits with 42 or 43 like a validator, and with 2 if
-the grammar is wrong.
+Checktestdata grammars (`.ctd`) become programs: see `grammars`.
 """
 
-import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from pathlib import PurePosixPath
 
 from balancer.pipeline.packages.data import CaseFlags
 from balancer.pipeline.packages.folder import Folder, UnusableProgram
+from balancer.pipeline.packages.grammars import checktestdata_program
 from balancer.pipeline.packages.programs import extension_of, headers_in, language_of, read_program
 from balancer.pipeline.packages.settings import ProblemSettings
-from balancer.program import EACH_INPUT, Program
+from balancer.program import Program
 
 __all__ = [
     "InputValidators",
-    "checktestdata_modules",
-    "checktestdata_program",
-    "grammar_in",
     "read_input_validators",
     "read_output_validator",
 ]
@@ -36,7 +28,6 @@ _OUTPUT = ("output_validators", "output_validator")
 _ONE = "output_validator"  # in the format of 2023-07 and later, this folder is one program
 _GRAMMARS = (".ctd", ".viva")
 _HEADED = ("c", "cpp")
-_MODULES = ("lib", "tokenizer", "parser")  # in the order of their imports
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,79 +117,3 @@ def _read(folder: Folder, place: str, path: str) -> Program:
     if program.language not in _HEADED or folder.is_folder(path):
         return program
     return replace(program, extras=tuple(sorted({**headers_in(folder, place), **dict(program.extras)}.items())))
-
-
-_GRAMMAR = "GRAMMAR = "
-_LAUNCHER = """\
-import sys
-import types
-
-MODULES = {modules!r}
-GRAMMAR = {grammar!r}
-
-
-def load():
-    package = sys.modules["checktestdata"] = types.ModuleType("checktestdata")
-    package.__path__ = []
-    for name, source in MODULES:
-        module = types.ModuleType("checktestdata." + name)
-        sys.modules[module.__name__] = module
-        setattr(package, name, module)
-        exec(compile(source, name + ".py", "exec"), module.__dict__)
-    return package
-
-
-def followed():  # the program of the grammar, its names, and the error of a refused input
-    checktestdata = load()
-    sys.argv[1:] = []
-    sys.setrecursionlimit(10**6)
-    try:
-        parser = checktestdata.parser.parse(checktestdata.tokenizer.tokenize(GRAMMAR))
-        program = compile(parser.python_code(), "grammar", "exec")
-        return program, parser.python_globals(), checktestdata.lib.ValidationError
-    except Exception as error:
-        print("the grammar is wrong: %s" % error, file=sys.stderr)
-        return None
-
-
-def main():
-    if FOLLOWED is None:
-        return 2
-    program, names, refused = FOLLOWED
-    try:
-        exec(program, names)
-    except refused as error:
-        print(error, file=sys.stderr)
-        return 43
-    except Exception as error:
-        print("the grammar cannot be followed: %s" % error, file=sys.stderr)
-        return 2
-    return 42
-
-
-FOLLOWED = followed()
-{each_input}
-sys.exit(main())
-"""
-
-
-def checktestdata_program(name: str, grammar: bytes) -> Program:
-    """Return the input validator that checks its input against `grammar`."""
-    source = _LAUNCHER.format(modules=checktestdata_modules(), grammar=grammar, each_input=EACH_INPUT)
-    return Program("python", source, name)
-
-
-def grammar_in(program: Program) -> bytes | None:
-    """Return the grammar of a `checktestdata_program`; None if it is another program."""
-    line = next((each for each in program.source.split("\n") if each.startswith(_GRAMMAR)), None)
-    if program.language != "python" or line is None:
-        return None
-    grammar = ast.literal_eval(line.removeprefix(_GRAMMAR))
-    return grammar if program.source == checktestdata_program("", grammar).source else None
-
-
-@cache
-def checktestdata_modules() -> tuple[tuple[str, str], ...]:
-    """Return the modules of the library, name -> source, in the order of their imports."""
-    package = files("checktestdata")
-    return tuple((name, package.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES)

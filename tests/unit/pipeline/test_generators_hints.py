@@ -13,7 +13,7 @@ from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.bounds import Alphabet, Bounds, Hints
 from balancer.pipeline.generators.learn.source_tokens import lex
 from balancer.pipeline.generators.learn.validator_text import read_validators
-from balancer.pipeline.packages.validators import checktestdata_program
+from balancer.pipeline.packages.grammars import checktestdata_program
 from balancer.program import Program
 from tests.unit.pipeline.knowing import known
 

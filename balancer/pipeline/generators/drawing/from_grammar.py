@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.resources import files
 
-from balancer.pipeline.packages.validators import checktestdata_modules, grammar_in
+from balancer.pipeline.packages.grammars import checktestdata_modules, grammar_in
 from balancer.program import Program
 
 __all__ = ["drawing_program"]

@@ -16,7 +16,7 @@ from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
 from balancer.pipeline.generators.grammar import GrammarPlugin
 from balancer.pipeline.generators.search.small_inputs import SmallInputs
-from balancer.pipeline.packages.validators import checktestdata_program, grammar_in
+from balancer.pipeline.packages.grammars import checktestdata_program, grammar_in
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.program import Execution, Program, Status
 from tests.unit.pipeline.knowing import problem as problem_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancer.pipeline.packages.validators import checktestdata_program
+from balancer.pipeline.packages.grammars import checktestdata_program
 from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
 from balancer.program import EACH_INPUT, Execution, Program, Status
 
