@@ -8,7 +8,7 @@ this project: it is a part of a program that runs in the sandbox.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from math import isqrt
@@ -59,11 +59,15 @@ class Choices:
         plan: decides the modes, together with the size.
         size: "tiny", "small", "medium" or "large".
         most: the greatest size, if the input became too large before.
+        known: words and lines of the samples: a program may look for some.
     """
 
-    def __init__(self, random: Random, plan: str, size: str, most: int | None = None) -> None:
+    def __init__(
+        self, random: Random, plan: str, size: str, most: int | None = None, known: Sequence[bytes] = ()
+    ) -> None:
         self.random = random
         self._plan = plan
+        self.known = known
         self.size = size
         self.most = most
         self.loops: list[list[int]] = []  # turn and number of turns of each loop
@@ -312,16 +316,16 @@ class _Words:
         parser: Any = re._parser if hasattr(re, "_parser") else import_module("sre_parse")  # before Python 3.11
         self._parsed = parser.parse(pattern.pattern, pattern.flags)
         self.least, self.most = (min(each, _UNBOUNDED) for each in self._parsed.getwidth())
+        self._set = _one_set(self._parsed)
         self._letters = plan.choice(("all", "all", "all", "few", "few", "one", "mostly one"))
         self._order = plan.choice(("random", "random", "random", "random", "period", "sorted"))
         self._lengths = plan.choice(("any", "any", "longest", "shortest", "same"))
         first, many = rng.random(), plan.randint(2, 3)
         self._few = [(first + turn / many) % 1 for turn in range(many)]  # different ones, of two letters too
         self._period = [rng.random() for _ in range(plan.randint(2, 4))]
-        self._again = plan.choice((0.0, 0.0, 0.1, 0.9)) if depth else 0.0
-        self._known: list[bytes] = []
+        self._again = plan.choice((0.0, 0.1, 0.5, 0.9)) if depth or of.known else 0.0
+        self._known = [] if self._set else [word for word in of.known if pattern.fullmatch(word)]
         self._same: float = plan.random()
-        self._set = _one_set(self._parsed)
         of.told.append(f"letters {self._letters} {self._order}")
 
     def next(self, lengths: Interval | None) -> bytes:

@@ -21,7 +21,6 @@ __all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "Plan", "plan_of", "read_dr
 
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
-_MAKERS = (drawing_program,)
 _SIZES = get_args(DrawnSize)
 _PLANS, _SEEDS = 2**24, 10**4  # how many plans there are, and inputs of one
 _AGAIN = 0.6  # share of inputs by known plans
@@ -55,7 +54,8 @@ class InputDrawer:
 
     def __init__(self, toolbox: Toolbox, problem: Problem) -> None:
         self._toolbox = toolbox
-        made = [program for each in problem.input_validators for make in _MAKERS if (program := make(each))]
+        known = [each.data for each in problem.data]
+        made = [program for each in problem.input_validators if (program := drawing_program(each, known))]
         self._programs = [each for each in made if each.language in toolbox.languages]
         self._failures = [0] * len(self._programs)
         self._turn = 0

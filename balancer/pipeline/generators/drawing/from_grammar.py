@@ -1,5 +1,6 @@
 """From a grammar: the drawing program of a checktestdata grammar. It has the library and `grammar_draws`."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -8,6 +9,8 @@ from balancer.program import Program
 
 __all__ = ["drawing_program"]
 
+_MOST, _LONGEST = 200, 100  # words, and bytes of one
+_MOST_BYTES = 10_000  # of an input whose words are known
 _ROOM = "balancer.pipeline.generators.drawing"
 _LAUNCHER = """\
 import sys
@@ -15,6 +18,7 @@ import types
 
 MODULES = {modules!r}
 GRAMMAR = {grammar!r}
+KNOWN = {known!r}
 
 for name, source in MODULES:
     *parents, own = name.split(".")
@@ -28,16 +32,22 @@ for name, source in MODULES:
     module = sys.modules[name] = types.ModuleType(name)
     setattr(sys.modules[".".join(parents)], own, module)
     exec(compile(source, own + ".py", "exec"), module.__dict__)
-sys.exit(module.main(GRAMMAR))
+sys.exit(module.main(GRAMMAR, KNOWN))
 """
 
 
-def drawing_program(validator: Program) -> Program | None:
-    """Return the program that draws inputs of a grammar; None if the validator is no grammar."""
+def drawing_program(validator: Program, known: Iterable[bytes] = ()) -> Program | None:
+    """Return the program that draws inputs of a grammar; None if the validator is no grammar.
+
+    Words and lines of the `known` inputs are drawn, too.
+    """
     grammar = grammar_in(validator)
     if grammar is None:
         return None
-    return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar), f"{validator.name} (drawing)")
+    lines = [line for data in known if len(data) <= _MOST_BYTES for line in data.split(b"\n")]
+    words = sorted({word for line in lines for word in (line, *line.split()) if 1 < len(word) <= _LONGEST})[:_MOST]
+    source = _LAUNCHER.format(modules=_modules(), grammar=grammar, known=words)
+    return Program("python", source, f"{validator.name} (drawing)")
 
 
 @cache

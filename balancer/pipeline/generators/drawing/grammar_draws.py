@@ -513,9 +513,11 @@ class Grammar:
 
     Args:
         text: the grammar. Raises what `checktestdata` raises if it is wrong.
+        known: words and lines of the samples, for regular expressions.
     """
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, known: Sequence[bytes] = ()) -> None:
+        self._known = known
         parser = parse_grammar(tokenize(text))
         writer = _Writer(_tree(parser.lines))
         code = [line for part in writer.block(_tree(parser.lines), None, 0) for line in part.lines]
@@ -540,7 +542,9 @@ class Grammar:
         why = NotDrawn("nothing was tried")
         self._work = 0
         for restart in range(_RESTARTS):
-            self._begin(Choices(Random(f"{seed}/{size}/{restart}"), f"{seed // _VALUES}/{restart}", size, most))
+            self._begin(
+                Choices(Random(f"{seed}/{size}/{restart}"), f"{seed // _VALUES}/{restart}", size, most, self._known)
+            )
             try:
                 self._names["drawn"]()
                 self._work += self.of.reads
@@ -892,11 +896,11 @@ def _root(difference: Callable[[int], Any], low: int, high: int, first: Any, las
     return None
 
 
-def main(text: bytes) -> int:
+def main(text: bytes, known: Sequence[bytes]) -> int:
     """Draw what standard input asks for, a line each: a seed and a size. Return the exit code."""
     sys.setrecursionlimit(10**6)
     try:
-        grammar = Grammar(text)
+        grammar = Grammar(text, known)
     except Exception as error:
         print(f"the grammar cannot be drawn from: {error}", file=sys.stderr)
         return 2
