@@ -1,0 +1,1 @@
+"""Drawing programs: input validators run backwards. Each read of the validator becomes a choice."""

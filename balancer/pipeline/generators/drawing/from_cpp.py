@@ -1,0 +1,78 @@
+"""C++ input validators run backwards: a program that draws inputs which a validator accepts.
+
+The validator is compiled as it is, beside its header of reads (testlib.h, Kodsport's validator.h, BAPCtools' validation.h
+or Michael Zuendorf's validate.h). Only the object that reads is replaced: each read draws a value and writes it.
+"""
+
+import re
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+
+from balancer.program import Program
+
+__all__ = ["drawing_program"]
+
+_LIBRARIES = {  # what only the header of a library has
+    "testlib": re.compile(rb"\bregisterValidation\s*\("),
+    "kodsport": re.compile(rb"\bSpacedInts\s*\("),
+    "bapctools": re.compile(rb"\bread_integer\s*\("),
+    "mzuenni": re.compile(rb"\bnamespace InputValidator\b|\bvoid init_val\s*\("),
+}
+_OTHER_READS = re.compile(
+    r"\bcin\b(?!\s*\.\s*(?:tie|exceptions))|(?<![\w])f?scanf\s*\(|\b(?:f?gets|getc(?:har)?\w*|fread)\s*\("
+)
+_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_LETTER = re.compile(r"'(\\?[^'\n]|\\\\)'")
+_ESCAPED = {"\\n": "\n", "\\\\": "\\", "\\'": "'", '\\"': '"'}
+
+
+def drawing_program(validator: Program) -> Program | None:
+    """Return a program that draws inputs of a C++ validator; None if it reads in a way that is not known."""
+    source = _COMMENT.sub(" ", validator.source)
+    headers = {name: data for name, data in validator.extras if PurePosixPath(name).suffix.startswith(".h")}
+    found = [(name, library) for name, data in headers.items() for library in _libraries(data)]
+    used = [(name, library) for name, library in found if PurePosixPath(name).name in source]
+    if validator.language != "cpp" or not used or _OTHER_READS.search(source):
+        return None
+    name, library = used[0]
+    folder = PurePosixPath(name).parent
+    inner = f"balancer_{PurePosixPath(name).name}"
+    wrapper = f'#pragma once\n#include "{inner}"\n{_letters(source)}{_text("draw")}{_text(f"reads_{library}")}'
+    extras = {**dict(validator.extras), str(folder / inner): headers[name], name: wrapper.encode()}
+    return replace(validator, name=f"{validator.name} backwards", extras=tuple(sorted(extras.items())))
+
+
+def _libraries(header: bytes) -> list[str]:
+    return [library for library, mark in _LIBRARIES.items() if mark.search(header)]
+
+
+@cache
+def _text(name: str) -> str:
+    return files(__package__).joinpath(f"{name}.h.txt").read_text(encoding="utf-8")
+
+
+def _letters(source: str) -> str:
+    """Return definitions with the letters in a validator's text: what a free word may be made of."""
+    letters = [_ESCAPED.get(each, each) for each in _LETTER.findall(source)]
+    letters = [each for each in letters if len(each) == 1 and " " <= each <= "~" or each == "\n"]
+    alphabets = []
+    single = "".join(dict.fromkeys(each for each in letters if each not in " \n"))
+    for first, last in zip(letters, letters[1:]):
+        if first < last and all(each.isalnum() for each in (first, last)) and ord(last) - ord(first) > 1:
+            alphabets.append("".join(map(chr, range(ord(first), ord(last) + 1))))
+    ends = {letter for each in alphabets for letter in (each[0], each[-1])}
+    plain = "".join(each for each in single if each not in ends)
+    ranges = list(dict.fromkeys(alphabets))
+    every = "".join(dict.fromkeys("".join([*ranges, plain])))
+    chosen = [each for each in dict.fromkeys([every, plain, *ranges]) if each][:10]
+    blank = "".join(each for each in dict.fromkeys(letters) if each in " \n")
+    return (
+        f"#define BALANCER_ALPHABETS {''.join(_quoted(each) + ', ' for each in chosen)}\n"
+        f"#define BALANCER_LETTERS {_quoted(every + blank) if every else _quoted('')}\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    return '"' + "".join(f"\\{ord(each):03o}" for each in text) + '"'
