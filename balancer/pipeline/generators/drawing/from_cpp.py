@@ -5,9 +5,11 @@ or Michael Zuendorf's validate.h). Only the object that reads is replaced: each 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from balancer.program import Program
@@ -25,6 +27,7 @@ _OTHER_READS = re.compile(
 )
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _LETTER = re.compile(r"'(\\?[^'\n]|\\\\)'")
+_MOST_ALPHABETS = 10
 _ESCAPED = {"\\n": "\n", "\\\\": "\\", "\\'": "'", '\\"': '"'}
 
 
@@ -56,22 +59,25 @@ def _text(name: str) -> str:
 def _letters(source: str) -> str:
     """Return definitions with the letters in a validator's text: what a free word may be made of."""
     letters = [_ESCAPED.get(each, each) for each in _LETTER.findall(source)]
-    letters = [each for each in letters if len(each) == 1 and " " <= each <= "~" or each == "\n"]
-    alphabets = []
-    single = "".join(dict.fromkeys(each for each in letters if each not in " \n"))
-    for first, last in zip(letters, letters[1:]):
-        if first < last and all(each.isalnum() for each in (first, last)) and ord(last) - ord(first) > 1:
-            alphabets.append("".join(map(chr, range(ord(first), ord(last) + 1))))
-    ends = {letter for each in alphabets for letter in (each[0], each[-1])}
-    plain = "".join(each for each in single if each not in ends)
-    ranges = list(dict.fromkeys(alphabets))
-    every = "".join(dict.fromkeys("".join([*ranges, plain])))
-    chosen = [each for each in dict.fromkeys([every, plain, *ranges]) if each][:10]
-    blank = "".join(each for each in dict.fromkeys(letters) if each in " \n")
+    letters = [each for each in letters if len(each) == 1 and (" " <= each <= "~" or each == "\n")]
+    ranges = [
+        "".join(map(chr, range(ord(first), ord(last) + 1)))
+        for first, last in pairwise(letters)
+        if first.isalnum() and last.isalnum() and ord(last) > ord(first) + 1
+    ]
+    ends = {letter for each in ranges for letter in (each[0], each[-1])}
+    plain = _once(each for each in letters if each not in ends and not each.isspace())
+    every = _once("".join([*ranges, plain]))
+    chosen = [each for each in dict.fromkeys([every, plain, *ranges]) if each][:_MOST_ALPHABETS]
+    blank = _once(each for each in letters if each.isspace())
     return (
-        f"#define BALANCER_ALPHABETS {''.join(_quoted(each) + ', ' for each in chosen)}\n"
-        f"#define BALANCER_LETTERS {_quoted(every + blank) if every else _quoted('')}\n"
+        f"#define BALANCER_ALPHABETS {''.join(f'{_quoted(each)}, ' for each in chosen)}\n"
+        f"#define BALANCER_LETTERS {_quoted(every and every + blank)}\n"
     )
+
+
+def _once(letters: Iterable[str]) -> str:
+    return "".join(dict.fromkeys(letters))
 
 
 def _quoted(text: str) -> str:
