@@ -31,6 +31,7 @@ __all__ = [
     "Comparer",
     "EquippedGenerator",
     "Feedback",
+    "ForSomeProblems",
     "ModelAccount",
     "NoBudget",
     "OpenedGenerator",
@@ -418,6 +419,15 @@ class AskedLater(Protocol):
     """A generator that is not asked before the validators have answered once, and then by `ask_again`."""
 
     asked_later: ClassVar[Literal[True]]
+
+
+@runtime_checkable
+class ForSomeProblems(Protocol):
+    """A generator that has inputs for some problems only. It has no part in the batches of others."""
+
+    def suits(self, problem: Problem) -> bool:
+        """Return whether it may have inputs for `problem`."""
+        ...
 
 
 class PutOff(BalancerError):

@@ -8,20 +8,24 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.drawing.drawer import InputDrawer
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
 from balancer.pipeline.generators.search.differences import SearchBudget
 from balancer.pipeline.generators.search.grown_arguments import climb_on_arguments
-from balancer.pipeline.generators.search.hill_climb import HillClimb, climb_on
+from balancer.pipeline.generators.search.hill_climb import HillClimb, Step, climb_on
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.proposing import Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["SlowPlugin", "balancer_generators"]
+
+_DRAWN, _STARTS = 4, 12  # large inputs of a run of a drawing program, and of all
 
 
 class SlowPlugin:
@@ -93,7 +97,9 @@ class _Climbing:
         found = within_feedback(found, feedback)
         if problem.input_validators:
             found = widen_ranges(found, comparer.valid, lambda: allowance.left)
-        return climb_on(found, comparer, slowest, rng)
+        drawn = InputDrawer(self._toolbox, problem).stream(("large",), rng, _DRAWN, _DRAWN)
+        starts = (Step("drawn", made.detail, made.data) for made in islice(drawn, _STARTS))
+        return climb_on(found, comparer, slowest, rng, starts)
 
 
 @hookimpl

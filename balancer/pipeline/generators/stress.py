@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
@@ -26,6 +27,8 @@ from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["ExhaustivePlugin", "StressPlugin", "balancer_generators"]
 
+_SIZES: tuple[DrawnSize, ...] = ("tiny", "small", "tiny", "small", "medium")
+_DRAWN = 250  # inputs of a run of a drawing program
 _WORK = 4_000_000  # for mending inputs of one batch: less than a second
 
 
@@ -127,9 +130,15 @@ class _Stress(_Searching):
         near = [case.data for case in feedback.cases if case.rejected]
         if problem.function:
             return SmallArguments(problem, known, near, rng)
-        mender = InputMender(self._toolbox, problem, _WORK)
+        mender, drawer = InputMender(self._toolbox, problem, _WORK), InputDrawer(self._toolbox, problem)
+        drawn = ((made.detail, made.data) for made in drawer.stream(_SIZES, rng, _DRAWN, _DRAWN))
         return SmallInputs(
-            found, known, near, rng, lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng)
+            found,
+            known,
+            near,
+            rng,
+            lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng),
+            {"grammar": drawn} if drawer.able else {},
         )
 
 

@@ -9,6 +9,7 @@ modules of the library `checktestdata` (PyPI) and the grammar. It exits with 42 
 the grammar is wrong.
 """
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,7 +22,14 @@ from balancer.pipeline.packages.programs import extension_of, headers_in, langua
 from balancer.pipeline.packages.settings import ProblemSettings
 from balancer.program import Program
 
-__all__ = ["InputValidators", "checktestdata_program", "read_input_validators", "read_output_validator"]
+__all__ = [
+    "InputValidators",
+    "checktestdata_modules",
+    "checktestdata_program",
+    "grammar_in",
+    "read_input_validators",
+    "read_output_validator",
+]
 
 _INPUT = ("input_validators", "input_validator", "input_format_validators")
 _OUTPUT = ("output_validators", "output_validator")
@@ -120,6 +128,7 @@ def _read(folder: Folder, place: str, path: str) -> Program:
     return replace(program, extras=tuple(sorted({**headers_in(folder, place), **dict(program.extras)}.items())))
 
 
+_GRAMMAR = "GRAMMAR = "
 _LAUNCHER = """\
 import sys
 import types
@@ -167,10 +176,20 @@ sys.exit(main())
 
 def checktestdata_program(name: str, grammar: bytes) -> Program:
     """Return the input validator that checks its input against `grammar`."""
-    return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar), name)
+    return Program("python", _LAUNCHER.format(modules=checktestdata_modules(), grammar=grammar), name)
+
+
+def grammar_in(program: Program) -> bytes | None:
+    """Return the grammar of a `checktestdata_program`; None if it is another program."""
+    line = next((each for each in program.source.split("\n") if each.startswith(_GRAMMAR)), None)
+    if program.language != "python" or line is None:
+        return None
+    grammar = ast.literal_eval(line.removeprefix(_GRAMMAR))
+    return grammar if program.source == checktestdata_program("", grammar).source else None
 
 
 @cache
-def _modules() -> tuple[tuple[str, str], ...]:
+def checktestdata_modules() -> tuple[tuple[str, str], ...]:
+    """Return the modules of the library, name -> source, in the order of their imports."""
     package = files("checktestdata")
     return tuple((name, package.joinpath(f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES)

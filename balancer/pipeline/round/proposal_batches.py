@@ -21,6 +21,7 @@ from balancer.pipeline.proposing import (
     AskedLater,
     EquippedGenerator,
     Feedback,
+    ForSomeProblems,
     PutOff,
     UnusedInput,
     ValidatorFeedback,
@@ -93,6 +94,8 @@ class ProposalBatches:
         self._generators: list[tuple[Generator, bool]] = []
         for each in sample.generators:
             made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
+            if isinstance(made, ForSomeProblems) and not made.suits(sample.problem):
+                continue
             # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
             whole = isinstance(each, EquippedGenerator) and not isinstance(made, AskableAgain)
             self._generators.append((made, whole))

@@ -399,7 +399,9 @@ class _Measured:
     names: tuple[str, ...]
 
 
-def climb_on(found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> HillClimb:
+def climb_on(
+    found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random, drawn: Iterable[Step] = ()
+) -> HillClimb:
     """Return the climb on a problem.
 
     Args:
@@ -407,13 +409,17 @@ def climb_on(found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: 
         comparer: measures.
         known: the inputs that took longest so far, the slowest first.
         rng: for all random choices.
+        drawn: further inputs to start from.
     """
-    return HillClimb(_starts(found, known[:_KNOWN_STARTS], comparer, rng), Steps(found, rng), comparer, rng)
+    return HillClimb(_starts(found, known[:_KNOWN_STARTS], drawn, comparer, rng), Steps(found, rng), comparer, rng)
 
 
-def _starts(found: Knowledge, known: Sequence[bytes], comparer: Comparer, rng: random.Random) -> Iterator[Step]:
-    """Yield the first inputs: those that took longest, larger ones like them, and the largest that can be made up."""
+def _starts(
+    found: Knowledge, known: Sequence[bytes], drawn: Iterable[Step], comparer: Comparer, rng: random.Random
+) -> Iterator[Step]:
+    """Yield the first inputs: those that took longest, drawn ones, larger ones like those, and the largest made up."""
     yield from (Step("known", "known", data) for data in known)
+    yield from drawn
     for data in known[:_ENLARGED]:
         larger = enlarged(found, data, rng, _MOST_BYTES, comparer.valid)
         if larger is not None:

@@ -55,6 +55,7 @@ class SmallInputs:
         near: those of them that reject a wrong submission, because survivors may fail on similar ones.
         rng: for all random choices.
         mend: makes at most so many valid inputs of refused ones.
+        more: further ways: descriptions and inputs of each.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SmallInputs:
         near: Sequence[bytes],
         rng: random.Random,
         mend: Callable[[Sequence[str], int], Sequence[MadeInput]] = lambda refused, wanted: (),
+        more: Mapping[str, Iterator[tuple[str, bytes]]] | None = None,
     ) -> None:
         self._found = found
         self._rng = rng
@@ -77,9 +79,9 @@ class SmallInputs:
         drawn = (
             {} if found is None else {kind: build_styled(found, styles, rng) for kind, styles in _drawn(rng).items()}
         )
-        self._drawn: dict[str, Iterator[tuple[str, bytes]]] = drawn
+        self._drawn: dict[str, Iterator[tuple[str, bytes]]] = {**drawn, **(more or {})}
         # Valid inputs and all inputs of each way; at the beginning all ways are equal.
-        self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *drawn)}
+        self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *self._drawn)}
         self._mend = mend
         self._refused: list[str] = []  # of the last batch, if many were
         self._in_vain = 0  # batches in a row of which nothing could be mended

@@ -1,0 +1,86 @@
+"""Generator `grammar`: inputs drawn from the input validators themselves.
+
+A validator that is a grammar runs backwards, in the sandbox: each of its reads becomes a choice. Decides how many
+inputs of which size are drawn: tiny, small and large ones in turn, later more of those that rejected a submission.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import ClassVar
+
+from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer
+from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
+from balancer.problem import Origin, Problem, Proposal
+
+__all__ = ["GrammarPlugin", "balancer_generators"]
+
+_SIZES: tuple[DrawnSize, ...] = ("small", "large", "tiny", "small", "large", "tiny", "medium", "large")
+_FIRST = 12  # inputs of a round's first run
+
+
+class GrammarPlugin:
+    """Draw inputs from validators."""
+
+    name: ClassVar[str] = "grammar"
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        """Return the generator for one problem."""
+        return _Drawing(toolbox)
+
+
+class _Drawing:
+    """Draws for one problem, over all rounds."""
+
+    name: ClassVar[str] = GrammarPlugin.name
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._drawer: InputDrawer | None = None
+
+    def suits(self, problem: Problem) -> bool:
+        """Return whether a validator of the problem can draw."""
+        return self._drawer_of(problem).able
+
+    def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` inputs, lazily: sizes in turn."""
+        return self._drawn(problem, _SIZES, rng, budget, _FIRST)
+
+    def ask_again(
+        self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
+    ) -> Iterable[Proposal]:
+        """Yield at most `budget` further inputs, more of the sizes that are accepted."""
+        good = self._counted(each.origin for each in heard.valid)
+        bad = self._counted(each.origin for each in heard.refused)
+        rates = [(good[size] + 1) / (good[size] + bad[size] + 2) for size in _SIZES]
+        sizes = rng.choices(_SIZES, rates, k=max(budget, 1))
+        return self._drawn(problem, sizes, rng, budget, budget + 2)
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
+        """Yield at most `budget` further inputs, more of the sizes that rejected a submission."""
+        used = self._counted(case.origin for case in feedback.cases)
+        told = self._counted(case.origin for case in feedback.cases if case.rejected)
+        sizes = rng.choices(_SIZES, [(told[size] + 1) / (used[size] + 2) for size in _SIZES], k=max(budget, 1))
+        return self._drawn(problem, sizes, rng, budget, _FIRST)
+
+    def _drawn(
+        self, problem: Problem, sizes: Sequence[DrawnSize], rng: random.Random, budget: int, first: int
+    ) -> Iterator[Proposal]:
+        for made in islice(self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget))), max(budget, 0)):
+            yield Proposal(made.data, Origin(self.name, made.detail))
+
+    def _drawer_of(self, problem: Problem) -> InputDrawer:
+        if self._drawer is None:
+            self._drawer = InputDrawer(self._toolbox, problem)
+        return self._drawer
+
+    def _counted(self, origins: Iterable[Origin]) -> Counter[str]:
+        return Counter(each.detail.partition(":")[0] for each in origins if each.generator == self.name)
+
+
+@hookimpl
+def balancer_generators() -> list[GrammarPlugin]:
+    """Return the generator of this module."""
+    return [GrammarPlugin()]

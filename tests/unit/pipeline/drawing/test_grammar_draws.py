@@ -1,0 +1,88 @@
+"""Inputs drawn from checktestdata grammars: what the grammar's own program says of them."""
+
+import subprocess
+import sys
+
+import pytest
+from checktestdata import lib
+from checktestdata.parser import parse
+from checktestdata.tokenizer import tokenize
+
+from balancer.pipeline.generators.drawing.drawer import DrawnInput, read_drawn
+from balancer.pipeline.generators.drawing.from_grammar import drawing_program
+from balancer.pipeline.generators.drawing.grammar_draws import Grammar
+from balancer.pipeline.packages.validators import checktestdata_program, grammar_in
+from balancer.program import Program
+
+GRAMMARS = {
+    "grid": b'INT(1,9,h) SPACE INT(1,9,w) NEWLINE REP(h) REP(w) REGEX("[.X]") END NEWLINE END',
+    "pairs": b'INT(0,52,n) NEWLINE REPI(i,n) INT(1,13,x[i]) SPACE REGEX("C|D|H|S",y[i]) NEWLINE END'
+    b" IF(n>0) ASSERT(UNIQUE(x,y)) END",
+    "increasing": b"INT(1,500,n) NEWLINE SET(last = 0) REP(n, SPACE)"
+    b" INT(1,600,cur) ASSERT(last < cur) SET(last = cur) END NEWLINE",
+    "lengths": b'INT(1,1000,h) SPACE INT(1,1000,w) NEWLINE ASSERT(h*w<=1000) REP(h) REGEX("[A-Z]+", s) NEWLINE'
+    b" ASSERT(STRLEN(s)==w) END",
+    "names": b'INT(1,10,n) NEWLINE REPI(i, n) REGEX("[a-z]([a-z ]*[a-z])?", name[i]) NEWLINE'
+    b" ASSERT(1 <= STRLEN(name[i]) && STRLEN(name[i]) <= 9) END ASSERT(UNIQUE(name))",
+    "first": b"INT(0,10,n) NEWLINE REPI(i, n+1, SPACE) INT(-9, 9, c) IF (i == 0 && n > 0) ASSERT(c != 0) END END"
+    b" NEWLINE",
+    "matrix": b'INT(1,5,n) NEWLINE REPI(i,n) REPI(j,n,SPACE) IF(i == j) STRING("0") ELSE IF(i < j) INT(1,99,d[i,j])'
+    b" ELSE INT(d[j,i],d[j,i]) END END END NEWLINE END",
+    "sum": b"INT(1,50,t) NEWLINE SET(total=0) REP(t) INT(1,1000,n) SET(total=total+n) NEWLINE"
+    b" REPI(i,n,SPACE) INT(1,n,p[i]) END NEWLINE ASSERT(UNIQUE(p)) UNSET(p) END ASSERT(total <= 1000)",
+    "floats": b"INT(1,9,n) NEWLINE REP(n) FLOATP(0,1,0,3) SPACE FLOAT(-2.5,2.5) NEWLINE END EOF",
+    "edges": b"INT(2,100,n) NEWLINE REP(2*n-2) INT(1,n,a) SPACE INT(a+1,n) NEWLINE END",
+    "to the end": b"WHILE(!ISEOF) INT(1,9) NEWLINE END",
+}
+
+
+def accepts(grammar: bytes, data: bytes) -> bool:
+    """Return what the library says of an input."""
+    parser = parse(tokenize(grammar))
+    lib._reader, lib._constraints = lib._Reader(data), lib._Constraints(None)
+    names = {**parser.python_globals(), "init_lib": int, "finalize_lib": int}
+    try:
+        exec(parser.python_code(), names)
+    except lib.ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_what_is_drawn_is_valid(name: str) -> None:
+    grammar = Grammar(GRAMMARS[name])
+    drawn = [grammar.draw(seed, size)[0] for size in ("tiny", "small", "medium", "large") for seed in range(3)]
+    assert len(set(drawn)) > 6
+    assert all(accepts(GRAMMARS[name], data) for data in drawn)
+
+
+def test_the_greatest_sizes_are_drawn_and_a_seed_repeats_them() -> None:
+    grammar = Grammar(GRAMMARS["increasing"])
+    drawn = [grammar.draw(seed, "large")[0] for seed in range(6)]
+    assert sum(data.startswith(b"500\n") for data in drawn) >= 2
+    assert drawn == [Grammar(GRAMMARS["increasing"]).draw(seed, "large")[0] for seed in range(6)]
+
+
+def test_the_program_draws_what_is_asked_for() -> None:
+    program = drawing_program(checktestdata_program("a.ctd", GRAMMARS["grid"]))
+    assert program is not None
+    ran = subprocess.run(
+        [sys.executable, "-c", program.source], input=b"1 tiny\n2 large\n", capture_output=True, check=True
+    )
+    grammar = Grammar(GRAMMARS["grid"])
+    assert [each.data for each in read_drawn(ran.stdout)] == [grammar.draw(1, "tiny")[0], grammar.draw(2, "large")[0]]
+
+
+def test_only_grammars_are_drawn_from() -> None:
+    assert grammar_in(checktestdata_program("a.ctd", b"EOF")) == b"EOF"
+    assert drawing_program(Program("python", "GRAMMAR = b'EOF'\n")) is None
+    assert drawing_program(Program("cpp", "int main() {}")) is None
+
+
+def test_cut_output_gives_the_inputs_before_the_cut() -> None:
+    assert read_drawn(b"2 tiny: a\n1\n\n-1 no\n\n3 large: b\n12\n\n") == [
+        DrawnInput(b"1\n", "tiny: a"),
+        DrawnInput(b"12\n", "large: b"),
+    ]
+    assert read_drawn(b"2 tiny: a\n1\n\n5 large\n123") == [DrawnInput(b"1\n", "tiny: a")]
+    assert read_drawn(b"nonsense\n") == []
