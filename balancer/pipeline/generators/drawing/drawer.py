@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 
-from balancer.pipeline.generators.drawing.from_grammar import drawing_program
+from balancer.pipeline.generators.drawing import from_cpp, from_grammar
 from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
@@ -19,7 +19,7 @@ __all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "read_drawn"]
 
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
-_MAKERS = (drawing_program,)
+_MAKERS = (from_grammar.drawing_program, from_cpp.drawing_program)
 _AT_ONCE = 40  # inputs of a run
 _MOST_FAILURES = 2  # in a row, without an input; then a program is not run again
 

@@ -1,7 +1,7 @@
-"""C++ input validators run backwards: a program that draws inputs which a validator accepts.
+"""From C++: the drawing program of a validator that reads by a known library.
 
-The validator is compiled as it is, beside its header of reads (testlib.h, Kodsport's validator.h, BAPCtools' validation.h
-or Michael Zuendorf's validate.h). Only the object that reads is replaced: each read draws a value and writes it.
+The libraries are testlib, Kodsport's validator.h, BAPCtools' validation.h and Michael Zündorf's validate.h. The
+validator and the library's header stay as they are; only the reads are replaced. Each one draws a value and writes it.
 """
 
 import re

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from balancer.pipeline.generators.drawing.drawer import DrawnInput, read_drawn
 from balancer.pipeline.generators.drawing.from_cpp import drawing_program
 from balancer.program import Program
 
@@ -98,16 +99,8 @@ def _built(program: Program, folder: Path) -> str:
     return str(folder / "main")
 
 
-def _drawn(exe: str, asked: str) -> list[tuple[bytes, str]]:
-    written = subprocess.run([exe], input=asked.encode(), capture_output=True, check=True).stdout
-    found = []
-    while written:
-        head, _, rest = written.partition(b"\n")
-        length, _, detail = head.partition(b" ")
-        assert int(length) >= 0, detail
-        found.append((rest[: int(length)], detail.decode()))
-        written = rest[int(length) + 1 :]
-    return found
+def _drawn(exe: str, asked: str) -> list[DrawnInput]:
+    return read_drawn(subprocess.run([exe], input=asked.encode(), capture_output=True, check=True).stdout)
 
 
 @pytest.mark.needs("g++")
@@ -120,7 +113,7 @@ def test_a_validator_accepts_what_was_drawn_from_it(tmp_path: Path) -> None:
     asked = "".join(f"{seed} {size}\n" for size in ("tiny", "small", "medium", "large") for seed in range(4))
     found = _drawn(exe, asked)
     assert len(found) == 16
-    for data, _ in found:
-        assert subprocess.run([judge], input=data).returncode == 42
-    assert max(int(data.split()[0]) for data, _ in found) >= 99999
+    for each in found:
+        assert subprocess.run([judge], input=each.data).returncode == 42, each.detail
+    assert max(int(each.data.split()[0]) for each in found) >= 99999
     assert _drawn(exe, asked.split("\n", 5)[4] + "\n") == found[4:5]  # an input depends on its seed and size alone
