@@ -5,13 +5,12 @@ inputs of which size are drawn: tiny, small and large ones in turn, later more o
 """
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer
+from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer, Plan, plan_of
 from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
@@ -51,24 +50,34 @@ class _Drawing:
     def ask_again(
         self, problem: Problem, heard: ValidatorFeedback, rng: random.Random, budget: int
     ) -> Iterable[Proposal]:
-        """Yield at most `budget` further inputs, more of the sizes that are accepted."""
-        good = self._counted(each.origin for each in heard.valid)
-        bad = self._counted(each.origin for each in heard.refused)
-        rates = [(good[size] + 1) / (good[size] + bad[size] + 2) for size in _SIZES]
-        sizes = rng.choices(_SIZES, rates, k=max(budget, 1))
-        return self._drawn(problem, sizes, rng, budget, budget + 2)
+        """Yield at most `budget` further inputs, more of the sizes and plans that are accepted."""
+        good = self._plans(each.origin for each in heard.valid)
+        bad = self._plans(each.origin for each in heard.refused)
+        rates = {size: (_of(size, good) + 1) / (_of(size, good) + _of(size, bad) + 2) for size in _SIZES}
+        sizes = rng.choices(_SIZES, [rates[size] for size in _SIZES], k=max(budget, 1))
+        # Plans are only worth repeating where others are refused.
+        return self._drawn(problem, sizes, rng, budget, budget + 2, good if bad else ())
 
     def refine(self, problem: Problem, feedback: Feedback, rng: random.Random, budget: int) -> Iterable[Proposal]:
-        """Yield at most `budget` further inputs, more of the sizes that rejected a submission."""
-        used = self._counted(case.origin for case in feedback.cases)
-        told = self._counted(case.origin for case in feedback.cases if case.rejected)
-        sizes = rng.choices(_SIZES, [(told[size] + 1) / (used[size] + 2) for size in _SIZES], k=max(budget, 1))
-        return self._drawn(problem, sizes, rng, budget, _FIRST)
+        """Yield at most `budget` further inputs, more of the sizes and plans that rejected a submission."""
+        used = self._plans(case.origin for case in feedback.cases)
+        told = self._plans(case.origin for case in feedback.cases if case.rejected)
+        bad = self._plans(each.origin for each in feedback.refused)
+        weights = [(_of(size, told) + 1) / (_of(size, used) + 2) for size in _SIZES]
+        sizes = rng.choices(_SIZES, weights, k=max(budget, 1))
+        return self._drawn(problem, sizes, rng, budget, _FIRST, [*told, *(used if bad else ())])
 
     def _drawn(
-        self, problem: Problem, sizes: Sequence[DrawnSize], rng: random.Random, budget: int, first: int
+        self,
+        problem: Problem,
+        sizes: Sequence[DrawnSize],
+        rng: random.Random,
+        budget: int,
+        first: int,
+        plans: Sequence[Plan] = (),
     ) -> Iterator[Proposal]:
-        for made in islice(self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget))), max(budget, 0)):
+        stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans=plans)
+        for made in islice(stream, max(budget, 0)):
             yield Proposal(made.data, Origin(self.name, made.detail))
 
     def _drawer_of(self, problem: Problem) -> InputDrawer:
@@ -76,8 +85,13 @@ class _Drawing:
             self._drawer = InputDrawer(self._toolbox, problem)
         return self._drawer
 
-    def _counted(self, origins: Iterable[Origin]) -> Counter[str]:
-        return Counter(each.detail.partition(":")[0] for each in origins if each.generator == self.name)
+    def _plans(self, origins: Iterable[Origin]) -> list[Plan]:
+        found = (plan_of(each.detail) for each in origins if each.generator == self.name)
+        return [plan for plan in found if plan is not None]
+
+
+def _of(size: DrawnSize, plans: Sequence[Plan]) -> int:
+    return sum(plan.size == size for plan in plans)
 
 
 @hookimpl

@@ -28,7 +28,9 @@ from balancer.pipeline.round.steps import (
     CHOSEN,
     OwnDataVerdict,
     add_own,
+    ask_everybody,
     generate_test_outputs,
+    killers_of,
     settle_own_data,
     settle_own_tests,
     surviving,
@@ -96,6 +98,8 @@ def _judge_rounds(sample: Sample) -> bool:
         sample.store.rounds.put_off(sample.problem.id, why)
         validate_solutions(sample)
         return False
+    with sample.clock.spending():
+        ask_everybody(sample)
     alive = len(surviving(sample))
     over = sample.left_s <= 0 or (sample.over and not _any_judged(sample))  # else a run takes longer than what is left
     hungry = over and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
@@ -259,14 +263,6 @@ class _Rounds:
         killers = killers_of(sample)
         ready = sample.store.cases(sample.problem.id, CaseState.READY)
         return [case.id for case in ready if not case.sample and case.id not in killers]
-
-
-def killers_of(sample: Sample) -> set[int]:
-    """Return the ids of the ready cases that kill a wrong submission."""
-    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
-    wrong = {submission.name for submission in sample.usable(accepted=False)}
-    verdicts = sample.store.verdicts(sample.problem.id)
-    return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
 
 
 def status_after(sample: Sample, number: int) -> ProblemStatus:

@@ -55,13 +55,15 @@ class Choices:
     """The choices of one input.
 
     Args:
-        random: decides all.
+        random: decides the values.
+        plan: decides the modes, together with the size.
         size: "tiny", "small", "medium" or "large".
         most: the greatest size, if the input became too large before.
     """
 
-    def __init__(self, random: Random, size: str, most: int | None = None) -> None:
+    def __init__(self, random: Random, plan: str, size: str, most: int | None = None) -> None:
         self.random = random
+        self._plan = plan
         self.size = size
         self.most = most
         self.loops: list[list[int]] = []  # turn and number of turns of each loop
@@ -69,8 +71,11 @@ class Choices:
         self.out: list[bytes] = []
         self.told: list[str] = []  # modes, for people
         self._modes: dict[int, Mode] = {}
-        self._greatest = random.random() < 0.6
+        self._greatest = self._planned(-1).random() < 0.6
         self._pools: dict[int, _Words] = {}
+
+    def _planned(self, number: int) -> Random:
+        return Random(f"{self._plan}/{self.size}/{number}")
 
     # -- numbers ---------------------------------------------------------------------------------------
 
@@ -103,15 +108,15 @@ class Choices:
         most = max(0, high - low - (left - 1))
         mode = self._modes.get(site.number)
         if mode is None:
-            mode = self._modes[site.number] = self._chain()
+            mode = self._modes[site.number] = self._chain(self._planned(site.number))
         step = min(mode(left, most), most)
         return low + step if up else high - step
 
-    def _chain(self) -> Mode:
+    def _chain(self, plan: Random) -> Mode:
         rng = self.random
-        name = rng.choice(("even", "even", "tight", "loose", "first", "close"))
+        name = plan.choice(("even", "even", "tight", "loose", "first", "close"))
         self.told.append(f"steps {name}")
-        jump = rng.random()
+        jump = plan.random()
         modes: dict[str, Mode] = {
             "tight": lambda left, most: 0,
             "even": lambda left, most: rng.randint(0, 2 * most // left),
@@ -149,9 +154,10 @@ class Choices:
         names = {(True, True): _NEAR_ALONE, (True, False): _NEAR_COLUMNS, (False, True): _ALONE}.get(
             (near, alone), _COLUMNS
         )
-        name = self.random.choice(names)
+        plan = self._planned(site.number)
+        name = plan.choice(names)
         self.told.append(name)
-        return _MODES[name](self)
+        return _MODES[name](self, plan)
 
     def at(self) -> tuple[int, int]:
         """Return turn and number of turns of the innermost loop that has several."""
@@ -166,7 +172,7 @@ class Choices:
         """Return a word of `pattern`. Its length is in `lengths`, if these are given and it can be."""
         words = self._pools.get(site.number)
         if words is None:
-            words = self._pools[site.number] = _Words(self, pattern, site.depth)
+            words = self._pools[site.number] = _Words(self, self._planned(site.number), pattern, site.depth)
         return words.next(lengths)
 
 
@@ -183,19 +189,19 @@ def _between(rng: Random, low: int, high: int) -> int:
 # -- modes: how the values of a site go ---------------------------------------------------------------------
 
 
-def _uniform(of: Choices) -> Mode:
+def _uniform(of: Choices, plan: Random) -> Mode:
     rng = of.random
     return lambda low, high: _between(rng, low, high)
 
 
-def _few(of: Choices) -> Mode:
+def _few(of: Choices, plan: Random) -> Mode:
     rng = of.random
-    parts = [rng.choice((0.0, 1.0, rng.random(), rng.random())) for _ in range(rng.randint(2, 4))]
+    parts = [plan.choice((0.0, 1.0, plan.random(), plan.random())) for _ in range(plan.randint(2, 4))]
     return lambda low, high: _part(low, high, parts[int(rng.random() * len(parts))])
 
 
-def _equal(of: Choices) -> Mode:
-    part = of.random.choice((of.random.random(), of.random.random(), 0.0, 1.0))
+def _equal(of: Choices, plan: Random) -> Mode:
+    part = plan.choice((of.random.random(), of.random.random(), 0.0, 1.0))
     return lambda low, high: _part(low, high, part)
 
 
@@ -203,12 +209,12 @@ def _part(low: int, high: int, part: float) -> int:
     return high if part >= 1.0 else low + (high - low + 1) * int(part * _ROUNDED) // _ROUNDED
 
 
-def _near(width: int) -> Callable[[Choices], Mode]:
+def _near(width: int) -> Callable[[Choices, Random], Mode]:
     """Values next to the least one, or to 0 if that is between."""
 
-    def mode(of: Choices) -> Mode:
+    def mode(of: Choices, plan: Random) -> Mode:
         rng = of.random
-        wide = rng.randint(1, width)
+        wide = plan.randint(1, width)
 
         def near(low: int, high: int) -> int:
             first = max(low, -(wide // 2)) if low < 0 <= high else low
@@ -219,8 +225,8 @@ def _near(width: int) -> Callable[[Choices], Mode]:
     return mode
 
 
-def _sorted(down: bool) -> Callable[[Choices], Mode]:
-    def mode(of: Choices) -> Mode:
+def _sorted(down: bool) -> Callable[[Choices, Random], Mode]:
+    def mode(of: Choices, plan: Random) -> Mode:
         rng = of.random
 
         def ordered(low: int, high: int) -> int:
@@ -233,7 +239,7 @@ def _sorted(down: bool) -> Callable[[Choices], Mode]:
     return mode
 
 
-def _up_and_down(of: Choices) -> Mode:
+def _up_and_down(of: Choices, plan: Random) -> Mode:
     def piped(low: int, high: int) -> int:
         turn, count = of.at()
         return _part(low, high, 1 - abs(1 - 2 * turn / max(count - 1, 1)))
@@ -241,21 +247,21 @@ def _up_and_down(of: Choices) -> Mode:
     return piped
 
 
-def _counting(of: Choices) -> Mode:
+def _counting(of: Choices, plan: Random) -> Mode:
     """Every value once, while there are enough: in order, or in a jumping one."""
-    rng = of.random
-    jump, first = rng.choice((1, 1, -1, rng.randrange(1, 10**6, 2))), rng.choice((0, 0, rng.randrange(10**6)))
+    jump = plan.choice((1, 1, -1, of.random.randrange(1, 10**6, 2)))
+    first = plan.choice((0, 0, of.random.randrange(10**6)))
     made = iter(range(first, 10**12))
     return lambda low, high: low + next(made) * jump % (high - low + 1)
 
 
-def _alternating(of: Choices) -> Mode:
+def _alternating(of: Choices, plan: Random) -> Mode:
     made = iter(range(10**12))
     return lambda low, high: high if next(made) % 2 else low
 
 
-def _odd_one(of: Choices) -> Mode:
-    rng, top = of.random, of.random.random() < 0.7
+def _odd_one(of: Choices, plan: Random) -> Mode:
+    rng, top = of.random, plan.random() < 0.7
 
     def odd(low: int, high: int) -> int:
         _, count = of.at()
@@ -266,17 +272,17 @@ def _odd_one(of: Choices) -> Mode:
     return odd
 
 
-_MODES: dict[str, Callable[[Choices], Mode]] = {
+_MODES: dict[str, Callable[[Choices, Random], Mode]] = {
     "uniform": _uniform,
     "few values": _few,
     "all equal": _equal,
-    "least": lambda of: lambda low, high: low,
-    "greatest": lambda of: lambda low, high: high,
-    "least + 1": lambda of: lambda low, high: low + 1,
-    "greatest - 1": lambda of: lambda low, high: high - 1,
+    "least": lambda of, plan: lambda low, high: low,
+    "greatest": lambda of, plan: lambda low, high: high,
+    "least + 1": lambda of, plan: lambda low, high: low + 1,
+    "greatest - 1": lambda of, plan: lambda low, high: high - 1,
     "next to the least": _near(3),
     "near the least": _near(12),
-    "logarithmic": lambda of: lambda low, high: _log_uniform(of.random, low, high),
+    "logarithmic": lambda of, plan: lambda low, high: _log_uniform(of.random, low, high),
     "sorted up": _sorted(False),
     "sorted down": _sorted(True),
     "up and down": _up_and_down,
@@ -300,21 +306,21 @@ _NEAR_COLUMNS = ("next to the least", "next to the least", "near the least", "ne
 class _Words:
     """The words of one site: their letters, lengths and repetitions."""
 
-    def __init__(self, of: Choices, pattern: re.Pattern[bytes], depth: int) -> None:
+    def __init__(self, of: Choices, plan: Random, pattern: re.Pattern[bytes], depth: int) -> None:
         rng = self._rng = of.random
         self._of = of
         parser: Any = re._parser if hasattr(re, "_parser") else import_module("sre_parse")  # before Python 3.11
         self._parsed = parser.parse(pattern.pattern, pattern.flags)
         self.least, self.most = (min(each, _UNBOUNDED) for each in self._parsed.getwidth())
-        self._letters = rng.choice(("all", "all", "all", "few", "few", "one", "mostly one"))
-        self._order = rng.choice(("random", "random", "random", "random", "period", "sorted"))
-        self._lengths = rng.choice(("any", "any", "longest", "shortest", "same"))
-        first, many = rng.random(), rng.randint(2, 3)
+        self._letters = plan.choice(("all", "all", "all", "few", "few", "one", "mostly one"))
+        self._order = plan.choice(("random", "random", "random", "random", "period", "sorted"))
+        self._lengths = plan.choice(("any", "any", "longest", "shortest", "same"))
+        first, many = rng.random(), plan.randint(2, 3)
         self._few = [(first + turn / many) % 1 for turn in range(many)]  # different ones, of two letters too
-        self._period = [rng.random() for _ in range(rng.randint(2, 4))]
-        self._again = rng.choice((0.0, 0.0, 0.1, 0.9)) if depth else 0.0
+        self._period = [rng.random() for _ in range(plan.randint(2, 4))]
+        self._again = plan.choice((0.0, 0.0, 0.1, 0.9)) if depth else 0.0
         self._known: list[bytes] = []
-        self._same: float = rng.random()
+        self._same: float = plan.random()
         self._set = _one_set(self._parsed)
         of.told.append(f"letters {self._letters} {self._order}")
 

@@ -1,27 +1,40 @@
 """Drawer: runs the drawing programs of a problem, and reads what they drew.
 
-A drawing program reads a line for each wanted input: a seed and a size. It writes for each one a line with the number
-of bytes and how it was drawn, then the bytes and a line end. A number of -1 says that nothing could be drawn.
+A drawing program reads a line for each wanted input: a seed and a size. It writes a line with the number of bytes and
+how the input was drawn, then the bytes and a line end. A number of -1 says that nothing could be drawn. Seeds that
+differ in their last four digits only should have the same modes, and other values: they are one *plan*.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from itertools import cycle
+from typing import Literal, get_args
 
 from balancer.pipeline.generators.drawing import from_cpp, from_grammar
 from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
 
-__all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "read_drawn"]
+__all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "Plan", "plan_of", "read_drawn"]
 
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
 _MAKERS = (from_grammar.drawing_program, from_cpp.drawing_program)
+_SIZES = get_args(DrawnSize)
+_PLANS, _SEEDS = 2**24, 10**4  # how many plans there are, and inputs of one
+_AGAIN = 0.6  # share of inputs by known plans
 _AT_ONCE = 40  # inputs of a run
 _MOST_FAILURES = 2  # in a row, without an input; then a program is not run again
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The modes of an input, by their number, and its size."""
+
+    number: int
+    size: DrawnSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +65,20 @@ class InputDrawer:
         """Whether a validator can draw."""
         return bool(self._programs)
 
-    def drawn(self, wanted: Iterable[tuple[int, DrawnSize]]) -> list[DrawnInput]:
-        """Return the inputs of these seeds and sizes, without those that could not be drawn: one run."""
+    def drawn(self, wanted: Sequence[tuple[Plan, int]]) -> list[DrawnInput]:
+        """Return the inputs of these plans and seeds below 10^4, without those that could not be drawn: one run."""
         if not self._programs:
             return []
         self._turn = (self._turn + 1) % len(self._programs)
         program = self._programs[self._turn]
-        stdin = "".join(f"{seed} {size}\n" for seed, size in wanted).encode()
+        stdin = "".join(f"{plan.number * _SEEDS + seed} {plan.size}\n" for plan, seed in wanted).encode()
         execution, why = self._toolbox.run(program, stdin)
-        found = [] if execution is None else read_drawn(execution.stdout)
+        answers = [] if execution is None else read_drawn(execution.stdout)
+        found = [
+            replace(each, detail=f"{each.detail}, plan {plan.number}")
+            for (plan, _), each in zip(wanted, answers, strict=False)
+            if each is not None
+        ]
         self._failures[self._turn] = 0 if found else self._failures[self._turn] + 1
         if self._failures[self._turn] >= _MOST_FAILURES:
             if execution is not None and (execution.status is not Status.FINISHED or execution.exit_code):
@@ -69,23 +87,30 @@ class InputDrawer:
         return found
 
     def stream(
-        self, sizes: Sequence[DrawnSize], rng: random.Random, first: int, most: int = _AT_ONCE
+        self,
+        sizes: Sequence[DrawnSize],
+        rng: random.Random,
+        first: int,
+        most: int = _AT_ONCE,
+        plans: Sequence[Plan] = (),
     ) -> Iterator[DrawnInput]:
-        """Yield inputs of these sizes in turn, each once: some `first` in one run, then more, at most `most`.
+        """Yield inputs, each once: some `first` in one run, then more, at most `most`.
 
-        It ends if a run brings nothing new.
+        They have these sizes in turn, or are of one of the `plans`. It ends if a run brings nothing new.
         """
-        seed, count, at = rng.randrange(2**30), first, 0
+        count, turn = first, cycle(sizes)
         seen: set[bytes] = set()
         while self._programs:
             before = len(seen)
-            for made in self.drawn((seed + turn, sizes[turn % len(sizes)]) for turn in range(at, at + count)):
+            known = [bool(plans) and rng.random() < _AGAIN for _ in range(count)]
+            wanted = [rng.choice(plans) if each else Plan(rng.randrange(_PLANS), next(turn)) for each in known]
+            for made in self.drawn([(plan, rng.randrange(_SEEDS)) for plan in wanted]):
                 digest = sha256(made.data).digest()
                 if digest not in seen:
                     seen.add(digest)
                     yield made
-            at, count = at + count, min(2 * count, most)
-            if len(seen) == before and at > 2 * most:
+            count = min(2 * count, most)
+            if len(seen) == before:
                 return
 
     def _leave_out(self, program: Program, why: str) -> None:
@@ -93,9 +118,9 @@ class InputDrawer:
         del self._failures[self._turn], self._programs[self._turn]
 
 
-def read_drawn(written: bytes) -> list[DrawnInput]:
-    """Return the inputs that a drawing program wrote, as far as they are complete."""
-    found: list[DrawnInput] = []
+def read_drawn(written: bytes) -> list[DrawnInput | None]:
+    """Return what a drawing program wrote, as far as it is complete; None: an input that could not be drawn."""
+    found: list[DrawnInput | None] = []
     at = 0
     while (end := written.find(b"\n", at)) >= 0:
         length, _, detail = written[at:end].partition(b" ")
@@ -106,7 +131,13 @@ def read_drawn(written: bytes) -> list[DrawnInput]:
         at = end + 1 + size
         if written[at : at + 1] != b"\n":
             break
-        if int(length) >= 0:
-            found.append(DrawnInput(written[end + 1 : at], detail.decode(errors="replace")))
+        drawn = DrawnInput(written[end + 1 : at], detail.decode(errors="replace"))
+        found.append(drawn if int(length) >= 0 else None)
         at += 1
     return found
+
+
+def plan_of(detail: str) -> Plan | None:
+    """Return the plan of an input, by its detail."""
+    size, _, number = detail.partition(":")[0], *detail.rpartition(" plan ")[1:]
+    return Plan(int(number), size) if size in _SIZES and number.isdecimal() else None  # type: ignore[arg-type]

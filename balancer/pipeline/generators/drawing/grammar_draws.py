@@ -40,6 +40,7 @@ __all__ = ["Grammar", "main"]
 _TRIES, _OUTER_TRIES = 60, 8  # of a part: with reads alone, with loops in it
 _RESTARTS = 12  # of an input
 _WORK = 15 * 10**5  # reads of all tries of an input
+_VALUES = 10**4  # seeds that differ only below this have the same modes
 _MOST_NESTED = 8  # parts tried again within each other: Python nests 20 blocks
 _MOST_S, _MOST_OUT = 6.0, 12 * 10**6  # CPU seconds and bytes of a run
 _READS = (b"INT", b"FLOAT", b"FLOATP", b"REGEX")
@@ -140,12 +141,14 @@ class _Read(Site):
         compared: function, operator, whether it is carried, and whether it adds up, of comparisons that it decides.
         patterns: compiled regular expressions.
         taken: rows of words -> their keys.
+        root: the last value that an equation asked for; mostly it is the next one, too.
     """
 
     apart: tuple[str, ...] = ()
     compared: list[tuple[str, str, bool, bool]] = field(default_factory=list)
     patterns: dict[bytes, Any] = field(default_factory=dict)
     taken: dict[Any, Any] = field(default_factory=dict)
+    root: int = 0
 
 
 @dataclass(slots=True)
@@ -528,7 +531,7 @@ class Grammar:
         }
         exec(compile(self.source, "grammar", "exec"), self._names)
         self._sites = writer.sites
-        self.of = Choices(Random(0), "tiny")
+        self.of = Choices(Random(0), "", "tiny")
         self._work = 0
 
     def draw(self, seed: int, size: str) -> tuple[bytes, str]:
@@ -537,7 +540,7 @@ class Grammar:
         why = NotDrawn("nothing was tried")
         self._work = 0
         for restart in range(_RESTARTS):
-            self._begin(Choices(Random(f"{seed}/{size}/{restart}"), size, most))
+            self._begin(Choices(Random(f"{seed}/{size}/{restart}"), f"{seed // _VALUES}/{restart}", size, most))
             try:
                 self._names["drawn"]()
                 self._work += self.of.reads
@@ -704,6 +707,9 @@ class Grammar:
                     return None
                 return pair[0].value - pair[1].value
 
+            if operator == "==" and low <= site.root <= high and difference(site.root) == 0:
+                low = high = site.root
+                continue
             first, last = difference(low), difference(high)
             if first is None or last is None:
                 continue
@@ -714,7 +720,7 @@ class Grammar:
                 if first * last <= 0 and low < high:
                     at = _root(difference, low, high, first, last)
                     if at is not None:
-                        low = high = at
+                        low = high = site.root = at
                 continue
             holds = _HOLDS[operator]
             if holds(first) == holds(last):

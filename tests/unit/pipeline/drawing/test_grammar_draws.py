@@ -1,18 +1,25 @@
 """Inputs drawn from checktestdata grammars: what the grammar's own program says of them."""
 
+import random
 import subprocess
 import sys
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from checktestdata import lib
 from checktestdata.parser import parse
 from checktestdata.tokenizer import tokenize
 
-from balancer.pipeline.generators.drawing.drawer import DrawnInput, read_drawn
+from balancer.pipeline.generators.drawing.drawer import DrawnInput, InputDrawer, read_drawn
 from balancer.pipeline.generators.drawing.from_grammar import drawing_program
 from balancer.pipeline.generators.drawing.grammar_draws import Grammar
+from balancer.pipeline.generators.grammar import GrammarPlugin
+from balancer.pipeline.generators.search.small_inputs import SmallInputs
 from balancer.pipeline.packages.validators import checktestdata_program, grammar_in
-from balancer.program import Program
+from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
+from balancer.program import Execution, Program, Status
+from tests.unit.pipeline.knowing import problem as problem_of
 
 GRAMMARS = {
     "grid": b'INT(1,9,h) SPACE INT(1,9,w) NEWLINE REP(h) REP(w) REGEX("[.X]") END NEWLINE END',
@@ -51,7 +58,8 @@ def accepts(grammar: bytes, data: bytes) -> bool:
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_what_is_drawn_is_valid(name: str) -> None:
     grammar = Grammar(GRAMMARS[name])
-    drawn = [grammar.draw(seed, size)[0] for size in ("tiny", "small", "medium", "large") for seed in range(3)]
+    sizes = ("tiny", "small", "medium") if name == "to the end" else ("tiny", "small", "medium", "large")
+    drawn = [grammar.draw(seed, size)[0] for size in sizes for seed in range(3)]
     assert len(set(drawn)) > 6
     assert all(accepts(GRAMMARS[name], data) for data in drawn)
 
@@ -70,7 +78,10 @@ def test_the_program_draws_what_is_asked_for() -> None:
         [sys.executable, "-c", program.source], input=b"1 tiny\n2 large\n", capture_output=True, check=True
     )
     grammar = Grammar(GRAMMARS["grid"])
-    assert [each.data for each in read_drawn(ran.stdout)] == [grammar.draw(1, "tiny")[0], grammar.draw(2, "large")[0]]
+    assert [each and each.data for each in read_drawn(ran.stdout)] == [
+        grammar.draw(1, "tiny")[0],
+        grammar.draw(2, "large")[0],
+    ]
 
 
 def test_only_grammars_are_drawn_from() -> None:
@@ -82,7 +93,72 @@ def test_only_grammars_are_drawn_from() -> None:
 def test_cut_output_gives_the_inputs_before_the_cut() -> None:
     assert read_drawn(b"2 tiny: a\n1\n\n-1 no\n\n3 large: b\n12\n\n") == [
         DrawnInput(b"1\n", "tiny: a"),
+        None,
         DrawnInput(b"12\n", "large: b"),
     ]
     assert read_drawn(b"2 tiny: a\n1\n\n5 large\n123") == [DrawnInput(b"1\n", "tiny: a")]
     assert read_drawn(b"nonsense\n") == []
+
+
+class InProcess:
+    """A toolbox that draws in this process."""
+
+    languages = frozenset({"python"})
+
+    def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
+        grammar = Grammar(PLAIN)
+        drawn = [
+            grammar.draw(int(seed), size) for seed, size in (line.split() for line in stdin.decode().split("\n")[:-1])
+        ]
+        out = b"".join(b"%d %s\n%s\n" % (len(data), detail.encode(), data) for data, detail in drawn)
+        return Execution(Status.FINISHED, out, exit_code=0), ""
+
+
+PLAIN = b"INT(1,30,n) NEWLINE REP(n, SPACE) INT(1,1000) END NEWLINE"
+
+
+def test_modes_that_the_other_validators_accept_come_again() -> None:
+    problem = replace(problem_of(b"1\n5\n"), input_validators=(checktestdata_program("a.ctd", PLAIN),))
+    toolbox: Any = InProcess()
+    generator: Any = GrammarPlugin().equip(toolbox)
+    assert generator.suits(problem)
+    other: Any = GrammarPlugin().equip(toolbox)
+    assert not other.suits(replace(problem, input_validators=()))
+
+    def is_valid(data: bytes) -> bool:
+        values = data.split()[1:]
+        return len(values) > 1 and len(set(values)) == 1
+
+    first = list(generator.propose(problem, random.Random(1), 60))
+    assert {each.origin.detail.split(":")[0] for each in first} == {"tiny", "small", "medium", "large"}
+    heard = [UnusedInput(each.origin, each.data, "") for each in first]
+    valid = tuple(each for each in heard if is_valid(each.data))
+    refused = tuple(each for each in heard if not is_valid(each.data))
+    again = list(generator.ask_again(problem, ValidatorFeedback(valid, refused), random.Random(2), 60))
+    assert sum(is_valid(each.data) for each in again) > 2 * len(valid)
+
+
+def test_searches_for_small_inputs_take_what_is_drawn() -> None:
+    drawn = ((f"tiny {number}", b"%d\n" % number) for number in range(5))
+    source = SmallInputs(None, [b"3\n"], [], random.Random(1), more={"grammar": drawn})
+    made = [each for each in source.batch() if each.kind == "grammar"]
+    assert [each.data for each in made] == [b"0\n", b"1\n", b"2\n", b"4\n"]
+
+
+def test_a_program_that_draws_nothing_is_left_out_with_a_note() -> None:
+    notes: list[str] = []
+
+    class Broken(InProcess):
+        def run(self, program: Program, stdin: bytes = b"") -> tuple[Execution | None, str]:
+            return Execution(Status.FINISHED, b"", b"the grammar is wrong\n", exit_code=2), ""
+
+        def note(self, line: str) -> None:
+            notes.append(line)
+
+    toolbox: Any = Broken()
+    problem = replace(problem_of(b"1\n5\n"), input_validators=(checktestdata_program("a.ctd", PLAIN),))
+    drawer = InputDrawer(toolbox, problem)
+    assert list(drawer.stream(("tiny",), random.Random(1), 4)) == []
+    assert list(drawer.stream(("tiny",), random.Random(1), 4)) == []
+    assert not drawer.able
+    assert notes == ["a.ctd (drawing) draws no inputs: exit code 2: the grammar is wrong"]
