@@ -10,7 +10,7 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
-from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer, Plan, plan_of
+from balancer.pipeline.generators.drawing.drawer import DrawingPlan, DrawnSize, InputDrawer, plan_of
 from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
 from balancer.problem import Origin, Problem, Proposal
 
@@ -74,7 +74,7 @@ class _Drawing:
         rng: random.Random,
         budget: int,
         first: int,
-        plans: Sequence[Plan] = (),
+        plans: Sequence[DrawingPlan] = (),
     ) -> Iterator[Proposal]:
         stream = self._drawer_of(problem).stream(sizes, rng, max(1, min(first, budget)), plans=plans)
         for made in islice(stream, max(budget, 0)):
@@ -85,12 +85,12 @@ class _Drawing:
             self._drawer = InputDrawer(self._toolbox, problem)
         return self._drawer
 
-    def _plans(self, origins: Iterable[Origin]) -> list[Plan]:
+    def _plans(self, origins: Iterable[Origin]) -> list[DrawingPlan]:
         found = (plan_of(each.detail) for each in origins if each.generator == self.name)
         return [plan for plan in found if plan is not None]
 
 
-def _of(size: DrawnSize, plans: Sequence[Plan]) -> int:
+def _of(size: DrawnSize, plans: Sequence[DrawingPlan]) -> int:
     return sum(plan.size == size for plan in plans)
 
 

@@ -15,7 +15,7 @@ from math import isqrt
 from random import Random
 from typing import Any
 
-__all__ = ["Choices", "NotDrawn", "Site", "TooLarge"]
+__all__ = ["Choices", "NotDrawn", "Site", "TooMuch"]
 
 _MOST_READS, _MOST_BYTES = 10**6, 8 * 10**6
 _TOP = {"tiny": 4, "small": 12, "medium": 100}
@@ -30,7 +30,7 @@ class NotDrawn(Exception):
     """The choices so far lead to no valid input. The message says why."""
 
 
-class TooLarge(NotDrawn):
+class TooMuch(NotDrawn):
     """The sizes so far give an input of too many reads or bytes."""
 
 
@@ -84,10 +84,10 @@ class Choices:
     # -- numbers ---------------------------------------------------------------------------------------
 
     def count_read(self, reads: int = 1) -> None:
-        """Count reads. Raises TooLarge."""
+        """Count reads. Raises TooMuch."""
         self.reads += reads
         if self.reads > _MOST_READS:
-            raise TooLarge("too many reads")
+            raise TooMuch("too many reads")
 
     def remaining(self) -> int:
         """Return how many more values a site has in its innermost loop, this one included."""

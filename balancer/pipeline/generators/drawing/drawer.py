@@ -17,7 +17,7 @@ from balancer.pipeline.proposing import Toolbox, ended
 from balancer.problem import Problem
 from balancer.program import Program, Status
 
-__all__ = ["DrawnInput", "DrawnSize", "InputDrawer", "Plan", "plan_of", "read_drawn"]
+__all__ = ["DrawingPlan", "DrawnInput", "DrawnSize", "InputDrawer", "plan_of", "read_drawn"]
 
 DrawnSize = Literal["tiny", "small", "medium", "large"]
 
@@ -29,7 +29,7 @@ _MOST_FAILURES = 2  # in a row, without an input; then a program is not run agai
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DrawingPlan:
     """The modes of an input, by their number, and its size."""
 
     number: int
@@ -65,7 +65,7 @@ class InputDrawer:
         """Whether a validator can draw."""
         return bool(self._programs)
 
-    def drawn(self, wanted: Sequence[tuple[Plan, int]]) -> list[DrawnInput]:
+    def drawn(self, wanted: Sequence[tuple[DrawingPlan, int]]) -> list[DrawnInput]:
         """Return the inputs of these plans and seeds below 10^4, without those that could not be drawn: one run."""
         if not self._programs:
             return []
@@ -92,7 +92,7 @@ class InputDrawer:
         rng: random.Random,
         first: int,
         most: int = _AT_ONCE,
-        plans: Sequence[Plan] = (),
+        plans: Sequence[DrawingPlan] = (),
     ) -> Iterator[DrawnInput]:
         """Yield inputs, each once: some `first` in one run, then more, at most `most`.
 
@@ -103,7 +103,7 @@ class InputDrawer:
         while self._programs:
             before = len(seen)
             known = [bool(plans) and rng.random() < _AGAIN for _ in range(count)]
-            wanted = [rng.choice(plans) if each else Plan(rng.randrange(_PLANS), next(turn)) for each in known]
+            wanted = [rng.choice(plans) if each else DrawingPlan(rng.randrange(_PLANS), next(turn)) for each in known]
             for made in self.drawn([(plan, rng.randrange(_SEEDS)) for plan in wanted]):
                 digest = sha256(made.data).digest()
                 if digest not in seen:
@@ -137,7 +137,7 @@ def read_drawn(written: bytes) -> list[DrawnInput | None]:
     return found
 
 
-def plan_of(detail: str) -> Plan | None:
+def plan_of(detail: str) -> DrawingPlan | None:
     """Return the plan of an input, by its detail."""
     size, _, number = detail.partition(":")[0], *detail.rpartition(" plan ")[1:]
-    return Plan(int(number), size) if size in _SIZES and number.isdecimal() else None  # type: ignore[arg-type]
+    return DrawingPlan(int(number), size) if size in _SIZES and number.isdecimal() else None  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from checktestdata.parser import (
 from checktestdata.parser import parse as parse_grammar
 from checktestdata.tokenizer import tokenize
 
-from balancer.pipeline.generators.drawing.choices import Choices, NotDrawn, Site, TooLarge
+from balancer.pipeline.generators.drawing.choices import Choices, NotDrawn, Site, TooMuch
 
 __all__ = ["Grammar", "main"]
 
@@ -549,7 +549,7 @@ class Grammar:
                 self._names["drawn"]()
                 self._work += self.of.reads
                 return b"".join(self.of.out), f"{size}: {', '.join(self.of.told[:6])}"
-            except TooLarge as error:
+            except TooMuch as error:
                 why, most = error, 1000 if most is None else most // 10
             except (NotDrawn, TypeError, ArithmeticError, ValueError, RecursionError) as error:
                 why = NotDrawn(str(error) or type(error).__name__)
@@ -596,7 +596,7 @@ class Grammar:
     def again(self, mark: list[int], why: NotDrawn) -> None:
         """Go back to the beginning of a part. Raises `why` after the last try."""
         mark[3] -= 1
-        if isinstance(why, TooLarge) or not mark[3] or self.of.reads + self._work > _WORK:
+        if isinstance(why, TooMuch) or not mark[3] or self.of.reads + self._work > _WORK:
             self._parts = mark[5] - 1
             raise why
         self._parts = mark[5]
@@ -606,12 +606,12 @@ class Grammar:
     # -- loops --
 
     def turns(self, count: Any) -> Iterator[int]:
-        """Yield the turns of a loop. Raises TooLarge."""
+        """Yield the turns of a loop. Raises TooMuch."""
         total = int(count)
         loops = self.of.loops
         depth = len(loops)
         if self.of.reads + total > 10**6:
-            raise TooLarge(f"a loop of {total} turns")
+            raise TooMuch(f"a loop of {total} turns")
         turn = [0, total]
         loops.append(turn)
         for number in range(total):
