@@ -92,6 +92,9 @@ def _judge_rounds(sample: Sample) -> bool:
                 if own is not OwnDataVerdict.SOUND:
                     return False
             rounds.play(number)
+            if not surviving(sample):  # else it is soon enough at the end
+                with sample.clock.spending():
+                    ask_everybody(sample)
             sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
     except PutOff as error:  # judge what there is; the next session continues here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"

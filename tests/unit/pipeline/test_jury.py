@@ -1,16 +1,19 @@
 """Jury: with a time budget, some accepted submissions run on every made-up input, and all of them on what kills."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.rounds import judge_problem
+from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -32,10 +35,18 @@ def right_programs(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(PROGRAMS, name, doubling(0.01 * (number + 1)))
 
 
+class Once(Further):
+    """Counts on up to 50, each number once."""
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+        for n in range(self.first + 4 * feedback.round, min(self.first + 4 * feedback.round + 4, 51)):
+            yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+
 def judged(folder: Path, allowed_s: float | None) -> tuple[dict[int, set[str]], set[str], dict[int, CaseState]]:
     """Return which accepted ones ran on each made-up input, which wrong ones are killed, and the state of each."""
     problem = make_problem(accepted=RIGHT, wrong=("killed at 8",), languages={LAST: "cpp"})
-    bench = Bench(folder, problem, (Own(), Further()), max_inputs=8)
+    bench = Bench(folder, problem, (Own(), Once()), max_inputs=8)
     ran = defaultdict(set)
     with bench.open({"a": FakeExecutor(languages=("python", "cpp"))}) as sample:
         judge_problem(replace(sample, allowed_s=allowed_s))
@@ -67,6 +78,7 @@ def test_without_a_budget_everybody_runs_on_all(tmp_path: Path) -> None:
 
 def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
-    _, killed, states = judged(tmp_path, 2.0)
+    _, killed, states = judged(tmp_path, 50.0)
     assert not killed
     assert states[8] is CaseState.CONTESTED
+    assert max(states) > 10, "something survives again, so rounds go on"
