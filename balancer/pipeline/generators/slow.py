@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.draw.styles import style_of
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
@@ -93,7 +94,8 @@ class _Climbing:
         found = within_feedback(found, feedback)
         if problem.input_validators:
             found = widen_ranges(found, comparer.valid, lambda: allowance.left)
-        return climb_on(found, comparer, slowest, rng)
+        done = {style_of(case.origin.detail) for case in feedback.cases}
+        return climb_on(found, comparer, slowest, rng, done)
 
 
 @hookimpl

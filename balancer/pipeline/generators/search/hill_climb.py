@@ -35,16 +35,17 @@ __all__ = ["HillClimb", "Step", "StepSource", "Steps", "climb_on"]
 Drawn = tuple[str, bytes]  # description and input
 
 _WHERE = (Where.FULL, Where.HIGH, Where.LOW, Where.TINY, Where.LOG, Where.EDGE, Where.SEEN)
-_STARTS, _KNOWN_STARTS = 12, 6  # made-up and known inputs to start from
+_STARTS, _KNOWN_STARTS = 16, 6  # made-up and known inputs to start from
 _MOST_REFUSED = 6  # refused in a row; then no more are made up, because a relation is not known
-_ENLARGED = 3  # known inputs that are enlarged
+_ENLARGED, _BETWEEN = 3, 2  # known inputs that are enlarged, and inputs made up before each
 _TAKEN, _MEASURED = 12, 4  # steps taken at once, and valid ones of them that are measured
+_LONG = 2**17  # bytes from which an input takes longer to make than to measure
 _KEPT = 3  # inputs to climb from, for each survivor
 _WELL_WITHIN = 1 / 1.2  # of the limit, for the accepted submission that gives the answer
 _REFERENCES = 2  # accepted submissions that are tried for it
 _FAST = 0.05  # of the limit: below it, times tell little, and the larger input is better
 _PATIENCE, _HOPE = 40, 200  # inputs without a slower one before giving up: for a fast survivor, for a slow one
-_MOST_BYTES = 2**20  # bytes of an enlarged input
+_MOST_BYTES = 2**22  # bytes of an enlarged input
 _DETAIL = 120  # characters
 
 
@@ -328,7 +329,7 @@ class HillClimb:
         (slope,) = self._rng.choices(slopes, [_FAST + each.share for each in slopes])
         _, before, base = self._rng.choices(slope.best, range(len(slope.best), 0, -1))[0]
         others = [place[2] for each in slopes for place in each.best]
-        steps = self._steps.take(base, others, _TAKEN)
+        steps = self._steps.take(base, others, _TAKEN if len(base) < _LONG else _MEASURED)
         slope.idle += 1
         named = [replace(step, detail=f"{before}; {step.detail}") for step in steps if self._is_new(step)]
         return named, [slope.survivor.name]
@@ -399,7 +400,9 @@ class _Measured:
     names: tuple[str, ...]
 
 
-def climb_on(found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> HillClimb:
+def climb_on(
+    found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random, done: Set[str] = frozenset()
+) -> HillClimb:
     """Return the climb on a problem.
 
     Args:
@@ -407,17 +410,26 @@ def climb_on(found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: 
         comparer: measures.
         known: the inputs that took longest so far, the slowest first.
         rng: for all random choices.
+        done: styles of inputs that were judged.
     """
-    return HillClimb(_starts(found, known[:_KNOWN_STARTS], comparer, rng), Steps(found, rng), comparer, rng)
+    return HillClimb(_starts(found, known[:_KNOWN_STARTS], comparer, rng, done), Steps(found, rng), comparer, rng)
 
 
-def _starts(found: Knowledge, known: Sequence[bytes], comparer: Comparer, rng: random.Random) -> Iterator[Step]:
-    """Yield the first inputs: those that took longest, larger ones like them, and the largest that can be made up."""
+def _starts(
+    found: Knowledge, known: Sequence[bytes], comparer: Comparer, rng: random.Random, done: Set[str]
+) -> Iterator[Step]:
+    """Yield the first inputs: those that took longest, the largest that can be made up, and larger ones like known."""
     yield from (Step("known", "known", data) for data in known)
-    for data in known[:_ENLARGED]:
+    styles = islice((style for style in large_styles(rng) if style.name not in done), _STARTS)
+    for data in known[:_ENLARGED]:  # what is made up is cheaper, but the first refusals end it
+        yield from _made_up(found, islice(styles, _BETWEEN), rng)
         larger = enlarged(found, data, rng, _MOST_BYTES, comparer.valid)
         if larger is not None:
             yield Step("grown", *larger)
-    for style in islice(large_styles(rng), _STARTS):
+    yield from _made_up(found, styles, rng)
+
+
+def _made_up(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[Step]:
+    for style in styles:
         with suppress(TooLarge):
             yield Step("made up", style.name, build(found, {}, Fill(found, style, rng)))

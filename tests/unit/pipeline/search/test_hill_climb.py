@@ -1,13 +1,15 @@
 """Climbing to inputs on which a survivor is slow. The times are functions of the input, so every slope is known."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from balancer.pipeline.generators.slow import SlowPlugin
-from balancer.problem import Proposal
+from balancer.pipeline.proposing import CaseFeedback
+from balancer.problem import Origin, Proposal
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
 from tests.unit.pipeline.search.comparing import Bench, Comparing, Does, feedback, make_problem, took
@@ -103,3 +105,21 @@ def test_nothing_is_proposed_in_the_first_round() -> None:
     generator = SlowPlugin().equip(Bench(comparer))  # type: ignore[arg-type]
     assert list(generator.propose(make_problem(*LISTS), random.Random(1), 60)) == []
     assert comparer.runs == 0
+
+
+def test_it_starts_with_the_largest_inputs_of_styles_that_were_not_judged() -> None:
+    tried: list[bytes] = []
+
+    def survivor(data: bytes) -> Execution:
+        tried.append(data)
+        return took(0.001)
+
+    comparer = Comparing({"right": lambda data: took(0.01)}, {"slow": survivor}, accepts)
+    problem = make_problem(*LISTS, validator=VALIDATOR)
+    told = feedback(problem, comparer.survivors)
+    judged = CaseFeedback(50, Origin("mutate", "most, greatest values n=2000"), b"1\n0\n", (), ())
+    told = replace(told, cases=(*told.cases, judged))
+    generator: Any = SlowPlugin().equip(Bench(comparer, AimSettings(runs=200)))  # type: ignore[arg-type]
+    assert not [each for each in generator.refine(problem, told, random.Random(1), 60) if each]
+    assert not [data for data in tried if set(values(data)) == {10**6}]
+    assert sum(len(values(data)) == 2000 for data in tried[:10]) >= 2
