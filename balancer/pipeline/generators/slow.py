@@ -12,6 +12,7 @@ from itertools import islice
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
+from balancer.pipeline.generators.draw.styles import style_of
 from balancer.pipeline.generators.drawing.drawer import InputDrawer
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
@@ -20,7 +21,7 @@ from balancer.pipeline.generators.search.differences import SearchBudget
 from balancer.pipeline.generators.search.grown_arguments import climb_on_arguments
 from balancer.pipeline.generators.search.hill_climb import HillClimb, Step, climb_on
 from balancer.pipeline.generators.search.largest import within_feedback
-from balancer.pipeline.proposing import Feedback, Toolbox
+from balancer.pipeline.proposing import CaseFeedback, Feedback, Toolbox
 from balancer.problem import Origin, Problem, Proposal
 
 __all__ = ["SlowPlugin", "balancer_generators"]
@@ -69,7 +70,7 @@ class _Climbing:
             return
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._climb is None:
-            slowest = sorted(feedback.cases, key=lambda case: (-max(case.survivor_s, case.time_s), -len(case.data)))
+            slowest = sorted(feedback.cases, key=lambda case: (-_share(case, feedback.limit_s), -len(case.data)))
             self._climb = self._begun(problem, feedback, [case.data for case in slowest], allowance, rng)
         if self._climb is None:
             return
@@ -99,7 +100,13 @@ class _Climbing:
             found = widen_ranges(found, comparer.valid, lambda: allowance.left)
         drawn = InputDrawer(self._toolbox, problem).stream(("large",), rng, _DRAWN, _DRAWN)
         starts = (Step("drawn", made.detail, made.data) for made in islice(drawn, _STARTS))
-        return climb_on(found, comparer, slowest, rng, starts)
+        done = {style_of(case.origin.detail) for case in feedback.cases}
+        return climb_on(found, comparer, slowest, rng, done, starts)
+
+
+def _share(case: CaseFeedback, limit_s: float) -> float:
+    """Return the share of the limit, in tenths: less is the start of a program rather than its work."""
+    return round(max(case.survivor_s, case.time_s) / max(limit_s, 1e-9), 1)
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted, rooted
-from balancer.pipeline.generators.draw.styles import large_styles, small_styles
+from balancer.pipeline.generators.draw.styles import Style, large_styles, small_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
@@ -366,3 +366,16 @@ def test_streams_of_which_nothing_can_be_made_end(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("balancer.pipeline.generators.write.build.build", impossible)
     assert list(build_styled(found, large_styles(rng), rng)) == []
     assert list(build_changed(found, (("a change", {}) for _ in repeat(None)), rng)) == []
+
+
+def test_lists_without_repeats_lie_where_a_style_says() -> None:
+    rules = "assert 1<=n<=50\nassert 1<=a<=1000\nlast=a # distinct, sorted"
+    found = known("4\n1 2 5 9\n", "3\n2 3 7\n", validator=rules)
+
+    def lists(style: Style) -> list[list[int]]:
+        return [[*map(int, data.split())][1:] for _, data in build_styled(found, repeat(style, 20), random.Random(1))]
+
+    made = {style.name: lists(style) for style in islice(large_styles(random.Random(1)), 5)}
+    assert [*range(1, 51)] in made["most, without gaps"]
+    assert [*range(951, 1001)] in made["most, greatest values"]
+    assert [*range(1, 51)] not in made["most, anywhere"]

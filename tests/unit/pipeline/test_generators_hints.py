@@ -227,7 +227,7 @@ def test_a_cpp_validator() -> None:
 def test_regular_expressions() -> None:
     hints = python(r"re.fullmatch(r'(0|-?[1-9][0-9]{0,3}) [A-C_]+ [xy]', line)")
     assert hints.pairs == (Bounds(-9999, 9999, 0.4),)
-    assert hints.alphabets == (Alphabet("ABC_", 1, 10**5), Alphabet("xy", 1, 1))
+    assert hints.alphabets == (Alphabet("ABC_", 1), Alphabet("xy", 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -289,3 +289,9 @@ def test_every_way_to_draw_is_used() -> None:
     large, small = large_styles(rng), small_styles(rng)
     styles = [*telling_styles(), *(next(large) for _ in range(12)), *(next(small) for _ in range(12))]
     assert {where for style in styles for where in style.where} == set(Where)
+
+
+def test_the_statement_says_how_long_a_word_without_a_longest_one_is() -> None:
+    found = known("ab\n", "b\n", validator="re.match(r'[a-c]+', s)", statement="A word $s$ ($1 \\le |s| \\le 10^6$).")
+    assert found.ranges[0].highs == (10**6,)
+    assert known("ab\n", "b\n", validator="re.match(r'[a-c]+', s)").ranges[0].highs == (10**5,)

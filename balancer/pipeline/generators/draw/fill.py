@@ -13,6 +13,7 @@ from balancer.pipeline.generators.draw.sizes import (
     LONGEST_WORD,
     MOST_TOKENS,
     ROOM_BYTES,
+    FieldPlan,
     Sizes,
     decide_graph,
     decide_ties,
@@ -185,17 +186,19 @@ class Fill:
     def _numbers(self, number: int, count: int, known: Mapping[int, int]) -> list[int]:
         fact, plan, limits = self._knowledge.facts.fields[number], self._plans[number], self._limits(number, known)
         if plan.distinct and limits.high - limits.low + 1 >= count:
-            drawn = self._rng.sample(range(limits.low, limits.low + self._span(limits, count, fact)), count)
-            if plan.how in (How.SORTED, How.REVERSED):
+            span = self._span(limits, count, plan, fact)
+            low = limits.high + 1 - span if plan.where is Where.HIGH else limits.low
+            drawn = self._rng.sample(range(low, low + span), count)
+            if plan.how in (How.SORTED, How.REVERSED, How.RAMP):
                 drawn.sort(reverse=plan.how is How.REVERSED)
         else:
             drawn = draw_numbers(count, limits, plan.where, plan.how, self._rng)
         return sorted(drawn) if plan.ordered else drawn
 
-    def _span(self, limits: DrawLimits, count: int, fact: Fact) -> int:
-        """Return how many values distinct ones are drawn from: `count` for a permutation, else up to all."""
+    def _span(self, limits: DrawLimits, count: int, plan: FieldPlan, fact: Fact) -> int:
+        """Return how many values distinct ones are drawn from: `count` if there are no gaps, else up to all."""
         width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
-        if fact.permutation:
+        if fact.permutation or plan.how is How.RAMP or plan.where in (Where.LOW, Where.HIGH):
             return count
         return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
 

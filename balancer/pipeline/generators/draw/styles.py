@@ -86,11 +86,12 @@ _LARGE = (
         Shape.STAR,
         _ONE_BLOCK,
     ),
+    Style("most, without gaps", _ALL, (Where.FULL,), (How.RAMP,), blocks=_ONE_BLOCK),
     Style(
         "most, sorted",
         _ALL,
         (Where.FULL,),
-        (How.SORTED, How.RAMP),
+        (How.SORTED,),
         Shape.COMPLETE,
         _ONE_BLOCK,
     ),

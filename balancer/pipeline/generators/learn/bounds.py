@@ -16,6 +16,7 @@ __all__ = ["Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges
 _COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
 _VALUES = (10**9, 10**3, 10**6, 10**5, 100, 10**4, 10**18, 2**31 - 1)
 _LENGTHS = (20, 100, 10**3, 10, 10**5)
+_LONGEST = 10**5  # letters of a word whose length nothing bounds
 _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
@@ -51,11 +52,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """A character class of a regular expression, and the length of its words."""
+    """A character class of a regular expression, and the length of its words; no longest one: as long as may be."""
 
     letters: str
     shortest: int
-    longest: int
+    longest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +271,11 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
 def _word_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
     for alphabet in alphabets:
         fits = set(fact.letters) <= set(alphabet.letters)
-        if fits and alphabet.shortest <= fact.low and fact.high <= alphabet.longest:
-            low, high = alphabet.shortest, alphabet.longest
+        if fits and alphabet.shortest <= fact.low and (alphabet.longest is None or fact.high <= alphabet.longest):
+            low, said = alphabet.shortest, None if told is None else told.high
             if told is not None:
-                low, high = max(low, told.low or 0), min(high, told.high or high)
+                low = max(low, told.low or 0)
+            high = min((each for each in (alphabet.longest, said) if each), default=_LONGEST)
             return Range(max(low, 1), (high,), letters=alphabet.letters)
     if told is not None and told.high is not None and not fact.low == fact.high == 1:
         low = min(fact.low, 1) if told.low is None else told.low

@@ -79,9 +79,7 @@ def read_validators(validators: Sequence[Program]) -> Hints:
         constants.update(token.value for token in tokens if token.value is not None)
         alphabets += [alphabet for text in texts for alphabet in alphabets_of(text)]
         mentions.update(topic for topic, pattern in _MENTIONS.items() if pattern.search(source.lower()))
-        alphabets += [
-            Alphabet("".join(sorted(set(text))), 1, 10**5) for text in map(_inside, texts) if _is_alphabet(text)
-        ]
+        alphabets += [Alphabet("".join(sorted(set(text))), 1) for text in map(_inside, texts) if _is_alphabet(text)]
     return Hints(
         tuple(pairs),
         tuple(sorted(constants)),
@@ -136,8 +134,8 @@ def alphabets_of(text: str) -> Iterator[Alphabet]:
         letters = "".join(sorted(set(_letters(inside))))
         if letters.strip() and not letters.isdigit():
             least = int(shortest or (0 if sign == "*" else 1))
-            most = int(longest or (shortest if shortest and not sign else 10**5 if sign else 1))
-            yield Alphabet(letters.replace(" ", ""), least, max(most, least))
+            most = None if sign else max(int(longest or shortest or 1), least)
+            yield Alphabet(letters.replace(" ", ""), least, most)
 
 
 def _letters(inside: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution, Status
 
-__all__ = ["Find", "InputSource", "MadeInput", "SearchBudget", "confirmed", "finds"]
+__all__ = ["Find", "InputSource", "MadeInput", "SearchBudget", "confirmed", "finds", "quick_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _in_batch(
     valid = comparer.valid([made.data for made in batch])
     source.heard(batch, valid)
     inputs = [made for made, says in zip(batch, valid, strict=True) if says]
-    ended = comparer.answers(_quickest(comparer.accepted), [made.data for made in inputs])
+    ended = comparer.answers(quick_first(comparer.accepted)[0], [made.data for made in inputs])
     answered = [
         (made, execution.stdout)
         for made, execution in zip(inputs, ended, strict=True)
@@ -142,9 +142,9 @@ def _in_batch(
             yield Find(made, names)
 
 
-def _quickest(accepted: Sequence[Submission]) -> Submission:
-    """Return the accepted submission that is used until there is a find: one that starts quickly, if possible."""
-    return next((each for each in accepted if each.program.language in _QUICK), accepted[0])
+def quick_first(accepted: Sequence[Submission]) -> list[Submission]:
+    """Return the accepted submissions, those first that start quickly: until there is a find, one is enough."""
+    return sorted(accepted, key=lambda each: each.program.language not in _QUICK)
 
 
 def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]) -> set[int]:

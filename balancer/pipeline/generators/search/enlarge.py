@@ -67,30 +67,43 @@ def enlarged(found: Knowledge, data: bytes, rng: random.Random, most: int, valid
     """
     names: list[str] = []
     best = data
+    wider = _widened(found, data, rng)
+    if wider is not None and wider != data and valid([wider])[0]:
+        best = wider
     for group in counted_together(parts_of(found)):
-        for divisor in _DOWN:
-            larger = _raised(found, best, group, rng, most, divisor)
-            accepted = [each for each, says in zip(larger, valid([each for _, each in larger]), strict=True) if says]
-            if accepted:
-                name, best = max(accepted, key=lambda each: len(each[1]))
+        for name, larger in _raised(found, best, group, rng, most):
+            if valid([larger])[0]:
                 names.append(name)
+                best = larger
                 break
     return (f"grown, {'; '.join(names)}", best) if names else None
 
 
+def _widened(found: Knowledge, data: bytes, rng: random.Random) -> bytes | None:
+    """Return the input with the greatest value in each single field that counts nothing, but limits other values."""
+    given = dict(found.read(data) or {})
+    capping = {number for each in found.ranges.values() if each.cap is not None for _, number in each.cap.fields}
+    for slot, tokens in given.items():
+        fact = found.facts.fields[slot[0]]
+        if len(tokens) == 1 and not fact.counts and (fact.limits or slot[0] in capping):
+            given[slot] = [str(max(found.ranges[slot[0]].highs))]
+    return _built(found, given, rng) if given else None
+
+
 def _raised(
-    found: Knowledge, data: bytes, group: Sequence[Part], rng: random.Random, most: int, divisor: int
-) -> list[tuple[str, bytes]]:
-    """Return inputs with one count, or list, as large as may be, divided by `divisor`; all longer than `data`."""
+    found: Knowledge, data: bytes, group: Sequence[Part], rng: random.Random, most: int
+) -> Iterator[tuple[str, bytes]]:
+    """Yield inputs, longer than `data`, with one count, or list, as large as may be, then with smaller ones."""
     instance = found.read(data)
-    made: dict[bytes, str] = {}
-    for _ in range(_TRIES if instance is not None else 0):
-        assert instance is not None
-        longer = _longer(found, instance, group, rng, most // max(len(data), 1), most // 2 // divisor, divisor)
-        larger = None if longer is None else _built(found, longer[1], rng)
-        if longer is not None and larger is not None and len(data) < len(larger) <= most:
-            made[larger] = longer[0]
-    return [(name, larger) for larger, name in made.items()]
+    for divisor in _DOWN if instance is not None else ():
+        seen = {data}
+        for _ in range(_TRIES):
+            assert instance is not None
+            longer = _longer(found, instance, group, rng, most // max(len(data), 1), most // 2 // divisor, divisor)
+            larger = None if longer is None else _built(found, longer[1], rng)
+            if longer is not None and larger is not None and len(data) < len(larger) <= most and larger not in seen:
+                seen.add(larger)
+                yield longer[0], larger
 
 
 def _built(found: Knowledge, given: _Given, rng: random.Random) -> bytes | None:
@@ -146,6 +159,9 @@ def _longer(
         length = place.length(instance)
         plus = 0 if place.part.count is None else place.part.count.plus
         wanted = length * times + more if field is None else new + plus
+        if place.part.letters and field is None:  # whole copies, as many as there is room for
+            room = max(found.ranges[place.part.fields[0]].highs)
+            wanted = wanted if wanted <= room else room - room % max(length, 1)
         plan = _PLANS[name](length, wanted, rng)
         _grow(found, place, instance, given, plan, others, shift, rng)
     return f"{what} {name}" + (f", {found.names[field]}={new}" if field is not None else ""), given
@@ -237,10 +253,12 @@ class _Shift:
         bounded: for fields that a count bounds, if that count grows.
         together: of all other fields, which are shifted alike, so that rows stay as they are; None: each field by
             itself.
+        only: the one field that is shifted, e.g. a key; None: all.
     """
 
     bounded: int | None
     together: _Extent | None
+    only: int | None = None
 
     @classmethod
     def drawn(
@@ -249,18 +267,28 @@ class _Shift:
         if rng.random() < 0.4:
             return None
         free: dict[int, list[int]] = {}
+        numbers = set()
         for slot in chain.from_iterable(place.slots for place in places):
             fact = found.facts.fields[slot[0]]
+            numbers.add(slot[0])
             if fact.kind is TokenKind.INT and fact.bound is None and instance[slot]:
                 free.setdefault(slot[0], []).extend(map(int, instance[slot]))
+        if len(numbers) > 1 and rng.random() < 0.4:
+            return cls(None, None, rng.choice(sorted(numbers)))
         return cls(old, _Extent.of(found, free) if free and rng.random() < 0.5 else None)
 
     def applied(self, found: Knowledge, number: int, tokens: Sequence[str], made: Sequence[str]) -> list[str]:
         """Return `made`, copies of `tokens`, with shifted values."""
+        if self.only not in (None, number):
+            return list(made)
         values = [int(token) for token in tokens]
         copies = len(made) // len(values)
         high = max(found.ranges[number].highs)
         extent = _Extent.of(found, {number: values})
+        if self.only is not None:  # as far as there is room, then again from the start
+            apart = extent.most - extent.least + 1
+            room = max((high - extent.most) // apart + 1, 1)
+            return [str(int(token) + apart * (at // len(values) % room)) for at, token in enumerate(made)]
         if found.facts.fields[number].bound is not None:
             first, apart = 0, extent.most - extent.least + 1 if self.bounded is None else self.bounded
             high = max(high, extent.most + apart * copies)  # the count that bounds it grows as well

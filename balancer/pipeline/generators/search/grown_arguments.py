@@ -14,14 +14,14 @@ from balancer.pipeline.proposing import Comparer
 
 __all__ = ["ArgumentSteps", "climb_on_arguments"]
 
-_STARTS, _KNOWN_STARTS = 12, 6  # made-up and known arguments to start from
+_STARTS = 12  # made-up arguments to start from
 _MOST_BYTES = 2**20
 
 
 def climb_on_arguments(found: Arguments, comparer: Comparer, known: Sequence[bytes], rng: random.Random) -> HillClimb:
     """Return the climb on a problem that is a call. Args: as for `hill_climb.climb_on`."""
     steps = ArgumentSteps(found, rng)
-    return HillClimb(steps.starts(known[:_KNOWN_STARTS]), steps, comparer, rng)
+    return HillClimb(steps.starts(), known, steps, comparer, rng)
 
 
 class ArgumentSteps:
@@ -32,9 +32,8 @@ class ArgumentSteps:
         self._rng = rng
         self._drawer = ArgumentDrawer(found, [], rng)
 
-    def starts(self, known: Sequence[bytes]) -> Iterator[Step]:
-        """Yield the first arguments: known ones, then large ones, the largest first."""
-        yield from (Step("known", "known", data) for data in known)
+    def starts(self) -> Iterator[Step]:
+        """Yield the first arguments: large ones, the largest first."""
         for number in reversed(range(_STARTS)):
             detail, data = self._drawer.of_kind("large", number)
             if len(data) <= _MOST_BYTES:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol
 
 from balancer.judging.verdict import judge_end
@@ -23,7 +23,7 @@ from balancer.pipeline.generators.draw.styles import MOST, Size, Style, large_st
 from balancer.pipeline.generators.draw.values import How, Where, ordered
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
-from balancer.pipeline.generators.search.differences import Find, MadeInput, SearchBudget, confirmed
+from balancer.pipeline.generators.search.differences import Find, MadeInput, SearchBudget, confirmed, quick_first
 from balancer.pipeline.generators.search.enlarge import enlarged, larger_relatives
 from balancer.pipeline.generators.write.build import build, build_given
 from balancer.pipeline.proposing import Comparer
@@ -35,16 +35,18 @@ __all__ = ["HillClimb", "Step", "StepSource", "Steps", "climb_on"]
 Drawn = tuple[str, bytes]  # description and input
 
 _WHERE = (Where.FULL, Where.HIGH, Where.LOW, Where.TINY, Where.LOG, Where.EDGE, Where.SEEN)
-_STARTS, _KNOWN_STARTS = 12, 6  # made-up and known inputs to start from
+_STARTS, _KNOWN_STARTS = 16, 4  # made-up and known inputs to start from
 _MOST_REFUSED = 6  # refused in a row; then no more are made up, because a relation is not known
-_ENLARGED = 3  # known inputs that are enlarged
+_ENLARGED, _BETWEEN = 3, 1  # known inputs that are enlarged, and inputs made up before each
 _TAKEN, _MEASURED = 12, 4  # steps taken at once, and valid ones of them that are measured
+_LONG = 2**17  # bytes from which an input takes longer to make than to measure
 _KEPT = 3  # inputs to climb from, for each survivor
 _WELL_WITHIN = 1 / 1.2  # of the limit, for the accepted submission that gives the answer
 _REFERENCES = 2  # accepted submissions that are tried for it
 _FAST = 0.05  # of the limit: below it, times tell little, and the larger input is better
+_VALID = frozenset({"known", "grown"})  # kinds of inputs that a validator has accepted
 _PATIENCE, _HOPE = 40, 200  # inputs without a slower one before giving up: for a fast survivor, for a slow one
-_MOST_BYTES = 2**20  # bytes of an enlarged input
+_MOST_BYTES = 2**22  # bytes of an enlarged input
 _DETAIL = 120  # characters
 
 
@@ -279,17 +281,26 @@ class HillClimb:
 
     Args:
         starts: the first inputs.
+        known: valid ones that take long, the slowest first; they come after the first ones, as a base to climb from.
         steps: leads from one input to another.
         comparer: measures.
         rng: for all random choices.
     """
 
-    def __init__(self, starts: Iterator[Step], steps: StepSource, comparer: Comparer, rng: random.Random) -> None:
+    def __init__(
+        self,
+        starts: Iterator[Step],
+        known: Sequence[bytes],
+        steps: StepSource,
+        comparer: Comparer,
+        rng: random.Random,
+    ) -> None:
         self._comparer = comparer
         self._rng = rng
         self._seen: set[bytes] = set()
         self._refused = 0  # made-up inputs to start from, refused in a row
         self._starts = starts
+        self._known = (Step("known", "known", data) for data in known[:_KNOWN_STARTS])
         self._steps = steps
         self._slopes: dict[str, _Slope] = {}
         self._late: Counter[str] = Counter()  # accepted submissions that came near the limit, and how often
@@ -318,8 +329,8 @@ class HillClimb:
 
     def _next(self, left: Mapping[str, Submission]) -> tuple[list[Step], list[str]]:
         """Return the next inputs, and the names of the survivors to measure. No names: give up."""
-        more = _MEASURED if self._refused < _MOST_REFUSED else 0
-        starts = [step for step in islice(self._starts, more) if self._is_new(step)]
+        first = chain(self._starts, self._known) if self._refused < _MOST_REFUSED else self._known
+        starts = [step for step in islice(first, _MEASURED) if self._is_new(step)]
         if starts:
             return starts, list(left)
         slopes = [self._slopes[name] for name in left if not self._slopes[name].hopeless]
@@ -328,7 +339,7 @@ class HillClimb:
         (slope,) = self._rng.choices(slopes, [_FAST + each.share for each in slopes])
         _, before, base = self._rng.choices(slope.best, range(len(slope.best), 0, -1))[0]
         others = [place[2] for each in slopes for place in each.best]
-        steps = self._steps.take(base, others, _TAKEN)
+        steps = self._steps.take(base, others, _TAKEN if len(base) < _LONG else _MEASURED)
         slope.idle += 1
         named = [replace(step, detail=f"{before}; {step.detail}") for step in steps if self._is_new(step)]
         return named, [slope.survivor.name]
@@ -340,7 +351,9 @@ class HillClimb:
 
     def _tried(self, made: Sequence[Step], survivors: Sequence[Submission], allowance: SearchBudget) -> list[Find]:
         """Measure the valid inputs, some at a time, and return the finds."""
-        says = self._comparer.valid([step.data for step in made])
+        unsure = [step for step in made if step.kind not in _VALID]
+        asked = dict(zip(unsure, self._comparer.valid([step.data for step in unsure]), strict=True))
+        says = [asked.get(step, True) for step in made]
         for step, valid in zip(made, says, strict=True):
             self._steps.heard(step, valid=valid is True)
             if step.kind == "made up":
@@ -380,7 +393,7 @@ class HillClimb:
 
     def _quick_answer(self, data: bytes) -> Execution | None:
         """Run an accepted submission that stays well within the limit; None if there is none, or they fail."""
-        accepted, limit_s = self._comparer.accepted, self._comparer.limit_s
+        accepted, limit_s = quick_first(self._comparer.accepted), self._comparer.limit_s
         for submission in sorted(accepted, key=lambda each: self._late[each.name])[:_REFERENCES]:
             ran = self._comparer.measured(submission, data)
             late = ran is not None and (ran.status is Status.TIME_LIMIT or ran.time_s > _WELL_WITHIN * limit_s)
@@ -400,7 +413,12 @@ class _Measured:
 
 
 def climb_on(
-    found: Knowledge, comparer: Comparer, known: Sequence[bytes], rng: random.Random, drawn: Iterable[Step] = ()
+    found: Knowledge,
+    comparer: Comparer,
+    known: Sequence[bytes],
+    rng: random.Random,
+    done: Set[str] = frozenset(),
+    drawn: Iterable[Step] = (),
 ) -> HillClimb:
     """Return the climb on a problem.
 
@@ -409,21 +427,34 @@ def climb_on(
         comparer: measures.
         known: the inputs that took longest so far, the slowest first.
         rng: for all random choices.
+        done: styles of inputs that were judged.
         drawn: further inputs to start from.
     """
-    return HillClimb(_starts(found, known[:_KNOWN_STARTS], drawn, comparer, rng), Steps(found, rng), comparer, rng)
+    starts = _starts(found, known, drawn, comparer, rng, done)
+    return HillClimb(starts, known, Steps(found, rng), comparer, rng)
 
 
 def _starts(
-    found: Knowledge, known: Sequence[bytes], drawn: Iterable[Step], comparer: Comparer, rng: random.Random
+    found: Knowledge,
+    known: Sequence[bytes],
+    drawn: Iterable[Step],
+    comparer: Comparer,
+    rng: random.Random,
+    done: Set[str],
 ) -> Iterator[Step]:
-    """Yield the first inputs: those that took longest, drawn ones, larger ones like those, and the largest made up."""
-    yield from (Step("known", "known", data) for data in known)
+    """Yield the first inputs: drawn ones, the largest that can be made up, and larger ones like small known ones."""
     yield from drawn
-    for data in known[:_ENLARGED]:
+    styles = islice((style for style in large_styles(rng) if style.name not in done), _STARTS)
+    short = (data for data in known if len(data) < _LONG)
+    for data in islice(short, _ENLARGED):  # what is made up is cheaper, but the first refusals end it
+        yield from _made_up(found, islice(styles, _BETWEEN), rng)
         larger = enlarged(found, data, rng, _MOST_BYTES, comparer.valid)
         if larger is not None:
             yield Step("grown", *larger)
-    for style in islice(large_styles(rng), _STARTS):
+    yield from _made_up(found, styles, rng)
+
+
+def _made_up(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[Step]:
+    for style in styles:
         with suppress(TooLarge):
             yield Step("made up", style.name, build(found, {}, Fill(found, style, rng)))

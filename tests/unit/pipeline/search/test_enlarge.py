@@ -154,3 +154,33 @@ def test_what_is_never_valid_or_not_known_stays_as_it_is() -> None:
     assert enlarged(found, b"3\n5 1 4\n", random.Random(1), 4000, Validator(lambda _: False)) is None
     assert enlarged(found, b"3\n5 1 4\n", random.Random(1), 4000, lambda inputs: [None] * len(inputs)) is None
     assert enlarged(found, b"no such\nshape\n", random.Random(1), 4000, Validator(lambda _: True)) is None
+
+
+def test_letters_are_copied_as_a_whole_up_to_the_longest_word() -> None:
+    found = known("(())()\n", "()\n", statement="A line with a word $s$ ($1 \\le |s| \\le 1001$).", validator=r"[()]*")
+    largest = [enlarged(found, b"(())()\n", random.Random(seed), 4000, lambda made: [True]) for seed in range(30)]
+    assert {len(each[1]) - 1 for each in largest if each} == {1001 - 1001 % 6}
+
+
+ROWS = ("9 2\n1 4\n2 4\n", "5 3\n1 3\n4 4\n2 3\n", "7 1\n5 3\n")
+ROW_RULES = "assert 1 <= h <= 5000\nassert 1 <= q <= 400\nassert 1 <= y <= h\nassert 1 <= x <= 4\n"
+
+
+def test_one_column_gets_new_keys_while_the_others_are_copied() -> None:
+    made = [rows(each)[1:] for each in grown(ROWS, b"5000 3\n1 3\n4 4\n2 3\n")]
+    assert any(
+        len(lines) > 50 and len({key for key, _ in lines}) == len(lines) and {x for _, x in lines} == {b"3", b"4"}
+        for lines in made
+    )
+
+
+def test_what_limits_values_is_raised_before_more_values_need_room() -> None:
+    def valid(made: Sequence[bytes]) -> list[bool]:
+        lines = [[list(map(int, row)) for row in rows(each)] for each in made]
+        keys = [[y for y, _ in each[1:]] for each in lines]
+        return [max(own) <= each[0][0] and len(set(own)) == len(own) for own, each in zip(keys, lines, strict=True)]
+
+    said = "One line with $h$ and $q$ ($1 \\le h \\le 5000$, $1 \\le q \\le 400$), then $y$ ($1 \\le y \\le h$)."
+    found = known(*ROWS, validator=ROW_RULES, statement=said)
+    largest = [enlarged(found, ROWS[1].encode(), random.Random(seed), 10**5, valid) for seed in range(8)]
+    assert any(each is not None and each[1].count(b"\n") == 401 for each in largest)

@@ -1,13 +1,15 @@
 """Climbing to inputs on which a survivor is slow. The times are functions of the input, so every slope is known."""
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from balancer.pipeline.generators.slow import SlowPlugin
-from balancer.problem import Proposal
+from balancer.pipeline.proposing import CaseFeedback
+from balancer.problem import Origin, Proposal
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
 from tests.unit.pipeline.search.comparing import Bench, Comparing, Does, feedback, make_problem, took
@@ -103,3 +105,18 @@ def test_nothing_is_proposed_in_the_first_round() -> None:
     generator = SlowPlugin().equip(Bench(comparer))  # type: ignore[arg-type]
     assert list(generator.propose(make_problem(*LISTS), random.Random(1), 60)) == []
     assert comparer.runs == 0
+
+
+def test_it_starts_with_the_largest_inputs_of_styles_that_were_not_judged() -> None:
+    comparer = Comparing(
+        {"right": lambda data: took(0.01)}, {"slow": lambda data: took(len(values(data)) / 1900)}, accepts
+    )
+    problem = make_problem(*LISTS, validator=VALIDATOR)
+    told = feedback(problem, comparer.survivors)
+    first = []
+    for judged in ("a list as it was", "most, anywhere n=2000"):
+        case = CaseFeedback(50, Origin("mutate", judged), b"1\n0\n", (), ())
+        generator: Any = SlowPlugin().equip(Bench(comparer))  # type: ignore[arg-type]
+        found = generator.refine(problem, replace(told, cases=(*told.cases, case)), random.Random(1), 60)
+        first.append(next(each.origin.detail for each in found if each))
+    assert first == ["most, anywhere", "most, greatest values"]

@@ -85,8 +85,8 @@ def test_inputs_with_a_relation_that_no_sample_tells_are_valid_and_kill(name: st
         right = printed(cause.accepted, text)
         assert right is not None
         assert right == printed(cause.wrong, text)
-    found = mended(cause, 16)
-    assert len(found) == 16
+    found = mended(cause, 24)
+    assert len(found) == 24
     assert all(validator.run(text.encode()).code == 42 for text in found)
     assert any(printed(cause.accepted, text) != printed(cause.wrong, text) for text in found)
 
