@@ -16,7 +16,7 @@ from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, SearchBatch, SearchBudget, finds
 from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
@@ -57,6 +57,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._batch = SearchBatch()  # of the source
         self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
@@ -91,7 +92,8 @@ class _Searching(ABC):
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
-        for find in allowance.turns(finds(comparer, self._source, survivors, allowance, done), budget):
+        search = finds(comparer, self._source, survivors, allowance, done, self._batch)
+        for find in allowance.turns(search, budget):
             done.update(find.names if find else ())
             detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
             yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
