@@ -14,9 +14,10 @@ from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, SearchBatch, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBatch, SearchBudget, finds
 from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
@@ -130,9 +131,11 @@ class _Stress(_Searching):
         if problem.function:
             return SmallArguments(problem, known, near, rng)
         mender = InputMender(self._toolbox, problem, _WORK)
-        return SmallInputs(
-            found, known, near, rng, lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng)
-        )
+
+        def mend(refused: Sequence[str], most: int) -> Sequence[MadeInput]:
+            return mender.mended(refused[: mender.candidates(most)], most, rng)
+
+        return SmallInputs(found, known, near, rng, mend, constants_of(problem.submissions))
 
 
 def _told(names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from balancer.pipeline.generators.learn.template import whole_number
 from balancer.pipeline.generators.search.differences import MadeInput
 from balancer.pipeline.generators.search.input_mender import small_text
 from balancer.pipeline.generators.write.build import build, build_changed, build_styled
-from balancer.pipeline.generators.write.changes import changes, text_changes
+from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 
 __all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "answer_kind", "input_maker"]
@@ -40,6 +40,7 @@ _MOST_BYTES = 2**18  # bytes of a batch
 _LARGE = 4096  # larger inputs are not changed further
 _KEPT = 300  # valid inputs for further changes
 _CHANGED_AT_ONCE = 40  # of these, chosen for each batch
+_MOST_SIZE = 2000  # of a list whose size is a constant of a submission
 _ALIKE = 20  # of these with answers of one kind
 _DRAWS = 20  # draws for each wanted input, before a batch is left short; the others were repeated
 _TOKENS, _BEGINNING, _SMALL_NUMBER = 1000, 8, 8  # that tell the kind of an answer
@@ -60,6 +61,7 @@ class SmallInputs:
         near: those of them that reject a wrong submission, because survivors may fail on similar ones.
         rng: for all random choices.
         mend: makes at most so many valid inputs of refused ones.
+        constants: of the submissions.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class SmallInputs:
         near: Sequence[bytes],
         rng: random.Random,
         mend: Callable[[Sequence[str], int], Sequence[MadeInput]] = lambda refused, wanted: (),
+        constants: Sequence[int] = (),
     ) -> None:
         self._found = found
         self._rng = rng
@@ -79,6 +82,9 @@ class SmallInputs:
         }
         if found is not None and has_commands(found):
             self._bases["commands"] = self._bases["changed"]
+        if found is not None and constants:
+            self._bases["constants"] = self._bases["changed"]
+        self._constants = constants
         drawn = (
             {} if found is None else {kind: build_styled(found, styles, rng) for kind, styles in _drawn(rng).items()}
         )
@@ -164,7 +170,11 @@ class SmallInputs:
         chosen = self._rng.sample(bases, min(len(bases), _CHANGED_AT_ONCE))
         instances = tuple(instance for data in chosen if (instance := self._found.read(data)) is not None)
         known = replace(self._found, instances=instances)
-        told = command_changes(known, self._rng) if kind == "commands" else changes(known, self._rng)
+        if kind == "constants":
+            mixed = self._rng.sample(self._constants, len(self._constants))
+            told = set_constants(known, mixed, self._rng, _MOST_SIZE)
+        else:
+            told = command_changes(known, self._rng) if kind == "commands" else changes(known, self._rng)
         yield from build_changed(self._found, told, self._rng)
 
 

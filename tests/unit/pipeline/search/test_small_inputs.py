@@ -153,6 +153,21 @@ def test_refused_inputs_are_mended_where_there_are_many() -> None:
     assert all(refused and isinstance(refused[0], str) for refused in asked)
 
 
+def test_constants_of_submissions_are_values_and_sizes_of_valid_inputs() -> None:
+    problem = make_problem(*LISTS, "2\n3000000 1\n")
+    source = SmallInputs(
+        knowledge_of(problem),
+        [each.data for each in problem.data],
+        [],
+        random.Random(1),
+        constants=(37, 12345, 10**6),
+    )
+    made = [each.data for _ in range(6) for each in source.batch() if each.kind == "constants"]
+    assert {len(numbers(data)) for data in made} >= {36, 37, 38}
+    assert all(any(value in numbers(data) for data in made) for value in (36, 12345, 12346, 10**6 - 1))
+    assert max(map(len, made)) < 30_000
+
+
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [
