@@ -59,7 +59,7 @@ def test_what_follows_a_record_changes_nothing_of_it(printed: bytes) -> None:
 
 def test_records_hold_inputs_byte_for_byte() -> None:
     made = records([BatchedInput(b"1\n2\n"), BatchedInput(b"", b"in", b"")], 0.25)
-    assert made == b"250000 65536 3 0\n" + b"4 -1 -1\n1\n2\n" + b"0 2 0\nin"
+    assert made == b"250000 65536 3 0 60000000\n" + b"4 -1 -1\n1\n2\n" + b"0 2 0\nin"
 
 
 def test_what_has_no_front_is_left_as_it_is() -> None:
