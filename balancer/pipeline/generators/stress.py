@@ -15,9 +15,10 @@ from typing import ClassVar
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.drawing.drawer import DrawnSize, InputDrawer
 from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.value_shapes import arguments_of
 from balancer.pipeline.generators.search.ask_ranges import widen_ranges
-from balancer.pipeline.generators.search.differences import InputSource, SearchBudget, finds
+from balancer.pipeline.generators.search.differences import InputSource, MadeInput, SearchBatch, SearchBudget, finds
 from balancer.pipeline.generators.search.input_mender import InputMender
 from balancer.pipeline.generators.search.largest import within_feedback
 from balancer.pipeline.generators.search.small_arguments import SmallArguments, arguments_maker
@@ -60,6 +61,7 @@ class _Searching(ABC):
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
         self._source: InputSource | None = None
+        self._batch = SearchBatch()  # of the source
         self._allowance: SearchBudget | None = None  # of the present search
 
     def propose(self, problem: Problem, rng: random.Random, budget: int) -> Iterable[Proposal]:
@@ -94,7 +96,8 @@ class _Searching(ABC):
             self._source = self._source_of(problem, found, feedback, rng)
         if self._source is None:
             return
-        for find in allowance.turns(finds(comparer, self._source, survivors, allowance, done), budget):
+        search = finds(comparer, self._source, survivors, allowance, done, self._batch)
+        for find in allowance.turns(search, budget):
             done.update(find.names if find else ())
             detail = f"{find.made.detail}: {_told(find.names)}" if find else ""
             yield Proposal(find.made.data, Origin(self.name, detail)) if find else None
@@ -132,14 +135,12 @@ class _Stress(_Searching):
             return SmallArguments(problem, known, near, rng)
         mender, drawer = InputMender(self._toolbox, problem, _WORK), InputDrawer(self._toolbox, problem)
         drawn = ((made.detail, made.data) for made in drawer.stream(_SIZES, rng, _DRAWN, _DRAWN))
-        return SmallInputs(
-            found,
-            known,
-            near,
-            rng,
-            lambda refused, most: mender.mended(refused[: mender.candidates(most)], most, rng),
-            {"grammar": drawn} if drawer.able else {},
-        )
+
+        def mend(refused: Sequence[str], most: int) -> Sequence[MadeInput]:
+            return mender.mended(refused[: mender.candidates(most)], most, rng)
+
+        more = {"grammar": drawn} if drawer.able else {}
+        return SmallInputs(found, known, near, rng, mend, constants_of(problem.submissions), more)
 
 
 def _told(names: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ _SHORT_S = 1.0  # CPU seconds for one of many small inputs
 _RUN_CPU_S = 60.0  # for all inputs of one run
 _RUN, _RUN_S = 0.03, 1.0  # part of a time budget for one run on many inputs, and at least so many CPU seconds
 _COMPILED, _COMPILED_S = 0.05, 1.0  # part of a time budget for compiling a front, and at least so many seconds
+_REMEMBERED, _SMALL_BYTES = 50_000, 500  # inputs whose validity is remembered, and their most bytes
 _MESSAGE = 500  # bytes of a validator's message, the last ones
 _NONE: Mapping[str, bytes] = {}
 
@@ -130,6 +131,8 @@ class SampleComparer:
         self._sample = sample
         self._alone: set[Program] = set()  # programs that cannot take many inputs at once
         self._lock = threading.Lock()
+        self._asked: tuple[Program, ...] = ()  # the validators, and what they said of small inputs
+        self._valid: dict[bytes, bool] = {}
         self.runs = 0
         self.cpu_s = 0.0
 
@@ -158,8 +161,22 @@ class SampleComparer:
         return self._one(submission.program, BatchedInput(data), self._sample.limits, _NONE)
 
     def valid(self, inputs: Sequence[bytes]) -> list[bool | None]:
-        """Return for each input whether all validators accept it; None if nothing is known."""
-        return [None if message is None else not message for message in self._validated(inputs, told=False)]
+        """Return for each input whether all validators accept it; None if nothing is known.
+
+        Small inputs are remembered: each search asks for the same ranges.
+        """
+        programs = tuple(self._sample.validators.programs())
+        with self._lock:
+            if programs != self._asked or len(self._valid) > _REMEMBERED:
+                self._asked, self._valid = programs, {}
+            remembered = self._valid
+        found: dict[bytes, bool | None] = {data: remembered[data] for data in inputs if data in remembered}
+        new = [data for data in dict.fromkeys(inputs) if data not in found]
+        for data, message in zip(new, self._validated(new, told=False), strict=True):
+            found[data] = None if message is None else not message
+            if message is not None and len(data) <= _SMALL_BYTES:
+                remembered[data] = not message
+        return [found[data] for data in inputs]
 
     def refusals(self, inputs: Sequence[bytes]) -> list[str | None]:
         """Return for each input what the first validator that refuses it says; "" if all accept it, None: not known."""

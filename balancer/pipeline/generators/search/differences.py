@@ -5,7 +5,7 @@ again alone, fails. A failure of the infrastructure is no difference.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from balancer.judging.verdict import judge_end
@@ -13,7 +13,16 @@ from balancer.pipeline.proposing import Comparer
 from balancer.problem import Submission
 from balancer.program import Execution, Status
 
-__all__ = ["Find", "InputSource", "MadeInput", "SearchBudget", "confirmed", "finds", "quick_first"]
+__all__ = [
+    "Find",
+    "InputSource",
+    "MadeInput",
+    "SearchBatch",
+    "SearchBudget",
+    "confirmed",
+    "finds",
+    "quick_first",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,10 @@ class InputSource(Protocol):
 
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
         """Receive which inputs of a batch are valid; None: not known."""
+        ...
+
+    def answered(self, answers: Sequence[tuple[MadeInput, bytes]]) -> None:
+        """Receive what an accepted submission answers to the valid inputs of a batch."""
         ...
 
 
@@ -75,6 +88,8 @@ class SearchBudget:
             self._runs += self._comparer.runs - runs
 
 
+_FIRST_PART = 25  # inputs that are run first, as long as it is not known what an input costs
+_PART_S = 2.0  # CPU seconds for the inputs that are run together, by all programs
 _MOST_CONFIRMED = 8  # inputs of a batch that are checked more closely
 _MOST_RIGHT = 6  # accepted submissions that must agree
 _QUICK = frozenset({"cpp", "c"})
@@ -88,52 +103,95 @@ class Find:
     names: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class SearchBatch:
+    """Valid inputs of a batch.
+
+    Attributes:
+        waiting: those that were not run yet.
+        answered: those that were, with the answer of an accepted submission.
+    """
+
+    waiting: list[MadeInput] = field(default_factory=list)
+    answered: list[tuple[MadeInput, bytes]] = field(default_factory=list)
+
+    def begin(self, source: InputSource, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
+        """Take the valid inputs of a new batch, and tell the source which they are."""
+        source.heard(made, valid)
+        self.waiting = [each for each, says in zip(made, valid, strict=True) if says]
+        self.answered = []
+
+    def take(self, most: int) -> list[MadeInput]:
+        """Remove and return the next inputs."""
+        part, self.waiting = self.waiting[:most], self.waiting[most:]
+        return part
+
+
 def finds(
     comparer: Comparer,
     source: InputSource,
     survivors: Iterable[Submission],
     allowance: SearchBudget,
     done: Set[str] = frozenset(),
+    batch: "SearchBatch | None" = None,
 ) -> Iterator[Find | None]:
     """Yield finds until each survivor has one, there are no more inputs, or the allowance is used up.
 
-    Yields None after each batch. `done`: names of survivors for which others have found one, up to now.
+    Yields None after each part of a batch. `done`: names of survivors for which others have found one, up to now.
+    `batch`: of an earlier search with this source, to be continued. The order of the inputs depends on no time.
     """
     left = {survivor.name: survivor for survivor in survivors}
+    now, size = batch or SearchBatch(), _FIRST_PART
     while left and allowance.left and comparer.accepted:
-        batch = source.batch()
-        if not batch:
-            return
-        for find in _in_batch(comparer, source, batch, left, allowance):
-            for name in find.names:
-                left.pop(name, None)
-            yield find
+        if not now.waiting:
+            source.answered(now.answered)
+            made = source.batch()
+            if not made:
+                return
+            now.begin(source, made, comparer.valid([each.data for each in made]))
+        else:
+            part = now.take(size)
+            answers, spent_s = _answers(comparer, quick_first(comparer.accepted)[0], part)
+            now.answered += answers
+            different: dict[str, set[int]] = {}
+            for name, survivor in left.items():
+                if not allowance.left:
+                    break
+                different[name], its_s = _differences(comparer, survivor, answers)
+                spent_s += its_s
+            size = max(1, int(_PART_S * len(part) / max(spent_s, 1e-3)))
+            for find in _confirmed(comparer, answers, different, left):
+                for name in find.names:
+                    left.pop(name, None)
+                yield find
         yield None
         for name in done & left.keys():
             del left[name]
 
 
-def _in_batch(
-    comparer: Comparer,
-    source: InputSource,
-    batch: list[MadeInput],
-    left: Mapping[str, Submission],
-    allowance: SearchBudget,
-) -> Iterator[Find]:
-    valid = comparer.valid([made.data for made in batch])
-    source.heard(batch, valid)
-    inputs = [made for made, says in zip(batch, valid, strict=True) if says]
-    ended = comparer.answers(quick_first(comparer.accepted)[0], [made.data for made in inputs])
-    answered = [
+def _answers(
+    comparer: Comparer, submission: Submission, part: Sequence[MadeInput]
+) -> tuple[list[tuple[MadeInput, bytes]], float]:
+    """Return what a submission answers to the inputs on which it does not fail, and its CPU seconds."""
+    ended = comparer.answers(submission, [made.data for made in part])
+    answers = [
         (made, execution.stdout)
-        for made, execution in zip(inputs, ended, strict=True)
+        for made, execution in zip(part, ended, strict=True)
         if execution is not None and judge_end(execution) is None
     ]
-    different: dict[str, set[int]] = {}
-    for name, survivor in left.items():
-        if not allowance.left:
-            break
-        different[name] = _differences(comparer, survivor, answered)
+    return answers, _seconds(ended)
+
+
+def _seconds(ended: Sequence[Execution | None]) -> float:
+    return sum(execution.time_s for execution in ended if execution is not None)
+
+
+def _confirmed(
+    comparer: Comparer,
+    answered: Sequence[tuple[MadeInput, bytes]],
+    different: Mapping[str, set[int]],
+    left: Mapping[str, Submission],
+) -> Iterator[Find]:
     for index in _most_telling(different, answered):
         made, answer = answered[index]
         suspects = [left[name] for name, places in different.items() if index in places and name in left]
@@ -147,8 +205,10 @@ def quick_first(accepted: Sequence[Submission]) -> list[Submission]:
     return sorted(accepted, key=lambda each: each.program.language not in _QUICK)
 
 
-def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]) -> set[int]:
-    """Return the indices of the inputs on which `survivor` would not be accepted."""
+def _differences(
+    comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]
+) -> tuple[set[int], float]:
+    """Return the indices of the inputs on which `survivor` would not be accepted, and its CPU seconds."""
     ended = comparer.answers(survivor, [made.data for made, _ in answered])
     unlike: list[tuple[int, Execution]] = [
         (index, execution)
@@ -156,7 +216,7 @@ def _differences(comparer: Comparer, survivor: Submission, answered: Sequence[tu
         if execution is not None and not (judge_end(execution) is None and execution.stdout == answer)
     ]
     right = comparer.right([(answered[index][0].data, execution, answered[index][1]) for index, execution in unlike])
-    return {index for (index, _), says in zip(unlike, right, strict=True) if says is False}
+    return {index for (index, _), says in zip(unlike, right, strict=True) if says is False}, _seconds(ended)
 
 
 def _most_telling(different: Mapping[str, set[int]], answered: Sequence[tuple[MadeInput, bytes]]) -> list[int]:

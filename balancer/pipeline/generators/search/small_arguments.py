@@ -44,6 +44,9 @@ class SmallArguments:
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
         """Nothing is learnt: a row has no validator."""
 
+    def answered(self, answers: Sequence[tuple[MadeInput, bytes]]) -> None:
+        """Nothing is learnt."""
+
 
 def arguments_maker(found: Arguments) -> Callable[[Extent, Odometer], bytes]:
     """Return what makes all arguments of an extent, one after the other: see `EveryInput`."""

@@ -2,7 +2,8 @@
 
 Random ones are drawn, changed from known ones, or changed from valid ones. The more inputs of a way are valid, the more
 often it is used. So if relations are not known, and most drawn inputs are refused, the search continues from accepted
-ones, one change at a time. Some of the refused ones are mended.
+ones, one change at a time. Some of the refused ones are mended. Inputs with a rare answer are
+changed as often as others.
 
 All small inputs in order: all sizes up to a limit, with few values. Decides which values these are. A complete
 enumeration leaves nothing to chance; when it gets too large, random inputs are better. Pure: inputs that a validator
@@ -11,6 +12,7 @@ certainly refuses are left out.
 
 import hashlib
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,16 +30,20 @@ from balancer.pipeline.generators.learn.template import whole_number
 from balancer.pipeline.generators.search.differences import MadeInput
 from balancer.pipeline.generators.search.input_mender import small_text
 from balancer.pipeline.generators.write.build import build, build_changed, build_styled
-from balancer.pipeline.generators.write.changes import changes, text_changes
+from balancer.pipeline.generators.write.changes import changes, set_constants, text_changes
 from balancer.pipeline.generators.write.commands import command_changes, has_commands
 
-__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "input_maker"]
+__all__ = ["EveryInput", "Extent", "Odometer", "SmallInputs", "answer_kind", "input_maker"]
 
 _DRAWN_AT_ONCE = 250
 _MOST_BYTES = 2**18  # bytes of a batch
 _LARGE = 4096  # larger inputs are not changed further
 _KEPT = 300  # valid inputs for further changes
+_CHANGED_AT_ONCE = 40  # of these, chosen for each batch
+_MOST_SIZE = 2000  # of a list whose size is a constant of a submission
+_ALIKE = 20  # of these with answers of one kind
 _DRAWS = 20  # draws for each wanted input, before a batch is left short; the others were repeated
+_TOKENS, _BEGINNING, _SMALL_NUMBER = 1000, 8, 8  # that tell the kind of an answer
 _MENDED = 60  # mended inputs of a batch
 _MENDED_FROM = 0.2  # share of refused inputs from which some are mended
 _IN_VAIN = 2  # batches of which nothing is mended, before that is given up
@@ -55,6 +61,7 @@ class SmallInputs:
         near: those of them that reject a wrong submission, because survivors may fail on similar ones.
         rng: for all random choices.
         mend: makes at most so many valid inputs of refused ones.
+        constants: of the submissions.
         more: further ways: descriptions and inputs of each.
     """
 
@@ -65,6 +72,7 @@ class SmallInputs:
         near: Sequence[bytes],
         rng: random.Random,
         mend: Callable[[Sequence[str], int], Sequence[MadeInput]] = lambda refused, wanted: (),
+        constants: Sequence[int] = (),
         more: Mapping[str, Iterator[tuple[str, bytes]]] | None = None,
     ) -> None:
         self._found = found
@@ -76,12 +84,16 @@ class SmallInputs:
         }
         if found is not None and has_commands(found):
             self._bases["commands"] = self._bases["changed"]
+        if found is not None and constants:
+            self._bases["constants"] = self._bases["changed"]
+        self._constants = constants
         drawn = (
             {} if found is None else {kind: build_styled(found, styles, rng) for kind, styles in _drawn(rng).items()}
         )
         self._drawn: dict[str, Iterator[tuple[str, bytes]]] = {**drawn, **(more or {})}
         # Valid inputs and all inputs of each way; at the beginning all ways are equal.
-        self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *self._drawn)}
+        self._yield = {kind: [4.0, 4.0] for kind in (*self._bases, *self._drawn, "answers")}
+        self._by_answer: dict[AnswerKind, deque[bytes]] = {}
         self._mend = mend
         self._refused: list[str] = []  # of the last batch, if many were
         self._in_vain = 0  # batches in a row of which nothing could be mended
@@ -123,6 +135,15 @@ class SmallInputs:
             if says and len(each.data) <= _LARGE:
                 self._keep(self._bases["changed"], each.data)
 
+    def answered(self, answers: Sequence[tuple[MadeInput, bytes]]) -> None:
+        """Keep inputs by the kind of their answer, for further changes: rare kinds are changed as often as others."""
+        for made, answer in answers:
+            if len(made.data) <= _LARGE:
+                self._by_answer.setdefault(answer_kind(answer), deque(maxlen=_ALIKE)).append(made.data)
+        if len(self._by_answer) > 1:
+            kinds = self._rng.choices(list(self._by_answer.values()), k=_CHANGED_AT_ONCE)
+            self._bases["answers"] = [self._rng.choice(kind) for kind in kinds]
+
     def _mended(self) -> list[MadeInput]:
         """Return new inputs made of the refused ones of the last batch."""
         if not self._refused or self._in_vain >= _IN_VAIN:
@@ -147,11 +168,37 @@ class SmallInputs:
         if self._found is None:
             yield from text_changes(bases, self._rng)
             return
-        chosen = self._rng.sample(bases, min(len(bases), 40))
+        chosen = self._rng.sample(bases, min(len(bases), _CHANGED_AT_ONCE))
         instances = tuple(instance for data in chosen if (instance := self._found.read(data)) is not None)
         known = replace(self._found, instances=instances)
-        told = command_changes(known, self._rng) if kind == "commands" else changes(known, self._rng)
+        if kind == "constants":
+            mixed = self._rng.sample(self._constants, len(self._constants))
+            told = set_constants(known, mixed, self._rng, _MOST_SIZE)
+        else:
+            told = command_changes(known, self._rng) if kind == "commands" else changes(known, self._rng)
         yield from build_changed(self._found, told, self._rng)
+
+
+AnswerKind = tuple[int, tuple[int, str], tuple[int, str]]
+
+
+def answer_kind(answer: bytes) -> AnswerKind:
+    """Return what two answers of one kind have in common: about how many tokens, and the least and greatest token.
+
+    Of a large number only the sign and the number of digits count, of a word the beginning.
+    """
+    tokens = answer.decode("utf-8", "replace").split(None, _TOKENS)[:_TOKENS]
+    kinds = [_token_kind(token) for token in tokens] or [(0, "")]
+    return len(tokens).bit_length(), min(kinds), max(kinds)
+
+
+def _token_kind(token: str) -> tuple[int, str]:
+    value = whole_number(token)
+    if value is None:
+        return 0, token[:_BEGINNING]
+    if abs(value) <= _SMALL_NUMBER:
+        return value, ""
+    return (_SMALL_NUMBER + len(token)) * (1 if value > 0 else -1), "digits"
 
 
 def _drawn(rng: random.Random) -> dict[str, Iterator[Style]]:
@@ -294,6 +341,9 @@ class EveryInput:
     def heard(self, made: Sequence[MadeInput], valid: Sequence[bool | None]) -> None:
         """Stop after several batches without a valid input: then a relation is not known."""
         self._barren = _BARREN if any(valid) else self._barren - 1
+
+    def answered(self, answers: Sequence[tuple[MadeInput, bytes]]) -> None:
+        """Nothing is learnt: all inputs come anyway."""
 
 
 def input_maker(found: Knowledge) -> Callable[[Extent, Odometer], bytes]:

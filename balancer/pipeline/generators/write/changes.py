@@ -66,8 +66,13 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
     return _give(knowledge, instance, slot, tokens)
 
 
-def set_constants(knowledge: Knowledge, constants: Sequence[int], rng: random.Random) -> Iterator[Change]:
-    """Yield changes that set a number to a constant of a program, or next to it; each field and constant once."""
+def set_constants(
+    knowledge: Knowledge, constants: Sequence[int], rng: random.Random, most: int = 10**9
+) -> Iterator[Change]:
+    """Yield changes that set a number to a constant of a program, or next to it; each field and constant once.
+
+    Counts are set to at most `most`.
+    """
     for constant in constants:
         for value in (constant, constant + 1, constant - 1):
             for number, found in sorted(knowledge.ranges.items()):
@@ -77,7 +82,8 @@ def set_constants(knowledge: Knowledge, constants: Sequence[int], rng: random.Ra
                     for slot, tokens in instance.items()
                     if slot[0] == number and _is_number(knowledge, slot, tokens)
                 ]
-                if known and found.low <= value <= max(found.highs):
+                highest = min(max(found.highs), most) if number in knowledge.sizes else max(found.highs)
+                if known and found.low <= value <= highest:
                     instance, slot = rng.choice(known)
                     tokens = list(instance[slot])
                     tokens[rng.randrange(len(tokens))] = str(value)

@@ -3,14 +3,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from balancer.pipeline.packages.grammars import checktestdata_program
-from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
-from balancer.program import EACH_INPUT, Execution, Program, Status
+from balancer.pipeline.round.comparer import BatchedInput, SampleComparer, outcomes, records, taking_many
+from balancer.program import EACH_INPUT, Execution, Limits, Program, Status
 
 TWO = b"0 1500 0 3\nab\n1536 20 0 0\n"
 
@@ -98,3 +100,33 @@ def test_a_part_for_all_inputs_that_fails_fails_for_each(tmp_path: Path) -> None
 def test_a_grammar_checks_many_inputs(grammar: bytes, codes: list[int], tmp_path: Path) -> None:
     ended = run_on_many(checktestdata_program("v.ctd", grammar), [b"3\n", b"7\n", b"5\n"], tmp_path)
     assert [each.exit_code for each in ended] == codes
+
+
+def test_what_validators_said_of_a_small_input_is_remembered_until_there_are_others() -> None:
+    ran: list[tuple[str, bytes]] = []
+
+    def run(wanted: Any) -> Any:
+        ran.append((wanted.program.name, wanted.stdin))
+        failed = wanted.stdin == b"lost"
+        code = 42 if wanted.stdin < b"5" else 43
+        return SimpleNamespace(execution=None if failed else Execution(Status.FINISHED, exit_code=code))
+
+    sample: Any = SimpleNamespace(
+        limits=Limits(),
+        problem=SimpleNamespace(id="p"),
+        late=False,
+        settings=SimpleNamespace(solution_validation_workers=1),
+        in_threads=lambda workers, act, items: [act(item) for item in items],
+        runner=SimpleNamespace(run=run),
+        validators=SimpleNamespace(
+            programs=lambda: [Program("java", "", "one")], says=lambda _, ended: ended.exit_code == 42
+        ),
+    )
+    comparer = SampleComparer(sample)
+    large = b"1" * 5000
+    assert comparer.valid([b"1", b"9", b"1", b"lost", large]) == [True, False, True, None, True]
+    assert comparer.valid([b"9", b"1", b"lost", large]) == [False, True, None, True]
+    assert [data for _, data in ran] == [b"1", b"9", b"lost", large, b"lost", large]
+    sample.validators.programs = lambda: [Program("java", "", "two")]
+    assert comparer.valid([b"1"]) == [True]
+    assert ran[-1] == ("two", b"1")

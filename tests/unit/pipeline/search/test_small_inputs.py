@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
 from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget
-from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, input_maker
+from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, answer_kind, input_maker
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal
@@ -151,6 +151,50 @@ def test_refused_inputs_are_mended_where_there_are_many() -> None:
         assert sum(each.kind == "mended" for each in batch) == 3 * (len(asked) == 1), "each comes once"
     assert len(asked) == 3, "the last two mended nothing new"
     assert all(refused and isinstance(refused[0], str) for refused in asked)
+
+
+def test_constants_of_submissions_are_values_and_sizes_of_valid_inputs() -> None:
+    problem = make_problem(*LISTS, "2\n3000000 1\n")
+    source = SmallInputs(
+        knowledge_of(problem),
+        [each.data for each in problem.data],
+        [],
+        random.Random(1),
+        constants=(37, 12345, 10**6),
+    )
+    made = [each.data for _ in range(6) for each in source.batch() if each.kind == "constants"]
+    assert {len(numbers(data)) for data in made} >= {36, 37, 38}
+    assert all(any(value in numbers(data) for data in made) for value in (36, 12345, 12346, 10**6 - 1))
+    assert max(map(len, made)) < 30_000
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (b"no", b"no\n", True),
+        (b"yes", b"no", False),
+        (b"3", b"4", False),
+        (b"1234", b"9999", True),
+        (b"999", b"1000", False),
+        (b"-500", b"500", False),
+        (b"1 2 3\n", b"3 2 1 2", False),
+        (b"1 2 2 2 3\n", b"3 2 1 1", True),
+        (b"", b"0", False),
+        (b"\xff", b"\xff", True),
+    ],
+)
+def test_answers_of_one_kind(one: bytes, other: bytes, alike: bool) -> None:
+    assert (answer_kind(one) == answer_kind(other)) is alike
+
+
+def test_an_input_with_a_rare_answer_is_changed_as_often_as_all_others() -> None:
+    source = small(*LISTS)
+    batch = source.batch()
+    source.heard(batch, [True] * len(batch))
+    rare = MadeInput("mended", "", b"6\n77777 77777 77777 77777 77777 77777\n")
+    source.answered([(rare, b"yes"), *((each, b"no") for each in batch)])
+    made = [each.data for _ in range(3) for each in source.batch() if each.kind == "answers"]
+    assert 0.2 < sum(b"77777" in data for data in made) / len(made) < 0.8
 
 
 # -- what is found -------------------------------------------------------------------------------------
@@ -309,6 +353,23 @@ def test_with_the_same_seed_the_same_is_found() -> None:
         return [each.data for each in refined(StressPlugin(), Bench(comparer), *LISTS)]
 
     assert search() == search()
+
+
+def test_costly_programs_run_on_fewer_inputs_at_a_time_and_in_the_same_order() -> None:
+    def search(time_s: float) -> tuple[list[bytes], int]:
+        comparer = Comparing({"sum": lambda data: took(time_s, total(data))}, {"right": total})
+        problem, turns = make_problem(*LISTS), 0
+        generator: Any = equipped(StressPlugin(), Bench(comparer, AimSettings(runs=2500)))
+        for _ in range(2):
+            made = list(generator.refine(problem, feedback(problem, comparer.survivors), random.Random(1), 60))
+            assert not any(made)
+            turns += len(made)
+        return comparer.seen, turns
+
+    (cheap, few), (costly, many) = search(0.001), search(0.2)
+    assert many > 5 * few
+    both = min(len(set(cheap)), len(set(costly)))
+    assert list(dict.fromkeys(cheap))[:both] == list(dict.fromkeys(costly))[:both]
 
 
 def test_finds_are_lazy_and_keep_to_the_budget() -> None:
