@@ -112,7 +112,7 @@ class Knowledge:
 def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | None:
     """Return the knowledge from a problem's known inputs; None if they share no template, or are JSON values.
 
-    `valid` are further inputs that the validators accept. They tell which template is right, and which rules are chance.
+    `valid` are further inputs that the validators accept: they tell which template is right, and what is chance.
     """
     if problem.function:
         return None
