@@ -40,7 +40,7 @@ _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
 _WAYS = 4  # ways to reach the same lines that are continued
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
-_NEARLY = 1.0  # a template that costs so much more than the cheapest one may be the right one
+_NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
 
 
@@ -331,7 +331,7 @@ def _kind(token: str) -> frozenset[str]:
 
 
 def _mixed(kinds: Iterable[frozenset[str]]) -> float:
-    """Return the cost of a field with tokens of these kinds: of numbers and words, or of words with nothing in common."""
+    """Return the cost of a field with tokens of these kinds: numbers and words, or words with nothing in common."""
     pairs = list(combinations(kinds, 2))
     if any(not one or not other for one, other in pairs):
         return 1.5
@@ -341,7 +341,7 @@ def _mixed(kinds: Iterable[frozenset[str]]) -> float:
 def _node_cost(node: Node, seen: _Seen | None) -> float:
     """Return the cost of a node by the lengths seen; the least cost if there are none yet."""
     if isinstance(node, Choice):
-        return 0.8 + 0.2 * len(node.lines)
+        return 0.8 + 0.2 * len(node.lines) + 0.1 * sum(len(fields) for _, fields in node.lines)
     if isinstance(node, LineNode):
         fields = 1 + 0.3 * len(node.fields)
         return fields if node.tail is None else fields + 0.3 + _count_cost(node, seen)
@@ -352,7 +352,7 @@ def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     """Return the cost of a count: low if it was right for several lengths, high if it was always 1."""
     if node.count is None:  # the more lengths it takes, the more a count would have told
         known = set() if seen is None else seen.get(id(node), set())
-        return 3.0 + (len(known) if len(known) > 1 else 0)
+        return 4.0 + (len(known) if len(known) > 1 else 0)
     offset = _OFFSET_COSTS[node.count.plus] if node.count.field is not None else 0.0
     if seen is None:
         return offset
