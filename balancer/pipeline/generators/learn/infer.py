@@ -38,7 +38,7 @@ _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
-_WAYS = 4  # ways to reach the same lines that are continued
+_WAYS, _WHOLE_WAYS = 6, 12  # ways to reach the same lines that are continued, and to reach all ends
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
 _NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
@@ -241,7 +241,7 @@ class _Search:
         while queue:
             cost, _, state = heapq.heappop(queue)
             ways[state.places] += 1
-            if ways[state.places] > _WAYS:
+            if ways[state.places] > (_WHOLE_WAYS if state.ended else _WAYS):
                 continue
             yield cost, state
             if self._steps > 0 and len(state.nodes) < self._room and not state.ended:
@@ -319,7 +319,8 @@ def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> flo
     # Counts are mostly used in the order of their fields: n, m, then n of this and m of that.
     used = [node.count.field for node in nodes if not isinstance(node, Choice) and node.count]
     swaps = sum(later < earlier for earlier, later in pairwise(field for field in used if field is not None))
-    return mixed + 0.05 * swaps + sum(_node_cost(node, lengths) for node in nodes)
+    headless = isinstance(nodes[0], Repeat) and nodes[0].count is None  # most inputs begin with their sizes
+    return mixed + 0.05 * swaps + headless + sum(_node_cost(node, lengths) for node in nodes)
 
 
 def _kind(token: str) -> frozenset[str]:
@@ -359,4 +360,4 @@ def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     lengths = seen.get(id(node), set())
     if max(lengths, default=0) <= 1:
         return offset + 1.5
-    return offset + {1: 0.25, 2: 0.1}.get(len(lengths), 0.0)
+    return offset + {1: 0.4, 2: 0.1}.get(len(lengths), 0.0)

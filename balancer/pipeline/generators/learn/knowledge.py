@@ -17,6 +17,7 @@ from balancer.pipeline.generators.learn.facts import (
     ListOrder,
     Relation,
     Tie,
+    TokenKind,
     blocks_of,
     loads_of,
     names_of,
@@ -25,7 +26,7 @@ from balancer.pipeline.generators.learn.facts import (
 )
 from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds
 from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
@@ -57,6 +58,7 @@ __all__ = [
 # The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
+_OTHERS = 5  # templates that are nearly as likely as the first one
 _FURTHER_INPUTS, _FURTHER_BYTES = 40, 2000  # of valid made-up inputs that facts are gathered from, and bytes of one
 _ENOUGH_READ = 0.75  # share of them that the template reads; if it is less, the template is searched in them too
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
@@ -127,7 +129,7 @@ def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | N
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
     """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
     texts = () if problem.function else _texts(problem)
-    yield from (gathered(problem, nodes, _instances(nodes, texts)) for nodes in _templates(texts)[1:])
+    yield from (gathered(problem, nodes, _instances(nodes, texts)) for nodes in _templates(texts)[1 : _OTHERS + 1])
 
 
 def _texts(problem: Problem) -> tuple[bytes, ...]:
@@ -184,6 +186,8 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
+    if "prime" in hints.mentions:
+        rules |= {rule: _TOLD_TRUST for rule in _primes(facts) if all(holds(rule, each) for each in instances)}
     return Knowledge(
         nodes=nodes,
         instances=instances,
@@ -197,6 +201,12 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         names=names_of(nodes, frozenset(loads)),
         beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
     )
+
+
+def _primes(facts: Facts) -> Iterator[Rule]:
+    for number, fact in facts.fields.items():
+        if fact.kind is TokenKind.INT and fact.low > 1 and not fact.counts:
+            yield Rule(RuleKind.PRIME, (number,))
 
 
 def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
