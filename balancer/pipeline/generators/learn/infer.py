@@ -38,7 +38,7 @@ _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
-_WAYS, _WHOLE_WAYS = 6, 12  # ways to reach the same lines that are continued, and to reach all ends
+_WAYS, _WHOLE_WAYS = 6, 20  # ways to reach the same lines that are continued, and to reach all ends
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
 _NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
@@ -346,7 +346,8 @@ def _node_cost(node: Node, seen: _Seen | None) -> float:
     if isinstance(node, LineNode):
         fields = 1 + 0.3 * len(node.fields)
         return fields if node.tail is None else fields + 0.3 + _count_cost(node, seen)
-    return 1 + sum(_node_cost(inner, seen) for inner in node.body) + _count_cost(node, seen)
+    columns = len(node.table.fields) if isinstance(node.table, LineNode) else 0
+    return 1 + sum(_node_cost(inner, seen) for inner in node.body) - 0.1 * columns + _count_cost(node, seen)
 
 
 def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
