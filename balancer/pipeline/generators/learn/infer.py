@@ -319,7 +319,9 @@ def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> flo
     # Counts are mostly used in the order of their fields: n, m, then n of this and m of that.
     used = [node.count.field for node in nodes if not isinstance(node, Choice) and node.count]
     swaps = sum(later < earlier for earlier, later in pairwise(field for field in used if field is not None))
-    headless = any(isinstance(node, Repeat) and node.count is None for node in nodes[:1])  # most inputs begin with their sizes
+    headless = any(
+        isinstance(node, Repeat) and node.count is None for node in nodes[:1]
+    )  # most inputs begin with their sizes
     return mixed + 0.05 * swaps + headless + sum(_node_cost(node, lengths) for node in nodes)
 
 

@@ -30,8 +30,10 @@ from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules,
 from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
+    LineNode,
     Mismatch,
     Node,
+    Repeat,
     fields_of,
     read,
     tokenize,
@@ -151,7 +153,19 @@ def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...]) -> tuple[No
     if best is None or not further or read[best] >= _ENOUGH_READ * len(further):
         return best
     wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)))
+    wider = tuple(nodes for nodes in wider if _uncounted(nodes) <= _uncounted(best))  # others read anything
     return max((best, *wider), key=lambda nodes: len(_instances(nodes, (*texts, *further))))
+
+
+def _uncounted(nodes: Iterable[Node]) -> int:
+    """Return how many lists and blocks no number counts."""
+    found = 0
+    for node in nodes:
+        if isinstance(node, Repeat):
+            found += (node.count is None) + _uncounted(node.body)
+        elif isinstance(node, LineNode):
+            found += node.tail is not None and node.count is None
+    return found
 
 
 @lru_cache(maxsize=16)  # called repeatedly within a round
