@@ -12,6 +12,7 @@ from typing import Any
 from balancer.judging.pending import RunStage, Span
 from balancer.pipeline.generators.search.largest import SHORTFALL
 from balancer.pipeline.results.problem_result import CaseResult, CaseState, ProblemResult, SubmissionResult
+from balancer.pipeline.results.run_result import GeneratorYield
 from balancer.problem import Verdict
 
 __all__ = ["CAUSES", "Kill", "MadeUp", "Own", "Sum", "Survivor", "look_at_made_up", "look_at_own", "sum_of"]
@@ -95,6 +96,7 @@ class MadeUp:
     seconds: float
     kept_by: Mapping[str, int] = field(default_factory=dict)
     spent_s: float = 0.0  # on made-up inputs, of the budget
+    cpu_s: Mapping[str, float] = field(default_factory=dict)  # of each generator: what it ran, and runs on its inputs
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as what JSON has."""
@@ -142,12 +144,17 @@ def _verdict(submission: SubmissionResult, cases: Iterable[CaseResult]) -> str:
 
 
 def look_at_made_up(
-    result: ProblemResult, own: Own, spans: Iterable[Span], limit_s: float | None, seconds: float
+    result: ProblemResult,
+    own: Own,
+    spans: Iterable[Span],
+    limit_s: float | None,
+    seconds: float,
+    brought: Iterable[GeneratorYield] = (),
 ) -> MadeUp:
     """Return what a run on made-up inputs says.
 
     Args:
-        result, spans: of the run, whose own data were the samples.
+        result, spans, brought: of the run, whose own data were the samples.
         own: what all own data of the package say.
         limit_s: seconds that a run may take, if the package says so.
         seconds: how long it took.
@@ -177,6 +184,7 @@ def look_at_made_up(
         seconds=seconds,
         kept_by=dict(Counter(case.origin.generator for case in result.killers if not case.sample)),
         spent_s=result.spent_s,
+        cpu_s={each.generator: each.cpu_s for each in brought},
     )
 
 

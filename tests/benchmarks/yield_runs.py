@@ -111,7 +111,7 @@ def made_up_inputs(package: Package, own: Own, registry: Registry, settings: Map
         )
     limit_s = package.problem.time_limit_s if package.problem else None
     factor = float(settings.get("time_limit_factor", 1.0))
-    return look_at_made_up(problem, own, result.spans, limit_s and limit_s * factor, seconds)
+    return look_at_made_up(problem, own, result.spans, limit_s and limit_s * factor, seconds, result.brought)
 
 
 def copy_samples_only(source: Path, target: Path) -> None:

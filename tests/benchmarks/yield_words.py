@@ -71,12 +71,23 @@ def causes(found: Found) -> Table:
 def generators(found: Found) -> Table:
     """Return what each generator brought: how often its case kills a submission first, and its cases that kill."""
     first = Counter(kill.generator for _, made in found.values() for kill in made.kills)
-    kept: Counter[str] = Counter()
+    kept, cpu_s = Counter[str](), Counter[str]()
     for _, made in found.values():
         kept.update(made.kept_by)
-    names = sorted(first | kept, key=lambda name: -first[name])
-    rows = [(name, first[name], kept[name] or "") for name in names]
-    return table_of("generator | first to kill | cases that kill", rows, "What each generator brought")
+        cpu_s.update(made.cpu_s)  # type: ignore[arg-type]  # seconds, not whole
+    names = sorted({*first, *kept, *cpu_s}, key=lambda name: -first[name])
+    rows = [
+        (
+            name,
+            first[name],
+            kept[name] or "",
+            f"{cpu_s[name]:.0f}",
+            f"{100 * first[name] / cpu_s[name]:.1f}" if cpu_s[name] else "",
+        )
+        for name in names
+    ]
+    head = "generator | first to kill | cases that kill | CPU, s | first kills in 100 s of CPU"
+    return table_of(head, rows, "What each generator brought")
 
 
 def budgets(by_budget: Mapping[float, Found]) -> Table:

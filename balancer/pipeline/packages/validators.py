@@ -19,7 +19,7 @@ from balancer.pipeline.packages.data import CaseFlags
 from balancer.pipeline.packages.folder import Folder, UnusableProgram
 from balancer.pipeline.packages.programs import extension_of, headers_in, language_of, read_program
 from balancer.pipeline.packages.settings import ProblemSettings
-from balancer.program import Program
+from balancer.program import EACH_INPUT, Program
 
 __all__ = ["InputValidators", "checktestdata_program", "read_input_validators", "read_output_validator"]
 
@@ -139,20 +139,26 @@ def load():
     return package
 
 
-def main():
+def followed():  # the program of the grammar, its names, and the error of a refused input
     checktestdata = load()
     sys.argv[1:] = []
     sys.setrecursionlimit(10**6)
     try:
         parser = checktestdata.parser.parse(checktestdata.tokenizer.tokenize(GRAMMAR))
         program = compile(parser.python_code(), "grammar", "exec")
-        names = parser.python_globals()
+        return program, parser.python_globals(), checktestdata.lib.ValidationError
     except Exception as error:
         print("the grammar is wrong: %s" % error, file=sys.stderr)
+        return None
+
+
+def main():
+    if FOLLOWED is None:
         return 2
+    program, names, refused = FOLLOWED
     try:
         exec(program, names)
-    except checktestdata.lib.ValidationError as error:
+    except refused as error:
         print(error, file=sys.stderr)
         return 43
     except Exception as error:
@@ -161,13 +167,15 @@ def main():
     return 42
 
 
+FOLLOWED = followed()
+{each_input}
 sys.exit(main())
 """
 
 
 def checktestdata_program(name: str, grammar: bytes) -> Program:
     """Return the input validator that checks its input against `grammar`."""
-    return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar), name)
+    return Program("python", _LAUNCHER.format(modules=_modules(), grammar=grammar, each_input=EACH_INPUT), name)
 
 
 @cache

@@ -153,13 +153,15 @@ def brought_table(made: Iterable[GeneratorYield]) -> doc.Table:
         *map(doc.Column, ("proposed", "valid", "cases", "kills", "first kills")),
         doc.Column("asked", meaning="time in which it made inputs"),
         doc.Column("runs", meaning="time of program runs on its inputs"),
+        doc.Column("CPU", meaning="CPU time of programs that it ran, and of submissions on its inputs"),
     )
     return doc.table(columns, map(_brought, made), title="What each generator brought")
 
 
 def _brought(each: GeneratorYield) -> doc.Row:
     figures = (each.proposed, each.valid, each.cases, each.kills, each.first_kills)
-    return (doc.code(each.generator), *map(str, figures), seconds(each.asked_s), seconds(each.run_s))
+    times = map(seconds, (each.asked_s, each.run_s, each.cpu_s))
+    return (doc.code(each.generator), *map(str, figures), *times)
 
 
 def endpoint_table(lines: tuple[EndpointLine, ...], *, most: int = 0) -> doc.Table:

@@ -149,6 +149,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 for each in submissions
                 if each.abstained
             ),
+            *_not_asked_words(submissions),
         ),
         reasons=reasons,
         rounds=store.rounds.count(problem),
@@ -175,6 +176,13 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
     return dict(reasons.most_common())
 
 
+def _not_asked_words(submissions: Iterable[SubmissionResult]) -> list[str]:
+    spared = sum(bool(each.not_asked) for each in submissions)
+    words = "1 accepted submission" if spared == 1 else f"{spared} accepted submissions"
+    line = f"{words} did not run on all made-up cases: with a time budget, a jury of some agrees on a case first"
+    return [line] if spared else []
+
+
 def _submission_result(
     submission: RosterEntry, cases: Sequence[StoredCase], verdicts: dict[tuple[str, int], StoredVerdict]
 ) -> SubmissionResult:
@@ -192,6 +200,9 @@ def _submission_result(
         verdicts={case: stored[case].verdict for case in stored if case not in abstained},
         times_s={case: stored[case].time_s for case in stored},
         abstained=abstained,
+        not_asked=frozenset(
+            number for number in ready.keys() - stored.keys() if submission.accepted and not ready[number].sample
+        ),
     )
 
 

@@ -65,6 +65,7 @@ class SubmissionResult:
         times_s: case id -> seconds.
         abstained: ready cases on which it has no verdict that counts. An accepted submission abstains on made-up cases
             on which it meets the time limit.
+        not_asked: made-up ready cases on which this accepted submission did not run, because others agreed.
     """
 
     name: str
@@ -73,6 +74,7 @@ class SubmissionResult:
     verdicts: Mapping[int, Verdict]
     times_s: Mapping[int, float] = field(default_factory=dict)
     abstained: frozenset[int] = frozenset()
+    not_asked: frozenset[int] = frozenset()
 
     def killed_by(self, cases: Iterable[CaseResult]) -> list[int]:
         """Return the ids of those `cases` on which this submission ran and was not accepted."""
@@ -81,7 +83,8 @@ class SubmissionResult:
     def judged_on(self, cases: Collection[CaseResult]) -> bool:
         """Return whether there are `cases`, and the submission is judged on each of them, if all were."""
         unknown = (None, Verdict.UNJUDGED)
-        counted = [case.id for case in cases if case.id not in self.abstained and not case.partial]
+        out = self.abstained | self.not_asked
+        counted = [case.id for case in cases if case.id not in out and not case.partial]
         return bool(counted) and all(self.verdicts.get(case) not in unknown for case in counted)
 
     @property

@@ -112,6 +112,7 @@ class GeneratorYield:
         kills: pairs of one of its cases and a wrong submission that the case rejects.
         first_kills: wrong submissions that one of its cases rejected first.
         asked_s: seconds spent asking it; `run_s`: seconds of program runs on its inputs.
+        cpu_s: CPU seconds of the programs that it ran, and of the submissions on its inputs.
     """
 
     generator: str
@@ -122,6 +123,7 @@ class GeneratorYield:
     first_kills: int
     asked_s: float
     run_s: float
+    cpu_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -137,9 +139,17 @@ def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[Ge
     """
     first = Counter(kill.generator for kill in kills)
     asked_s: defaultdict[str, float] = defaultdict(float)
+    cpu_s = defaultdict(
+        float,
+        database.rows(
+            "SELECT c.generator, SUM(v.time_s) FROM verdicts v"
+            " JOIN cases c ON c.problem = v.problem AND c.id = v.case_id WHERE NOT c.sample GROUP BY c.generator"
+        ),
+    )
     for (asked,) in database.rows("SELECT asked FROM batches"):
         for name, each in json.loads(asked).items():
             asked_s[name] += each["seconds"]
+            cpu_s[name] += each.get("cpu_s", 0.0)
     run_s = dict(
         database.rows(
             "SELECT c.generator, SUM(s.ended_s - s.started_s) FROM spans s"
@@ -160,10 +170,18 @@ def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[Ge
     )
     found = {
         name: GeneratorYield(
-            name, proposed, valid, cases, killed.get(name, 0), first[name], asked_s[name], run_s.get(name, 0.0)
+            name,
+            proposed,
+            valid,
+            cases,
+            killed.get(name, 0),
+            first[name],
+            asked_s[name],
+            run_s.get(name, 0.0),
+            cpu_s[name],
         )
         for name, proposed, valid, cases in counts
     }
     for name in asked_s:  # a generator without inputs took time too
-        found.setdefault(name, GeneratorYield(name, 0, 0, 0, 0, 0, asked_s[name], 0.0))
+        found.setdefault(name, GeneratorYield(name, 0, 0, 0, 0, 0, asked_s[name], 0.0, cpu_s[name]))
     return tuple(sorted(found.values(), key=lambda each: (-each.first_kills, -each.kills, each.generator)))

@@ -35,12 +35,14 @@ class GeneratorBatch:
         made_up: number of these that are not the problem's own.
         seconds: time taken.
         dry: whether it has no more for this round.
+        cpu_s: CPU seconds of programs that it ran.
     """
 
     pulled: int = 0
     made_up: int = 0
     seconds: float = 0.0
     dry: bool = False
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from balancer.pipeline.results.run_result import RunStage
 from balancer.pipeline.round.checking import exit_code
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Submission
-from balancer.program import Execution, Limits, Program, Status
+from balancer.program import EACH_INPUT, Execution, Limits, Program, Status
 
 __all__ = ["BatchedInput", "SampleComparer", "outcomes", "records", "taking_many"]
 
@@ -35,9 +35,10 @@ _STOPS = 3  # inputs that may run out of time before the rest is dropped
 _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
 Item = TypeVar("Item")
 
-_AT_ONCE, _BYTES_AT_ONCE = 250, 2**19  # inputs and bytes of one run
+_AT_ONCE, _BYTES_AT_ONCE = 125, 2**19  # inputs and bytes of one run: a batch has two, at the same time
 _SHORT_S = 1.0  # CPU seconds for one of many small inputs
 _RUN_CPU_S = 60.0  # for all inputs of one run
+_RUN, _RUN_S = 0.03, 1.0  # part of a time budget for one run on many inputs, and at least so many CPU seconds
 _COMPILED, _COMPILED_S = 0.05, 1.0  # part of a time budget for compiling a front, and at least so many seconds
 _MESSAGE = 500  # bytes of a validator's message, the last ones
 _NONE: Mapping[str, bytes] = {}
@@ -50,7 +51,7 @@ def taking_many(program: Program) -> Program | None:
         return None
     if program.language == "python":
         text = program.source.encode("utf-8", "surrogateescape")
-        source = _text(front).replace("SOURCE", repr(text))
+        source = _text(front).replace("SOURCE", repr(text)).replace("EACH_INPUT", repr(EACH_INPUT.encode()))
     else:
         source = f"{_text(front)}\n#line 1\n{program.source}"
     return replace(program, source=source)
@@ -75,12 +76,13 @@ class BatchedInput:
     answer: bytes | None = None
 
 
-def records(inputs: Sequence[BatchedInput], cpu_s: float, *, told: bool = False) -> bytes:
+def records(inputs: Sequence[BatchedInput], cpu_s: float, *, all_s: float = _RUN_CPU_S, told: bool = False) -> bytes:
     """Return the standard input of a program that takes all `inputs`, with `cpu_s` CPU seconds for each.
 
-    With `told`, its standard error is kept too, as if it were output.
+    It takes no further ones after `all_s` CPU seconds. With `told`, its standard error is kept too, as if it were
+    output.
     """
-    parts = [b"%d %d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS, told)]
+    parts = [b"%d %d %d %d %d\n" % (max(int(cpu_s * 1e6), 1), MOST_BYTES, _STOPS, told, int(all_s * 1e6))]
     for fed in inputs:
         parts.append(b"%d %d %d\n" % (len(fed.stdin), _length(fed.input), _length(fed.answer)))
         parts += [fed.stdin, fed.input or b"", fed.answer or b""]
@@ -121,6 +123,7 @@ class SampleComparer:
 
     Attributes:
         runs: runs of a program on an input so far.
+        cpu_s: CPU seconds of all programs so far, as far as they were measured.
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -128,11 +131,12 @@ class SampleComparer:
         self._alone: set[Program] = set()  # programs that cannot take many inputs at once
         self._lock = threading.Lock()
         self.runs = 0
+        self.cpu_s = 0.0
 
     @property
     def accepted(self) -> Sequence[Submission]:
-        """The accepted submissions that are not left out, the reference solution first."""
-        return self._sample.usable(accepted=True)
+        """The accepted submissions that run on made-up inputs, the reference solution first."""
+        return self._sample.jury
 
     @property
     def limit_s(self) -> float:
@@ -239,12 +243,13 @@ class SampleComparer:
         if wrapped is None:
             return None
         # A front that takes long to compile would take a part of the budget for nothing: each input alone is cheaper.
-        compile_s, cpu_s = limits.compile_s, _RUN_CPU_S
+        compile_s, cpu_s, all_s = limits.compile_s, _RUN_CPU_S, _RUN_CPU_S
         if self._sample.allowed_s is not None:
             compile_s = min(compile_s, max(_COMPILED_S, _COMPILED * self._sample.allowed_s))
             cpu_s = min(cpu_s, max(short_s, self._sample.left_s))
+            all_s = max(_RUN_S, _RUN * self._sample.allowed_s)
         wide = Limits(cpu_s, 2 * cpu_s, compile_s, limits.memory_bytes)
-        ran = self._run(wrapped, records(inputs, short_s, told=told), wide, files, len(inputs))
+        ran = self._run(wrapped, records(inputs, short_s, all_s=all_s, told=told), wide, files, len(inputs))
         if ran is None:
             return []
         ended = list(outcomes(ran.stdout))
@@ -267,7 +272,10 @@ class SampleComparer:
             return None
         problem = self._sample.problem.id
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
-        return self._sample.runner.run(wanted).execution
+        execution = self._sample.runner.run(wanted).execution
+        with self._lock:
+            self.cpu_s += 0.0 if execution is None else execution.time_s
+        return execution
 
 
 def _parts(inputs: Sequence[BatchedInput]) -> list[range]:

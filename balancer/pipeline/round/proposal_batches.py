@@ -56,6 +56,7 @@ class _Source:
     pulled: int = 0
     made_up: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
     dry: bool = False
     stream: Iterator[Proposal | None] | None = None
 
@@ -180,7 +181,11 @@ class ProposalBatches:
         usable = self._usable(new, notes)
         asked = {
             then.generator.name: GeneratorBatch(
-                now.pulled - then.pulled, now.made_up - then.made_up, now.seconds - then.seconds, now.dry
+                now.pulled - then.pulled,
+                now.made_up - then.made_up,
+                now.seconds - then.seconds,
+                now.dry,
+                now.cpu_s - then.cpu_s,
             )
             for then, now in zip(before, self._sources, strict=True)
             if not then.dry
@@ -215,7 +220,7 @@ class ProposalBatches:
 
     def _take(self, turn: "_Turn", notes: list[str], *, to_its_end: bool = False) -> bool:
         """Take what a generator gives, until it yields None. Return whether it may give more."""
-        began_s = time.monotonic()
+        began_s, before_s = time.monotonic(), self._toolbox.cpu_s
         try:
             for proposal in turn.stream:
                 if proposal is not None:
@@ -231,6 +236,7 @@ class ProposalBatches:
             spent_s = time.monotonic() - began_s
             turn.seconds += spent_s
             turn.source.seconds += spent_s
+            turn.source.cpu_s += self._toolbox.cpu_s - before_s
         return False
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:

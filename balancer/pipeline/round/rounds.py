@@ -28,7 +28,9 @@ from balancer.pipeline.round.steps import (
     CHOSEN,
     OwnDataVerdict,
     add_own,
+    ask_everybody,
     generate_test_outputs,
+    killers_of,
     settle_own_data,
     settle_own_tests,
     surviving,
@@ -90,12 +92,17 @@ def _judge_rounds(sample: Sample) -> bool:
                 if own is not OwnDataVerdict.SOUND:
                     return False
             rounds.play(number)
+            if not surviving(sample):  # else it is soon enough at the end
+                with sample.clock.spending():
+                    ask_everybody(sample)
             sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
     except PutOff as error:  # judge what there is; the next session continues here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)
         validate_solutions(sample)
         return False
+    with sample.clock.spending():
+        ask_everybody(sample)
     alive = len(surviving(sample))
     over = sample.left_s <= 0 or (sample.over and not _any_judged(sample))  # else a run takes longer than what is left
     hungry = over and bool(alive) and rounds.in_vain < _MOST_IN_VAIN
@@ -259,14 +266,6 @@ class _Rounds:
         killers = killers_of(sample)
         ready = sample.store.cases(sample.problem.id, CaseState.READY)
         return [case.id for case in ready if not case.sample and case.id not in killers]
-
-
-def killers_of(sample: Sample) -> set[int]:
-    """Return the ids of the ready cases that kill a wrong submission."""
-    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
-    wrong = {submission.name for submission in sample.usable(accepted=False)}
-    verdicts = sample.store.verdicts(sample.problem.id)
-    return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
 
 
 def status_after(sample: Sample, number: int) -> ProblemStatus:

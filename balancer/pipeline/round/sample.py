@@ -7,7 +7,7 @@ and the time for made-up inputs. A shell: it reads the clock.
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -35,6 +35,7 @@ _FIRST, _LEAST = 4, 2  # inputs between two looks at the clock: the first time, 
 _OVERRUN = 0.1  # of the budget, in which the last runs may end
 _REMEMBERED = 16  # runs, whose longest tells how long the next one may take
 _HALF = 2  # the next look is after at most 1/2 of the time left
+_JURY = 6  # accepted submissions that run on every made-up input, with a time budget
 Item = TypeVar("Item")
 
 _MOST_THREADS = 512  # a thread of `in_threads` may call it again
@@ -149,7 +150,7 @@ class Sample:
 
     `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
     `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: accepted submissions -> how near their
-    outputs are to the edge of the tolerance; 0: exact.
+    outputs are to the edge of the tolerance; 0: exact. `juries`: usable accepted submissions -> those of the jury.
     """
 
     problem: Problem
@@ -166,6 +167,7 @@ class Sample:
     unconfirmed: UnconfirmedRuns = field(init=False, default_factory=UnconfirmedRuns)
     threads: ThreadPoolExecutor = field(init=False)
     imprecise: dict[str, int] = field(init=False, default_factory=dict)
+    juries: dict[tuple[str, ...], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
@@ -241,6 +243,27 @@ class Sample:
         left_out = self.store.left_out(self.problem.id)
         found = [s for s in self.problem.submissions if s.accepted is accepted and s.name not in left_out]
         return sorted(found, key=lambda s: self.imprecise.get(s.name, 0))
+
+    @property
+    def jury(self) -> list[Submission]:
+        """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
+
+        The quickest of each language on the problem's own data, then the quickest of all.
+        """
+        right = self.usable(accepted=True)
+        if self.allowed_s is None or len(right) <= _JURY:
+            return right
+        key = tuple(each.name for each in right)
+        if key not in self.juries:
+            taken_s: Counter[str] = Counter()
+            own = [case for case in self.store.cases(self.problem.id) if case.sample]
+            for (name, _), stored in self.store.verdicts(self.problem.id, own).items():
+                taken_s[name] += stored.time_s  # type: ignore[assignment]  # seconds, not whole
+            quick = sorted(right, key=lambda each: taken_s[each.name])
+            first = {each.program.language: each.name for each in reversed(quick)}
+            chosen = [*first.values(), *(each.name for each in quick if each.name not in first.values())][:_JURY]
+            self.juries[key] = frozenset(chosen)
+        return [each for each in right if each.name in self.juries[key]]
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.

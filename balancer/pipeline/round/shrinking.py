@@ -138,7 +138,7 @@ class _Search:
         sample = self._sample
         if sample.validators.check(case)[0] is not CaseState.VALID:
             return False
-        right = sample.usable(accepted=True)
+        right = sample.jury
         execution = sample.execute(right[0], case, RunStage.REFERENCE).execution
         if execution is None or judge_end(execution) is not None:
             return False

@@ -27,8 +27,10 @@ __all__ = [
     "OwnDataVerdict",
     "add_own",
     "agreed",
+    "ask_everybody",
     "generate_test_outputs",
     "judge_on",
+    "killers_of",
     "settle_own_data",
     "settle_own_tests",
     "surviving",
@@ -117,9 +119,11 @@ def generate_test_outputs(sample: Sample) -> None:
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
-    others = [submission for submission in sample.usable(accepted=True) if submission is not reference]
+    others = [submission for submission in sample.jury if submission is not reference]
     answered = _answered(sample, reference, others)
-    judge_on(sample, others, answered, RunStage.AGREE, workers)
+    own = [case for case in answered if case.sample]
+    judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, workers)
+    judge_on(sample, others, [case for case in answered if not case.sample], RunStage.AGREE, workers)
     _conclude(sample)
     if _were_lies(sample, reference):
         generate_test_outputs(sample)
@@ -155,11 +159,11 @@ def _were_lies(sample: Sample, reference: Submission) -> bool:
 
 def _reference(sample: Sample) -> Submission | None:
     """Return the first accepted submission that compiles, tried on the first valid case."""
-    for submission in sample.usable(accepted=True):
+    for submission in sample.jury:
         valid = sample.store.cases(sample.problem.id, CaseState.VALID)
         if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
             _answer(sample, submission, valid[0])
-        if submission in sample.usable(accepted=True):
+        if submission in sample.jury:
             return submission
     return None
 
@@ -183,11 +187,11 @@ def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
 
 def _conclude(sample: Sample) -> None:
     """Mark cases that enough accepted submissions agree on as ready, and the others as contested or unjudged."""
-    accepted = sample.usable(accepted=True)
+    everybody, jury = sample.usable(accepted=True), sample.jury
     verdicts = sample.store.verdicts(sample.problem.id)
     validated = bool(sample.validators.programs())  # else agreement tells what is valid, and two must agree
     for case in sample.store.cases(sample.problem.id, CaseState.VALID):
-        found = [_verdict(verdicts, submission, case) for submission in accepted]
+        found = [_verdict(verdicts, submission, case) for submission in (everybody if case.sample else jury)]
         enough = validated or len(found) - found.count(Verdict.TIME_LIMIT) >= FEWEST_AGREEING
         state = agreed(found, sample.settings.quorum, slow_abstain=enough and not case.sample)
         if sample.late and None in found and state is CaseState.UNJUDGED:
@@ -212,6 +216,33 @@ def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = F
     if found[0] is Verdict.ACCEPTED and found.count(Verdict.ACCEPTED) >= wanted:
         return CaseState.READY
     return CaseState.CONTESTED if len(found) - against < wanted else CaseState.UNJUDGED
+
+
+def ask_everybody(sample: Sample) -> None:
+    """Run the accepted submissions that are not of the jury on the made-up cases that kill, while there is time.
+
+    A case with which too few of all agree is contested.
+    """
+    jury = {each.name for each in sample.jury}
+    others = [each for each in sample.usable(accepted=True) if each.name not in jury]
+    if not others:
+        return
+    problem, killing = sample.problem.id, killers_of(sample)
+    for case in (each for each in sample.store.cases(problem, CaseState.READY) if each.id in killing):
+        judge_on(sample, others, [case], RunStage.AGREE, sample.settings.output_generation_workers)
+        verdicts = sample.store.verdicts(problem, [case])
+        found = [_verdict(verdicts, each, case) for each in (*sample.jury, *others)]
+        state = agreed([each for each in found if each is not None], sample.settings.quorum, slow_abstain=True)
+        if state is CaseState.CONTESTED:
+            sample.store.set_case(problem, case.id, state)
+
+
+def killers_of(sample: Sample) -> set[int]:
+    """Return the ids of the ready cases that kill a wrong submission."""
+    ready = {case.id for case in sample.store.cases(sample.problem.id, CaseState.READY)}
+    wrong = {submission.name for submission in sample.usable(accepted=False)}
+    verdicts = sample.store.verdicts(sample.problem.id)
+    return {case for (name, case), v in verdicts.items() if name in wrong and case in ready and v.verdict.kills}
 
 
 # -- verdicts ------------------------------------------------------------------------------------------

@@ -51,6 +51,12 @@ class SampleToolbox:
         self.found: set[str] = set()
         self.part = AIMED
         self.comparer = SampleComparer(sample)
+        self._cpu_s = 0.0
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds of all programs that generators ran so far, as far as they were measured."""
+        return self._cpu_s + self.comparer.cpu_s
 
     @property
     def aim(self) -> AimSettings:
@@ -130,6 +136,7 @@ class SampleToolbox:
         ran = self._sample.runner.run(
             ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         )
+        self._cpu_s += 0.0 if ran.execution is None else ran.execution.time_s
         return ran.execution, ran.note
 
 

@@ -53,11 +53,13 @@ if __name__ == "__main__":
 """
 
 
-def many(executor: LocalExecutor, program: Program, inputs: list[BatchedInput], cpu_s: float = 1.0) -> list[Execution]:
+def many(
+    executor: LocalExecutor, program: Program, inputs: list[BatchedInput], cpu_s: float = 1.0, all_s: float = 60.0
+) -> list[Execution]:
     wrapped = taking_many(program)
     assert wrapped is not None
     limits = Limits(cpu_s=20.0, wall_s=40.0)
-    return list(outcomes(executor.run(wrapped, records(inputs, cpu_s), limits, {}).stdout))
+    return list(outcomes(executor.run(wrapped, records(inputs, cpu_s, all_s=all_s), limits, {}).stdout))
 
 
 def shown(executions: list[Execution]) -> list[tuple[Status, int | None, bytes]]:
@@ -122,6 +124,19 @@ def test_a_program_that_cannot_be_prepared_ends_as_it_does_alone(
     for ended in many(bare, program, [BatchedInput(b"")] * 2):
         assert ended.exit_code == bare.run(program, b"", Limits(), {}).exit_code == ends[0]
         assert ends[1] in (None, ended.stdout)
+
+
+BURNS = {
+    "cpp": "#include <ctime>\nint main() { while (clock() < CLOCKS_PER_SEC / 20) {} }",
+    "python": "import time\nwhile time.process_time() < 0.05: pass",
+}
+
+
+@pytest.mark.parametrize("language", [pytest.param("cpp", marks=CPP), "python"])
+def test_a_run_on_many_inputs_ends_when_its_time_is_used(bare: LocalExecutor, language: str) -> None:
+    """A search waited 27 s for one slow program and 125 inputs."""
+    ended = many(bare, Program(language, BURNS[language]), [BatchedInput(b"")] * 20, all_s=0.2)
+    assert 1 <= len(ended) <= 5, "0.05 s for each"
 
 
 @CPP

@@ -1,11 +1,16 @@
 """What goes into a program that takes many inputs, and what is believed of what comes out."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.packages.validators import checktestdata_program
 from balancer.pipeline.round.comparer import BatchedInput, outcomes, records, taking_many
-from balancer.program import Program, Status
+from balancer.program import EACH_INPUT, Execution, Program, Status
 
 TWO = b"0 1500 0 3\nab\n1536 20 0 0\n"
 
@@ -52,7 +57,7 @@ def test_what_follows_a_record_changes_nothing_of_it(printed: bytes) -> None:
 
 def test_records_hold_inputs_byte_for_byte() -> None:
     made = records([BatchedInput(b"1\n2\n"), BatchedInput(b"", b"in", b"")], 0.25)
-    assert made == b"250000 65536 3 0\n" + b"4 -1 -1\n1\n2\n" + b"0 2 0\nin"
+    assert made == b"250000 65536 3 0 60000000\n" + b"4 -1 -1\n1\n2\n" + b"0 2 0\nin"
 
 
 def test_what_has_no_front_is_left_as_it_is() -> None:
@@ -65,3 +70,31 @@ def test_a_program_that_takes_many_keeps_its_arguments_and_files() -> None:
     assert made is not None
     assert made.source.endswith("\n#line 1\nint main() {}")
     assert (made.language, made.name, made.args, made.extras) == (program.language, "a.cpp", ("x",), (("a.h", b""),))
+
+
+def run_on_many(program: Program, inputs: list[bytes], folder: Path) -> list[Execution]:
+    many = taking_many(program)
+    assert many is not None
+    (folder / "main.py").write_text(many.source)
+    fed = records([BatchedInput(data) for data in inputs], 10.0, told=True)
+    ran = subprocess.run([sys.executable, "main.py"], cwd=folder, input=fed, capture_output=True, check=False)
+    return list(outcomes(ran.stdout))
+
+
+def test_what_does_not_depend_on_the_input_is_done_once(tmp_path: Path) -> None:
+    source = f"import os\nonce = os.getpid()\n{EACH_INPUT}\nimport os\nprint(once, os.getpid(), input())"
+    found = [ended.stdout.split() for ended in run_on_many(Program("python", source), [b"a\n", b"b\n"], tmp_path)]
+    assert [each[2] for each in found] == [b"a", b"b"]
+    assert found[0][0] == found[1][0]
+    assert len({pid for each in found for pid in each[:2]}) == 3
+
+
+def test_a_part_for_all_inputs_that_fails_fails_for_each(tmp_path: Path) -> None:
+    ended = run_on_many(Program("python", f"1 / 0\n{EACH_INPUT}\nprint(input())"), [b"a\n", b"b\n"], tmp_path)
+    assert [each.exit_code for each in ended] == [1, 1]
+
+
+@pytest.mark.parametrize(("grammar", "codes"), [(b"INT(1, 5) NEWLINE", [42, 43, 42]), (b"INT(1,", [2, 2, 2])])
+def test_a_grammar_checks_many_inputs(grammar: bytes, codes: list[int], tmp_path: Path) -> None:
+    ended = run_on_many(checktestdata_program("v.ctd", grammar), [b"3\n", b"7\n", b"5\n"], tmp_path)
+    assert [each.exit_code for each in ended] == codes

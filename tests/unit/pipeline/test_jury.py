@@ -1,0 +1,84 @@
+"""Jury: with a time budget, some accepted submissions run on every made-up input, and all of them on what kills."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from balancer.pipeline.proposing import Feedback
+from balancer.pipeline.results.collect import problem_result
+from balancer.pipeline.results.problems import Roster, RosterEntry
+from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round.rounds import judge_problem
+from balancer.problem import Origin, Problem, Proposal
+from balancer.program import Execution
+from tests.unit.pipeline.bench import Bench, Own, make_problem
+from tests.unit.pipeline.fakes import FakeExecutor
+from tests.unit.pipeline.programs import PROGRAMS, finished
+from tests.unit.pipeline.test_turns import Further
+
+RIGHT = tuple(f"right {number}" for number in range(9))
+LAST = RIGHT[-1]
+
+
+def doubling(time_s: float, wrong_at: int = -1) -> Callable[[bytes, Mapping[str, bytes]], Execution]:
+    return lambda data, _: replace(finished(b"%d\n" % (2 * int(data) + (int(data) == wrong_at))), time_s=time_s)
+
+
+@pytest.fixture(autouse=True)
+def right_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make them slower from the first to the last one."""
+    for number, name in enumerate(RIGHT):
+        monkeypatch.setitem(PROGRAMS, name, doubling(0.01 * (number + 1)))
+
+
+class Once(Further):
+    """Counts on up to 50, each number once."""
+
+    def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+        for n in range(self.first + 4 * feedback.round, min(self.first + 4 * feedback.round + 4, 51)):
+            yield Proposal(b"%d" % n, Origin(self.name, "-"))
+
+
+def judged(folder: Path, allowed_s: float | None) -> tuple[dict[int, set[str]], set[str], dict[int, CaseState]]:
+    """Return which accepted ones ran on each made-up input, which wrong ones are killed, and the state of each."""
+    problem = make_problem(accepted=RIGHT, wrong=("killed at 8",), languages={LAST: "cpp"})
+    bench = Bench(folder, problem, (Own(), Once()), max_inputs=8)
+    ran = defaultdict(set)
+    with bench.open({"a": FakeExecutor(languages=("python", "cpp"))}) as sample:
+        judge_problem(replace(sample, allowed_s=allowed_s))
+        made = {case.id: int(case.data) for case in sample.store.cases("doubling") if not case.sample}
+        for name, case in sample.store.verdicts("doubling"):
+            if name in RIGHT and case in made:
+                ran[made[case]].add(name)
+        states = {made[case.id]: case.state for case in sample.store.cases("doubling") if case.id in made}
+        roster = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in problem.submissions)
+        result = problem_result(sample.store, Roster("doubling", 0, "-", roster, {}))
+    assert len(result.kept) == len(RIGHT)
+    assert any("jury" in line for line in result.notes) == (allowed_s is not None)
+    return ran, {each.name for each in result.killed}, states
+
+
+def test_a_jury_runs_on_all_and_everybody_on_what_kills(tmp_path: Path) -> None:
+    ran, killed, _ = judged(tmp_path, 50.0)
+    assert killed == {"killed at 8"}
+    assert ran[8] == set(RIGHT), "it kills"
+    others = [names for n, names in ran.items() if n != 8]
+    assert others
+    assert all(names == {*RIGHT[:5], LAST} for names in others), "the quickest, and one of each language"
+
+
+def test_without_a_budget_everybody_runs_on_all(tmp_path: Path) -> None:
+    ran, _, states = judged(tmp_path, None)
+    assert all(names == set(RIGHT) for n, names in ran.items() if states[n] is CaseState.READY)
+
+
+def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
+    _, killed, states = judged(tmp_path, 50.0)
+    assert not killed
+    assert states[8] is CaseState.CONTESTED
+    assert max(states) > 10, "something survives again, so rounds go on"
