@@ -10,13 +10,14 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat, zip_longest
 from typing import ClassVar
 
 from balancer.hookspecs import Generator, hookimpl
 from balancer.pipeline.generators.draw.arguments import drawn_arguments
 from balancer.pipeline.generators.draw.styles import (
     ONE_TIME,
+    Size,
     Style,
     large_styles,
     small_styles,
@@ -24,7 +25,8 @@ from balancer.pipeline.generators.draw.styles import (
     style_of,
     telling_styles,
 )
-from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.knowledge import Knowledge, knowledge_of, knowledge_otherwise
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.learn.refusals import Refusal, learn_from_refusals
 from balancer.pipeline.generators.search.largest import within_feedback, within_refusals
@@ -38,11 +40,17 @@ __all__ = ["MutateGenerator", "balancer_generators"]
 
 # One round: the stream of each proposal. Slow programs need large inputs, early. Small and random inputs
 # kill most of the others.
-_ROUND = ("telling", "large", "small", "change", "large", "telling", "small", "small", "large", "change")
+_ROUND = (
+    *("telling", "large", "otherwise", "small", "change", "otherwise"),
+    *("large", "telling", "small", "small", "large", "change"),
+)
 _LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
 _SOME_FORMATS = ("commands", "commands", "constants")  # streams that few problems have, after each round
 _SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3, "constants": 1}  # for `ask_again`
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
+
+_OTHERWISE = Style("read otherwise", Size(2, 5), (Where.TINY, Where.SEEN))
+_TRIES = 3  # of each other template
 
 _Made = tuple[str, bytes]
 
@@ -120,13 +128,16 @@ def _scheduled(
     if problem.function:
         yield from drawn_arguments(problem, known, rng)
         return
-    found = knowledge_of(problem)
+    found = knowledge_of(problem, () if feedback is None else (case.data for case in feedback.cases))
     if found is None:
         yield from text_changes(known, rng)
         return
-    if feedback is not None:
+    streams = {}
+    if feedback is None:
+        streams["otherwise"] = _read_otherwise(problem, found, rng)
+    else:
         found = within_feedback(found, feedback)
-    streams = _streams(problem, found, rng, frozenset())
+    streams |= _streams(problem, found, rng, frozenset())
     while streams:
         for name in (*turns, *_SOME_FORMATS):
             if name in streams:
@@ -137,14 +148,28 @@ def _scheduled(
                     yield made
 
 
+def _read_otherwise(problem: Problem, found: Knowledge, rng: random.Random) -> Iterator[_Made]:
+    """Yield a few small inputs for each other template that is likely: the validators' answers decide.
+
+    None that the likeliest template reads too.
+    """
+    made = [build_styled(other, repeat(_OTHERWISE), rng) for other in knowledge_otherwise(problem)]
+    telling = [islice((one for one in islice(each, _REPEATS) if found.read(one[1]) is None), _TRIES) for each in made]
+    for several in zip_longest(*telling):
+        yield from ((_OTHERWISE.name, one[1]) for one in several if one is not None)
+
+
 def _asked_again(problem: Problem, heard: ValidatorFeedback, rng: random.Random) -> Iterator[_Made]:
     if problem.function:
         yield from drawn_arguments(problem, _data_of(problem, heard), rng)
         return
-    found = knowledge_of(problem)
+    found = knowledge_of(problem, (each.data for each in heard.valid))
     if found is None:
         yield from text_changes(_data_of(problem, heard), rng)
         return
+    first = knowledge_of(problem)
+    if first is None or first.nodes != found.nodes:  # what was made before says nothing of styles and sizes
+        heard = replace(heard, refused=())
     good = Counter(style_of(each.origin.detail) for each in heard.valid)
     bad = Counter(style_of(each.origin.detail) for each in heard.refused)
     refusals = [Refusal(each.data, style_of(each.origin.detail)) for each in heard.refused]

@@ -92,7 +92,8 @@ class _Climbing:
             known = arguments_of(problem)
             return None if known is None else climb_on_arguments(known, comparer, slowest, rng)
         telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
-        found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+        wider = replace(problem, data=(*problem.data, *telling))
+        found = knowledge_of(wider, (case.data for case in feedback.cases))
         if found is None:
             return None
         found = within_feedback(found, feedback)

@@ -88,7 +88,8 @@ class _Searching(ABC):
         self._toolbox.now("searching inputs for", aim.seconds)
         if self._source is None:
             telling = [Proposal(case.data, case.origin) for case in feedback.cases if case.rejected]
-            found = knowledge_of(replace(problem, data=(*problem.data, *telling)))
+            wider = replace(problem, data=(*problem.data, *telling))
+            found = knowledge_of(wider, (case.data for case in feedback.cases))
             if found is not None:
                 found = within_feedback(found, feedback)
             if found is not None and problem.input_validators:

@@ -108,6 +108,28 @@ def test_no_input_comes_twice_and_none_is_known(index: int) -> None:
     assert not set(made) & {text.encode() for text in SETTERS[index][0]}
 
 
+def _valid_lines(sample: str, validator: str, right: Callable[[list[str]], bool]) -> float:
+    """Return the share of proposals whose lines after the first one are `right`."""
+    made = MutateGenerator().propose(problem(sample, validator=validator), random.Random(1), 60)
+    return sum(right(each.data.decode().splitlines()[1:]) for each in made) / 60
+
+
+def test_no_line_comes_twice_if_by_chance_some_would() -> None:
+    cards = [f"{value} {colour}" for value in range(1, 6) for colour in "CDHS"]
+    sample = "20\n" + "\n".join(cards) + "\n"
+    kinds = {rule.kind for rule in known(sample).beliefs}
+    assert RuleKind.ROWS_DISTINCT in kinds
+    assert _valid_lines(sample, "assert 1 <= n <= 20", lambda lines: len(set(lines)) == len(lines)) > 0.7
+    assert RuleKind.ROWS_DISTINCT not in {rule.kind for rule in known("3\n1 C\n2 D\n3 C\n").beliefs}
+
+
+def test_numbers_are_prime_if_the_validator_speaks_of_primes() -> None:
+    sample = "7 100\n11 13 17\n"
+    assert RuleKind.PRIME not in {rule.kind for rule in known(sample).beliefs}
+    beliefs = known(sample, validator="assert all(isprime(p) for p in m)").beliefs
+    assert {rule.fields for rule in beliefs if rule.kind is RuleKind.PRIME} == {(0,), (2,), (3,), (4,)}
+
+
 def test_one_sample_is_no_witness_of_a_sum() -> None:
     assert not any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n").beliefs)
     assert any(rule.kind is RuleKind.SUM for rule in known("3 12\n5 3 4\n", "2 9\n2 7\n").beliefs)

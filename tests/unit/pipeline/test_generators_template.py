@@ -11,7 +11,8 @@ from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.styles import Size, Style
 from balancer.pipeline.generators.draw.values import Where
 from balancer.pipeline.generators.learn.infer import infer
-from balancer.pipeline.generators.learn.knowledge import knowledge_of
+from balancer.pipeline.generators.learn.knowledge import knowledge_of, knowledge_otherwise
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import (
     Choice,
     Count,
@@ -85,6 +86,21 @@ FORMATS: list[tuple[str, list[str], tuple[Node, ...]]] = [
         (LineNode((0,)), Repeat(Count(0), (Choice(1, (("pop", ()), ("push", (2,)))),))),
     ),
     ("lines up to the end", ["1 2\n3 4\n", "5 6\n", "7 8\n9 9\n1 1\n"], (Repeat(None, (LineNode((0, 1)),)),)),
+    (
+        "words, then codes, at a first glance pairs of lines",
+        ["5 3\nbanana\ncar\nsand\nunchanged\ncounter\nRRR\nDNA\nSND\n"],
+        (LineNode((0, 1)), Repeat(Count(0), (LineNode((2,)),)), Repeat(Count(1), (LineNode((3,)),))),
+    ),
+    (
+        "lists with their lengths, which are no keywords",
+        ["1\n4 +a +b +c -d\n", "3\n3 +e +f -g\n3 +e -f +g\n3 -e +f +g\n"],
+        (LineNode((0,)), Repeat(Count(0), (LineNode((1,), 2, Count(1)),))),
+    ),
+    (
+        "lines with a letter in front, which is no command",
+        ["2\nE 0 0 2 1 2\nS 3 2 1 1 3\n", "3\nE 0 0 1 1 1\nS 0 2 1 1 1\nN 5 2 1 3 1\n", "1\nS 3 2 1 4 3\n"],
+        (LineNode((0,)), Repeat(Count(0), (LineNode((1, 2, 3, 4, 5, 6)),))),
+    ),
     ("words of any number", ["hello world\n", "a b c\n"], (LineNode((), 0),)),
 ]
 
@@ -100,6 +116,36 @@ def test_inputs_that_do_not_fit_are_left_aside(odd: bytes) -> None:
     found = known(b"3\n1 2 3\n", odd, b"2\n5 7\n")
     assert found.nodes == (LineNode((0,)), LineNode((), 1, Count(0)))
     assert [instance[1, ()] for instance in found.instances] == [["5", "7"], ["1", "2", "3"]]
+
+
+_TIED = b"2 2\n1 2\n1 1\n"  # either number may be the count of the lines
+
+
+def test_valid_inputs_tell_which_template_is_right() -> None:
+    given = problem(_TIED)
+    first = knowledge_of(given)
+    assert first is not None
+    assert Repeat(Count(1), (LineNode((2, 3)),)) in [found.nodes[1] for found in knowledge_otherwise(given)]
+    assert first.nodes == (LineNode((0, 1)), Repeat(Count(0), (LineNode((2, 3)),)))
+    found = knowledge_of(given, [b"9 1\n4 4\n", b"1 2\n1 1\n1 1\n", b"not one of them\n"])
+    assert found is not None
+    assert found.nodes == (LineNode((0, 1)), Repeat(Count(1), (LineNode((2, 3)),)))
+    assert len(found.instances) == 1  # what is made up is no start for changes
+
+
+def test_the_template_is_searched_in_valid_inputs_if_it_reads_few_of_them() -> None:
+    found = knowledge_of(problem(b"1\n7 7\n"), [b"1\n7 5\n", b"2\n7 5 1\n", b"3\n1 2 3 4\n", b"5\n1 2 3 4 5 6\n"])
+    assert found is not None
+    assert found.nodes == (LineNode((0,)), LineNode((1,), 2, Count(0)))
+
+
+def test_what_valid_inputs_break_was_chance() -> None:
+    given = problem(b"3\n1 2 3\n", b"4\n2 5 6 9\n")
+    sorted_ones, any_ones = knowledge_of(given), knowledge_of(given, [b"3\n2 1 1\n"])
+    assert sorted_ones is not None
+    assert any_ones is not None
+    kinds = [{rule.kind for rule in found.beliefs} for found in (sorted_ones, any_ones)]
+    assert kinds[0] - kinds[1] >= {RuleKind.ORDER, RuleKind.DISTINCT}
 
 
 def test_no_inputs_have_no_template() -> None:

@@ -27,6 +27,7 @@ from balancer.pipeline.generators.draw.values import (
     decimal,
     draw_decimals,
     draw_numbers,
+    draw_patterned,
     draw_words,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, is_connected
@@ -34,6 +35,7 @@ from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
+from balancer.pipeline.generators.learn.word_patterns import WordPattern
 
 __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 
@@ -211,12 +213,21 @@ class Fill:
         fact, found, plan = self._knowledge.facts.fields[number], self._knowledge.ranges[number], self._plans[number]
         if fact.words:
             return self._rng.choices(fact.words, self._keyword_weights(len(fact.words), count), k=count)
+        if found.pattern:
+            return self._patterned(found.pattern, count, self._word_limits(number, count, known), plan)
         letters = fact.letters if plan.where is Where.SEEN else found.letters
         if count == 1 and plan.where in (Where.LOW, Where.HIGH):
             letters = letters[0] if plan.where is Where.LOW else letters[-1]
         limits = self._word_limits(number, count, known)
         words = draw_words(count, letters, limits, plan.where, plan.how, self._rng)
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
+
+    def _patterned(self, pattern: WordPattern, count: int, limits: DrawLimits, plan: FieldPlan) -> list[str]:
+        words = draw_patterned(count, pattern, limits, plan.where, plan.how, self._rng)
+        if plan.distinct and len(set(words)) < count:
+            more = draw_patterned(2 * count, pattern, limits, Where.FULL, How.RANDOM, self._rng)
+            words = list(dict.fromkeys((*words, *more)))[:count]
+        return words + self._rng.choices(words, k=count - len(words)) if len(words) < count else words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""

@@ -11,9 +11,9 @@ from math import isqrt
 
 from balancer.pipeline.generators.draw.graphs import Shape
 from balancer.pipeline.generators.draw.values import decimal
-from balancer.pipeline.generators.learn.facts import Tie
+from balancer.pipeline.generators.learn.facts import Tie, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, scaled
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, is_prime, scaled
 
 __all__ = [
     "Columns",
@@ -221,6 +221,10 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
     return "".join(text)
 
 
+_TRIES = 60  # of other values for a line that is there already
+_PRIME_GAP = 400  # numbers on each side among which a prime is sought
+
+
 class RulesConflict(Exception):
     """The drawn values cannot satisfy a rule."""
 
@@ -325,13 +329,58 @@ def _sum_is(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[
     columns[number] = [decimal(value, decimals) for value in fitted]
 
 
+def _primes(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
+    """Replace each number by the nearest prime within limits. Raises RulesConflict."""
+    number = rule.fields[0]
+    low, high = context.limits(number)
+    for index, token in enumerate(columns.get(number, ())):
+        value = int(token)
+        near = (one for step in range(_PRIME_GAP) for one in (value - step, value + step) if low <= one <= high)
+        prime = next(filter(is_prime, near), None)
+        if prime is None:
+            raise RulesConflict
+        columns[number][index] = str(prime)
+
+
+def _rows_distinct(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
+    """Change a value in each line that is there already. Raises RulesConflict."""
+    if any(number not in columns for number in rule.fields):
+        return
+    seen: set[tuple[str, ...]] = set()
+    for index, row in enumerate(zip(*(columns[number] for number in rule.fields), strict=True)):
+        changed = list(row)
+        for _ in range(_TRIES):
+            if tuple(changed) not in seen:
+                break
+            at = context.rng.randrange(len(row))
+            changed[at] = _other_token(context, rule.fields[at], columns, known)
+        else:
+            raise RulesConflict
+        seen.add(tuple(changed))
+        for number, token in zip(rule.fields, changed, strict=True):
+            columns[number][index] = token
+
+
+def _other_token(context: _DrawContext, number: int, columns: Columns, known: Mapping[int, int]) -> str:
+    """Return a token of the column, or any number that may stand there."""
+    fact, found = context.knowledge.facts.fields[number], context.knowledge.ranges[number]
+    if fact.kind is not TokenKind.INT:
+        return context.rng.choice((*columns[number], *fact.seen))
+    high = max(found.highs)
+    if found.bound is not None and found.bound.field in known:
+        high = min(high, found.bound.of(known))
+    return str(context.rng.randint(found.low, max(high, found.low)))
+
+
 # In this order: rules about one list, then about two, then sums.
 _SETTLED = {
     RuleKind.BALANCED: _balanced,
+    RuleKind.PRIME: _primes,
     RuleKind.PARENTS: _parents,
     RuleKind.SYMMETRIC: _symmetric,
     RuleKind.SUM_IS: _sum_is,
     RuleKind.SUM: _sum,
+    RuleKind.ROWS_DISTINCT: _rows_distinct,
 }
 
 

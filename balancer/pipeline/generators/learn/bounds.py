@@ -3,12 +3,14 @@
 Defines the hints that validators' sources give: bounds, alphabets, words. `validator_text` finds them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
+from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, seen_pattern
 
 __all__ = ["Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
 
@@ -20,6 +22,7 @@ _LONGEST = 10**5  # letters of a word whose length nothing bounds
 _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
+_FIXED = 4  # different words of one length that are no chance
 _SURE = 0.8  # weight from which a pair is trusted
 
 
@@ -67,9 +70,10 @@ class Hints:
         pairs: in the order in which the bounded things first appear.
         constants: every constant, sorted.
         alphabets: in the order of the text.
-        mentions: "order", "distinct" or "connected" if code, texts or comments mention it.
+        mentions: "order", "distinct", "prime" or "connected" if code, texts or comments mention it.
         known: whether there was a validator at all.
         vocabularies: lists of expected words, if there are any.
+        patterns: of words, with their regular expressions, the tightest first.
     """
 
     pairs: tuple[Bounds, ...] = ()
@@ -78,6 +82,7 @@ class Hints:
     mentions: frozenset[str] = frozenset()
     known: bool = False
     vocabularies: tuple[tuple[str, ...], ...] = ()
+    patterns: tuple[tuple[str, WordPattern], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Range:
         lowest: whether the validator or the statement names the least value.
         cap: the statement's greatest value, in terms of earlier fields.
         decimals: the most digits after the point that the validator allows; 0: not known.
+        pattern: of words; () if they have only letters and lengths.
     """
 
     low: int
@@ -113,6 +119,7 @@ class Range:
     lowest: bool = False
     cap: Cap | None = None
     decimals: int = 0
+    pattern: WordPattern = ()
 
     @property
     def sure(self) -> bool:
@@ -146,9 +153,9 @@ def find_ranges(facts: Facts, hints: Hints, told: Sequence[Bounds] = ()) -> Rang
         if fact.kind is TokenKind.FLOAT and number in read:
             ranges[number] = replace(ranges[number], decimals=read[number].decimals)
     for number, fact in words:
-        ranges[number] = _word_range(fact, hints.alphabets, _better(lengths.get(number), said.get(number)))
+        ranges[number] = _word_range(fact, hints, _better(lengths.get(number), said.get(number)))
     for number in keywords:
-        ranges[number] = _word_range(facts.fields[number], (), None)
+        ranges[number] = _word_range(facts.fields[number], Hints(), None)
     for number, pair in said.items():
         cap = None if pair.high_by is None else _cap(pair.high_by, named, number)
         if cap is not None:
@@ -268,7 +275,26 @@ def _guesses(fact: Fact, hints: Hints) -> tuple[int, ...]:
     return tuple(dict.fromkeys([max(fact.high, 2), *guesses]))
 
 
-def _word_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
+def _word_range(fact: Fact, hints: Hints, told: Bounds | None) -> Range:
+    found = _letters_range(fact, hints.alphabets, told)
+    if not fact.seen or fact.closed:
+        return found
+    fitting = (parts for text, parts in hints.patterns if all(re.fullmatch(text, word) for word in fact.seen))
+    pattern = next(fitting, ())
+    least, most = length_of(pattern or seen_pattern(fact.seen))
+    if pattern:
+        high = most if told is None or told.high is None else min(most, told.high)
+        return Range(max(least, 1), (max(high, fact.high),), letters=letters_in(pattern), lowest=True, pattern=pattern)
+    pattern = seen_pattern(fact.seen)
+    if pattern:
+        highs = tuple(high for high in found.highs if high <= most) or (most,)
+        return replace(found, low=max(least, found.low), highs=highs, pattern=pattern)
+    if len(fact.seen) >= _FIXED and fact.low == fact.high and not found.sure:
+        return replace(found, low=fact.low)
+    return found
+
+
+def _letters_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | None) -> Range:
     for alphabet in alphabets:
         fits = set(fact.letters) <= set(alphabet.letters)
         if fits and alphabet.shortest <= fact.low and (alphabet.longest is None or fact.high <= alphabet.longest):

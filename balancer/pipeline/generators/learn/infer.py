@@ -7,10 +7,10 @@ lengths. The costs are a prior over input formats, not learned. Only their order
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from itertools import count as counter
-from itertools import pairwise
 
 from balancer.pipeline.generators.learn.template import (
     Choice,
@@ -26,7 +26,7 @@ from balancer.pipeline.generators.learn.template import (
     whole_number,
 )
 
-__all__ = ["Front", "infer", "next_nodes", "possible_counts"]
+__all__ = ["Front", "infer", "next_nodes", "possible_counts", "templates"]
 
 _MOST_FIELDS = 8  # a longer line is a list
 _MOST_KEYWORDS = 8
@@ -38,8 +38,9 @@ _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 _STEPS, _BLOCK_STEPS, _ONE_BLOCK_STEPS = 3000, 4000, 1000
 _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
-_WAYS = 4  # ways to reach the same lines that are continued
+_WAYS, _WHOLE_WAYS = 6, 20  # ways to reach the same lines that are continued, and to reach all ends
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
+_NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
 
 
@@ -122,6 +123,9 @@ def _choice(rows: list[list[str]], first: int) -> Choice | None:
         if not row or widths.setdefault(row[0], len(row)) != len(row):
             return None
     same_width = len(set(widths.values())) == 1
+    counts = {None if (value := whole_number(word)) is None else width - value for word, width in widths.items()}
+    if len(counts) == 1 and None not in counts:  # numbers that tell the lengths of their lines
+        return None
     if not 2 <= len(widths) <= _MOST_KEYWORDS or len(rows) < 2 * len(widths):
         return None
     if same_width and (max(widths.values()) == 1 or any(whole_number(word) is not None for word in widths)):
@@ -179,17 +183,22 @@ def _counted_list_rows(fronts: Sequence[Front], first: int) -> Iterator[Repeat]:
 
 
 def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of all `inputs`; None if none is found in reasonable time."""
+    """Return the likeliest template of all `inputs`; None if none is found in reasonable time."""
+    return next(iter(templates(inputs)), None)
+
+
+def templates(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
+    """Return the likeliest template of all `inputs`, then those that are nearly as likely."""
     if not inputs:
-        return None
+        return []
     slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
     start = [Front(lines, 0, TemplateReading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
     for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
-        while rated and rated[0][0] <= cost:  # `cost` is the least cost of all later templates
-            return rated[0][2]
-        heapq.heappush(rated, (_cost(nodes, inputs), order, nodes))
-    return rated[0][2] if rated else None
+        if rated and min(rated)[0] + _NEARLY < cost:  # `cost` is the least cost of all later templates
+            break
+        rated.append((_cost(nodes, inputs), order, nodes))
+    return [nodes for cost, _, nodes in sorted(rated) if cost <= min(rated)[0] + _NEARLY]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,7 @@ class _Search:
         while queue:
             cost, _, state = heapq.heappop(queue)
             ways[state.places] += 1
-            if ways[state.places] > _WAYS:
+            if ways[state.places] > (_WHOLE_WAYS if state.ended else _WAYS):
                 continue
             yield cost, state
             if self._steps > 0 and len(state.nodes) < self._room and not state.ended:
@@ -299,39 +308,59 @@ _Seen = dict[int, set[int]]  # lengths of a node's count, by the node's identity
 def _cost(nodes: tuple[Node, ...], inputs: Sequence[Sequence[list[str]]]) -> float:
     """Return the cost of a template that reads all `inputs`. The lower, the more likely."""
     lengths: _Seen = {}
-    kinds: dict[int, set[bool]] = {}
+    kinds: dict[int, set[frozenset[str]]] = {}
     for lines in inputs:
         reading = read(nodes, lines)
         for node, length in reading.lengths:
             lengths.setdefault(id(node), set()).add(length)
         for (number, _), tokens in reading.slots.items():
-            kinds.setdefault(number, set()).update(whole_number(token) is not None for token in tokens)
-    mixed = sum(len(seen) > 1 for seen in kinds.values())
+            kinds.setdefault(number, set()).update(map(_kind, tokens))
+    mixed = sum(map(_mixed, kinds.values()))
     # Counts are mostly used in the order of their fields: n, m, then n of this and m of that.
     used = [node.count.field for node in nodes if not isinstance(node, Choice) and node.count]
     swaps = sum(later < earlier for earlier, later in pairwise(field for field in used if field is not None))
-    return 1.5 * mixed + 0.05 * swaps + sum(_node_cost(node, lengths) for node in nodes)
+    headless = any(
+        isinstance(node, Repeat) and node.count is None for node in nodes[:1]
+    )  # most inputs begin with their sizes
+    return mixed + 0.05 * swaps + headless + sum(_node_cost(node, lengths) for node in nodes)
+
+
+def _kind(token: str) -> frozenset[str]:
+    """Return the sorts of characters in a word; none for a whole number."""
+    if whole_number(token) is not None:
+        return frozenset()
+    sorts = (("a", str.islower), ("A", str.isupper), ("0", str.isdigit))
+    return frozenset(next((sort for sort, is_one in sorts if is_one(letter)), ".") for letter in token)
+
+
+def _mixed(kinds: Iterable[frozenset[str]]) -> float:
+    """Return the cost of a field with tokens of these kinds: numbers and words, or words with nothing in common."""
+    pairs = list(combinations(kinds, 2))
+    if any(not one or not other for one, other in pairs):
+        return 1.5
+    return 0.5 * any(one.isdisjoint(other) for one, other in pairs)
 
 
 def _node_cost(node: Node, seen: _Seen | None) -> float:
     """Return the cost of a node by the lengths seen; the least cost if there are none yet."""
     if isinstance(node, Choice):
-        return 0.8 + 0.2 * len(node.lines)
+        return 0.8 + 0.2 * len(node.lines) + 0.1 * sum(len(fields) for _, fields in node.lines)
     if isinstance(node, LineNode):
         fields = 1 + 0.3 * len(node.fields)
         return fields if node.tail is None else fields + 0.3 + _count_cost(node, seen)
-    return 1 + sum(_node_cost(inner, seen) for inner in node.body) + _count_cost(node, seen)
+    columns = len(node.table.fields) if isinstance(node.table, LineNode) else 0
+    return 1 + sum(_node_cost(inner, seen) for inner in node.body) - 0.1 * columns + _count_cost(node, seen)
 
 
 def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     """Return the cost of a count: low if it was right for several lengths, high if it was always 1."""
     if node.count is None:  # the more lengths it takes, the more a count would have told
         known = set() if seen is None else seen.get(id(node), set())
-        return 3.0 + (len(known) if len(known) > 1 else 0)
+        return 4.0 + (len(known) if len(known) > 1 else 0)
     offset = _OFFSET_COSTS[node.count.plus] if node.count.field is not None else 0.0
     if seen is None:
         return offset
     lengths = seen.get(id(node), set())
     if max(lengths, default=0) <= 1:
         return offset + 1.5
-    return offset + {1: 0.25, 2: 0.1}.get(len(lengths), 0.0)
+    return offset + {1: 0.4, 2: 0.1}.get(len(lengths), 0.0)

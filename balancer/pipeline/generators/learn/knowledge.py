@@ -4,8 +4,8 @@ Also decides how likely each seen rule is required, before a validator has answe
 later.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 
@@ -17,20 +17,23 @@ from balancer.pipeline.generators.learn.facts import (
     ListOrder,
     Relation,
     Tie,
+    TokenKind,
     blocks_of,
     loads_of,
     names_of,
     with_words,
     word_loads_of,
 )
-from balancer.pipeline.generators.learn.infer import infer
+from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds
 from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
+    LineNode,
     Mismatch,
     Node,
+    Repeat,
     fields_of,
     read,
     tokenize,
@@ -47,6 +50,7 @@ __all__ = [
     "gathered",
     "graph_rule",
     "knowledge_of",
+    "knowledge_otherwise",
     "order_rule",
     "prior_beliefs",
     "ranges_apart",
@@ -56,6 +60,9 @@ __all__ = [
 # The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
+_OTHERS = 5  # templates that are nearly as likely as the first one
+_FURTHER_INPUTS, _FURTHER_BYTES = 40, 2000  # of valid made-up inputs that facts are gathered from, and bytes of one
+_ENOUGH_READ = 0.75  # share of them that the template reads; if it is less, the template is searched in them too
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
 _BOUND_TRUST = 0.9
 _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
@@ -106,21 +113,70 @@ class Knowledge:
             return None
 
 
-def knowledge_of(problem: Problem) -> Knowledge | None:
-    """Return the knowledge from a problem's known inputs; None if they share no template, or are JSON values."""
+def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | None:
+    """Return the knowledge from a problem's known inputs; None if they share no template, or are JSON values.
+
+    `valid` are further inputs that the validators accept: they tell which template is right, and what is chance.
+    """
     if problem.function:
         return None
-    texts = tuple(sorted((known.data for known in problem.data), key=len))
-    found = _shape(texts)
-    return None if found is None else gathered(problem, *found)
+    texts, further = _texts(problem), tuple(_spread(sorted({each for each in valid if len(each) <= _FURTHER_BYTES})))
+    nodes = _likeliest(texts, further)
+    if nodes is None:
+        return None
+    instances, made_up = _instances(nodes, texts), _instances(nodes, further)
+    return replace(gathered(problem, nodes, (*instances, *made_up)), instances=instances or made_up)
+
+
+def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
+    """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
+    texts = () if problem.function else _texts(problem)
+    yield from (gathered(problem, nodes, _instances(nodes, texts)) for nodes in _templates(texts)[1 : _OTHERS + 1])
+
+
+def _texts(problem: Problem) -> tuple[bytes, ...]:
+    return tuple(sorted((known.data for known in problem.data), key=len))
+
+
+def _spread(texts: Sequence[bytes], most: int = _FURTHER_INPUTS) -> list[bytes]:
+    """Return at most some of the inputs, of all sizes."""
+    by_size = sorted(texts, key=len)
+    return by_size if len(by_size) <= most else [by_size[index * len(by_size) // most] for index in range(most)]
+
+
+@lru_cache(maxsize=16)
+def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...]) -> tuple[Node, ...] | None:
+    """Return the template that reads most of the further inputs."""
+    found = _templates(texts)
+    read = {nodes: len(_instances(nodes, further)) for nodes in found}
+    best = max(found, key=lambda nodes: read[nodes], default=None)
+    if best is None or not further or read[best] >= _ENOUGH_READ * len(further):
+        return best
+    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)))
+    wider = tuple(nodes for nodes in wider if _uncounted(nodes) <= _uncounted(best))  # others read anything
+    return max((best, *wider), key=lambda nodes: len(_instances(nodes, (*texts, *further))))
+
+
+def _uncounted(nodes: Iterable[Node]) -> int:
+    """Return how many lists and blocks no number counts."""
+    found = 0
+    for node in nodes:
+        if isinstance(node, Repeat):
+            found += (node.count is None) + _uncounted(node.body)
+        elif isinstance(node, LineNode):
+            found += node.tail is not None and node.count is None
+    return found
 
 
 @lru_cache(maxsize=16)  # called repeatedly within a round
-def _shape(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], tuple[Instance, ...]] | None:
-    """Return the template of inputs, and the inputs read with it."""
-    inputs = [lines for lines in map(tokenize, texts) if lines is not None]
-    nodes = _template(inputs)
-    return None if nodes is None else (nodes, tuple(_read_all(nodes, inputs)))
+def _templates(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], ...]:
+    """Return the templates that inputs may have, the likeliest first."""
+    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None]))
+
+
+@lru_cache(maxsize=16)
+def _instances(nodes: tuple[Node, ...], texts: tuple[bytes, ...]) -> tuple[Instance, ...]:
+    return tuple(_read_all(nodes, [lines for lines in map(tokenize, texts) if lines is not None]))
 
 
 def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
@@ -144,6 +200,8 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
+    if "prime" in hints.mentions:
+        rules |= {rule: _TOLD_TRUST for rule in _primes(facts) if all(holds(rule, each) for each in instances)}
     return Knowledge(
         nodes=nodes,
         instances=instances,
@@ -157,6 +215,12 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
         names=names_of(nodes, frozenset(loads)),
         beliefs=prior_beliefs(facts, hints, ranges.of, edges, rules, _told_ties(told, ranges.named)),
     )
+
+
+def _primes(facts: Facts) -> Iterator[Rule]:
+    for number, fact in facts.fields.items():
+        if fact.kind is TokenKind.INT and fact.low > 1 and not fact.counts:
+            yield Rule(RuleKind.PRIME, (number,))
 
 
 def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
@@ -195,15 +259,15 @@ _hints = lru_cache(maxsize=16)(read_validators)
 _told = lru_cache(maxsize=16)(read_statement)
 
 
-def _template(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
-    """Return the template of the smallest inputs, or of some of them if others do not fit."""
+def _searched(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
+    """Return the templates of the smallest inputs, or of some of them if others do not fit."""
     sizes = accumulate(map(_size, inputs))
     small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
     for chosen in _choices(small[:_SEARCHED_INPUTS]):
-        nodes = infer(chosen)
-        if nodes is not None and list(fields_of(nodes)):
-            return nodes
-    return None
+        found = [nodes for nodes in templates(chosen) if list(fields_of(nodes))]
+        if found:
+            return found
+    return []
 
 
 def _choices(inputs: list[Sequence[list[str]]]) -> Iterator[list[Sequence[list[str]]]]:

@@ -148,20 +148,20 @@ def _word_fact(seen: _Seen) -> Fact:
         min(lengths),
         max(lengths),
         letters=letters,
-        closed=_is_closed(letters, sum(lengths)),
+        closed=_is_closed(letters, sum(lengths), max(lengths) == 1),
         words=tuple(words) if keywords and len(words) > 1 else (),
-        seen=tuple(words) if len(words) <= _MOST_SEEN else (),
+        seen=tuple(words[:: 1 + len(words) // _MOST_SEEN]),
         distinct=_all_distinct(seen.lists),
         once=_once(seen, letters),
         length=_telling(seen, _word_lengths(seen)),
     )
 
 
-def _is_closed(letters: str, tokens: int) -> bool:
+def _is_closed(letters: str, tokens: int, single: bool) -> bool:
     """Return whether letters are a closed alphabet: few and frequent, or the signs of a map."""
     signs = any(not letter.isalnum() for letter in letters)
     few = _LETTERS_CLOSED if not signs else 2 * _LETTERS_CLOSED
-    return len(letters) <= few and tokens >= (5 if not signs else 2) * len(letters)
+    return len(letters) <= few and tokens >= (5 if not signs else 1 if single else 2) * len(letters)
 
 
 def _once(seen: _Seen, letters: str) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from math import isqrt, prod
 
 from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, is_rooted
-from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "before",
     "find_rules",
     "holds",
+    "is_prime",
     "numbers_of",
     "scaled",
 ]
@@ -33,6 +35,8 @@ MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
+_FEW_EQUAL, _MANY_EQUAL = 1.5, 4.0  # pairs of equal lines expected by chance, from which none is a rule
+_MOST_DIVISOR = 10**6
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -46,6 +50,8 @@ class RuleKind(Enum):
     SUM_IS = "always the same sum"  # of list: `value`, in units of the last decimal
     ORDER = "sorted"
     DISTINCT = "no value twice"
+    ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
+    PRIME = "a prime number"
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
@@ -173,6 +179,26 @@ def _distinct(rule: Rule, instance: Instance) -> bool:
     return all(len(set(found)) == len(found) for _, found in _lists(rule.fields[0], instance))
 
 
+def _rows_distinct(rule: Rule, instance: Instance) -> bool:
+    rows = (rows_of(rule.fields, where, instance) for where, _ in _lists(rule.fields[0], instance))
+    return all(len(set(found)) == len(found) for found in rows)
+
+
+def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tuple[str, ...]]:
+    """Return the lines of a table. Raises KeyError."""
+    return list(zip(*(instance[number, where] for number in fields), strict=True))
+
+
+def is_prime(value: int) -> bool:
+    """Return whether a number is prime; of one above 10**12, only whether it has no small divisor."""
+    divisors = range(2, min(isqrt(max(value, 0)), _MOST_DIVISOR) + 1)
+    return value > 1 and all(value % divisor for divisor in divisors)
+
+
+def _prime(rule: Rule, instance: Instance) -> bool:
+    return all(is_prime(value) for _, found in _lists(rule.fields[0], instance) for value in _ints(found))
+
+
 def _tie(rule: Rule, instance: Instance) -> bool:
     left, right = rule.fields
     for where, tokens in _lists(right, instance):
@@ -223,6 +249,8 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SUM_IS: _sum_is,
     RuleKind.ORDER: _order,
     RuleKind.DISTINCT: _distinct,
+    RuleKind.ROWS_DISTINCT: _rows_distinct,
+    RuleKind.PRIME: _prime,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
     RuleKind.CONNECTED: _graph,
@@ -249,7 +277,30 @@ def find_rules(
     for number in (*lists, *words):
         found.update(_alone(number, facts, instances))
     found.update(_matrices(nodes, instances, facts))
+    for table in tables_of(nodes):
+        if len(table) > 1 and not graphs & set(table):
+            found.update(_find_distinct_rows(table, facts, instances))
     return found
+
+
+def _find_distinct_rows(
+    table: Sequence[int], facts: Facts, instances: Sequence[Instance]
+) -> Iterator[tuple[Rule, float]]:
+    """Find tables without two equal lines, if by chance there were some."""
+    if any(facts.fields[number].distinct for number in table):
+        return
+    expected = 0.0  # pairs of equal lines, if columns did not depend on each other
+    for instance in instances:
+        for where, tokens in _lists(table[0], instance):
+            if not 1 < len(tokens) <= MOST_TOKENS:
+                continue
+            rows = rows_of(table, where, instance)
+            if len(set(rows)) < len(rows):
+                return
+            combinations = prod(len(set(column)) for column in zip(*rows, strict=True))
+            expected += len(rows) * (len(rows) - 1) / 2 / combinations
+    if expected >= _FEW_EQUAL:
+        yield Rule(RuleKind.ROWS_DISTINCT, tuple(table)), 0.95 if expected >= _MANY_EQUAL else 0.7
 
 
 def _single_fields(nodes: Sequence[Node]) -> list[int]:

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from balancer.pipeline.generators.draw.values import DrawLimits, Where, draw_number
+from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_number, draw_patterned
 from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
@@ -166,6 +166,9 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
+    if found.pattern:
+        limits = DrawLimits(length, length, length, length)
+        return draw_patterned(1, found.pattern, limits, rng.choice((Where.FULL, Where.TINY)), How.RANDOM, rng)[0]
     options = [
         rng.choice(letters) * length,
         "".join(rng.choices(letters, k=min(length, 1000))),
