@@ -260,8 +260,13 @@ def _letters(length: int, letters: Sequence[str], rng: random.Random) -> str:
     """Draw letters. A long word is drawn by bytes: ten times as fast, but with 10 times "a" for 9 times "z"."""
     if length < _LONG or not all(letter.isascii() for letter in letters):
         return "".join(rng.choices(letters, k=length))
-    table = bytes(ord(letters[byte % len(letters)]) for byte in range(256))
-    return rng.randbytes(length).translate(table).decode("ascii")
+    return rng.randbytes(length).translate(_table("".join(letters))).decode("ascii")
+
+
+@lru_cache(maxsize=64)
+def _table(letters: str) -> bytes:
+    """Return a table of all bytes to letters, each about as often."""
+    return bytes(ord(letters[byte % len(letters)]) for byte in range(256))
 
 
 def decimal(value: int, decimals: int) -> str:

@@ -344,7 +344,7 @@ def _mixed(kinds: Iterable[frozenset[str]]) -> float:
 def _node_cost(node: Node, seen: _Seen | None) -> float:
     """Return the cost of a node by the lengths seen; the least cost if there are none yet."""
     if isinstance(node, Choice):
-        return 0.8 + 0.2 * len(node.lines) + 0.1 * sum(len(fields) for _, fields in node.lines)
+        return 0.8 + 0.2 * len(node.lines) + 0.1 * sum(max(len(fields) - 2, 0) for _, fields in node.lines)
     if isinstance(node, LineNode):
         fields = 1 + 0.3 * len(node.fields)
         return fields if node.tail is None else fields + 0.3 + _count_cost(node, seen)

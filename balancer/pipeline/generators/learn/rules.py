@@ -35,7 +35,7 @@ MOST_TOKENS = 20_000  # longer lists are not read
 BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
-_FEW_EQUAL, _MANY_EQUAL = 1.5, 4.0  # pairs of equal lines expected by chance, from which none is a rule
+_FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
 _MOST_DIVISOR = 10**6
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
