@@ -47,6 +47,7 @@ _ROUND = (
 _LATER_ROUND = ("change", "constants", "large", "small", "change", "telling", "large")
 _SOME_FORMATS = ("commands", "commands", "constants")  # streams that few problems have, after each round
 _SHARES = {"telling": 2, "large": 3, "small": 3, "change": 2, "commands": 3, "constants": 1}  # for `ask_again`
+_LOOKED = 15  # inputs of another template that are looked at
 _REPEATS = 300  # repeated inputs in a row, after which there are no new ones
 
 _OTHERWISE = Style("read otherwise", Size(2, 5), (Where.TINY, Where.SEEN))
@@ -154,7 +155,7 @@ def _read_otherwise(problem: Problem, found: Knowledge, rng: random.Random) -> I
     None that the likeliest template reads too.
     """
     made = [build_styled(other, repeat(_OTHERWISE), rng) for other in knowledge_otherwise(problem)]
-    telling = [islice((one for one in islice(each, _REPEATS) if found.read(one[1]) is None), _TRIES) for each in made]
+    telling = [islice((one for one in islice(each, _LOOKED) if found.read(one[1]) is None), _TRIES) for each in made]
     for several in zip_longest(*telling):
         yield from ((_OTHERWISE.name, one[1]) for one in several if one is not None)
 

@@ -42,6 +42,7 @@ __all__ = ["Columns", "Fill", "GraphLayout", "TooLarge"]
 Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
+_POOL = 1000  # words of a pattern that are drawn before others repeat them
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
@@ -126,6 +127,7 @@ class Fill:
         self._kept_rules = KeptRules(knowledge, style.shape, rng)
         self._sizes = Sizes(knowledge, style, self._plans, self._connected, rng)
         self._layout = GraphLayout(knowledge, style, self._connected, rng)
+        self._pools: dict[WordPattern, list[str]] = {}
         self.sizes: dict[int, int] = {}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
@@ -223,11 +225,16 @@ class Fill:
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
 
     def _patterned(self, pattern: WordPattern, count: int, limits: DrawLimits, plan: FieldPlan) -> list[str]:
+        pool = self._pools.setdefault(pattern, [])
+        if len(pool) >= max(_POOL, count) and limits.low < limits.high:  # an input of many short lists
+            return self._rng.sample(pool, count) if plan.distinct else self._rng.choices(pool, k=count)
         words = draw_patterned(count, pattern, limits, plan.where, plan.how, self._rng)
         if plan.distinct and len(set(words)) < count:
             more = draw_patterned(2 * count, pattern, limits, Where.FULL, How.RANDOM, self._rng)
             words = list(dict.fromkeys((*words, *more)))[:count]
-        return words + self._rng.choices(words, k=count - len(words)) if len(words) < count else words
+        words += self._rng.choices(words, k=count - len(words)) if len(words) < count else []
+        pool += words if len(pool) < _POOL else []
+        return words
 
     def _word_limits(self, number: int, count: int, known: Mapping[int, int]) -> DrawLimits:
         """Return the limits of word lengths: from an earlier field or, for a single word, from the style."""
