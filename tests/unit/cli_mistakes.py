@@ -41,7 +41,7 @@ MISTAKES = {
     "unknown generator": (
         GOOD + 'generators = ["data", "mutant"]\n',
         "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? "
-        "(there are: data, exhaustive, llm, mend, mutate, package, slow, stress)",
+        "(there are: data, exhaustive, grammar, llm, mend, mutate, package, slow, stress)",
     ),
     "problems are nowhere": (
         GOOD.replace('"problems"', '"[/nowhere]"'),
