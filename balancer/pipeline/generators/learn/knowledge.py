@@ -192,6 +192,7 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     facts = with_words(observe(nodes, instances), hints.vocabularies)
     told = _told(problem.statement)
     ranges = find_ranges(facts, hints, told_bounds(told))
+    facts = _without_chance_lengths(facts, ranges.of)
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
@@ -221,6 +222,18 @@ def _primes(facts: Facts) -> Iterator[Rule]:
     for number, fact in facts.fields.items():
         if fact.kind is TokenKind.INT and fact.low > 1 and not fact.counts:
             yield Rule(RuleKind.PRIME, (number,))
+
+
+def _without_chance_lengths(facts: Facts, ranges: Mapping[int, Range]) -> Facts:
+    """Return the facts without lengths of words that a field cannot tell, because it goes further than words do."""
+    fields = dict(facts.fields)
+    for number, fact in fields.items():
+        count, known = fact.length, ranges[number]
+        if count is not None and count.field is not None and known.sure:
+            told = ranges[count.field]
+            if known.low == known.highs[0] or (told.sure and count.plus + told.highs[0] > known.highs[0]):
+                fields[number] = replace(fact, length=None)
+    return replace(facts, fields=fields)
 
 
 def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozenset[tuple[int, int]]:
