@@ -96,7 +96,7 @@ def test_few_of_those_that_are_drawn_are_valid(name: str) -> None:
     """So `mend` is not there for nothing. If this fails because more are valid, try without `mend`."""
     validator = TracedValidator(CAUSES[name].validator)
     drawn = MutateGenerator().propose(problem(CAUSES[name]), random.Random(1), 60)
-    assert sum(validator.run(each.data).code == 42 for each in drawn) < 20
+    assert sum(validator.run(each.data).code == 42 for each in drawn) < 30
 
 
 def test_the_same_seed_mends_alike() -> None:
