@@ -14,7 +14,7 @@ from balancer.language import Language
 __all__ = ["EACH_INPUT", "Execution", "Executor", "ExecutorOptions", "Limits", "Program", "Status"]
 
 # What is above this line of a Python program does not depend on its input: a run on many inputs does it once.
-EACH_INPUT = "# for each input:"
+EACH_INPUT = "# balancer: from here on for each input"
 
 
 class Status(Enum):

@@ -79,7 +79,12 @@ def grammar_in(program: Program) -> bytes | None:
     line = next((each for each in program.source.split("\n") if each.startswith(_GRAMMAR)), None)
     if program.language != "python" or line is None:
         return None
-    grammar = ast.literal_eval(line.removeprefix(_GRAMMAR))
+    try:
+        grammar = ast.literal_eval(line.removeprefix(_GRAMMAR))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None  # a validator of the package that has such a line
+    if not isinstance(grammar, bytes):
+        return None
     return grammar if program.source == checktestdata_program("", grammar).source else None
 
 

@@ -176,10 +176,14 @@ def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]
     return dict(reasons.most_common())
 
 
-def _not_asked_words(submissions: Iterable[SubmissionResult]) -> list[str]:
+def _not_asked_words(submissions: Sequence[SubmissionResult]) -> list[str]:
+    killing = {case for each in submissions if not each.accepted for case, says in each.verdicts.items() if says.kills}
+    left = killing & {case for each in submissions for case in each.not_asked}
     spared = sum(bool(each.not_asked) for each in submissions)
     words = "1 accepted submission" if spared == 1 else f"{spared} accepted submissions"
     line = f"{words} did not run on all made-up cases: with a time budget, a jury of some agrees on a case first"
+    if left:
+        line += f"; there was no time to ask all of them about {len(left)} of the cases that kill"
     return [line] if spared else []
 
 

@@ -85,7 +85,7 @@ class SubmissionResult:
         unknown = (None, Verdict.UNJUDGED)
         out = self.abstained | self.not_asked
         counted = [case.id for case in cases if case.id not in out and not case.partial]
-        return bool(counted) and all(self.verdicts.get(case) not in unknown for case in counted)
+        return bool(counted or self.not_asked) and all(self.verdicts.get(case) not in unknown for case in counted)
 
     @property
     def compiles(self) -> bool:

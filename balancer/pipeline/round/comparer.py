@@ -264,7 +264,7 @@ class SampleComparer:
         if self._sample.allowed_s is not None:
             compile_s = min(compile_s, max(_COMPILED_S, _COMPILED * self._sample.allowed_s))
             cpu_s = min(cpu_s, max(short_s, self._sample.left_s))
-            all_s = max(_RUN_S, _RUN * self._sample.allowed_s)
+            all_s = min(cpu_s, max(_RUN_S, _RUN * self._sample.allowed_s))
         wide = Limits(cpu_s, 2 * cpu_s, compile_s, limits.memory_bytes)
         ran = self._run(wrapped, records(inputs, short_s, all_s=all_s, told=told), wide, files, len(inputs))
         if ran is None:
@@ -291,7 +291,7 @@ class SampleComparer:
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         execution = self._sample.runner.run(wanted).execution
         with self._lock:
-            self.cpu_s += 0.0 if execution is None else execution.time_s
+            self.cpu_s += execution.time_s if execution is not None and execution.cpu_measured else 0.0
         return execution
 
 

@@ -95,7 +95,7 @@ class ProposalBatches:
         self._generators: list[tuple[Generator, bool]] = []
         for each in sample.generators:
             made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
-            if isinstance(made, ForSomeProblems) and not made.suits(sample.problem):
+            if not self._suits(made):
                 continue
             # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
             whole = isinstance(each, EquippedGenerator) and not isinstance(made, AskableAgain)
@@ -105,6 +105,15 @@ class ProposalBatches:
         self._sources: list[_Source] = []
         self._feedback: Feedback | None = None
         self._batch = 0
+
+    def _suits(self, made: Generator) -> bool:
+        if not isinstance(made, ForSomeProblems):
+            return True
+        try:
+            return made.suits(self._sample.problem)
+        except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
+            self._toolbox.note(f"generator {type(made).__name__} failed: {type(error).__name__}: {error}")
+            return False
 
     def can(self, number: int) -> bool:
         """Return whether a generator can be asked for inputs of round `number`."""
@@ -250,7 +259,7 @@ class ProposalBatches:
         problem = self._sample.problem
         if self.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
-                right = len(self._sample.usable(accepted=True))
+                right = len(self._sample.jury)
                 notes.append(f"it has no input validator: made-up inputs count if all {right} accepted ones agree")
             return new
         own = [proposal for proposal in new if proposal.sample]

@@ -110,6 +110,7 @@ def _judge_rounds(sample: Sample) -> bool:
     if sample.shrinks:
         with sample.clock.spending():
             shrink_cases(sample, lambda: sample.left_s <= 0)
+            ask_everybody(sample)
     return hungry
 
 
@@ -341,7 +342,7 @@ def _contested(
     sample: Sample, verdicts: dict[tuple[str, int], StoredVerdict], number: int
 ) -> tuple[tuple[UnusedInput, ...], tuple[UnusedInput, ...]]:
     """Return the inputs on which the reference solution fails, and those with too little agreement."""
-    accepted = [submission.name for submission in sample.usable(accepted=True)]
+    accepted = list(dict.fromkeys(each.name for each in (*sample.jury, *sample.usable(accepted=True))))
     failed, disagreed = [], []
     for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED):
         if case.round >= number:

@@ -248,10 +248,11 @@ class Sample:
     def jury(self) -> list[Submission]:
         """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
 
-        The quickest of each language on the problem's own data, then the quickest of all.
+        The quickest of each language on the problem's own data, then the quickest of all, precise ones first. Where a
+        `quorum` says how many must agree: all of them.
         """
         right = self.usable(accepted=True)
-        if self.allowed_s is None or len(right) <= _JURY:
+        if self.allowed_s is None or self.settings.quorum < 1 or len(right) <= _JURY:
             return right
         key = tuple(each.name for each in right)
         if key not in self.juries:
@@ -259,7 +260,7 @@ class Sample:
             own = [case for case in self.store.cases(self.problem.id) if case.sample]
             for (name, _), stored in self.store.verdicts(self.problem.id, own).items():
                 taken_s[name] += stored.time_s  # type: ignore[assignment]  # seconds, not whole
-            quick = sorted(right, key=lambda each: taken_s[each.name])
+            quick = sorted(right, key=lambda each: (self.imprecise.get(each.name, 0), taken_s.get(each.name, math.inf)))
             first = {each.program.language: each.name for each in reversed(quick)}
             chosen = [*first.values(), *(each.name for each in quick if each.name not in first.values())][:_JURY]
             self.juries[key] = frozenset(chosen)

@@ -119,11 +119,15 @@ def generate_test_outputs(sample: Sample) -> None:
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
     sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
-    others = [submission for submission in sample.jury if submission is not reference]
+    jury = sample.jury
+    others = [submission for submission in jury if submission is not reference]
     answered = _answered(sample, reference, others)
     own = [case for case in answered if case.sample]
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, workers)
     judge_on(sample, others, [case for case in answered if not case.sample], RunStage.AGREE, workers)
+    if sample.jury != jury and not sample.late:  # one of them does not compile, and another one has not run
+        generate_test_outputs(sample)
+        return
     _conclude(sample)
     if _were_lies(sample, reference):
         generate_test_outputs(sample)
@@ -219,22 +223,33 @@ def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = F
 
 
 def ask_everybody(sample: Sample) -> None:
-    """Run the accepted submissions that are not of the jury on the made-up cases that kill, while there is time.
+    """Run all accepted submissions, not only the jury, on the made-up cases that kill, while there is time.
 
-    A case with which too few of all agree is contested.
+    A case with which too few of all agree is contested. Then the wrong ones that it killed run on the others.
     """
-    jury = {each.name for each in sample.jury}
-    others = [each for each in sample.usable(accepted=True) if each.name not in jury]
-    if not others:
-        return
-    problem, killing = sample.problem.id, killers_of(sample)
-    for case in (each for each in sample.store.cases(problem, CaseState.READY) if each.id in killing):
-        judge_on(sample, others, [case], RunStage.AGREE, sample.settings.output_generation_workers)
+    while _contest(sample):
+        validate_solutions(sample)
+
+
+def _contest(sample: Sample) -> bool:
+    """Run all accepted submissions on the cases that kill. Return whether a case is contested now."""
+    if sample.allowed_s is None:
+        return False
+    jury, everybody = sample.jury, sample.usable(accepted=True)
+    right = [*jury, *(each for each in everybody if each not in jury)]
+    problem, killing, contested = sample.problem.id, killers_of(sample), False
+    killers = [each for each in sample.store.cases(problem, CaseState.READY) if each.id in killing and not each.sample]
+    for case in killers:
+        judge_on(sample, right, [case], RunStage.AGREE, sample.settings.output_generation_workers)
         verdicts = sample.store.verdicts(problem, [case])
-        found = [_verdict(verdicts, each, case) for each in (*sample.jury, *others)]
-        state = agreed([each for each in found if each is not None], sample.settings.quorum, slow_abstain=True)
+        found: list[Verdict | None] = [
+            verdict for each in right if (verdict := _verdict(verdicts, each, case)) is not None
+        ]
+        state = agreed(found, sample.settings.quorum, slow_abstain=True) if found else CaseState.READY
         if state is CaseState.CONTESTED:
             sample.store.set_case(problem, case.id, state)
+            contested = True
+    return contested
 
 
 def killers_of(sample: Sample) -> set[int]:

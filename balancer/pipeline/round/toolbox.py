@@ -136,7 +136,8 @@ class SampleToolbox:
         ran = self._sample.runner.run(
             ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         )
-        self._cpu_s += 0.0 if ran.execution is None else ran.execution.time_s
+        measured = ran.execution is not None and ran.execution.cpu_measured
+        self._cpu_s += ran.execution.time_s if ran.execution is not None and measured else 0.0
         return ran.execution, ran.note
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from balancer.pipeline.generators.learn.rules import RuleKind
+from balancer.pipeline.generators.learn.rules import RuleKind, is_prime
 from balancer.pipeline.generators.mutate import MutateGenerator
 from balancer.pipeline.proposing import UnusedInput, ValidatorFeedback
 from balancer.problem import Origin, Proposal
@@ -172,3 +172,11 @@ def test_large_inputs_are_among_the_first() -> None:
     largest = [each for each in made if int(each.data.split()[0]) == 200_000]
     assert len(largest) >= 4
     assert len({each.origin.detail for each in largest}) == len(largest)
+
+
+def test_prime_numbers_are_found_quickly() -> None:
+    small = [value for value in range(3000) if value > 1 and all(value % other for other in range(2, value))]
+    assert [value for value in range(-5, 3000) if is_prime(value)] == small
+    assert is_prime(10**18 + 9)
+    assert not is_prime((10**9 + 7) * (10**9 + 9))
+    assert not any(map(is_prime, (561, 41041, 3215031751, 3825123056546413051)))  # they deceive some bases

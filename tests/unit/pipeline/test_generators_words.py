@@ -6,7 +6,7 @@ import re
 import pytest
 
 from balancer.pipeline.generators.draw.values import DrawLimits, How, Where, draw_patterned
-from balancer.pipeline.generators.learn.word_patterns import length_of, read_patterns, seen_pattern
+from balancer.pipeline.generators.learn.word_patterns import length_of, matches, read_patterns, seen_pattern
 from balancer.pipeline.generators.mutate import MutateGenerator
 from tests.unit.pipeline.knowing import known, problem
 
@@ -68,3 +68,28 @@ def test_words_are_drawn_and_changed_by_the_tightest_pattern_that_all_seen_ones_
     words = [word for text in texts for word in text.split() if not word.strip("-").isdigit()]
     assert words
     assert all(re.fullmatch("[+-][a-z]{1,6}", word) for word in words)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in EXPRESSIONS])
+def test_a_pattern_matches_what_its_expression_matches(text: str) -> None:
+    [(_, pattern)] = list(read_patterns(text))
+    rng = random.Random(2)
+    letters = "abcexz01-+.AZ2 "
+    words = ["".join(rng.choices(letters, k=rng.randrange(7))) for _ in range(300)]
+    words += [word for how in How for word in draw_patterned(4, pattern, DrawLimits(1, 9, 2, 5), Where.FULL, how, rng)]
+    spaced = [word for word in words if " " not in word]  # words of a pattern have no white space
+    assert [matches(pattern, word) for word in spaced] == [re.fullmatch(text, word) is not None for word in spaced]
+
+
+@pytest.mark.parametrize("text", ["[a-z]([a-z]+_?)*", "([a-z]+)+1", "[A-Za-z]+([A-Za-z]+[-']?)*", "[a-z]+[0-9]*[a-z]+"])
+def test_no_expression_of_a_package_takes_long(text: str) -> None:
+    """With `re` each letter doubles the time."""
+    for _, pattern in read_patterns(text):
+        assert not matches(pattern, "a" * 900 + "#")
+
+
+@pytest.mark.parametrize(
+    "text", ["(([01]{9}){300}){300}", "((a{99999}){99999})b", "(" * 600 + "ab" + ")" * 600, "[ab]c" * 200]
+)
+def test_what_is_no_pattern_of_words_is_left_out(text: str) -> None:
+    assert not list(read_patterns(text))

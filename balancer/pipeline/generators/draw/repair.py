@@ -365,7 +365,7 @@ def _other_token(context: _DrawContext, number: int, columns: Columns, known: Ma
     """Return a token of the column, or any number that may stand there."""
     fact, found = context.knowledge.facts.fields[number], context.knowledge.ranges[number]
     if fact.kind is not TokenKind.INT:
-        return context.rng.choice((*columns[number], *fact.seen))
+        return context.rng.choice(fact.seen if fact.seen and context.rng.random() < 0.5 else columns[number])
     high = max(found.highs)
     if found.bound is not None and found.bound.field in known:
         high = min(high, found.bound.of(known))

@@ -24,6 +24,7 @@ DrawnSize = Literal["tiny", "small", "medium", "large"]
 _SIZES = get_args(DrawnSize)
 _PLANS, _SEEDS = 2**24, 10**4  # how many plans there are, and inputs of one
 _AGAIN = 0.6  # share of inputs by known plans
+_MOST_DRAWN, _LONGEST_DETAIL = 10_000, 300  # inputs that are read of a run, and bytes of what is told of one
 _AT_ONCE = 40  # inputs of a run
 _MOST_FAILURES = 2  # in a row, without an input; then a program is not run again
 
@@ -98,7 +99,7 @@ class InputDrawer:
 
         They have these sizes in turn, or are of one of the `plans`. It ends if a run brings nothing new.
         """
-        count, turn = first, cycle(sizes)
+        count, turn, vain = first, cycle(sizes), 0
         seen: set[bytes] = set()
         while self._programs:
             before = len(seen)
@@ -110,7 +111,8 @@ class InputDrawer:
                     seen.add(digest)
                     yield made
             count = min(2 * count, most)
-            if len(seen) == before:
+            vain = 0 if len(seen) > before else vain + 1
+            if vain >= max(len(self._programs), 1):  # each of them
                 return
 
     def _leave_out(self, program: Program, why: str) -> None:
@@ -122,7 +124,7 @@ def read_drawn(written: bytes) -> list[DrawnInput | None]:
     """Return what a drawing program wrote, as far as it is complete; None: an input that could not be drawn."""
     found: list[DrawnInput | None] = []
     at = 0
-    while (end := written.find(b"\n", at)) >= 0:
+    while len(found) < _MOST_DRAWN and (end := written.find(b"\n", at)) >= 0:
         length, _, detail = written[at:end].partition(b" ")
         try:
             size = max(int(length), 0)
@@ -131,7 +133,8 @@ def read_drawn(written: bytes) -> list[DrawnInput | None]:
         at = end + 1 + size
         if written[at : at + 1] != b"\n":
             break
-        drawn = DrawnInput(written[end + 1 : at], detail.decode(errors="replace"))
+        told = "".join(each for each in detail[:_LONGEST_DETAIL].decode(errors="replace") if each.isprintable())
+        drawn = DrawnInput(written[end + 1 : at], told)
         found.append(drawn if int(length) >= 0 else None)
         at += 1
     return found

@@ -42,7 +42,7 @@ _RESTARTS = 12  # of an input
 _WORK = 15 * 10**5  # reads of all tries of an input
 _VALUES = 10**4  # seeds that differ only below this have the same modes
 _MOST_NESTED = 8  # parts tried again within each other: Python nests 20 blocks
-_MOST_S, _MOST_OUT = 6.0, 12 * 10**6  # CPU seconds and bytes of a run
+_MOST_S, _MOST_OUT = 6.0, 8 * 10**6  # CPU seconds and bytes of a run
 _READS = (b"INT", b"FLOAT", b"FLOATP", b"REGEX")
 _COMPARED = {"<", "<=", ">", ">=", "=="}
 

@@ -3,14 +3,13 @@
 Defines the hints that validators' sources give: bounds, alphabets, words. `validator_text` finds them.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from balancer.pipeline.generators.learn.facts import Fact, Facts, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
-from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, seen_pattern
+from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, matches, seen_pattern
 
 __all__ = ["Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
 
@@ -279,7 +278,7 @@ def _word_range(fact: Fact, hints: Hints, told: Bounds | None) -> Range:
     found = _letters_range(fact, hints.alphabets, told)
     if not fact.seen or fact.closed:
         return found
-    fitting = (parts for text, parts in hints.patterns if all(re.fullmatch(text, word) for word in fact.seen))
+    fitting = (parts for _, parts in hints.patterns if all(matches(parts, word) for word in fact.seen))
     pattern = next(fitting, ())
     least, most = length_of(pattern or seen_pattern(fact.seen))
     if pattern:

@@ -176,7 +176,7 @@ def _templates(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], ...]:
 
 @lru_cache(maxsize=16)
 def _instances(nodes: tuple[Node, ...], texts: tuple[bytes, ...]) -> tuple[Instance, ...]:
-    return tuple(_read_all(nodes, [lines for lines in map(tokenize, texts) if lines is not None]))
+    return tuple(_read_all(nodes, (lines for lines in map(tokenize, texts) if lines is not None)))
 
 
 def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
@@ -297,7 +297,7 @@ def _size(lines: Sequence[list[str]]) -> int:
     return sum(len(token) + 1 for line in lines for token in line)
 
 
-def _read_all(nodes: Sequence[Node], inputs: Sequence[Sequence[list[str]]]) -> Iterator[Instance]:
+def _read_all(nodes: Sequence[Node], inputs: Iterable[Sequence[list[str]]]) -> Iterator[Instance]:
     """Yield the inputs that fit the template: always the smallest, and more while there is room."""
     read_bytes = 0
     for lines in inputs:

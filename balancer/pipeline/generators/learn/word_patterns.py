@@ -20,6 +20,7 @@ __all__ = [
     "letters_in",
     "letters_of",
     "looseness",
+    "matches",
     "read_patterns",
     "seen_pattern",
 ]
@@ -27,6 +28,8 @@ __all__ = [
 _LONGEST = 10**5  # of a part without a greatest length
 _LEAST_BITS = 4.0  # of what a pattern leaves open; else it is a text, not a pattern
 _FEW_SEEN = 3  # words from which their common structure is trusted
+_MOST_TEXT, _MOST_DEPTH, _MOST_PARTS = 300, 5, 10_000  # of an expression: letters, groups in groups, parts of a word
+_MOST_MATCHED = 1000  # letters of a word that is compared with a pattern
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 _CLASSES = {"d": _DIGITS, "w": _LOWER + _UPPER + _DIGITS + "_"}
 _RANGE = re.compile(r"(.)-(.)|\\?(.)", re.DOTALL)
@@ -72,17 +75,49 @@ def read_patterns(text: str) -> Iterator[tuple[str, WordPattern]]:
     """Yield the words of several parts that a regular expression describes, with their own expression."""
     for word in filter(None, _SPACE.findall(text)):
         plain = word.strip("^$")
+        if len(plain) > _MOST_TEXT:
+            continue
         try:
             pattern = _Reader(plain).whole()
-            right = all(re.fullmatch(plain, _drawn(pattern, seed)) for seed in range(3))
-        except (ValueError, IndexError, re.error):
+        except (ValueError, IndexError):
             continue
-        if right and len(pattern) > 1 and looseness(pattern) >= _LEAST_BITS:
+        if len(pattern) > 1 and looseness(pattern) >= _LEAST_BITS and _least_parts(pattern) <= _MOST_PARTS:
             yield plain, pattern
 
 
-def _drawn(pattern: WordPattern, seed: int) -> str:
-    return "".join(part.letters[0] * length for part, length in draw_parts(pattern, seed, random.Random(seed)))
+def _least_parts(pattern: WordPattern) -> int:
+    """Return at least how many parts a word is drawn from."""
+    return sum(
+        1 if isinstance(part, WordPart) else 1 + part.least * max(map(_least_parts, part.choices)) for part in pattern
+    )
+
+
+def matches(pattern: WordPattern, word: str) -> bool:
+    """Return whether a pattern describes a word. It keeps places, not ways: no expression of a package takes long."""
+    return len(word) <= _MOST_MATCHED and len(word) in _ends(pattern, word, frozenset({0}))
+
+
+def _ends(pattern: WordPattern, word: str, places: frozenset[int]) -> frozenset[int]:
+    """Return where the pattern may end, if it begins at one of `places`."""
+    for part in pattern:
+        now, turn = places, 0
+        found = set() if part.least else set(places)
+        while now and turn < part.most:
+            turn += 1
+            if isinstance(part, WordPart):
+                after = frozenset(at + 1 for at in now if at < len(word) and word[at] in part.letters)
+            else:
+                after = frozenset().union(*(_ends(choice, word, now) for choice in part.choices))
+            if turn >= part.least and after <= found:  # further turns lead nowhere else
+                break
+            if after == now:  # only empty words
+                found |= now
+                break
+            now = after
+            if turn >= part.least:
+                found |= now
+        places = frozenset(found)
+    return places
 
 
 class _Reader:
@@ -90,7 +125,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._at = 0
+        self._at = self._depth = 0
 
     def whole(self) -> WordPattern:
         """Return the pattern of the whole text."""
@@ -112,7 +147,11 @@ class _Reader:
     def _part(self) -> WordPart | PartGroup:
         if (group := _GROUP.match(self._text, self._at)) is not None:
             self._at = group.end()
+            self._depth += 1
+            if self._depth > _MOST_DEPTH:
+                raise ValueError
             choices = self._choices()
+            self._depth -= 1
             if self._text[self._at : self._at + 1] != ")":
                 raise ValueError
             self._at += 1
@@ -187,8 +226,10 @@ def _chosen(pattern: WordPattern, rng: random.Random) -> Iterator[WordPart]:
 
 def seen_pattern(words: Sequence[str]) -> WordPattern:
     """Return the pattern of words that all have the same parts, such as +abc or 2026-01-02; () if there is none."""
+    if len(words) < _FEW_SEEN or max(map(len, words)) > _MOST_MATCHED:
+        return ()
     parts = [[(sort, "".join(run)) for sort, run in groupby(word, _sort)] for word in words]
-    if len(parts) < _FEW_SEEN or len({tuple(sort for sort, _ in each) for each in parts}) > 1 or len(parts[0]) < 2:
+    if len({tuple(sort for sort, _ in each) for each in parts}) > 1 or len(parts[0]) < 2:
         return ()
     found = []
     for column in zip(*parts, strict=True):

@@ -172,3 +172,12 @@ def test_words_of_the_samples_are_drawn_where_they_fit() -> None:
     drawn = [grammar.draw(10**4 * plan, "small")[0] for plan in range(12)]
     assert any(b"pea soup" in data for data in drawn)
     assert all(accepts(GRAMMARS["names"], data) for data in drawn)
+
+
+@pytest.mark.parametrize(
+    "line", ["GRAMMAR = re.compile('x')", 'GRAMMAR = """', "GRAMMAR = 5", "GRAMMAR = b'INT(1, 5)'"]
+)
+def test_a_validator_of_a_package_that_has_such_a_line_is_no_grammar(line: str) -> None:
+    """It ended the whole run, at the same package on every resume."""
+    assert grammar_in(Program("python", f"import re\n{line}\n")) is None
+    assert drawing_program(Program("python", f"import re\n{line}\n")) is None
