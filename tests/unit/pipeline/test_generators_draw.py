@@ -379,3 +379,17 @@ def test_lists_without_repeats_lie_where_a_style_says() -> None:
     assert [*range(1, 51)] in made["most, without gaps"]
     assert [*range(951, 1001)] in made["most, greatest values"]
     assert [*range(1, 51)] not in made["most, anywhere"]
+
+
+@given(nodes=st.integers(2, 60), part=st.floats(0, 1), seed=st.integers(0, 99))
+def test_parts_that_are_complete_graphs_have_all_their_edges(nodes: int, part: float, seed: int) -> None:
+    count = round(part * nodes * (nodes - 1) / 2)
+    edges = draw_edges(Shape.CLIQUES, nodes, count, random.Random(seed), simple=True, connected=False)
+    assert len(edges) == count
+    beside: dict[int, set[int]] = {}
+    for one, other in edges:
+        beside.setdefault(one, {one}).add(other)
+        beside.setdefault(other, {other}).add(one)
+    left = 2 * count / nodes
+    if count <= nodes // 2 or left >= nodes - 1:  # else the last part may be cut
+        assert all(beside[one] == beside[other] for one, other in edges)

@@ -36,6 +36,7 @@ class Shape(Enum):
     COMB = "comb"  # a path with a long path at each node
     FEW_MORE = "tree with a few edges more"
     SIDES = "random graph with two sides"
+    CLIQUES = "parts that are complete graphs"
 
 
 TREES = (Shape.PATH, Shape.STAR, Shape.TREE, Shape.CATERPILLAR, Shape.BROOM, Shape.BINARY, Shape.DEEP, Shape.COMB)
@@ -76,11 +77,15 @@ def draw_edges(
     if nodes > _MOST_NODES:
         return _random_edges(nodes, count, set(), rng, simple=False)
     wanted = edges_wanted(shape, nodes)
-    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES) or (shape not in TREES and (wanted or 0) > count)
+    scattered = shape in (Shape.RANDOM, Shape.PARTS, Shape.PIECES, Shape.CLIQUES) or (
+        shape not in TREES and (wanted or 0) > count
+    )
     if connected and scattered:
         shape = Shape.TREE
     if shape is Shape.SIDES:
         edges = _two_sides(nodes, count, rng)
+    elif shape is Shape.CLIQUES:
+        edges = _cliques(nodes, count, rng)
     elif shape in _LISTED:
         edges = list(islice(_LISTED[shape](nodes), count))
     else:
@@ -88,6 +93,20 @@ def draw_edges(
     edges += _random_edges(nodes, count - len(edges), set(edges), rng, simple=simple)
     if shape is not Shape.RANDOM and rng.random() < 0.5:
         edges = _relabelled(edges, nodes, rng)
+    return edges
+
+
+def _cliques(nodes: int, count: int, rng: random.Random) -> list[_Edge]:
+    """Return edges of complete parts, together `count` if there are nodes enough."""
+    edges: list[_Edge] = []
+    first = 0
+    while len(edges) < count and nodes - first > 1:
+        left = count - len(edges)
+        most = min(nodes - first, (1 + isqrt(1 + 8 * left)) // 2)
+        least = min(max(2, -(-2 * left // (nodes - first)) + 1), most)  # smaller parts would use up the nodes
+        size = rng.randint(least, most)
+        edges += ((first + one, first + other) for other in range(1, size) for one in range(other))
+        first += size
     return edges
 
 

@@ -14,6 +14,7 @@ from balancer.pipeline.generators.learn.bounds import Range
 from balancer.pipeline.generators.learn.facts import TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.template import Instance, Slot
+from balancer.pipeline.generators.learn.word_patterns import matches
 
 __all__ = ["Change", "changes", "set_constants", "text_changes"]
 
@@ -148,7 +149,7 @@ def _reorder_rows(knowledge: Knowledge, instance: Instance, rng: random.Random) 
 
 
 def _change_word(knowledge: Knowledge, instance: Instance, rng: random.Random) -> Change | None:
-    """Change a word: its length, letters or case."""
+    """Change a word: its length, its letters, or one of them."""
     slot = _pick(instance, rng, lambda slot, tokens: bool(tokens) and _is_free_word(knowledge, slot))
     if slot is None:
         return None
@@ -165,6 +166,10 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
+    edited = _edited(word, letters, rng)
+    fits = found.low <= len(edited) <= max(found.highs) and (not found.pattern or matches(found.pattern, edited))
+    if fits and rng.random() < 0.5:
+        return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
     if found.pattern:
         limits = DrawLimits(length, length, length, length)
@@ -179,6 +184,14 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     if set(word.swapcase()) <= set(letters):
         options.append(word.swapcase())
     return rng.choice(options)
+
+
+def _edited(word: str, letters: str, rng: random.Random) -> str:
+    """Return a word with one letter more, less or another, or with two that change places."""
+    at = rng.randrange(len(word) + 1)
+    rest = word[at:]
+    new = rng.choice((rng.choice(letters), rng.choice(word or letters)))
+    return word[:at] + rng.choice((new + rest, rest[1:], new + rest[1:], rest[1:2] + rest[:1] + rest[2:]))
 
 
 _KINDS: tuple[Callable[[Knowledge, Instance, random.Random], Change | None], ...] = (
