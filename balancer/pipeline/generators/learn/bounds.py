@@ -11,13 +11,13 @@ from balancer.pipeline.generators.learn.formula import Formula
 from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.learn.word_patterns import WordPattern, length_of, letters_in, matches, seen_pattern
 
-__all__ = ["Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
+__all__ = ["OPEN_LENGTH", "Alphabet", "Bounds", "Cap", "Hints", "Range", "Ranges", "find_ranges", "trust"]
 
 # Bounds that problems often have, the likely ones first, for fields without any hint.
 _COUNTS = (100, 10**3, 10**5, 10**4, 10, 2 * 10**5)
 _VALUES = (10**9, 10**3, 10**6, 10**5, 100, 10**4, 10**18, 2**31 - 1)
 _LENGTHS = (20, 100, 10**3, 10, 10**5)
-_LONGEST = 10**5  # letters of a word whose length nothing bounds
+OPEN_LENGTH = 10**5  # letters of a word whose length nothing bounds
 _LARGEST_COUNT = 2 * 10**6  # larger counts would make the input too large
 _EXIT_CODES = frozenset({42, 43})  # exit codes of validators
 _LOWER, _UPPER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
@@ -300,7 +300,7 @@ def _letters_range(fact: Fact, alphabets: Sequence[Alphabet], told: Bounds | Non
             low, said = alphabet.shortest, None if told is None else told.high
             if told is not None:
                 low = max(low, told.low or 0)
-            high = min((each for each in (alphabet.longest, said) if each), default=_LONGEST)
+            high = min((each for each in (alphabet.longest, said) if each), default=OPEN_LENGTH)
             return Range(max(low, 1), (high,), letters=alphabet.letters)
     if told is not None and told.high is not None and not fact.low == fact.high == 1:
         low = min(fact.low, 1) if told.low is None else told.low

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 
-from balancer.pipeline.generators.learn.bounds import Hints, Range, find_ranges, trust
+from balancer.pipeline.generators.learn.bounds import OPEN_LENGTH, Hints, Range, find_ranges, trust
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import (
     CountedFields,
@@ -229,7 +229,7 @@ def _without_chance_lengths(facts: Facts, ranges: Mapping[int, Range]) -> Facts:
     fields = dict(facts.fields)
     for number, fact in fields.items():
         count, known = fact.length, ranges[number]
-        if count is not None and count.field is not None and known.sure:
+        if count is not None and count.field is not None and known.sure and known.highs[0] < OPEN_LENGTH:
             told = ranges[count.field]
             if known.low == known.highs[0] or (told.sure and count.plus + told.highs[0] > known.highs[0]):
                 fields[number] = replace(fact, length=None)
