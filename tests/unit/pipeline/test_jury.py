@@ -12,6 +12,7 @@ from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.round import steps
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
@@ -36,10 +37,12 @@ def right_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Once(Further):
-    """Counts on up to 50, each number once."""
+    """Counts on, each number once."""
+
+    end = 51
 
     def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
-        for n in range(self.first + 4 * feedback.round, min(self.first + 4 * feedback.round + 4, 51)):
+        for n in range(self.first + 4 * feedback.round, min(self.first + 4 * feedback.round + 4, self.end)):
             yield Proposal(b"%d" % n, Origin(self.name, "-"))
 
 
@@ -84,3 +87,15 @@ def test_what_one_outside_the_jury_contests_kills_nobody(tmp_path: Path, monkeyp
     assert all("killed at 8" in ran[n] for n in ready), "it runs on all others then"
     assert states[8] is CaseState.CONTESTED
     assert max(states) > 10, "something survives again, so rounds go on"
+
+
+def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_round_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "_AT_ONCE", 1)  # else it has run on all of a round
+    monkeypatch.setattr(Once, "end", 11)
+    monkeypatch.setitem(PROGRAMS, "right 7", doubling(0.5, wrong_at=8))
+    ran, killed, states = judged(tmp_path, 50.0)
+    assert not killed
+    assert states[9] is states[10] is CaseState.READY
+    assert all("killed at 8" in ran[n] for n in (9, 10))
