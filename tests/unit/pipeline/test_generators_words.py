@@ -93,3 +93,14 @@ def test_no_expression_of_a_package_takes_long(text: str) -> None:
 )
 def test_what_is_no_pattern_of_words_is_left_out(text: str) -> None:
     assert not list(read_patterns(text))
+
+
+def test_a_number_that_goes_further_than_words_do_is_not_their_length() -> None:
+    """In the only sample three words have three letters each: most inputs had words of m letters, and were refused."""
+    what = problem(
+        "2 3\nfir\noak\nELM\nASH\nYEW\n",
+        validator="assert 1 <= n <= 50 and 1 <= m <= 80\nre.match('[a-z]{1,9}', w)\nre.match('[A-Z]{3}', c)",
+    )
+    made = [each.data.decode().split() for each in MutateGenerator().propose(what, random.Random(1), 40)]
+    capital = [word for words in made for word in words if word.isupper()]
+    assert sum(len(word) == 3 for word in capital) > 0.9 * len(capital) > 100
