@@ -194,7 +194,8 @@ class Sizes:
     def _node_count(self, edges: EdgeTable, wanted: int) -> int:
         """Return a number of nodes: fewer than wanted if the graph is dense and there cannot be as many edges."""
         shape = Shape.CLIQUES if edges in self._parted else self._style.shape
-        rows = None if edges.rows is None else self._plans.get(edges.rows.field or 0)
+        counted = None if edges.rows is None else edges.rows.field
+        rows = None if counted in (None, edges.bound.field) else self._plans.get(counted or 0)
         if shape is None or rows is None or self._rng.random() < _SPARSE:
             return wanted
         fewest = nodes_wanted(shape, rows.high)

@@ -118,13 +118,24 @@ def find_edges(
         if isinstance(node, Repeat):
             yield from find_edges(node.body, facts, instances, named)
             if isinstance(node.table, LineNode):
+                tables = []
                 for left, right in pairwise(node.table.fields):
                     weight = _weight(right, node.table.fields, facts)
                     names = named.get(left)
                     if names is not None and names == named.get(right) and names in counts:
-                        yield _edge_table(left, right, (counts[names], names), weight, node, instances)
+                        tables.append(_edge_table(left, right, (counts[names], names), weight, node, instances))
                     elif (bound := _bound(left, right, facts)) is not None:
-                        yield _edge_table(left, right, (bound, None), weight, node, instances)
+                        tables.append(_edge_table(left, right, (bound, None), weight, node, instances))
+                yield from _apart(tables)
+
+
+def _apart(tables: Sequence[EdgeTable]) -> Iterator[EdgeTable]:
+    """Yield those of the edges of one line that have no end in common: first what is most like a graph."""
+    taken: set[int] = set()
+    for table in sorted(tables, key=lambda each: -(each.simple + each.connected)):
+        if not taken & {table.left, table.right}:
+            taken |= {table.left, table.right}
+            yield table
 
 
 def _counts(nodes: Sequence[Node]) -> Iterator[tuple[int, Count]]:

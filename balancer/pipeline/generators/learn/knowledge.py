@@ -212,6 +212,7 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     named = named_before(nodes, facts, instances)
     tables = find_edges(nodes, facts, instances, named)
     edges = tuple(table for table in tables if _may_be_nodes(table, ranges.of, instances))
+    ranges.of.update(_from_first_node(edges, facts, ranges.of))
     lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
     bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
@@ -263,6 +264,18 @@ def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozense
         for name, others in pairs
         if len(others) == 1 and name in named and others[0] in named
     )
+
+
+def _from_first_node(
+    edges: Sequence[EdgeTable], facts: Facts, ranges: Mapping[int, Range]
+) -> Iterator[tuple[int, Range]]:
+    """Yield the ranges of other fields that name nodes of a graph: they begin with the first node, too."""
+    for table in edges:
+        for number, known in ranges.items():
+            fact = facts.fields[number]
+            if table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound:
+                if fact.low >= table.low > known.low:
+                    yield number, replace(known, low=table.low)
 
 
 def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
