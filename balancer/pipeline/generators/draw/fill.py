@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from balancer.pipeline.generators.draw import repair
-from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, rooted, without_cycles
+from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, draw_parts, rooted, without_cycles
 from balancer.pipeline.generators.draw.repair import KeptRules, RulesConflict
 from balancer.pipeline.generators.draw.sizes import (
     LONGEST_WORD,
@@ -30,7 +30,7 @@ from balancer.pipeline.generators.draw.values import (
     draw_patterned,
     draw_words,
 )
-from balancer.pipeline.generators.learn.edges import EdgeTable, is_connected
+from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_connected
 from balancer.pipeline.generators.learn.facts import Fact, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
@@ -47,18 +47,33 @@ _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
 class GraphLayout:
-    """The graphs of one input."""
+    """The graphs of one input.
+
+    Args:
+        knowledge: of the format.
+        style: has the shape.
+        connected, parted: graphs that must be in one piece, and of complete parts.
+        parts: the sizes of complete parts, where they are chosen with the number of edges.
+        drawn: the columns before: the names of nodes are there.
+        rng: for all random choices.
+    """
 
     def __init__(
         self,
         knowledge: Knowledge,
         style: Style,
         connected: frozenset[EdgeTable],
+        parted: frozenset[EdgeTable],
+        parts: Mapping[EdgeTable, list[int]],
+        drawn: Mapping[int, list[str]],
         rng: random.Random,
     ) -> None:
+        self._drawn = drawn
         self._knowledge = knowledge
         self._style = style
         self._connected = connected
+        self._parted = parted
+        self._parts = parts
         self._rng = rng
 
     def graphs(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
@@ -70,14 +85,23 @@ class GraphLayout:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
             nodes = edges.bound.of(known) - edges.low + 1
-            if fresh or not self._is_kept(edges, columns, nodes):
+            names = None if edges.names is None else self._drawn.get(edges.names, [])
+            if names is not None and len(names) != nodes:
+                raise RulesConflict
+            if fresh or not self._is_kept(edges, columns, nodes, names):
                 drawn = self._edges(edges, nodes, count)
-                columns[edges.left] = [str(edges.low + left) for left, _ in drawn]
-                columns[edges.right] = [str(edges.low + right) for _, right in drawn]
+                for number, end in ((edges.left, 0), (edges.right, 1)):
+                    ends = [edge[end] for edge in drawn]
+                    columns[number] = [str(edges.low + node) if names is None else names[node] for node in ends]
 
-    def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
+    def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int, names: Sequence[str] | None) -> bool:
         """Return whether given edges are still a graph of the wanted kind."""
-        if edges in self._connected and not _connects(edges, columns, nodes):
+        numbered = _numbered(edges, columns, names)
+        if numbered is None:
+            return False
+        if edges in self._connected and not is_connected(nodes, numbered):
+            return False
+        if edges in self._parted and not has_complete_parts(nodes, numbered):
             return False
         if not decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng):
             return True
@@ -85,6 +109,8 @@ class GraphLayout:
         return len({frozenset(pair) for pair in pairs}) == len(pairs) and all(one != other for one, other in pairs)
 
     def _edges(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
+        if edges in self._parted:
+            return self._in_parts(edges, nodes, count)
         simple = decide_graph(self._knowledge, RuleKind.SIMPLE, edges, self._rng)
         shape = self._style.shape or Shape.RANDOM
         directed = count == nodes - 1 and decide_graph(self._knowledge, RuleKind.ROOTED, edges, self._rng)
@@ -99,10 +125,27 @@ class GraphLayout:
         return drawn
 
 
-def _connects(edges: EdgeTable, columns: Columns, nodes: int) -> bool:
+    def _in_parts(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
+        """Return the edges of complete parts. Raises RulesConflict."""
+        sizes = self._parts.get(edges, [])
+        if sum(sizes) == nodes and sum(size * (size - 1) // 2 for size in sizes) == count:
+            return draw_parts(sizes, self._rng)
+        drawn = draw_edges(Shape.CLIQUES, nodes, count, self._rng, simple=True, connected=False)
+        if len(drawn) < count or not has_complete_parts(nodes, drawn):
+            raise RulesConflict
+        return drawn
+
+
+def _numbered(edges: EdgeTable, columns: Columns, names: Sequence[str] | None) -> list[tuple[int, int]] | None:
+    """Return the edges with nodes from 0 on; None if an end is no node."""
     pairs = zip(columns[edges.left], columns[edges.right], strict=True)
-    numbered = [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
-    return is_connected(nodes, numbered)
+    if names is None:
+        return [(int(left) - edges.low, int(right) - edges.low) for left, right in pairs]
+    places = {name: at for at, name in enumerate(names)}
+    try:
+        return [(places[left], places[right]) for left, right in pairs]
+    except KeyError:
+        return None
 
 
 class TooLarge(Exception):
@@ -122,11 +165,14 @@ class Fill:
         self._rng = rng
         self._plans = {number: plan_field(knowledge, number, style, rng) for number in knowledge.ranges}
         self._ties = decide_ties(knowledge, rng)
-        connected = (edges for edges in knowledge.edges if decide_graph(knowledge, RuleKind.CONNECTED, edges, rng))
-        self._connected = frozenset(connected)
-        self._kept_rules = KeptRules(knowledge, style.shape, rng)
-        self._sizes = Sizes(knowledge, style, self._plans, self._connected, rng)
-        self._layout = GraphLayout(knowledge, style, self._connected, rng)
+        connected, parted = (
+            frozenset(edges for edges in knowledge.edges if decide_graph(knowledge, kind, edges, rng))
+            for kind in (RuleKind.CONNECTED, RuleKind.COMPLETE_PARTS)
+        )
+        drawn: Columns = {}
+        self._kept_rules = KeptRules(knowledge, style.shape, drawn, rng)
+        self._sizes = Sizes(knowledge, style, self._plans, connected, parted, rng)
+        self._layout = GraphLayout(knowledge, style, connected, parted, self._sizes.parts, drawn, rng)
         self._pools: dict[WordPattern, list[str]] = {}
         self.sizes: dict[int, int] = {}
 
@@ -268,12 +314,15 @@ class Fill:
             left, right = relation.left, relation.right
             if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
                 low = self._knowledge.ranges[left].low
+                ends = [each for each in self._knowledge.edges if {left, right} == {each.left, each.right}]
                 high = self._sizes.bound(right, known, max(self._knowledge.ranges[right].highs))
+                if ends and ends[0].bound.field in known:
+                    high = ends[0].bound.of(known)
                 pairs = zip(columns[left], columns[right], strict=True)
                 mended = [repair.tie(int(one), int(other), relation.tie, high) for one, other in pairs]
                 if any(one < low or other > high for one, other in mended) and low >= high:
                     raise TooLarge  # one value cannot differ from itself
-                highest = max(self._knowledge.ranges[left].highs)
+                highest = high if ends else max(self._knowledge.ranges[left].highs)
                 mended = [repair.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]

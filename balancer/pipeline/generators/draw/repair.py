@@ -222,6 +222,7 @@ def balance(word: str, letters: str, rng: random.Random) -> str:
 
 
 _TRIES = 60  # of other values for a line that is there already
+_EACH_ONCE = 0.4  # how often names are used in turn
 _PRIME_GAP = 400  # numbers on each side among which a prime is sought
 
 
@@ -237,7 +238,7 @@ class _DrawContext:
         knowledge: of the format.
         shape: of the graph, if there is one.
         rng: for random choices.
-        drawn: the columns so far, by field.
+        drawn: the columns so far, by field; others may read it, too.
         rows: of incomplete matrices, by field.
         patches: new values of single fields that are already written, by field; the writer takes them.
     """
@@ -245,7 +246,7 @@ class _DrawContext:
     knowledge: Knowledge
     shape: Shape | None
     rng: random.Random
-    drawn: Columns = field(default_factory=dict)
+    drawn: Columns
     rows: dict[int, list[list[str]]] = field(default_factory=dict)
     patches: dict[int, int] = field(default_factory=dict)
 
@@ -372,8 +373,26 @@ def _other_token(context: _DrawContext, number: int, columns: Columns, known: Ma
     return str(context.rng.randint(found.low, max(high, found.low)))
 
 
+def _named(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
+    """Replace what is no name by names: each as often as any other, or some of them. Raises RulesConflict."""
+    source, number = rule.fields
+    if number not in columns or source not in context.drawn:
+        return
+    names = context.drawn[source]
+    if not names and columns[number]:
+        raise RulesConflict
+    rng, listed = context.rng, set(names)
+    few = rng.sample(names, min(len(names), rng.choice((len(names), len(names), 1, 3))))
+    turn = rng.randrange(len(few)) if few else 0
+    each_once = rng.random() < _EACH_ONCE
+    for index, token in enumerate(columns[number]):
+        if token not in listed:
+            columns[number][index] = few[(turn + index) % len(few)] if each_once else rng.choice(few)
+
+
 # In this order: rules about one list, then about two, then sums.
 _SETTLED = {
+    RuleKind.NAMED: _named,
     RuleKind.BALANCED: _balanced,
     RuleKind.PRIME: _primes,
     RuleKind.PARENTS: _parents,
@@ -390,11 +409,12 @@ class KeptRules:
     Args:
         knowledge: of the format; a rule is kept with the probability of its belief.
         shape: of the graph, if there is one.
+        drawn: is filled with the columns that were settled.
         rng: for random choices.
     """
 
-    def __init__(self, knowledge: Knowledge, shape: Shape | None, rng: random.Random) -> None:
-        self._context = _DrawContext(knowledge, shape, rng)
+    def __init__(self, knowledge: Knowledge, shape: Shape | None, drawn: Columns, rng: random.Random) -> None:
+        self._context = _DrawContext(knowledge, shape, rng, drawn)
         kept = [rule for rule, share in knowledge.beliefs.items() if rng.random() < share]
         turns = {kind: turn for turn, kind in enumerate(_SETTLED)}
         self._rules = sorted(kept, key=lambda rule: turns.get(rule.kind, len(turns)))

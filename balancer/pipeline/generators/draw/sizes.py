@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from balancer.pipeline.generators.draw.graphs import edges_wanted
+from balancer.pipeline.generators.draw.graphs import Shape, edges_wanted, nodes_wanted, part_sizes
 from balancer.pipeline.generators.draw.styles import MOST, Style
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable
@@ -38,6 +38,7 @@ _FREE_TOKENS, _FREE_SHARE = 100_000, 10  # tokens in all lists that no field cou
 
 _NEGATIVE_SHARE = 0.08  # how often values are negative, if no source excludes it
 _FINE_SHARE = 0.5  # how often more decimals are drawn than were seen, if the validator allows them
+_SPARSE = 0.5  # how often a dense graph has more nodes than its edges reach
 _BELOW_SHARE = 0.5  # how often negative values go lower, if no source names a least one
 
 
@@ -105,7 +106,11 @@ def _holds(knowledge: Knowledge, rule: Rule | None, rng: random.Random) -> bool:
 
 
 class Sizes:
-    """All sizes in one input."""
+    """All sizes in one input.
+
+    Attributes:
+        parts: of graphs whose parts are complete: the sizes of the parts that were chosen last.
+    """
 
     def __init__(
         self,
@@ -113,12 +118,15 @@ class Sizes:
         style: Style,
         plans: Mapping[int, FieldPlan],
         connected: frozenset[EdgeTable],
+        parted: frozenset[EdgeTable],
         rng: random.Random,
     ) -> None:
         self._knowledge = knowledge
         self._style = style
         self._plans = plans
         self._connected = connected
+        self._parted = parted
+        self.parts: dict[EdgeTable, list[int]] = {}
         self._rng = rng
         self._free_tokens = _FREE_TOKENS
         # Things that different fields count share the room.
@@ -138,6 +146,8 @@ class Sizes:
         most = min(most, self._room(number, known), self.bound(number, known, MOST))
         wanted = self._rng.randint(size.low, size.high)
         for edges in self._knowledge.edges:
+            if edges.bound.field == number:
+                wanted = self._node_count(edges, min(wanted, most))
             if edges.rows is not None and edges.rows.field == number and edges.bound.field in known:
                 wanted, most = self._edge_count(edges, wanted, most, known)
         least = 0 if wanted == 0 and not found.lowest and self._rng.random() < 0.5 else found.low
@@ -181,9 +191,24 @@ class Sizes:
             high = self._longest.get(number, high)
         return high + 1 if fact.kind is TokenKind.WORD else len(str(high)) + plan.decimals + 1
 
+    def _node_count(self, edges: EdgeTable, wanted: int) -> int:
+        """Return a number of nodes: fewer than wanted if the graph is dense and there cannot be as many edges."""
+        shape = Shape.CLIQUES if edges in self._parted else self._style.shape
+        counted = None if edges.rows is None else edges.rows.field
+        rows = None if counted in (None, edges.bound.field) else self._plans.get(counted or 0)
+        if shape is None or rows is None or self._rng.random() < _SPARSE:
+            return wanted
+        fewest = nodes_wanted(shape, rows.high)
+        if fewest is None or not 1 < fewest < wanted:
+            return wanted
+        return self._rng.randint(fewest, wanted) if shape is Shape.CLIQUES else fewest
+
     def _edge_count(self, edges: EdgeTable, wanted: int, most: int, known: Mapping[int, int]) -> tuple[int, int]:
         nodes = edges.bound.of(known) - edges.low + 1
         plus = 0 if edges.rows is None else edges.rows.plus
+        if edges in self._parted:
+            self.parts[edges] = part_sizes(nodes, min(wanted, most) + plus, self._rng)
+            return sum(size * (size - 1) // 2 for size in self.parts[edges]) - plus, most
         shape = self._style.shape
         exact = None if shape is None else edges_wanted(shape, nodes)
         if exact is not None:

@@ -1,16 +1,17 @@
 """Columns that look like the edges of a graph, and the properties of all known graphs. Pure.
 
-Two columns are edges if the same number of nodes bounds both.
+Two columns are edges if the same number of nodes bounds both, or if both have the names of one list.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
+from balancer.pipeline.generators.learn.named import before
 from balancer.pipeline.generators.learn.template import Count, Instance, LineNode, Node, Repeat
 
-__all__ = ["EdgeTable", "find_edges", "is_acyclic", "is_connected", "is_rooted"]
+__all__ = ["EdgeTable", "find_edges", "has_complete_parts", "is_acyclic", "is_connected", "is_rooted"]
 
 _MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
@@ -61,6 +62,17 @@ def is_rooted(nodes: int, edges: Sequence[tuple[int, int]]) -> bool:
     return len(edges) == len(ends) == nodes - 1 and 0 not in ends and is_connected(nodes, edges)
 
 
+def has_complete_parts(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
+    """Return whether each part of the graph is complete: two nodes with a common neighbour are neighbours."""
+    beside: dict[int, set[int]] = {}
+    for left, right in edges:
+        if left == right or right in beside.get(left, ()):
+            return False
+        beside.setdefault(left, {left}).add(right)
+        beside.setdefault(right, {right}).add(left)
+    return all(beside[other] == part for part in beside.values() for other in part)
+
+
 _TELLING_EDGES = 6  # fewer edges may have no cycle by chance
 
 
@@ -78,6 +90,8 @@ class EdgeTable:
         weight: the next column, if it has whole numbers, or None.
         rooted: all known graphs are trees that lead from the first node to every other, with edges from left to right.
         upwards: the left end of an edge is always the smaller one.
+        complete_parts: all known graphs have several parts, which are complete graphs, some of three nodes or more.
+        names: the list of the nodes' names, or None if they are numbers.
     """
 
     left: int
@@ -91,17 +105,52 @@ class EdgeTable:
     weight: int | None = None
     rooted: bool = False
     upwards: bool = False
+    complete_parts: bool = False
+    names: int | None = None
 
 
-def find_edges(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> Iterator[EdgeTable]:
-    """Yield the columns of a template that look like edges."""
+def find_edges(
+    nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance], named: Mapping[int, int]
+) -> Iterator[EdgeTable]:
+    """Yield the columns of a template that look like edges. `named`: field -> the list whose names it has."""
+    counts = dict(_counts(nodes))
     for node in nodes:
         if isinstance(node, Repeat):
-            yield from find_edges(node.body, facts, instances)
+            yield from find_edges(node.body, facts, instances, named)
             if isinstance(node.table, LineNode):
+                tables = []
                 for left, right in pairwise(node.table.fields):
                     weight = _weight(right, node.table.fields, facts)
-                    yield from _edge_table(left, right, weight, node, facts, instances)
+                    names = named.get(left)
+                    if names is not None and names == named.get(right) and names in counts:
+                        tables.append(_edge_table(left, right, (counts[names], names), weight, node, instances))
+                    elif (bound := _bound(left, right, facts)) is not None:
+                        tables.append(_edge_table(left, right, (bound, None), weight, node, instances))
+                yield from _apart(tables)
+
+
+def _apart(tables: Sequence[EdgeTable]) -> Iterator[EdgeTable]:
+    """Yield those of the edges of one line that have no end in common: first what is most like a graph."""
+    taken: set[int] = set()
+    for table in sorted(tables, key=lambda each: -(each.simple + each.connected)):
+        if not taken & {table.left, table.right}:
+            taken |= {table.left, table.right}
+            yield table
+
+
+def _counts(nodes: Sequence[Node]) -> Iterator[tuple[int, Count]]:
+    """Yield each list, and what counts it."""
+    for node in nodes:
+        if isinstance(node, LineNode) and node.tail is not None and node.count is not None:
+            yield node.tail, node.count
+        elif isinstance(node, Repeat) and isinstance(node.table, LineNode) and node.count is not None:
+            yield from ((number, count) for number in node.table.fields for count in (node.count,))
+
+
+def _bound(left: int, right: int, facts: Facts) -> Count | None:
+    """Return the number of nodes, if it bounds both columns."""
+    one, other = facts.fields[left], facts.fields[right]
+    return one.bound if one.kind is TokenKind.INT and one.bound == other.bound else None
 
 
 def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
@@ -114,14 +163,17 @@ def _weight(right: int, fields: Sequence[int], facts: Facts) -> int | None:
 
 
 def _edge_table(
-    left: int, right: int, weight: int | None, node: Repeat, facts: Facts, instances: Sequence[Instance]
-) -> Iterator[EdgeTable]:
-    """Yield the two columns as edges, if the same number of nodes bounds both."""
-    one, other = facts.fields[left], facts.fields[right]
-    if one.kind is not TokenKind.INT or one.bound is None or one.bound != other.bound:
-        return
-    low = min(one.low, other.low, 1)
-    graphs = list(_graphs(left, right, one.bound, low, instances))
+    left: int,
+    right: int,
+    nodes: tuple[Count, int | None],
+    weight: int | None,
+    node: Repeat,
+    instances: Sequence[Instance],
+) -> EdgeTable:
+    """Return the two columns as edges; `nodes` are their number, and the list of their names."""
+    bound, names = nodes
+    low = 1 if names is not None else _least(left, right, instances)
+    graphs = list(_graphs(left, right, bound, low, names, instances))
     simple = all(len({frozenset(edge) for edge in edges}) == len(edges) for _, edges in graphs)
     loops = any(from_ == to for _, edges in graphs for from_, to in edges)
     connected = all(is_connected(size, edges) for size, edges in graphs)
@@ -129,22 +181,52 @@ def _edge_table(
     acyclic = telling and all(is_acyclic(size, edges) for size, edges in graphs)
     rooted = telling and all(is_rooted(size, edges) for size, edges in graphs)
     upwards = all(from_ < to for _, edges in graphs for from_, to in edges)
-    yield EdgeTable(
-        left, right, one.bound, low, node.count, simple and not loops, connected, acyclic, weight, rooted, upwards
+    return EdgeTable(
+        left,
+        right,
+        bound,
+        low,
+        node.count,
+        simple and not loops,
+        connected,
+        acyclic,
+        weight,
+        rooted,
+        upwards,
+        complete_parts=not connected and telling and _are_of_complete_parts(graphs),
+        names=names,
     )
 
 
+def _least(left: int, right: int, instances: Sequence[Instance]) -> int:
+    """Return the number of the first node."""
+    ends = (int(token) for each in instances for slot in each if slot[0] in (left, right) for token in each[slot])
+    return min(1, min(ends, default=1))
+
+
+def _are_of_complete_parts(graphs: Sequence[tuple[int, list[tuple[int, int]]]]) -> bool:
+    """Return whether all graphs are of complete parts, and there is more than one triangle's worth of evidence."""
+    return all(has_complete_parts(*each) for each in graphs) and any(_has_a_path(edges) for _, edges in graphs)
+
+
+def _has_a_path(edges: Sequence[tuple[int, int]]) -> bool:
+    """Return whether two edges have a common node."""
+    ends = [node for edge in edges for node in edge]
+    return len(set(ends)) < len(ends)
+
+
 def _graphs(
-    left: int, right: int, bound: Count, low: int, instances: Sequence[Instance]
+    left: int, right: int, bound: Count, low: int, names: int | None, instances: Sequence[Instance]
 ) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Yield each known graph: its number of nodes, and its edges with nodes numbered from 0."""
     for instance in instances:
         for (number, where), tokens in instance.items():
             if number == left:
-                edges = [
-                    (int(from_) - low, int(to) - low) for from_, to in zip(tokens, instance[right, where], strict=True)
-                ]
-                # The nearest block around the edges with the bound.
-                places = [(bound.field or 0, where[:depth]) for depth in range(len(where), -1, -1)]
-                told = next(instance[place] for place in places if place in instance)
-                yield int(told[0]) + bound.plus - low + 1, edges
+                place = int if names is None else _places(before(names, where, instance), low).__getitem__
+                pairs = zip(map(place, tokens), map(place, instance[right, where]), strict=True)
+                told = before(bound.field or 0, where, instance)
+                yield int(told[0]) + bound.plus - low + 1, [(from_ - low, to - low) for from_, to in pairs]
+
+
+def _places(names: Sequence[str], low: int) -> dict[str, int]:
+    return {name: low + at for at, name in enumerate(names)}

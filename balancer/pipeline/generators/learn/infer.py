@@ -30,7 +30,8 @@ __all__ = ["Front", "infer", "next_nodes", "possible_counts", "templates"]
 
 _MOST_FIELDS = 8  # a longer line is a list
 _MOST_KEYWORDS = 8
-_OFFSETS = (0, -1, 1)  # n - 1 edges of a tree, n + 1 posts of a fence
+_FACTORS = ((1, 0), (1, -1), (1, 1))  # times and plus: n - 1 edges of a tree, n + 1 posts of a fence
+_DOUBLE = ((2, 0), (2, -1))  # of lists on a line
 _LEADS = (0, 1, 2)  # fields before a list on its line: none, "n", "name n"
 # Nodes tried before the search ends: in all, for all blocks together, and for one block.
 # A node takes about 50 us on inputs of a few lines, so the worst case is near 0.3 s. With more lines
@@ -40,6 +41,7 @@ _LINES, _SLOWEST = 300, 100
 _NODES, _BLOCK_NODES = 12, 5
 _WAYS, _WHOLE_WAYS = 6, 20  # ways to reach the same lines that are continued, and to reach all ends
 _OFFSET_COSTS = {0: 0.0, -1: 1.0, 1: 2.0}
+_DOUBLED, _UNLIKELY = 1.5, 6.0  # cost of "twice as many", with several lengths and with one
 _NEARLY = 2.5  # a template that costs so much more than the cheapest one may be the right one
 _HEADER = 2  # nodes before the first block: "t", or "n m" and one more line
 
@@ -93,10 +95,10 @@ def _counts(values: Sequence[dict[int, int]], first_length: int | None = None) -
 
     `first_length`, if known, is its value in the first input.
     """
-    for plus in _OFFSETS:
+    for times, plus in _FACTORS if first_length is None else (*_FACTORS, *_DOUBLE):
         for number, value in values[0].items():
-            if first_length in (None, value + plus) and all(number in known for known in values):
-                yield Count(number, plus)
+            if first_length in (None, times * value + plus) and all(number in known for known in values):
+                yield Count(number, plus, times)
 
 
 def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[str]]]]:
@@ -361,6 +363,8 @@ def _count_cost(node: LineNode | Repeat, seen: _Seen | None) -> float:
     if seen is None:
         return offset
     lengths = seen.get(id(node), set())
+    if node.count.times > 1:
+        return offset + (_DOUBLED if len(lengths) > 1 else _UNLIKELY)
     if max(lengths, default=0) <= 1:
         return offset + 1.5
     return offset + {1: 0.4, 2: 0.1}.get(len(lengths), 0.0)

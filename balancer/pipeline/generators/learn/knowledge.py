@@ -4,10 +4,12 @@ Also decides how likely each seen rule is required, before a validator has answe
 later.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
+from math import ceil, floor
 
 from balancer.pipeline.generators.learn.bounds import OPEN_LENGTH, Hints, Range, find_ranges, trust
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
@@ -25,8 +27,9 @@ from balancer.pipeline.generators.learn.facts import (
     word_loads_of,
 )
 from balancer.pipeline.generators.learn.infer import templates
+from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.observe import observe
-from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds
+from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
 from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
@@ -64,12 +67,16 @@ _OTHERS = 5  # templates that are nearly as likely as the first one
 _FURTHER_INPUTS, _FURTHER_BYTES = 40, 2000  # of valid made-up inputs that facts are gathered from, and bytes of one
 _ENOUGH_READ = 0.75  # share of them that the template reads; if it is less, the template is searched in them too
 _OBSERVED_BYTES = 2**20  # of inputs that facts are gathered from
+_DECIMAL = re.compile(r"-?[0-9]{1,300}\.[0-9]{0,300}")
 _BOUND_TRUST = 0.9
 _TIE_TRUST, _EDGE_TIE_TRUST = 0.85, 0.4
 _SIMPLE_TRUST = 0.5
 _TREE_TRUST, _TOLD_TRUST, _UNTOLD_TRUST, _UNKNOWN_TRUST = 0.95, 0.95, 0.3, 0.6
 _ACYCLIC_TRUST = 0.6
 _ROOTED_TRUST = 0.7
+_PARTS_TRUST = 0.9
+_NAMED_TRUST = 0.95
+_SHORT_TRUST = 0.5
 _FEW_EDGES = 6  # from so many on, numbers up to another one are seldom chance
 _STEPS = {Tie.LESS: 1, Tie.AT_MOST: 0, Tie.DIFFER: None}
 
@@ -180,10 +187,16 @@ def _instances(nodes: tuple[Node, ...], texts: tuple[bytes, ...]) -> tuple[Insta
 
 
 def ranges_apart(tokens: Sequence[str]) -> tuple[int, int]:
-    """Return the least and the greatest token: of numbers, or of the lengths of words."""
-    numbers = [whole_number(token) for token in tokens]
-    values = [len(token) if value is None else value for token, value in zip(tokens, numbers, strict=True)]
-    return (min(values), max(values)) if values else (0, 0)
+    """Return the least and the greatest token, as whole numbers: of numbers, or of the lengths of words."""
+    values = list(map(_value_of, tokens))
+    return (floor(min(values)), ceil(max(values))) if values else (0, 0)
+
+
+def _value_of(token: str) -> int | float:
+    value = whole_number(token)
+    if value is None and _DECIMAL.fullmatch(token):
+        return float(token)
+    return len(token) if value is None else value
 
 
 def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instance, ...]) -> Knowledge:
@@ -196,11 +209,18 @@ def gathered(problem: Problem, nodes: tuple[Node, ...], instances: tuple[Instanc
     loads: dict[int, list[CountedFields]] = {}
     for number, load in (*loads_of(nodes, ()), *word_loads_of(nodes, facts, ())):
         loads.setdefault(number, []).append(load)
-    edges = tuple(table for table in find_edges(nodes, facts, instances) if _may_be_nodes(table, ranges.of, instances))
+    named = named_before(nodes, facts, instances)
+    tables = find_edges(nodes, facts, instances, named)
+    edges = tuple(table for table in tables if _may_be_nodes(table, ranges.of, instances))
+    ranges.of.update(_from_first_node(edges, facts, ranges.of))
     lists = {slot[0] for instance in instances for slot, tokens in instance.items() if len(tokens) > 1}
     bounds = _bounding({number: ranges.of[number] for number in lists}, ranges.of, edges)
     graphs = frozenset(end for table in edges for end in (table.left, table.right))
     rules = find_rules(nodes, instances, facts, graphs)
+    rules |= {Rule(RuleKind.NAMED, (names, number)): _NAMED_TRUST for number, names in named.items()}
+    if "distinct" in hints.mentions:  # short lists tell little
+        short = (distinct_rule(number) for number in list_fields(nodes) if number not in graphs)
+        rules |= {rule: _SHORT_TRUST for rule in short if all(holds(rule, each) for each in instances)}
     if "prime" in hints.mentions:
         rules |= {rule: _TOLD_TRUST for rule in _primes(facts) if all(holds(rule, each) for each in instances)}
     return Knowledge(
@@ -246,12 +266,24 @@ def _told_ties(told: Sequence[NamedBound], named: Mapping[str, int]) -> frozense
     )
 
 
+def _from_first_node(
+    edges: Sequence[EdgeTable], facts: Facts, ranges: Mapping[int, Range]
+) -> Iterator[tuple[int, Range]]:
+    """Yield the ranges of other fields that name nodes of a graph: they begin with the first node, too."""
+    for table in edges:
+        for number, known in ranges.items():
+            fact = facts.fields[number]
+            if table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound:
+                if fact.low >= table.low > known.low:
+                    yield number, replace(known, low=table.low)
+
+
 def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:
     """Return whether both ends can be numbers of nodes.
 
     Coordinates in small samples look like them, but go further. So do any two numbers in few lines.
     """
-    if table.bound.field is None:
+    if table.bound.field is None or table.names is not None:
         return True
     nodes = max(ranges[table.bound.field].highs) + table.bound.plus
     seen = sum(len(tokens) for instance in instances for slot, tokens in instance.items() if slot[0] == table.left)
@@ -334,7 +366,8 @@ def bound_rule(number: int, found: Range) -> Rule | None:
 
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
-    return Rule(kind, (edges.left, edges.right, edges.bound.field or 0), edges.low)
+    names = () if edges.names is None else (edges.names,)
+    return Rule(kind, (edges.left, edges.right, edges.bound.field or 0, *names), edges.low)
 
 
 def prior_beliefs(
@@ -365,6 +398,9 @@ def prior_beliefs(
 
 
 def _tie_trust(edges: Sequence[EdgeTable], relation: Relation) -> float:
+    ends = any({table.left, table.right} == {relation.left, relation.right} for table in edges)
+    if ends and relation.tie is Tie.DIFFER:
+        return _TOLD_TRUST  # most graphs have no loops
     if any(table.connected and {table.left, table.right} == {relation.left, relation.right} for table in edges):
         return _EDGE_TIE_TRUST  # the smaller end of an edge often comes first by habit
     tied = {relation.left, relation.right}
@@ -384,6 +420,8 @@ def _graph_beliefs(table: EdgeTable, hints: Hints) -> Iterator[tuple[Rule, float
         yield graph_rule(RuleKind.ACYCLIC, table), _ACYCLIC_TRUST
     if table.rooted:
         yield graph_rule(RuleKind.ROOTED, table), _ROOTED_TRUST
+    if table.complete_parts:
+        yield graph_rule(RuleKind.COMPLETE_PARTS, table), _PARTS_TRUST
 
 
 def _told_trust(hints: Hints, topic: str) -> float:

@@ -13,8 +13,9 @@ from enum import Enum
 from itertools import pairwise
 from math import prod
 
-from balancer.pipeline.generators.learn.edges import is_acyclic, is_connected, is_rooted
+from balancer.pipeline.generators.learn.edges import has_complete_parts, is_acyclic, is_connected, is_rooted
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
+from balancer.pipeline.generators.learn.named import before
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
 
 __all__ = [
@@ -23,10 +24,10 @@ __all__ = [
     "Rule",
     "RuleKind",
     "balanced",
-    "before",
     "find_rules",
     "holds",
     "is_prime",
+    "list_fields",
     "numbers_of",
     "scaled",
 ]
@@ -52,11 +53,13 @@ class RuleKind(Enum):
     DISTINCT = "no value twice"
     ROWS_DISTINCT = "no line twice"  # the fields are all columns of a table
     PRIME = "a prime number"
+    NAMED = "a value of an earlier list"  # the fields are that list, and the one that has its values
     TIE = "how two fields are related"
     BOUND = "bounded by an earlier field"
     CONNECTED = "a graph in one piece"
     SIMPLE = "a graph without loops, and no edge twice"
     ACYCLIC = "a graph without cycles, from left to right"
+    COMPLETE_PARTS = "a graph whose parts are complete"
     ROOTED = "a tree that leads from its first node to every other"
 
 
@@ -109,15 +112,6 @@ def holds(rule: Rule, instance: Instance) -> bool:
         return rule.kind not in _CHECKS or _CHECKS[rule.kind](rule, instance)
     except (KeyError, ValueError, StopIteration):  # the field is missing, or not a number
         return True
-
-
-def before(number: int, where: Where, instance: Instance) -> Sequence[str]:
-    """Return the tokens of an earlier field, from the nearest block around `where` that has it.
-
-    Raises StopIteration.
-    """
-    places = [(number, where[:depth]) for depth in range(len(where), -1, -1)]
-    return next(instance[place] for place in places if place in instance)
 
 
 def _lists(number: int, instance: Instance) -> Iterator[tuple[Where, Sequence[str]]]:
@@ -231,12 +225,21 @@ def _bound(rule: Rule, instance: Instance) -> bool:
     )
 
 
+def _named(rule: Rule, instance: Instance) -> bool:
+    names, number = rule.fields
+    return all(set(tokens) <= set(before(names, where, instance)) for where, tokens in _lists(number, instance))
+
+
 def _graph(rule: Rule, instance: Instance) -> bool:
-    """Check a graph. The fields are its columns and its number of nodes; `value` is the least node."""
-    left, right, size = rule.fields
+    """Check a graph. The fields are its columns, its number of nodes, and their names; `value` is the least node."""
+    left, right, size, *named = rule.fields
     low = rule.value or 0
     for where, tokens in _lists(left, instance):
-        edges = list(zip(_ints(tokens), _ints(instance[right, where]), strict=True))
+        others = instance[right, where]
+        if named:
+            places = {name: str(low + at) for at, name in enumerate(before(named[0], where, instance))}
+            tokens, others = ([places.get(each, "") for each in ends] for ends in (tokens, others))
+        edges = list(zip(_ints(tokens), _ints(others), strict=True))
         nodes = int(before(size, where, instance)[0])
         inside = all(low <= node < nodes + low for edge in edges for node in edge)
         moved = [(one - low, other - low) for one, other in edges]
@@ -252,6 +255,7 @@ _OF_GRAPHS: Mapping[RuleKind, Callable[[int, Sequence[tuple[int, int]]], bool]] 
     RuleKind.CONNECTED: is_connected,
     RuleKind.ACYCLIC: is_acyclic,
     RuleKind.ROOTED: is_rooted,
+    RuleKind.COMPLETE_PARTS: has_complete_parts,
 }
 _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.SUM: _sum,
@@ -263,12 +267,14 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.DISTINCT: _distinct,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
     RuleKind.PRIME: _prime,
+    RuleKind.NAMED: _named,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
     RuleKind.CONNECTED: _graph,
     RuleKind.SIMPLE: _graph,
     RuleKind.ACYCLIC: _graph,
     RuleKind.ROOTED: _graph,
+    RuleKind.COMPLETE_PARTS: _graph,
 }
 
 
@@ -280,7 +286,7 @@ def find_rules(
     `graphs` are the columns of edges, which have their own rules.
     """
     found: dict[Rule, float] = {}
-    singles, lists = _single_fields(nodes), [number for number in _list_fields(nodes) if number not in graphs]
+    singles, lists = _single_fields(nodes), [number for number in list_fields(nodes) if number not in graphs]
     numbers = [number for number in lists if facts.fields[number].kind is TokenKind.INT]
     for single in singles:
         for number in numbers:
@@ -325,7 +331,7 @@ def _single_fields(nodes: Sequence[Node]) -> list[int]:
     return found
 
 
-def _list_fields(nodes: Sequence[Node]) -> list[int]:
+def list_fields(nodes: Sequence[Node]) -> list[int]:
     """Return the fields with several tokens in one place: lists and columns."""
     found: list[int] = []
     for node in nodes:
@@ -334,7 +340,7 @@ def _list_fields(nodes: Sequence[Node]) -> list[int]:
         elif isinstance(node, Repeat) and isinstance(node.table, LineNode):
             found += node.table.fields
         elif isinstance(node, Repeat) and not isinstance(node.table, Choice):
-            found += _list_fields(node.body)
+            found += list_fields(node.body)
     return found
 
 

@@ -112,9 +112,11 @@ def _expression(text: str, *, python: bool) -> str:
 
 
 def _is_alphabet(text: str) -> bool:
-    """Return whether a text lists letters: "abcdefghijklmnopqrstuvwxyz", "ACGT", ".#"."""
+    """Return whether a text lists letters: "abcdefghijklmnopqrstuvwxyz", "ACGT", ".#"; "[.#]" is an expression."""
     sorts = sum(text[:1] <= one < other for one, other in pairwise(text)) == len(text) - 1
     if len(text) < 2 or len(set(text)) < len(text) or not text.isascii() or set(text) & _NO_LETTERS:
+        return False
+    if _CLASS.fullmatch(text):
         return False
     signs = sum(not letter.isalnum() for letter in text)
     return len(text) >= 10 or (sorts and text.isupper()) or (signs >= 2 and not text.isidentifier())

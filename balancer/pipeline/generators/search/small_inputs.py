@@ -26,6 +26,7 @@ from balancer.pipeline.generators.learn.bounds import trust
 from balancer.pipeline.generators.learn.edges import is_connected
 from balancer.pipeline.generators.learn.facts import Fact, ListOrder, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
+from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import whole_number
 from balancer.pipeline.generators.search.differences import MadeInput
 from balancer.pipeline.generators.search.input_mender import small_text
@@ -401,6 +402,9 @@ class _Every:
         self._found = found
         self._extent = extent
         self._odometer = odometer
+        self._drawn: dict[int, list[str]] = {}  # the columns so far
+        kept = (rule for rule, share in found.beliefs.items() if share >= 0.5)
+        self._named = {rule.fields[1]: rule.fields[0] for rule in kept if rule.kind is RuleKind.NAMED}
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
         return self._odometer.pick(self._extent.size + 1)
@@ -422,6 +426,7 @@ class _Every:
                     known[number] = value
             self._check_edges(columns, known, complete=False)
         self._check_edges(columns, known, complete=True)
+        self._drawn.update(columns)
         return [columns[number] for number in fields]
 
     def _check_edges(self, columns: Mapping[int, list[str]], known: Mapping[int, int], *, complete: bool) -> None:
@@ -429,18 +434,25 @@ class _Every:
         for edges in self._found.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
-            rows = [
-                (int(left), int(right)) for left, right in zip(columns[edges.left], columns[edges.right], strict=True)
-            ]
+            place: Callable[[str], int] = int
+            if edges.names is not None:
+                names = self._drawn.get(edges.names, [])
+                if not set(names).issuperset(columns[edges.left] + columns[edges.right]):
+                    continue
+                place = names.index
+            rows = list(zip(map(place, columns[edges.left]), map(place, columns[edges.right]), strict=True))
             if edges.simple and rows and (rows[-1][0] == rows[-1][1] or _is_double(rows)):
                 raise TooLarge
             nodes = edges.bound.of(known) - edges.low + 1
-            numbered = [(left - edges.low, right - edges.low) for left, right in rows]
+            low = edges.low if edges.names is None else 0
+            numbered = [(left - low, right - low) for left, right in rows]
             if complete and edges.connected and not is_connected(nodes, numbered):
                 raise TooLarge
 
     def _token(self, number: int, count: int, before: Sequence[str], known: Mapping[int, int]) -> str:
         fact = self._found.facts.fields[number]
+        if self._named.get(number) in self._drawn:
+            return self._pick(self._trusted(fact, self._drawn[self._named[number]], before))
         if fact.kind is TokenKind.WORD:
             options = self._trusted(fact, list(fact.words), before) if fact.words else None
             return self._word(number, count, known) if options is None else self._pick(options)
