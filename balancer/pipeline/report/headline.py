@@ -86,7 +86,7 @@ def nothing_judged(result: RunResult) -> str:
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
         return f"Nothing was judged, because the infrastructure failed: {told}{more}"
     if result.totals.disagreements:
-        return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
+        return "Nothing was judged: every case is contested, see the report."
     return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
 
 

@@ -22,6 +22,7 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.TIME_LIMIT: "T",
         Verdict.RUN_TIME_ERROR: "R",
         Verdict.COMPILE_ERROR: "C",
+        Verdict.JUDGE_ERROR: "J",
         Verdict.UNJUDGED: "?",
     }
 )

@@ -24,7 +24,7 @@ class CaseState(Enum):
     INVALID = "invalid"  # an input validator refused it
     SPARE = "spare"  # not checked: there were enough before it, or no time
     VALID = "valid"  # valid, without an expected output yet
-    CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
+    CONTESTED = "contested"  # accepted submissions disagree on it, or an output cannot be judged: only reported
     READY = "ready"  # has an expected output that the accepted submissions agree with
     UNJUDGED = "unjudged"  # the infrastructure failed
     UNCHECKED = "unchecked"  # an input validator does not answer, on any endpoint: not used
@@ -46,7 +46,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A case on which an accepted submission does not agree with the expected output."""
+    """A case on which an accepted submission disagrees with the expected output, or an output cannot be judged."""
 
     case: int
     origin: Origin

@@ -161,7 +161,7 @@ def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[Ge
             "SELECT c.generator, COUNT(*) FROM first_kills f"
             " JOIN verdicts v ON v.problem = f.problem AND v.submission = f.submission"
             " JOIN cases c ON c.problem = v.problem AND c.id = v.case_id"
-            " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'unjudged') GROUP BY c.generator"
+            " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'judge_error', 'unjudged') GROUP BY c.generator"
         )
     )
     counts = database.rows(

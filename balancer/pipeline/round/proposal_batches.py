@@ -264,7 +264,8 @@ class ProposalBatches:
             return new
         own = [proposal for proposal in new if proposal.sample]
         if len(own) < len(new):
-            has = "no input validator works" if problem.input_validators else "it has no input validator"
+            few = f"it has no input validator, and fewer than {FEWEST_AGREEING} accepted ones to agree"
+            has = "no input validator works" if problem.input_validators else few
             notes.append(f"{has}, so no made-up input is used")
         for source in self._sources:
             source.dry = True
