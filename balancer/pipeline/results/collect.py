@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
+from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -108,6 +109,11 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
     verdicts = store.verdicts(problem)
     left_out = store.left_out(problem)
     used = [submission for submission in roster.submissions if submission.name not in left_out]
+    unused = [
+        each.accepted
+        for each in roster.submissions
+        if each.name in left_out and not left_out_for(left_out[each.name])  # languages are told for the whole run
+    ]
     reasons = _why_unjudged(cases, verdicts.values())
     submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
     return ProblemResult(
@@ -136,6 +142,8 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
         unchecked=sum(case.state is CaseState.UNCHECKED for case in cases),
         troubles=tuple(store.judges.troubles(problem)),
         left_out={**roster.left_out, **left_out},
+        accepted_left_out=unused.count(True),
+        wrong_left_out=unused.count(False),
         notes=(
             *store.rounds.notes(problem),
             *store.rounds.why_put_off(problem),

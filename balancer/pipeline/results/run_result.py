@@ -55,7 +55,8 @@ ANSWERS = ("success", "overload")  # outcomes of a call that an endpoint answere
 _MOST_KILLS = 10_000  # in the summary; the counts cover all
 _COUNTED = (
     "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
-    "survivors", "not_judged", "cases_kept", "contested",
+    "survivors", "not_judged", "cases_kept", "contested", "accepted_left_out", "wrong_left_out", "abstaining",
+    "unasked", "no_validator",
 )  # fmt: skip
 
 
