@@ -242,11 +242,13 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if not result.scores:
         yield doc.Paragraph("No problem has been judged.")
     else:
-        yield doc.Paragraph(
+        words = (
             "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
-            "after each round. Below each rate is its 95% interval, if other problems of the same kind were drawn.",
-            soft=True,
+            "after each round."
         )
+        if any(each.has_intervals for each in result.scores):
+            words += " Below each rate is its 95% interval, if other problems of the same kind were drawn."
+        yield doc.Paragraph(words, soft=True)
         yield round_table(result)
         yield doc.Paragraph(
             "The first of two columns is over all submissions, \u201cper problem\u201d is the mean over problems. "

@@ -55,7 +55,8 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.problems:
         yield doc.Section("Problems", (_problems(result),))
     if len(result.scores) > 1:
-        yield doc.Section("Round by round (95% intervals over problems)", (round_table(result),))
+        intervals = " (95% intervals over problems)" * any(each.has_intervals for each in result.scores)
+        yield doc.Section(f"Round by round{intervals}", (round_table(result),))
     yield _untitled(
         doc.Paragraph(_sentence(result)), *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result))
     )

@@ -115,6 +115,24 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize(
+    ("source", "language"),
+    [
+        ("#!/usr/bin/env perl\nprint <>;\n", "perl"),
+        ("# doubles\nuse strict;\n", "perl"),
+        ("# " + "a comment " * 50 + "\nmy ($n) = <STDIN>;\nprint 2 * $n;\n", "perl"),
+        (
+            ":- use_module(library(readutil)).\nmain :- read_term(user_input, X, []), my(X), Y is 2 * X, write(Y).\n",
+            "prolog",
+        ),
+        ("#!/usr/bin/env swipl\nmain.\n", "prolog"),
+    ],
+)
+def test_a_pl_is_perl_by_its_words_and_prolog_otherwise(tmp_path: Path, source: str, language: str) -> None:
+    problem = read(tmp_path, {"submissions/accepted/old.pl": source})
+    assert {each.program.language for each in problem.accepted} >= {language}
+
+
 def test_python_2_says_so_in_its_first_line(tmp_path: Path) -> None:
     problem = read(tmp_path, {"submissions/accepted/old.py": "#!/usr/bin/env python2\nprint 3\n"})
     assert problem.accepted[0].program.language == "python2"
