@@ -1,9 +1,12 @@
 """Packages in the shapes that archives have them in: versions, programs of many files, flags, statements."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from balancer.pipeline.packages.grammars import checktestdata_program
 from balancer.problem import CaseOptions, Origin
 from balancer.program import Program
 from tests.unit.pipeline.packages import GONE, Files, read
@@ -281,3 +284,19 @@ def test_agreement_stands_in_for_a_validator_that_is_missing(
     files: dict[str, str | bytes] = {} if validators else {"input_validators/check.py": GONE}
     files.update({f"submissions/accepted/more{number}.py": "1" for number in range(accepted - 1)})
     assert read(tmp_path, files).by_agreement is agrees
+
+
+@pytest.mark.parametrize(
+    ("grammar", "said"),
+    [
+        (b"INT(1,10,n) NEWLINE\nREP(n)\n  INTT(1,2)\nEND\n", "is wrong: line 3: unknown token at 3:3 'INTT'"),
+        (b"INT(1,10,n) NEWLINE\nREP(n)\n  INT(1,2)\n", "is wrong: line 3: unexpected end of file"),
+        (b"NEWLINE\nASSERT(n ! 1)\n", "is wrong: line 2: "),
+        (b"INT(1,10)\nINT(1,m)\n", "cannot be followed: line 2: INT(1,m): m is not assigned"),
+    ],
+)
+def test_a_grammar_that_is_wrong_names_the_line(grammar: bytes, said: str) -> None:
+    source = checktestdata_program("a.ctd", grammar).source
+    ended = subprocess.run([sys.executable, "-c", source], input=b"3 4\n", capture_output=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.decode().startswith(f"the grammar {said}")
