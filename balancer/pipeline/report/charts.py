@@ -121,7 +121,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
         rows.beside(drawing, row, words)
     drawing.legend = (
         rows.dot_entry("before: the problem's own data", hollow=True),
-        rows.dot_entry("after: with generated cases"),
+        rows.dot_entry("after: with made-up cases"),
     )
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     if all_problems > len(problems) and not more:

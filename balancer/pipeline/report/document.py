@@ -51,7 +51,7 @@ _LEAD: Final[doc.Words] = (
     doc.emphasis("Before"),
     ": with the problem\u2019s own data. ",
     doc.emphasis("After"),
-    ": with the generated cases as well.",
+    ": with the made-up cases as well.",
 )
 
 

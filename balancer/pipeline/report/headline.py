@@ -215,7 +215,7 @@ def _notes(totals: Totals) -> Iterator[str]:
     """Yield what changes the figures, of the notes on problems."""
     kinds = ((totals.accepted_left_out, "accepted"), (totals.wrong_left_out, "wrong"))
     if left_out := " and ".join(count(many, f"{kind} submission") for many, kind in kinds if many):
-        yield f"{left_out} left out, and in no rate: see the notes."
+        yield f"{left_out} left out, and in no rate: the notes of the report say why."
     if totals.abstaining:
         slow = count(totals.abstaining, "accepted submission")
         yield f"{slow} abstained: too slow on made-up cases on which others agree."

@@ -121,7 +121,7 @@ def test_notes_that_change_the_figures_are_warnings_and_in_the_summary() -> None
     )
     result = _run(_problem(), weak)
     assert warnings(result) == (
-        "2 accepted submissions and 1 wrong submission left out, and in no rate: see the notes.",
+        "2 accepted submissions and 1 wrong submission left out, and in no rate: the notes of the report say why.",
         "1 accepted submission abstained: too slow on made-up cases on which others agree.",
         "1 case that kills: no time was left to run all accepted submissions there.",
         "1 problem without an input validator: made-up inputs count if accepted ones agree, or not at all.",
