@@ -27,6 +27,7 @@ _SCALES: Final = 40
 _BELOW, _ABOVE = 1.0, 3.0  # logarithms of the scales tried, from the shortest and the longest time
 _TELLING: Final = 0.2  # share of what is planned for those at work; with less done, the plan tells nothing
 _PLAN: Final = 0.5  # how far a plan may be off, as a logarithm
+_BUDGET, _SURE = 0.25, 3  # the same of a time budget, and how many of the spreads it may have, the narrow ones
 _PACE: Final = 0.35  # how much faster or slower the rest may be than the first problems, as a logarithm
 _SLOWLY, _LEAST_FIRST = 0.3, 0.1  # how that falls with more problems over; a machine may always change
 _COLD: Final = 0.15  # how much longer the first problems take, as a logarithm: nothing is compiled or cached yet
@@ -117,7 +118,9 @@ class RunTimes:
 
     def plan(self, problem: str, units: int) -> None:
         """Record the units of work that are planned for a problem. They are its size if it has not begun."""
-        if self._sized and problem not in self._at_work and problem not in self._sizes:
+        if (begun := self._at_work.get(problem)) is not None:
+            begun.ahead = units
+        elif self._sized and problem not in self._sizes:
             self._sizes[problem] = max(1, units)
             self._sizes_sum += max(1, units)
             self._sizes_count += 1
@@ -135,6 +138,7 @@ class RunTimes:
         """Record that a problem spends its time budget, and how many seconds of it are left."""
         if (begun := self._at_work.get(problem)) is not None:
             begun.until_s = now_s + left_s
+            begun.own_s = begun.own_s or now_s - begun.since_s
 
     def finish(self, problem: str, now_s: float) -> None:
         """Record that a problem is over. If it had not begun, it was over before, and tells nothing."""
@@ -184,10 +188,18 @@ class RunTimes:
             [timed(now_s - each.since_s, each.units, each.size, each.until_s) for each in at_work.values()],
             [size / mean for size in self._sizes.values()] if self._sizes_count else [1.0] * unmet,
             [max(0.0, each_s) for each_s in again_s.values()],
-            self._budget_s or (unit_s * mean if self._sizes_count and units > _TELLING * mean * len(at_work) else None),
+            self._budgeted_s(now_s)
+            or (unit_s * mean if self._sizes_count and units > _TELLING * mean * len(at_work) else None),
             self._budget_s is not None,
         )
         return time_left(seen, self._crew)
+
+    def _budgeted_s(self, now_s: float) -> float | None:
+        """Return what a problem takes with its time budget: that, and the time on its own data."""
+        if self._budget_s is None:
+            return None
+        own_s = [each.before_budget_s(now_s) for each in self._at_work.values()]
+        return self._budget_s + (sum(own_s) / len(own_s) if own_s else 0.0)
 
 
 @dataclass(slots=True)
@@ -195,7 +207,13 @@ class _AtWork:
     since_s: float
     size: int  # planned units; 0: not known
     units: int = 0
+    ahead: int = 0  # units planned now
     until_s: float = math.inf  # when its time budget is over
+    own_s: float = 0.0  # time on its own data, before it spent the budget; 0: it does not yet
+
+    def before_budget_s(self, now_s: float) -> float:
+        """Return the time on its own data, by the plan if that is not over."""
+        return self.own_s or (now_s - self.since_s) * (1 + self.ahead / max(1, self.units))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +254,11 @@ def _likely(seen: ProblemsSeen, rng: random.Random) -> Iterator[tuple[tuple[floa
     expected = None if seen.expected_s is None else math.log(max(seen.expected_s, _SHORTEST_S))
     known = [*over, *begun, *([] if expected is None or not seen.budgeted else [expected])]
     low, high = min(known) - _BELOW, max(known) + _ABOVE
-    pairs = list(product([low + (high - low) * n / (_SCALES - 1) for n in range(_SCALES)], _SPREADS))
+    sure = seen.budgeted and not over  # a budget is a better plan than units; but problems may not need it
+    spreads, plan = (_SPREADS[:_SURE], _BUDGET) if sure else (_SPREADS, _PLAN)
+    pairs = list(product([low + (high - low) * n / (_SCALES - 1) for n in range(_SCALES)], spreads))
     logs = [
-        (-scale if expected is None else -((scale - expected) ** 2) / (2 * _PLAN**2))
+        (-scale if expected is None else -((scale - expected) ** 2) / (2 * plan**2))
         - len(over) * math.log(spread)
         - (squares + len(over) * (mean - scale) ** 2) / (2 * spread**2)
         + sum(math.log(_later((each - scale) / spread)) for each in begun)
