@@ -267,7 +267,7 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if result.predictions:
         yield doc.Bullets(tuple(prediction_lines(result.predictions)), "Predictions of its end")
     if looks := looks_said(result):
-        yield doc.Bullets(looks, "Time limits checked for overload")
+        yield doc.Bullets(looks, "Suspect ends that were run again")
 
 
 # -- survivors -----------------------------------------------------------------------------------------

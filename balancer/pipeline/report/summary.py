@@ -75,7 +75,7 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.predictions:
         yield doc.Section("Predictions of its end", tuple(map(doc.Paragraph, prediction_lines(result.predictions))))
     if looks := looks_said(result):
-        yield doc.Section("Time limits checked for overload", tuple(map(doc.Paragraph, looks)))
+        yield doc.Section("Suspect ends that were run again", tuple(map(doc.Paragraph, looks)))
 
 
 def _untitled(*blocks: doc.Block) -> doc.Section:

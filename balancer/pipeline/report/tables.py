@@ -263,5 +263,5 @@ def spent_said(result: RunResult) -> str:
 def looks_said(result: RunResult) -> tuple[str, ...]:
     """Return a line for each kind of recheck."""
     return tuple(
-        f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
+        f"{count(times, why + ' end')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
     )

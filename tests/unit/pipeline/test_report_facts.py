@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.headline import lost, tiles, warnings
 from balancer.pipeline.report.matrix import BAND, LEGEND, LETTERS, matrix_bands
-from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints, looks_said
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
 from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
@@ -94,6 +94,11 @@ def test_whatever_weakens_the_figures_is_a_warning() -> None:
     words = " ".join(warnings(result))
     assert [part in words for part in ("Not complete", "3 sessions", "2 verdicts unjudged", "idle")] == [True] * 4
     assert _tile(result, "Unjudged") == ("2", Tone.BAD)
+
+
+def test_suspect_ends_are_told_in_words() -> None:
+    looks = {("starved", "confirmed"): 2, ("late", "judged later"): 1}
+    assert looks_said(replace(_run(), rechecks=looks)) == ("2 starved ends: confirmed", "1 late end: judged later")
 
 
 def test_who_abstains_is_not_shown_as_never_run() -> None:
