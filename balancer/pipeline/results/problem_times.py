@@ -3,8 +3,8 @@
 Times are seconds for which the problem was at work, because no clock runs between processes.
 
 The yield of a generator is its inputs, cases, kills and time. A kill belongs to the generator of the case. The first
-kill of a submission belongs to the generator of the first case that killed it. A made-up case may be contested later.
-So all kills are stored, and the first by a ready case counts.
+kill of a submission belongs to the generator of the first case that killed it. A made-up case may be contested later,
+and a kill may turn out to be an error. So all kills are stored, and the first that still holds counts.
 """
 
 import json
@@ -28,7 +28,9 @@ CREATE TABLE IF NOT EXISTS first_kills (
 _FIRST = (  # the first kill of each submission. SQLite takes the other columns from the row of the minimum
     "SELECT k.problem, k.submission, k.case_id, MIN(k.at_s) AS at_s FROM first_kills k"
     " JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
-    " WHERE c.state = 'ready'{} GROUP BY k.problem, k.submission"
+    " JOIN verdicts v ON v.problem = k.problem AND v.submission = k.submission AND v.case_id = k.case_id"
+    " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'judge_error', 'unjudged'){}"
+    " GROUP BY k.problem, k.submission"
 )
 
 
@@ -66,12 +68,6 @@ class ProblemTimes:
     def killed(self, problem: str, submission: str, case: int, at_s: float) -> None:
         """Record, soon, that `case` killed a wrong submission at `at_s`. The first kill by a ready case counts."""
         self._db.later("INSERT OR IGNORE INTO first_kills VALUES (?, ?, ?, ?)", problem, submission, case, at_s)
-
-    def spared(self, problem: str, submission: str, case: int) -> None:
-        """Delete the kill of a submission by `case`, which was an error."""
-        self._db.do(
-            "DELETE FROM first_kills WHERE problem = ? AND submission = ? AND case_id = ?", problem, submission, case
-        )
 
     def batches(self, problem: str) -> dict[int, int]:
         """Return case id -> number of its batch in its round."""

@@ -401,7 +401,6 @@ def _confirm_lone_kills(sample: Sample) -> None:
         (case,) = kills[submission.name]
         right = sample.look_again(submission, case, RunStage.VALIDATE_SOLUTION)
         if right is not None:
-            sample.store.times.spared(problem, submission.name, case.id)
             sample.settle(submission, case, RunStage.VALIDATE_SOLUTION, right)
 
     lone = [each for each in sample.usable(accepted=False) if len(kills[each.name]) == 1]

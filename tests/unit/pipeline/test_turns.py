@@ -20,7 +20,7 @@ from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import Store, StoredVerdict
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import ProblemClock, chunk
 from balancer.pipeline.round.steps import surviving
@@ -465,12 +465,13 @@ def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested(tmp_path
         store.rounds.begin("p", 0, ProposalBatch(proposals))
         for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
             store.set_case("p", case, CaseState.READY)
+            store.set_verdict("p", StoredVerdict("bad", case, Verdict.WRONG_ANSWER, 0.1, ""))
             store.times.killed("p", "bad", case, at_s)
         assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(1, 1.0)]
         store.set_case("p", 1, CaseState.CONTESTED)
         assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(2, 2.0)]
         assert store.times.by_round("p")[0] == {"numbers": {0: 1}}
-        store.times.spared("p", "bad", 2)
+        store.set_verdict("p", StoredVerdict("bad", 2, Verdict.ACCEPTED, 0.1, ""))
         assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(3, 3.0)]
 
 
