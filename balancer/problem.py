@@ -27,7 +27,8 @@ FEWEST_AGREEING = 2  # accepted submissions that must agree on a made-up input w
 class Verdict(Enum):
     """What a case says about a submission.
 
-    `JUDGE_ERROR`: the output validator could not judge its output. `UNJUDGED`: the infrastructure failed.
+    `JUDGE_ERROR`: the output validator could not judge its output; only in the pipeline. `UNJUDGED`: the infrastructure
+    failed.
     """
 
     ACCEPTED = "accepted"
