@@ -25,20 +25,25 @@ FEWEST_AGREEING = 2  # accepted submissions that must agree on a made-up input w
 
 
 class Verdict(Enum):
-    """What a case says about a submission. `UNJUDGED`: the infrastructure failed."""
+    """What a case says about a submission.
+
+    `JUDGE_ERROR`: the output validator could not judge its output; only in the pipeline. `UNJUDGED`: the infrastructure
+    failed.
+    """
 
     ACCEPTED = "accepted"
     WRONG_ANSWER = "wrong_answer"
     TIME_LIMIT = "time_limit"
     RUN_TIME_ERROR = "run_time_error"
     COMPILE_ERROR = "compile_error"
+    JUDGE_ERROR = "judge_error"
     UNJUDGED = "unjudged"
 
     kills: bool
     """True if the program ran and was not accepted."""
 
     def __init__(self, value: str) -> None:
-        self.kills = value not in ("accepted", "unjudged")
+        self.kills = value not in ("accepted", "judge_error", "unjudged")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,15 @@ from balancer.judging.verdict import (
     judge_output,
 )
 from balancer.problem import Checker, Verdict
-from balancer.program import Execution, Limits
+from balancer.program import Execution, Limits, Status
 
 __all__ = ["DEFAULT_MEMORY", "VALIDATOR_LIMITS", "Compare", "OutputCheck", "checked", "judgement_of", "limits_of"]
 
 # Validators are not measured. They get ample time, independent of the problem's limit.
 VALIDATOR_LIMITS = Limits(cpu_s=20.0, wall_s=60.0)
 DEFAULT_MEMORY = 1024 * 2**20
+# A checker that meets the time limit may be on a slow machine, and one that does not compile has compiled elsewhere.
+_ENDS_BY_ITSELF = (Status.FINISHED, Status.MEMORY_LIMIT, Status.OUTPUT_LIMIT)
 
 Compare = Callable[[Checker, bytes, bytes], Judgement]
 
@@ -41,12 +43,13 @@ class OutputCheck:
     Attributes:
         checker: of the problem.
         compare: compares if the checker is not a program.
-        on_odd: called with an end of the checker program that is no judgement.
+        on_odd: called with an end of the checker program that is no judgement. It returns whether the checker works
+            on other outputs. Then this end is a judge error; else nothing is known.
     """
 
     checker: Checker
     compare: Compare = judge_output
-    on_odd: Callable[[Execution], object] = lambda execution: None
+    on_odd: Callable[[Execution], bool] = lambda execution: False
 
 
 def judgement_of(
@@ -91,6 +94,8 @@ def checked(
     ran = yield from reruns.twice(asked)
     if ran.execution is None:
         return Judgement(Verdict.UNJUDGED, ran.note)
-    if checker_odd(ran.execution):
-        check.on_odd(ran.execution)
-    return checker_says(ran.execution)
+    works = checker_odd(ran.execution) and check.on_odd(ran.execution)
+    judgement = checker_says(ran.execution)
+    if works and ran.execution.status in _ENDS_BY_ITSELF:
+        return replace(judgement, verdict=Verdict.JUDGE_ERROR)
+    return judgement

@@ -88,6 +88,7 @@ class Progress:
         unit: name of the problems, in the plural.
         streamed: whether most problems are not known when the run begins.
         crew: what works on them.
+        budget_s: seconds for made-up inputs, of each problem; None: no limit.
         clock: seconds.
 
     Attributes:
@@ -102,6 +103,7 @@ class Progress:
         unit: str = "problems",
         streamed: bool = False,
         crew: Crew = Crew(),  # noqa: B008  (frozen)
+        budget_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._problems = problems
@@ -120,7 +122,7 @@ class Progress:
         self._before: dict[str, int] = {}  # in earlier ones
         self._over: deque[ProblemWork] = deque(maxlen=_REMEMBERED)
         self._clock = clock
-        self._times = RunTimes(crew, sized=not streamed)
+        self._times = RunTimes(crew, sized=not streamed, budget_s=budget_s)
         self._at_work: set[str] = set()
         self._put_off = 0
         self._activities: dict[str, Activity] = {}
@@ -174,6 +176,8 @@ class Progress:
             self._ahead[problem] = ahead
             self._planned.setdefault(problem, ahead)
             self._times.plan(problem, ahead)
+            if most_s is not None:
+                self._times.spends(problem, self._clock(), most_s)
             self._show()
 
     def advance(self, problem: str) -> None:

@@ -40,11 +40,15 @@ _SOON_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """An estimate of the seconds left, with an interval that holds it nine times of ten."""
+    """An estimate of the seconds left, with an interval that holds it nine times of ten.
+
+    `bounded`: whether a time budget bounds it, so that `high_s` tells something even if it is far from `low_s`.
+    """
 
     s: float
     low_s: float
     high_s: float
+    bounded: bool = False
 
     @property
     def words(self) -> str:
@@ -53,9 +57,9 @@ class Left:
             return "nearly done"
         low, high = (seconds(_rounded(each)) for each in (self.low_s, self.high_s))
         if self.high_s > _WIDE * max(self.low_s, _LEAST_S):
-            if self.low_s >= _LEAST_S:
+            if self.low_s >= _LEAST_S and not self.bounded:
                 return f"at least {low} left"
-            return f"up to {high} left" if self.high_s <= _SOON_S else "time left not known yet"
+            return f"up to {high} left" if self.bounded or self.high_s <= _SOON_S else "time left not known yet"
         told = f"about {seconds(_rounded(self.s))} left"
         return told if low == high else f"{told} ({low} to {high})"
 

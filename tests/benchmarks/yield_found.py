@@ -126,7 +126,9 @@ def look_at_own(result: ProblemResult, seconds: float) -> Own:
     """Return what a run on all own data says."""
     samples = [case for case in result.before if case.origin.detail.startswith("sample/")]
     failing = {s.name: _verdict(s, result.ready) for s in result.rejected}
-    failing.update((each.submission, f"{each.verdict.value} on {each.origin.detail}") for each in result.disagreements)
+    for each in result.disagreements:
+        if each.verdict.kills:
+            failing[each.submission] = f"{each.verdict.value} on {each.origin.detail}"
     return Own(
         accepted=len(result.accepted),
         wrong=tuple(s.name for s in result.wrong),
@@ -192,7 +194,7 @@ def _cause(s: SubmissionResult, result: ProblemResult, made: list[CaseResult]) -
     """Return what is most likely why it survives: the first cause that holds."""
     if made and not s.judged_on(result.ready):
         return NOT_JUDGED
-    against = Counter(each.case for each in result.disagreements)
+    against = Counter(each.case for each in result.disagreements if each.verdict.kills)
     by_one = [case.size for case in result.cases if not case.sample and against[case.id] == 1]
     slow, sizes = s.expected in _SLOW, [case.size for case in made]
     if slow and by_one and max(by_one) > max(sizes, default=0):

@@ -43,6 +43,11 @@ MISTAKES = {
         "c.toml: pipeline.generators: unknown generator 'mutant'; did you mean 'mutate'? "
         "(there are: data, exhaustive, grammar, llm, mend, mutate, package, slow, stress)",
     ),
+    "no generator": (
+        GOOD + "generators = []\n",
+        "c.toml: pipeline.generators: found []: no input would be made; name at least one of data, exhaustive, "
+        'grammar, llm, mend, mutate, package, slow, stress, e.g. ["data"] for the problems\' own data alone, or leave',
+    ),
     "problems are nowhere": (
         GOOD.replace('"problems"', '"[/nowhere]"'),
         "[/nowhere]: not a folder; name a problem package or a folder of them",

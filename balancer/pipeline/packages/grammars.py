@@ -2,7 +2,7 @@
 
 A grammar is not trusted, and its regular expressions may take very long, so it is not parsed here. The program is one
 Python source with the modules of the library `checktestdata` (PyPI) and the grammar. It exits with 42 or 43 like a
-validator, and with 2 if the grammar is wrong.
+validator, and with 2 if the grammar is wrong. Then it prints the line of the grammar.
 """
 
 import ast
@@ -34,30 +34,47 @@ def load():
     return package
 
 
-def followed():  # the program of the grammar, its names, and the error of a refused input
+def followed():  # the program of the grammar, its names, the error of a refused input, and the place of a line of it
     checktestdata = load()
     sys.argv[1:] = []
     sys.setrecursionlimit(10**6)
+    tokens = None
     try:
-        parser = checktestdata.parser.parse(checktestdata.tokenizer.tokenize(GRAMMAR))
-        program = compile(parser.python_code(), "grammar", "exec")
-        return program, parser.python_globals(), checktestdata.lib.ValidationError
+        tokens = checktestdata.tokenizer.tokenize(GRAMMAR)
+        parser = checktestdata.parser.parse(tokens)
+        code = parser.python_code()
+        program = compile(code, "grammar", "exec")
     except Exception as error:
-        print("the grammar is wrong: %s" % error, file=sys.stderr)
+        read = tokens.get_buffered() if tokens is not None else []
+        token = getattr(error, "token", read[-1] if read else None)
+        line = token.line if token is not None else GRAMMAR.rstrip().count(10) + 1  # its last line
+        print("the grammar is wrong: line %d: %s" % (line, error), file=sys.stderr)
         return None
+
+    def where(error):
+        lines = []
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == "grammar":
+                lines.append(trace.tb_lineno)
+            trace = trace.tb_next
+        found = parser.guess_line(code, lines[-1]) if lines else None
+        return "line %d: %s: " % (found[0].line, "".join(each.text() for each in found)[:80]) if found else ""
+
+    return program, parser.python_globals(), checktestdata.lib.ValidationError, where
 
 
 def main():
     if FOLLOWED is None:
         return 2
-    program, names, refused = FOLLOWED
+    program, names, refused, where = FOLLOWED
     try:
         exec(program, names)
     except refused as error:
         print(error, file=sys.stderr)
         return 43
     except Exception as error:
-        print("the grammar cannot be followed: %s" % error, file=sys.stderr)
+        print("the grammar cannot be followed: %s%s" % (where(error), error), file=sys.stderr)
         return 2
     return 42
 

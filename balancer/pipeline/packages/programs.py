@@ -1,7 +1,8 @@
 """Programs of a package: a file, or a folder with one or several sources, or with scripts that build and run it.
 
 Decides which file is the source, and which other files belong to the program. Detects the language by the file
-extension (see `balancer.language`), and Python 2 by a shebang.
+extension (see `balancer.language`), Python 2 by a shebang, and Perl in a `.pl` by its words: the format has `.pl` for
+Prolog, but many generators are in Perl.
 """
 
 import re
@@ -115,7 +116,7 @@ def _language(path: str, files: Mapping[str, bytes]) -> str:
 
 
 def _spoken(name: str, content: bytes) -> str | None:
-    return language_of(name, content[:200].decode(errors="replace"))
+    return language_of(name, content[:_LOOKED_AT].decode(errors="replace"))
 
 
 def _main(language: str, files: Mapping[str, bytes], entry: str | None) -> str:
@@ -175,7 +176,9 @@ _OTHERS = {
     ".vb": "visualbasic",
     ".zig": "zig",
 }
+_LOOKED_AT = 4000  # bytes of a source that tell its language
 _PYTHON_2 = re.compile(r"^#!.*python2")
+_PERL = re.compile(r"\A#!.*\bperl|^\s*(?:use\s+(?:strict|warnings|v?5|[A-Z]\w*)|(?:my|our)\s*[($@%])", re.MULTILINE)
 _MAIN = {
     **dict.fromkeys(("c", "cpp", "d", "haskell", "kotlin", "go", "rust", "swift"), re.compile(r"\bmain\b\s*[(={]?")),
     **dict.fromkeys(("java", "csharp", "scala"), re.compile(r"\b[Mm]ain\s*\(")),
@@ -193,8 +196,10 @@ def extension_of(path: str) -> str:
 
 
 def language_of(path: str, text: str = "") -> str | None:
-    """Return the language of a source, by its name, and by its first line for Python 2; None if it has none."""
+    """Return the language of a source, by its name, and by its text for Python 2 and Perl; None if it has none."""
     language = _languages().get(extension_of(path))
+    if language == "prolog" and _PERL.search(text):
+        return "perl"
     return "python2" if language == "python" and _PYTHON_2.match(text) else language
 
 

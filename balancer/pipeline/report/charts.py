@@ -92,14 +92,16 @@ def _rounds(scores: Sequence[RoundScores]) -> Chart:
                 name,
                 [rounds for rounds, _ in known],
                 [100 * rate.value for _, rate in known],
-                [100 * rate.low for _, rate in known],
-                [100 * rate.high for _, rate in known],
+                [100 * (rate.value if rate.low is None else rate.low) for _, rate in known],
+                [100 * (rate.value if rate.high is None else rate.high) for _, rate in known],
             )
         )
     drawing = line_chart(lines, xlabel="", ylabel="%", width=style.HALF, height=130.0)
     drawing.x.named = [(each.rounds, moment(each.rounds)) for each in scores]
     drawing.y.ends = (-3, 103)
-    caption = "All problems together. A vertical line is the 95% interval, if other problems were drawn."
+    caption = "All problems together."
+    if any(each.has_intervals for each in scores):
+        caption += " A vertical line is the 95% interval, if other problems were drawn."
     return Chart("Round by round", caption, to_svg(drawing), wide=False)
 
 
@@ -119,7 +121,7 @@ def _killed(problems: Sequence[ProblemResult], all_problems: int) -> Chart:
         rows.beside(drawing, row, words)
     drawing.legend = (
         rows.dot_entry("before: the problem's own data", hollow=True),
-        rows.dot_entry("after: with generated cases"),
+        rows.dot_entry("after: with made-up cases"),
     )
     more = f" Shown are {MOST_ROWS} of {len(problems)}; the table has them all." if len(problems) > MOST_ROWS else ""
     if all_problems > len(problems) and not more:

@@ -51,7 +51,7 @@ _LEAD: Final[doc.Words] = (
     doc.emphasis("Before"),
     ": with the problem\u2019s own data. ",
     doc.emphasis("After"),
-    ": with the generated cases as well.",
+    ": with the made-up cases as well.",
 )
 
 
@@ -83,8 +83,8 @@ def _sections(result: RunResult, charts: Sequence[doc.Chart]) -> Iterator[doc.Se
     if survivors := tuple(_survivors(result)):
         yield doc.Section("Wrong submissions that survive", survivors, "survivors", "Survivors", searched=True)
     if any(problem.disagreements for problem in result.problems):
-        title = "Disagreements among accepted submissions"
-        yield doc.Section(title, (_disagreements(result),), "disagreements", "Disagreements", searched=True)
+        title = "Contested cases"
+        yield doc.Section(title, (_disagreements(result),), "contested", "Contested", searched=True)
     yield doc.Section("Problems", tuple(_problems(result)), "problems", "Problems", searched=True)
     if result.problems:
         title = "Each problem: its kill matrix, its programs"
@@ -126,7 +126,7 @@ def _troubles_of(problem: ProblemResult) -> Iterator[str]:
         survive = "survives" if len(problem.survivors) == 1 else "survive"
         yield f"{count(len(problem.survivors), 'wrong submission')} {survive}"
     if contested := sum(case.state is CaseState.CONTESTED for case in problem.cases):
-        yield f"accepted submissions disagree on {count(contested, 'case')}"
+        yield f"{count(contested, 'contested case')}"
     if problem.unjudged:
         yield f"{count(problem.unjudged, 'verdict')} unjudged"
     if problem.not_judged:
@@ -146,7 +146,9 @@ _PROBLEM_COLUMNS: Final = (
     doc.Column("used", over="cases", meaning="cases that submissions are judged on"),
     doc.Column("kept", over="cases", meaning="cases that kill a wrong submission"),
     doc.Column("refused", over="cases", meaning="proposed inputs that an input validator refused"),
-    doc.Column("contested", over="cases", meaning="cases on which accepted submissions disagree"),
+    doc.Column(
+        "contested", over="cases", meaning="cases on which accepted submissions disagree, or an output cannot be judged"
+    ),
     *(
         column
         for over in ("accepted kept", "wrong killed before", "after")
@@ -240,11 +242,13 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if not result.scores:
         yield doc.Paragraph("No problem has been judged.")
     else:
-        yield doc.Paragraph(
+        words = (
             "How well the cases tell right programs from wrong ones: with the problem\u2019s own data alone, then "
-            "after each round. Below each rate is its 95% interval, if other problems of the same kind were drawn.",
-            soft=True,
+            "after each round."
         )
+        if any(each.has_intervals for each in result.scores):
+            words += " Below each rate is its 95% interval, if other problems of the same kind were drawn."
+        yield doc.Paragraph(words, soft=True)
         yield round_table(result)
         yield doc.Paragraph(
             "The first of two columns is over all submissions, \u201cper problem\u201d is the mean over problems. "
@@ -263,7 +267,7 @@ def _rounds(result: RunResult) -> Iterator[doc.Block]:
     if result.predictions:
         yield doc.Bullets(tuple(prediction_lines(result.predictions)), "Predictions of its end")
     if looks := looks_said(result):
-        yield doc.Bullets(looks, "Time limits checked for overload")
+        yield doc.Bullets(looks, "Suspect ends that were run again")
 
 
 # -- survivors -----------------------------------------------------------------------------------------
@@ -341,7 +345,10 @@ def _disagreements(result: RunResult) -> doc.Block:
         for problem in result.problems
         for found in problem.disagreements
     )
-    note = "These cases are not used: an accepted submission contradicts the expected output."
+    note = (
+        "These cases are not used: an accepted submission contradicts the expected output, or (judge error) the output "
+        "validator could not judge an output."
+    )
     return doc.table(columns, rows, note=note)
 
 

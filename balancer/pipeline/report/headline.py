@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from balancer.pipeline.results.run_result import RunResult
+from balancer.pipeline.results.tally import Totals
 from balancer.reporting.document import Tile, Tone
 from balancer.reporting.words import NOTHING, count, part_of, percent, seconds, shorten, times
 
@@ -86,7 +87,7 @@ def nothing_judged(result: RunResult) -> str:
         more = f"; and {len(reasons) - _MOST_REASONS} other reasons" if len(reasons) > _MOST_REASONS else ""
         return f"Nothing was judged, because the infrastructure failed: {told}{more}"
     if result.totals.disagreements:
-        return "Nothing was judged: accepted submissions disagree on every case, so none is ready."
+        return "Nothing was judged: every case is contested, see the report."
     return "Nothing was judged: no problem has a case that is ready, see its notes in the report."
 
 
@@ -205,8 +206,25 @@ def _warnings(result: RunResult) -> Iterator[str]:
     if totals.rejected:
         rejected = count(totals.rejected, "accepted submission")
         yield f"{rejected} rejected by some case: a case or a submission is wrong."
+    yield from _notes(totals)
     if totals.idle:
         yield f"No case that counts: {_named(totals.idle_named, totals.idle)}."
+
+
+def _notes(totals: Totals) -> Iterator[str]:
+    """Yield what changes the figures, of the notes on problems."""
+    kinds = ((totals.accepted_left_out, "accepted"), (totals.wrong_left_out, "wrong"))
+    if left_out := " and ".join(count(many, f"{kind} submission") for many, kind in kinds if many):
+        yield f"{left_out} left out, and in no rate: the notes of the report say why."
+    if totals.abstaining:
+        slow = count(totals.abstaining, "accepted submission")
+        yield f"{slow} abstained: too slow on made-up cases on which others agree."
+    if totals.unasked:
+        killers = count(totals.unasked, "case that kills", "cases that kill")
+        yield f"{killers}: no time was left to run all accepted submissions there."
+    if totals.no_validator:
+        without = count(totals.no_validator, "problem")
+        yield f"{without} without an input validator: made-up inputs count if accepted ones agree, or not at all."
 
 
 def _missing(result: RunResult) -> Iterator[str]:

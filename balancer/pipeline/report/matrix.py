@@ -22,6 +22,7 @@ LETTERS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.TIME_LIMIT: "T",
         Verdict.RUN_TIME_ERROR: "R",
         Verdict.COMPILE_ERROR: "C",
+        Verdict.JUDGE_ERROR: "J",
         Verdict.UNJUDGED: "?",
     }
 )
@@ -32,10 +33,12 @@ _TALL: Final = 100  # from this number on, the numbers of cases are upright
 _NARROW, _WIDE = 30, 48  # letters of a name beside many columns, and beside few
 _MANY: Final = 25
 _NEVER: Final = "\u00b7"
+_ABSTAINED: Final = "t"  # a time limit that does not count
 
 LEGEND: Final = doc.Legend(
     (
         *((verdict.value, letter, verdict.value.replace("_", " ")) for verdict, letter in LETTERS.items()),
+        ("abstained", _ABSTAINED, "abstained: accepted, but too slow here"),
         ("none", _NEVER, "never run"),
     )
 )
@@ -122,12 +125,16 @@ def _meaning(case: CaseResult, kept: set[int]) -> str:
 
 def _cell(submission: SubmissionResult, case: CaseResult) -> doc.Cell:
     verdict = submission.verdicts.get(case.id)
-    if verdict is None:
+    if case.id in submission.abstained:
+        letter, mark, said = _ABSTAINED, "abstained", "abstained: met the time limit"
+    elif verdict is None:
         return doc.Cell(_NEVER, meaning=f"case {case.id} \u00b7 never run", mark="none")
-    words = [f"case {case.id}", verdict.value.replace("_", " ")]
+    else:
+        letter, mark, said = LETTERS[verdict], verdict.value, verdict.value.replace("_", " ")
+    words = [f"case {case.id}", said]
     if case.id in submission.times_s:
         words.append(seconds(submission.times_s[case.id]))
-    return doc.Cell(LETTERS[verdict], meaning=" \u00b7 ".join([*words, _origin(case)]), mark=verdict.value)
+    return doc.Cell(letter, meaning=" \u00b7 ".join([*words, _origin(case)]), mark=mark)
 
 
 def _origin(case: CaseResult) -> str:

@@ -55,7 +55,8 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.problems:
         yield doc.Section("Problems", (_problems(result),))
     if len(result.scores) > 1:
-        yield doc.Section("Round by round (95% intervals over problems)", (round_table(result),))
+        intervals = " (95% intervals over problems)" * any(each.has_intervals for each in result.scores)
+        yield doc.Section(f"Round by round{intervals}", (round_table(result),))
     yield _untitled(
         doc.Paragraph(_sentence(result)), *(doc.Paragraph(line, doc.Tone.DOUBTFUL) for line in warnings(result))
     )
@@ -74,7 +75,7 @@ def _sections(result: RunResult) -> Iterator[doc.Section]:
     if result.predictions:
         yield doc.Section("Predictions of its end", tuple(map(doc.Paragraph, prediction_lines(result.predictions))))
     if looks := looks_said(result):
-        yield doc.Section("Time limits checked for overload", tuple(map(doc.Paragraph, looks)))
+        yield doc.Section("Suspect ends that were run again", tuple(map(doc.Paragraph, looks)))
 
 
 def _untitled(*blocks: doc.Block) -> doc.Section:

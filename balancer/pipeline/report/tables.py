@@ -224,13 +224,14 @@ def _pool(result: RunResult) -> Iterator[doc.Row]:
 
 
 def rate_cells(scores: RoundScores) -> Iterator[Cell]:
-    """Yield each rate of a moment as a percentage, with its interval below."""
+    """Yield each rate of a moment as a percentage, with its interval below, if there is one."""
     for name, *_ in RATES:
         rate: Rate | None = getattr(scores, name)
         if rate is None:
             yield Cell(NOTHING)
         else:
-            yield Cell(f"{100 * rate.value:.1f}%", below=f"{100 * rate.low:.1f} to {100 * rate.high:.1f}")
+            ends = "" if rate.low is None or rate.high is None else f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
+            yield Cell(f"{100 * rate.value:.1f}%", below=ends)
 
 
 def spent_cells(scores: RoundScores) -> tuple[str, str, str, str]:
@@ -262,5 +263,5 @@ def spent_said(result: RunResult) -> str:
 def looks_said(result: RunResult) -> tuple[str, ...]:
     """Return a line for each kind of recheck."""
     return tuple(
-        f"{times} x {why.replace('_', ' ')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
+        f"{count(times, why + ' end')}: {said.replace('_', ' ')}" for (why, said), times in result.rechecks.items()
     )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from balancer.core.metrics import PoolStats, WaitHistogram
+from balancer.pipeline.results.missing_languages import left_out_for
 from balancer.pipeline.results.problem_result import (
     NOT_ALL_RUN,
     CaseResult,
@@ -108,6 +109,11 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
     verdicts = store.verdicts(problem)
     left_out = store.left_out(problem)
     used = [submission for submission in roster.submissions if submission.name not in left_out]
+    unused = [
+        each.accepted
+        for each in roster.submissions
+        if each.name in left_out and not left_out_for(left_out[each.name])  # languages are told for the whole run
+    ]
     reasons = _why_unjudged(cases, verdicts.values())
     submissions = tuple(_submission_result(submission, cases, verdicts) for submission in used)
     return ProblemResult(
@@ -125,13 +131,19 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
             Disagreement(case.id, case.origin, submission.name, stored.verdict, stored.note)
             for case in cases
             if case.state is CaseState.CONTESTED
-            for submission in used
-            if submission.accepted and (stored := verdicts.get((submission.name, case.id))) and stored.verdict.kills
+            for submission in roster.submissions
+            if (stored := verdicts.get((submission.name, case.id)))
+            and (
+                stored.verdict is Verdict.JUDGE_ERROR
+                or (submission.accepted and submission in used and stored.verdict.kills)
+            )
         ),
         invalid=sum(case.state is CaseState.INVALID for case in cases),
         unchecked=sum(case.state is CaseState.UNCHECKED for case in cases),
         troubles=tuple(store.judges.troubles(problem)),
         left_out={**roster.left_out, **left_out},
+        accepted_left_out=unused.count(True),
+        wrong_left_out=unused.count(False),
         notes=(
             *store.rounds.notes(problem),
             *store.rounds.why_put_off(problem),
@@ -142,6 +154,7 @@ def problem_result(store: Store, roster: Roster) -> ProblemResult:
                 if case.sample and case.state in (CaseState.INVALID, CaseState.UNCHECKED)
             ),
             *_why_unchecked(cases),
+            *_judge_error_words(cases, verdicts.values()),
             *_limit_words(store.judges.limit(problem)),
             *(
                 f"accepted {each.name} meets the time limit on {len(each.abstained)} made-up cases on which others"
@@ -167,6 +180,17 @@ def _why_unchecked(cases: Sequence[StoredCase]) -> list[str]:
     """Return a line on the unchecked made-up inputs, with the most frequent reason; none if there are none."""
     why = Counter(case.note for case in cases if case.state is CaseState.UNCHECKED and not case.sample)
     return [f"{why.total()} made-up inputs are neither valid nor refused: {why.most_common(1)[0][0]}"] if why else []
+
+
+def _judge_error_words(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> list[str]:
+    """Return a line on judge errors on cases that count; none if there are none."""
+    ready = {case.id: case.origin.detail for case in cases if case.state is CaseState.READY}
+    found = [each for each in verdicts if each.verdict is Verdict.JUDGE_ERROR and each.case in ready]
+    if not found:
+        return []
+    first = min(found, key=lambda each: (each.case, each.submission))
+    more = f"; so it is {len(found) - 1} times more" if len(found) > 1 else ""
+    return [f"judge error: {first.submission} on its own {ready[first.case]}: {first.note}{more}"]
 
 
 def _why_unjudged(cases: Sequence[StoredCase], verdicts: Iterable[StoredVerdict]) -> dict[str, int]:

@@ -11,10 +11,19 @@ from functools import cached_property
 from balancer.pipeline.results.tally import ProblemTally, RoundHistory
 from balancer.problem import Origin, Verdict
 
-__all__ = ["NOT_ALL_RUN", "CaseResult", "CaseState", "Disagreement", "ProblemResult", "SubmissionResult"]
+__all__ = [
+    "NOT_ALL_RUN",
+    "NO_VALIDATOR",
+    "CaseResult",
+    "CaseState",
+    "Disagreement",
+    "ProblemResult",
+    "SubmissionResult",
+]
 
 
 NOT_ALL_RUN = "no time was left to run all survivors on it"  # the note of such a case
+NO_VALIDATOR = "it has no input validator"  # the beginning of the note of such a problem
 
 
 class CaseState(Enum):
@@ -24,7 +33,7 @@ class CaseState(Enum):
     INVALID = "invalid"  # an input validator refused it
     SPARE = "spare"  # not checked: there were enough before it, or no time
     VALID = "valid"  # valid, without an expected output yet
-    CONTESTED = "contested"  # the accepted submissions disagree on it: not used, but reported
+    CONTESTED = "contested"  # accepted submissions disagree on it, or an output cannot be judged: only reported
     READY = "ready"  # has an expected output that the accepted submissions agree with
     UNJUDGED = "unjudged"  # the infrastructure failed
     UNCHECKED = "unchecked"  # an input validator does not answer, on any endpoint: not used
@@ -46,7 +55,7 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A case on which an accepted submission does not agree with the expected output."""
+    """A case on which an accepted submission disagrees with the expected output, or an output cannot be judged."""
 
     case: int
     origin: Origin
@@ -106,6 +115,7 @@ class ProblemResult:
         unchecked: number of inputs whose validity is not known, because a validator does not answer.
         troubles: what a person must know first, one line each: validators that do not work.
         left_out: submission or validator -> why it was not used.
+        accepted_left_out, wrong_left_out: how many of these are submissions of each kind.
         notes: other notes for a person, one line each.
         reasons: why something is unjudged -> how often.
         rounds: number of rounds.
@@ -125,6 +135,8 @@ class ProblemResult:
     spent_s: float = field(default=0.0, compare=False)
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
+    accepted_left_out: int = 0
+    wrong_left_out: int = 0
 
     @cached_property
     def ready(self) -> tuple[CaseResult, ...]:
@@ -193,6 +205,17 @@ class ProblemResult:
         return tuple(c for c in self.ready if c.id in killing)
 
     @cached_property
+    def abstaining(self) -> tuple[SubmissionResult, ...]:
+        """Accepted submissions that abstain on a case."""
+        return tuple(s for s in self.accepted if s.abstained)
+
+    @cached_property
+    def unasked(self) -> tuple[CaseResult, ...]:
+        """The cases that kill on which an accepted submission did not run."""
+        skipped = {case for s in self.accepted for case in s.not_asked}
+        return tuple(c for c in self.killers if c.id in skipped)
+
+    @cached_property
     def judged(self) -> int:
         """Number of verdicts other than unjudged."""
         return sum(v is not Verdict.UNJUDGED for s in self.submissions for v in s.verdicts.values())
@@ -222,6 +245,11 @@ class ProblemResult:
             contested=sum(case.state is CaseState.CONTESTED for case in self.cases),
             invalid=self.invalid,
             unchecked=self.unchecked,
+            accepted_left_out=self.accepted_left_out,
+            wrong_left_out=self.wrong_left_out,
+            abstaining=len(self.abstaining),
+            unasked=len(self.unasked),
+            no_validator=int(any(note.startswith(NO_VALIDATOR) for note in self.notes)),
             troubles=self.troubles,
             disagreements=len(self.disagreements),
             survivors=tuple(s.name for s in self.survivors),

@@ -3,7 +3,8 @@
 Times are seconds for which the problem was at work, because no clock runs between processes.
 
 The yield of a generator is its inputs, cases, kills and time. A kill belongs to the generator of the case. The first
-kill of a submission belongs to the generator of the first case that killed it.
+kill of a submission belongs to the generator of the first case that killed it. A made-up case may be contested later,
+and a kill may turn out to be an error. So all kills are stored, and the first that still holds counts.
 """
 
 import json
@@ -21,8 +22,16 @@ CREATE TABLE IF NOT EXISTS clocks (problem TEXT PRIMARY KEY, elapsed_s REAL NOT 
 CREATE TABLE IF NOT EXISTS moments (
     problem TEXT, case_id INTEGER, batch INTEGER NOT NULL, came_s REAL NOT NULL, PRIMARY KEY (problem, case_id));
 CREATE TABLE IF NOT EXISTS first_kills (
-    problem TEXT, submission TEXT, case_id INTEGER NOT NULL, at_s REAL NOT NULL, PRIMARY KEY (problem, submission));
+    problem TEXT, submission TEXT, case_id INTEGER NOT NULL, at_s REAL NOT NULL,
+    PRIMARY KEY (problem, submission, case_id));
 """
+_FIRST = (  # the first kill of each submission. SQLite takes the other columns from the row of the minimum
+    "SELECT k.problem, k.submission, k.case_id, MIN(k.at_s) AS at_s FROM first_kills k"
+    " JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
+    " JOIN verdicts v ON v.problem = k.problem AND v.submission = k.submission AND v.case_id = k.case_id"
+    " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'judge_error', 'unjudged'){}"
+    " GROUP BY k.problem, k.submission"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +66,8 @@ class ProblemTimes:
         self._db.do("INSERT OR REPLACE INTO clocks VALUES (?, ?, ?)", problem, elapsed_s, spent_s)
 
     def killed(self, problem: str, submission: str, case: int, at_s: float) -> None:
-        """Record, soon, that `case` killed a wrong submission at `at_s`. Only the first kill counts."""
+        """Record, soon, that `case` killed a wrong submission at `at_s`. The first kill by a ready case counts."""
         self._db.later("INSERT OR IGNORE INTO first_kills VALUES (?, ?, ?, ?)", problem, submission, case, at_s)
-
-    def spared(self, problem: str, submission: str, case: int) -> None:
-        """Delete the first kill of a submission by `case`, which was an error."""
-        self._db.do(
-            "DELETE FROM first_kills WHERE problem = ? AND submission = ? AND case_id = ?", problem, submission, case
-        )
 
     def batches(self, problem: str) -> dict[int, int]:
         """Return case id -> number of its batch in its round."""
@@ -75,9 +78,9 @@ class ProblemTimes:
         kills: defaultdict[str, dict[int, float]] = defaultdict(dict)
         seconds: defaultdict[str, dict[int, float]] = defaultdict(dict)
         for name, number, count in self._db.rows(
-            "SELECT c.generator, c.round, COUNT(*) FROM first_kills k"
+            f"SELECT c.generator, c.round, COUNT(*) FROM ({_FIRST.format(' AND k.problem = ?')}) k"
             " JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
-            " WHERE k.problem = ? AND NOT c.sample AND c.state = 'ready' GROUP BY c.generator, c.round", problem
+            " WHERE NOT c.sample GROUP BY c.generator, c.round", problem
         ):  # fmt: skip
             kills[name][number] = count
         for name, number, ran_s in self._db.rows(
@@ -95,9 +98,9 @@ class ProblemTimes:
         """Return the first kills of all problems, by time, without those by cases that no longer count."""
         rows = self._db.rows(
             "SELECT k.problem, k.submission, k.case_id, c.generator, c.detail, c.sample, k.at_s"
-            " FROM first_kills k JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
+            f" FROM ({_FIRST.format('')}) k JOIN cases c ON c.problem = k.problem AND c.id = k.case_id"
             " LEFT JOIN left_out l ON l.problem = k.problem AND l.name = k.submission"
-            " WHERE c.state = 'ready' AND l.name IS NULL ORDER BY k.at_s, k.problem, k.submission"
+            " WHERE l.name IS NULL ORDER BY k.at_s, k.problem, k.submission"
         )
         return [FirstKill(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6]) for row in rows]
 
@@ -158,10 +161,10 @@ def generator_yields(database: Database, kills: Sequence[FirstKill]) -> tuple[Ge
     )
     killed = dict(
         database.rows(
-            "SELECT c.generator, COUNT(*) FROM first_kills f"
+            "SELECT c.generator, COUNT(*) FROM (SELECT DISTINCT problem, submission FROM first_kills) f"
             " JOIN verdicts v ON v.problem = f.problem AND v.submission = f.submission"
             " JOIN cases c ON c.problem = v.problem AND c.id = v.case_id"
-            " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'unjudged') GROUP BY c.generator"
+            " WHERE c.state = 'ready' AND v.verdict NOT IN ('accepted', 'judge_error', 'unjudged') GROUP BY c.generator"
         )
     )
     counts = database.rows(

@@ -57,6 +57,7 @@ _COUNTED = (
     "accepted", "accepted_judged", "accepted_kept", "wrong", "wrong_judged", "wrong_killed", "wrong_killed_before",
     "survivors", "not_judged", "cases_kept", "contested",
 )  # fmt: skip
+_WEAKENING = ("accepted_left_out", "wrong_left_out", "abstaining", "unasked", "no_validator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ class RunResult:
                 **{name: getattr(totals, name) for name in _COUNTED},
                 "invalid_inputs": totals.invalid,
                 "unchecked_inputs": totals.unchecked,
+                **{name: getattr(totals, name) for name in _WEAKENING},
             },
             "rounds": [each.to_dict() for each in self.scores],
             "looks": [{"why": why, "said": said, "times": times} for (why, said), times in self.rechecks.items()],

@@ -18,16 +18,17 @@ __all__ = ["ModelUsage", "Rate", "RoundScores", "scores_of"]
 
 _DRAWS = 1000
 _AT_ONCE = 50  # draws in memory
+_FEWEST = 2  # problems that an interval needs
 _ENDS = (2.5, 97.5)  # percentiles of the 95% interval
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate, 0..1, and its 95% interval."""
+    """A rate, 0..1, and the ends of its 95% interval; None if it is of one problem: nothing tells how others differ."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,12 @@ class RoundScores:
     tnr_macro: Rate | None
     accuracy: Rate | None
     spent: ModelUsage = ModelUsage()
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are enough problems for an interval."""
+        rates = (getattr(self, name) for name in RATES)
+        return any(rate is not None and rate.low is not None for rate in rates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -98,6 +105,8 @@ def scores_of(
         [_rates(draws @ figures) for draws in _drawn(many, np.random.default_rng(seed))]
     )  # draws x (times x rates)
     low, high = np.nanpercentile(np.where(np.isnan(found), 0.0, drawn), _ENDS, axis=0)
+    alone = many @ (figures[:, 1::2] > 0) < _FEWEST
+    low[alone] = high[alone] = np.nan
     return tuple(
         RoundScores(time, **_worded(found[0], low, high, time), spent=(spent or {}).get(time - 1, ModelUsage()))
         for time in range(times)
@@ -133,7 +142,10 @@ def _worded(found: Any, low: Any, high: Any, time: int) -> dict[str, Rate | None
     worded: dict[str, Rate | None] = {}
     for index, name in enumerate(RATES, time * len(RATES)):
         value = float(found[index])
-        # With many problems, rounding may put all draws on one side of the value.
-        ends = min(float(low[index]), value), max(float(high[index]), value)
-        worded[name] = None if np.isnan(value) else Rate(value, *ends)
+        if np.isnan(value):
+            worded[name] = None
+        elif np.isnan(low[index]):
+            worded[name] = Rate(value, None, None)
+        else:  # with many problems, rounding may put all draws on one side of the value
+            worded[name] = Rate(value, min(float(low[index]), value), max(float(high[index]), value))
     return worded

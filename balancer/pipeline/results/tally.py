@@ -53,6 +53,9 @@ class ProblemTally:
         disagreements: on contested cases.
         survivors, not_judged: names.
         left_out, notes, reasons, troubles: as in `ProblemResult`.
+        abstaining: accepted submissions that abstain on a case.
+        unasked: cases that kill on which an accepted submission did not run.
+        no_validator: 1 if the problem has no input validator.
         course: its history.
     """
 
@@ -80,6 +83,11 @@ class ProblemTally:
     course: RoundHistory
     unchecked: int = 0
     troubles: tuple[str, ...] = ()
+    accepted_left_out: int = 0
+    wrong_left_out: int = 0
+    abstaining: int = 0
+    unasked: int = 0
+    no_validator: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -148,6 +156,11 @@ class Totals:
     idle: int = 0
     idle_named: list[str] = field(default_factory=list)
     unchecked: int = 0
+    accepted_left_out: int = 0
+    wrong_left_out: int = 0
+    abstaining: int = 0
+    unasked: int = 0
+    no_validator: int = 0
     troubles: int = 0
     troubles_told: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)

@@ -6,7 +6,8 @@ If it ends with 0 on the problem's own data and with another code on nonsense, 0
 A validator that answers on no known input is left out and reported.
 
 Output validators: after an odd end, a trial decides whether the validator can judge. It cannot if it does not compile,
-or answers on no known answer. Then nothing of the problem is judged, and that is reported.
+or answers on no known answer. Then nothing of the problem is judged, and that is reported. If it can, the odd end is a
+judge error: it says nothing of the submission, and the input is contested.
 """
 
 import threading
@@ -264,27 +265,34 @@ class CheckerTrial:
     store: Store
     say: Callable[[str], object]
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _works: bool = False
+    _works: bool | None = None
     _why: str = ""
 
-    def hold(self, checker: Checker, first: Execution) -> None:
+    def hold(self, checker: Checker, first: Execution) -> bool:
         """Try a validator whose run ended oddly, with `first`, unless it was tried before.
+
+        Returns:
+            Whether it can judge; False if the infrastructure failed, so that this is not known.
 
         Raises:
             CannotJudge: it cannot judge.
         """
         with self._lock:
-            if not self._works and not self._why:
-                self._why = self._wrong(checker, first)
-                self._works = not self._why
+            if self._works is None:
+                found = self._wrong(checker, first)
+                if found is None:
+                    return False
+                self._why, self._works = found, not found
                 if self._why:
                     line = f"nothing can be judged: the output validator {_name(checker)}: {self._why}"
                     self.store.judges.add_trouble(self.problem.id, line)
                     self.say(f"{self.problem.id}: {line}")
             if self._why:
                 raise CannotJudge(self._why)
+            return True
 
-    def _wrong(self, checker: Checker, first: Execution) -> str:
+    def _wrong(self, checker: Checker, first: Execution) -> str | None:
+        """Return what is wrong with the validator; "" if it judges a known answer, None if that is not known."""
         program = checker_program(checker)
         known = [case for case in self.problem.data if case.answer is not None][:_KNOWN_ANSWERS]
         ends = [first]
@@ -295,7 +303,9 @@ class CheckerTrial:
                 ProgramRun(program, case.answer, VALIDATOR_LIMITS, self.problem.id, RunStage.REFERENCE, program.name, 0,
                            checker_files(case.data, case.answer), odd=checker_odd)
             )  # fmt: skip
-            if ran.execution is None or not checker_odd(ran.execution):
+            if ran.execution is None:
+                return None
+            if not checker_odd(ran.execution):
                 return ""
             ends.append(ran.execution)
         if all(end.status is Status.COMPILE_ERROR for end in ends):

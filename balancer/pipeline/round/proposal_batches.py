@@ -26,6 +26,7 @@ from balancer.pipeline.proposing import (
     UnusedInput,
     ValidatorFeedback,
 )
+from balancer.pipeline.results.problem_result import NO_VALIDATOR
 from balancer.pipeline.results.rounds import GeneratorBatch, ProposalBatch
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
@@ -260,11 +261,12 @@ class ProposalBatches:
         if self.tellable():
             if problem.packaged and not problem.input_validators and self._batch == 1 and not self._round:
                 right = len(self._sample.jury)
-                notes.append(f"it has no input validator: made-up inputs count if all {right} accepted ones agree")
+                notes.append(f"{NO_VALIDATOR}: made-up inputs count if all {right} accepted ones agree")
             return new
         own = [proposal for proposal in new if proposal.sample]
         if len(own) < len(new):
-            has = "no input validator works" if problem.input_validators else "it has no input validator"
+            few = f"{NO_VALIDATOR}, and fewer than {FEWEST_AGREEING} accepted ones to agree"
+            has = "no input validator works" if problem.input_validators else few
             notes.append(f"{has}, so no made-up input is used")
         for source in self._sources:
             source.dry = True

@@ -288,7 +288,7 @@ def feedback_before(sample: Sample, number: int) -> Feedback:
     for case in ready:
         for name in wrong:
             stored = verdicts.get((name, case.id))
-            if stored is not None and stored.verdict is not Verdict.UNJUDGED:
+            if stored is not None and stored.verdict not in (Verdict.JUDGE_ERROR, Verdict.UNJUDGED):
                 (rejected if stored.verdict.kills else passed)[case.id].append(name)
     killed = {name for names in rejected.values() for name in names}
     failed, disagreed = _contested(sample, verdicts, number)
@@ -348,7 +348,11 @@ def _contested(
         if case.round >= number:
             continue
         said = {name: verdicts[name, case.id] for name in accepted if (name, case.id) in verdicts}
-        against = {name: stored for name, stored in said.items() if stored.verdict.kills}
+        against = {
+            name: stored
+            for name, stored in said.items()
+            if stored.verdict.kills or stored.verdict is Verdict.JUDGE_ERROR
+        }
         if accepted and accepted[0] in against:
             failed.append(_unused(case, {accepted[0]: against[accepted[0]]}))
         else:

@@ -331,7 +331,7 @@ class Sample:
         options = self.problem.options_of(case.origin, sample=case.sample)
         checker = self.checker if options is None else replace(self.checker, flags=options.checker)
         if checker.program is not self.problem.checker.program:
-            return OutputCheck(checker)
+            return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
         return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
     def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
@@ -397,4 +397,4 @@ class Sample:
 def _surprises(submission: Submission, judgement: Judgement) -> bool:
     if judgement.verdict is Verdict.COMPILE_ERROR:
         return True
-    return submission.accepted and judgement.verdict.kills
+    return (submission.accepted and judgement.verdict.kills) or judgement.verdict is Verdict.JUDGE_ERROR

@@ -40,7 +40,8 @@ __all__ = [
 
 CHOSEN = (CaseState.VALID, CaseState.CONTESTED, CaseState.READY, CaseState.UNJUDGED)
 _LAST = 10**9  # place after all rounds
-_SLOW_ENOUGH = 3  # cases with a time limit, each of which costs the whole limit
+_STOPS = (Verdict.TIME_LIMIT, Verdict.JUDGE_ERROR)  # the one costs the whole limit, the other a case
+_SLOW_ENOUGH = 3  # cases with such an end
 _AT_ONCE = 4  # cases between two counts of these
 _SCALED, _MARGIN = 4.0, 1.5  # a time limit is at most so many times its own, and so many times what accepted ones take
 _FAIL_OWN = "right solutions fail its own tests"
@@ -215,7 +216,7 @@ def agreed(found: list[Verdict | None], quorum: float, *, slow_abstain: bool = F
         found = [verdict for verdict in found if verdict is not Verdict.TIME_LIMIT]
     wanted = quorum * len(found) - 1e-9
     against = sum(verdict is not None and verdict.kills for verdict in found)
-    if found[0] is not None and found[0].kills:
+    if Verdict.JUDGE_ERROR in found or (found[0] is not None and found[0].kills):
         return CaseState.CONTESTED
     if found[0] is Verdict.ACCEPTED and found.count(Verdict.ACCEPTED) >= wanted:
         return CaseState.READY
@@ -270,6 +271,9 @@ def validate_solutions(sample: Sample) -> None:
     that no earlier case has killed. One that was too slow on three cases is not run on the others.
 
     With a time budget, the smallest cases of a batch come first, and a case is left out if there was no time for it.
+
+    A made-up case on which the output validator cannot judge an output is contested. A survivor of which it cannot
+    judge three outputs is left out, so that it does not spoil all cases.
     """
     verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
     parents = sample.store.shrunk.parents(sample.problem.id)
@@ -299,10 +303,11 @@ def validate_solutions(sample: Sample) -> None:
                 targets = [each for each in wrong if each.name not in killed]
             sample.plan(len(cases) * len(targets), "judging the programs of")
             if place[0] == _LAST:
-                workers = sample.settings.solution_validation_workers
-                judge_on(sample, targets, cases, RunStage.VALIDATE_SOLUTION, workers)
+                _judge_wrong(sample, targets, cases)
             else:
                 _judge_while_fast(sample, targets, cases, slow)
+        states = dict(sample.store.states(sample.problem.id))
+        cases = [case for case in cases if states[case.id] is CaseState.READY]
         verdicts = sample.store.verdicts(sample.problem.id, cases)
         killed |= {name for (name, _), stored in verdicts.items() if stored.verdict.kills}
     _confirm_lone_kills(sample)
@@ -316,17 +321,17 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
     Which verdicts are left depends on the order of the cases alone: a session that lost runs may have run more.
 
     Args:
-        slow: on how many cases each was too slow so far; updated.
+        slow: on how many cases each was too slow, or its output could not be judged, so far; updated.
     """
-    problem, workers = sample.problem.id, sample.settings.solution_validation_workers
+    problem = sample.problem.id
     for start in range(0, len(cases), _AT_ONCE):
         part = cases[start : start + _AT_ONCE]
         left = [each for each in wrong if slow[each.name] < _SLOW_ENOUGH]
-        judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, workers)
+        _judge_wrong(sample, left, part)
         names = {each.name for each in left}
         verdicts = sample.store.verdicts(problem, part)
         found = [(each.name, case.id) for each in wrong for case in part if (each.name, case.id) in verdicts]
-        slow.update(name for name, case in found if verdicts[name, case].verdict is Verdict.TIME_LIMIT)
+        slow.update(name for name, case in found if verdicts[name, case].verdict in _STOPS)
         sample.store.forget_verdicts(problem, [(name, case) for name, case in found if name not in names])
 
 
@@ -340,7 +345,32 @@ def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[S
             return
         part, todo = todo[: max(1, _AT_ONCE // len(left))], todo[max(1, _AT_ONCE // len(left)) :]
         sample.plan((len(part) + len(todo)) * len(left), "judging the programs of")
-        judge_on(sample, left, part, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+        _judge_wrong(sample, left, part)
+
+
+def _judge_wrong(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
+    """Judge wrong submissions on cases. Contest made-up ones on which an output cannot be judged.
+
+    The output may be nonsense that crashes the output validator, or show that the expected output is wrong.
+    """
+    judge_on(sample, wrong, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+    problem, made_up = sample.problem.id, {case.id for case in cases if not case.sample}
+    spoilt = {case for _, case in _judge_errors(sample, cases) if case in made_up}
+    for case in spoilt:
+        sample.store.set_case(problem, case, CaseState.CONTESTED)
+    if not spoilt:
+        return
+    known = [case for case in sample.store.cases(problem, CaseState.CONTESTED) if not case.sample]
+    errors = Counter(name for name, _ in _judge_errors(sample, known))
+    for name in sorted(each.name for each in surviving(sample) if errors[each.name] >= _SLOW_ENOUGH):
+        why = f"the output validator could not judge its output on {errors[name]} made-up inputs"
+        sample.store.leave_out(problem, name, why)
+
+
+def _judge_errors(sample: Sample, cases: list[StoredCase]) -> list[tuple[str, int]]:
+    """Return the submission and the case of each output that the output validator could not judge."""
+    verdicts = sample.store.verdicts(sample.problem.id, cases)
+    return [pair for pair, stored in verdicts.items() if stored.verdict is Verdict.JUDGE_ERROR]
 
 
 def _settle_late(sample: Sample) -> None:
@@ -371,7 +401,6 @@ def _confirm_lone_kills(sample: Sample) -> None:
         (case,) = kills[submission.name]
         right = sample.look_again(submission, case, RunStage.VALIDATE_SOLUTION)
         if right is not None:
-            sample.store.times.spared(problem, submission.name, case.id)
             sample.settle(submission, case, RunStage.VALIDATE_SOLUTION, right)
 
     lone = [each for each in sample.usable(accepted=False) if len(kills[each.name]) == 1]
@@ -531,14 +560,21 @@ def add_own(sample: Sample) -> None:
 
 
 def _rejections(sample: Sample, own: list[StoredCase]) -> list[StoredVerdict]:
-    """Judge all accepted submissions on their own data. Return the verdicts that reject one, by case."""
+    """Judge all accepted submissions on their own data. Return the verdicts that reject one, by case.
+
+    An output that the output validator cannot judge rejects its submission, if it can judge that of another one there.
+    """
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, sample.settings.output_generation_workers)
     right = {submission.name for submission in sample.usable(accepted=True)}
+    verdicts = sample.store.verdicts(sample.problem.id, own)
+    passed = {case for (name, case), each in verdicts.items() if name in right and each.verdict is Verdict.ACCEPTED}
     return sorted(
         (
             stored
-            for stored in sample.store.verdicts(sample.problem.id, own).values()
-            if stored.submission in right and stored.verdict.kills and stored.verdict is not Verdict.COMPILE_ERROR
+            for stored in verdicts.values()
+            if stored.submission in right
+            and (stored.verdict.kills or (stored.verdict is Verdict.JUDGE_ERROR and stored.case in passed))
+            and stored.verdict is not Verdict.COMPILE_ERROR
         ),
         key=lambda stored: stored.case,
     )

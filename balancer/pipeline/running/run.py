@@ -176,7 +176,14 @@ def _run_session(parts: _Parts, live: int | None, stack: ExitStack) -> RunResult
         for each in parts.generators
     ]
     progress = stack.enter_context(
-        Progress(parts.services.console, source.count, unit=source.unit, streamed=source.streamed, crew=_crew(parts))
+        Progress(
+            parts.services.console,
+            source.count,
+            unit=source.unit,
+            streamed=source.streamed,
+            crew=_crew(parts),
+            budget_s=parts.settings.budget_s or None,
+        )
     )
     if live is not None:
         _show_page(parts, live, progress, stack)

@@ -35,7 +35,7 @@ def settings_of(config: Config) -> PipelineSettings:
 
 
 def find_generators(config: Config, registry: Registry) -> list[Generator]:
-    """Return the input generators that the pipeline names. Raises ConfigError for unknown ones."""
+    """Return the input generators that the pipeline names. Raises ConfigError for none or unknown ones."""
     found: list[Generator] = []
     mistakes: list[str] = []
     for name in settings_of(config).generators:
@@ -43,6 +43,12 @@ def find_generators(config: Config, registry: Registry) -> list[Generator]:
             found.append(registry.find(name, registry.generators, "generator"))
         except ConfigError as error:
             mistakes += config.located("pipeline.generators", error).problems
+    if not settings_of(config).generators:
+        empty = ConfigError(
+            f"found []: no input would be made; name at least one of {', '.join(sorted(registry.generators))}, "
+            'e.g. ["data"] for the problems\' own data alone, or leave the key out for the default'
+        )
+        mistakes += config.located("pipeline.generators", empty).problems
     if mistakes:
         raise ConfigError(dict.fromkeys(mistakes))
     return found

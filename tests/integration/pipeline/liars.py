@@ -184,7 +184,9 @@ def read_folder(results: Path) -> dict[str, list[tuple[Any, ...]]]:
         "cases": "SELECT problem, id, data, answer, generator, detail, sample, state FROM cases",
         "verdicts": "SELECT problem, submission, case_id, verdict FROM verdicts",
         "left out": "SELECT problem, name FROM left_out",
-        "kills": "SELECT problem, submission FROM first_kills",
+        "kills": "SELECT DISTINCT k.problem, k.submission FROM first_kills k"
+        " JOIN verdicts v USING (problem, submission, case_id)"
+        " WHERE v.verdict NOT IN ('accepted', 'judge_error', 'unjudged')",
     }
     with closing(sqlite3.connect(results / "run.sqlite")) as db:
         return {name: sorted(db.execute(sql).fetchall(), key=repr) for name, sql in queries.items()}

@@ -1,9 +1,12 @@
 """Packages in the shapes that archives have them in: versions, programs of many files, flags, statements."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from balancer.pipeline.packages.grammars import checktestdata_program
 from balancer.problem import CaseOptions, Origin
 from balancer.program import Program
 from tests.unit.pipeline.packages import GONE, Files, read
@@ -113,6 +116,24 @@ def test_submissions_of_many_files_begin_where_they_say_or_in_main(tmp_path: Pat
         "wrong_answer/nobody": "the folder has 2 sources, and none of them is called main or __main__",
         "wrong_answer/both": "the folder has sources in several languages (python, rust); one is allowed",
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "language"),
+    [
+        ("#!/usr/bin/env perl\nprint <>;\n", "perl"),
+        ("# doubles\nuse strict;\n", "perl"),
+        ("# " + "a comment " * 50 + "\nmy ($n) = <STDIN>;\nprint 2 * $n;\n", "perl"),
+        (
+            ":- use_module(library(readutil)).\nmain :- read_term(user_input, X, []), my(X), Y is 2 * X, write(Y).\n",
+            "prolog",
+        ),
+        ("#!/usr/bin/env swipl\nmain.\n", "prolog"),
+    ],
+)
+def test_a_pl_is_perl_by_its_words_and_prolog_otherwise(tmp_path: Path, source: str, language: str) -> None:
+    problem = read(tmp_path, {"submissions/accepted/old.pl": source})
+    assert {each.program.language for each in problem.accepted} >= {language}
 
 
 def test_python_2_says_so_in_its_first_line(tmp_path: Path) -> None:
@@ -263,3 +284,19 @@ def test_agreement_stands_in_for_a_validator_that_is_missing(
     files: dict[str, str | bytes] = {} if validators else {"input_validators/check.py": GONE}
     files.update({f"submissions/accepted/more{number}.py": "1" for number in range(accepted - 1)})
     assert read(tmp_path, files).by_agreement is agrees
+
+
+@pytest.mark.parametrize(
+    ("grammar", "said"),
+    [
+        (b"INT(1,10,n) NEWLINE\nREP(n)\n  INTT(1,2)\nEND\n", "is wrong: line 3: unknown token at 3:3 'INTT'"),
+        (b"INT(1,10,n) NEWLINE\nREP(n)\n  INT(1,2)\n", "is wrong: line 3: unexpected end of file"),
+        (b"NEWLINE\nASSERT(n ! 1)\n", "is wrong: line 2: "),
+        (b"INT(1,10)\nINT(1,m)\n", "cannot be followed: line 2: INT(1,m): m is not assigned"),
+    ],
+)
+def test_a_grammar_that_is_wrong_names_the_line(grammar: bytes, said: str) -> None:
+    source = checktestdata_program("a.ctd", grammar).source
+    ended = subprocess.run([sys.executable, "-c", source], input=b"3 4\n", capture_output=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.decode().startswith(f"the grammar {said}")

@@ -272,3 +272,17 @@ def test_in_a_log_a_line_stays_one_line() -> None:
     with Progress(Console(file=out, width=80), 2) as progress:
         progress.say("word " * 40)
     assert len(out.getvalue().splitlines()) == 1
+
+
+def test_a_time_budget_tells_more_than_the_plan() -> None:
+    progress, clock, _ = make(1, budget_s=60.0)
+    with progress:
+        progress.begin("p")
+        progress.plan("p", 100, "checking inputs of", 60.0)
+        for _ in range(90):
+            progress.advance("p")
+        clock.now_s += 30.0
+        progress.plan("p", 10, "judging the programs of", 30.0)
+        run = progress.tables()["run"][""]
+        assert run["left_s"] == pytest.approx(30.0, rel=0.2)
+        assert run["left"].endswith("to 30 s)"), "not more than the budget"

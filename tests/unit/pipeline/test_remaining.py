@@ -149,6 +149,51 @@ def test_a_run_of_many_problems_is_told_in_proportion_and_narrowly() -> None:
     assert many.high_s < 2 * many.low_s
 
 
+def test_a_time_budget_tells_how_long_problems_take_before_one_is_over() -> None:
+    """A plan of units tells 11 s; but the problem searches until its budget is spent."""
+    times = RunTimes(_SHARED, sized=True, budget_s=60.0)
+    times.plan("p", 100)
+    times.begin("p", 0.0)
+    times.advance("p", 90)
+    started = times.left(10.0, 0)
+    assert started is not None
+    assert 20 < started.s < 120
+    times.spends("p", 10.0, 60.0)
+    for now_s in (12.0, 30.0, 60.0):
+        left = times.left(now_s, 0)
+        assert left is not None
+        assert left.s == pytest.approx(70.0 - now_s, rel=0.25)
+        assert left.high_s == pytest.approx(70.0 - now_s)
+        assert left.bounded
+    assert Left(20.0, 2.0, 30.0, bounded=True).words == "up to 30 s left"
+    assert Left(20.0, 2.0, 30.0).words == "at least 2 s left"
+
+
+def test_time_on_own_data_is_added_to_the_budget() -> None:
+    """A slow machine: 80 s on the package's own data, of which half is done after 40 s."""
+    times = RunTimes(_SHARED, sized=True, budget_s=30.0)
+    times.begin("p", 0.0)
+    times.plan("p", 100)
+    times.advance("p", 50)
+    times.plan("p", 50)
+    left = times.left(40.0, 0)
+    assert left is not None
+    assert 45 < left.s < 110, "about 40 s of own data, and then at most 30 s"
+    assert left.low_s > 10
+
+
+def test_budgets_that_others_did_not_need_are_not_expected_of_the_rest() -> None:
+    times = RunTimes(_APART, sized=True, budget_s=600.0)
+    for number in range(8):
+        times.begin(f"{number}", 0.0)
+        times.finish(f"{number}", 10.0)
+    times.begin("last", 10.0)
+    times.spends("last", 12.0, 600.0)
+    left = times.left(14.0, 0)
+    assert left is not None
+    assert left.s < 20
+
+
 def test_turns_after_the_first_are_known_and_no_new_problems() -> None:
     times = RunTimes(_APART, sized=False)
     for name in "ab":

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from balancer.pipeline.report.document import notes
 from balancer.pipeline.report.headline import lost, tiles, warnings
-from balancer.pipeline.report.matrix import BAND, LETTERS, matrix_bands
-from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints
+from balancer.pipeline.report.matrix import BAND, LEGEND, LETTERS, matrix_bands
+from balancer.pipeline.report.tables import endpoint_lines, gone_endpoints, looks_said
 from balancer.pipeline.results.run_result import CaseState, ProblemResult, RunResult
+from balancer.pipeline.results.tally import ProblemTally
 from balancer.problem import Verdict
 from balancer.reporting.document import RowGroup, Table, Tone, cell_of, plain
 from tests.unit.pipeline.report_results import case, empty_run, made_up_problem, made_up_run, submission
@@ -93,6 +94,47 @@ def test_whatever_weakens_the_figures_is_a_warning() -> None:
     words = " ".join(warnings(result))
     assert [part in words for part in ("Not complete", "3 sessions", "2 verdicts unjudged", "idle")] == [True] * 4
     assert _tile(result, "Unjudged") == ("2", Tone.BAD)
+
+
+def test_suspect_ends_are_told_in_words() -> None:
+    looks = {("starved", "confirmed"): 2, ("late", "judged later"): 1}
+    assert looks_said(replace(_run(), rechecks=looks)) == ("2 starved ends: confirmed", "1 late end: judged later")
+
+
+def test_who_abstains_is_not_shown_as_never_run() -> None:
+    slow = replace(submission("slow", [_A, _A], accepted=True), abstained=frozenset({2}), times_s={2: 4.01})
+    unasked = replace(submission("unasked", [_A, _A], accepted=True), not_asked=frozenset({2}))
+    (band,) = matrix_bands(_problem(submissions=(slow, unasked)))
+    first, second = (cell_of(row[-1]) for row in band.groups[0].rows)
+    assert (plain(first.words), first.mark) == ("t", "abstained")
+    assert "abstained: met the time limit" in first.meaning
+    assert "4.01 s" in first.meaning
+    assert second.mark == "none"
+    assert ("abstained", "t", "abstained: accepted, but too slow here") in LEGEND.entries
+
+
+def test_notes_that_change_the_figures_are_warnings_and_in_the_summary() -> None:
+    slow = replace(submission("slow", [_A, _A], accepted=True), abstained=frozenset({2}))
+    unasked = replace(submission("unasked", [_A, _A], accepted=True), not_asked=frozenset({2}))
+    killed = submission("bad", [_A, _A, _W])
+    weak = _problem(
+        id="weak",
+        submissions=(slow, unasked, killed),
+        accepted_left_out=2,
+        wrong_left_out=1,
+        notes=("it has no input validator: made-up inputs count if all 2 accepted ones agree",),
+    )
+    result = _run(_problem(), weak)
+    assert warnings(result) == (
+        "2 accepted submissions and 1 wrong submission left out, and in no rate: the notes of the report say why.",
+        "1 accepted submission abstained: too slow on made-up cases on which others agree.",
+        "1 case that kills: no time was left to run all accepted submissions there.",
+        "1 problem without an input validator: made-up inputs count if accepted ones agree, or not at all.",
+    )
+    counts = result.summary()["counts"]
+    names = ("accepted_left_out", "wrong_left_out", "abstaining", "unasked", "no_validator")
+    assert [counts[name] for name in names] == [2, 1, 1, 1, 1]
+    assert ProblemTally.from_dict(weak.tally().to_dict()) == weak.tally()
 
 
 def test_endpoint_lines_add_up() -> None:

@@ -204,7 +204,7 @@ def test_the_table_of_problems_has_counts_and_rates_before_and_after() -> None:
 def test_survivors_and_lost_submissions_are_listed() -> None:
     result = made_up_run(problems=4, cases=10)
     html = page(result, ())
-    survivors = html[html.index('id="survivors"') : html.index('id="disagreements"')]
+    survivors = html[html.index('id="survivors"') : html.index('id="contested"')]
     names = re.findall(r"<code>([^<]*)</code></td>", survivors)
     assert names == [s.name for p in result.problems for s in p.survivors]
     assert "Accepted submissions that a case rejects" not in html

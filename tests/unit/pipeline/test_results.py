@@ -127,6 +127,11 @@ def test_the_summary_adds_up() -> None:
         "contested": 2,
         "invalid_inputs": 6,
         "unchecked_inputs": 0,
+        "accepted_left_out": 0,
+        "wrong_left_out": 0,
+        "abstaining": 0,
+        "unasked": 0,
+        "no_validator": 0,
     }
     assert json.loads(json.dumps(summary))["per_problem"][0]["survivors"] == names(EXAMPLE.survivors)
 

@@ -1,6 +1,7 @@
 """The rates of a run, and what leases add up to: worked examples, and what must hold of all of them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancer.judging.pending import RunStage, Span
+from balancer.pipeline.report.tables import rate_cells
 from balancer.pipeline.results.run_result import LeaseTotals, lease_totals_of
 from balancer.pipeline.results.scores import RATES, ModelUsage, Rate, scores_of
 from balancer.pipeline.results.store import Store
 from balancer.pipeline.results.tally import RoundHistory, totals_of
+from balancer.reporting.document import plain
 from tests.unit.pipeline.report_results import made_up_run
 
 
@@ -58,6 +61,22 @@ def test_problems_that_are_all_alike_leave_no_doubt() -> None:
     assert own.tnr_micro == Rate(0.75, 0.75, 0.75)
 
 
+def test_one_problem_has_no_interval() -> None:
+    """It read "100.0 to 100.0", as if that were certain."""
+    whole = RoundHistory(accepted=2, wrong=4, whole=True, kept=(2,), killed=(3,))
+    (alone,), (two,) = scores_of({whole: 1}), scores_of({whole: 2})
+    assert alone.tnr_micro == Rate(0.75, None, None)
+    assert not alone.has_intervals
+    assert two.tnr_micro == Rate(0.75, 0.75, 0.75)
+    assert alone.to_dict()["tnr_micro"] == {"value": 0.75, "low": None, "high": None}
+    first = next(rate_cells(alone))
+    assert (plain(first.words), plain(first.below)) == ("100.0%", "")
+    only_one_is_whole = replace(whole, whole=False)
+    (some,) = scores_of({whole: 1, only_one_is_whole: 3})
+    assert some.accuracy == Rate(0.0, None, None)
+    assert some.tnr_micro == Rate(0.75, 0.75, 0.75)
+
+
 def test_an_interval_is_as_wide_as_the_normal_one() -> None:
     """100 problems with one wrong submission each, half of them killed: 1.96 x sqrt(0.5 x 0.5 / 100) = 0.098.
 
@@ -91,7 +110,7 @@ def test_rates_are_parts_within_their_intervals_and_the_same_each_time(courses: 
     for each in found:
         for name in RATES:
             rate = getattr(each, name)
-            assert rate is None or 0 <= rate.low <= rate.value <= rate.high <= 1
+            assert rate is None or rate.low is None or 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
 def test_totals_are_those_of_the_problems_and_a_tally_survives_json() -> None:

@@ -434,7 +434,9 @@ def test_without_a_validator_only_its_own_inputs_are_used(tmp_path: Path) -> Non
     bench = with_problem(tmp_path, validators=[], own=[1, 60])
     end = judged(bench)
     assert end.inputs(*CaseState) == end.inputs(CaseState.READY) == [1, 60]
-    assert end.notes == ("it has no input validator, so no made-up input is used",)
+    assert end.notes == (
+        "it has no input validator, and fewer than 2 accepted ones to agree, so no made-up input is used",
+    )
 
 
 def test_an_own_input_that_is_not_valid_is_not_used(tmp_path: Path) -> None:
@@ -468,16 +470,16 @@ def test_an_output_validator_judges(tmp_path: Path) -> None:
                 assert end.verdict(name, n) is truth(n), (name, n)
 
 
-def test_an_output_validator_that_crashes_is_never_a_verdict(tmp_path: Path) -> None:
-    """It crashes on the input 3: nobody, right or wrong, is judged there, and the case is lost, not contested."""
+def test_an_output_validator_that_crashes_on_a_case_contests_it(tmp_path: Path) -> None:
+    """It crashes on the input 3: nobody, right or wrong, is judged there, and no later session tries again."""
     bench = with_problem(tmp_path, checker=CHECKER, own=[1, 3])
     end = judged(bench)
-    assert end.inputs(CaseState.UNJUDGED) == [3]
-    assert end.verdict("double", 3) is Verdict.UNJUDGED
-    assert 3 not in end.inputs(CaseState.READY, CaseState.CONTESTED)
+    assert end.inputs(CaseState.CONTESTED) == [3]
+    assert end.verdict("double", 3) is Verdict.JUDGE_ERROR
     with bench.open({}) as sample:
         note = sample.store.verdicts("doubling")["double", 2].note
     assert note == "the output validator failed (exit code 1): IndexError: 3; it must exit with 42 or 43"
+    assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "a complete run runs nothing"
 
 
 def test_a_program_that_died_is_not_shown_to_the_output_validator(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from balancer.pipeline.report import page
 from balancer.pipeline.report.charts import kills_over_time
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problems import Roster, RosterEntry
+from balancer.pipeline.results.rounds import ProposalBatch
 from balancer.pipeline.results.run_result import NOT_ALL_RUN, CaseState, FirstKill, RunResult
-from balancer.pipeline.results.store import Store
+from balancer.pipeline.results.store import Store, StoredVerdict
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import ProblemClock, chunk
 from balancer.pipeline.round.steps import surviving
@@ -455,6 +456,23 @@ def test_first_kills_and_what_was_brought(result: RunResult) -> None:
     summary = result.summary()
     assert [each["generator"] for each in summary["generators"]] == ["further", "data"]
     assert summary["first_kills"][0]["submission"] == "square"
+
+
+def test_a_kill_counts_from_the_next_case_if_the_first_one_is_contested(tmp_path: Path) -> None:
+    """It was missing in the chart, although the submission was killed."""
+    with Store(tmp_path) as store:
+        proposals = [Proposal(b"%d" % n, Origin("numbers", f"{n}")) for n in (1, 2, 3)]
+        store.rounds.begin("p", 0, ProposalBatch(proposals))
+        for case, at_s in ((1, 1.0), (3, 3.0), (2, 2.0)):
+            store.set_case("p", case, CaseState.READY)
+            store.set_verdict("p", StoredVerdict("bad", case, Verdict.WRONG_ANSWER, 0.1, ""))
+            store.times.killed("p", "bad", case, at_s)
+        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(1, 1.0)]
+        store.set_case("p", 1, CaseState.CONTESTED)
+        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(2, 2.0)]
+        assert store.times.by_round("p")[0] == {"numbers": {0: 1}}
+        store.set_verdict("p", StoredVerdict("bad", 2, Verdict.ACCEPTED, 0.1, ""))
+        assert [(kill.case, kill.at_s) for kill in store.times.kills()] == [(3, 3.0)]
 
 
 def test_the_report_says_so(result: RunResult) -> None:

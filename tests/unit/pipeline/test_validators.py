@@ -1,24 +1,26 @@
 """What the end of an input validator or an output validator means, and what becomes of one that does not work."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from balancer.core.metrics import EndpointStats
+from balancer.errors import EndpointError
 from balancer.judging.runner import ProgramRun
 from balancer.judging.verdict import checker_odd
 from balancer.pipeline.report.headline import troubles
 from balancer.pipeline.results.collect import collect, problem_result, settle
 from balancer.pipeline.results.problem_result import ProblemResult
-from balancer.pipeline.results.problems import Roster
+from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import judge_problem
 from balancer.problem import Checker, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
-from tests.unit.pipeline.bench import Bench, End, end_of, judged, make_problem
-from tests.unit.pipeline.fakes import FakeExecutor, hasty
+from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
+from tests.unit.pipeline.fakes import DOWN, FakeExecutor, hasty
 from tests.unit.pipeline.programs import PROGRAMS, finished
 
 COMPILER = b"check.cpp: In function 'int main()':\ncheck.cpp:3:5: error: 'x' was not declared in this scope\n 3 | x\n"
@@ -30,6 +32,7 @@ Said = Callable[[bytes], Execution]
 
 
 With = Callable[..., Bench]
+Program_ = Callable[[bytes, Mapping[str, bytes]], Execution]
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def kept(bench: Bench) -> End:
 
 def found(bench: Bench) -> ProblemResult:
     with bench.open({}) as sample:
-        roster = Roster(bench.problem.id, 0, "-", (), {})
+        entries = tuple(RosterEntry(each.name, each.accepted, each.expected) for each in bench.problem.submissions)
+        roster = Roster(bench.problem.id, 0, "-", entries, {})
         return problem_result(sample.store, roster)
 
 
@@ -286,6 +290,95 @@ def test_a_checker_that_works_at_one_endpoint_alone_is_not_given_up(tmp_path: Pa
     bench = Bench(tmp_path, make_problem(checker=CHECKER), workers=1)
     end = judged(bench, {"bad": at("check output", BROKEN), "b": FakeExecutor(), "c": FakeExecutor()})
     assert end == judged(Bench(tmp_path / "sound", bench.problem))
+
+
+ABORTED = Execution(Status.FINISHED, stderr=b"judgeerror.txt: there is a solution\n", exit_code=-6)
+
+
+def aborting(odd: Callable[[bytes, int], bool], end: Execution = ABORTED) -> Program_:
+    """Return an output validator that ends with `end` on some outputs, by the output and the input."""
+
+    def check(output: bytes, files: Mapping[str, bytes]) -> Execution:
+        n = int(files["input.txt"])
+        return end if odd(output, n) else finished(code=42 if output.split() == [b"%d" % (2 * n)] else 43)
+
+    return check
+
+
+def with_checker(monkeypatch: pytest.MonkeyPatch, folder: Path, check: Program_, **changes: Any) -> Bench:
+    monkeypatch.setitem(PROGRAMS, "check output", check)
+    return Bench(folder, make_problem(checker=CHECKER, **changes))
+
+
+def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_and_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the wrong "square" prints -1; on the package's own data that is no kill, and costs no case."""
+    check = aborting(lambda output, n: output == b"-1")
+    bench = with_checker(monkeypatch, tmp_path / "a", check, accepted=["double"], wrong=["square", "crash at 0"])
+    end = judged(bench)
+    assert end.inputs(CaseState.READY)[:2] == [1, 2]
+    assert 3 <= len(end.inputs(CaseState.CONTESTED)) <= 4
+    assert len(end.inputs(CaseState.READY)) > 2, "the others are judged on"
+    assert end.left_out == ("square",)
+    result = found(bench)
+    told = result.disagreements[0]
+    assert (told.submission, told.verdict) == ("square", Verdict.JUDGE_ERROR)
+    assert "exit code -6): judgeerror.txt: there is a solution" in told.note
+    assert any(note.startswith("judge error: square on its own 1.in: ") for note in result.notes)
+    assert "could not judge its output on" in result.left_out["square"]
+    assert result.unjudged == 0
+    assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "no later session runs anything"
+
+
+def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next session judges there, and ends as one that nothing disturbed."""
+    late = Execution(Status.TIME_LIMIT, time_s=20.0, cpu_measured=True)
+    bench = with_checker(monkeypatch, tmp_path / "a", aborting(lambda output, n: n > 2, late))
+    lost = judged(bench)
+    assert lost.inputs(CaseState.CONTESTED) == []
+    assert lost.inputs(CaseState.UNJUDGED)
+    monkeypatch.setitem(PROGRAMS, "check output", aborting(lambda output, n: False))
+    undisturbed = judged(Bench(tmp_path / "b", bench.problem))
+    assert judged(bench).inputs(CaseState.READY) == undisturbed.inputs(CaseState.READY)
+
+
+def test_a_trial_of_a_checker_that_the_servers_prevent_contests_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checker crashes; whether it works at all cannot be seen, as no server answers then."""
+    ends: list[Execution | EndpointError] = [ABORTED, ABORTED]
+
+    def answer(program: Program, data: bytes, files: Mapping[str, bytes]) -> Execution:
+        if program.source == "check output":
+            if not ends:
+                raise DOWN
+            ends.pop()
+            return ABORTED
+        return PROGRAMS[program.source](data, files)
+
+    bench = with_checker(monkeypatch, tmp_path / "a", aborting(lambda output, n: False))
+    bench = Bench(bench.folder, bench.problem, (Own(),), workers=1)
+    end = judged(bench, {"a": FakeExecutor(answer)})
+    assert end.inputs(CaseState.CONTESTED) == []
+    assert end.inputs(CaseState.UNJUDGED) == [1, 2]
+    assert judged(bench).inputs(CaseState.READY) == [1, 2]
+
+
+def test_an_accepted_one_whose_output_cannot_be_judged_on_own_data_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validator judges another accepted one there. Where it judges none, the case is contested."""
+    monkeypatch.setitem(PROGRAMS, "wordy", lambda data, files: finished(b"the answer is %d\n" % (2 * int(data))))
+    check = aborting(lambda output, n: n == 2 or output.startswith(b"the"))
+    bench = with_checker(monkeypatch, tmp_path / "a", check, accepted=["wordy", "double"], wrong=["crash at 0"])
+    end = judged(Bench(bench.folder, replace(bench.problem, packaged=True)))
+    assert end.left_out == ("wordy",)
+    assert end.inputs(CaseState.CONTESTED)[0] == 2
+    assert 1 in end.inputs(CaseState.READY)
+    assert "marked as accepted, but judge error on the package's own 1.in: " in found(bench).left_out["wordy"]
 
 
 def test_the_runner_asks_elsewhere_only_once() -> None:
