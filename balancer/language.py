@@ -24,6 +24,9 @@ class Language:
         run: command template. The program's arguments follow it.
         compile: command template that makes `{output}` from `file`; empty if there is nothing to compile.
         pragmatic: command template for a second try if `compile` refuses a program, e.g. one without a header.
+        headers: system headers worth precompiling, as `#include <...>` names them.
+        precompile: command template that makes `{output}` from the file header.h, which includes one of `headers`. A
+            compiler that gets `-I` with the folder of `{output}` must use it by itself where that changes nothing.
         joined: True if further sources follow the compile command as arguments. Else the compiler or interpreter finds
             them beside the first one.
         extensions: endings of its source files, with the dot, in lower case. If two languages share one, the first
@@ -44,6 +47,8 @@ class Language:
     run: tuple[str, ...]
     compile: tuple[str, ...] = ()
     pragmatic: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    precompile: tuple[str, ...] = ()
     joined: bool = False
     extensions: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()

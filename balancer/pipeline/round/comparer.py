@@ -10,6 +10,7 @@ the record as its standard input. The front writes how the child ended. It runs 
 may disturb it. So its results are hints, never verdicts.
 """
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from balancer.program import EACH_INPUT, Execution, Limits, Program, Status
 __all__ = ["BatchedInput", "SampleComparer", "outcomes", "records", "taking_many"]
 
 _FRONTS = {"python": "front.python.txt", "cpp": "front.c.txt", "c": "front.c.txt"}
+_FIRST = re.compile(r"(?>\s+|//[^\n\\]*\n|/\*.*?\*/)*+(#\s*include\s*<[^>\n]+>[ \t]*\n)", re.DOTALL)
 MOST_BYTES = 2**16  # of output that are kept for each input
 _STOPS = 3  # inputs that may run out of time before the rest is dropped
 _TIME_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
@@ -54,7 +56,9 @@ def taking_many(program: Program) -> Program | None:
         text = program.source.encode("utf-8", "surrogateescape")
         source = _text(front).replace("SOURCE", repr(text)).replace("EACH_INPUT", repr(EACH_INPUT.encode()))
     else:
-        source = f"{_text(front)}\n#line 1\n{program.source}"
+        # A precompiled header is used only before all else.
+        first = _FIRST.match(program.source)
+        source = f"{first[1] if first else ''}{_text(front)}\n#line 1\n{program.source}"
     return replace(program, source=source)
 
 

@@ -7,8 +7,8 @@ and the time for made-up inputs. A shell: it reads the clock.
 import math
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -151,6 +151,7 @@ class Sample:
     `allowed_s`: seconds for made-up inputs, over all sessions; None: no limit. `limits`: of one run of a submission.
     `threads`: for `in_threads`; whoever makes the sample ends them. `imprecise`: accepted submissions -> how near their
     outputs are to the edge of the tolerance; 0: exact. `juries`: usable accepted submissions -> those of the jury.
+    `taken_s`: CPU seconds of each of these on inputs that all of them ran on.
     """
 
     problem: Problem
@@ -168,6 +169,7 @@ class Sample:
     threads: ThreadPoolExecutor = field(init=False)
     imprecise: dict[str, int] = field(init=False, default_factory=dict)
     juries: dict[tuple[str, ...], frozenset[str]] = field(init=False, default_factory=dict)
+    taken_s: Mapping[str, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the validators and the checker trial, and start the clock."""
@@ -248,12 +250,17 @@ class Sample:
     def jury(self) -> list[Submission]:
         """The accepted submissions that run on every made-up input: with a time budget only some, the reference first.
 
-        The quickest of each language on the problem's own data, then the quickest of all, precise ones first. Where a
-        `quorum` says how many must agree: all of them.
+        The quickest of each language on the problem's own data, then the quickest of all, precise ones first. The
+        quickest so far gives the answers. Where a `quorum` says how many must agree: all of them, in the package's
+        order.
         """
         right = self.usable(accepted=True)
-        if self.allowed_s is None or self.settings.quorum < 1 or len(right) <= _JURY:
+        if self.allowed_s is None or self.settings.quorum < 1:
             return right
+        chosen = right if len(right) <= _JURY else self._chosen(right)
+        return sorted(chosen, key=lambda each: (self.imprecise.get(each.name, 0), self.taken_s.get(each.name, 0.0)))
+
+    def _chosen(self, right: list[Submission]) -> list[Submission]:
         key = tuple(each.name for each in right)
         if key not in self.juries:
             taken_s: Counter[str] = Counter()
@@ -265,6 +272,16 @@ class Sample:
             chosen = [*first.values(), *(each.name for each in quick if each.name not in first.values())][:_JURY]
             self.juries[key] = frozenset(chosen)
         return [each for each in right if each.name in self.juries[key]]
+
+    def time_jury(self) -> None:
+        """Add up how long each of the jury took on the inputs that all of them ran on: this decides who is first."""
+        names = {each.name for each in self.jury}
+        took: defaultdict[int, dict[str, float]] = defaultdict(dict)
+        for (name, case), stored in self.store.verdicts(self.problem.id).items():
+            if name in names and stored.verdict is not Verdict.UNJUDGED:
+                took[case][name] = stored.time_s
+        common = [each for each in took.values() if len(each) == len(names)]
+        object.__setattr__(self, "taken_s", {name: sum(each[name] for each in common) for name in names})
 
     def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.

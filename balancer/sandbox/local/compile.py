@@ -26,8 +26,9 @@ from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
+from balancer.sandbox.local.headers import PrecompiledHeaders
 from balancer.sandbox.local.isolation.base import tool
-from balancer.sandbox.local.isolation.view import SandboxSpec
+from balancer.sandbox.local.isolation.view import HEADERS, SandboxSpec
 from balancer.sandbox.local.jail import Jail
 from balancer.sandbox.local.prepared import IsolatedCommand
 from balancer.sandbox.local.shutdown import RunAbandoned, is_readable
@@ -52,6 +53,7 @@ _BINARY_BYTES = 256 * 2**20
 _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
 _ASLEEP_S = 10.0  # a compiler computes, or waits for a core or a disk; one that only sleeps waits for what never comes
+_HEADER_S = 60.0  # CPU seconds for a precompiled header
 _LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
 
 PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
@@ -109,15 +111,19 @@ class Compiler:
         jail: runs the compiler.
         live: folder of binaries in use; the users that programs run as must be able to pass through it.
         store: folder that outlives this process and may be shared with others, or None.
+        headers: precompiled headers, or None: in that isolation programs could change them.
 
     Raises:
         ConfigError: `store` cannot be used.
     """
 
-    def __init__(self, jail: Jail, *, live: Path, store: Path | None = None) -> None:
+    def __init__(
+        self, jail: Jail, *, live: Path, store: Path | None = None, headers: PrecompiledHeaders | None = None
+    ) -> None:
         self._jail = jail
         self._live = live
         self._store = store
+        self._headers = headers
         self._lock = threading.Lock()
         self._compiling: dict[tuple[str, float], Future[Compiled]] = {}
         if store is not None:
@@ -188,26 +194,43 @@ class Compiler:
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
         began_s = time.monotonic()
-        chosen = first = self._try(job.layout.compile, target, job)
+        headers = self._precompiled(job)
+        chosen = first = self._try(job.layout.compile, target, job, headers)
         refused = first.binary is None and first.lasting and not first.message  # a message names a limit it met
         if refused and job.layout.pragmatic:
-            second = self._try(job.layout.pragmatic, target, job)
+            second = self._try(job.layout.pragmatic, target, job, headers)
             # If it is refused again, the messages of the plain command tell more. A time-out is not lasting.
             chosen = first if second.binary is None and second.lasting else second
         return replace(chosen, took_s=time.monotonic() - began_s)
 
-    def _try(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
+    def _precompiled(self, job: CompileJob) -> Path | None:
+        """Return a folder of precompiled headers for a program. Make one first, if it is worth it now."""
+        language, shelf = job.language, self._headers
+        if shelf is None or not language.precompile:
+            return None
+        header = shelf.due(language, job.layout.files.values())
+        if header is not None:
+            file, limits = {"header.h": f"#include <{header}>\n".encode()}, replace(job.limits, compile_s=_HEADER_S)
+            made = replace(job, layout=ProgramLayout(file, frozenset(file), (), (), (), ()), limits=limits)
+            try:
+                self._try(language.precompile, shelf.place(language, header), made)
+            except BaseException:
+                shelf.give_up(language, header)
+                raise
+        return shelf.folder(language)
+
+    def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:
             output = Path(folder)
             ended = self._jail.run(
                 IsolatedCommand(
                     template=tuple(part.replace("{output}", "{output}/main") for part in command),
-                    args=job.layout.further,
+                    args=(*job.layout.further, *(() if headers is None else (f"-I{HEADERS}",))),
                     files=job.layout.files,
                     limits=_limits(job),
                     file_bytes=_BINARY_BYTES,
                     asleep_s=_ASLEEP_S,
-                    spec=SandboxSpec(trees=trees_of(job.language), space_bytes=_SPACE_BYTES, output=output),
+                    spec=SandboxSpec(trees_of(job.language), _SPACE_BYTES, output, headers),
                 ),
                 stop=job.stop,
             )

@@ -19,6 +19,7 @@ from balancer.sandbox.languages.layout import check_name, check_together, filled
 from balancer.sandbox.languages.memory import died_of_memory_limit
 from balancer.sandbox.local.command import ProcessResult, StopReason
 from balancer.sandbox.local.compile import Compiled, CompileJob, Compiler
+from balancer.sandbox.local.headers import own_headers
 from balancer.sandbox.local.isolation.view import SandboxSpec
 from balancer.sandbox.local.jail import TRUE, Jail, choose_isolation, open_to_others, protections_of
 from balancer.sandbox.local.prepared import IsolatedCommand
@@ -75,7 +76,8 @@ class LocalExecutor:
         open_to_others(live)
         jail = Jail(self._isolation, base, endpoint=self._url, stop=self._shutdown.signal, prepared=_PREPARED)
         store = Path(cache_dir) if cache_dir else None
-        return jail, Compiler(jail, live=live, store=store)
+        headers = own_headers() if self._isolation.nested else None
+        return jail, Compiler(jail, live=live, store=store, headers=headers)
 
     @property
     def languages(self) -> frozenset[str]:

@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from balancer.pipeline.proposing import Feedback
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster, RosterEntry
-from balancer.pipeline.results.run_result import CaseState
+from balancer.pipeline.results.run_result import CaseState, RunStage
+from balancer.pipeline.results.store import StoredCase
 from balancer.pipeline.round import steps
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.problem import Origin, Problem, Proposal
+from balancer.pipeline.round.sample import Sample
+from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -99,3 +102,30 @@ def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_rou
     assert not killed
     assert states[9] is states[10] is CaseState.READY
     assert all("killed at 8" in ran[n] for n in (9, 10))
+
+
+@pytest.mark.parametrize("allowed_s", [50.0, None])
+def test_the_quickest_so_far_gives_the_answers_if_time_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed_s: float | None
+) -> None:
+    """The first one is quick on the problem's own data, and slow later on."""
+
+    def grows(data: bytes, files: Mapping[str, bytes]) -> Execution:
+        return doubling(0.001 if int(data) < 3 else 5.0)(data, files)
+
+    gave: dict[int, str] = {}
+    settle = Sample.settle
+
+    def recorded(self: Sample, submission: Submission, case: StoredCase, stage: RunStage, *rest: Any) -> Any:
+        if stage is RunStage.REFERENCE:
+            gave[int(case.data)] = submission.name
+        return settle(self, submission, case, stage, *rest)
+
+    monkeypatch.setattr(Sample, "settle", recorded)
+    monkeypatch.setitem(PROGRAMS, RIGHT[0], grows)
+    problem = make_problem(accepted=RIGHT[:3], wrong=("right after all",))
+    bench = Bench(tmp_path, problem, (Own(), Once()), max_inputs=8)
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=allowed_s))
+    assert gave[3] == RIGHT[0], "nothing is known yet"
+    assert {name for n, name in gave.items() if n > 10} == {RIGHT[1] if allowed_s else RIGHT[0]}

@@ -16,6 +16,7 @@ from balancer.sandbox.local.command import FILE_BYTES
 __all__ = [
     "BOX",
     "CALLS",
+    "HEADERS",
     "OUTPUT",
     "PROGRAM",
     "SHELL",
@@ -38,6 +39,7 @@ SHELL = "/init"  # the first process, see `isolation.script`
 CALLS = "/calls"  # the filter of system calls, if it is loaded inside
 PROGRAM = f"{STAGE}/program"  # a compiled program
 OUTPUT = "/output"  # where a compiler may write
+HEADERS = "/headers"  # precompiled headers
 
 # These make up the system on every distribution; on most of them all but /usr are links into it.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -62,11 +64,13 @@ class SandboxSpec:
         trees: folders outside /usr to show.
         space_bytes: size of the working directory, and of /tmp.
         output: a folder to show at `{output}` for writing, or None.
+        headers: a folder of precompiled headers to show, or None.
     """
 
     trees: tuple[str, ...] = ()
     space_bytes: int = FILE_BYTES
     output: Path | None = None
+    headers: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ def view_of(layout: SandboxLayout) -> Iterator[Entry]:
     yield Bind(str(layout.stage), STAGE)
     if layout.spec.output:
         yield Bind(str(layout.spec.output), OUTPUT, writable=True)
+    if layout.spec.headers:
+        yield Bind(str(layout.spec.headers), HEADERS)
 
 
 @functools.cache

@@ -74,6 +74,18 @@ def test_a_program_that_takes_many_keeps_its_arguments_and_files() -> None:
     assert (made.language, made.name, made.args, made.extras) == (program.language, "a.cpp", ("x",), (("a.h", b""),))
 
 
+def test_the_first_header_of_a_program_stays_first() -> None:
+    """Else no precompiled one can be used."""
+    made = taking_many(Program("cpp", "// by me\n/* *//* x */ \n#include <all.h>\n#include <b>\nint main() {}"))
+    assert made is not None
+    assert made.source.startswith("#include <all.h>\n/* Fork")
+    assert made.source.endswith("\n#line 1\n// by me\n/* *//* x */ \n#include <all.h>\n#include <b>\nint main() {}")
+    for other in ("#define A\n#include <all.h>\n", '#include "own.h"\n', "/* " * 30_000, "/**/" * 30_000):
+        kept = taking_many(Program("cpp", other))
+        assert kept is not None
+        assert kept.source.startswith("/* Fork")
+
+
 def run_on_many(program: Program, inputs: list[bytes], folder: Path) -> list[Execution]:
     many = taking_many(program)
     assert many is not None
