@@ -1,5 +1,6 @@
 """Jury: with a time budget, some accepted submissions run on every made-up input, and all of them on what kills."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -99,3 +100,48 @@ def test_who_was_killed_only_by_what_is_contested_runs_on_the_rest_though_no_rou
     assert not killed
     assert states[9] is states[10] is CaseState.READY
     assert all("killed at 8" in ran[n] for n in (9, 10))
+
+
+def after(event: threading.Event, waits_at: int, tells: Callable[[int], bool]) -> Callable[..., Execution]:
+    """Return a program that doubles: it waits on one input until another one `tells`."""
+
+    def run(data: bytes, _: Mapping[str, bytes]) -> Execution:
+        if int(data) == waits_at:
+            assert event.wait(10), "it stopped the others"
+        if tells(int(data)):
+            event.set()
+        return finished(b"%d\n" % (2 * int(data)))
+
+    return run
+
+
+def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = threading.Event()
+    monkeypatch.setitem(PROGRAMS, "right 0", after(event, 6, lambda n: False))
+    monkeypatch.setitem(PROGRAMS, "right 1", after(event, -1, lambda n: n == 3))
+    bench = Bench(tmp_path, make_problem(accepted=RIGHT[:2], wrong=("killed at 8",)), (Own(), Once()), max_inputs=4)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        made = [case for case in cases if not case.sample]
+        assert {int(case.data) for case in made} >= {3, 4, 5, 6}
+
+
+def test_no_case_waits_for_the_slowest_program_on_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = threading.Event()
+    monkeypatch.setitem(PROGRAMS, "right after all", after(event, 3, lambda n: False))
+    monkeypatch.setitem(PROGRAMS, "also right", after(event, -1, lambda n: n == 6))
+    problem = make_problem(accepted=RIGHT[:2], wrong=("right after all", "also right"))
+    with Bench(tmp_path, problem, (Own(), Once()), max_inputs=4).open(
+        {"a": FakeExecutor(), "b": FakeExecutor()}
+    ) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        ran = {(name, case) for name, case in sample.store.verdicts("doubling")}
+        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        made = [case for case in cases if not case.sample]
+        assert {int(case.data) for case in made} >= {3, 4, 5, 6}
+        assert {(name, case.id) for case in made for name in ("right after all", "also right")} <= ran
