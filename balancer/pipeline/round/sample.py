@@ -55,9 +55,10 @@ class ProblemClock:
         self._times = times
         self._problem = problem
         self._clock = clock
-        self._before_s, self._spent_before_s = times.of(problem)
+        self._before_s, spent_s = times.of(problem)
         self._began_s = clock()
-        self._spending_since_s: float | None = None
+        # Seconds spent before, and since when more are spent: together, as generators at work read both.
+        self._spent: tuple[float, float | None] = (spent_s, None)
         self._took_s: deque[float] = deque([0.0], _REMEMBERED)
 
     @property
@@ -68,13 +69,13 @@ class ProblemClock:
     @property
     def spent_s(self) -> float:
         """Seconds of these that were spent on made-up inputs."""
-        since_s = self._spending_since_s
-        return self._spent_before_s + (0.0 if since_s is None else self._clock() - since_s)
+        before_s, since_s = self._spent
+        return before_s + (0.0 if since_s is None else self._clock() - since_s)
 
     @property
     def is_spending(self) -> bool:
         """Whether the present time is spent on made-up inputs."""
-        return self._spending_since_s is not None
+        return self._spent[1] is not None
 
     def timed(self, run: Callable[[], ProgramResult]) -> ProgramResult:
         """Return what `run` returns, and remember how long it took, with its wait for an endpoint. Thread-safe.
@@ -96,11 +97,11 @@ class ProblemClock:
     @contextmanager
     def spending(self) -> Iterator[None]:
         """Count the time in the block as spent on made-up inputs."""
-        self._spending_since_s = self._clock()
+        self._spent = self._spent[0], self._clock()
         try:
             yield
         finally:
-            self._spent_before_s, self._spending_since_s = self.spent_s, None
+            self._spent = self.spent_s, None
 
     def keep(self) -> None:
         """Store both figures. A process that dies loses only the time since."""
@@ -283,7 +284,7 @@ class Sample:
         common = [each for each in took.values() if len(each) == len(names)]
         object.__setattr__(self, "taken_s", {name: sum(each[name] for each in common) for name in names})
 
-    def in_threads(self, workers: int, act: Callable[[Item], None], items: Iterable[Item]) -> None:
+    def in_threads(self, workers: int, act: Callable[[Item], object], items: Iterable[Item]) -> None:
         """Call `act` for every item, `workers` at a time. The first error stops the rest and is raised.
 
         The caller is one of the workers. So it goes on, also where no thread is free.
@@ -351,15 +352,16 @@ class Sample:
             return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
         return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
-    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> None:
-        """Run `submission` on `case`, which has an answer, and store the verdict.
+    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> bool:
+        """Run `submission` on `case`, which has an answer, and store the verdict. Return whether it rejects.
 
         Skip a submission that is left out.
         """
         if submission.name in self.store.left_out(self.problem.id):
-            return
-        self.settle(submission, case, stage)
+            return False
+        judgement, _ = self.settle(submission, case, stage)
         self.progress.advance(self.problem.id)
+        return judgement.verdict.kills
 
     def settle(
         self, submission: Submission, case: StoredCase, stage: RunStage, ran: ProgramResult | None = None

@@ -9,10 +9,12 @@ language that has changed, or is wrong. Data sets also call wrong programs right
 not count. The check also decides whether the problem probably has several right outputs.
 """
 
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from balancer.judging.compare import Flags, compare, parse_flags
 from balancer.pipeline.results.rounds import ProposalBatch
@@ -121,9 +123,9 @@ def generate_test_outputs(sample: Sample) -> None:
     sample.plan(len(valid) * len(problem.submissions), "finding the answers of")
     verdicts = sample.store.verdicts(problem.id)
     todo = [case for case in valid if _needs_answer(verdicts, reference, case)]
-    sample.in_threads(workers, lambda case: _answer(sample, reference, case), todo)
     jury = sample.jury
     others = [submission for submission in jury if submission is not reference]
+    _ask_jury(sample, reference, others, todo)
     answered = _answered(sample, reference, others)
     own = [case for case in answered if case.sample]
     judge_on(sample, sample.usable(accepted=True), own, RunStage.AGREE, workers)
@@ -136,6 +138,35 @@ def generate_test_outputs(sample: Sample) -> None:
         generate_test_outputs(sample)
 
 
+def _ask_jury(sample: Sample, reference: Submission, others: list[Submission], cases: list[StoredCase]) -> None:
+    """Run the reference solution on the cases, and others on those made-up ones that have an answer by then.
+
+    So no slot waits for the last answer. What is still missing is for the steps that follow.
+    """
+    known = {case.id: threading.Event() for case in cases}
+    answered: dict[int, StoredCase] = {}
+
+    def act(run: tuple[Submission, StoredCase]) -> None:
+        submission, case = run
+        if submission is reference:
+            try:
+                told = _answer(sample, reference, case)
+                if told is not None:
+                    answered[case.id] = told
+            finally:
+                known[case.id].set()
+            return
+        known[case.id].wait()  # not for long: all runs of the reference solution begin before the first of another one
+        if case.id in answered and not sample.late:
+            sample.judge(submission, answered[case.id], RunStage.AGREE)
+
+    made_up = [case for case in cases if not case.sample]
+    verdicts = sample.store.verdicts(sample.problem.id, made_up)
+    agree = [(each, case) for case in made_up for each in others if _undecided(_verdict(verdicts, each, case))]
+    workers = sample.settings.output_generation_workers
+    sample.in_threads(workers, act, [*((reference, case) for case in cases), *agree])
+
+
 def _answered(sample: Sample, reference: Submission, others: list[Submission]) -> list[StoredCase]:
     """Return the cases with an answer. Where the reference solution is too slow, another accepted one gives it."""
     found: list[StoredCase] = []
@@ -143,7 +174,7 @@ def _answered(sample: Sample, reference: Submission, others: list[Submission]) -
     for submission in (reference, *others):
         if submission is not reference and slow:
             workers = sample.settings.output_generation_workers
-            sample.in_threads(workers, lambda case, by=submission: _answer(sample, by, case), slow)  # type: ignore[misc]
+            sample.in_threads(workers, partial(_answer, sample, submission), slow)
         verdicts = sample.store.verdicts(sample.problem.id)
         valid = sample.store.cases(sample.problem.id, CaseState.VALID)
         left = valid if submission is reference else [case for case in valid if case.id in {each.id for each in slow}]
@@ -165,8 +196,12 @@ def _were_lies(sample: Sample, reference: Submission) -> bool:
 
 
 def _reference(sample: Sample) -> Submission | None:
-    """Return the first accepted submission that compiles, tried on the first valid case."""
+    """Return the first accepted submission that compiles: one that ran before, or is tried on the first valid case."""
+    stored = sample.store.verdicts(sample.problem.id)
+    ran = {name for (name, _), each in stored.items() if not _undecided(each.verdict)}
     for submission in sample.jury:
+        if submission.name in ran:
+            return submission
         valid = sample.store.cases(sample.problem.id, CaseState.VALID)
         if valid and _needs_answer(sample.store.verdicts(sample.problem.id), submission, valid[0]):
             _answer(sample, submission, valid[0])
@@ -180,16 +215,20 @@ def _needs_answer(verdicts: dict[tuple[str, int], StoredVerdict], reference: Sub
     return _undecided(verdict) or (verdict is Verdict.ACCEPTED and case.answer is None)
 
 
-def _answer(sample: Sample, reference: Submission, case: StoredCase) -> None:
+def _answer(sample: Sample, reference: Submission, case: StoredCase) -> StoredCase | None:
+    """Run the reference solution on a case, and store its output. Return the case with its answer, or None."""
     if sample.late:
-        return
+        return None
+    told: StoredCase | None = None
     judgement, ran = sample.settle(reference, case, RunStage.REFERENCE)
     if ran.execution is not None and judgement.verdict is Verdict.ACCEPTED:
         answer = ran.execution.stdout if case.answer is None else case.answer
         if case.answer is None:
             sample.unconfirmed.add(reference, case, ran)
         sample.store.set_case(sample.problem.id, case.id, CaseState.VALID, answer=answer)
+        told = replace(case, answer=answer)
     sample.progress.advance(sample.problem.id)
+    return told
 
 
 def _conclude(sample: Sample) -> None:
@@ -338,24 +377,37 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
 
 
 def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
-    """Judge the wrong submissions that survive so far on cases, the smallest first, only a few runs at a time."""
-    todo = sorted(cases, key=lambda case: (len(case.data), case.id))
-    while todo and not sample.late:
-        alive = {each.name for each in surviving(sample)}
-        left = [each for each in wrong if each.name in alive]
-        if not left:
-            return
-        part, todo = todo[: max(1, _AT_ONCE // len(left))], todo[max(1, _AT_ONCE // len(left)) :]
-        sample.plan((len(part) + len(todo)) * len(left), "judging the programs of")
-        _judge_wrong(sample, left, part)
+    """Judge the wrong submissions that survive so far on cases, the smallest first. A killed one runs on no more."""
+    alive = {each.name for each in surviving(sample)}
+    verdicts = sample.store.verdicts(sample.problem.id, cases)
+    runs = [
+        (each, case)
+        for case in sorted(cases, key=lambda case: (len(case.data), case.id))
+        for each in wrong
+        if each.name in alive and _undecided(_verdict(verdicts, each, case))
+    ]
+    sample.plan(len(runs), "judging the programs of")
+
+    def act(run: tuple[Submission, StoredCase]) -> None:
+        if run[0].name in alive and not sample.late and sample.judge(*run, RunStage.VALIDATE_SOLUTION):
+            alive.discard(run[0].name)
+
+    # No barrier between cases: with one, slots wait for the slowest program. So many at once are about one case.
+    sample.in_threads(min(sample.settings.solution_validation_workers, max(_AT_ONCE, len(alive))), act, runs)
+    _contest_spoilt(sample, cases)
 
 
 def _judge_wrong(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
-    """Judge wrong submissions on cases. Contest made-up ones on which an output cannot be judged.
+    """Judge wrong submissions on cases. Contest made-up ones on which an output cannot be judged."""
+    judge_on(sample, wrong, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
+    _contest_spoilt(sample, cases)
+
+
+def _contest_spoilt(sample: Sample, cases: list[StoredCase]) -> None:
+    """Contest made-up cases on which an output cannot be judged; leave out a survivor with too many of them.
 
     The output may be nonsense that crashes the output validator, or show that the expected output is wrong.
     """
-    judge_on(sample, wrong, cases, RunStage.VALIDATE_SOLUTION, sample.settings.solution_validation_workers)
     problem, made_up = sample.problem.id, {case.id for case in cases if not case.sample}
     spoilt = {case for _, case in _judge_errors(sample, cases) if case in made_up}
     for case in spoilt:

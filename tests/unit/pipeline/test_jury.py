@@ -1,5 +1,6 @@
 """Jury: with a time budget, some accepted submissions run on every made-up input, and all of them on what kills."""
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from balancer.pipeline.round.rounds import judge_problem
 from balancer.pipeline.round.sample import Sample
 from balancer.problem import Origin, Problem, Proposal, Submission
 from balancer.program import Execution
+from tests.patience import PATIENCE_S
 from tests.unit.pipeline.bench import Bench, Own, make_problem
 from tests.unit.pipeline.fakes import FakeExecutor
 from tests.unit.pipeline.programs import PROGRAMS, finished
@@ -129,3 +131,48 @@ def test_the_quickest_so_far_gives_the_answers_if_time_is_short(
         judge_problem(replace(sample, allowed_s=allowed_s))
     assert gave[3] == RIGHT[0], "nothing is known yet"
     assert {name for n, name in gave.items() if n > 10} == {RIGHT[1] if allowed_s else RIGHT[0]}
+
+
+def after(event: threading.Event, waits_at: int, tells: Callable[[int], bool]) -> Callable[..., Execution]:
+    """Return a program that doubles: it waits on one input until another one `tells`."""
+
+    def run(data: bytes, _: Mapping[str, bytes]) -> Execution:
+        if int(data) == waits_at:
+            assert event.wait(PATIENCE_S), "it stopped the others"
+        if tells(int(data)):
+            event.set()
+        return finished(b"%d\n" % (2 * int(data)))
+
+    return run
+
+
+def test_others_agree_on_the_first_inputs_while_the_last_answer_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = threading.Event()
+    monkeypatch.setitem(PROGRAMS, "right 0", after(event, 6, lambda n: False))
+    monkeypatch.setitem(PROGRAMS, "right 1", after(event, -1, lambda n: n == 3))
+    bench = Bench(tmp_path, make_problem(accepted=RIGHT[:2], wrong=("killed at 8",)), (Own(), Once()), max_inputs=4)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        made = [case for case in cases if not case.sample]
+        assert {int(case.data) for case in made} >= {3, 4, 5, 6}
+
+
+def test_no_case_waits_for_the_slowest_program_on_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = threading.Event()
+    monkeypatch.setitem(PROGRAMS, "right after all", after(event, 3, lambda n: False))
+    monkeypatch.setitem(PROGRAMS, "also right", after(event, -1, lambda n: n == 6))
+    problem = make_problem(accepted=RIGHT[:2], wrong=("right after all", "also right"))
+    with Bench(tmp_path, problem, (Own(), Once()), max_inputs=4).open(
+        {"a": FakeExecutor(), "b": FakeExecutor()}
+    ) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        ran = {(name, case) for name, case in sample.store.verdicts("doubling")}
+        cases = sample.store.cases("doubling", CaseState.READY, CaseState.REPLACED)
+        made = [case for case in cases if not case.sample]
+        assert {int(case.data) for case in made} >= {3, 4, 5, 6}
+        assert {(name, case.id) for case in made for name in ("right after all", "also right")} <= ran

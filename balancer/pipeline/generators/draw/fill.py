@@ -124,7 +124,6 @@ class GraphLayout:
             return without_cycles(drawn, nodes, self._rng)
         return drawn
 
-
     def _in_parts(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
         """Return the edges of complete parts. Raises RulesConflict."""
         sizes = self._parts.get(edges, [])

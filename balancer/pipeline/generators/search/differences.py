@@ -153,12 +153,9 @@ def finds(
             part = now.take(size)
             answers, spent_s = _answers(comparer, quick_first(comparer.accepted)[0], part)
             now.answered += answers
-            different: dict[str, set[int]] = {}
-            for name, survivor in left.items():
-                if not allowance.left:
-                    break
-                different[name], its_s = _differences(comparer, survivor, answers)
-                spent_s += its_s
+            found = _all_differences(comparer, list(left.values()), answers, allowance)
+            different = {name: places for name, (places, _) in found.items()}
+            spent_s += sum(its_s for _, its_s in found.values())
             size = max(1, int(_PART_S * len(part) / max(spent_s, 1e-3)))
             for find in _confirmed(comparer, answers, different, left):
                 for name in find.names:
@@ -205,6 +202,23 @@ def quick_first(accepted: Sequence[Submission]) -> list[Submission]:
     return sorted(accepted, key=lambda each: each.program.language not in _QUICK)
 
 
+def _all_differences(
+    comparer: Comparer,
+    survivors: Sequence[Submission],
+    answered: Sequence[tuple[MadeInput, bytes]],
+    allowance: SearchBudget,
+) -> dict[str, tuple[set[int], float]]:
+    """Return by name what `_differences` says of the survivors, some of which run at once."""
+    found: dict[str, tuple[set[int], float]] = {}
+
+    def look(survivor: Submission) -> None:
+        if allowance.left:
+            found[survivor.name] = _differences(comparer, survivor, answered)
+
+    comparer.each(look, survivors)
+    return {each.name: found[each.name] for each in survivors if each.name in found}
+
+
 def _differences(
     comparer: Comparer, survivor: Submission, answered: Sequence[tuple[MadeInput, bytes]]
 ) -> tuple[set[int], float]:
@@ -239,14 +253,28 @@ def confirmed(comparer: Comparer, data: bytes, answer: bytes, suspects: Sequence
     Accepted ones that meet the time limit abstain, at most half of them.
     """
     others = comparer.accepted[:_MOST_RIGHT]
-    abstain = len(others) // 2
-    for other in others:
-        execution = comparer.measured(other, data)
-        if execution is not None and execution.status is Status.TIME_LIMIT and abstain:
-            abstain -= 1
-        elif execution is None or comparer.right([(data, execution, answer)])[0] is not True:
-            return ()
-    return tuple(each.name for each in suspects if _is_right(comparer, each, data, answer) is False)
+    late: list[Submission] = []
+    against: list[Submission] = []
+
+    def agree(other: Submission) -> None:
+        if not against:
+            execution = comparer.measured(other, data)
+            if execution is not None and execution.status is Status.TIME_LIMIT:
+                late.append(other)
+            elif execution is None or comparer.right([(data, execution, answer)])[0] is not True:
+                against.append(other)
+
+    comparer.each(agree, others)
+    if against or len(late) > len(others) // 2:
+        return ()
+    failed: set[str] = set()
+
+    def fail(suspect: Submission) -> None:
+        if _is_right(comparer, suspect, data, answer) is False:
+            failed.add(suspect.name)
+
+    comparer.each(fail, suspects)
+    return tuple(each.name for each in suspects if each.name in failed)
 
 
 def _is_right(comparer: Comparer, submission: Submission, data: bytes, answer: bytes) -> bool | None:

@@ -380,16 +380,21 @@ class HillClimb:
         right = self._quick_answer(data)
         if right is None:
             return _Measured(step, {}, ())
-        shares, failed = {}, []
-        for survivor in survivors:
+        shares: dict[str, float] = {}
+        failed: list[str] = []
+
+        def measure(survivor: Submission) -> None:
             ran = comparer.measured(survivor, data)
             if ran is None:
-                continue
+                return
             slow = ran.status is Status.TIME_LIMIT
             shares[survivor.name] = 1.0 if slow else min(ran.time_s / limit_s, 1.0)
             if slow or comparer.right([(data, ran, right.stdout)])[0] is False:
-                failed.append(survivor)
-        return _Measured(step, shares, confirmed(comparer, data, right.stdout, failed) if failed else ())
+                failed.append(survivor.name)
+
+        comparer.each(measure, survivors)
+        suspects = [each for each in survivors if each.name in failed]
+        return _Measured(step, shares, confirmed(comparer, data, right.stdout, suspects) if suspects else ())
 
     def _quick_answer(self, data: bytes) -> Execution | None:
         """Run an accepted submission that stays well within the limit; None if there is none, or they fail."""

@@ -1,7 +1,9 @@
 """Searching among small inputs: everything in order, and what comes of a difference."""
 
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, product
 from typing import Any
@@ -12,11 +14,11 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.pipeline.generators.learn.knowledge import knowledge_of
-from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget
+from balancer.pipeline.generators.search.differences import MadeInput, SearchBudget, confirmed
 from balancer.pipeline.generators.search.small_inputs import EveryInput, Odometer, SmallInputs, answer_kind, input_maker
 from balancer.pipeline.generators.slow import SlowPlugin
 from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
-from balancer.problem import Proposal
+from balancer.problem import Proposal, Submission
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
 from tests.unit.pipeline.knowing import known
@@ -353,6 +355,53 @@ def test_with_the_same_seed_the_same_is_found() -> None:
         return [each.data for each in refined(StressPlugin(), Bench(comparer), *LISTS)]
 
     assert search() == search()
+
+
+class AtOnce(Comparing):
+    """A comparer in which the first runs of some submissions meet: each one waits until all have begun."""
+
+    def __init__(self, *does: Any, meet: Collection[str]) -> None:
+        super().__init__(*does)
+        self._door = threading.Barrier(len(meet), timeout=10)
+        self._left = set(meet)
+
+    def each(self, act: Callable[[Any], None], items: Iterable[Any]) -> None:
+        todo = list(items)
+        with ThreadPoolExecutor(8 if isinstance(todo[0], Submission) else 1) as threads:
+            list(threads.map(act, todo))
+
+    def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
+        self._meet(submission)
+        return super().answers(submission, inputs)
+
+    def measured(self, submission: Submission, data: bytes) -> Execution | None:
+        self._meet(submission)
+        return super().measured(submission, data)
+
+    def _meet(self, submission: Submission) -> None:
+        if submission.name in self._left:
+            self._left.discard(submission.name)
+            self._door.wait()
+
+
+@pytest.mark.parametrize("plugin", [ExhaustivePlugin(), StressPlugin(), SlowPlugin()], ids=lambda each: each.name)
+def test_the_survivors_run_at_once(plugin: Any) -> None:
+    does = {"sum": total}, {"set": total_of_different, "descent": crash_on_descent, "right": total}
+    found = [
+        refined(plugin, Bench(comparer, AimSettings(runs=3000)), *LISTS)
+        for comparer in (AtOnce(*does, meet=does[1]), Comparing(*does))
+    ]
+    assert found[0]
+    assert plugin.name == "slow" or found[0] == found[1], "the same in the same order"
+
+
+def test_the_programs_that_confirm_a_find_run_at_once() -> None:
+    right = {"sum": total, "also": total, "too": total}
+    wrong = {"set": total_of_different, "far": crash_on_descent}
+    data = b"4\n5 5 2 1\n"
+    for meet in (right, wrong):
+        comparer = AtOnce(right, wrong, meet=meet)
+        assert confirmed(comparer, data, total(data), comparer.survivors) == ("set", "far")
 
 
 def test_costly_programs_run_on_fewer_inputs_at_a_time_and_in_the_same_order() -> None:
