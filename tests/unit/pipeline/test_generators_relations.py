@@ -75,13 +75,13 @@ def test_no_column_is_an_end_of_two_kinds_of_edges() -> None:
 def test_other_fields_that_name_nodes_begin_with_the_first_one() -> None:
     samples = "5 3 2\n1 2\n1 3\n3 5\n1\n5\n", "4 2 2\n1 2\n2 4\n1\n4\n"
     counts = "".join(f"assert 1 <= {name} <= {most}\n" for name, most in (("n", 60), ("m", 61), ("q", 62)))
-    assert known(*samples, validator=f"{counts}assert 0 <= c\n").ranges[5].low == 1
+    assert known(*samples, validator=f"{counts}assert 0 <= c <= n\n").ranges[5].low == 1
 
 
 def test_edges_have_no_loops_if_none_were_seen_though_some_edges_came_twice() -> None:
     found = known("4 3\n1 2\n1 4\n2 3\n", "2 3\n1 2\n2 1\n1 2\n")
     made = drawn(found, Style("random", Size(8, 8), (Where.FULL,)))
-    assert sum(a == b for rows in made for a, b in rows[1:]) < 0.1 * sum(len(rows) - 1 for rows in made)
+    assert sum(any(a == b for a, b in rows[1:]) for rows in made) <= 6
 
 
 def test_a_dense_graph_has_as_few_nodes_as_its_edges_need() -> None:
@@ -155,7 +155,7 @@ def test_decimals_are_numbers_and_not_words_of_so_many_letters() -> None:
     assert ranges_apart(["abc", "1e5"]) == (3, 3)
 
 
-@pytest.mark.parametrize("words", ["$x_1, \\dots, x_n$", "$x_{i}$", "the $i$th of them", "the $i^{\\text{th}}$ one"])
+@pytest.mark.parametrize("words", ["the $i$th of them", "the $i^{\\text{th}}$ one"])
 def test_an_index_is_no_name_of_the_input(words: str) -> None:
     names = "$q$ ($1 \\le q \\le 8$), and $i$ ($1 \\le i \\le n$)"
     text = f"\\section*{{Input}} $n$ ($1 \\le n \\le 9$), then {words}. Then {names}."

@@ -40,7 +40,6 @@ _POSITIVE = re.compile(rf"\b(?:positive|positif|strictement positif)\b[^.;\n]{{0
 _ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
 _INDEXES = frozenset("ij")
 _ORDINAL = re.compile(r"\$\w\$-?(?:th|\\textsuperscript)\b|\$\w\^\{?\\?\w*\{?th\b[^$]*\$")
-_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +120,10 @@ def _input_section(text: str) -> str:
 def _mentioned(section: str) -> list[str]:
     """Return the names of a text in the order of their first occurrence: in formulas, if there are any.
 
-    The i of "x_i" and of "the i-th" is no occurrence: it may be another one's name later.
+    The i of "the i-th" is no occurrence: it may be another one's name later.
     """
     section = _ORDINAL.sub("", section)
-    parts = [_SUBSCRIPT.sub("", "".join(filter(None, match.groups()))) for match in _MATH.finditer(section)]
+    parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(section)]
     if parts:
         return [name for part in parts for name in names_in(part) if name.startswith("|") or len(name) == 1]
     return [name for name in re.findall(_NAME, plain(section)) if name not in ("a", "A", "I")]
