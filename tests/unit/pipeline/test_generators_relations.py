@@ -15,6 +15,7 @@ from balancer.pipeline.generators.learn.edges import has_complete_parts
 from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.statement import read_statement
+from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.search.small_inputs import EveryInput, input_maker
 from balancer.pipeline.generators.write.build import build_styled
 from tests.unit.pipeline.knowing import known
@@ -65,6 +66,11 @@ def test_edges_stay_as_they_are_though_their_columns_were_seen_to_be_small() -> 
     ends = [{frozenset(row) for row in rows[1:]} for rows in made]
     assert all(len(pairs) == len(rows) - 1 for pairs, rows in zip(ends, made, strict=True)), "no edge comes twice"
     assert all(max(int(end) for row in rows[1:] for end in row) > 30 for rows in made)
+
+
+def test_nodes_of_trees_are_not_bounded_by_the_number_of_edges() -> None:
+    trees = "5 4\n1 0\n2 1\n2 3\n3 4\n", "3 2\n1 0\n0 2\n", "4 3\n1 0\n3 1\n0 2\n", "6 5\n1 0\n3 1\n0 2\n5 4\n4 0\n"
+    assert known("4 4\n1 0\n0 2\n3 1\n2 3\n", *trees).edges[0].bound == Count(0, -1)
 
 
 def test_no_column_is_an_end_of_two_kinds_of_edges() -> None:
