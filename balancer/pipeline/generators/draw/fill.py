@@ -309,8 +309,11 @@ class Fill:
 
     def _tie(self, columns: Columns, known: Mapping[int, int]) -> None:
         """Put the values of each line into the order that two of its fields always had."""
+        ends_of_edges = {end for edges in self._knowledge.edges for end in (edges.left, edges.right)}
         for relation in self._ties:
             left, right = relation.left, relation.right
+            if len({left, right} & ends_of_edges) == 1:
+                continue  # the edges are drawn as they have to be
             if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
                 low = self._knowledge.ranges[left].low
                 ends = [each for each in self._knowledge.edges if {left, right} == {each.left, each.right}]

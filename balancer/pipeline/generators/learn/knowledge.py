@@ -273,9 +273,9 @@ def _from_first_node(
     for table in edges:
         for number, known in ranges.items():
             fact = facts.fields[number]
-            if table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound:
-                if fact.low >= table.low > known.low:
-                    yield number, replace(known, low=table.low)
+            named = table.names is None and fact.kind is TokenKind.INT and fact.bound == table.bound
+            if named and not known.sure and fact.low >= table.low > known.low:
+                yield number, replace(known, low=table.low)
 
 
 def _may_be_nodes(table: EdgeTable, ranges: Mapping[int, Range], instances: Sequence[Instance]) -> bool:

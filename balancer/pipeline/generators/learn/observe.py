@@ -221,7 +221,8 @@ def _bounds(contexts: list[dict[int, int]], lists: list[list[int]], low: int) ->
         if spare >= 0 and max(shares) >= 0.5:
             # Numbered from 0, n things end at n - 1. Numbered from 1, they may too, if none was n.
             offsets = [-1] if low == 0 and spare else [0, -1] if spare else [0]
-            found.extend((-sum(shares), Count(number, plus)) for plus in offsets)
+            closeness = sum(most / max(context[number] + offsets[0], 1) for context, most in pairs)
+            found.extend((-closeness, Count(number, plus)) for plus in offsets)
     return tuple(count for _, count in sorted(found, key=lambda item: item[0]))
 
 

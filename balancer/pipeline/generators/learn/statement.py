@@ -39,6 +39,7 @@ _AT_MOST = re.compile(rf"{_NAME}{_NEAR}{_MOST_WORDS}\s+{_NUMBER}")
 _POSITIVE = re.compile(rf"\b(?:positive|positif|strictement positif)\b[^.;\n]{{0,30}}?{_NAME}")
 _ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
 _INDEXES = frozenset("ij")
+_ORDINAL = re.compile(r"\$\w\$-?(?:th|\\textsuperscript)\b|\$\w\^\{?\\?\w*\{?th\b[^$]*\$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,11 @@ def _input_section(text: str) -> str:
 
 
 def _mentioned(section: str) -> list[str]:
-    """Return the names of a text in the order of their first occurrence: in formulas, if there are any."""
+    """Return the names of a text in the order of their first occurrence: in formulas, if there are any.
+
+    The i of "the i-th" is no occurrence: it may be another one's name later.
+    """
+    section = _ORDINAL.sub("", section)
     parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(section)]
     if parts:
         return [name for part in parts for name in names_in(part) if name.startswith("|") or len(name) == 1]

@@ -1,0 +1,169 @@
+"""Relations between lines: graphs of complete parts, names that are listed before, counts of twice as many."""
+
+import random
+from dataclasses import replace
+from itertools import islice, repeat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancer.pipeline.generators.draw.graphs import Shape, draw_parts, nodes_wanted, part_sizes
+from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
+from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.learn.edges import has_complete_parts
+from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
+from balancer.pipeline.generators.learn.rules import RuleKind
+from balancer.pipeline.generators.learn.statement import read_statement
+from balancer.pipeline.generators.learn.template import Count
+from balancer.pipeline.generators.search.small_inputs import EveryInput, input_maker
+from balancer.pipeline.generators.write.build import build_styled
+from tests.unit.pipeline.knowing import known
+
+MOST = Size(10**9, 10**9)
+CLIQUES = (
+    "5 4\n3 1 375\n2 5 283\n1 4 716\n3 4 98\n",
+    "6 7\n5 6 600\n2 5 200\n3 5 400\n6 3 500\n1 4 300\n3 2 400\n6 2 200\n",
+)
+NAMED = ("2 0 1\nAlice\nBob\n", "4 3 3\nAlice\nCharlie\nBob\nEve\nAlice Charlie\nBob Charlie\nEve Bob\n")
+
+
+def drawn(found: Knowledge, style: Style, count: int = 40) -> list[list[list[str]]]:
+    made = islice(build_styled(found, repeat(style), random.Random(1)), count)
+    return [[line.split() for line in data.decode().splitlines()] for _, data in made]
+
+
+@given(nodes=st.integers(0, 80), part=st.floats(0, 1), seed=st.integers(0, 99))
+def test_complete_parts_have_all_nodes_and_no_more_edges_than_allowed(nodes: int, part: float, seed: int) -> None:
+    most = round(part * nodes * (nodes - 1) / 2)
+    sizes = part_sizes(nodes, most, random.Random(seed))
+    edges = draw_parts(sizes, random.Random(seed))
+    assert sum(sizes) == nodes
+    assert len(edges) <= most
+    assert has_complete_parts(nodes, edges)
+    assert 1 not in sizes[:-2] or most <= nodes, "a node is alone only where edges are few, or at the end"
+
+
+def test_a_graph_that_is_no_union_of_complete_parts() -> None:
+    assert not has_complete_parts(3, [(0, 1), (1, 2)])
+    assert not has_complete_parts(2, [(0, 1), (1, 0)])
+
+
+@pytest.mark.parametrize("shape", [Shape.PATH, Shape.CLIQUES, Shape.COMPLETE, None])
+def test_graphs_are_of_complete_parts_if_all_known_ones_are_whatever_the_shape(shape: Shape | None) -> None:
+    found = known(*CLIQUES, statement="$1 \\le n \\le 200$, $0 \\le m \\le 250$")
+    made = drawn(found, Style("large", MOST, (Where.FULL,), shape=shape))
+    graphs = [(int(rows[0][0]), [(int(a) - 1, int(b) - 1) for a, b, _ in rows[1:]]) for rows in made]
+    kept = [len(edges) for nodes, edges in graphs if has_complete_parts(nodes, edges)]
+    assert len(kept) >= 30, "the rule is believed nine times of ten"
+    assert max(kept) >= 200
+
+
+def test_edges_stay_as_they_are_though_their_columns_were_seen_to_be_small() -> None:
+    found = known("9 3\n1 2\n2 3\n1 9\n", "8 4\n1 2\n2 8\n3 4\n4 5\n", statement="$1 \\le n \\le 50$")
+    narrow = {number: replace(each, highs=(3,)) if number in (2, 3) else each for number, each in found.ranges.items()}
+    made = drawn(replace(found, ranges=narrow), Style("path", Size(40, 40), (Where.FULL,), shape=Shape.PATH), 10)
+    ends = [{frozenset(row) for row in rows[1:]} for rows in made]
+    assert all(len(pairs) == len(rows) - 1 for pairs, rows in zip(ends, made, strict=True)), "no edge comes twice"
+    assert all(max(int(end) for row in rows[1:] for end in row) > 30 for rows in made)
+
+
+def test_nodes_of_trees_are_not_bounded_by_the_number_of_edges() -> None:
+    trees = "5 4\n1 0\n2 1\n2 3\n3 4\n", "3 2\n1 0\n0 2\n", "4 3\n1 0\n3 1\n0 2\n", "6 5\n1 0\n3 1\n0 2\n5 4\n4 0\n"
+    assert known("4 4\n1 0\n0 2\n3 1\n2 3\n", *trees).edges[0].bound == Count(0, -1)
+
+
+def test_no_column_is_an_end_of_two_kinds_of_edges() -> None:
+    found = known("5 6\n1 2 1\n1 3 1\n4 3 3\n3 5 2\n", "3 9\n1 2 3\n2 3 1\n")
+    assert [(each.left, each.right) for each in found.edges] == [(2, 3)]
+
+
+def test_other_fields_that_name_nodes_begin_with_the_first_one() -> None:
+    samples = "5 3 2\n1 2\n1 3\n3 5\n1\n5\n", "4 2 2\n1 2\n2 4\n1\n4\n"
+    counts = "".join(f"assert 1 <= {name} <= {most}\n" for name, most in (("n", 60), ("m", 61), ("q", 62)))
+    ends = "assert 1 <= a <= n\nassert 1 <= b <= n\nassert 0 <= c <= n\n"  # the last one is of something else
+    assert known(*samples, validator=f"{counts}{ends}").ranges[5].low == 1
+
+
+def test_edges_have_no_loops_if_none_were_seen_though_some_edges_came_twice() -> None:
+    found = known("4 3\n1 2\n1 4\n2 3\n", "2 3\n1 2\n2 1\n1 2\n")
+    made = drawn(found, Style("random", Size(8, 8), (Where.FULL,)))
+    assert sum(any(a == b for a, b in rows[1:]) for rows in made) <= 6
+
+
+def test_a_dense_graph_has_as_few_nodes_as_its_edges_need() -> None:
+    assert nodes_wanted(Shape.COMPLETE, 10) == 5
+    assert nodes_wanted(Shape.BIPARTITE, 9) == 6
+    assert nodes_wanted(Shape.PATH, 9) is None
+    samples = "9 3\n1 2\n2 3\n1 9\n", "8 4\n1 2\n2 8\n3 4\n4 5\n"
+    found = known(*samples, statement="$1 \\le n \\le 500$, $0 \\le m \\le 190$")
+    made = drawn(found, Style("complete", MOST, (Where.FULL,), shape=Shape.COMPLETE), 20)
+    assert {rows[0][0] for rows in made} == {"20", "500"}
+
+
+def test_names_are_listed_before_they_are_used_and_are_nodes_of_graphs() -> None:
+    found = known(*NAMED)
+    assert found.edges[0].names == 3
+    for style in (
+        *islice(small_styles(random.Random(1)), 12),
+        Style("star", Size(9, 9), (Where.FULL,), shape=Shape.STAR),
+    ):
+        for rows in drawn(found, style, 8):
+            count = int(rows[0][0])
+            names = {row[0] for row in rows[1 : count + 1]}
+            assert {name for row in rows[count + 1 :] for name in row} <= names
+
+
+def test_names_of_a_list_are_used_alone_too_and_numbers_with_gaps_are_names() -> None:
+    texts = ("3 4\nann bob cy\nbob\nbob\nann\ncy\n", "2 3\ndan eve\neve\ndan\neve\n")
+    numbers = ("3 4\n70 1000 35\n1000\n35\n35\n70\n", "2 3\n9 400\n9\n400\n9\n")
+    for samples in (texts, numbers):
+        found = known(*samples)
+        rule = next(rule for rule in found.beliefs if rule.kind is RuleKind.NAMED)
+        assert rule.fields == (2, 3)
+        made = drawn(found, Style("some", Size(6, 6), (Where.FULL,)))
+        kept = sum({row[0] for row in rows[2:]} <= set(rows[1]) for rows in made)
+        assert kept >= 30
+    places = known("3 4\n3 1 2\n1\n3\n3\n2\n", "2 3\n1 2\n2\n1\n2\n")
+    assert not any(rule.kind is RuleKind.NAMED for rule in places.beliefs)
+
+
+def test_every_small_input_uses_names_that_are_listed() -> None:
+    every = EveryInput(input_maker(known(*NAMED)))
+    made = [[line.split() for line in each.data.decode().splitlines()] for each in every.batch()]
+    used = [rows for rows in made if int(rows[0][1]) > 0]
+    assert used
+    for rows in used:
+        count = int(rows[0][0])
+        assert {name for row in rows[count + 1 :] for name in row} <= {row[0] for row in rows[1 : count + 1]}
+
+
+def test_lists_may_have_twice_as_many_values() -> None:
+    for plus in (0, -1):
+        samples = [f"{n}\n{' '.join(str(7 * at % 10) for at in range(2 * n + plus))}\n{n + 3} 0\n" for n in (2, 3, 5)]
+        made = drawn(known(*samples), Style("some", Size(4, 9), (Where.FULL,)), 10)
+        assert all(len(rows[1]) == 2 * int(rows[0][0]) + plus for rows in made)
+
+
+def test_the_letters_of_an_expression_are_inside_its_brackets() -> None:
+    found = known("2 3\n.#.\n###\n", "1 2\n..\n", validator='REGEX("[.#]")')
+    assert set(found.ranges[2].letters) == {".", "#"}
+
+
+def test_short_lists_are_distinct_if_the_validator_speaks_of_it() -> None:
+    samples = "6 1\n6\n", "4 2\n3 2\n", "3 1\n1\n"
+    rules = known(*samples, validator="assert len(set(v)) == p").beliefs
+    assert any(rule.kind is RuleKind.DISTINCT for rule in rules)
+    assert not any(rule.kind is RuleKind.DISTINCT for rule in known(*samples).beliefs)
+
+
+def test_decimals_are_numbers_and_not_words_of_so_many_letters() -> None:
+    assert ranges_apart(["0.999999", "-0.5"]) == (-1, 1)
+    assert ranges_apart(["abc", "1e5"]) == (3, 3)
+
+
+@pytest.mark.parametrize("words", ["the $i$th of them", "the $i^{\\text{th}}$ one"])
+def test_an_index_is_no_name_of_the_input(words: str) -> None:
+    names = "$q$ ($1 \\le q \\le 8$), and $i$ ($1 \\le i \\le n$)"
+    text = f"\\section*{{Input}} $n$ ($1 \\le n \\le 9$), then {words}. Then {names}."
+    assert [each.name for each in read_statement(text) if each.name in "nqi"] == ["n", "q", "i"]
