@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from balancer.pipeline.generators.draw import repair as mend
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape, draw_edges, edges_wanted, rooted
-from balancer.pipeline.generators.draw.styles import Style, large_styles, small_styles
+from balancer.pipeline.generators.draw.styles import Style, large_styles, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import (
     DrawLimits,
     How,
@@ -58,6 +58,8 @@ def test_where_values_lie() -> None:
     assert set(drawn[Where.LOW]) == {1}
     assert set(drawn[Where.HIGH]) == {10**9}
     assert max(drawn[Where.TINY]) <= 10
+    assert len(set(drawn[Where.TOP])) > 1
+    assert 10**9 - 9 <= min(drawn[Where.TOP]) < max(drawn[Where.TOP]) == 10**9
     assert set(drawn[Where.SEEN]) == {3, 4, 5, 6, 7, 8}
     assert max(drawn[Where.FULL]) > 10**8
     assert len({len(str(value)) for value in drawn[Where.LOG]}) >= 7
@@ -379,6 +381,8 @@ def test_lists_without_repeats_lie_where_a_style_says() -> None:
     assert [*range(1, 51)] in made["most, without gaps"]
     assert [*range(951, 1001)] in made["most, greatest values"]
     assert [*range(1, 51)] not in made["most, anywhere"]
+    top = next(style for style in telling_styles() if Where.TOP in style.where)
+    assert all(1000 - 2 * len(values) - 2 < min(values) for values in lists(top)), "next to each other, with gaps"
 
 
 @given(nodes=st.integers(2, 60), part=st.floats(0, 1), seed=st.integers(0, 99))

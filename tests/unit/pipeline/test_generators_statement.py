@@ -81,6 +81,20 @@ def test_names_come_in_the_order_of_the_input_section() -> None:
     assert [found.low for found in read_statement(text)] == [3, 2, 1]
 
 
+def test_an_index_is_a_name_where_it_is_bounded() -> None:
+    text = (
+        r"\begin{Input} \item One line with an integer $n$ ($1 \le n \le 9$), the number of frogs."
+        r"\item One line with $n$ integers $x_1,\dots,x_n$ ($1 \le x_i \le 99$), the pad on which the $i$th frog sits."
+        r"\item One line with an integer $q$ ($1 \le q \le 5$). Then come queries."
+        r"\item $q$ lines, each with an integer $i$ ($1 \le i \le n$): the $i$th frog jumps. \end{Input}"
+    )
+    assert [found.name for found in read_statement(text)] == ["n", "x", "q", "i"]
+    found = known("3\n1 5 9\n2\n1\n3\n", "2\n2 3\n4\n1\n2\n2\n1\n", statement=text)
+    assert found.ranges[2].cap is None
+    assert found.ranges[3].cap is not None
+    assert found.ranges[3].cap.of({0: 7}) == 7
+
+
 @given(st.text(max_size=200) | st.text("$\\{}^_<>=|() 0123456789nm,.", max_size=60))
 def test_any_text_is_read_without_harm(text: str) -> None:
     assert isinstance(read_statement(text), tuple)

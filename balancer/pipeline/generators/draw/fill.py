@@ -236,7 +236,7 @@ class Fill:
         fact, plan, limits = self._knowledge.facts.fields[number], self._plans[number], self._limits(number, known)
         if plan.distinct and limits.high - limits.low + 1 >= count:
             span = self._span(limits, count, plan, fact)
-            low = limits.high + 1 - span if plan.where is Where.HIGH else limits.low
+            low = limits.high + 1 - span if plan.where in (Where.HIGH, Where.TOP) else limits.low
             drawn = self._rng.sample(range(low, low + span), count)
             if plan.how in (How.SORTED, How.REVERSED, How.RAMP):
                 drawn.sort(reverse=plan.how is How.REVERSED)
@@ -249,7 +249,7 @@ class Fill:
         width = min(limits.high - limits.low + 1, _LONGEST_RANGE)
         if fact.permutation or plan.how is How.RAMP or plan.where in (Where.LOW, Where.HIGH):
             return count
-        return width if self._rng.random() < 0.5 else min(width, 2 * count + 2)
+        return width if plan.where is not Where.TOP and self._rng.random() < 0.5 else min(width, 2 * count + 2)
 
     def _floats(self, number: int, count: int, known: Mapping[int, int]) -> list[str]:
         plan, limits = self._plans[number], self._limits(number, known)

@@ -140,6 +140,7 @@ def telling_styles() -> Iterator[Style]:
     yield Style("where programs break", Size(8, 40), (Where.EDGE,))
     yield Style("one, anywhere", _ONE, (Where.FULL, Where.EDGE))
     yield Style("all equal", _FEW, (Where.SEEN, Where.TINY), (How.EQUAL,))
+    yield Style("next to the greatest values", _SMALL, (Where.TOP,))
     yield Style("extremes in turn", _SMALL, (Where.FULL,), (How.ALTERNATING,))
     yield Style("reversed", _SMALL, (Where.FULL, Where.SEEN), (How.REVERSED,))
     yield Style("sums and products that overflow", _SMALL, (Where.OVERFLOW,))

@@ -43,6 +43,7 @@ class Where(Enum):
     """The part of its range that a value is drawn from."""
 
     TINY = "tiny"  # a few values at the low end, or around zero
+    TOP = "top"  # a few values at the high end
     SEEN = "seen"  # as in the known inputs
     LOW = "low"  # the least value
     HIGH = "high"  # the greatest value
@@ -123,6 +124,8 @@ def _part(limits: DrawLimits, where: Where, rng: random.Random) -> tuple[int, in
     if where is Where.TINY:
         width = rng.choice((1, 2, 3, 5, 9))
         return (-width, width) if limits.low < 0 < limits.high else (limits.low, limits.low + width)
+    if where is Where.TOP:
+        return limits.high - rng.choice((1, 2, 3, 5, 9)), limits.high
     return limits.low, limits.high
 
 
@@ -152,7 +155,7 @@ def draw_numbers(count: int, limits: DrawLimits, where: Where, how: How, rng: ra
     if where is Where.OVERFLOW:
         return _arrange(count, how, _overflowing(count, limits, rng), rng)
     # A part of the range is chosen once for the whole list: "tiny" is the same few values everywhere.
-    if where in (Where.TINY, Where.SEEN, Where.FULL):
+    if where in (Where.TINY, Where.TOP, Where.SEEN, Where.FULL):
         first, last = _part(limits, where, rng)
         low = min(max(first, limits.low), max(limits.low, limits.high))
         high = max(min(last, limits.high), low)

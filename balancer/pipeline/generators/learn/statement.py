@@ -71,8 +71,9 @@ def read_statement(text: str) -> tuple[NamedBound, ...]:
         for chain in chains(part):
             _note(chain, found)
     _note_words(prose, found)
-    order = list(dict.fromkeys([*_mentioned(section), *found]))
-    folded = {name.lower(): bound for name, bound in found.items() if name not in _mentioned(section)}
+    mentioned = _in_order(section)
+    order = list(dict.fromkeys([*mentioned, *found]))
+    folded = {name.lower(): bound for name, bound in found.items() if name not in mentioned}
     bounds = []
     for name in order:
         bound = found.get(name)
@@ -117,16 +118,32 @@ def _input_section(text: str) -> str:
     return text[start.end() : end.start() if end else len(text)]
 
 
-def _mentioned(section: str) -> list[str]:
-    """Return the names of a text in the order of their first occurrence: in formulas, if there are any.
+def _in_order(section: str) -> list[str]:
+    """Return the names of a section in order. A letter of an index counts from where it is bounded, if it is anywhere.
 
-    The i of "the i-th" is no occurrence: it may be another one's name later.
+    Else "the position of the $i$-th" in an earlier line would be the place of "an integer $i$ ($1 <= i <= n$)".
     """
     section = _ORDINAL.sub("", section)
-    parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(section)]
-    if parts:
+    items = _ITEM.split(section)
+    bounded: dict[str, int] = {}
+    for number, item in enumerate(items):
+        own: dict[str, NamedBound] = {}
+        for chain in chains(plain(item)):
+            _note(chain, own)
+        for name in _INDEXES & own.keys():
+            if own[name].high is not None or own[name].high_by is not None:
+                bounded.setdefault(name, number)
+    formulas = _MATH.search(section) is not None
+    named = ((number, name) for number, item in enumerate(items) for name in _mentioned(item, formulas=formulas))
+    return [name for number, name in named if number >= bounded.get(name, 0)]
+
+
+def _mentioned(text: str, *, formulas: bool) -> list[str]:
+    """Return the names of a text in order: those in formulas, or those in words."""
+    if formulas:
+        parts = ["".join(filter(None, match.groups())) for match in _MATH.finditer(text)]
         return [name for part in parts for name in names_in(part) if name.startswith("|") or len(name) == 1]
-    return [name for name in re.findall(_NAME, plain(section)) if name not in ("a", "A", "I")]
+    return [name for name in re.findall(_NAME, plain(text)) if name not in ("a", "A", "I")]
 
 
 def _note(chain: Chain, found: dict[str, NamedBound]) -> None:
