@@ -2,14 +2,16 @@
 
 import random
 from dataclasses import replace
+from string import ascii_lowercase
 
 import pytest
 
 from balancer.pipeline.generators.learn.program_constants import constants_of
 from balancer.pipeline.generators.mutate import MutateGenerator
+from balancer.pipeline.generators.write.changes import set_constants
 from balancer.problem import Submission
 from balancer.program import Program
-from tests.unit.pipeline.knowing import problem
+from tests.unit.pipeline.knowing import known, problem
 from tests.unit.pipeline.search.relations import CORNERS, Cause
 
 
@@ -28,14 +30,31 @@ def test_rare_constants_of_wrong_submissions_come_first() -> None:
     assert constants_of((right, wrong)) == (365, 700, 1005, 10_000, 7, 8)
 
 
+def test_words_of_strings_come_after_numbers() -> None:
+    right = Submission("a.cpp", Program("cpp", 'int main() { x("%d\\n", "meow", "a b", "z", 7); } // "dog"'), True, "")
+    wrong = Submission("b.py", Program("python", "x = b'meow', 'purr', '', 'd\\n', 8"), False, "")
+    assert constants_of((right, wrong)) == (8, 7, "purr", "meow")
+
+
 @pytest.mark.parametrize(("name", "wanted"), [("bound in code", b"5400 "), ("count in code", b"366\n")])
 def test_a_value_that_only_programs_name_is_tried(name: str, wanted: bytes) -> None:
     cause = CORNERS[name]
     plain = problem(*cause.samples, validator=cause.validator)
 
-    def proposed(known: tuple[Submission, ...]) -> bool:
-        found = MutateGenerator().propose(replace(plain, submissions=known), random.Random(1), 45)
+    def proposed(by: tuple[Submission, ...]) -> bool:
+        found = MutateGenerator().propose(replace(plain, submissions=by), random.Random(1), 45)
         return any(each.data.startswith(wanted) for each in found)
 
     assert not proposed(())
     assert proposed(submissions(cause))
+
+
+def test_words_that_programs_name_are_values_and_so_are_words_one_edit_away() -> None:
+    found = known("3 yarn\n", "2 pastimeofwhimsy\n", validator="assert re.match('[1-9] [a-z]{1,20}\\n', line)")
+    changed = [
+        next(tokens[0] for slot, tokens in given.items() if slot[0] == 1)
+        for _, given in set_constants(found, ("meow", "Meow", "m" * 22), random.Random(1))
+    ]
+    assert changed[0] == "meow"
+    assert {len(word) for word in changed} == {3, 4, 5}, "one letter less, another or more"
+    assert all(set(word) <= set(ascii_lowercase) for word in changed), "as the validator wants it"

@@ -1,5 +1,6 @@
-"""Constants of the submissions: whole numbers at which a program may decide otherwise. Nothing is executed."""
+"""Constants of the submissions: whole numbers and words at which a program may decide otherwise. Nothing is run."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,20 +13,28 @@ __all__ = ["constants_of"]
 _LEAST = 3  # smaller ones are tried anyway
 _SMALL = 20  # ones up to this are mostly tried anyway
 _MOST_BYTES = 50_000  # of a source
-_MOST = 60  # constants
+_MOST = 60  # numbers
+_MOST_WORDS = 12
+_WORD = re.compile(r"[a-zA-Z]{0,2}[\"'](\w{2,30})[\"']")
 
 
 @lru_cache(maxsize=16)
-def constants_of(submissions: Sequence[Submission]) -> tuple[int, ...]:
-    """Return the constants: of wrong submissions first, then those in the fewest sources; small ones last."""
-    seen: Counter[int] = Counter()
-    wrong: set[int] = set()
+def constants_of(submissions: Sequence[Submission]) -> tuple[int | str, ...]:
+    """Return the constants: of wrong submissions first, then those in the fewest sources; small numbers, words last."""
+    numbers: Counter[int] = Counter()
+    words: Counter[str] = Counter()
+    wrong: set[int | str] = set()
     for each in submissions:
         if len(each.program.source) > _MOST_BYTES:
             continue
-        tokens, _ = lex(each.program.source, python=each.program.language == "python")
-        found = {token.value for token in tokens if token.value is not None and token.value >= _LEAST}
-        seen.update(found)
+        tokens, texts = lex(each.program.source, python=each.program.language == "python")
+        its_numbers = {token.value for token in tokens if token.value is not None and token.value >= _LEAST}
+        its_words = {match[1] for text in texts if (match := _WORD.fullmatch(text)) is not None}
+        numbers.update(its_numbers)
+        words.update(its_words)
         if not each.accepted:
-            wrong |= found
-    return tuple(sorted(seen, key=lambda value: (value <= _SMALL, value not in wrong, seen[value], value))[:_MOST])
+            wrong |= its_numbers | its_words
+    return (
+        *sorted(numbers, key=lambda value: (value <= _SMALL, value not in wrong, numbers[value], value))[:_MOST],
+        *sorted(words, key=lambda word: (word not in wrong, words[word], word))[:_MOST_WORDS],
+    )

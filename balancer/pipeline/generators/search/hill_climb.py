@@ -146,6 +146,26 @@ def _resized(found: Knowledge, instance: Instance, others: Sequence[bytes], rng:
     return _built(found, {**instance, slot: [str(wanted)]}, f"{name}: {now} -> {wanted}", _style("", rng), rng)
 
 
+def _nudged(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
+    """Set a number that counts nothing to one near it, or to the least or the greatest one."""
+    slots = _free_numbers(found, instance)
+    if not slots:
+        return None
+    slot = rng.choice(slots)
+    now, low, high = int(instance[slot][0]), found.ranges[slot[0]].low, max(found.ranges[slot[0]].highs)
+    wanted = min(max(rng.choice((now - 1, now + 1, now // 2, 2 * now, low, high)), low), high)
+    return _set(found, instance, slot, wanted)
+
+
+def _free_numbers(found: Knowledge, instance: Instance) -> list[Slot]:
+    return [slot for slot, tokens in instance.items() if slot[0] not in found.sizes and _is_number(tokens)]
+
+
+def _set(found: Knowledge, instance: Instance, slot: Slot, value: int) -> Drawn | None:
+    data = build_given(found, {**instance, slot: [str(value)]})
+    return None if data is None else (f"{found.names[slot[0]]}: {instance[slot][0]} -> {value}", data)
+
+
 def _lent(found: Knowledge, instance: Instance, others: Sequence[bytes], rng: random.Random) -> Drawn | None:
     other = found.read(rng.choice(others)) if others else None
     if other is None:
@@ -199,6 +219,7 @@ _STEPS = {
     "arranged": _arranged,
     "redrawn": _redrawn,
     "resized": _resized,
+    "nudged": _nudged,
     "lent": _lent,
     "reshaped": _reshaped,
     "enlarged": _enlarged,
@@ -358,7 +379,9 @@ class HillClimb:
             self._steps.heard(step, valid=valid is True)
             if step.kind == "made up":
                 self._refused = 0 if valid else self._refused + 1
-        chosen = [step for step, valid in zip(made, says, strict=True) if valid][:_MEASURED]
+        accepted = [step for step, valid in zip(made, says, strict=True) if valid]
+        chosen = accepted[:_MEASURED]
+        self._seen.difference_update(step.data for step in accepted[_MEASURED:])  # they may come again
         measured: list[_Measured] = []
 
         def act(step: Step) -> None:
@@ -447,8 +470,12 @@ def _starts(
     rng: random.Random,
     done: Set[str],
 ) -> Iterator[Step]:
-    """Yield the first inputs: drawn ones, the largest that can be made up, and larger ones like small known ones."""
+    """Yield the first inputs: drawn ones, the largest that can be made up, and larger ones like small known ones.
+
+    Where nothing is counted, one number decides how long a program takes: known inputs with its greatest value.
+    """
     yield from drawn
+    yield from _greatest_of_one(found, known)
     styles = islice((style for style in large_styles(rng) if style.name not in done), _STARTS)
     short = (data for data in known if len(data) < _LONG)
     for data in islice(short, _ENLARGED):  # what is made up is cheaper, but the first refusals end it
@@ -457,6 +484,19 @@ def _starts(
         if larger is not None:
             yield Step("grown", *larger)
     yield from _made_up(found, styles, rng)
+
+
+def _greatest_of_one(found: Knowledge, known: Sequence[bytes]) -> Iterator[Step]:
+    """Yield known inputs with one number as great as may be, where nothing is counted; each number in turn."""
+    read = [instance for data in known if not found.sizes and (instance := found.read(data)) is not None]
+    free = {slot for instance in read for slot in _free_numbers(found, instance)}
+    made = (
+        _set(found, instance, slot, max(found.ranges[slot[0]].highs))
+        for slot in sorted(free)
+        for instance in read
+        if slot in _free_numbers(found, instance)
+    )
+    yield from (Step("made up", *one) for one in islice((one for one in made if one is not None), _STARTS))
 
 
 def _made_up(found: Knowledge, styles: Iterable[Style], rng: random.Random) -> Iterator[Step]:

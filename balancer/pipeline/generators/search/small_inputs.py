@@ -73,7 +73,7 @@ class SmallInputs:
         near: Sequence[bytes],
         rng: random.Random,
         mend: Callable[[Sequence[str], int], Sequence[MadeInput]] = lambda refused, wanted: (),
-        constants: Sequence[int] = (),
+        constants: Sequence[int | str] = (),
         more: Mapping[str, Iterator[tuple[str, bytes]]] | None = None,
     ) -> None:
         self._found = found

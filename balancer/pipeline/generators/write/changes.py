@@ -21,6 +21,7 @@ __all__ = ["Change", "changes", "set_constants", "text_changes"]
 # The description, and an instance to build from.
 Change = tuple[str, Mapping[Slot, Sequence[str]]]
 
+_EDITS = 6  # words next to a constant
 _SHOWN = 12  # characters of a token in a description
 _LENGTHS = (1, 2, 3, 10, 30, 100)
 _TOKENS = re.compile(rb"(\s+)")
@@ -68,28 +69,45 @@ def _set_number(knowledge: Knowledge, instance: Instance, rng: random.Random) ->
 
 
 def set_constants(
-    knowledge: Knowledge, constants: Sequence[int], rng: random.Random, most: int = 10**9
+    knowledge: Knowledge, constants: Sequence[int | str], rng: random.Random, most: int = 10**9
 ) -> Iterator[Change]:
-    """Yield changes that set a number to a constant of a program, or next to it; each field and constant once.
+    """Yield changes that set a number or a word to a constant of a program, or next to it; each constant once.
 
-    Counts are set to at most `most`.
+    Counts are set to at most `most`. Next to a word are those that one edit makes of it.
     """
     for constant in constants:
-        for value in (constant, constant + 1, constant - 1):
+        for place, value in enumerate(_near(constant)):
             for number, found in sorted(knowledge.ranges.items()):
                 known = [
                     (instance, slot)
                     for instance in knowledge.instances
                     for slot, tokens in instance.items()
-                    if slot[0] == number and _is_number(knowledge, slot, tokens)
+                    if slot[0] == number and _suits(knowledge, slot, tokens, value)
                 ]
-                highest = min(max(found.highs), most) if number in knowledge.sizes else max(found.highs)
-                if known and found.low <= value <= highest:
+                new = _edited(value, found.letters or value, rng) if place and isinstance(value, str) else value
+                if known and _in_range(knowledge, number, new, most):
                     instance, slot = rng.choice(known)
                     tokens = list(instance[slot])
-                    tokens[rng.randrange(len(tokens))] = str(value)
+                    tokens[rng.randrange(len(tokens))] = str(new)
                     detail, given = _give(knowledge, instance, slot, tokens)
                     yield f"constant {detail}", given
+
+
+def _near(constant: int | str) -> Sequence[int | str]:
+    return (constant, constant + 1, constant - 1) if isinstance(constant, int) else [constant] * (1 + _EDITS)
+
+
+def _suits(knowledge: Knowledge, slot: Slot, tokens: Sequence[str], value: int | str) -> bool:
+    if isinstance(value, int):
+        return _is_number(knowledge, slot, tokens)
+    return bool(tokens) and _is_free_word(knowledge, slot)
+
+
+def _in_range(knowledge: Knowledge, number: int, value: int | str, most: int) -> bool:
+    found = knowledge.ranges[number]
+    if isinstance(value, str):
+        return set(value) <= set(found.letters) and _is_word(found, value)
+    return found.low <= value <= (min(max(found.highs), most) if number in knowledge.sizes else max(found.highs))
 
 
 def _telling_number(knowledge: Knowledge, slot: Slot, rng: random.Random) -> int:
@@ -167,8 +185,7 @@ def _is_free_word(knowledge: Knowledge, slot: Slot) -> bool:
 def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     letters = found.letters or "a"
     edited = _edited(word, letters, rng)
-    fits = found.low <= len(edited) <= max(found.highs) and (not found.pattern or matches(found.pattern, edited))
-    if fits and rng.random() < 0.5:
+    if _is_word(found, edited) and rng.random() < 0.5:
         return edited
     length = max(found.low, min(rng.choice((*_LENGTHS, found.highs[0])), max(found.highs)))
     if found.pattern:
@@ -184,6 +201,10 @@ def _changed_word(word: str, found: Range, rng: random.Random) -> str:
     if set(word.swapcase()) <= set(letters):
         options.append(word.swapcase())
     return rng.choice(options)
+
+
+def _is_word(found: Range, word: str) -> bool:
+    return found.low <= len(word) <= max(found.highs) and (not found.pattern or matches(found.pattern, word))
 
 
 def _edited(word: str, letters: str, rng: random.Random) -> str:

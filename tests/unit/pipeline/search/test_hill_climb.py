@@ -1,6 +1,7 @@
 """Climbing to inputs on which a survivor is slow. The times are functions of the input, so every slope is known."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -36,13 +37,20 @@ def accepts(data: bytes) -> bool:
 
 
 def climbed(
-    survivor: Does, *, right: Does | None = None, runs: int = 3000, inputs: tuple[str, ...] = LISTS
+    survivor: Does,
+    *,
+    right: Does | None = None,
+    runs: int = 3000,
+    inputs: tuple[str, ...] = LISTS,
+    validator: str = VALIDATOR,
+    valid: Callable[[bytes], bool] = accepts,
+    seed: int = 1,
 ) -> tuple[list[Proposal], Comparing]:
-    comparer = Comparing({"right": right or (lambda data: took(0.01))}, {"slow": survivor}, accepts)
-    problem = make_problem(*inputs, validator=VALIDATOR)
+    comparer = Comparing({"right": right or (lambda data: took(0.01))}, {"slow": survivor}, valid)
+    problem = make_problem(*inputs, validator=validator)
     generator: Any = SlowPlugin().equip(Bench(comparer, AimSettings(runs=runs)))  # type: ignore[arg-type]
     told = feedback(problem, comparer.survivors)
-    return [each for each in generator.refine(problem, told, random.Random(1), 60) if each], comparer
+    return [each for each in generator.refine(problem, told, random.Random(seed), 60) if each], comparer
 
 
 def organ(data: bytes) -> float:
@@ -68,6 +76,31 @@ def test_it_climbs_to_a_shape_that_is_not_among_the_first_inputs() -> None:
     assert organ(found[0].data) * 1.2 >= 1
     assert accepts(found[0].data)
     assert comparer.runs < 3000
+
+
+@pytest.mark.parametrize("seed", [1, 5, 8])
+def test_where_nothing_is_counted_one_number_is_as_great_as_may_be_and_another_is_near_a_known_one(seed: int) -> None:
+    def valid(data: bytes) -> bool:
+        days, *others = map(int, data.split())
+        return len(others) == 4 and 1 <= days <= 40 and all(0 <= value <= 100 for value in others)
+
+    measured: dict[bytes, None] = {}
+
+    def survivor(data: bytes) -> Execution | None:
+        measured[data] = None
+        days, *others = map(int, data.split())
+        return took(days / 40 * {(0, 1, 0, 0): 0.5, (0, 1, 1, 0): 1.2}.get(tuple(others), 0.001))
+
+    found, comparer = climbed(
+        survivor,
+        inputs=("4 0 1 0 0\n", "5 0 1 0 0\n", "10 99 0 0 0\n", "1 80 0 7 0\n"),
+        validator="d, *a = map(int, input().split())\nassert 1 <= d <= 40 and all(0 <= x <= 100 for x in a)\n",
+        valid=valid,
+        seed=seed,
+    )
+    assert [each.data.split()[1:] for each in found] == [[b"0", b"1", b"1", b"0"]]
+    assert comparer.runs < 850
+    assert {*list(measured)[:3]} == {b"40 0 1 0 0\n", b"40 99 0 0 0\n", b"40 80 0 7 0\n"}
 
 
 @pytest.mark.more
