@@ -76,6 +76,11 @@ class Runner:
         """Return whether some endpoint runs `language`."""
         return any(runs(executor, language) for executor in self._executors.values())
 
+    @property
+    def slots(self) -> int:
+        """How many programs the endpoints in service may run at once, as they are now; at least one."""
+        return max(1, sum(endpoint.capacity for endpoint in self._pool.endpoints()))
+
     def stop(self) -> None:
         """Start no more programs, and close the pool. Those under way go on. Waiting threads get `Stopped`."""
         self.attempts.stopping.set()

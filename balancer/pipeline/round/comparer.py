@@ -13,7 +13,7 @@ may disturb it. So its results are hints, never verdicts.
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import TypeVar
@@ -119,8 +119,25 @@ def _execution(status: int, time_s: float, output: bytes, *, cut: bool) -> Execu
     return Execution(ended, output, exit_code=exit_code, time_s=time_s, cpu_measured=True)
 
 
+@dataclass(slots=True)
+class _Remembered:
+    """What all comparers of a problem know.
+
+    Attributes:
+        lock: for the rest.
+        alone: programs that cannot take many inputs at once.
+        asked: the validators.
+        valid: what they said of small inputs.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    alone: set[Program] = field(default_factory=set)
+    asked: tuple[Program, ...] = ()
+    valid: dict[bytes, bool] = field(default_factory=dict)
+
+
 class SampleComparer:
-    """A `balancer.pipeline.proposing.Comparer` for one problem. Thread-safe.
+    """A `balancer.pipeline.proposing.Comparer` for one generator of one problem. Thread-safe.
 
     Attributes:
         runs: runs of a program on an input so far.
@@ -129,12 +146,15 @@ class SampleComparer:
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
-        self._alone: set[Program] = set()  # programs that cannot take many inputs at once
-        self._lock = threading.Lock()
-        self._asked: tuple[Program, ...] = ()  # the validators, and what they said of small inputs
-        self._valid: dict[bytes, bool] = {}
+        self._known = _Remembered()
         self.runs = 0
         self.cpu_s = 0.0
+
+    def for_another(self) -> "SampleComparer":
+        """Return a comparer with the same knowledge, and counts of its own."""
+        made = SampleComparer(self._sample)
+        made._known = self._known
+        return made
 
     @property
     def accepted(self) -> Sequence[Submission]:
@@ -166,10 +186,10 @@ class SampleComparer:
         Small inputs are remembered: each search asks for the same ranges.
         """
         programs = tuple(self._sample.validators.programs())
-        with self._lock:
-            if programs != self._asked or len(self._valid) > _REMEMBERED:
-                self._asked, self._valid = programs, {}
-            remembered = self._valid
+        with self._known.lock:
+            if programs != self._known.asked or len(self._known.valid) > _REMEMBERED:
+                self._known.asked, self._known.valid = programs, {}
+            remembered = self._known.valid
         found: dict[bytes, bool | None] = {data: remembered[data] for data in inputs if data in remembered}
         new = [data for data in dict.fromkeys(inputs) if data not in found]
         for data, message in zip(new, self._validated(new, told=False), strict=True):
@@ -256,7 +276,7 @@ class SampleComparer:
         told: bool,
     ) -> Sequence[Execution | None] | None:
         """Run `program` once for all `inputs`; None if it cannot take many. If it ends early, the rest is missing."""
-        wrapped = taking_many(program) if len(inputs) > 1 and program not in self._alone else None
+        wrapped = taking_many(program) if len(inputs) > 1 and program not in self._known.alone else None
         if wrapped is None:
             return None
         # A front that takes long to compile would take a part of the budget for nothing: each input alone is cheaper.
@@ -271,8 +291,8 @@ class SampleComparer:
             return []
         ended = list(outcomes(ran.stdout))
         if not ended:  # e.g. it does not compile with the front, or closes a file of the front
-            with self._lock:
-                self._alone.add(program)
+            with self._known.lock:
+                self._known.alone.add(program)
             return None
         return ended[: len(inputs)]
 
@@ -283,14 +303,14 @@ class SampleComparer:
     def _run(
         self, program: Program, stdin: bytes, limits: Limits, files: Mapping[str, bytes], inputs: int
     ) -> Execution | None:
-        with self._lock:
+        with self._known.lock:
             self.runs += inputs
         if self._sample.late:
             return None
         problem = self._sample.problem.id
         wanted = ProgramRun(program, stdin, limits, problem, RunStage.GENERATE, program.name, 0, files)
         execution = self._sample.runner.run(wanted).execution
-        with self._lock:
+        with self._known.lock:
             self.cpu_s += execution.time_s if execution is not None and execution.cpu_measured else 0.0
         return execution
 

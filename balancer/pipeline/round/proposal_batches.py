@@ -7,9 +7,11 @@ are deterministic.
 
 import math
 import random
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain, islice, zip_longest
@@ -44,18 +46,27 @@ _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
 
+_PATIENCE = 0.03  # share of a time budget after which a batch of the first round does without those still at work
+
 _END = Proposal(b"", Origin("", ""))  # at the end of a stream
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Source:
-    """A generator in one round: its counts so far, and its stream of inputs."""
+    """A generator in one round: its counts so far, and its stream of inputs.
+
+    `handed`, `handed_made_up`: inputs of this session that are in a batch. Others are still with its turn.
+    """
 
     generator: Generator
+    equipped: bool  # may run programs, and has none of the problem's own data
     whole: bool  # asked once a round, for all that it has
+    toolbox: SampleToolbox
     pulled: int = 0
     made_up: int = 0
+    handed: int = 0
+    handed_made_up: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
     dry: bool = False
@@ -70,15 +81,26 @@ class _Room:
     until_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Turn:
-    """A generator in one batch: its stream, its part of the time, the inputs so far, and the seconds that it took."""
+    """A generator that gives its share: its stream, the inputs since the last batch, its seconds, and whether it ended.
+
+    Others may take the inputs while it gives more.
+    """
 
     source: _Source
     stream: Iterator[Proposal | None]
-    part: float = AIMED
     found: list[Proposal] = field(default_factory=list)
     seconds: float = 0.0
+    over: bool = False
+
+    def hand_over(self) -> list[Proposal]:
+        """Remove and return the inputs so far."""
+        given = self.found.copy()
+        del self.found[: len(given)]
+        self.source.handed += len(given)
+        self.source.handed_made_up += sum(not each.sample for each in given)
+        return given
 
 
 class ProposalBatches:
@@ -92,19 +114,25 @@ class ProposalBatches:
     def __init__(self, sample: Sample, toolbox: SampleToolbox) -> None:
         self._sample = sample
         self._toolbox = toolbox
-        self._generators: list[tuple[Generator, bool]] = []
+        self._generators: list[tuple[Generator, bool, bool, SampleToolbox]] = []
         for each in sample.generators:
-            made: Generator = each.equip(toolbox) if isinstance(each, EquippedGenerator) else each
+            its = toolbox.for_another()
+            equipped = isinstance(each, EquippedGenerator)
+            made: Generator = each.equip(its) if isinstance(each, EquippedGenerator) else each
             if not self._suits(made):
                 continue
             # Generators that run programs or ask a model answer as a whole, unless they say otherwise.
-            whole = isinstance(each, EquippedGenerator) and not isinstance(made, AskableAgain)
-            self._generators.append((made, whole))
+            self._generators.append((made, equipped, equipped and not isinstance(made, AskableAgain), its))
         self._known: set[bytes] | None = None
         self._round = -1
         self._sources: list[_Source] = []
         self._feedback: Feedback | None = None
         self._batch = 0
+        self._told: list[_Source] = []  # the sources as they were in the last batch
+        self._turns: list[_Turn] = []  # under way, or with inputs that are in no batch
+        self._waiting: list[_Turn] = []  # of these, those that nobody takes from now
+        self._takers: list[Future[None]] = []  # threads that take from turns, with a time budget
+        self._lock = threading.Lock()
 
     def _suits(self, made: Generator) -> bool:
         if not isinstance(made, ForSomeProblems):
@@ -144,7 +172,7 @@ class ProposalBatches:
         if self._round != number:
             self._enter(number, feedback())
         for _ in range(_MOST_IN_VAIN):
-            if self._sample.over or all(source.dry for source in self._sources):
+            if self._sample.over or (all(source.dry for source in self._sources) and not self._turns):
                 return False
             try:
                 batch = self._ask(wanted)
@@ -156,6 +184,16 @@ class ProposalBatches:
                 return True
         return False
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a generator is still at work on its share of an earlier batch."""
+        return any(not turn.over for turn in self._turns)
+
+    def settle(self) -> None:
+        """Wait until no generator is at work: no run may begin after the budget."""
+        wait(self._takers)
+        self._forget_takers()
+
     def tellable(self) -> bool:
         """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
         problem = self._sample.problem
@@ -164,14 +202,16 @@ class ProposalBatches:
 
     # -- a round -------------------------------------------------------------------------------------
 
-    def _able(self, number: int) -> list[tuple[Generator, bool]]:
-        return [(each, whole) for each, whole in self._generators if not number or hasattr(each, "refine")]
+    def _able(self, number: int) -> list[_Source]:
+        return [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
 
     def _enter(self, number: int, feedback: Feedback | None) -> None:
-        self._toolbox.round = self._round = number
+        self._round = number
         self._toolbox.found.clear()
         self._feedback = feedback
-        self._sources = [_Source(generator, whole) for generator, whole in self._able(number)]
+        self._sources = self._able(number)
+        for source in self._sources:
+            source.toolbox.round = number
         batches = self._sample.store.rounds.batches(self._sample.problem.id, number)
         self._batch = len(batches)
         for source in self._sources:
@@ -179,60 +219,104 @@ class ProposalBatches:
                 source.pulled += asked.pulled
                 source.made_up += asked.made_up
                 source.dry = source.dry or asked.dry
+        self._told = [replace(source) for source in self._sources]
 
     def _ask(self, wanted: int) -> ProposalBatch:
         """Ask every generator for its share of a batch. Return the new inputs as a batch."""
         notes: list[str] = [] if self._batch or self._round else list(self._sample.problem.notes)
-        before = [replace(source) for source in self._sources]
-        given = self._asked_in_turn(wanted, notes)
+        before = self._told
+        given = self._asked_in_turn(wanted)
         self._batch += 1
         notes += self._toolbox.taken_notes()
         new, large = self._new(given)
         if large:
             notes.append(f"{large} proposed inputs of more than {_MOST_INPUT // 2**20} MiB were not used")
         usable = self._usable(new, notes)
+        at_work = [turn.source for turn in self._turns]
+        self._told = [replace(each, dry=each.dry and each not in at_work) for each in self._sources]
         asked = {
             then.generator.name: GeneratorBatch(
-                now.pulled - then.pulled,
-                now.made_up - then.made_up,
+                now.handed - then.handed,
+                now.handed_made_up - then.handed_made_up,
                 now.seconds - then.seconds,
                 now.dry,
                 now.cpu_s - then.cpu_s,
             )
-            for then, now in zip(before, self._sources, strict=True)
+            for then, now in zip(before, self._told, strict=True)
             if not then.dry
         }
         return ProposalBatch(usable, notes, asked, self._sample.clock.elapsed_s)
 
-    def _asked_in_turn(self, wanted: int, notes: list[str]) -> list[list[Proposal]]:
+    def _asked_in_turn(self, wanted: int) -> list[list[Proposal]]:
         """Ask for the problem's own data first, then each generator for its share. Return the inputs of each."""
-        given: list[list[Proposal]] = []
         room = _Room(_MOST_BYTES, 0.0 if self._round else _LATER * self._sample.left_s)
         self._toolbox.now("making inputs for")
         if not self._batch and not self._round:  # generators with only the problem's own data get no share
             for source in (each for each in self._sources if not self._early(each)):
-                if not source.whole or (wanted <= 0 and self._sample.problem.recipes):
-                    turn = _Turn(source, self._pulled(source, 0, room))
-                    given.append(turn.found)
-                    self._take(turn, notes, to_its_end=True)
+                if not source.equipped or (wanted <= 0 and self._sample.problem.recipes):
+                    own = _Turn(source, self._pulled(source, 0, room, self._batch), over=True)
+                    self._turns.append(own)
+                    self._take(own, to_its_end=True)
         records = self._records()
-        turns = []
+        at_work = [turn.source.generator for turn in self._turns if not turn.over]
         for source, share, record in zip(self._sources, self._shares(wanted, records), records, strict=True):
-            if share and not source.dry:
-                part = search_part(record, [each for each in records if each is not record])
-                turns.append(_Turn(source, self._pulled(source, share, room), part))
-                given.append(turns[-1].found)
-        while turns:
-            turn = min(turns, key=lambda each: each.seconds)
-            self._toolbox.part = turn.part
-            if not self._take(turn, notes):
-                turns.remove(turn)
-                turn.source.dry = turn.source.dry or turn.source.made_up >= self._sample.settings.max_proposals
+            if share and not source.dry and source.generator not in at_work:
+                source.toolbox.part = search_part(record, [each for each in records if each is not record])
+                self._waiting.append(_Turn(source, self._pulled(source, share, room, self._batch)))
+                self._turns.append(self._waiting[-1])
+        self._take_turns()
+        over = [turn for turn in self._turns if turn.over]
+        given = [turn.hand_over() for turn in self._turns]
+        self._turns = [turn for turn in self._turns if turn not in over]
         return given
 
-    def _take(self, turn: "_Turn", notes: list[str], *, to_its_end: bool = False) -> bool:
+    def _take_turns(self) -> None:
+        """Let generators have turns until all have given their share. The one that has had least time is next.
+
+        With a time budget, as many are at work at once as there are slots: many run one program at a time. In the
+        first round a batch does not wait long for one that must compile a program first.
+        """
+        allowed_s, slots = self._sample.allowed_s, self._sample.runner.slots
+        if allowed_s is None or slots == 1:
+            self._work()
+            return
+        with self._lock:
+            idle = min(slots - len(self._takers), len(self._waiting))
+        self._takers += [self._sample.threads.submit(self._work) for _ in range(idle)]
+        while self._takers:
+            wait(self._takers, None if self._round else _PATIENCE * allowed_s)
+            self._forget_takers()
+            if any(turn.found for turn in self._turns):
+                break
+
+    def _forget_takers(self) -> None:
+        """Forget the threads that have ended. Raise the error of one."""
+        ended = [each for each in self._takers if each.done()]
+        self._takers = [each for each in self._takers if each not in ended]
+        for each in ended:
+            each.result()
+
+    def _work(self) -> None:
+        """Take from turns until nobody waits."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                turn = min(self._waiting, key=lambda each: each.seconds)
+                self._waiting.remove(turn)
+            more = False
+            try:
+                more = self._take(turn)
+                enough = not more and turn.source.made_up >= self._sample.settings.max_proposals
+                turn.source.dry = turn.source.dry or enough
+            finally:
+                turn.over = not more
+            with self._lock:
+                self._waiting.extend([turn] * more)
+
+    def _take(self, turn: _Turn, *, to_its_end: bool = False) -> bool:
         """Take what a generator gives, until it yields None. Return whether it may give more."""
-        began_s, before_s = time.monotonic(), self._toolbox.cpu_s
+        began_s, before_s = time.monotonic(), turn.source.toolbox.cpu_s
         try:
             for proposal in turn.stream:
                 if proposal is not None:
@@ -242,13 +326,16 @@ class ProposalBatches:
         except (PutOff, Stopped):
             raise
         except Exception as error:  # a generator is a plugin: the others, and the other problems, continue
-            notes.append(f"generator {turn.source.generator.name!r} failed: {type(error).__name__}: {error}")
+            self._toolbox.note(f"generator {turn.source.generator.name!r} failed: {type(error).__name__}: {error}")
             turn.source.dry = True
         finally:
             spent_s = time.monotonic() - began_s
             turn.seconds += spent_s
-            turn.source.seconds += spent_s
-            turn.source.cpu_s += self._toolbox.cpu_s - before_s
+            # What began in an earlier round is paid for in the round in which it ends.
+            now = [each for each in self._sources if each.generator is turn.source.generator]
+            payer = now[0] if now else turn.source
+            payer.seconds += spent_s
+            payer.cpu_s += turn.source.toolbox.cpu_s - before_s
         return False
 
     def _usable(self, new: list[Proposal], notes: list[str]) -> list[Proposal]:
@@ -311,12 +398,12 @@ class ProposalBatches:
 
     # -- a generator ---------------------------------------------------------------------------------
 
-    def _pulled(self, source: _Source, share: int, room: _Room) -> Iterator[Proposal | None]:
+    def _pulled(self, source: _Source, share: int, room: _Room, batch: int) -> Iterator[Proposal | None]:
         """Yield `share` made-up inputs, and the problem's own data before them, while there is room.
 
         Yields None where another generator may have a turn.
         """
-        stream, left = self._stream(source, share), share
+        stream, left = self._stream(source, share, batch), share
         most_s = min(math.inf if source.whole else _MOST_S, AIMED * self._sample.left_s)
         spent_s, since_s = 0.0, time.monotonic()
         while True:
@@ -352,11 +439,11 @@ class ProposalBatches:
             room.left -= len(proposal.data)
             yield proposal
 
-    def _stream(self, source: _Source, share: int) -> Iterator[Proposal | None]:
+    def _stream(self, source: _Source, share: int, batch: int) -> Iterator[Proposal | None]:
         generator, problem = source.generator, self._sample.problem
         most = max(share, 1) if source.whole else self._sample.settings.max_proposals
-        if self._batch and isinstance(generator, AskableAgain):
-            again = generator.ask_again(problem, self._heard(), self._rng(generator, f"+{self._batch}"), share)
+        if batch and isinstance(generator, AskableAgain):
+            again = generator.ask_again(problem, self._heard(), self._rng(generator, f"+{batch}"), share)
             return islice(iter(again), share)
         if source.stream is None:
             rng, made = self._rng(generator), self._first(generator, problem, most)

@@ -90,6 +90,7 @@ def _judge_rounds(sample: Sample) -> bool:
             ):  # without a checker from a generator, right and wrong cannot be told apart
                 own = settle_own_tests(sample)
                 if own is not OwnDataVerdict.SOUND:
+                    rounds.settle()
                     return False
             rounds.play(number)
             if not surviving(sample):  # else it is soon enough at the end
@@ -99,8 +100,10 @@ def _judge_rounds(sample: Sample) -> bool:
     except PutOff as error:  # judge what there is; the next session continues here
         why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
         sample.store.rounds.put_off(sample.problem.id, why)
+        rounds.settle()
         validate_solutions(sample)
         return False
+    rounds.settle()
     with sample.clock.spending():
         ask_everybody(sample)
     alive = len(surviving(sample))
@@ -223,6 +226,11 @@ class _Rounds:
                 sample.store.rounds.bring_back(problem, number, max(0, sample.settings.max_inputs - ready))
         self.in_vain = 0 if ready else self.in_vain + 1
 
+    def settle(self) -> None:
+        """Wait until no generator is at work."""
+        with self._sample.clock.spending():
+            self._asking.settle()
+
     # -- inside --------------------------------------------------------------------------------------
 
     def _is_long(self) -> bool:
@@ -252,6 +260,8 @@ class _Rounds:
             if wanted <= 0:
                 return target < sample.settings.max_inputs
             lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
+            if self._asking.at_work and store.rounds.count_made_up(problem, number, CaseState.VALID):
+                return True  # what there is can be judged meanwhile
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
             if lost or sample.over:
                 return False

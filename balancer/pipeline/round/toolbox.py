@@ -4,6 +4,7 @@ Decides from when a program is used, and that none is tried twice. The trial of 
 decides whether it is used: it must accept what is known to be right, and refuse what cannot be right.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ _Run = Callable[[Program, bytes, Mapping[str, bytes], Limits], tuple[Execution |
 
 
 class SampleToolbox:
-    """What a run offers to the generators of one problem. See `balancer.pipeline.proposing.Toolbox`.
+    """What a run offers to one generator of a problem. See `balancer.pipeline.proposing.Toolbox`.
 
     Attributes:
         round: the round that begins next.
@@ -53,9 +54,16 @@ class SampleToolbox:
         self.comparer = SampleComparer(sample)
         self._cpu_s = 0.0
 
+    def for_another(self) -> "SampleToolbox":
+        """Return the toolbox of another generator: its time and its runs are counted apart, the rest is shared."""
+        made = copy.copy(self)
+        made.comparer = self.comparer.for_another()
+        made._cpu_s = 0.0
+        return made
+
     @property
     def cpu_s(self) -> float:
-        """CPU seconds of all programs that generators ran so far, as far as they were measured."""
+        """CPU seconds of all programs that the generator ran so far, as far as they were measured."""
         return self._cpu_s + self.comparer.cpu_s
 
     @property
@@ -124,7 +132,8 @@ class SampleToolbox:
 
     def taken_notes(self) -> list[str]:
         """Remove and return the lines so far."""
-        notes, self._notes = self._notes, []
+        notes = self._notes.copy()
+        del self._notes[: len(notes)]
         return notes
 
     # -- inside --------------------------------------------------------------------------------------

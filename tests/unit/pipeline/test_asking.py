@@ -21,6 +21,7 @@ from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
 from balancer.pipeline.round.proposal_batches import batch_size
 from balancer.pipeline.round.rounds import judge_problem
+from balancer.pipeline.round.toolbox import SampleToolbox
 from balancer.problem import Origin, Problem, Proposal
 from balancer.program import Execution
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
@@ -390,6 +391,155 @@ def test_with_a_budget_one_that_finds_nothing_in_its_part_is_done_with_the_round
         first, second, *_ = sample.store.rounds.batches(sample.problem.id, 0)
         assert first["endless"].dry
         assert "endless" not in second
+
+
+# -- at once -------------------------------------------------------------------------------------------
+
+
+class Meeting(Counting):
+    """Counts up, when as many others as are to meet have been asked too, or after a while."""
+
+    def __init__(self, name: str, first: int, door: threading.Barrier) -> None:
+        super().__init__(name, first, most=2)
+        self._door = door
+        self.met: list[bool] = []
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        return self
+
+    def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+        try:
+            self._door.wait()
+            self.met.append(True)
+        except threading.BrokenBarrierError:
+            self.met.append(False)
+        yield from super().propose(problem, rng, budget)
+
+
+@pytest.mark.parametrize(("slots", "allowed_s"), [(1, 50.0), (2, 50.0), (2, None)])
+def test_with_a_budget_as_many_generators_are_at_work_at_once_as_there_are_slots(
+    tmp_path: Path, validated: Validated, slots: int, allowed_s: float | None
+) -> None:
+    validated(lambda n: True)
+    at_once = slots == 2 and allowed_s is not None
+    door = threading.Barrier(2, timeout=10 if at_once else 0.01)
+    first, second = Meeting("first", 100, door), Meeting("second", 200, door)
+    with bench_of(tmp_path, first, second).open({name: FakeExecutor() for name in "ab"[:slots]}) as sample:
+        judge_problem(replace(sample, allowed_s=allowed_s))
+        made = sample.store.cases(sample.problem.id, CaseState.READY)
+    assert first.met == second.met == [at_once]
+    assert {int(case.data) for case in made} >= {100, 101, 200, 201}, "nothing is lost"
+
+
+def test_a_batch_of_the_first_round_does_not_wait_for_one_that_takes_long(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator compiled a program for 100 s. Until then no input was judged."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+    judged_one = threading.Event()
+
+    class Long(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            assert judged_one.wait(10), "nothing was judged meanwhile"
+            yield from super().propose(problem, rng, budget)
+
+        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+            return ()
+
+    def wrong(data: bytes, files: object) -> Execution:
+        if int(data) >= 100:
+            judged_one.set()
+        return finished(b"%d\n" % (2 * int(data)))
+
+    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
+    bench = bench_of(tmp_path, Long("long", 300, most=3), Counting("quick", most=3))
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        made = sample.store.cases(sample.problem.id, CaseState.READY)
+        batches = sample.store.rounds.batches(sample.problem.id, 0)
+        assert {int(case.data) for case in made if not case.sample} == {100, 101, 102, 300, 301, 302}
+        assert not any("failed" in note for note in sample.store.rounds.notes(sample.problem.id))
+    assert sum(batch["long"].pulled for batch in batches if "long" in batch) == 3
+    assert sum(batch["quick"].pulled for batch in batches if "quick" in batch) == 3
+
+
+def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+    enough, ran = threading.Event(), set[int]()
+
+    class Long(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            assert enough.wait(10), "too little was judged meanwhile"
+            time.sleep(0.05)
+            yield from super().propose(problem, rng, budget)
+
+        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+            yield from ()
+
+    def wrong(data: bytes, files: object) -> Execution:
+        ran.update({int(data)} if int(data) >= 100 else ())
+        if len(ran) == 3:
+            enough.set()
+        return finished(b"%d\n" % (2 * int(data)))
+
+    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
+    bench = bench_of(tmp_path, Long("long", 300, most=3), Counting("quick", most=3), inputs=3)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        made = sample.store.cases(sample.problem.id, CaseState.READY)
+        assert {(case.round, int(case.data)) for case in made if not case.sample} == {(1, 300), (1, 301), (1, 302)}
+        (batch, *_) = sample.store.rounds.batches(sample.problem.id, 1)
+        assert batch["long"].seconds > 0.02, "it is paid for"
+
+
+def test_nothing_is_at_work_when_a_problem_is_over(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What still ran would run beyond the budget."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+    ended = threading.Event()
+
+    class Long(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            time.sleep(0.5)
+            ended.set()
+            yield from ()
+
+    bench = bench_of(tmp_path, Long("long"), Counting("quick", most=3), inputs=3)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        assert ended.is_set()
+
+
+def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:
+    with Bench(tmp_path).open({"a": FakeExecutor()}) as sample:
+        shared = SampleToolbox(sample, many_answers=False)
+        one, other = shared.for_another(), shared.for_another()
+        one.comparer.measured(sample.problem.submissions[0], b"1")
+        one.run(sample.problem.submissions[0].program, b"1")
+        assert (one.comparer.runs, other.comparer.runs) == (1, 0)
+        assert one.cpu_s == pytest.approx(0.02)
+        assert other.cpu_s == 0
+        one.note("a line")
+        one.found.add("a name")
+        assert shared.taken_notes() == ["a line"]
+        assert other.found == {"a name"}
+        assert one.comparer.valid([b"1"]) == other.comparer.valid([b"1"]) == [True]
+        assert other.comparer.runs == 0, "what one has heard of a validator the other one knows"
 
 
 # -- shares --------------------------------------------------------------------------------------------
