@@ -5,7 +5,7 @@ Two columns are edges if the same number of nodes bounds both, or if both have t
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.named import before
@@ -144,7 +144,7 @@ def _counts(nodes: Sequence[Node]) -> Iterator[tuple[int, Count]]:
         if isinstance(node, LineNode) and node.tail is not None and node.count is not None:
             yield node.tail, node.count
         elif isinstance(node, Repeat) and isinstance(node.table, LineNode) and node.count is not None:
-            yield from ((number, count) for number in node.table.fields for count in (node.count,))
+            yield from zip(node.table.fields, repeat(node.count))
 
 
 def _bound(left: int, right: int, facts: Facts) -> Count | None:
@@ -205,7 +205,7 @@ def _least(left: int, right: int, instances: Sequence[Instance]) -> int:
 
 
 def _are_of_complete_parts(graphs: Sequence[tuple[int, list[tuple[int, int]]]]) -> bool:
-    """Return whether all graphs are of complete parts, and there is more than one triangle's worth of evidence."""
+    """Return whether all graphs are of complete parts, some of them of more than two nodes."""
     return all(has_complete_parts(*each) for each in graphs) and any(_has_a_path(edges) for _, edges in graphs)
 
 

@@ -31,7 +31,7 @@ def named_before(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instan
         for number in fields:
             lists = [other for others, is_list in parts[:place] if is_list for other in others]
             named = [each for each in lists if _is_named(number, each, facts, instances)]
-            if named and facts.fields[number].kind is facts.fields[named[0]].kind:
+            if named:
                 found[number] = found.get(named[0], named[0])
     return found
 
