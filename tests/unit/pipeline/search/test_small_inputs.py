@@ -21,6 +21,7 @@ from balancer.pipeline.generators.stress import ExhaustivePlugin, StressPlugin
 from balancer.problem import Proposal, Submission
 from balancer.program import Execution
 from balancer.settings.pipeline import AimSettings
+from tests.patience import PATIENCE_S
 from tests.unit.pipeline.knowing import known
 from tests.unit.pipeline.search.comparing import Bench, Comparing, feedback, make_problem, took
 
@@ -362,12 +363,12 @@ class AtOnce(Comparing):
 
     def __init__(self, *does: Any, meet: Collection[str]) -> None:
         super().__init__(*does)
-        self._door = threading.Barrier(len(meet), timeout=10)
+        self._door = threading.Barrier(len(meet), timeout=PATIENCE_S)
         self._left = set(meet)
 
     def each(self, act: Callable[[Any], None], items: Iterable[Any]) -> None:
         todo = list(items)
-        with ThreadPoolExecutor(8 if isinstance(todo[0], Submission) else 1) as threads:
+        with ThreadPoolExecutor(8 if todo and isinstance(todo[0], Submission) else 1) as threads:
             list(threads.map(act, todo))
 
     def answers(self, submission: Submission, inputs: Sequence[bytes]) -> list[Execution | None]:
