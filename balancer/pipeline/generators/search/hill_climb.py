@@ -489,12 +489,12 @@ def _starts(
 def _greatest_of_one(found: Knowledge, known: Sequence[bytes]) -> Iterator[Step]:
     """Yield known inputs with one number as great as may be, where nothing is counted; each number in turn."""
     read = [instance for data in known if not found.sizes and (instance := found.read(data)) is not None]
-    free = {slot for instance in read for slot in _free_numbers(found, instance)}
+    free = [(instance, frozenset(_free_numbers(found, instance))) for instance in read]
     made = (
         _set(found, instance, slot, max(found.ranges[slot[0]].highs))
-        for slot in sorted(free)
-        for instance in read
-        if slot in _free_numbers(found, instance)
+        for slot in sorted(frozenset().union(*(slots for _, slots in free)))
+        for instance, slots in free
+        if slot in slots
     )
     yield from (Step("made up", *one) for one in islice((one for one in made if one is not None), _STARTS))
 
