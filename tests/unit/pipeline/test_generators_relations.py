@@ -1,23 +1,29 @@
 """Relations between lines: graphs of complete parts, names that are listed before, counts of twice as many."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice, repeat
+from itertools import islice, pairwise, repeat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.generators.draw.fill import Fill
 from balancer.pipeline.generators.draw.graphs import Shape, draw_parts, nodes_wanted, part_sizes
+from balancer.pipeline.generators.draw.repair import KeptRules
+from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
 from balancer.pipeline.generators.draw.values import Where
-from balancer.pipeline.generators.learn.edges import has_complete_parts
-from balancer.pipeline.generators.learn.knowledge import Knowledge, ranges_apart
-from balancer.pipeline.generators.learn.rules import RuleKind
+from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_acyclic
+from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart, tie_rule
+from balancer.pipeline.generators.learn.named import named_before
+from balancer.pipeline.generators.learn.rules import RuleKind, holds
 from balancer.pipeline.generators.learn.statement import read_statement
 from balancer.pipeline.generators.learn.template import Count
 from balancer.pipeline.generators.search.small_inputs import EveryInput, input_maker
 from balancer.pipeline.generators.write.build import build_styled
+from balancer.pipeline.generators.write.changes import set_constants
 from tests.unit.pipeline.knowing import known
 
 MOST = Size(10**9, 10**9)
@@ -167,3 +173,117 @@ def test_an_index_is_no_name_of_the_input(words: str) -> None:
     names = "$q$ ($1 \\le q \\le 8$), and $i$ ($1 \\le i \\le n$)"
     text = f"\\section*{{Input}} $n$ ($1 \\le n \\le 9$), then {words}. Then {names}."
     assert [each.name for each in read_statement(text) if each.name in "nqi"] == ["n", "q", "i"]
+
+
+PAIRS = "ann bob\nbob cy\ncy dan\ndan eve\neve fay\nfay gus\ngus hal\n"
+TWICE = (
+    "3 7\nann bob cy dan eve fay\nann bob\nbob cy\ncy dan\ndan eve\neve fay\nann fay\nann cy\n",
+    "1 1\ncy dan\ncy dan\n",
+)
+IDS = (
+    "4 5\n1042\n5000\n2377\n9999\n1042 2377\n5000 9999\n9999 1042\n2377 5000\n1042 2377\n",
+    "3 3\n4711\n1300\n8005\n1300 4711\n4711 8005\n1300 4711\n",
+)
+CALLS = ("3 4\nann bob cy\n2 ann bob\n1 cy\n3 cy bob ann\n1 ann\n", "2 3\ndan eve\n2 dan eve\n1 dan\n1 eve\n")
+
+
+def test_names_of_a_list_that_is_always_as_long_are_no_nodes_but_are_used() -> None:
+    found = known(f"ann bob cy dan eve fay gus hal ivy joe\n7\n{PAIRS}")
+    assert found.edges == ()
+    assert sum(rule.kind is RuleKind.NAMED for rule in found.beliefs) == 2
+
+
+def test_a_graph_of_twice_as_many_names() -> None:
+    found = known(*TWICE)
+    (edges,) = found.edges
+    assert edges.bound == Count(0, times=2)
+    assert edges.acyclic
+    assert edges.connected
+    rule = graph_rule(RuleKind.CONNECTED, edges)
+    assert all(holds(rule, instance) for instance in found.instances)
+    apart = found.read(b"3 5\na b c d e f\na b\nb c\nc d\nd e\nc e\n")
+    assert apart is not None
+    assert not holds(rule, apart), "f is alone"
+
+
+def test_a_graph_whose_nodes_go_from_nought_to_the_number_before_its_size() -> None:
+    for low, size in ((0, 5), (0, 6), (1, 5)):
+        edges = EdgeTable(1, 2, Count(0, -1 if low == 0 and size == 5 else 0), low, None, simple=True, connected=True)
+        nodes = range(low, low + size)
+        told = size - 1 if low == 0 and size == 6 else size
+        path = [(str(a), str(b)) for a, b in pairwise(nodes)]
+        whole = {(0, ()): [str(told)], (1, ()): [a for a, _ in path], (2, ()): [b for _, b in path]}
+        cut = {**whole, (1, ()): whole[1, ()][:-1], (2, ()): whole[2, ()][:-1]}
+        assert holds(graph_rule(RuleKind.CONNECTED, edges), whole)
+        assert not holds(graph_rule(RuleKind.CONNECTED, edges), cut)
+
+
+def test_edges_to_other_nodes_are_no_graph_without_cycles() -> None:
+    assert is_acyclic(3, [(0, 1), (1, 2)])
+    assert not is_acyclic(3, [(0, 3)])
+    assert not is_acyclic(3, [(0, -1)])
+
+
+@pytest.mark.parametrize("ordered", [False, True], ids=["different", "in order"])
+def test_edges_between_names_that_are_numbers_keep_to_their_names_and_order(*, ordered: bool) -> None:
+    texts = IDS if not ordered else tuple(text.replace("9999 1042", "1042 9999") for text in IDS)
+    found = known(*texts, statement="$1000 \\le a \\le 9999$")
+    (relation,) = [each for each in found.facts.relations if each.left == found.edges[0].left]
+    found = replace(found, beliefs={**found.beliefs, tie_rule(relation): 1.0})
+    made = drawn(found, Style("some", Size(6, 6), (Where.FULL,)))
+    pairs = [
+        (rows[1 : int(rows[0][0]) + 1], [tuple(map(int, row)) for row in rows[1 + int(rows[0][0]) :]]) for rows in made
+    ]
+    assert len(made) == 40
+    assert all({end for pair in edges for end in pair} <= {int(name) for (name,) in names} for names, edges in pairs)
+    assert all(left < right if ordered else left != right for _, edges in pairs for left, right in edges)
+
+
+def test_names_are_used_in_thousands_of_blocks() -> None:
+    found = known(*CALLS)
+    (rule,) = [each for each in found.beliefs if each.kind is RuleKind.NAMED]
+    names = ReadsCounted(f"n{at}" for at in range(100))
+    instance = {(0, ()): ["100"], (1, ()): ["300"], (2, ()): names}
+    for at in range(300):
+        instance |= {(3, (at,)): ["1"], (4, (at,)): [f"n{at % 100}"]}
+    names.read = 0
+    assert holds(rule, instance)
+    assert names.read == 1
+    named_before(found.nodes, found.facts, [instance])
+    assert names.read <= 6, "once for each question, not for each block"
+    names.read = 0
+    rules = KeptRules(replace(found, beliefs={rule: 1.0}), None, {2: names}, random.Random(1))
+    for _ in range(300):
+        rules.settle(columns := {4: ["?", "?"]}, {})
+        assert set(columns[4]) <= set(instance[2, ()][:])
+    assert names.read <= 2
+
+
+class ReadsCounted(list[str]):
+    """A list that counts how often it is read from its first element on."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.read += 1
+        return super().__iter__()
+
+
+def test_a_constant_is_a_name_everywhere_or_not_at_all() -> None:
+    found = known(*CALLS, validator="assert re.match('[a-z]{2,5}', line)")
+    changed = list(set_constants(found, ("meow", "bob", "dan"), random.Random(1)))
+    assert any("meow" in slots[2, ()] for _, slots in changed)
+    for _, slots in changed:
+        names = slots[2, ()]
+        assert len(set(names)) == len(names)
+        assert {name for slot, tokens in slots.items() if slot[0] == 4 for name in tokens} <= set(names)
+
+
+def test_there_is_room_for_lists_of_twice_as_many_values() -> None:
+    samples = [f"{n}\n{' '.join(str(7 * at % 10) for at in range(2 * n))}\n" for n in (2, 3, 5)]
+    found = known(*samples, statement="$1 \\le n \\le 1000000$, $0 \\le a \\le 10^9$")
+    (load,) = found.loads[0]
+    assert load.fields == (1, 1)
+    fill = Fill(found, Style("most", MOST, (Where.FULL,)), random.Random(1))
+    ((size,),) = fill.columns((0,), (None,), 1, {})
+    assert 100_000 < int(size) <= MOST_TOKENS // 2

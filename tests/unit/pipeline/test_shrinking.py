@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancer.pipeline.generators.learn import knowledge
 from balancer.pipeline.results.collect import problem_result
 from balancer.pipeline.results.problems import Roster
 from balancer.pipeline.results.run_result import CaseState
@@ -106,6 +107,22 @@ def test_the_smaller_case_kills_the_same_one_and_stands_beside_the_larger(tmp_pa
         assert small.origin.detail == f"case {large.id}, {len(large.data)} bytes, smaller: still rejects wrong"
         result = problem_result(sample.store, Roster("doubling", 0, "-", (), {}))
         assert len(result.ready) == 4
+
+
+@pytest.mark.usefixtures("summing")
+def test_a_problem_whose_inputs_are_not_understood_is_judged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: object) -> None:
+        raise ValueError("no number")
+
+    monkeypatch.setattr(knowledge, "gathered", fail)
+    caplog.set_level("DEBUG", logger="balancer")
+    judge(bench_of(tmp_path, "wrong", "late"))
+    with bench_of(tmp_path).open({}) as sample:
+        made = [case.data for case in sample.store.cases("doubling", CaseState.READY) if not case.sample]
+    assert len(made) > 1, "there is a smaller case beside the large one"
+    assert "no knowledge of the inputs of doubling" in caplog.text
 
 
 @pytest.mark.usefixtures("summing")

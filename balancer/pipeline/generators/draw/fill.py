@@ -31,7 +31,7 @@ from balancer.pipeline.generators.draw.values import (
     draw_words,
 )
 from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_connected
-from balancer.pipeline.generators.learn.facts import Fact, TokenKind
+from balancer.pipeline.generators.learn.facts import Fact, Relation, TokenKind
 from balancer.pipeline.generators.learn.knowledge import Knowledge
 from balancer.pipeline.generators.learn.rules import RuleKind
 from balancer.pipeline.generators.learn.template import Count, whole_number
@@ -168,7 +168,7 @@ class Fill:
             frozenset(edges for edges in knowledge.edges if decide_graph(knowledge, kind, edges, rng))
             for kind in (RuleKind.CONNECTED, RuleKind.COMPLETE_PARTS)
         )
-        drawn: Columns = {}
+        self._drawn = drawn = Columns()
         self._kept_rules = KeptRules(knowledge, style.shape, drawn, rng)
         self._sizes = Sizes(knowledge, style, self._plans, connected, parted, rng)
         self._layout = GraphLayout(knowledge, style, connected, parted, self._sizes.parts, drawn, rng)
@@ -309,12 +309,14 @@ class Fill:
 
     def _tie(self, columns: Columns, known: Mapping[int, int]) -> None:
         """Put the values of each line into the order that two of its fields always had."""
-        ends_of_edges = {end for edges in self._knowledge.edges for end in (edges.left, edges.right)}
+        ends_of_edges = {end: edges.names for edges in self._knowledge.edges for end in (edges.left, edges.right)}
         for relation in self._ties:
             left, right = relation.left, relation.right
-            if len({left, right} & ends_of_edges) == 1:
+            if len({left, right} & ends_of_edges.keys()) == 1:
                 continue  # the edges are drawn as they have to be
-            if left in columns and right in columns and not {left, right} & self._knowledge.sizes:
+            if ends_of_edges.get(left) is not None:
+                self._tie_names(columns, relation, self._drawn.get(ends_of_edges[left] or 0, []))
+            elif left in columns and right in columns and not {left, right} & self._knowledge.sizes:
                 low = self._knowledge.ranges[left].low
                 ends = [each for each in self._knowledge.edges if {left, right} == {each.left, each.right}]
                 high = self._sizes.bound(right, known, max(self._knowledge.ranges[right].highs))
@@ -328,6 +330,12 @@ class Fill:
                 mended = [repair.within(pair, relation.tie, low, highest, high) for pair in mended]
                 columns[left] = [str(one) for one, _ in mended]
                 columns[right] = [str(other) for _, other in mended]
+
+    def _tie_names(self, columns: Columns, relation: Relation, names: Sequence[str]) -> None:
+        """Put the ends of each edge into the order that two columns of names always had."""
+        left, right = relation.left, relation.right
+        for at, pair in enumerate(zip(columns.get(left, ()), columns.get(right, ()), strict=False)):
+            columns[left][at], columns[right][at] = repair.tie_names(pair, relation.tie, names, self._rng)
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
         fact = self._knowledge.facts.fields[number]

@@ -7,6 +7,7 @@ order, and how a list is changed for each.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from math import isqrt
 
 from balancer.pipeline.generators.draw.graphs import Shape
@@ -30,6 +31,7 @@ __all__ = [
     "ranks",
     "resize_word",
     "tie",
+    "tie_names",
     "within",
 ]
 
@@ -58,6 +60,17 @@ def tie(left: int, right: int, kind: Tie, high: int) -> tuple[int, int]:
     if left == right and kind is not Tie.AT_MOST:
         return (left, right + 1) if right < high else (left - 1, right)
     return left, right
+
+
+def tie_names(pair: tuple[str, str], kind: Tie, names: Sequence[str], rng: random.Random) -> tuple[str, str]:
+    """Return two numbers of a list in the order of `kind`. Raises RulesConflict."""
+    left, right = pair
+    if left == right and kind is not Tie.AT_MOST:
+        others = [name for name in rng.sample(names, min(len(names), 2)) if name != left]
+        if not others:
+            raise RulesConflict
+        right = others[0]
+    return (right, left) if kind is not Tie.DIFFER and int(left) > int(right) else (left, right)
 
 
 def within(pair: tuple[int, int], kind: Tie, low: int, highest: int, high: int) -> tuple[int, int]:
@@ -231,6 +244,24 @@ class RulesConflict(Exception):
 
 
 @dataclass(slots=True)
+class _UsedNames:
+    """The names of a list that are used: some of them or all, in turn or at random."""
+
+    names: Sequence[str]
+    listed: frozenset[str]
+    turns: Iterator[str] | None
+    few: Sequence[str]
+
+    @classmethod
+    def of(cls, names: Sequence[str], rng: random.Random) -> "_UsedNames":
+        few = rng.sample(names, min(len(names), rng.choice((len(names), len(names), 1, 3))))
+        return cls(names, frozenset(names), cycle(few) if rng.random() < _EACH_ONCE else None, few)
+
+    def next(self, rng: random.Random) -> str:
+        return rng.choice(self.few) if self.turns is None else next(self.turns)
+
+
+@dataclass(slots=True)
 class _DrawContext:
     """State of the rules for one input.
 
@@ -241,6 +272,7 @@ class _DrawContext:
         drawn: the columns so far, by field; others may read it, too.
         rows: of incomplete matrices, by field.
         patches: new values of single fields that are already written, by field; the writer takes them.
+        used: what is used of a list of names, by rule; it is decided once for a list.
     """
 
     knowledge: Knowledge
@@ -249,6 +281,7 @@ class _DrawContext:
     drawn: Columns
     rows: dict[int, list[list[str]]] = field(default_factory=dict)
     patches: dict[int, int] = field(default_factory=dict)
+    used: "dict[Rule, _UsedNames]" = field(default_factory=dict)
 
     def limits(self, number: int) -> tuple[int, int]:
         found = self.knowledge.ranges[number]
@@ -374,20 +407,17 @@ def _other_token(context: _DrawContext, number: int, columns: Columns, known: Ma
 
 
 def _named(context: _DrawContext, rule: Rule, columns: Columns, known: Mapping[int, int]) -> None:
-    """Replace what is no name by names: each as often as any other, or some of them. Raises RulesConflict."""
+    """Replace what is no name by names of the list. Raises RulesConflict."""
     source, number = rule.fields
     if number not in columns or source not in context.drawn:
         return
     names = context.drawn[source]
     if not names and columns[number]:
         raise RulesConflict
-    rng, listed = context.rng, set(names)
-    few = rng.sample(names, min(len(names), rng.choice((len(names), len(names), 1, 3))))
-    turn = rng.randrange(len(few)) if few else 0
-    each_once = rng.random() < _EACH_ONCE
-    for index, token in enumerate(columns[number]):
-        if token not in listed:
-            columns[number][index] = few[(turn + index) % len(few)] if each_once else rng.choice(few)
+    used = context.used.get(rule)
+    if used is None or used.names is not names:  # a list for each test case
+        used = context.used[rule] = _UsedNames.of(names, context.rng)
+    columns[number] = [token if token in used.listed else used.next(context.rng) for token in columns[number]]
 
 
 # In this order: rules about one list, then about two, then sums.

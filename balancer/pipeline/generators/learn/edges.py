@@ -9,9 +9,9 @@ from itertools import pairwise, repeat
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.named import before
-from balancer.pipeline.generators.learn.template import Count, Instance, LineNode, Node, Repeat
+from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat
 
-__all__ = ["EdgeTable", "find_edges", "has_complete_parts", "is_acyclic", "is_connected", "is_rooted"]
+__all__ = ["EdgeTable", "find_edges", "has_complete_parts", "is_acyclic", "is_connected", "is_rooted", "node_count"]
 
 _MOST_NODES = 10**6  # limit of a list of all nodes; no known input has as many
 
@@ -39,10 +39,12 @@ def is_connected(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
 
 
 def is_acyclic(nodes: int, edges: Iterable[tuple[int, int]]) -> bool:
-    """Return whether the directed edges have no cycle."""
+    """Return whether the directed edges have no cycle; False for edges to nodes that are not from 0 to `nodes` - 1."""
     following: dict[int, list[int]] = {}
     waiting = [0] * nodes
     for left, right in edges:
+        if not (0 <= left < nodes and 0 <= right < nodes):
+            return False
         following.setdefault(left, []).append(right)
         waiting[right] += 1
     free = [node for node in range(nodes) if not waiting[node]]
@@ -139,11 +141,13 @@ def _apart(tables: Sequence[EdgeTable]) -> Iterator[EdgeTable]:
 
 
 def _counts(nodes: Sequence[Node]) -> Iterator[tuple[int, Count]]:
-    """Yield each list, and what counts it."""
+    """Yield each list that a field counts, and its count."""
     for node in nodes:
-        if isinstance(node, LineNode) and node.tail is not None and node.count is not None:
+        if isinstance(node, Choice) or node.count is None or node.count.field is None:
+            continue
+        if isinstance(node, LineNode) and node.tail is not None:
             yield node.tail, node.count
-        elif isinstance(node, Repeat) and isinstance(node.table, LineNode) and node.count is not None:
+        elif isinstance(node, Repeat) and isinstance(node.table, LineNode):
             yield from zip(node.table.fields, repeat(node.count))
 
 
@@ -224,8 +228,13 @@ def _graphs(
             if number == left:
                 place = int if names is None else _places(before(names, where, instance), low).__getitem__
                 pairs = zip(map(place, tokens), map(place, instance[right, where]), strict=True)
-                told = before(bound.field or 0, where, instance)
-                yield int(told[0]) + bound.plus - low + 1, [(from_ - low, to - low) for from_, to in pairs]
+                yield node_count(bound, low, where, instance), [(from_ - low, to - low) for from_, to in pairs]
+
+
+def node_count(bound: Count, low: int, where: tuple[int, ...], instance: Instance) -> int:
+    """Return the number of nodes from `low` to the bound, of the edges at `where`. Raises StopIteration."""
+    told = {} if bound.field is None else {bound.field: int(before(bound.field, where, instance)[0])}
+    return bound.of(told) - low + 1
 
 
 def _places(names: Sequence[str], low: int) -> dict[str, int]:

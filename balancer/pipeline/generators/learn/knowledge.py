@@ -1,13 +1,15 @@
-"""Knowledge of a problem's inputs: template, facts, rules and ranges, gathered once for all proposals. Pure.
+"""Knowledge of a problem's inputs: template, facts, rules and ranges, gathered once for all proposals. Pure, but
+for a log line about an error.
 
 Also decides how likely each seen rule is required, before a validator has answered. `refusals` changes these beliefs
 later.
 """
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from math import ceil, floor
 
@@ -60,6 +62,7 @@ __all__ = [
     "tie_rule",
 ]
 
+_LOGGER = logging.getLogger("balancer")
 # The template is searched in the smallest inputs: limits of their number and bytes, because they are
 # read hundreds of times.
 _SEARCHED_INPUTS, _SEARCHED_BYTES = 8, 4000
@@ -124,7 +127,20 @@ def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | N
     """Return the knowledge from a problem's known inputs; None if they share no template, or are JSON values.
 
     `valid` are further inputs that the validators accept: they tell which template is right, and what is chance.
+    An error is no knowledge, too: the problem is judged without it.
     """
+    return _without_errors(problem, lambda: _knowledge_of(problem, valid))
+
+
+def _without_errors(problem: Problem, learn: Callable[[], Knowledge | None]) -> Knowledge | None:
+    try:
+        return learn()
+    except Exception:
+        _LOGGER.debug("no knowledge of the inputs of %s", problem.id, exc_info=True)
+        return None
+
+
+def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if problem.function:
         return None
     texts, further = _texts(problem), tuple(_spread(sorted({each for each in valid if len(each) <= _FURTHER_BYTES})))
@@ -138,7 +154,10 @@ def knowledge_of(problem: Problem, valid: Iterable[bytes] = ()) -> Knowledge | N
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
     """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
     texts = () if problem.function else _texts(problem)
-    yield from (gathered(problem, nodes, _instances(nodes, texts)) for nodes in _templates(texts)[1 : _OTHERS + 1])
+    for nodes in _templates(texts)[1 : _OTHERS + 1]:
+        found = _without_errors(problem, partial(gathered, problem, nodes, _instances(nodes, texts)))
+        if found is not None:
+            yield found
 
 
 def _texts(problem: Problem) -> tuple[bytes, ...]:
@@ -367,7 +386,7 @@ def bound_rule(number: int, found: Range) -> Rule | None:
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
     names = () if edges.names is None else (edges.names,)
-    return Rule(kind, (edges.left, edges.right, edges.bound.field or 0, *names), edges.low)
+    return Rule(kind, (edges.left, edges.right, *names), edges.low, edges.bound)
 
 
 def prior_beliefs(

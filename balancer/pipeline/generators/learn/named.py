@@ -4,11 +4,12 @@ A list of names has no name twice. Numbers count only if the list has gaps; othe
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind
 from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat
 
-__all__ = ["before", "named_before"]
+__all__ = ["before", "named_before", "uses_of"]
 
 _FEWEST = 6  # letters of all used names together, or numbers, that are hardly chance
 _GAPS = 3  # numbers are names if the list has so many times fewer than there are between its ends
@@ -21,6 +22,24 @@ def before(number: int, where: tuple[int, ...], instance: Instance) -> Sequence[
     """
     places = [(number, where[:depth]) for depth in range(len(where), -1, -1)]
     return next(instance[place] for place in places if place in instance)
+
+
+def uses_of(names: int, number: int, instance: Instance) -> Iterator[tuple[Sequence[str], frozenset[str]]]:
+    """Yield the tokens of a field at each place, with the set of the names before it: the same set for the same list.
+
+    Raises KeyError.
+    """
+    last: Sequence[str] = ()
+    listed: frozenset[str] = frozenset()
+    for (field, where), tokens in instance.items():
+        if field == number:
+            try:
+                found = before(names, where, instance)
+            except StopIteration as error:
+                raise KeyError(names) from error
+            if found is not last:
+                last, listed = found, frozenset(found)
+            yield tokens, listed
 
 
 def named_before(nodes: Sequence[Node], facts: Facts, instances: Sequence[Instance]) -> dict[int, int]:
@@ -56,16 +75,17 @@ def _is_named(number: int, other: int, facts: Facts, instances: Sequence[Instanc
     if not all(len(set(tokens)) == len(tokens) for tokens in _lists(other, instances).values()):
         return False
     uses = 0
-    for instance in instances:
-        for (field, where), tokens in instance.items():
-            if field == number:
-                try:
-                    names = before(other, where, instance)
-                except StopIteration:
-                    return False
-                if not set(tokens) <= set(names) or (kind is TokenKind.INT and not _has_gaps(names)):
-                    return False
-                uses += sum(map(len, tokens)) if kind is TokenKind.WORD else len(tokens)
+    gapped: frozenset[str] = frozenset()
+    try:
+        for tokens, names in chain.from_iterable(uses_of(other, number, each) for each in instances):
+            if not names.issuperset(tokens):
+                return False
+            if kind is TokenKind.INT and names is not gapped and not _has_gaps(names):
+                return False
+            gapped = names
+            uses += sum(map(len, tokens)) if kind is TokenKind.WORD else len(tokens)
+    except KeyError:
+        return False
     return uses >= _FEWEST
 
 
@@ -78,6 +98,6 @@ def _lists(number: int, instances: Sequence[Instance]) -> Mapping[tuple[int, tup
     }
 
 
-def _has_gaps(names: Sequence[str]) -> bool:
+def _has_gaps(names: frozenset[str]) -> bool:
     values = list(map(int, names))
     return bool(values) and max(values) - min(values) >= _GAPS * len(values)

@@ -13,10 +13,10 @@ from enum import Enum
 from itertools import pairwise
 from math import prod
 
-from balancer.pipeline.generators.learn.edges import has_complete_parts, is_acyclic, is_connected, is_rooted
+from balancer.pipeline.generators.learn.edges import has_complete_parts, is_acyclic, is_connected, is_rooted, node_count
 from balancer.pipeline.generators.learn.facts import Facts, TokenKind, tables_of
-from balancer.pipeline.generators.learn.named import before
-from balancer.pipeline.generators.learn.template import Choice, Instance, LineNode, Node, Repeat, Slot
+from balancer.pipeline.generators.learn.named import before, uses_of
+from balancer.pipeline.generators.learn.template import Choice, Count, Instance, LineNode, Node, Repeat, Slot
 
 __all__ = [
     "BRACKETS",
@@ -65,11 +65,15 @@ class RuleKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind."""
+    """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind.
+
+    Rules about graphs have the greatest node as `bound`, and the least one as `value`.
+    """
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
+    bound: Count | None = None
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
@@ -227,20 +231,20 @@ def _bound(rule: Rule, instance: Instance) -> bool:
 
 def _named(rule: Rule, instance: Instance) -> bool:
     names, number = rule.fields
-    return all(set(tokens) <= set(before(names, where, instance)) for where, tokens in _lists(number, instance))
+    return all(listed.issuperset(tokens) for tokens, listed in uses_of(names, number, instance))
 
 
 def _graph(rule: Rule, instance: Instance) -> bool:
-    """Check a graph. The fields are its columns, its number of nodes, and their names; `value` is the least node."""
-    left, right, size, *named = rule.fields
-    low = rule.value or 0
+    """Check a graph. The fields are its columns, and the list of its nodes' names."""
+    left, right, *named = rule.fields
+    low, bound = rule.value or 0, rule.bound or Count(None)
     for where, tokens in _lists(left, instance):
         others = instance[right, where]
         if named:
             places = {name: str(low + at) for at, name in enumerate(before(named[0], where, instance))}
             tokens, others = ([places.get(each, "") for each in ends] for ends in (tokens, others))
         edges = list(zip(_ints(tokens), _ints(others), strict=True))
-        nodes = int(before(size, where, instance)[0])
+        nodes = node_count(bound, low, where, instance)
         inside = all(low <= node < nodes + low for edge in edges for node in edge)
         moved = [(one - low, other - low) for one, other in edges]
         if rule.kind is RuleKind.SIMPLE:

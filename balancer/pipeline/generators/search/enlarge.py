@@ -157,8 +157,8 @@ def _longer(
     others = _others(found, given, field, new, rng) if name == "among others" else {}
     for place in places:
         length = place.length(instance)
-        plus = 0 if place.part.count is None else place.part.count.plus
-        wanted = length * times + more if field is None else new + plus
+        counted = place.part.count
+        wanted = length * times + more if field is None or counted is None else counted.of({field: new})
         if place.part.letters and field is None:  # whole copies, as many as there is room for
             room = max(found.ranges[place.part.fields[0]].highs)
             wanted = wanted if wanted <= room else room - room % max(length, 1)

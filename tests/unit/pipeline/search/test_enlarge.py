@@ -184,3 +184,11 @@ def test_what_limits_values_is_raised_before_more_values_need_room() -> None:
     found = known(*ROWS, validator=ROW_RULES, statement=said)
     largest = [enlarged(found, ROWS[1].encode(), random.Random(seed), 10**5, valid) for seed in range(8)]
     assert any(each is not None and each[1].count(b"\n") == 401 for each in largest)
+
+
+def test_a_list_of_twice_as_many_values_is_repeated_whole() -> None:
+    twice = ("1\n7 3\n", "3\n5 1 4 9 2 6\n", "2\n8 1 2 0\n")
+    made = [rows(each) for each in grown(twice, b"3\n5 1 4 9 2 6\n")]
+    assert all(2 * int(count[0]) == len(values) for count, values in made)
+    again = [values for _, values in made if len(values) >= 24 and values[:12] == values[:6] * 2]
+    assert any(values == (values[:6] * len(values))[: len(values)] for values in again)
