@@ -423,7 +423,7 @@ def test_with_a_budget_as_many_generators_are_at_work_at_once_as_there_are_slots
 ) -> None:
     validated(lambda n: True)
     at_once = slots == 2 and allowed_s is not None
-    door = threading.Barrier(2, timeout=10 if at_once else 0.01)
+    door = threading.Barrier(2, timeout=PATIENCE_S if at_once else 0.01)
     first, second = Meeting("first", 100, door), Meeting("second", 200, door)
     with bench_of(tmp_path, first, second).open({name: FakeExecutor() for name in "ab"[:slots]}) as sample:
         judge_problem(replace(sample, allowed_s=allowed_s))
@@ -483,6 +483,9 @@ def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(
             assert enough.wait(PATIENCE_S), "too little was judged meanwhile"
             time.sleep(0.05)
             yield from super().propose(problem, rng, budget)
+
+        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+            return ()
 
         def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
             yield from ()

@@ -184,3 +184,18 @@ def test_what_limits_values_is_raised_before_more_values_need_room() -> None:
     found = known(*ROWS, validator=ROW_RULES, statement=said)
     largest = [enlarged(found, ROWS[1].encode(), random.Random(seed), 10**5, valid) for seed in range(8)]
     assert any(each is not None and each[1].count(b"\n") == 401 for each in largest)
+
+
+@pytest.mark.parametrize(("says", "most"), [(None, 1), (False, 40)])
+def test_no_larger_one_is_sought_for_ever(says: bool | None, most: int) -> None:
+    """Inputs of megabytes were made one after the other, minutes after the time was over."""
+    asked: list[int] = []
+
+    def valid(inputs: Sequence[bytes]) -> list[bool | None]:
+        asked.extend(map(len, inputs))
+        return [says] * len(inputs)
+
+    found = known("3\n5 1 4\n", "4\n9 9 2 7\n", "1\n5\n")
+    assert enlarged(found, b"3\n5 1 4\n", random.Random(1), 2**20, valid) is None
+    assert len(asked) <= most
+    assert sum(asked) <= 2**23 + 2**20
