@@ -78,7 +78,7 @@ class Runner:
 
     @property
     def slots(self) -> int:
-        """How many programs the endpoints in service may run at once, as they are now; at least one."""
+        """How many programs the endpoints of the pool may run at once; at least one."""
         return max(1, sum(endpoint.capacity for endpoint in self._pool.endpoints()))
 
     def stop(self) -> None:

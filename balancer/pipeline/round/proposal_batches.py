@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain, islice, zip_longest
@@ -47,7 +47,9 @@ _MOST_IN_VAIN = 5  # batches in a row without a new input
 _MARGIN = 1.5  # asked for each wanted input, because some are invalid
 _LEAST_BATCH, _MOST_BATCH = 8, 64  # limits of a batch: small, so that the next one can use its results
 
-_PATIENCE = 0.03  # share of a time budget after which a batch of the first round does without those still at work
+_PATIENCE = 0.01  # share of a time budget after which a batch of the first round does without those still at work
+
+_LOOK_S = 0.05  # between two looks at what generators at work have brought
 
 _END = Proposal(b"", Origin("", ""))  # at the end of a stream
 _CHECKED = (CaseState.VALID, CaseState.READY, CaseState.CONTESTED, CaseState.INVALID)
@@ -133,6 +135,7 @@ class ProposalBatches:
         self._turns: list[_Turn] = []  # under way, or with inputs that are in no batch
         self._waiting: list[_Turn] = []  # of these, those that nobody takes from now
         self._takers: list[Future[None]] = []  # threads that take from turns, with a time budget
+        self._closed = False
         self._lock = threading.Lock()
 
     def _suits(self, made: Generator) -> bool:
@@ -190,10 +193,15 @@ class ProposalBatches:
         """Whether a generator is still at work on its share of an earlier batch."""
         return any(not turn.over for turn in self._turns)
 
-    def settle(self) -> None:
-        """Wait until no generator is at work: no run may begin after the budget."""
+    def close(self) -> None:
+        """Have no generator at work any more. What they still find is not used: no run may begin after the budget."""
+        self._closed = True
+        self._wait_no_longer()
         wait(self._takers)
-        self._forget_takers()
+        try:
+            self._forget_takers()
+        except PutOff as error:
+            self._sample.store.rounds.put_off(self._sample.problem.id, f"{error}; run again to go on")
 
     def tellable(self) -> bool:
         """Return whether the validity of made-up inputs can be decided, by validators or by agreement."""
@@ -206,7 +214,15 @@ class ProposalBatches:
     def _able(self, number: int) -> list[_Source]:
         return [_Source(*each) for each in self._generators if not number or hasattr(each[0], "refine")]
 
+    def _wait_no_longer(self) -> None:
+        """End the turns that nobody takes from now."""
+        with self._lock:
+            for turn in self._waiting:
+                turn.over = True
+            self._waiting.clear()
+
     def _enter(self, number: int, feedback: Feedback | None) -> None:
+        self._wait_no_longer()  # an earlier round's questions are not asked in this one
         self._round = number
         self._toolbox.found.clear()
         self._feedback = feedback
@@ -259,9 +275,8 @@ class ProposalBatches:
                     self._turns.append(own)
                     self._take(own, to_its_end=True)
         records = self._records()
-        at_work = [turn.source.generator for turn in self._turns if not turn.over]
         for source, share, record in zip(self._sources, self._shares(wanted, records), records, strict=True):
-            if share and not source.dry and source.generator not in at_work:
+            if share and not source.dry and not self._is_at_work(source):
                 source.toolbox.part = search_part(record, [each for each in records if each is not record])
                 self._waiting.append(_Turn(source, self._pulled(source, share, room, self._batch)))
                 self._turns.append(self._waiting[-1])
@@ -275,20 +290,24 @@ class ProposalBatches:
         """Let generators have turns until all have given their share. The one that has had least time is next.
 
         With a time budget, as many are at work at once as there are slots: many run one program at a time. In the
-        first round a batch does not wait long for one that must compile a program first.
+        first round a batch does not wait long for one that must compile a program first. It waits for those that are
+        asked once a round: they may bring programs that decide what is valid or right.
         """
         allowed_s, slots = self._sample.allowed_s, self._sample.runner.slots
         if allowed_s is None or slots == 1:
             self._work()
             return
-        with self._lock:
-            idle = min(slots - len(self._takers), len(self._waiting))
-        self._takers += [self._sample.threads.submit(self._work) for _ in range(idle)]
-        while self._takers:
-            wait(self._takers, None if self._round else _PATIENCE * allowed_s)
+        until_s = math.inf if self._round else time.monotonic() + _PATIENCE * allowed_s
+        while True:
             self._forget_takers()
-            if any(turn.found for turn in self._turns):
-                break
+            with self._lock:
+                idle = min(slots - len(self._takers), len(self._waiting))
+            self._takers += [self._sample.threads.submit(self._work) for _ in range(idle)]
+            left_s = until_s - time.monotonic()
+            brought = any(turn.found for turn in self._turns) and all(t.over or not t.source.whole for t in self._turns)
+            if not self._takers or (left_s <= 0 and brought):
+                return
+            wait(self._takers, left_s if 0 < left_s < math.inf else _LOOK_S, FIRST_COMPLETED)
 
     def _forget_takers(self) -> None:
         """Forget the threads that have ended. Raise the error of one."""
@@ -379,6 +398,10 @@ class ProposalBatches:
         everything = min(most, max(_MOST_WHOLE, 2 * wanted)) if wanted > 0 else 0
         return [everything if source.whole else share for source, share in zip(self._sources, found, strict=True)]
 
+    def _is_at_work(self, source: _Source) -> bool:
+        """Return whether a generator is still at work on an earlier share."""
+        return any(turn.source.generator is source.generator for turn in self._turns if not turn.over)
+
     def _early(self, source: _Source) -> bool:
         """Return whether it is too early for a generator: it wants to hear the validators first."""
         return not self._batch and not self._round and isinstance(source.generator, AskedLater)
@@ -393,7 +416,8 @@ class ProposalBatches:
             name = source.generator.name
             states = [state for generator, state in cases if generator == name]
             valid = sum(state is not CaseState.INVALID for state in states)
-            left = 0 if source.dry or source.whole or self._early(source) else most - source.made_up
+            none = source.dry or source.whole or self._early(source) or self._is_at_work(source)
+            left = 0 if none else most - source.made_up
             paid = discounted(kills.get(name, {}), self._round), discounted(seconds.get(name, {}), self._round)
             records.append(GeneratorRecord(len(states), valid, left, *paid))
         return records
@@ -413,7 +437,7 @@ class ProposalBatches:
                 raise Stopped
             if left <= 0 and share:
                 return
-            if room.left <= 0 or self._sample.over or self._sample.left_s < room.until_s:
+            if room.left <= 0 or self._closed or self._sample.over or self._sample.left_s < room.until_s:
                 return
             if spent_s + time.monotonic() - since_s > most_s:
                 # With a budget, one that found nothing in its part of the time is not asked again in this round.

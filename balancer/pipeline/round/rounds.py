@@ -82,28 +82,11 @@ def _judge_rounds(sample: Sample) -> bool:
         return False
     rounds = _Rounds(sample, many_answers=own is OwnDataVerdict.MANY_ANSWERS)
     try:
-        for number in range(rounds.most):
-            if not rounds.begin(number):
-                break
-            if (
-                own is OwnDataVerdict.MANY_ANSWERS
-            ):  # without a checker from a generator, right and wrong cannot be told apart
-                own = settle_own_tests(sample)
-                if own is not OwnDataVerdict.SOUND:
-                    rounds.settle()
-                    return False
-            rounds.play(number)
-            if not surviving(sample):  # else it is soon enough at the end
-                with sample.clock.spending():
-                    ask_everybody(sample)
-            sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
-    except PutOff as error:  # judge what there is; the next session continues here
-        why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
-        sample.store.rounds.put_off(sample.problem.id, why)
-        rounds.settle()
-        validate_solutions(sample)
+        sound = _play_rounds(sample, rounds, own)
+    finally:
+        rounds.close()
+    if not sound:
         return False
-    rounds.settle()
     with sample.clock.spending():
         ask_everybody(sample)
     alive = len(surviving(sample))
@@ -115,6 +98,32 @@ def _judge_rounds(sample: Sample) -> bool:
             shrink_cases(sample, lambda: sample.left_s <= 0)
             ask_everybody(sample)
     return hungry
+
+
+def _play_rounds(sample: Sample, rounds: "_Rounds", own: OwnDataVerdict) -> bool:
+    """Play all rounds. Return False if the problem cannot be judged, or not further in this session."""
+    try:
+        for number in range(rounds.most):
+            if not rounds.begin(number):
+                break
+            if (
+                own is OwnDataVerdict.MANY_ANSWERS
+            ):  # without a checker from a generator, right and wrong cannot be told apart
+                own = settle_own_tests(sample)
+                if own is not OwnDataVerdict.SOUND:
+                    return False
+            rounds.play(number)
+            if not surviving(sample):  # else it is soon enough at the end
+                with sample.clock.spending():
+                    ask_everybody(sample)
+            sample.progress.stands(sample.problem.id, partial(status_after, sample, number))
+    except PutOff as error:  # judge what there is; the next session continues here
+        why = f"round {sample.store.rounds.count(sample.problem.id)} has not begun: {error}; run again to go on"
+        sample.store.rounds.put_off(sample.problem.id, why)
+        rounds.close()
+        validate_solutions(sample)
+        return False
+    return True
 
 
 def _any_judged(sample: Sample) -> bool:
@@ -178,6 +187,7 @@ class _Rounds:
         self._asking = ProposalBatches(sample, SampleToolbox(sample, many_answers=many_answers))
         self.most = sample.settings.max_rounds if sample.allowed_s is None else _MOST_ROUNDS
         self.in_vain = 0
+        self._unanswered = 0  # so many valid inputs had no answer when answers were last looked for
         self._until_s = 0.0  # the present round ends when no more seconds than these are left
 
     def begin(self, number: int) -> bool:
@@ -226,10 +236,10 @@ class _Rounds:
                 sample.store.rounds.bring_back(problem, number, max(0, sample.settings.max_inputs - ready))
         self.in_vain = 0 if ready else self.in_vain + 1
 
-    def settle(self) -> None:
-        """Wait until no generator is at work."""
+    def close(self) -> None:
+        """Have no generator at work any more."""
         with self._sample.clock.spending():
-            self._asking.settle()
+            self._asking.close()
 
     # -- inside --------------------------------------------------------------------------------------
 
@@ -260,7 +270,9 @@ class _Rounds:
             if wanted <= 0:
                 return target < sample.settings.max_inputs
             lost = store.rounds.count_made_up(problem, number, CaseState.UNJUDGED)
-            if self._asking.at_work and store.rounds.count_made_up(problem, number, CaseState.VALID):
+            unanswered = store.rounds.count_made_up(problem, number, CaseState.VALID)
+            if self._asking.at_work and unanswered not in (0, self._unanswered):
+                self._unanswered = unanswered
                 return True  # what there is can be judged meanwhile
             # Lost inputs may be valid. How many are wanted is known after they were tried again.
             if lost or sample.over:

@@ -352,16 +352,16 @@ class Sample:
             return OutputCheck(checker, on_odd=lambda execution: True)  # it passed a trial when it was brought
         return OutputCheck(checker, on_odd=lambda execution: self.checker_trial.hold(checker, execution))
 
-    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> bool:
-        """Run `submission` on `case`, which has an answer, and store the verdict. Return whether it rejects.
+    def judge(self, submission: Submission, case: StoredCase, stage: RunStage) -> Verdict | None:
+        """Run `submission` on `case`, which has an answer, and store the verdict. Return it.
 
-        Skip a submission that is left out.
+        Skip a submission that is left out, and return None.
         """
         if submission.name in self.store.left_out(self.problem.id):
-            return False
+            return None
         judgement, _ = self.settle(submission, case, stage)
         self.progress.advance(self.problem.id)
-        return judgement.verdict.kills
+        return judgement.verdict
 
     def settle(
         self, submission: Submission, case: StoredCase, stage: RunStage, ran: ProgramResult | None = None

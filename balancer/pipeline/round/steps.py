@@ -318,7 +318,9 @@ def validate_solutions(sample: Sample) -> None:
     """
     verdicts, batches = sample.store.verdicts(sample.problem.id), sample.store.times.batches(sample.problem.id)
     parents = sample.store.shrunk.parents(sample.problem.id)
-    wrong, killed, slow = sample.usable(accepted=False), set[str](), Counter[str]()
+    wrong, killed = sample.usable(accepted=False), set[str]()
+    contested = [case for case in sample.store.cases(sample.problem.id, CaseState.CONTESTED) if not case.sample]
+    slow = Counter(name for name, _ in _judge_errors(sample, contested)) if contested else Counter[str]()
     kills = {pair for pair, stored in verdicts.items() if stored.verdict.kills}
     timed = sample.allowed_s is not None
     groups: defaultdict[tuple[int, int], list[StoredCase]] = defaultdict(list)
@@ -377,8 +379,22 @@ def _judge_while_fast(sample: Sample, wrong: list[Submission], cases: list[Store
 
 
 def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
-    """Judge the wrong submissions that survive so far on cases, the smallest first. A killed one runs on no more."""
+    """Judge the wrong submissions that survive so far on cases, the smallest first. A killed one runs on no more.
+
+    If a case is contested, those that it killed run on the others.
+    """
+    spoilt: set[int] = set()
+    while True:
+        _judge_survivors(sample, wrong, [case for case in cases if case.id not in spoilt])
+        found = _contest_spoilt(sample, cases)
+        if found <= spoilt or sample.late:
+            return
+        spoilt |= found
+
+
+def _judge_survivors(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
     alive = {each.name for each in surviving(sample)}
+    odd: Counter[str] = Counter()
     verdicts = sample.store.verdicts(sample.problem.id, cases)
     runs = [
         (each, case)
@@ -389,12 +405,16 @@ def _judge_cheapest_first(sample: Sample, wrong: list[Submission], cases: list[S
     sample.plan(len(runs), "judging the programs of")
 
     def act(run: tuple[Submission, StoredCase]) -> None:
-        if run[0].name in alive and not sample.late and sample.judge(*run, RunStage.VALIDATE_SOLUTION):
-            alive.discard(run[0].name)
+        name = run[0].name
+        if name not in alive or sample.late:
+            return
+        verdict = sample.judge(*run, RunStage.VALIDATE_SOLUTION)
+        odd[name] += verdict is Verdict.JUDGE_ERROR
+        if verdict is not None and (verdict.kills or odd[name] >= _SLOW_ENOUGH):
+            alive.discard(name)
 
     # No barrier between cases: with one, slots wait for the slowest program. So many at once are about one case.
     sample.in_threads(min(sample.settings.solution_validation_workers, max(_AT_ONCE, len(alive))), act, runs)
-    _contest_spoilt(sample, cases)
 
 
 def _judge_wrong(sample: Sample, wrong: list[Submission], cases: list[StoredCase]) -> None:
@@ -403,8 +423,8 @@ def _judge_wrong(sample: Sample, wrong: list[Submission], cases: list[StoredCase
     _contest_spoilt(sample, cases)
 
 
-def _contest_spoilt(sample: Sample, cases: list[StoredCase]) -> None:
-    """Contest made-up cases on which an output cannot be judged; leave out a survivor with too many of them.
+def _contest_spoilt(sample: Sample, cases: list[StoredCase]) -> set[int]:
+    """Contest made-up cases on which an output cannot be judged, and return them. Leave out who has too many of them.
 
     The output may be nonsense that crashes the output validator, or show that the expected output is wrong.
     """
@@ -412,13 +432,12 @@ def _contest_spoilt(sample: Sample, cases: list[StoredCase]) -> None:
     spoilt = {case for _, case in _judge_errors(sample, cases) if case in made_up}
     for case in spoilt:
         sample.store.set_case(problem, case, CaseState.CONTESTED)
-    if not spoilt:
-        return
     known = [case for case in sample.store.cases(problem, CaseState.CONTESTED) if not case.sample]
-    errors = Counter(name for name, _ in _judge_errors(sample, known))
-    for name in sorted(each.name for each in surviving(sample) if errors[each.name] >= _SLOW_ENOUGH):
+    errors = Counter(name for name, _ in _judge_errors(sample, known)) if known else Counter[str]()
+    for name in sorted(each.name for each in surviving(sample) if errors[each.name] >= _SLOW_ENOUGH) if errors else ():
         why = f"the output validator could not judge its output on {errors[name]} made-up inputs"
         sample.store.leave_out(problem, name, why)
+    return spoilt
 
 
 def _judge_errors(sample: Sample, cases: list[StoredCase]) -> list[tuple[str, int]]:

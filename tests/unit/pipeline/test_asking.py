@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from balancer.hookspecs import Generator
 from balancer.judging.runner import Stopped
-from balancer.pipeline.proposing import Feedback, Toolbox, ValidatorFeedback
+from balancer.pipeline.proposing import Feedback, PutOff, Toolbox, ValidatorFeedback
 from balancer.pipeline.results.run_result import CaseState
 from balancer.pipeline.round import proposal_batches as asking
 from balancer.pipeline.round.bandit import AIMED, GeneratorRecord, discounted, search_part, shares
@@ -423,7 +423,7 @@ def test_with_a_budget_as_many_generators_are_at_work_at_once_as_there_are_slots
 ) -> None:
     validated(lambda n: True)
     at_once = slots == 2 and allowed_s is not None
-    door = threading.Barrier(2, timeout=10 if at_once else 0.01)
+    door = threading.Barrier(2, timeout=PATIENCE_S if at_once else 0.01)
     first, second = Meeting("first", 100, door), Meeting("second", 200, door)
     with bench_of(tmp_path, first, second).open({name: FakeExecutor() for name in "ab"[:slots]}) as sample:
         judge_problem(replace(sample, allowed_s=allowed_s))
@@ -484,6 +484,9 @@ def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(
             time.sleep(0.05)
             yield from super().propose(problem, rng, budget)
 
+        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+            return ()
+
         def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
             yield from ()
 
@@ -524,6 +527,92 @@ def test_nothing_is_at_work_when_a_problem_is_over(
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
         assert ended.is_set()
+
+
+class Background(Counting):
+    """May be at work while others' inputs are judged: it runs programs, and can be asked again."""
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        return self
+
+    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        return ()
+
+
+def test_threads_that_ended_meanwhile_make_room_for_the_next_round(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both had ended while inputs were judged, and nobody asked in the next round."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+    judged_one, at_work = threading.Event(), threading.Semaphore(0)
+
+    class Long(Background):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            assert judged_one.wait(PATIENCE_S)
+            at_work.release()
+            yield from ()
+
+    class Further(Counting):
+        def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
+            yield from (Proposal(b"%d" % n, Origin(self.name, "-")) for n in (500, 501))
+
+    def wrong(data: bytes, files: object) -> Execution:
+        if int(data) >= 100 and not judged_one.is_set():
+            judged_one.set()
+            assert at_work.acquire(timeout=PATIENCE_S)
+            assert at_work.acquire(timeout=PATIENCE_S)
+            time.sleep(0.05)
+        return finished(b"%d\n" % (2 * int(data)))
+
+    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
+    bench = bench_of(tmp_path, Further("quick", most=3), Long("a"), Long("b"), inputs=3)
+    with bench.open({name: FakeExecutor() for name in "ab"}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        made = sample.store.cases(sample.problem.id, CaseState.READY)
+    assert {int(case.data) for case in made} >= {500, 501}
+
+
+def test_one_that_is_asked_once_a_round_is_waited_for(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may bring a validator or a checker: what is judged before that would be judged by another rule."""
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+
+    class Whole(Counting):
+        def equip(self, toolbox: Toolbox) -> Generator:
+            return self
+
+    bench = bench_of(tmp_path, Whole("whole", 300, most=3, pause_s=0.02), Counting("quick", most=3))
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        first, *_ = sample.store.rounds.batches(sample.problem.id, 0)
+    assert (first["whole"].pulled, first["quick"].pulled) == (3, 3)
+
+
+def test_one_at_work_that_cannot_propose_now_is_noted_when_nobody_asks_any_more(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
+    killed = threading.Event()
+
+    class Unable(Background):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            assert killed.wait(PATIENCE_S)
+            time.sleep(0.2)
+            raise PutOff("nobody answers")
+
+    def wrong(data: bytes, files: object) -> Execution:
+        killed.set() if int(data) >= 100 else None
+        return finished(b"%d\n" % (2 * int(data) + (int(data) >= 100)))
+
+    monkeypatch.setitem(PROGRAMS, "right after all", wrong)
+    bench = bench_of(tmp_path, Unable("unable"), Counting("quick", most=3), inputs=3)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        assert sample.store.rounds.why_put_off(sample.problem.id) == ["nobody answers; run again to go on"]
 
 
 def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What the end of an input validator or an output validator means, and what becomes of one that does not work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from balancer.pipeline.results.problem_result import ProblemResult
 from balancer.pipeline.results.problems import Roster, RosterEntry
 from balancer.pipeline.results.run_result import CaseState, RunStage
 from balancer.pipeline.round.rounds import judge_problem
-from balancer.problem import Checker, Verdict
+from balancer.problem import Checker, Origin, Problem, Proposal, Verdict
 from balancer.program import Execution, Executor, Limits, Program, Status
 from tests.unit.pipeline.bench import Bench, End, Own, end_of, judged, make_problem
 from tests.unit.pipeline.fakes import DOWN, FakeExecutor, hasty
@@ -329,6 +330,33 @@ def test_a_made_up_case_on_which_an_output_cannot_be_judged_is_contested_once_an
     assert "could not judge its output on" in result.left_out["square"]
     assert result.unjudged == 0
     assert judged(bench, {"a": FakeExecutor(always=DOWN)}) == end, "no later session runs anything"
+
+
+def test_with_a_budget_too_it_spoils_few_cases_and_who_was_killed_there_runs_on_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CountsOn:
+        name = "counts on"
+
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
+            yield from (Proposal(b"%d" % n, Origin(self.name, "-")) for n in range(3, 12))
+
+    check = aborting(lambda output, n: output == b"-1")
+    monkeypatch.setitem(
+        PROGRAMS, "odd", lambda data, files: finished(b"-1" if int(data) > 2 else b"%d" % (2 * int(data)))
+    )
+    monkeypatch.setitem(PROGRAMS, "wrong at 3", lambda data, files: finished(b"%d" % (2 * int(data) + (data == b"3"))))
+    bench = with_checker(monkeypatch, tmp_path, check, accepted=["double"], wrong=["wrong at 3", "odd"])
+    bench = replace(bench, generators=(Own(), CountsOn()), workers=1, max_inputs=12)
+    with bench.open({"a": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=50.0))
+        contested = sample.store.cases("doubling", CaseState.CONTESTED)
+        ready = [case.id for case in sample.store.cases("doubling", CaseState.READY) if not case.sample]
+        verdicts = sample.store.verdicts("doubling")
+    assert b"3" in {case.data for case in contested}
+    assert len(contested) == 3
+    assert len(ready) > 3
+    assert all(("wrong at 3", case) in verdicts for case in ready)
 
 
 def test_a_checker_that_is_too_slow_or_was_not_reached_has_said_nothing(

@@ -31,6 +31,8 @@ _MOST_BLOCKS = 30  # factor for test cases: each takes its time to write
 _IN_VAIN = 60  # tries in a row without an input, before giving up
 _DOWN = (1, 4, 30)  # divisors of the greatest size, one after the other until an input is valid
 _TRIES = 8  # inputs of each size
+_BYTES_IN_VAIN = 2**23  # in a row, of inputs that were refused: then no larger one is sought. Some 10 s to make
+_FAILURES = 16  # inputs that could not be made, and take the time of a largest one
 
 
 def larger_relatives(found: Knowledge, data: bytes, rng: random.Random, most: int) -> Iterator[tuple[str, bytes]]:
@@ -66,16 +68,20 @@ def enlarged(found: Knowledge, data: bytes, rng: random.Random, most: int, valid
         valid: says which inputs are valid; None: not known.
     """
     names: list[str] = []
-    best = data
+    best, in_vain = data, 0
     wider = _widened(found, data, rng)
     if wider is not None and wider != data and valid([wider])[0]:
         best = wider
     for group in counted_together(parts_of(found)):
         for name, larger in _raised(found, best, group, rng, most):
-            if valid([larger])[0]:
+            in_vain += most // _FAILURES if larger is None else len(larger)
+            said = False if larger is None else valid([larger])[0]
+            if larger is not None and said:
                 names.append(name)
-                best = larger
+                best, in_vain = larger, 0
                 break
+            if said is None or in_vain > _BYTES_IN_VAIN:  # None: e.g. the time is over
+                return (f"grown, {'; '.join(names)}", best) if names else None
     return (f"grown, {'; '.join(names)}", best) if names else None
 
 
@@ -92,8 +98,11 @@ def _widened(found: Knowledge, data: bytes, rng: random.Random) -> bytes | None:
 
 def _raised(
     found: Knowledge, data: bytes, group: Sequence[Part], rng: random.Random, most: int
-) -> Iterator[tuple[str, bytes]]:
-    """Yield inputs, longer than `data`, with one count, or list, as large as may be, then with smaller ones."""
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yield inputs, longer than `data`, with one count, or list, as large as may be, then with smaller ones.
+
+    None stands for one that could not be made.
+    """
     instance = found.read(data)
     for divisor in _DOWN if instance is not None else ():
         seen = {data}
@@ -104,6 +113,8 @@ def _raised(
             if longer is not None and larger is not None and len(data) < len(larger) <= most and larger not in seen:
                 seen.add(larger)
                 yield longer[0], larger
+            else:
+                yield "", None
 
 
 def _built(found: Knowledge, given: _Given, rng: random.Random) -> bytes | None:

@@ -192,3 +192,18 @@ def test_a_list_of_twice_as_many_values_is_repeated_whole() -> None:
     assert all(2 * int(count[0]) == len(values) for count, values in made)
     again = [values for _, values in made if len(values) >= 24 and values[:12] == values[:6] * 2]
     assert any(values == (values[:6] * len(values))[: len(values)] for values in again)
+
+
+@pytest.mark.parametrize(("says", "most"), [(None, 1), (False, 40)])
+def test_no_larger_one_is_sought_for_ever(says: bool | None, most: int) -> None:
+    """Inputs of megabytes were made one after the other, minutes after the time was over."""
+    asked: list[int] = []
+
+    def valid(inputs: Sequence[bytes]) -> list[bool | None]:
+        asked.extend(map(len, inputs))
+        return [says] * len(inputs)
+
+    found = known("3\n5 1 4\n", "4\n9 9 2 7\n", "1\n5\n")
+    assert enlarged(found, b"3\n5 1 4\n", random.Random(1), 2**20, valid) is None
+    assert len(asked) <= most
+    assert sum(asked) <= 2**23 + 2**20
