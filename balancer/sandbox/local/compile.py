@@ -26,7 +26,7 @@ from balancer.language import Language
 from balancer.program import Limits
 from balancer.sandbox.languages.layout import ProgramLayout
 from balancer.sandbox.local.command import ProcessResult, StopReason
-from balancer.sandbox.local.headers import PrecompiledHeaders
+from balancer.sandbox.local.headers import HeaderMaker, PrecompiledHeaders
 from balancer.sandbox.local.isolation.base import tool
 from balancer.sandbox.local.isolation.view import HEADERS, SandboxSpec
 from balancer.sandbox.local.jail import Jail
@@ -54,6 +54,9 @@ _SPACE_BYTES = 512 * 2**20  # Go compiles its library each time
 _PROCESSES = 32
 _ASLEEP_S = 10.0  # a compiler computes, or waits for a core or a disk; one that only sleeps waits for what never comes
 _HEADER_S = 60.0  # CPU seconds for a precompiled header
+_PATIENT = ("nice", "-n", "5")  # programs go first, but on a busy machine it must end, too
+# The compiler failed because of a precompiled header, e.g. "had to relocate PCH": g++ before 12, at times.
+_OF_HEADER = re.compile(rb"^(?=.*\berror: ).*(\.gch|\bPCH)\b", re.MULTILINE)
 _LOOK_S = 0.1  # how often a thread that waits for another's compiler checks its own `stop`
 
 PRINTED_BYTES = 4 * 2**20  # limit on a compiler's output: more than the warnings of any right program
@@ -105,7 +108,7 @@ class Compiled:
 
 
 class Compiler:
-    """Compiles programs, each one once. Thread-safe.
+    """Compiles programs, each one once. Thread-safe. Close it.
 
     Args:
         jail: runs the compiler.
@@ -124,10 +127,16 @@ class Compiler:
         self._live = live
         self._store = store
         self._headers = headers
+        self._maker = None if headers is None else HeaderMaker(headers, self._make_header)
         self._lock = threading.Lock()
         self._compiling: dict[tuple[str, float], Future[Compiled]] = {}
         if store is not None:
             make_store(store)
+
+    def close(self) -> None:
+        """Wait for the thread that makes headers; the stop of the jail ends it soon. Nothing may compile any more."""
+        if self._maker is not None:
+            self._maker.close()
 
     def compile(self, job: CompileJob) -> Compiled:
         """Return the binary of a program; compile it if there is none. One thread compiles, others wait for it.
@@ -194,30 +203,45 @@ class Compiler:
     def _make(self, target: Path, job: CompileJob) -> Compiled:
         """Compile a program, and put the binary at `target` in one step."""
         began_s = time.monotonic()
-        headers = self._precompiled(job)
-        chosen = first = self._try(job.layout.compile, target, job, headers)
+        self._order_header(job)
+        chosen = first = self._with_headers(job.layout.compile, target, job)
         refused = first.binary is None and first.lasting and not first.message  # a message names a limit it met
         if refused and job.layout.pragmatic:
-            second = self._try(job.layout.pragmatic, target, job, headers)
+            second = self._with_headers(job.layout.pragmatic, target, job)
             # If it is refused again, the messages of the plain command tell more. A time-out is not lasting.
             chosen = first if second.binary is None and second.lasting else second
         return replace(chosen, took_s=time.monotonic() - began_s)
 
-    def _precompiled(self, job: CompileJob) -> Path | None:
-        """Return a folder of precompiled headers for a program. Make one first, if it is worth it now."""
-        language, shelf = job.language, self._headers
-        if shelf is None or not language.precompile:
-            return None
-        header = shelf.due(language, job.layout.files.values())
-        if header is not None:
-            file, limits = {"header.h": f"#include <{header}>\n".encode()}, replace(job.limits, compile_s=_HEADER_S)
-            made = replace(job, layout=ProgramLayout(file, frozenset(file), (), (), (), ()), limits=limits)
-            try:
-                self._try(language.precompile, shelf.place(language, header), made)
-            except BaseException:
-                shelf.give_up(language, header)
-                raise
-        return shelf.folder(language)
+    def _order_header(self, job: CompileJob) -> None:
+        """Have a header precompiled that `job` begins with, if it is worth it now: for later programs."""
+        if self._headers is not None and self._maker is not None and job.language.precompile:
+            header = self._headers.due(job.language, job.layout.files.values())
+            if header is not None:
+                self._maker.order(job.language, header)
+
+    def _make_header(self, language: Language, header: str, target: Path) -> bool:
+        """Precompile a header. Return False if it cannot be. Raises EndpointError if it was stopped."""
+        file = {"header.h": f"#include <{header}>\n".encode()}
+        layout = ProgramLayout(file, frozenset(file), (), (), (), ())
+        made = self._try(
+            (*_PATIENT, *language.precompile), target, CompileJob(language, layout, Limits(compile_s=_HEADER_S))
+        )
+        if made.binary is None and not made.lasting:
+            raise EndpointError(made.message)
+        return made.binary is not None
+
+    def _with_headers(self, command: tuple[str, ...], target: Path, job: CompileJob) -> Compiled:
+        """Compile a program with the precompiled header that it begins with; without it, if that one is broken."""
+        headers, shown = self._headers, None
+        if headers is not None and job.language.precompile:
+            shown = headers.folder(job.language, job.layout.files.values())
+        made = self._try(command, target, job, shown)
+        if headers is None or shown is None or made.binary is not None or not _OF_HEADER.search(made.words):
+            return made
+        without = self._try(command, target, job)
+        if without.binary is not None:  # otherwise the program may say these words itself
+            headers.drop(shown)
+        return without
 
     def _try(self, command: tuple[str, ...], target: Path, job: CompileJob, headers: Path | None = None) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="output-", dir=self._live.parent) as folder:

@@ -184,6 +184,7 @@ class LocalExecutor:
         """Kill all runs and remove all temporary files. May be called twice."""
         if self._shutdown.shut():
             try:
+                self._compiler.close()
                 self._jail.close()  # it prepares sandboxes, which read the signal
             finally:
                 self._shutdown.close()

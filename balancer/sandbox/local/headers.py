@@ -2,31 +2,39 @@
 
 Reading `bits/stdc++.h` costs a compiler more than all the rest of most programs. Decides for which headers a compiler
 does that ahead, and when: with the third program that begins with one, as making it costs as much as three readings.
-Others do not wait for it.
+No program waits for that: a thread does it. It does it twice at most: the executor may be closed meanwhile.
 
-The folder belongs to this process, and is removed at its end. Only a compiler sees it, read-only, and what is in it was
-made of one line of ours. The compiler itself decides whether a program may use it: not after a macro that the header
-looks at, nor after a pragma or a declaration.
+A header has a folder of this process, which is removed at its end. Only a compiler sees it, read-only and when it is
+complete, and what is in it was made of one line of ours. The compiler itself decides whether a program may use it: not
+after a macro that the header looks at, nor after a pragma or a declaration. All programs compile without it, too. So
+where it cannot be made, or used, there is none.
 """
 
 import atexit
+import contextlib
 import functools
 import hashlib
+import logging
 import os
+import queue
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from balancer.errors import EndpointError
 from balancer.language import Language
 from balancer.sandbox.local.jail import open_to_others
 from balancer.sandbox.local.toolchain import version_of
 from balancer.scratch import Scratch
 
-__all__ = ["PrecompiledHeaders", "own_headers"]
+__all__ = ["HeaderMaker", "PrecompiledHeaders", "own_headers"]
+
+_LOGGER = logging.getLogger("balancer")
 
 _WORTH = 3  # programs that begin with a header, until it is precompiled
+_TRIES = 2
 _FIRST = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*<([^>\n]+)>", re.MULTILINE)
 
 
@@ -35,53 +43,117 @@ class PrecompiledHeaders:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._scratch: Scratch | None = None
-        self._asked: Counter[tuple[str, str]] = Counter()  # (folder, header) -> programs that begin with it
+        # The keys are (language and flags, header).
+        self._asked: Counter[tuple[str, str]] = Counter()  # programs that begin with it
+        self._tries: Counter[tuple[str, str]] = Counter()
         self._begun: set[tuple[str, str]] = set()
+        self._made: dict[tuple[str, str], Path] = {}
 
     def due(self, language: Language, sources: Iterable[bytes]) -> str | None:
         """Count the headers that `sources` of a program begin with. Return one that the caller must make, or None."""
-        first = {found[1].decode("latin-1") for source in sources if (found := _FIRST.search(source))}
         name = _name(language)
         with self._lock:
-            for header in sorted(first.intersection(language.headers)):
-                self._asked[name, header] += 1
-                if self._asked[name, header] >= _WORTH and (name, header) not in self._begun:
-                    self._begun.add((name, header))
+            for header in dict.fromkeys(_first_headers(language, sources)):
+                key = (name, header)
+                self._asked[key] += 1
+                if self._asked[key] >= _WORTH and key not in self._begun:
+                    self._begun.add(key)
+                    self._tries[key] += 1
                     return header
         return None
 
-    def place(self, language: Language, header: str) -> Path:
-        """Return where a precompiled header belongs. Makes the folder."""
-        with self._lock:
-            if self._scratch is None:
-                self._scratch = Scratch("balancer-headers-")
-                open_to_others(self._scratch.path)
-                atexit.register(self._scratch.close)
-            file = self._scratch.path / _name(language) / f"{header}.gch"
-            for folder in (file.parent.parent, file.parent):
-                if folder != self._scratch.path and not folder.exists():
-                    folder.mkdir()
-                    folder.chmod(0o755)
-            # What a compiler reads where it may not use the precompiled one, e.g. the second time.
-            stands_in = file.with_suffix("")
-            if not stands_in.exists():
-                stands_in.write_text(f"#include_next <{header}>\n")
-                stands_in.chmod(0o444)
-        return file
+    def make(self, language: Language, header: str, compiled: Callable[[Path], bool]) -> None:
+        """Have a header made that is due, and show its folder when it is complete. If it fails, there is none.
 
-    def give_up(self, language: Language, header: str) -> None:
-        """Let the next program have the header made: its maker was stopped."""
-        with self._lock:
-            self._begun.discard((_name(language), header))
+        Args:
+            language, header: which one.
+            compiled: makes the file, or returns False. An `EndpointError` means that it may be made another time.
+        """
+        key = (_name(language), header)
+        try:
+            with contextlib.ExitStack() as stack:
+                scratch = stack.enter_context(Scratch("balancer-headers-"))
+                file = _laid_out(open_to_others(scratch.path) / "shown", header)
+                if compiled(file):
+                    stack.pop_all()
+                    atexit.register(scratch.close)
+                    with self._lock:
+                        self._made[key] = scratch.path / "shown"
+        except EndpointError:
+            with self._lock:
+                if self._tries[key] < _TRIES:
+                    self._begun.discard(key)
+        except OSError as error:
+            _LOGGER.info("programs compile without a precompiled header %s: %s", header, error)
 
-    def folder(self, language: Language) -> Path | None:
-        """Return the folder of the headers of `language`; None if none was begun."""
+    def folder(self, language: Language, sources: Iterable[bytes]) -> Path | None:
+        """Return the folder of a header that `sources` of a program begin with; None if none was made."""
+        name = _name(language)
         with self._lock:
-            if self._scratch is None:
-                return None
-            folder = self._scratch.path / _name(language)
-        return folder if folder.exists() else None
+            made = (self._made.get((name, header)) for header in _first_headers(language, sources))
+            return next(filter(None, made), None)
+
+    def drop(self, folder: Path) -> None:
+        """Show a folder no more: a compiler failed because of it. Others may still read it."""
+        with self._lock:
+            self._made = {key: each for key, each in self._made.items() if each != folder}
+
+
+class HeaderMaker:
+    """Has headers made in a thread, one after another, until it is closed. Thread-safe.
+
+    Args:
+        headers: what they are for.
+        compiler: makes one, as `PrecompiledHeaders.make` says; it must end soon when the maker is closed.
+    """
+
+    def __init__(self, headers: PrecompiledHeaders, compiler: Callable[[Language, str, Path], bool]) -> None:
+        self._headers = headers
+        self._compiler = compiler
+        self._lock = threading.Lock()
+        self._due: queue.SimpleQueue[tuple[Language, str] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def order(self, language: Language, header: str) -> None:
+        """Have a header made that is due. Returns at once."""
+        self._due.put((language, header))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="balancer-headers", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Wait for the thread to end. Nothing may be ordered any more."""
+        self._due.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (due := self._due.get()) is not None:
+            try:
+                self._headers.make(*due, functools.partial(self._compiler, *due))
+            except Exception:
+                _LOGGER.exception("a header could not be precompiled")
+
+
+def _first_headers(language: Language, sources: Iterable[bytes]) -> Iterator[str]:
+    """Yield those headers of `language` that one of `sources` begins with."""
+    for source in sources:
+        if (found := _FIRST.search(source)) and (header := found[1].decode("latin-1")) in language.headers:
+            yield header
+
+
+def _laid_out(folder: Path, header: str) -> Path:
+    """Make the folder of a header, and return where it belongs."""
+    file = folder / f"{header}.gch"
+    file.parent.mkdir(parents=True)
+    for each in {folder, file.parent}:
+        each.chmod(0o755)
+    # What a compiler reads where it may not use the precompiled one, e.g. the second time.
+    stands_in = file.with_suffix("")
+    stands_in.write_text(f"#include_next <{header}>\n")
+    stands_in.chmod(0o444)
+    return file
 
 
 def _name(language: Language) -> str:

@@ -1,10 +1,12 @@
 """Headers that are read once for many programs, and change none of them."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from balancer.language import Language
 from balancer.program import Execution, ExecutorOptions, Limits, Program, Status
 from balancer.sandbox.languages.table import LANGUAGES
 from balancer.sandbox.local import executor
@@ -12,6 +14,7 @@ from balancer.sandbox.local.executor import LocalExecutor
 from balancer.sandbox.local.headers import PrecompiledHeaders
 from balancer.sandbox.local.jail import probe
 from tests.needs import CPP
+from tests.threads.crew import until
 
 LIMITS = Limits(cpu_s=5.0, wall_s=30.0, compile_s=30.0)
 (REAL,) = (each for each in LANGUAGES if each.name == "cpp")
@@ -25,8 +28,8 @@ FAILS = "int main() { assert(false); }"
 def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if reason := probe(request.param):
         pytest.skip(f"isolation {request.param} does not work here: {reason}")
-    headers = PrecompiledHeaders()  # of this test alone
-    monkeypatch.setattr(executor, "own_headers", lambda: headers)
+    made = PrecompiledHeaders()  # of this test alone
+    monkeypatch.setattr(executor, "own_headers", lambda: made)
     return str(request.param)
 
 
@@ -41,9 +44,18 @@ def run(local: LocalExecutor, source: str, extras: tuple[tuple[str, bytes], ...]
     return local.run(Program("cpp", source, extras=extras), b"", LIMITS, {})
 
 
-def warm(local: LocalExecutor) -> None:
+def ask(local: LocalExecutor) -> None:
     for number in range(3):
         assert run(local, f"#include <cassert>\nint main() {{ return {number}; }}").exit_code == number
+
+
+def is_made(header: str = "cassert", language: Language = SMALL) -> bool:
+    return executor.own_headers().folder(language, [f"#include <{header}>".encode()]) is not None
+
+
+def warm(local: LocalExecutor) -> None:
+    ask(local)
+    until(is_made)
 
 
 def read_by(isolation: str, source: str) -> bytes:
@@ -99,10 +111,20 @@ def test_without_isolation_nothing_is_precompiled(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(executor, "own_headers", lambda: headers)
     bare = LocalExecutor("local://bare", ExecutorOptions(isolation="rlimits", known={"cpp": SMALL}))
     try:
-        warm(bare)
+        ask(bare)
     finally:
         bare.close()
-    assert headers.folder(SMALL) is None
+    assert [headers.due(SMALL, [b"#include <cassert>"]) for _ in range(3)] == [None, None, "cassert"]
+
+
+@CPP
+def test_a_header_is_given_up_when_its_executor_is_closed(isolation: str) -> None:
+    endless = replace(SMALL, precompile=("sleep", "1000"))
+    local = LocalExecutor("local://endless", ExecutorOptions(isolation=isolation, known={"cpp": endless}))
+    ask(local)
+    local.close()
+    assert not [each for each in threading.enumerate() if each.name == "balancer-headers"]
+    assert executor.own_headers().due(endless, [b"#include <cassert>"]) == "cassert"
 
 
 @pytest.mark.more
@@ -116,6 +138,8 @@ def test_the_built_in_headers_make_the_same_programs(isolation: str) -> None:
         further = "" if header.startswith("bits") else "#include <map>\n#include <vector>\n#include <algorithm>\n"
         source = f"#include <{header}>\n{further}#include <bits/stdc++.h>\n{body}"
         local = LocalExecutor("local://real", ExecutorOptions(isolation=isolation))
-        made = [run(local, f"{source}// {number}\n") for number in range(4)]
+        made = [run(local, f"{source}// {number}\n") for number in range(3)]
+        until(lambda header=header: is_made(header, REAL))  # type: ignore[misc]
+        made.append(run(local, f"{source}// last\n"))
         local.close()
         assert [each.stdout for each in made] == [b"11\n"] * 4
