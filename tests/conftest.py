@@ -12,10 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from balancer.plugins.registry import default_registry
-from balancer.shells import abandoned
 from tests.failures import FailuresAtOnce
 from tests.needs import skip_what_lacks_a_program
-from tests.patience import PATIENCE_S
 from tests.sampled import leave_to_more
 
 # A run leaves nothing behind in the tree.
@@ -64,15 +62,6 @@ def strategies_leave() -> Iterator[None]:
     for name, entry in [*listed.get(_STRATEGIES, {}).items()]:
         if name not in before and entry.plugin == _BY_HAND:
             del listed[_STRATEGIES][name]
-
-
-@pytest.fixture(autouse=True)
-def dropped_leases_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a lease that a test does not keep stay out: on a busy machine, more than its second of grace may pass.
-
-    Tests about dropped leases have a fixture of this name that does nothing.
-    """
-    monkeypatch.setattr(abandoned, "_GRACE_S", PATIENCE_S)
 
 
 @pytest.fixture(autouse=True)

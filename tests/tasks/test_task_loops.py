@@ -27,11 +27,6 @@ from tests.threads.interrupts import points
 _BY_REFERENCES = pytest.mark.skipif(not hasattr(sys, "getrefcount"), reason="nothing is found without counts")
 
 
-@pytest.fixture(autouse=True)
-def dropped_leases_stay() -> None:
-    """Dropped leases have their second of grace, and no more."""
-
-
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop that a test runs, stops and closes by itself."""

@@ -31,11 +31,6 @@ _POINTS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def dropped_leases_stay() -> None:
-    """Dropped leases have their second of grace, and no more."""
-
-
 def _block(pool: Pool, busy: Lease) -> None:
     with pool.lease(timeout=0):
         pass

@@ -22,11 +22,6 @@ from tests.threads.crew import crew, until
 _RULES = pytest.mark.parametrize("health", [None, HealthSettings()], ids=["plain", "ruled"])
 
 
-@pytest.fixture(autouse=True)
-def dropped_leases_stay() -> None:
-    """Dropped leases have their second of grace, and no more."""
-
-
 def _in_thread(act: object) -> None:
     assert callable(act)
     thread = threading.Thread(target=act)

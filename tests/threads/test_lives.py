@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -56,11 +57,13 @@ def _in_tasks(
     return ends
 
 
-def busy_pool(*specs: Endpoint) -> Pool:
+@contextmanager
+def busy_pool(*specs: Endpoint) -> Iterator[Pool]:
+    """Yield a pool whose slots are all out. The leases are kept: one that is dropped comes back after a second."""
     pool = Pool(specs)
-    for _ in range(sum(spec.capacity for spec in specs)):
-        pool.acquire(timeout=0)
-    return pool
+    kept = [pool.acquire(timeout=0) for _ in range(sum(spec.capacity for spec in specs))]
+    yield pool
+    del kept
 
 
 def _change_strategies(pool: Pool) -> None:
@@ -120,9 +123,9 @@ def test_what_befalls_those_who_wait(
     asked: dict[str, Any],
     ends: dict[str, int],
 ) -> None:
-    pool = busy_pool(*specs)
-    assert those_who_wait(pool, waiters, event, **asked) == ends
-    assert pool.stats().waiting == 0
+    with busy_pool(*specs) as pool:
+        assert those_who_wait(pool, waiters, event, **asked) == ends
+        assert pool.stats().waiting == 0
 
 
 @pytest.mark.parametrize("consumers_first", [True, False])

@@ -26,11 +26,6 @@ ALL = Prices(call=1.0, second=0.25, input=2e6, output=16e6)
 USAGE = b'{"usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}'
 
 
-@pytest.fixture(autouse=True)
-def dropped_leases_stay() -> None:
-    """Dropped leases have their second of grace, and no more."""
-
-
 def priced(clock: ManualClock, **more: Any) -> Pool:
     return Pool([Endpoint("http://a/", capacity=4, prices=ALL)], clock=clock, fairness="holder", **more)
 
