@@ -19,6 +19,8 @@ from tests.patience import PATIENCE_S
 
 __all__ = ["Api", "Consul", "Dns", "Kubernetes", "pod", "until"]
 
+_TRIES = 20  # to find a port
+
 
 def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
@@ -64,11 +66,19 @@ class Dns:
             def __getattr__(self, name: str) -> Callable[..., None]:
                 return lambda *_: None
 
-        self._servers = [
-            DNSServer(Resolver(), address="127.0.0.1", port=0, logger=Quiet()),
-        ]
-        self.port = self._servers[0].server.server_address[1]
-        self._servers.append(DNSServer(Resolver(), address="127.0.0.1", port=self.port, tcp=True, logger=Quiet()))
+        def bound(port: int, *, tcp: bool) -> DNSServer:
+            return DNSServer(Resolver(), address="127.0.0.1", port=port, tcp=tcp, logger=Quiet())
+
+        for left in reversed(range(_TRIES)):  # a port that is free for datagrams may be taken for streams
+            datagrams = bound(0, tcp=False)
+            self.port = datagrams.server.server_address[1]
+            try:
+                self._servers = [datagrams, bound(self.port, tcp=True)]
+                break
+            except OSError:
+                datagrams.server.server_close()
+                if not left:
+                    raise
         for each in self._servers:
             threading.Thread(target=each.server.serve_forever, args=(0.01,), daemon=True).start()
 
