@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -613,6 +613,33 @@ def test_one_at_work_that_cannot_propose_now_is_noted_when_nobody_asks_any_more(
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
         assert sample.store.rounds.why_put_off(sample.problem.id) == ["nobody answers; run again to go on"]
+
+
+def test_one_that_would_search_on_ends_with_the_problem(
+    tmp_path: Path, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validated(lambda n: True)
+    monkeypatch.setattr(asking, "_PATIENCE", 0.0)
+    monkeypatch.setattr(asking, "_MOST_S", PATIENCE_S)
+    overran: list[str] = []
+
+    class Endless(Background):
+        def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Any]:
+            until_s = time.monotonic() + 30.0
+            while time.monotonic() < until_s:
+                time.sleep(0.01)
+                yield None
+            overran.append(self.name)
+
+    monkeypatch.setitem(
+        PROGRAMS,
+        "right after all",
+        lambda data, files: finished(b"-1" if int(data) >= 100 else b"%d" % (2 * int(data))),
+    )
+    bench = bench_of(tmp_path, Endless("endless"), Counting("quick", most=3), inputs=3)
+    with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
+        judge_problem(replace(sample, allowed_s=1e6))
+    assert not overran
 
 
 def test_the_runs_of_each_generator_are_counted_apart(tmp_path: Path) -> None:
