@@ -54,6 +54,16 @@ class Counting:
             yield Proposal(b"%d" % n, Origin(self.name, f"number {n}"))
 
 
+class Background(Counting):
+    """May be at work while others' inputs are judged: it runs programs, and can be asked again."""
+
+    def equip(self, toolbox: Toolbox) -> Generator:
+        return self
+
+    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
+        return ()
+
+
 Validated = Callable[[Callable[[int], bool]], None]
 
 
@@ -440,16 +450,10 @@ def test_a_batch_of_the_first_round_does_not_wait_for_one_that_takes_long(
     monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
     judged_one = threading.Event()
 
-    class Long(Counting):
-        def equip(self, toolbox: Toolbox) -> Generator:
-            return self
-
+    class Long(Background):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
             assert judged_one.wait(PATIENCE_S), "nothing was judged meanwhile"
             yield from super().propose(problem, rng, budget)
-
-        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
-            return ()
 
     def wrong(data: bytes, files: object) -> Execution:
         if int(data) >= 100:
@@ -475,17 +479,11 @@ def test_what_is_found_after_a_round_had_enough_is_in_the_next_round(
     monkeypatch.setattr(asking, "_PATIENCE", 0.0001)
     enough, ran = threading.Event(), set[int]()
 
-    class Long(Counting):
-        def equip(self, toolbox: Toolbox) -> Generator:
-            return self
-
+    class Long(Background):
         def propose(self, problem: Problem, rng: Random, budget: int) -> Iterator[Proposal]:
             assert enough.wait(PATIENCE_S), "too little was judged meanwhile"
             time.sleep(0.05)
             yield from super().propose(problem, rng, budget)
-
-        def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
-            return ()
 
         def refine(self, problem: Problem, feedback: Feedback, rng: Random, budget: int) -> Iterator[Proposal]:
             yield from ()
@@ -527,16 +525,6 @@ def test_nothing_is_at_work_when_a_problem_is_over(
     with bench.open({"a": FakeExecutor(), "b": FakeExecutor()}) as sample:
         judge_problem(replace(sample, allowed_s=50.0))
         assert ended.is_set()
-
-
-class Background(Counting):
-    """May be at work while others' inputs are judged: it runs programs, and can be asked again."""
-
-    def equip(self, toolbox: Toolbox) -> Generator:
-        return self
-
-    def ask_again(self, problem: Problem, heard: ValidatorFeedback, rng: Random, budget: int) -> Iterable[Proposal]:
-        return ()
 
 
 def test_threads_that_ended_meanwhile_make_room_for_the_next_round(
