@@ -53,7 +53,7 @@ class GraphLayout:
         knowledge: of the format.
         style: has the shape.
         connected, parted: graphs that must be in one piece, and of complete parts.
-        parts: the sizes of complete parts, where they are chosen with the number of edges.
+        sizes: of the input; it knows the sizes of complete parts, which are chosen with the number of edges.
         drawn: the columns before: the names of nodes are there.
         rng: for all random choices.
     """
@@ -64,7 +64,7 @@ class GraphLayout:
         style: Style,
         connected: frozenset[EdgeTable],
         parted: frozenset[EdgeTable],
-        parts: Mapping[EdgeTable, list[int]],
+        sizes: Sizes,
         drawn: Mapping[int, list[str]],
         rng: random.Random,
     ) -> None:
@@ -73,7 +73,7 @@ class GraphLayout:
         self._style = style
         self._connected = connected
         self._parted = parted
-        self._parts = parts
+        self._sizes = sizes
         self._rng = rng
 
     def graphs(self, columns: Columns, count: int, known: Mapping[int, int], *, fresh: bool) -> None:
@@ -84,7 +84,8 @@ class GraphLayout:
         for edges in self._knowledge.edges:
             if edges.left not in columns or edges.right not in columns or edges.bound.field not in known:
                 continue
-            nodes = edges.bound.of(known) - edges.low + 1
+            last = min(edges.bound.of(known), *(self._sizes.within(end, known) for end in (edges.left, edges.right)))
+            nodes = last - edges.low + 1
             names = None if edges.names is None else self._drawn.get(edges.names, [])
             if names is not None and len(names) != nodes:
                 raise RulesConflict
@@ -126,7 +127,7 @@ class GraphLayout:
 
     def _in_parts(self, edges: EdgeTable, nodes: int, count: int) -> list[tuple[int, int]]:
         """Return the edges of complete parts. Raises RulesConflict."""
-        sizes = self._parts.get(edges, [])
+        sizes = self._sizes.parts.get(edges, [])
         if sum(sizes) == nodes and sum(size * (size - 1) // 2 for size in sizes) == count:
             return draw_parts(sizes, self._rng)
         drawn = draw_edges(Shape.CLIQUES, nodes, count, self._rng, simple=True, connected=False)
@@ -171,7 +172,7 @@ class Fill:
         self._drawn = drawn = Columns()
         self._kept_rules = KeptRules(knowledge, style.shape, drawn, rng)
         self._sizes = Sizes(knowledge, style, self._plans, connected, parted, rng)
-        self._layout = GraphLayout(knowledge, style, connected, parted, self._sizes.parts, drawn, rng)
+        self._layout = GraphLayout(knowledge, style, connected, parted, self._sizes, drawn, rng)
         self._pools: dict[WordPattern, list[str]] = {}
         self.sizes: dict[int, int] = {}
 
@@ -203,6 +204,15 @@ class Fill:
         except RulesConflict as error:
             raise TooLarge from error
         return [self._placed(number, columns[number]) for number in fields]
+
+    def room(self, fields: Sequence[int], values: Mapping[int, int]) -> int:
+        """Return the most lines with these columns: as many as there are values, where one has no value twice."""
+        found = MOST_TOKENS
+        for number in fields:
+            if self._plans[number].distinct and self._knowledge.facts.fields[number].kind is TokenKind.INT:
+                limits = self._limits(number, values)
+                found = min(found, limits.high - limits.low + 1)
+        return found
 
     def patches(self) -> Iterator[tuple[int, int]]:
         """Yield earlier single fields that must change, with their new values, once each."""

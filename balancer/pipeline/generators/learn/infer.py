@@ -65,19 +65,20 @@ class Front:
         return Front(self.lines, read_nodes((node,), self.lines, self.at, reading), reading)
 
 
-def next_nodes(fronts: Sequence[Front], first: int) -> Iterator[Node]:
+def next_nodes(fronts: Sequence[Front], first: int, kinds: frozenset[str] = frozenset()) -> Iterator[Node]:
     """Yield nodes, with fields numbered from `first`, that may come next in every input.
 
-    They are candidates: each must still be read. At the end of an input, there are none.
+    They are candidates: each must still be read. At the end of an input, there are none. `kinds` are numbers that stand
+    for kinds of lines.
     """
     for count, rows in _counted_rows(fronts):
-        yield from (Repeat(count, (table,)) for table in _tables(rows, first))
+        yield from (Repeat(count, (table,)) for table in _tables(rows, first, kinds))
     if not any(front.ended for front in fronts):
         yield from _lines(fronts, [front.lines[front.at] for front in fronts], first)
     yield from _counted_list_rows(fronts, first)
     rest = [row for front in fronts for row in front.lines[front.at :]]
     if len(rest) > len(fronts):
-        yield from (Repeat(None, (table,)) for table in _tables(rest, first))
+        yield from (Repeat(None, (table,)) for table in _tables(rest, first, kinds))
 
 
 def possible_counts(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[int]]]:
@@ -109,8 +110,8 @@ def _counted_rows(fronts: Sequence[Front]) -> Iterator[tuple[Count, list[list[st
         yield count, rows
 
 
-def _tables(rows: list[list[str]], first: int) -> Iterator[LineNode | Choice]:
-    choice = _choice(rows, first)
+def _tables(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Iterator[LineNode | Choice]:
+    choice = _choice(rows, first, kinds)
     if choice is not None:
         yield choice
     width = len(rows[0])
@@ -118,8 +119,11 @@ def _tables(rows: list[list[str]], first: int) -> Iterator[LineNode | Choice]:
         yield LineNode(tuple(range(first, first + width)))
 
 
-def _choice(rows: list[list[str]], first: int) -> Choice | None:
-    """Return a choice by keyword, if the rows look like commands: few first words, each with its own arguments."""
+def _choice(rows: list[list[str]], first: int, kinds: frozenset[str]) -> Choice | None:
+    """Return a choice by keyword, if the rows look like commands: few first words, each with its own arguments.
+
+    Numbers are keywords if they are known to be kinds, or go from 0 or 1 on and have different arguments.
+    """
     widths: dict[str, int] = {}
     for row in rows:
         if not row or widths.setdefault(row[0], len(row)) != len(row):
@@ -130,7 +134,8 @@ def _choice(rows: list[list[str]], first: int) -> Choice | None:
         return None
     if not 2 <= len(widths) <= _MOST_KEYWORDS or len(rows) < 2 * len(widths):
         return None
-    if same_width and (max(widths.values()) == 1 or any(whole_number(word) is not None for word in widths)):
+    numbers = {word for word in widths if whole_number(word) is not None}
+    if (same_width and max(widths.values()) == 1) or (not numbers <= kinds and (same_width or not _in_turn(numbers))):
         return None
     lines = []
     number = first + 1
@@ -138,6 +143,10 @@ def _choice(rows: list[list[str]], first: int) -> Choice | None:
         lines.append((word, tuple(range(number, number + widths[word] - 1))))
         number += widths[word] - 1
     return Choice(first, tuple(lines))
+
+
+def _in_turn(numbers: set[str]) -> bool:
+    return any(numbers == {str(low + at) for at in range(len(numbers))} for low in (0, 1))
 
 
 def _lines(fronts: Sequence[Front], lines: list[list[str]], first: int) -> Iterator[LineNode]:
@@ -189,14 +198,17 @@ def infer(inputs: Sequence[Sequence[list[str]]]) -> tuple[Node, ...] | None:
     return next(iter(templates(inputs)), None)
 
 
-def templates(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
-    """Return the likeliest template of all `inputs`, then those that are nearly as likely."""
+def templates(inputs: Sequence[Sequence[list[str]]], kinds: frozenset[str] = frozenset()) -> list[tuple[Node, ...]]:
+    """Return the likeliest template of all `inputs`, then those that are nearly as likely.
+
+    `kinds` are numbers that stand for kinds of lines, as in "1 x" and "2 y".
+    """
     if not inputs:
         return []
     slowness = min(1 + sum(map(len, inputs)) // _LINES, _SLOWEST)
     start = [Front(lines, 0, TemplateReading()) for lines in inputs]
     rated: list[tuple[float, int, tuple[Node, ...]]] = []
-    for cost, order, nodes in _Search(slowness, _STEPS, _NODES).complete(start):
+    for cost, order, nodes in _Search(slowness, _STEPS, _NODES, kinds).complete(start):
         if rated and min(rated)[0] + _NEARLY < cost:  # `cost` is the least cost of all later templates
             break
         rated.append((_cost(nodes, inputs), order, nodes))
@@ -223,7 +235,8 @@ class _SearchState:
 class _Search:
     """Enumerates templates, cheap ones first."""
 
-    def __init__(self, slowness: int, steps: int, room: int) -> None:
+    def __init__(self, slowness: int, steps: int, room: int, kinds: frozenset[str]) -> None:
+        self._kinds = kinds
         self._slowness = slowness
         self._steps = steps
         self._block_steps = _BLOCK_STEPS
@@ -251,7 +264,7 @@ class _Search:
                     heapq.heappush(queue, (cost + _node_cost(further.nodes[-1], None), next(order), further))
 
     def _extended(self, state: _SearchState, blocks: bool) -> Iterator[_SearchState]:
-        for node in next_nodes(state.fronts, state.first):
+        for node in next_nodes(state.fronts, state.first, self._kinds):
             if self._steps <= 0:
                 break
             self._steps -= self._slowness
@@ -280,7 +293,7 @@ class _Search:
 
     def _bodies(self, start: Sequence[Front], first: int) -> list[tuple[Node, ...]]:
         """Return the blocks of several nodes that may come next in every input."""
-        search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES)
+        search = _Search(self._slowness, min(_ONE_BLOCK_STEPS, self._block_steps), _BLOCK_NODES, self._kinds)
         states = search._states(_SearchState((), tuple(start), first), blocks=False)
         bodies = [
             state.nodes for _, state in states if len(state.nodes) > 1 and not all(map(_says_nothing, state.nodes))

@@ -17,6 +17,7 @@ from balancer.pipeline.generators.learn.bounds import OPEN_LENGTH, Hints, Range,
 from balancer.pipeline.generators.learn.edges import EdgeTable, find_edges
 from balancer.pipeline.generators.learn.facts import (
     CountedFields,
+    Fact,
     Facts,
     ListOrder,
     Relation,
@@ -32,7 +33,7 @@ from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.named import named_before
 from balancer.pipeline.generators.learn.observe import observe
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
-from balancer.pipeline.generators.learn.statement import NamedBound, read_statement, told_bounds
+from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
     Instance,
     LineNode,
@@ -57,6 +58,7 @@ __all__ = [
     "knowledge_of",
     "knowledge_otherwise",
     "order_rule",
+    "other_bounds",
     "prior_beliefs",
     "ranges_apart",
     "tie_rule",
@@ -144,7 +146,7 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if problem.function:
         return None
     texts, further = _texts(problem), tuple(_spread(sorted({each for each in valid if len(each) <= _FURTHER_BYTES})))
-    nodes = _likeliest(texts, further)
+    nodes = _likeliest(texts, further, _kinds(problem.statement))
     if nodes is None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
@@ -154,7 +156,7 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:
     """Yield the knowledge with each template that is nearly as likely as the one of `knowledge_of`."""
     texts = () if problem.function else _texts(problem)
-    for nodes in _templates(texts)[1 : _OTHERS + 1]:
+    for nodes in _templates(texts, _kinds(problem.statement))[1 : _OTHERS + 1]:
         found = _without_errors(problem, partial(gathered, problem, nodes, _instances(nodes, texts)))
         if found is not None:
             yield found
@@ -171,14 +173,14 @@ def _spread(texts: Sequence[bytes], most: int = _FURTHER_INPUTS) -> list[bytes]:
 
 
 @lru_cache(maxsize=16)
-def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...]) -> tuple[Node, ...] | None:
+def _likeliest(texts: tuple[bytes, ...], further: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[Node, ...] | None:
     """Return the template that reads most of the further inputs."""
-    found = _templates(texts)
+    found = _templates(texts, kinds)
     read = {nodes: len(_instances(nodes, further)) for nodes in found}
     best = max(found, key=lambda nodes: read[nodes], default=None)
     if best is None or not further or read[best] >= _ENOUGH_READ * len(further):
         return best
-    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)))
+    wider = _templates((*texts, *_spread(further, _SEARCHED_INPUTS)), kinds)
     wider = tuple(nodes for nodes in wider if _uncounted(nodes) <= _uncounted(best))  # others read anything
     return max((best, *wider), key=lambda nodes: len(_instances(nodes, (*texts, *further))))
 
@@ -195,9 +197,9 @@ def _uncounted(nodes: Iterable[Node]) -> int:
 
 
 @lru_cache(maxsize=16)  # called repeatedly within a round
-def _templates(texts: tuple[bytes, ...]) -> tuple[tuple[Node, ...], ...]:
+def _templates(texts: tuple[bytes, ...], kinds: frozenset[str]) -> tuple[tuple[Node, ...], ...]:
     """Return the templates that inputs may have, the likeliest first."""
-    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None]))
+    return tuple(_searched([lines for lines in map(tokenize, texts) if lines is not None], kinds))
 
 
 @lru_cache(maxsize=16)
@@ -321,14 +323,15 @@ def _bounding(lists: Mapping[int, Range], ranges: Mapping[int, Range], edges: Se
 
 _hints = lru_cache(maxsize=16)(read_validators)
 _told = lru_cache(maxsize=16)(read_statement)
+_kinds = lru_cache(maxsize=16)(kinds_in)
 
 
-def _searched(inputs: Sequence[Sequence[list[str]]]) -> list[tuple[Node, ...]]:
+def _searched(inputs: Sequence[Sequence[list[str]]], kinds: frozenset[str]) -> list[tuple[Node, ...]]:
     """Return the templates of the smallest inputs, or of some of them if others do not fit."""
     sizes = accumulate(map(_size, inputs))
     small = [lines for lines, size in zip(inputs, sizes, strict=True) if size <= _SEARCHED_BYTES] or list(inputs[:1])
     for chosen in _choices(small[:_SEARCHED_INPUTS]):
-        found = [nodes for nodes in templates(chosen) if list(fields_of(nodes))]
+        found = [nodes for nodes in templates(chosen, kinds) if list(fields_of(nodes))]
         if found:
             return found
     return []
@@ -383,6 +386,17 @@ def bound_rule(number: int, found: Range) -> Rule | None:
     return Rule(RuleKind.BOUND, (number, found.bound.field), found.bound.plus)
 
 
+def other_bounds(number: int, fact: Fact, found: Range) -> Iterator[Rule]:
+    """Yield the rules that further earlier fields bound a field: one that goes up to n may go up to m as well."""
+    if found.bound is None and found.cap is None:
+        return
+    for at, count in enumerate(fact.bounds):
+        if count.field is not None and all(
+            count.field != other.field for other in (*fact.bounds[:at], found.bound) if other
+        ):
+            yield Rule(RuleKind.BOUND, (number, count.field), count.plus)
+
+
 def graph_rule(kind: RuleKind, edges: EdgeTable) -> Rule:
     """Return a rule about a graph."""
     names = () if edges.names is None else (edges.names,)
@@ -408,6 +422,7 @@ def prior_beliefs(
         bound = bound_rule(number, ranges[number])
         if bound is not None:
             found[bound] = _BOUND_TRUST
+        found |= dict.fromkeys(other_bounds(number, fact, ranges[number]), 0.0)  # refusals may teach them
     for relation in facts.relations:
         told = (relation.left, relation.right) in told_ties
         found[tie_rule(relation)] = _TOLD_TRUST if told else _tie_trust(edges, relation)

@@ -232,8 +232,12 @@ def _shared_bounds(table: Mapping[int, Fact]) -> dict[int, Fact]:
     for count in [count for fact in sorted(bounded.values(), key=lambda fact: fact.low) for count in fact.bounds]:
         sharing = {number: fact for number, fact in bounded.items() if count in fact.bounds}
         if len(sharing) > 1:
-            return {number: replace(fact, bounds=(count,)) for number, fact in sharing.items()}
+            return {number: replace(fact, bounds=_with_first(count, fact.bounds)) for number, fact in sharing.items()}
     return {}
+
+
+def _with_first(first: Count, bounds: Sequence[Count]) -> tuple[Count, ...]:
+    return first, *(count for count in bounds if count.field != first.field)
 
 
 def _order(lists: list[list[int]]) -> ListOrder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from balancer.pipeline.generators.learn.bounds import Bounds
 from balancer.pipeline.generators.learn.formula import Chain, Formula, chains, names_in, number_at_start, plain
 
-__all__ = ["NamedBound", "read_statement", "told_bounds"]
+__all__ = ["NamedBound", "kinds_in", "read_statement", "told_bounds"]
 
 _MATH = re.compile(r"\$+([^$]+)\$+|\\\((.+?)\\\)|\\\[(.+?)\\\]|`([^`\n]+)`|(?<!\*)\*([A-Za-z])\*(?!\*)", re.DOTALL)
 _MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
@@ -39,6 +39,9 @@ _AT_MOST = re.compile(rf"{_NAME}{_NEAR}{_MOST_WORDS}\s+{_NUMBER}")
 _POSITIVE = re.compile(rf"\b(?:positive|positif|strictement positif)\b[^.;\n]{{0,30}}?{_NAME}")
 _ITEM = re.compile(r"\n\s*[-*+\u2022]\s|\n\s*\n|\bitem\b")
 _INDEXES = frozenset("ij")
+# Numbers that stand for kinds of lines: an item begins with "1 x y", or "If t = 1", or "type 1" is somewhere.
+_KIND_ITEM = re.compile(r"\W*(?:(\d)(?:\s+[A-Za-z])+(?![\w'])|(?:if|when)\s+[A-Za-z]+\s*=\s*(\d)\b)", re.IGNORECASE)
+_KIND_WORDS = re.compile(r"\b(?:type|kind|query|operation|event|command|update)\s+(\d)\b", re.IGNORECASE)
 _ORDINAL = re.compile(r"\$\w\$-?(?:th|\\textsuperscript)\b|\$\w\^\{?\\?\w*\{?th\b[^$]*\$")
 
 
@@ -66,10 +69,7 @@ def read_statement(text: str) -> tuple[NamedBound, ...]:
     text = _expanded(_COMMENT.sub("", text))
     section = _input_section(text)
     prose = plain(text)
-    found: dict[str, NamedBound] = {}
-    for part in _ITEM.split(prose):
-        for chain in chains(part):
-            _note(chain, found)
+    found = _chained(_ITEM.split(prose))
     _note_words(prose, found)
     mentioned = _in_order(section)
     order = list(dict.fromkeys([*mentioned, *found]))
@@ -99,6 +99,31 @@ def told_bounds(told: Sequence[NamedBound]) -> tuple[Bounds, ...]:
         )
         for each in told
     )
+
+
+def _chained(items: Sequence[str]) -> dict[str, NamedBound]:
+    """Return the bounds in comparisons. A name that goes up to n in one item and up to m in another has neither."""
+    found: dict[str, NamedBound] = {}
+    highs: dict[str, set[Formula]] = {}
+    for item in items:
+        own: dict[str, NamedBound] = {}
+        for chain in chains(item):
+            _note(chain, found)
+            _note(chain, own)
+        for name, bound in own.items():
+            if bound.high_by is not None:
+                highs.setdefault(name, set()).add(bound.high_by)
+    for name, several in highs.items():
+        if len(several) > 1:
+            found[name] = replace(found[name], high_by=None)
+    return found
+
+
+def kinds_in(text: str) -> frozenset[str]:
+    """Return the numbers that a statement uses for kinds of lines: 1 and 2 in "1 x: delete x" and "2 y: print y"."""
+    prose = plain(_expanded(_COMMENT.sub("", text)))
+    items = filter(None, map(_KIND_ITEM.match, _ITEM.split(prose)))
+    return frozenset([item[1] or item[2] for item in items] + _KIND_WORDS.findall(prose))
 
 
 def _expanded(text: str) -> str:

@@ -20,6 +20,7 @@ from itertools import islice, takewhile
 
 from balancer.pipeline.generators.draw.fill import TooLarge
 from balancer.pipeline.generators.draw.graphs import Shape
+from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles, telling_styles
 from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.bounds import trust
@@ -408,6 +409,9 @@ class _Every:
 
     def length(self, number: int, values: Mapping[int, int]) -> int:
         return self._odometer.pick(self._extent.size + 1)
+
+    def room(self, fields: object, values: object) -> int:
+        return MOST_TOKENS  # lists that are too long are refused
 
     def patches(self) -> tuple[tuple[int, int], ...]:
         return ()  # written values stay; another turn of the odometer has the right one
