@@ -2,6 +2,7 @@
 
 Decides what the end of a validator means. Exit code 42 accepts and 43 refuses. Any other end says nothing about the
 input, and the run is made elsewhere too. Old validators use other codes, so such a validator is tried on known inputs.
+One that answers there refuses by a failed assertion, too.
 If it ends with 0 on the problem's own data and with another code on nonsense, 0 accepts. The codes on nonsense refuse.
 A validator that answers on no known input is left out and reported.
 
@@ -10,6 +11,7 @@ or answers on no known answer. Then nothing of the problem is judged, and that i
 judge error: it says nothing of the submission, and the input is contested.
 """
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +31,7 @@ __all__ = ["CannotJudge", "CheckerTrial", "Validators", "compile_words", "exit_c
 _PROBES = 5  # known inputs for the trial of a validator
 _NONSENSE = (b"no input of this problem \x01\n", b"")
 _ABORTED = -6  # a failed `assert` in C or C++ ends with SIGABRT
+_ASSERTIONS = {_ABORTED: re.compile(rb"Assertion .* failed"), 1: re.compile(rb"^AssertionError\b", re.MULTILINE)}
 _OLD_ACCEPT = 0
 _MOST_LINES = 3
 _MOST_LINE = 120
@@ -50,10 +53,17 @@ class _Codes:
             return None
         if execution.exit_code == self.accepts:
             return True
-        return False if execution.exit_code in self.refuses else None
+        refused = execution.exit_code in self.refuses or (self.sure and _asserted(execution))
+        return False if refused else None
 
     def odd(self, execution: Execution) -> bool:
         return self.says(execution) is None
+
+
+def _asserted(execution: Execution) -> bool:
+    """Return whether an assertion of the program has failed: it refuses the input, in its own words."""
+    words = _ASSERTIONS.get(execution.exit_code or 0)
+    return words is not None and words.search(execution.stderr[-_MOST_PRINTED:]) is not None
 
 
 @dataclass(slots=True)

@@ -109,6 +109,40 @@ def test_an_odd_end_refuses_nothing(bench_with: With, odd: Execution) -> None:
     assert found(bench).troubles == ()
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(finished(code=-6), stderr=b"program: v.cpp:37: int main(): Assertion `doors == 1' failed.\n"),
+        replace(
+            finished(code=1), stderr=b"Traceback\n  File 'v.py', line 7\n    assert doors == 1\nAssertionError: doors\n"
+        ),
+    ],
+    ids=["C++", "Python"],
+)
+def test_a_failed_assertion_refuses_if_the_validator_answers_on_known_inputs(bench_with: With, odd: Execution) -> None:
+    """It refuses nonsense by 43, and odd numbers by an assertion: these are refused, and not run again."""
+    seen: list[bytes] = []
+
+    def says(data: bytes) -> Execution:
+        seen.append(data)
+        return unless_even(odd)(data)
+
+    bench = bench_with(says, own=[2, 4])
+    end = judged(bench)
+    refused = end.inputs(CaseState.INVALID)
+    assert {n % 2 for n in refused if n <= 50} == {1}
+    assert end.inputs(CaseState.UNCHECKED) == []
+    odds = [data for data in seen if data.isdigit() and int(data) % 2]
+    assert len(odds) <= len(set(odds)) + 1 + bench.workers, "only the first ones ran again"
+
+
+def test_a_validator_that_fails_an_assertion_on_all_known_inputs_is_left_out(bench_with: With) -> None:
+    odd = replace(finished(code=-6), stderr=b"v.cpp:2: int main(int, char**): Assertion `argc == 2' failed.\n")
+    bench = bench_with(lambda data: odd)
+    assert judged(bench).inputs(CaseState.INVALID) == []
+    assert any("is left out" in line for line in found(bench).troubles)
+
+
 def test_inputs_that_nobody_checked_are_counted_apart_and_take_no_place(bench_with: With) -> None:
     bench = bench_with(unless_even(CRASH), own=[2, 4])
     bench = Bench(bench.folder, bench.problem, max_proposals=60)
