@@ -43,6 +43,8 @@ Columns = dict[int, list[str]]
 _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
 _POOL = 1000  # words of a pattern that are drawn before others repeat them
+_THIN_SHARE, _FEW_LETTERS = 0.7, (1, 2, 5, 20, 60)  # how often letters that are rare in maps stay so, and how many
+_RARE_SHARE = 0.95  # how often they are there at all
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
 
@@ -277,6 +279,8 @@ class Fill:
             letters = letters[0] if plan.where is Where.LOW else letters[-1]
         limits = self._word_limits(number, count, known)
         words = draw_words(count, letters, limits, plan.where, plan.how, self._rng)
+        if fact.rare and self._rng.random() < _THIN_SHARE:
+            words = repair.thinned(words, fact.rare, letters, self._rng.choice(_FEW_LETTERS), self._rng)
         return repair.distinct_words(words, letters, limits.high) if plan.distinct else words
 
     def _patterned(self, pattern: WordPattern, count: int, limits: DrawLimits, plan: FieldPlan) -> list[str]:
@@ -349,6 +353,8 @@ class Fill:
 
     def _placed(self, number: int, tokens: list[str]) -> list[str]:
         fact = self._knowledge.facts.fields[number]
+        if fact.rare and self._rng.random() < _RARE_SHARE:
+            tokens = repair.with_letters(tokens, fact.rare, self._rng)
         return repair.place_once(tokens, fact.once, fact.letters, self._rng) if fact.once else tokens
 
     def _refitted(self, number: int, tokens: list[str], known: Mapping[int, int]) -> list[str]:

@@ -31,7 +31,7 @@ from balancer.pipeline.generators.learn.facts import (
 )
 from balancer.pipeline.generators.learn.infer import templates
 from balancer.pipeline.generators.learn.named import named_before
-from balancer.pipeline.generators.learn.observe import observe
+from balancer.pipeline.generators.learn.observe import observe, with_rare
 from balancer.pipeline.generators.learn.rules import Rule, RuleKind, find_rules, holds, list_fields
 from balancer.pipeline.generators.learn.statement import NamedBound, kinds_in, read_statement, told_bounds
 from balancer.pipeline.generators.learn.template import (
@@ -150,7 +150,9 @@ def _knowledge_of(problem: Problem, valid: Iterable[bytes]) -> Knowledge | None:
     if nodes is None:
         return None
     instances, made_up = _instances(nodes, texts), _instances(nodes, further)
-    return replace(gathered(problem, nodes, (*instances, *made_up)), instances=instances or made_up)
+    found = gathered(problem, nodes, (*instances, *made_up))
+    known = instances or made_up
+    return replace(found, facts=with_rare(found.facts, known), instances=known)
 
 
 def knowledge_otherwise(problem: Problem) -> Iterator[Knowledge]:

@@ -24,6 +24,7 @@ __all__ = [
     "Rule",
     "RuleKind",
     "balanced",
+    "border_of",
     "find_rules",
     "holds",
     "is_prime",
@@ -38,6 +39,7 @@ Where = tuple[int, ...]
 _LEAST_WITNESSES = 2
 _FEW_EQUAL, _MANY_EQUAL = 3.0, 6.0  # pairs of equal lines expected by chance, from which none is a rule
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # of a test of primes
+_BORDER_CELLS, _MOST_OPENINGS = 16, 2  # of known maps: so many cells of a border are no chance
 _SUM = 0.9, 0.97  # belief with two witnesses, and with more
 
 
@@ -60,6 +62,7 @@ class RuleKind(Enum):
     SIMPLE = "a graph without loops, and no edge twice"
     ACYCLIC = "a graph without cycles, from left to right"
     COMPLETE_PARTS = "a graph whose parts are complete"
+    WALLS = "a border of walls"  # of a map: all its cells are `letter`, but for `value` of them
     ROOTED = "a tree that leads from its first node to every other"
 
 
@@ -67,13 +70,14 @@ class RuleKind(Enum):
 class Rule:
     """A rule about fields: (single, list), (list,) or the columns of a table; see RuleKind.
 
-    Rules about graphs have the greatest node as `bound`, and the least one as `value`.
+    Rules about graphs have the greatest node as `bound`, and the least one as `value`; those about maps have a letter.
     """
 
     kind: RuleKind
     fields: tuple[int, ...]
     value: int | None = None
     bound: Count | None = None
+    letter: str = ""
 
 
 def numbers_of(tokens: Sequence[str]) -> list[int] | None:
@@ -187,6 +191,23 @@ def rows_of(fields: Sequence[int], where: Where, instance: Instance) -> list[tup
     return list(zip(*(instance[number, where] for number in fields), strict=True))
 
 
+def border_of(rows: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the places on the border of a map, by row and column; none if its rows differ in length."""
+    width = len(rows[0]) if rows else 0
+    if any(len(row) != width for row in rows):
+        return []
+    inside = range(1, len(rows) - 1)
+    return [(row, at) for row in range(len(rows)) for at in (range(width) if row not in inside else {0, width - 1})]
+
+
+def _walls(rule: Rule, instance: Instance) -> bool:
+    return all(_openings(rows, rule.letter) == rule.value for _, rows in _lists(rule.fields[0], instance))
+
+
+def _openings(rows: Sequence[str], wall: str) -> int:
+    return sum(rows[row][at] != wall for row, at in border_of(rows))
+
+
 def is_prime(value: int) -> bool:
     """Return whether a number is prime, by the test of Miller and Rabin: exact below 3 * 10**24."""
     if value < 2 or any(value % base == 0 for base in _BASES):
@@ -271,6 +292,7 @@ _CHECKS: Mapping[RuleKind, Callable[[Rule, Instance], bool]] = {
     RuleKind.DISTINCT: _distinct,
     RuleKind.ROWS_DISTINCT: _rows_distinct,
     RuleKind.PRIME: _prime,
+    RuleKind.WALLS: _walls,
     RuleKind.NAMED: _named,
     RuleKind.TIE: _tie,
     RuleKind.BOUND: _bound,
@@ -299,6 +321,9 @@ def find_rules(
     for number in (*lists, *words):
         found.update(_alone(number, facts, instances))
     found.update(_matrices(nodes, instances, facts))
+    for number in lists:
+        if facts.fields[number].closed and facts.fields[number].kind is TokenKind.WORD:
+            found.update(_find_walls(number, instances))
     for table in tables_of(nodes):
         if len(table) > 1 and not graphs & set(table):
             found.update(_find_distinct_rows(table, facts, instances))
@@ -427,6 +452,18 @@ def _matrices(nodes: Sequence[Node], instances: Sequence[Instance], facts: Facts
             diagonal = {rows[i][i] for rows in found for i in range(len(rows))}
             told = int(diagonal.pop()) if len(diagonal) == 1 else None
             yield Rule(RuleKind.SYMMETRIC, (tail,), told), 0.9
+
+
+def _find_walls(number: int, instances: Sequence[Instance]) -> Iterator[tuple[Rule, float]]:
+    """Find maps whose borders are of one letter, but for the same few cells in all of them."""
+    maps = [rows for _, _, rows in _slots(number, instances)]
+    cells = [rows[row][at] for rows in maps for row, at in border_of(rows)]
+    if len(cells) < _BORDER_CELLS or not all(map(border_of, maps)):
+        return
+    wall = max(sorted(set(cells)), key=cells.count)
+    openings = {_openings(rows, wall) for rows in maps}
+    if len(openings) == 1 and max(openings) <= _MOST_OPENINGS and any(set("".join(rows)) > {wall} for rows in maps):
+        yield Rule(RuleKind.WALLS, (number,), openings.pop(), letter=wall), 0.95
 
 
 def _matrix(tail: int, instance: Instance) -> list[Sequence[str]]:
