@@ -20,8 +20,8 @@ from tests.unit.pipeline.knowing import known, problem
 SAMPLE = "3 4\n1 2\n2 3\n1 2\n3 3\n7\n2 2\n2 3\n1 4\n2 3\n1 1\n1 3\n2 3\n"
 STATEMENT = r"""
 \section*{Input}
-Two integers $N$ and $M$ ($1 \leq N, M \leq 300$). Then $M$ lines with $U_i$, $V_i$ ($1 \leq U_i, V_i \leq N$), an integer
-$Q$ ($1 \leq Q \leq 300$), and $Q$ queries:
+Two integers $N$ and $M$ ($1 \leq N, M \leq 300$). Then $M$ lines with $U_i$, $V_i$ ($1 \leq U_i, V_i \leq N$), an
+integer $Q$ ($1 \leq Q \leq 300$), and $Q$ queries:
 \begin{itemize}
 \item{\texttt{1 X} \, Remove edge $X$ ($1 \leq X \leq M$).}
 \item{\texttt{2 X} \, Print the degree of node $X$ ($1 \leq X \leq N$).}

@@ -80,7 +80,7 @@ def test_a_letter_that_is_rare_in_all_known_maps_is_rare_in_large_ones_and_seldo
 
 
 def test_made_up_maps_do_not_change_what_is_rare() -> None:
-    full = "4 6\n######\n#PPPP#\n#PPPP#\n##.###\n".encode()
+    full = b"4 6\n######\n#PPPP#\n#PPPP#\n##.###\n"
     found = knowledge_of(problem(HOUSE, HALL, statement=STATEMENT), [full])
     assert found is not None
     assert found.facts.fields[2].rare == "P"

@@ -14,7 +14,7 @@ from balancer.pipeline.generators.draw.graphs import Shape, draw_parts, nodes_wa
 from balancer.pipeline.generators.draw.repair import KeptRules
 from balancer.pipeline.generators.draw.sizes import MOST_TOKENS
 from balancer.pipeline.generators.draw.styles import Size, Style, small_styles
-from balancer.pipeline.generators.draw.values import Where
+from balancer.pipeline.generators.draw.values import How, Where
 from balancer.pipeline.generators.learn.edges import EdgeTable, has_complete_parts, is_acyclic
 from balancer.pipeline.generators.learn.knowledge import Knowledge, graph_rule, ranges_apart, tie_rule
 from balancer.pipeline.generators.learn.named import named_before
@@ -37,6 +37,17 @@ NAMED = ("2 0 1\nAlice\nBob\n", "4 3 3\nAlice\nCharlie\nBob\nEve\nAlice Charlie\
 def drawn(found: Knowledge, style: Style, count: int = 40) -> list[list[list[str]]]:
     made = islice(build_styled(found, repeat(style), random.Random(1)), count)
     return [[line.split() for line in data.decode().splitlines()] for _, data in made]
+
+
+def test_edges_that_may_be_repeated_are_sometimes_all_alike() -> None:
+    style = Style("alike", Size(20, 20), (Where.LOW, Where.HIGH), (How.EQUAL,))
+    told = "$1 \\le n \\le 50$, $1 \\le m \\le 50$"
+    repeated = drawn(known("3 4\n1 2\n2 3\n1 2\n3 3\n", "2 3\n1 2\n2 2\n1 2\n", statement=told), style)
+    kinds = [len(set(map(tuple, rows[1:]))) for rows in repeated]
+    assert all(1 <= int(end) <= int(rows[0][0]) for rows in repeated for edge in rows[1:] for end in edge)
+    assert 0.1 * len(kinds) < kinds.count(1) < 0.6 * len(kinds)
+    simple = drawn(known("3 2\n1 2\n2 3\n", "5 3\n1 2\n2 4\n3 5\n", statement=told), style)
+    assert all(len(set(map(tuple, rows[1:]))) > 1 for rows in simple)
 
 
 @given(nodes=st.integers(0, 80), part=st.floats(0, 1), seed=st.integers(0, 99))

@@ -44,6 +44,7 @@ _LONGEST_RANGE = 2**62  # the largest that random.sample can draw from
 _LONG = 50  # lines from which one keyword may be much more frequent
 _POOL = 1000  # words of a pattern that are drawn before others repeat them
 _THIN_SHARE, _FEW_LETTERS = 0.7, (1, 2, 5, 20, 60)  # how often letters that are rare in maps stay so, and how many
+_FREE_EDGES = 0.4  # how often repeated edges are drawn as columns
 _RARE_SHARE = 0.95  # how often they are there at all
 _RAREST = 3e-4  # the least share of a keyword: a few in 10**4 lines
 
@@ -91,11 +92,24 @@ class GraphLayout:
             names = None if edges.names is None else self._drawn.get(edges.names, [])
             if names is not None and len(names) != nodes:
                 raise RulesConflict
+            if fresh and self._is_free(edges) and self._is_inside(edges, columns, nodes):
+                continue
             if fresh or not self._is_kept(edges, columns, nodes, names):
                 drawn = self._edges(edges, nodes, count)
                 for number, end in ((edges.left, 0), (edges.right, 1)):
                     ends = [edge[end] for edge in drawn]
                     columns[number] = [str(edges.low + node) if names is None else names[node] for node in ends]
+
+    def _is_free(self, edges: EdgeTable) -> bool:
+        """Decide whether the ends stay as drawn, like any columns: all alike, or of a few nodes.
+
+        Only where edges may be repeated, and the graph may be of any kind.
+        """
+        of_a_kind = edges.simple or edges.acyclic or edges.names is not None or edges in self._connected | self._parted
+        return not of_a_kind and self._rng.random() < _FREE_EDGES
+
+    def _is_inside(self, edges: EdgeTable, columns: Columns, nodes: int) -> bool:
+        return all(0 <= int(end) - edges.low < nodes for number in (edges.left, edges.right) for end in columns[number])
 
     def _is_kept(self, edges: EdgeTable, columns: Columns, nodes: int, names: Sequence[str] | None) -> bool:
         """Return whether given edges are still a graph of the wanted kind."""
