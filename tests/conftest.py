@@ -4,7 +4,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,6 +76,20 @@ def timers_end() -> Iterator[None]:
         timer.cancel()
     for timer in left:
         timer.join(60.0)
+
+
+@pytest.fixture
+def still_running() -> Callable[[str], list[str]]:
+    """Return what names the threads that began in this test, are not over, and whose name begins with a word.
+
+    Other tests of the same process may have left some of the same name.
+    """
+    before = threading.enumerate()
+
+    def named(word: str) -> list[str]:
+        return [each.name for each in threading.enumerate() if each not in before and each.name.startswith(word)]
+
+    return named
 
 
 @pytest.fixture(scope="session")

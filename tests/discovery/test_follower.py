@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -198,7 +198,9 @@ def test_the_error_of_a_source_that_is_not_ours_is_not_quoted() -> None:
 # -- with threads -------------------------------------------------------------------------------------
 
 
-def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed() -> None:
+def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed(
+    still_running: Callable[[str], list[str]],
+) -> None:
     made: list[Scripted] = []
 
     class Mine(Scripted):
@@ -218,7 +220,7 @@ def test_a_pool_waits_for_the_first_answer_and_follows_until_it_is_closed() -> N
         assert (source.name, source.kind, source.failures) == ("pods", "mine", 1)
         made[0].say(listed("a", "b"))
         until(lambda: len(pool.endpoints()) == 2)
-    assert not [each for each in threading.enumerate() if each.name == "discovery pods" and each.is_alive()]
+    assert not still_running("discovery pods")
     with pytest.raises(PoolClosed):
         pool.discover(Mine)
 
@@ -262,10 +264,12 @@ def test_tasks_go_on_while_the_first_answer_is_waited_for(library: Library, tmp_
         ({"source": "file", "options": {"path": "x"}, "grace": 1}, "did you mean 'grace_s'"),
     ],
 )
-def test_a_mistake_is_an_error_and_no_thread_stays(settings: dict[str, Any], error: str) -> None:
+def test_a_mistake_is_an_error_and_no_thread_stays(
+    settings: dict[str, Any], error: str, still_running: Callable[[str], list[str]]
+) -> None:
     with Pool() as pool, pytest.raises((ConfigError, ValueError), match=re.escape(error)):
         pool.discover(**settings)
-    assert not [each for each in threading.enumerate() if each.name.startswith("discovery ")]
+    assert not still_running("discovery ")
 
 
 def test_the_pool_of_a_server_has_the_servers_endpoints() -> None:

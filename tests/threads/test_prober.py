@@ -36,10 +36,6 @@ def fail(error: Exception) -> Callable[[], None]:
     return ping
 
 
-def pingers() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ping ")]
-
-
 def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() -> None:
     ear = Ear()
     pings = {"a": lambda: None, "b": fail(EndpointError("down")), "c": fail(ZeroDivisionError("plugin"))}
@@ -49,7 +45,7 @@ def test_everybody_is_pinged_again_and_again_and_the_pool_hears_how_it_went() ->
 
 
 def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing_after_it(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, still_running: Callable[[str], list[str]]
 ) -> None:
     monkeypatch.setattr("balancer.shells.prober._PATIENCE_S", 0.01)
     ear, hangs, let_go = Ear(), threading.Event(), threading.Event()
@@ -63,9 +59,9 @@ def test_one_that_hangs_holds_up_neither_the_others_nor_the_end_and_says_nothing
     assert hangs.wait(10)
     until(lambda: len(ear.heard["b"]) >= 5)
     prober.stop()
-    assert "ping a" in pingers()
+    assert "ping a" in still_running("ping ")
     let_go.set()
-    until(lambda: pingers() == [])
+    until(lambda: not still_running("ping "))
     assert ear.heard["a"] == ear.heard["c"] == []
 
 
@@ -84,23 +80,23 @@ def test_pings_that_end_are_waited_for() -> None:
     assert let_go.is_set()
 
 
-def test_no_thread_is_left_and_nothing_is_heard_after_stop() -> None:
+def test_no_thread_is_left_and_nothing_is_heard_after_stop(still_running: Callable[[str], list[str]]) -> None:
     ear = Ear()
     prober = Prober(ear, {str(n): lambda: None for n in range(20)}, every_s=_SOON_S)
     prober.start()
     until(lambda: len(ear.heard) == 20)
     prober.stop()
-    assert pingers() == []
+    assert not still_running("ping ")
     heard = {url: len(times) for url, times in ear.heard.items()}
     prober.stop()
     assert heard == {url: len(times) for url, times in ear.heard.items()}
 
 
-def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began() -> None:
+def test_it_stops_in_the_middle_of_a_long_pause_or_if_it_never_began(still_running: Callable[[str], list[str]]) -> None:
     with Prober(Ear(), {"a": lambda: None}, every_s=1e300):
         pass
     Prober(Ear(), {"a": lambda: None}, every_s=1.0).stop()
-    assert pingers() == []
+    assert not still_running("ping ")
 
 
 def test_pings_that_began_together_drift_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """Headers that are read once for many programs, and change none of them."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -118,12 +117,14 @@ def test_without_isolation_nothing_is_precompiled(monkeypatch: pytest.MonkeyPatc
 
 
 @CPP
-def test_a_header_is_given_up_when_its_executor_is_closed(isolation: str) -> None:
+def test_a_header_is_given_up_when_its_executor_is_closed(
+    isolation: str, still_running: Callable[[str], list[str]]
+) -> None:
     endless = replace(SMALL, precompile=("sleep", "1000"))
     local = LocalExecutor("local://endless", ExecutorOptions(isolation=isolation, known={"cpp": endless}))
     ask(local)
     local.close()
-    assert not [each for each in threading.enumerate() if each.name == "balancer-headers"]
+    assert not still_running("balancer-headers")
     assert executor.own_headers().due(endless, [b"#include <cassert>"]) == "cassert"
 
 

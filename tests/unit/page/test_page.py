@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -431,7 +431,9 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_quoted(pool: Pool, token
 # -- begin and end ------------------------------------------------------------------------------------
 
 
-def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(pool: Pool) -> None:
+def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(
+    pool: Pool, still_running: Callable[[str], list[str]]
+) -> None:
     for end in ("block", "pool"):
         page = pool.serve_page()
         told = events(page)
@@ -446,7 +448,7 @@ def test_it_ends_with_its_block_and_with_its_pool_even_while_somebody_reads(pool
         with pytest.raises(ConnectionError):
             ask(page, "GET", "/state")
         page.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "page" and thread.is_alive()]
+    assert not still_running("page")
 
 
 def test_a_port_in_use_is_a_line(pool: Pool, page: Page) -> None:

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -229,11 +229,13 @@ def test_a_run_does_not_wait_for_a_prediction_that_is_under_way(tmp_path: Path, 
     assert "cannot" not in run.out.getvalue()
 
 
-def test_once_it_is_over_nothing_is_predicted_any_more(tmp_path: Path) -> None:
+def test_once_it_is_over_nothing_is_predicted_any_more(
+    tmp_path: Path, still_running: Callable[[str], list[str]]
+) -> None:
     with foretelling("told", tmp_path) as run:
         assert run.kept.there.wait(PATIENCE_S)
         run.teller.over()
-        assert not any(thread.name == "forecast" for thread in threading.enumerate())
+        assert not still_running("forecast")
         assert all(each.came_s is not None for each in run.kept)
 
 

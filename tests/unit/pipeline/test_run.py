@@ -173,12 +173,14 @@ def test_slots_are_those_that_may_be_used_at_once(bench: Bench, caps: str, slots
     assert bench.run().slots == slots
 
 
-def test_endpoints_are_pinged_while_it_runs_and_no_longer(bench: Bench) -> None:
+def test_endpoints_are_pinged_while_it_runs_and_no_longer(
+    bench: Bench, still_running: Callable[[str], list[str]]
+) -> None:
     bench.new = Pinged
     bench.write(CONFIG + '[health]\nping = "ping"\nping_every_s = 0.01\n')
     assert bench.run().complete
     assert bench.calls > 0
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ping ")]
+    assert not still_running("ping ")
 
 
 @pytest.mark.parametrize("health", ["", '[health]\nenabled = false\nping = "ping"\nping_every_s = 0.001\n'])

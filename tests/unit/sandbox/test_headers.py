@@ -157,12 +157,12 @@ class FakeJail:
 
 
 @pytest.fixture
-def jail(tmp_path: Path) -> Iterator[FakeJail]:
+def jail(tmp_path: Path, still_running: Callable[[str], list[str]]) -> Iterator[FakeJail]:
     made = FakeJail(tmp_path)
     yield made
     made.free.set()
     made.compiler.close()
-    assert not [each for each in threading.enumerate() if each.name == "balancer-headers"]
+    assert not still_running("balancer-headers")
 
 
 def warm(jail: FakeJail) -> None:
