@@ -115,12 +115,12 @@ def test_one_that_hangs_holds_nobody_up() -> None:
     pings: dict[str, Callable[[], object]] = {f"hangs-{n}": hanging.wait for n in range(100)}
     pings |= {"well": lambda: asked.append("well"), "ill": lambda: 1 / 0}
     began_s = time.monotonic()
-    found = unreached(pings, within_s=0.3)
+    found = unreached(pings, within_s=0.6)
     hanging.set()
-    assert time.monotonic() - began_s < 20, "100 that hang take two rounds of 0.3 s, not 30 s"
+    assert time.monotonic() - began_s < 30, "100 that hang take two rounds of 0.6 s, not 60 s"
     assert asked == ["well"]
     assert found.pop("ill") == "division by zero"
-    assert found == dict.fromkeys((f"hangs-{n}" for n in range(100)), "no answer within 0.3 s")
+    assert found == dict.fromkeys((f"hangs-{n}" for n in range(100)), "no answer within 0.6 s")
 
 
 # -- check: all mistakes at once -----------------------------------------------------------------------

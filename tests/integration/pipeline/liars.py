@@ -16,7 +16,7 @@ from rich.console import Console
 from balancer.hookspecs import ExecutorPlugin
 from balancer.pipeline.results.run_result import RunResult
 from balancer.pipeline.running.run import run_pipeline
-from balancer.plugins.registry import Registered, default_registry
+from balancer.plugins.registry import Registered, Registry
 from balancer.program import Execution, ExecutorOptions, Limits, Program
 from balancer.settings.config import load_config
 from tests.unit.pipeline.fakes import FakeExecutor
@@ -152,7 +152,7 @@ def judged_by(
 ) -> Found:
     """Judge the packages in `problems` over these servers, with default settings but for `verify`."""
     made = dict(zip((f"fake://{number}/" for number in range(len(executors))), executors, strict=True))
-    registry = default_registry()
+    registry = Registry(group=None)  # of this run alone
 
     def make(url: str, options: ExecutorOptions) -> Honest:
         return made[url]

@@ -20,6 +20,7 @@ from balancer.sandbox.http.answers import AnswerContext
 from balancer.sandbox.server.answer import answer_to
 from balancer.sandbox.server.app import build_app
 from balancer.sandbox.server.settings import ServerSettings
+from tests.patience import PATIENCE_S
 
 
 class Pretend:
@@ -259,7 +260,7 @@ def test_a_run_may_look_at_its_alarm_longer_than_its_request_lasts() -> None:
             assert stop is not None
             inode = os.fstat(stop).st_ino
             looks.set()
-            assert gone.wait(10)
+            assert gone.wait(PATIENCE_S)
             valid.append(os.fstat(stop).st_ino == inode)
             raise EndpointError("stopped", endpoint="e")
 

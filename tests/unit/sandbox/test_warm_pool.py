@@ -13,6 +13,7 @@ from balancer.sandbox.local.isolation.view import SandboxSpec
 from balancer.sandbox.local.prepared import WarmPool
 from balancer.sandbox.local.shutdown import is_readable
 from tests.integration.sandbox.processes import wait_until
+from tests.patience import PATIENCE_S
 from tests.threads.crew import crew
 
 
@@ -152,7 +153,7 @@ def test_a_sandbox_that_is_made_while_its_executor_closes_looks_at_no_closed_fil
     def slow(host: prepared.SandboxHost, spec: SandboxSpec) -> prepared.PreparedSandbox:
         if threading.current_thread().name == "balancer-warm-pool":
             makes.set()
-            assert shut.wait(10)
+            assert shut.wait(PATIENCE_S)
             looked.append((is_open(signal), is_readable(signal)))  # what it does next
         return make(host, spec)
 
@@ -164,7 +165,7 @@ def test_a_sandbox_that_is_made_while_its_executor_closes_looks_at_no_closed_fil
     monkeypatch.setattr(jail, "prepare_sandbox", slow)
     monkeypatch.setattr(executor._shutdown, "shut", shut_and_tell)
     executor.ping()
-    assert makes.wait(10)
+    assert makes.wait(PATIENCE_S)
     executor.close()
     executor.close()
     assert looked == [(True, True)]
