@@ -20,16 +20,16 @@ from tests.registered import NAMES, few_first
 from tests.threads.crew import assert_nothing_lost, crew, until
 
 _THREADS, _ENDPOINTS, _HOLD_S, _RUN_S = 32, 4, 0.001, 0.7
-_RUNS = 5
+_RUNS, _LEASES = 5, 1000
 
 
 def ids_by_thread(turn: Callable[[], int]) -> list[list[int]]:
-    """Let the threads take turns back to back for a while; return the lease ids that each got."""
+    """Let the threads take turns back to back for a while, and often; return the lease ids that each got."""
     ids: list[list[int]] = [[] for _ in range(_THREADS)]
     ends_s = time.monotonic() + _RUN_S
 
     def work(number: int) -> None:
-        while time.monotonic() < ends_s:
+        while time.monotonic() < ends_s or sum(map(len, ids)) < _LEASES:
             ids[number].append(turn())
 
     crew(_THREADS, work)

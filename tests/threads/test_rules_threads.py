@@ -12,12 +12,13 @@ import pytest
 
 from balancer import AcquireTimeout, Endpoint, EndpointError, EndpointOverloaded, Outcome, Pool, PoolClosed
 from balancer.settings.rules import HealthSettings, LimitSettings
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import Interrupted, points
 from tests.threads.waiter import WaitingThread
 
-_LONG_S = 30.0
+_LONG_S = PATIENCE_S
 _QUICK = HealthSettings(consecutive_failures=1, cooldown_s=0.02, max_cooldown_s=3600.0, slow_start_s=0.0)
 
 
@@ -195,7 +196,7 @@ def test_one_who_waits_for_several_slots_gets_them_among_many_who_want_one() -> 
             stop.set()
 
     with switching_often():
-        crew(8, work, join_s=60)
+        crew(8, work)
     assert_nothing_lost(pool, 6)
 
 
@@ -234,7 +235,7 @@ def test_threads_over_endpoints_that_fail_lose_nothing(name: str) -> None:
         mine = [call(rng) for _ in range(60)]
         ends.extend(mine)
 
-    crew(12, work, join_s=90)
+    crew(12, work)
     stats = pool.stats()
     assert len(ends) == 12 * 60
     assert stats.acquired == len(ends) - ends.count("late")
