@@ -102,12 +102,12 @@ def test_a_pool_s_http_server_is_only_connected_to(balancer: Balancer, registry:
 
 
 @pytest.fixture
-def closed_port() -> int:
+def closed_port() -> Iterator[int]:
     import socket
 
-    with socket.socket() as taken:
+    with socket.socket() as taken:  # and does not listen, so nobody else can
         taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+        yield int(taken.getsockname()[1])
 
 
 def test_one_that_hangs_holds_nobody_up() -> None:

@@ -141,7 +141,7 @@ def test_a_binary_is_compiled_once_and_kept_only_by_its_hash(url: str) -> None:
     if kept.exists() and not os.access(kept, os.W_OK):
         pytest.skip(f"{kept} is another user's, so nothing can be kept")
     fusion = FusionExecutor(url)
-    source = '#include <cstdio>\nint main() { puts("mine"); }'
+    source = f'#include <cstdio>\nint main() {{ puts("mine"); }}  // of {os.getpid()}, as others test at the same time'
     first, second = cpp(fusion, source), cpp(fusion, source)
     assert first.compile_s > 0
     assert (second.compile_s, second.stdout) == (0, b"mine\n")

@@ -103,7 +103,7 @@ executor.close()
 
 @CPP
 def test_a_folder_on_another_file_system() -> None:
-    shared = Path("/dev/shm/balancer-test-cache")
+    shared = Path(f"/dev/shm/balancer-test-cache-{os.getpid()}")
     shutil.rmtree(shared, ignore_errors=True)
     if not shared.parent.is_dir() or shared.parent.stat().st_dev == Path("/tmp").stat().st_dev:
         pytest.skip("/dev/shm is not a file system of its own here")
