@@ -24,6 +24,7 @@ from balancer.plugins.registry import Registered, Registry, default_registry
 from balancer.program import ExecutorOptions
 from balancer.settings.config import Config, load_config
 from balancer.settings.tables import Settings
+from tests.patience import PATIENCE_S
 from tests.registered import NAMES
 from tests.unit.cli_mistakes import ENDPOINT, GOOD, PIPELINE
 from tests.unit.command import Balancer, package
@@ -415,7 +416,7 @@ def completed(words: str, place: int, cwd: Path) -> list[str]:
     code = "from balancer.commands.app import main; main()"
     env = {**os.environ, "_BALANCER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
     ended = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
     return ended.stdout.split()
 
