@@ -18,7 +18,7 @@ from tests.patience import PATIENCE_S
 from tests.threads.crew import assert_nothing_lost, crew, switching_often, until
 from tests.threads.interrupts import points
 
-_NEVER_S = 60.0
+_NEVER_S = 2 * PATIENCE_S
 
 
 def pool_of(
