@@ -194,7 +194,7 @@ def test_whoever_waits_rather_waits_out_a_cooldown_than_fails(
     """Callers that only an ejected endpoint may serve are all served once it has recovered, by threads that wait."""
     hole, *others = servers
     hole.down = True
-    pool = pool_of(servers, health=HealthSettings(cooldown_s=0.3, slow_start_s=0.0))
+    pool = pool_of(servers, health=HealthSettings(cooldown_s=1.0, slow_start_s=0.0))
     exclude = {server.url for server in others}
     for _ in range(5):
         with pytest.raises(EndpointError):
