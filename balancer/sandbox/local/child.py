@@ -324,11 +324,13 @@ class ChildProcess:
 
     def wait(self) -> None:
         """Wait for its end and read its status. If a killed process takes too long, kill the group."""
-        until_s = time.monotonic() + (_DEATHS_S if self.killed else 0.0)
+        until_s = time.monotonic() + _DEATHS_S
+        dying = self.killed and self._is_dying()
         while not _readable(self.pidfd, _DEATH_S):
-            if time.monotonic() >= until_s or not self._is_dying():
+            if not dying or time.monotonic() >= until_s:
                 self._kill_root()
                 break
+            dying = self._is_dying()
         if not self.nested:
             self._kill_group()  # what is left of the group; the dead leader still holds its number
         _, self.status, self.usage = os.wait4(self.pid, 0)
